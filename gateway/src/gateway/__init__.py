@@ -1,0 +1,1 @@
+"""The gateway: sockets and REST in front, records to RabbitMQ, events from Redis."""

@@ -1,0 +1,1 @@
+"""What a gateway does, whatever it speaks and whatever it runs on."""

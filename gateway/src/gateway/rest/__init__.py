@@ -1,0 +1,1 @@
+"""REST: the paths that vocabularies serve, mounted on aiohttp."""

@@ -1,0 +1,1 @@
+"""Socket.IO: from frames to commands, from events to frames."""

@@ -1,0 +1,54 @@
+# Parley: make help
+
+PYTHON ?= python3
+VENV := .venv/bin
+SPEED ?= 1
+TTL ?= 24h
+SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs scale token replay check test clean install
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: install ## install what is missing, start everything, wait until it is ready
+	@$(VENV)/python -m stack up $(SIZE)
+
+down: $(VENV)/python ## stop everything; the data stays
+	@$(VENV)/python -m stack down
+
+status: $(VENV)/python ## a table of the parts
+	@$(VENV)/python -m stack status
+
+logs: $(VENV)/python ## follow the logs, or one: PART=gateway-1
+	@$(VENV)/python -m stack logs $(PART)
+
+scale: $(VENV)/python ## change the numbers: GATEWAYS=4 WORKERS=3
+	@$(VENV)/python -m stack scale $(SIZE)
+
+token: $(VENV)/python ## a token to try things with: USER=alice [NAME=Alice] [TTL=24h]
+	@$(VENV)/python -m stack token "$(if $(filter command line,$(origin USER)),$(USER))" --name "$(NAME)" --ttl "$(TTL)"
+
+replay: up ## say an IRC log through the stack and prove the result: LOG=file [SPEED=1|10|max]
+	@test -n "$(LOG)" || { echo "parley: say which log: make replay LOG=path/to/irc.log" >&2; exit 2; }
+	@PYTHONPATH=tests $(VENV)/python -m stack exec $(VENV)/python -m load.replay "$(LOG)" --speed "$(SPEED)" \
+		--url "$$($(VENV)/python -m stack url)"
+
+check: install ## ruff, mypy (strict), import-linter
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+test: install ## the tests, against real servers of their own: [ARGS="-k word"]
+	$(VENV)/pytest $(ARGS)
+
+clean: $(VENV)/python ## delete the stack's data, after asking: [CONFIRM=yes]
+	@$(VENV)/python -m stack clean $(if $(filter yes,$(CONFIRM)),--yes)
+
+install: # what `up`, `check` and `test` need
+	@$(PYTHON) deploy/src/stack/install.py
+
+$(VENV)/python:
+	@$(PYTHON) deploy/src/stack/install.py

@@ -1,0 +1,84 @@
+"""The processes that belong to a stack, found through /proc whoever their parent is."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+MARK = "PARLEY_STACK"
+"""The environment variable that every process of a stack inherits; its value is the stack's directory."""
+
+
+def belonging_to(directory: Path) -> set[int]:
+    """The pids of the processes that this stack started, this process left out."""
+    return {pid for pid in _all() if pid != os.getpid() and _belongs(pid, directory)}
+
+
+def children_of(parent: int) -> set[int]:
+    return {pid for pid in _all() if _parent(pid) == parent}
+
+
+def title(pid: int) -> str:
+    """The command line, empty when the process is gone."""
+    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; a zombie does not."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] != b"Z"
+
+
+def kill_all(directory: Path) -> None:
+    """End what is left of a stack: ask, and kill what has not gone after two seconds."""
+    for request in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + 2.0
+        for pid in belonging_to(directory):
+            _send(pid, request)
+        while belonging_to(directory) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _belongs(pid: int, directory: Path) -> bool:
+    if not is_alive(pid):
+        return False
+    if f"{MARK}={directory}".encode() in _read(pid, "environ").split(b"\0"):
+        return True
+    # nginx writes its title over its environment; it is known by where it works.
+    return _read(pid, "comm") == b"nginx\n" and _works_in(pid) == directory / "data" / "nginx"
+
+
+def _works_in(pid: int) -> Path | None:
+    try:
+        return Path(os.readlink(f"/proc/{pid}/cwd"))
+    except OSError:
+        return None
+
+
+def _all() -> Iterator[int]:
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+
+
+def _parent(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields after the name, which may itself contain blanks and brackets."""
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
+def _read(pid: int, file: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    except OSError:
+        return b""
+
+
+def _send(pid: int, request: signal.Signals) -> None:
+    try:
+        os.kill(pid, request)
+    except (ProcessLookupError, PermissionError):
+        return

@@ -1,0 +1,104 @@
+"""Memberships and people in MongoDB."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+
+from gateway.adapters.archive_mongo import translated
+from gateway.core.recent import Recent
+from shared.documents import MEMBERSHIPS, USERS, Document, from_document, membership_id, to_document
+from shared.model import Membership, Person, now
+
+REMEMBERED_PEOPLE = 20_000
+PRESENT: Document = {"leftAt": {"$exists": False}}
+
+
+class MongoMemberships:
+    """`Memberships` and `MembershipChanges`."""
+
+    def __init__(self, database: Any) -> None:
+        self._memberships = database[MEMBERSHIPS]
+
+    async def get(self, conversation_id: str, user_id: str) -> Membership | None:
+        query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
+        with translated():
+            document = await self._memberships.find_one(query)
+        return from_document(Membership, document) if document else None
+
+    async def of_user(self, user_id: str) -> list[Membership]:
+        with translated():
+            documents = await self._memberships.find({"userId": user_id, **PRESENT}).to_list(None)
+        return [from_document(Membership, d) for d in documents]
+
+    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
+        query = {"conversationId": conversation_id, **PRESENT}
+        with translated():
+            cursor = self._memberships.find(query).sort([("joinedAt", 1), ("_id", 1)]).limit(limit)
+            documents = await cursor.to_list(None)
+        return [from_document(Membership, d) for d in documents]
+
+    async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
+        query = {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}
+        with translated():
+            documents = await self._memberships.find(query, {"userId": 1}).limit(limit).to_list(None)
+        return {d["userId"] for d in documents}
+
+    async def add(self, memberships: Sequence[Membership]) -> list[str]:
+        ids = [membership_id(m.conversation_id, m.user_id) for m in memberships]
+        with translated():
+            present = await self._memberships.find({"_id": {"$in": ids}, **PRESENT}, {"userId": 1}).to_list(
+                None
+            )
+            there = {d["userId"] for d in present}
+            fresh = [m for m in memberships if m.user_id not in there]
+            if fresh:
+                await self._memberships.bulk_write([_admission(m) for m in fresh], ordered=False)
+        return [m.user_id for m in fresh]
+
+    async def remove(self, conversation_id: str, user_id: str) -> bool:
+        query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
+        with translated():
+            result = await self._memberships.update_one(query, {"$set": {"leftAt": now(), "role": "member"}})
+        return bool(result.matched_count)
+
+    async def promote(self, conversation_id: str, user_id: str) -> None:
+        query = {"_id": membership_id(conversation_id, user_id)}
+        with translated():
+            await self._memberships.update_one(query, {"$set": {"role": "owner"}})
+
+
+class MongoPeople:
+    """`People`: written only when a token says something new."""
+
+    def __init__(self, database: Any) -> None:
+        self._users = database[USERS]
+        self._known: Recent[str, Person] = Recent(REMEMBERED_PEOPLE)
+
+    async def remember(self, person: Person) -> None:
+        if self._known.get(person.id) == person:
+            return
+        document = to_document(person)
+        with translated():
+            await self._users.update_one(
+                {"_id": document.pop("_id")}, {"$set": {**document, "lastSeenAt": now()}}, upsert=True
+            )
+        self._known.put(person.id, person)
+
+    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+        if not user_ids:
+            return {}
+        with translated():
+            documents = await self._users.find({"_id": {"$in": list(user_ids)}}).to_list(None)
+        found = {d["_id"]: from_document(Person, d) for d in documents}
+        return {user_id: found.get(user_id) or Person(id=user_id) for user_id in user_ids}
+
+
+def _admission(m: Membership) -> UpdateOne:
+    """Come in, or come back: counting begins anew at the head of now."""
+    document = to_document(m)
+    key = document.pop("_id")
+    kept = {name: document.pop(name) for name in ("readSeq", "deliveredSeq", "ownSeq")}
+    return UpdateOne(
+        {"_id": key}, {"$set": document, "$setOnInsert": kept, "$unset": {"leftAt": ""}}, upsert=True
+    )

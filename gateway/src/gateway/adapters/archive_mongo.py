@@ -1,0 +1,170 @@
+"""The archive in MongoDB; with `archive_members`, all that the gateway knows of its driver."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, ExecutionTimeout
+
+from gateway.core.errors import Invalid, Unavailable
+from shared.documents import (
+    CONVERSATIONS,
+    MEMBERSHIPS,
+    MESSAGES,
+    Document,
+    create_indexes,
+    from_document,
+    membership_id,
+    to_document,
+)
+from shared.model import Conversation, Membership, Message
+
+DUPLICATE_KEY = 11000
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Any]:
+    """The database of `url`, which answers or fails within seconds."""
+    client: Any = AsyncIOMotorClient(
+        url,
+        tz_aware=True,
+        w="majority",
+        journal=True,
+        serverSelectionTimeoutMS=2_000,
+        socketTimeoutMS=5_000,
+        connectTimeoutMS=2_000,
+    )
+    try:
+        yield client.get_default_database("parley")
+    finally:
+        client.close()
+
+
+@contextmanager
+def translated() -> Any:
+    """Turn what the driver says of an outage into `Unavailable`."""
+    try:
+        yield
+    except (ConnectionFailure, ExecutionTimeout) as error:
+        raise Unavailable("The archive is away; try again.") from error
+
+
+async def prepare(database: Any) -> None:
+    """Create the indexes. Raises `Unavailable`."""
+    with translated():
+        await create_indexes(database)
+
+
+async def ping(database: Any) -> None:
+    """Ask for a sign of life. Raises `Unavailable`."""
+    with translated():
+        await database.command("ping")
+
+
+class MongoConversations:
+    """`Conversations`."""
+
+    def __init__(self, database: Any) -> None:
+        self._conversations = database[CONVERSATIONS]
+        self._memberships = database[MEMBERSHIPS]
+
+    async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
+        with translated():
+            try:
+                await self._conversations.insert_one(to_document(conversation))
+            except DuplicateKeyError:
+                found = await self._conversations.find_one({"directKey": conversation.direct_key})
+                conversation = from_document(Conversation, found)
+            await self._insert_missing(conversation.id, members)
+        return conversation
+
+    async def _insert_missing(self, conversation_id: str, members: Sequence[Membership]) -> None:
+        # Also when the conversation was there: whoever began it may have died in between.
+        documents = [to_document(m) for m in members]
+        for document in documents:
+            document["_id"] = membership_id(conversation_id, document["userId"])
+            document["conversationId"] = conversation_id
+        try:
+            await self._memberships.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(e.get("code") != DUPLICATE_KEY for e in error.details.get("writeErrors", ())):
+                raise
+
+    async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
+        with translated():
+            cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
+            return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
+
+    async def liveliest(
+        self, conversation_ids: Collection[str], limit: int, before: str | None
+    ) -> tuple[list[Conversation], str | None]:
+        query: Document = {"_id": {"$in": list(conversation_ids)}}
+        if before is not None:
+            at, last_id = _read_cursor(before)
+            query["$or"] = [
+                {"lastActivityAt": {"$lt": at}},
+                {"lastActivityAt": at, "_id": {"$lt": last_id}},
+            ]
+        with translated():
+            cursor = self._conversations.find(query).sort([("lastActivityAt", -1), ("_id", -1)])
+            documents = await cursor.limit(limit + 1).to_list(None)
+        found = [from_document(Conversation, d) for d in documents[:limit]]
+        return found, _write_cursor(found[-1]) if len(documents) > limit else None
+
+
+class MongoMessages:
+    """`Messages`."""
+
+    def __init__(self, database: Any) -> None:
+        self._messages = database[MESSAGES]
+        self._memberships = database[MEMBERSHIPS]
+
+    async def get(self, message_id: str) -> Message | None:
+        with translated():
+            document = await self._messages.find_one({"_id": message_id})
+        return from_document(Message, document) if document else None
+
+    async def page(
+        self, conversation_id: str, limit: int, before: int | None, after: int | None
+    ) -> list[Message]:
+        query: Document = {"conversationId": conversation_id}
+        if before is not None:
+            query["seq"] = {"$lt": before}
+        if after is not None:
+            query["seq"] = {"$gt": after}
+        direction = 1 if after is not None else -1
+        found = await self._find(query, "seq", direction, limit)
+        return found if direction == 1 else found[::-1]
+
+    async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
+        return await self._find({"conversationId": conversation_id, "rev": {"$gt": rev}}, "rev", 1, limit)
+
+    async def _find(self, query: Document, by: str, direction: int, limit: int) -> list[Message]:
+        with translated():
+            documents = await self._messages.find(query).sort(by, direction).limit(limit).to_list(None)
+        return [from_document(Message, d) for d in documents]
+
+    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
+        return await self._two(conversation_id, "readSeq"), await self._two(conversation_id, "deliveredSeq")
+
+    async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
+        with translated():
+            cursor = self._memberships.find({"conversationId": conversation_id}).sort(mark, -1).limit(2)
+            return [from_document(Membership, d) for d in await cursor.to_list(None)]
+
+
+def _write_cursor(conversation: Conversation) -> str:
+    return f"{conversation.last_activity_at.isoformat()}_{conversation.id}"
+
+
+def _read_cursor(text: str) -> tuple[datetime, str]:
+    at, _, last_id = text.partition("_")
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise Invalid.field("before", "Not a cursor.") from None
+    if moment.tzinfo is None:
+        raise Invalid.field("before", "Not a cursor.")
+    return moment, last_id

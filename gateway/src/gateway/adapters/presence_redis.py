@@ -1,0 +1,130 @@
+"""Presence in Redis: leases that the node renews, and that end by themselves when it is killed."""
+
+import asyncio
+from collections.abc import Collection
+from importlib import resources
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.core.errors import Unavailable
+from gateway.core.ports import Announcer
+from shared import rooms
+from shared.events import PresenceChanged
+from shared.metrics import bus_failures
+from shared.model import now
+
+log = structlog.get_logger()
+
+KEYS = ("parley:presence:leases", "parley:presence:sockets", "parley:presence:leaving")
+LEASES, SOCKETS, LEAVING = KEYS
+LEASE_SECONDS = 15.0
+GRACE_SECONDS = 3.0
+RENEW_SECONDS = LEASE_SECONDS / 3
+SWEEP_SECONDS = 1.0
+SWEEP_LIMIT = 500
+RENEW_AT_ONCE = 500
+
+
+class RedisPresence:
+    """`Presence`."""
+
+    def __init__(self, redis: "Redis", announcer: Announcer) -> None:
+        self._redis = redis
+        self._announcer = announcer
+        self._script = redis.register_script(
+            resources.files("gateway.adapters").joinpath("presence.lua").read_text()
+        )
+        self._mine: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Renew this node's leases, and sweep what has ended on any node."""
+        self._tasks = [
+            asyncio.create_task(self._repeat(self._renew, RENEW_SECONDS)),
+            asyncio.create_task(self._repeat(self._sweep, SWEEP_SECONDS)),
+        ]
+
+    async def stop(self) -> None:
+        """End all leases of this node: its clients are told to go elsewhere."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._mine:
+            try:
+                await self._run("leave", GRACE_SECONDS, *self._mine)
+            except Unavailable:
+                log.warning("leases are left to lapse", sockets=len(self._mine))
+
+    async def arrive(self, user_id: str, socket_id: str) -> None:
+        member = _member(user_id, socket_id)
+        self._mine.add(member)
+        try:
+            await self._arrive([member])
+        except Unavailable:
+            self._mine.discard(member)
+            raise
+
+    async def leave(self, user_id: str, socket_id: str) -> None:
+        member = _member(user_id, socket_id)
+        self._mine.discard(member)
+        await self._run("leave", GRACE_SECONDS, member)
+
+    async def online(self, user_ids: Collection[str]) -> list[str]:
+        ids = list(user_ids)
+        if not ids:
+            return []
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hmget(SOCKETS, ids)
+        pipeline.zmscore(LEAVING, ids)
+        try:
+            sockets, leaving = await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise _away("online", error) from error
+        return [
+            user_id for user_id, count, grace in zip(ids, sockets, leaving, strict=True) if count or grace
+        ]
+
+    async def _arrive(self, members: Collection[str]) -> None:
+        await self._tell(await self._run("arrive", LEASE_SECONDS, *members), online=True)
+
+    async def _renew(self) -> None:
+        # A lease that is gone (Redis was restarted, or this node slept) is taken anew.
+        mine = list(self._mine)
+        for start in range(0, len(mine), RENEW_AT_ONCE):
+            await self._arrive([m for m in mine[start : start + RENEW_AT_ONCE] if m in self._mine])
+
+    async def _sweep(self) -> None:
+        await self._tell(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
+
+    async def _tell(self, user_ids: Collection[str], *, online: bool) -> None:
+        if user_ids:
+            at = now()
+            await self._announcer.announce(
+                {rooms.presence(u): [PresenceChanged(user_id=u, online=online, at=at)] for u in user_ids}
+            )
+
+    async def _run(self, what: str, seconds: float, *members: str) -> list[str]:
+        try:
+            changed = await self._script(keys=KEYS, args=[what, int(seconds * 1000), *members])
+        except (RedisError, OSError) as error:
+            raise _away(what, error) from error
+        return [user.decode() for user in changed]
+
+    async def _repeat(self, step, seconds: float) -> None:  # type: ignore[no-untyped-def]
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await step()
+            except Unavailable as error:
+                log.warning("presence is away", error=str(error))
+
+
+def _member(user_id: str, socket_id: str) -> str:
+    return f"{user_id}\0{socket_id}"
+
+
+def _away(operation: str, error: Exception) -> Unavailable:
+    bus_failures.labels(f"presence_{operation}").inc()
+    return Unavailable("Presence is away; try again.")

@@ -1,0 +1,288 @@
+"""Puts the gateway together and runs it until it is told to stop."""
+
+import asyncio
+import base64
+import gc
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+from aiohttp import web
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from gateway.adapters import archive_mongo
+from gateway.adapters.archive_members import MongoMemberships, MongoPeople
+from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
+from gateway.adapters.outbox_rabbit import RabbitOutbox
+from gateway.adapters.presence_redis import RedisPresence
+from gateway.auth import Authenticator, Keys
+from gateway.core.chat import Chat, World
+from gateway.core.errors import Unavailable
+from gateway.core.results import Deferred
+from gateway.core.roster import Roster
+from gateway.core.stream import Streams
+from gateway.core.typing_board import TypingBoard
+from gateway.rest.mount import Rest
+from gateway.settings import Settings
+from gateway.sockets import connection, json
+from gateway.sockets.bus import Bus
+from gateway.sockets.fanout import FanOut
+from gateway.sockets.lobby import Lobby
+from gateway.sockets.namespace import ChatNamespace
+from gateway.sockets.packets import ClientPacket
+from gateway.sockets.redis_manager import RedisManager
+from gateway.sockets.server import ChatServer
+from gateway.sockets.sessions import Sessions
+from gateway.vocabularies.groups import GROUPS
+from shared import events, health, rooms
+from shared.partitions import Partitions
+from shared.settings import SettingsError
+
+log = structlog.get_logger()
+
+VOCABULARIES = (GROUPS,)
+COUNTS_SECONDS = 0.1
+TYPING_SECONDS = 0.5
+SETTLE_SECONDS = 0.5
+SHUTDOWN_SECONDS = 1.0
+
+
+class Gateway:
+    """All parts of one node, wired."""
+
+    def __init__(self, settings: Settings, database: Any, redis: "Redis") -> None:
+        _check(settings)
+        self.settings = settings
+        self.database = database
+        self.bus = Bus(redis, settings.node_name)
+        self.manager = RedisManager(self.bus, settings.node_name)
+        self.outbox = RabbitOutbox(
+            settings.rabbitmq_url,
+            Partitions(settings.partitions),
+            limit=settings.outbox_limit,
+            name=settings.node_name,
+        )
+        self.presence = RedisPresence(redis, self.bus)
+        self.roster = Roster()
+        self.board = TypingBoard()
+        self.sessions = Sessions()
+        memberships = MongoMemberships(database)
+        self.world = World(
+            outbox=self.outbox,
+            announcer=self.bus,
+            presence=self.presence,
+            conversations=MongoConversations(database),
+            memberships=memberships,
+            membership_changes=memberships,
+            messages=MongoMessages(database),
+            people=MongoPeople(database),
+        )
+        self.chat = Chat(self.world, self.roster)
+        self.authenticator = Authenticator(
+            Keys(settings.jwt_secret, settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience
+        )
+        self.fanout = FanOut(
+            manager=self.manager,
+            vocabularies=VOCABULARIES,
+            roster=self.roster,
+            board=self.board,
+            passed_on=self.chat.receipts.passed_on,
+        )
+        self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
+        self.lobby = Lobby(
+            sessions=self.sessions,
+            manager=self.manager,
+            roster=self.roster,
+            streams=self.streams,
+            access=self.chat.access,
+            conversations=self.world.conversations,
+            memberships=self.world.memberships,
+            people=self.world.people,
+            presence=self.presence,
+            contacts=self.chat.presence,
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._connect_parts()
+
+    def _connect_parts(self) -> None:
+        self.bus.on_message = self.fanout.receive
+        self.bus.on_restored = self._restored
+        self.fanout.streams = self.streams
+        self.fanout.on_heartbeat = self.bus.beat_heard
+        self.fanout.on_created = lambda user_id, event: self._spawn(self._admit(user_id, event))
+        self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
+        self.fanout.on_control = lambda control: self._spawn(self.manager.obey(control))
+
+    def application(self) -> web.Application:
+        """The aiohttp application: Socket.IO, REST, health."""
+        app = web.Application(client_max_size=self.settings.max_body)
+        self._socketio().attach(app)
+        rest = Rest(
+            chat=self.chat,
+            people=self.world.people,
+            authenticator=self.authenticator,
+            token_in_query=self.settings.token_in_query,
+            settle=self._settle,
+        )
+        for vocabulary in VOCABULARIES:
+            rest.mount(app, vocabulary)
+        health.add_routes(app, self.problems)
+        return app
+
+    def _socketio(self) -> ChatServer:
+        server = ChatServer(
+            client_manager=self.manager,
+            async_mode="aiohttp",
+            async_handlers=False,
+            serializer=ClientPacket,
+            json=json,
+            cors_allowed_origins=list(self.settings.cors_origins) or None,
+            max_http_buffer_size=self.settings.max_frame,
+        )
+        connection.install(server.eio, self.settings.backlog_limit)
+        server.eio.generate_id = self._socket_id
+        for namespace in {v.namespace for v in VOCABULARIES}:
+            server.register_namespace(self._namespace(namespace))
+        return server
+
+    def _namespace(self, namespace: str) -> ChatNamespace:
+        return ChatNamespace(
+            namespace,
+            [v for v in VOCABULARIES if v.namespace == namespace],
+            authenticator=self.authenticator,
+            token_in_query=self.settings.token_in_query,
+            chat=self.chat,
+            sessions=self.sessions,
+            lobby=self.lobby,
+            fanout=self.fanout,
+        )
+
+    def _socket_id(self) -> str:
+        """The node's name leads, so that nginx finds a polling client's node by its id."""
+        return f"{self.settings.node_name}.{base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()}"
+
+    def start(self) -> None:
+        """Start what runs beside the requests."""
+        self.bus.start()
+        self.outbox.start()
+        self.presence.start()
+        self._spawn(_repeat(COUNTS_SECONDS, self._say_counts))
+        self._spawn(_repeat(TYPING_SECONDS, self._say_lapsed))
+        self._spawn(_repeat(self.settings.audit_seconds, self.lobby.audit))
+
+    async def stop(self) -> None:
+        """Finish what was accepted, and end the rest."""
+        await self.outbox.stop()
+        await self.presence.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.streams.stop()
+        await self.manager.stop()
+        await self.bus.stop()
+
+    async def problems(self) -> list[str]:
+        """Why this node should get no clients now."""
+        found = []
+        if self.bus.deaf:
+            found.append("the Redis bus is deaf")
+        if not self.outbox.connected:
+            found.append("RabbitMQ is away")
+        try:
+            await archive_mongo.ping(self.database)
+        except Unavailable:
+            found.append("MongoDB does not answer")
+        return found
+
+    async def _settle(self, deferred: Deferred) -> None:
+        try:
+            await self.manager.prepare([rooms.conversation(deferred.conversation_id)])
+            await self.fanout.heard(deferred.record_id, SETTLE_SECONDS)
+        except Unavailable:
+            log.debug("cannot wait for what was accepted")
+
+    async def _restored(self) -> None:
+        for admitted in await self.lobby.restore():
+            self.fanout.say(admitted)
+
+    async def _admit(self, user_id: str, event: events.ConversationCreated) -> None:
+        admitted = await self.lobby.admit(user_id, event)
+        if admitted is not None:
+            self.fanout.say(admitted)
+
+    async def _say_counts(self) -> None:
+        self.fanout.say_counts()
+
+    async def _say_lapsed(self) -> None:
+        self.fanout.say_lapsed()
+
+    def _spawn(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("something beside the requests failed", error=repr(task.exception()))
+
+
+async def run(settings: Settings, stopped: asyncio.Event) -> None:
+    """Serve until `stopped`."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(archive_mongo.connect(settings.mongo_url))
+        pool = BlockingConnectionPool.from_url(
+            settings.redis_url, max_connections=32, timeout=2, socket_timeout=2, socket_connect_timeout=1
+        )
+        redis = Redis.from_pool(pool)
+        stack.push_async_callback(redis.aclose)
+        gateway = Gateway(settings, database, redis)
+        runner = web.AppRunner(
+            gateway.application(),
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            handler_cancellation=True,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await _prepare(database, stopped)
+        gateway.start()
+        stack.push_async_callback(gateway.stop)
+        await web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=4096).start()
+        # What lives as long as the process is not worth looking at by the garbage collector.
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+        log.info("serving", host=settings.gateway_host, port=settings.gateway_port)
+        await stopped.wait()
+    log.info("stopped")
+
+
+async def _prepare(database: Any, stopped: asyncio.Event) -> None:
+    while not stopped.is_set():
+        try:
+            await archive_mongo.prepare(database)
+            return
+        except Unavailable:
+            log.warning("waiting for the database")
+            await asyncio.sleep(0.5)
+
+
+async def _repeat(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await step()
+        except Unavailable as error:
+            log.warning("put off", error=str(error))
+
+
+def _check(settings: Settings) -> None:
+    if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
+        raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
+    if not settings.jwt_secret and not settings.jwt_jwks_url:
+        raise SettingsError("JWT_SECRET is not set: tokens could not be checked.")
+    if "*" in settings.cors_origins:
+        raise SettingsError("CORS_ORIGINS must list origins: * would let any page act for its visitors.")

@@ -1,0 +1,48 @@
+"""Who may do what: from the roster where it knows, else from the archive."""
+
+from gateway.core.errors import NotFound
+from gateway.core.ports import Memberships, Messages
+from gateway.core.roster import Roster
+from shared.model import Message, Role
+
+NO_CONVERSATION = "There is no such conversation."
+NO_MESSAGE = "There is no such message."
+
+
+class Access:
+    """Looks memberships up; what is not one's own looks like what does not exist."""
+
+    def __init__(self, roster: Roster, memberships: Memberships, messages: Messages) -> None:
+        self._roster = roster
+        self._memberships = memberships
+        self._messages = messages
+
+    async def role(self, user_id: str, conversation_id: str) -> Role:
+        """The user's role in a conversation.
+
+        Raises:
+            NotFound: it does not exist, or the user is not in it.
+        """
+        known = self._roster.role(conversation_id, user_id)
+        if known is not None:
+            return known
+        membership = await self._memberships.get(conversation_id, user_id)
+        if membership is None:
+            raise NotFound(NO_CONVERSATION)
+        return membership.role
+
+    async def message(
+        self, user_id: str, message_id: str, conversation_id: str | None
+    ) -> tuple[Message, Role]:
+        """A message of a conversation that the user is in, and their role there.
+
+        Raises:
+            NotFound: there is none, or not in this conversation, or not for this user.
+        """
+        message = await self._messages.get(message_id)
+        if message is None or conversation_id not in (None, message.conversation_id):
+            raise NotFound(NO_MESSAGE)
+        try:
+            return message, await self.role(user_id, message.conversation_id)
+        except NotFound:
+            raise NotFound(NO_MESSAGE) from None

@@ -1,0 +1,230 @@
+"""Starting conversations, who is in them, and showing them."""
+
+from collections.abc import Sequence
+
+from gateway.core.access import NO_CONVERSATION, Access
+from gateway.core.commands import (
+    AddParticipants,
+    CreateConversation,
+    GetConversation,
+    LeaveConversation,
+    ListConversations,
+    RemoveParticipant,
+)
+from gateway.core.errors import Forbidden, Invalid, NotFound
+from gateway.core.ports import Announcer, Conversations, MembershipChanges, Memberships, People
+from gateway.core.results import ConversationView, Done, Page
+from shared import rooms
+from shared.events import ConversationCreated, MemberRemoved, MembersAdded
+from shared.model import (
+    MAX_PARTICIPANTS,
+    MEMBERS_SHOWN,
+    Conversation,
+    Member,
+    Membership,
+    Person,
+    Role,
+    direct_key,
+    new_id,
+    now,
+)
+
+
+class ConversationService:
+    """Written by the gateway itself: it is rare, and its answer is wanted at once."""
+
+    def __init__(
+        self,
+        access: Access,
+        conversations: Conversations,
+        memberships: Memberships,
+        changes: MembershipChanges,
+        people: People,
+        announcer: Announcer,
+    ) -> None:
+        self._access = access
+        self._conversations = conversations
+        self._memberships = memberships
+        self._changes = changes
+        self._people = people
+        self._announcer = announcer
+
+    async def create(self, person: Person, command: CreateConversation) -> ConversationView:
+        """Start a conversation, or find the direct one that these two have already.
+
+        Raises:
+            Invalid: the participants make no sense.
+        """
+        others = checked_participants(command.participants, person.id)
+        if command.kind == "direct" and len(others) != 1:
+            raise Invalid.field("participants", "A direct conversation has exactly one other participant.")
+        at = now()
+        wanted = Conversation(
+            id=new_id(),
+            kind=command.kind,
+            title=command.title,
+            direct_key=direct_key(person.id, others[0]) if command.kind == "direct" else None,
+            created_by=person.id,
+            created_at=at,
+            last_activity_at=at,
+        )
+        conversation = await self._conversations.create(wanted, _first_members(wanted, person.id, others))
+        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
+        if conversation.id == wanted.id:
+            await self._tell_newcomers(conversation, members, [m.person.id for m in members], person.id)
+            return ConversationView(conversation, members, 0)
+        return await self.get(person, GetConversation(conversation_id=conversation.id))
+
+    async def add(self, person: Person, command: AddParticipants) -> ConversationView:
+        """Bring people into a group; those who are in it already stay as they are.
+
+        Raises:
+            NotFound, Forbidden, Invalid: nobody is added.
+        """
+        newcomers = checked_participants(command.participants, person.id)
+        conversation = await self._group_for_admin(person, command.conversation_id)
+        at = now()
+        wanted = [
+            Membership(
+                conversation_id=conversation.id, user_id=user_id, joined_at=at, join_seq=conversation.last_seq
+            )
+            for user_id in newcomers
+        ]
+        added = await self._changes.add(wanted)
+        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
+        if added:
+            await self._tell_newcomers(conversation, members, added, person.id)
+            named = await self._people.named(added[:MEMBERS_SHOWN])
+            event = MembersAdded(
+                conversation_id=conversation.id, people=tuple(named.values()), by=person.id, at=at
+            )
+            await self._announcer.announce({rooms.conversation(conversation.id): [event]})
+        return await self._view(person, conversation, members)
+
+    async def remove(self, person: Person, command: RemoveParticipant) -> Done:
+        """Put someone out of a group.
+
+        Raises:
+            NotFound: there is no such conversation, or they are not in it.
+            Forbidden: only its owner and admins may, and nobody the owner.
+        """
+        if command.user_id == person.id:
+            return await self.leave(person, LeaveConversation(conversation_id=command.conversation_id))
+        conversation = await self._group_for_admin(person, command.conversation_id)
+        theirs = await self._memberships.get(conversation.id, command.user_id)
+        if theirs is None:
+            raise NotFound("There is no such participant.")
+        if theirs.role == "owner":
+            raise Forbidden("The owner cannot be removed.")
+        await self._changes.remove(conversation.id, command.user_id)
+        await self._tell_removed(conversation.id, command.user_id, person.id, heir=None)
+        return Done()
+
+    async def leave(self, person: Person, command: LeaveConversation) -> Done:
+        """Go out of a group; an owner who goes leaves it to whoever came first of the others.
+
+        Raises:
+            NotFound, Forbidden: one is not in it, or it is not a group.
+        """
+        role = await self._access.role(person.id, command.conversation_id)
+        conversation = await self._group(command.conversation_id)
+        await self._changes.remove(conversation.id, person.id)
+        heir = await self._heir(conversation.id) if role == "owner" else None
+        await self._tell_removed(conversation.id, person.id, person.id, heir)
+        return Done()
+
+    async def get(self, person: Person, command: GetConversation) -> ConversationView:
+        """One conversation. Raises `NotFound`."""
+        await self._access.role(person.id, command.conversation_id)
+        conversation = await self._existing(command.conversation_id)
+        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
+        return await self._view(person, conversation, members)
+
+    async def page(self, person: Person, command: ListConversations) -> Page:
+        """A page of the user's conversations, the liveliest first. Raises `Invalid` for a wrong cursor."""
+        mine = {m.conversation_id: m for m in await self._memberships.of_user(person.id)}
+        found, cursor = await self._conversations.liveliest(list(mine), command.limit, command.before)
+        views = [
+            ConversationView(
+                conversation,
+                await self._members(conversation.id, MEMBERS_SHOWN),
+                mine[conversation.id].unread(conversation.last_seq),
+            )
+            for conversation in found
+        ]
+        return Page(tuple(views), cursor)
+
+    async def _view(
+        self, person: Person, conversation: Conversation, members: tuple[Member, ...]
+    ) -> ConversationView:
+        mine = await self._memberships.get(conversation.id, person.id)
+        return ConversationView(conversation, members, mine.unread(conversation.last_seq) if mine else 0)
+
+    async def _members(self, conversation_id: str, limit: int) -> tuple[Member, ...]:
+        memberships = await self._memberships.of_conversation(conversation_id, limit)
+        named = await self._people.named([m.user_id for m in memberships])
+        return tuple(Member(person=named[m.user_id], role=m.role) for m in memberships)
+
+    async def _existing(self, conversation_id: str) -> Conversation:
+        conversation = (await self._conversations.get([conversation_id])).get(conversation_id)
+        if conversation is None:
+            raise NotFound(NO_CONVERSATION)
+        return conversation
+
+    async def _group(self, conversation_id: str) -> Conversation:
+        conversation = await self._existing(conversation_id)
+        if conversation.kind != "group":
+            raise Forbidden("A direct conversation keeps its two participants.")
+        return conversation
+
+    async def _group_for_admin(self, person: Person, conversation_id: str) -> Conversation:
+        role = await self._access.role(person.id, conversation_id)
+        conversation = await self._group(conversation_id)
+        if role == "member":
+            raise Forbidden("Only the owner and admins may do this.")
+        return conversation
+
+    async def _heir(self, conversation_id: str) -> str | None:
+        rest = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS)
+        if not rest:
+            return None
+        heir = next((m for m in rest if m.role == "admin"), rest[0])
+        await self._changes.promote(conversation_id, heir.user_id)
+        return heir.user_id
+
+    async def _tell_newcomers(
+        self, conversation: Conversation, members: Sequence[Member], newcomers: Sequence[str], by: str
+    ) -> None:
+        event = ConversationCreated(conversation=conversation, members=tuple(members[:MEMBERS_SHOWN]), by=by)
+        await self._announcer.announce({rooms.user(user_id): [event] for user_id in newcomers})
+
+    async def _tell_removed(self, conversation_id: str, user_id: str, by: str, heir: str | None) -> None:
+        event = MemberRemoved(conversation_id=conversation_id, user_id=user_id, by=by, heir=heir, at=now())
+        await self._announcer.announce({rooms.conversation(conversation_id): [event]})
+
+
+def checked_participants(participants: Sequence[str], creator: str) -> Sequence[str]:
+    """The other participants.
+
+    Raises:
+        Invalid: there are none, too many, one twice, or the creator is among them.
+    """
+    if not participants:
+        raise Invalid.field("participants", "At least one other participant is needed.")
+    if len(participants) > MAX_PARTICIPANTS:
+        raise Invalid.field("participants", f"At most {MAX_PARTICIPANTS} at a time.")
+    if len(set(participants)) != len(participants):
+        raise Invalid.field("participants", "Each only once.")
+    if creator in participants:
+        raise Invalid.field("participants", "You are in it anyway: name only the others.")
+    return participants
+
+
+def _first_members(conversation: Conversation, creator: str, others: Sequence[str]) -> list[Membership]:
+    def membership(user_id: str, role: Role) -> Membership:
+        return Membership(
+            conversation_id=conversation.id, user_id=user_id, role=role, joined_at=conversation.created_at
+        )
+
+    owner: Role = "owner" if conversation.kind == "group" else "member"
+    return [membership(creator, owner), *(membership(user_id, "member") for user_id in others)]

@@ -1,0 +1,89 @@
+"""Reading what was said, and what changed since."""
+
+from collections.abc import Sequence
+
+from gateway.core.access import Access
+from gateway.core.commands import ListMessages, Sync
+from gateway.core.errors import Invalid
+from gateway.core.ports import Conversations, Messages, People
+from gateway.core.results import Changes, MessageView, Page
+from shared.model import MAX_CHANGES, Message, Person
+
+MAX_SYNCED = 100
+"""Conversations that one `sync` may ask for."""
+
+
+class HistoryService:
+    """Pages and changes, with senders and statuses."""
+
+    def __init__(
+        self, access: Access, messages: Messages, conversations: Conversations, people: People
+    ) -> None:
+        self._access = access
+        self._messages = messages
+        self._conversations = conversations
+        self._people = people
+
+    async def page(self, person: Person, command: ListMessages) -> Page:
+        """A page of messages in their order.
+
+        Raises:
+            NotFound: no such conversation for this user.
+            Invalid: both `before` and `after`.
+        """
+        if command.before is not None and command.after is not None:
+            raise Invalid.field("before", "Give before or after, not both.")
+        await self._access.role(person.id, command.conversation_id)
+        # One more than asked for tells whether there is a next page.
+        found = await self._messages.page(
+            command.conversation_id, command.limit + 1, command.before, command.after
+        )
+        more = len(found) > command.limit
+        forward = command.after is not None
+        shown = found[: command.limit] if forward else found[-command.limit :]
+        edge = (shown[-1] if forward else shown[0]).seq if more else None
+        return Page(tuple(await self.views(shown)), str(edge) if edge is not None else None)
+
+    async def sync(self, person: Person, command: Sync) -> list[Changes]:
+        """What changed in each conversation since the revision named for it.
+
+        Raises:
+            NotFound: one of the conversations is not the user's.
+            Invalid: too many are asked for.
+        """
+        if len(command.revs) > MAX_SYNCED:
+            raise Invalid.field("conversations", f"At most {MAX_SYNCED} at a time.")
+        for conversation_id in command.revs:
+            await self._access.role(person.id, conversation_id)
+        return [await self._changes(c, rev) for c, rev in command.revs.items()]
+
+    async def _changes(self, conversation_id: str, rev: int) -> Changes:
+        heads = await self._conversations.get([conversation_id])
+        head = heads[conversation_id].rev if conversation_id in heads else 0
+        if head - rev > MAX_CHANGES:
+            return Changes(conversation_id, head, too_far=True)
+        found = await self._messages.changes(conversation_id, rev, MAX_CHANGES + 1)
+        if len(found) > MAX_CHANGES:
+            return Changes(conversation_id, head, too_far=True)
+        newest = max([rev, *(m.rev for m in found)])
+        return Changes(conversation_id, newest, tuple(await self.views(found)))
+
+    async def views(self, messages: Sequence[Message]) -> list[MessageView]:
+        """Messages of one conversation with their senders and how far others are."""
+        if not messages:
+            return []
+        people = await self._people.named({m.sender_id for m in messages})
+        readers, receivers = await self._messages.furthest(messages[0].conversation_id)
+        return [
+            MessageView(
+                m,
+                people[m.sender_id],
+                max((r.read_seq for r in readers if r.user_id != m.sender_id), default=0),
+                max((r.delivered_seq for r in receivers if r.user_id != m.sender_id), default=0),
+            )
+            for m in messages
+        ]
+
+    async def view(self, message: Message) -> MessageView:
+        """One message likewise."""
+        return (await self.views([message]))[0]

@@ -1,0 +1,113 @@
+"""Saying something, and taking it back."""
+
+from gateway.core.access import Access
+from gateway.core.commands import DeleteMessage, EditMessage, SendMessage
+from gateway.core.errors import Conflict, Forbidden, Invalid
+from gateway.core.ports import Outbox
+from gateway.core.recent import Recent
+from gateway.core.results import Deferred, MessageView
+from shared.model import MAX_CONTENT, Message, Person, message_id, new_id, now
+from shared.records import Change, Deletion, Edit, NewMessage
+
+REMEMBERED_SENDS = 20_000
+
+
+class MessageService:
+    """Turns sends, edits and deletions into records."""
+
+    def __init__(self, access: Access, outbox: Outbox) -> None:
+        self._access = access
+        self._outbox = outbox
+        self._sent: Recent[str, str] = Recent(REMEMBERED_SENDS)
+
+    async def send(self, person: Person, command: SendMessage) -> Deferred:
+        """Accept a message.
+
+        Raises:
+            NotFound, Invalid, Overloaded: it is not accepted, and nothing has changed.
+            Conflict: another message went by this `client_message_id`; that one stands.
+        """
+        content = checked_content(command.content)
+        await self._access.role(person.id, command.conversation_id)
+        message = Message(
+            id=message_id(person.id, command.conversation_id, command.client_message_id),
+            conversation_id=command.conversation_id,
+            sender_id=person.id,
+            content=content,
+            type=command.type,
+            reply_to=command.reply_to,
+            client_message_id=command.client_message_id,
+            temp_id=command.temp_id,
+            created_at=now(),
+        )
+        self._check_repeat(message)
+        return self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
+
+    def _put(self, record: NewMessage | Change, message: Message, person: Person) -> Deferred:
+        confirmed = self._outbox.put(record)
+        return Deferred(MessageView(message, person), confirmed, record.id, record.conversation_id)
+
+    def _check_repeat(self, message: Message) -> None:
+        if message.client_message_id is None:
+            return
+        first = self._sent.get(message.id)
+        if first is not None and first != message.content:
+            raise Conflict(
+                "Another message has this clientMessageId; it stands.", details={"messageId": message.id}
+            )
+        self._sent.put(message.id, message.content)
+
+    async def edit(self, person: Person, command: EditMessage) -> Deferred:
+        """Accept an edit of one's own message.
+
+        Raises:
+            NotFound, Forbidden, Invalid, Conflict: it is not accepted.
+        """
+        content = checked_content(command.content)
+        message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
+        if message.sender_id != person.id:
+            raise Forbidden("Only its sender can edit a message.")
+        if message.deleted_at is not None:
+            raise Conflict("The message was deleted.")
+        record = Edit(
+            id=new_id(),
+            conversation_id=message.conversation_id,
+            message_id=message.id,
+            user=person,
+            content=content,
+            at=now(),
+        )
+        return self._put(record, message, person)
+
+    async def delete(self, person: Person, command: DeleteMessage) -> Deferred:
+        """Accept a deletion of one's own message, or by an owner or admin of anyone's.
+
+        Raises:
+            NotFound, Forbidden: it is not accepted.
+        """
+        message, role = await self._access.message(person.id, command.message_id, command.conversation_id)
+        if message.sender_id != person.id and role == "member":
+            raise Forbidden("Only its sender or an admin can delete a message.")
+        record = Deletion(
+            id=new_id(),
+            conversation_id=message.conversation_id,
+            message_id=message.id,
+            user_id=person.id,
+            at=now(),
+        )
+        return self._put(record, message, person)
+
+
+def checked_content(content: str) -> str:
+    """The content as it may be stored.
+
+    Raises:
+        Invalid: it is empty, only white space, too long, or not Unicode text.
+    """
+    if not content.strip():
+        raise Invalid.field("content", "It must not be empty.")
+    if len(content) > MAX_CONTENT:
+        raise Invalid.field("content", f"It must not be longer than {MAX_CONTENT} characters.")
+    if not content.isascii() and any("\ud800" <= c <= "\udfff" for c in content):
+        raise Invalid.field("content", "It must be valid Unicode.")
+    return content

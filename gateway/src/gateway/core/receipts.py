@@ -1,0 +1,113 @@
+"""How far someone has read and received."""
+
+from gateway.core.access import NO_CONVERSATION, NO_MESSAGE, Access
+from gateway.core.commands import MarkConversationRead, MarkDelivered, MarkRead
+from gateway.core.errors import Invalid, NotFound
+from gateway.core.ports import Conversations, Outbox
+from gateway.core.recent import Recent
+from gateway.core.results import Deferred, Done
+from gateway.core.roster import Roster
+from shared.model import Message, Person, new_id, now
+from shared.records import DeliveredMark, ReadMark
+
+REMEMBERED_MESSAGES = 20_000
+
+
+class ReceiptService:
+    """Turns marks into records; a mark of what this node passed on lately asks no database."""
+
+    def __init__(self, access: Access, outbox: Outbox, conversations: Conversations, roster: Roster) -> None:
+        self._access = access
+        self._outbox = outbox
+        self._conversations = conversations
+        self._roster = roster
+        self._recent: Recent[str, tuple[str, int]] = Recent(REMEMBERED_MESSAGES)
+
+    def passed_on(self, message: Message) -> None:
+        """Remember the number of a message that went out to clients."""
+        self._recent.put(message.id, (message.conversation_id, message.seq))
+
+    async def read(self, person: Person, command: MarkRead) -> Deferred:
+        """Accept a read mark at a message.
+
+        Raises:
+            NotFound: there is no such message for this user.
+        """
+        conversation_id, seq = await self._place(person, command)
+        return self._put(
+            ReadMark(
+                id=new_id(),
+                conversation_id=conversation_id,
+                user_id=person.id,
+                seq=seq,
+                message_id=command.message_id,
+                at=now(),
+            )
+        )
+
+    async def _place(self, person: Person, command: MarkRead) -> tuple[str, int]:
+        recent = self._recent.get(command.message_id)
+        if recent is None:
+            message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
+            return message.conversation_id, message.seq
+        try:
+            await self._access.role(person.id, recent[0])
+        except NotFound:
+            raise NotFound(NO_MESSAGE) from None
+        if command.conversation_id not in (None, recent[0]):
+            raise NotFound(NO_MESSAGE)
+        return recent
+
+    async def read_all(self, person: Person, command: MarkConversationRead) -> Deferred:
+        """Accept a read mark at the end of a conversation.
+
+        Raises:
+            NotFound: there is no such conversation for this user.
+        """
+        await self._access.role(person.id, command.conversation_id)
+        known = self._roster.conversations.get(command.conversation_id)
+        # What this node has passed on to the user's sockets is what they can have seen.
+        seen = known is not None and person.id in known.users
+        seq = known.seq if known and seen else await self._last_seq(command.conversation_id)
+        return self._put(
+            ReadMark(
+                id=new_id(),
+                conversation_id=command.conversation_id,
+                user_id=person.id,
+                seq=seq,
+                message_id=None,
+                at=now(),
+            )
+        )
+
+    async def delivered(self, person: Person, command: MarkDelivered) -> Deferred:
+        """Accept that a device holds everything up to a number.
+
+        Raises:
+            NotFound: there is no such conversation for this user.
+            Invalid: the conversation has not come that far.
+        """
+        known = self._roster.conversations.get(command.conversation_id)
+        await self._access.role(person.id, command.conversation_id)
+        if known is None or command.seq > known.seq:
+            last = await self._last_seq(command.conversation_id)
+            if command.seq > last:
+                raise Invalid.field("seq", f"The conversation's last message is number {last}.")
+        return self._put(
+            DeliveredMark(
+                id=new_id(),
+                conversation_id=command.conversation_id,
+                user_id=person.id,
+                seq=command.seq,
+                at=now(),
+            )
+        )
+
+    def _put(self, mark: ReadMark | DeliveredMark) -> Deferred:
+        return Deferred(Done(), self._outbox.put(mark), mark.id, mark.conversation_id)
+
+    async def _last_seq(self, conversation_id: str) -> int:
+        conversation = (await self._conversations.get([conversation_id])).get(conversation_id)
+        if conversation is None:
+            raise NotFound(NO_CONVERSATION)
+        return conversation.last_seq

@@ -1,0 +1,160 @@
+"""The roster: what a node knows of the users whose sockets it holds, so that a message asks no database."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shared.events import ConversationRead
+from shared.model import Membership, Message, Person, Role
+
+
+@dataclass(slots=True)
+class Place:
+    """A local user's place in a conversation; `shown` is the unread count last shown to them."""
+
+    role: Role
+    base: int
+    own_since_read: int
+    own_seq: int
+    shown: int = 0
+
+    def unread(self, last_seq: int) -> int:
+        """Messages of others above the read mark."""
+        return max(0, last_seq - self.base - self.own_since_read)
+
+
+@dataclass(slots=True)
+class LocalUser:
+    """A user with sockets here."""
+
+    person: Person
+    places: dict[str, Place] = field(default_factory=dict)
+    sockets: int = 0
+    total: int = 0
+
+
+@dataclass(slots=True)
+class LocalConversation:
+    """A conversation with members here, and its last number as this node has passed it on."""
+
+    seq: int = 0
+    users: dict[str, Place] = field(default_factory=dict)
+
+
+class Roster:
+    """Local users and local conversations, each by id."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, LocalUser] = {}
+        self.conversations: dict[str, LocalConversation] = {}
+        self._dirty: set[str] = set()
+
+    def arrive(self, person: Person) -> LocalUser:
+        """A socket of the user came."""
+        user = self.users.setdefault(person.id, LocalUser(person))
+        user.person = person
+        user.sockets += 1
+        return user
+
+    def leave(self, user_id: str) -> None:
+        """A socket of the user is gone; with the last one everything known of them goes."""
+        user = self.users[user_id]
+        user.sockets -= 1
+        if user.sockets == 0:
+            for conversation_id in list(user.places):
+                self.expel(conversation_id, user_id)
+            del self.users[user_id]
+
+    def admit(self, membership: Membership) -> None:
+        """Note or correct a local user's place in a conversation."""
+        user = self.users.get(membership.user_id)
+        if user is None:
+            return
+        conversation = self.conversations.setdefault(membership.conversation_id, LocalConversation())
+        shown = user.places[membership.conversation_id].shown if self._in(membership) else 0
+        place = Place(membership.role, membership.base, membership.own_since_read, membership.own_seq, shown)
+        user.places[membership.conversation_id] = conversation.users[membership.user_id] = place
+        self._dirty.add(membership.conversation_id)
+
+    def expel(self, conversation_id: str, user_id: str) -> None:
+        """Forget a local user's place in a conversation."""
+        user = self.users.get(user_id)
+        place = user.places.pop(conversation_id, None) if user else None
+        if user is None or place is None:
+            return
+        user.total -= place.shown
+        conversation = self.conversations[conversation_id]
+        del conversation.users[user_id]
+        if not conversation.users:
+            del self.conversations[conversation_id]
+            self._dirty.discard(conversation_id)
+
+    def show_again(self, user_id: str) -> None:
+        """Have all the user's counts told once more: a new socket has not heard them."""
+        user = self.users[user_id]
+        user.total = 0
+        for conversation_id, place in user.places.items():
+            place.shown = 0
+            self._dirty.add(conversation_id)
+
+    def role(self, conversation_id: str, user_id: str) -> Role | None:
+        """The user's role in a conversation, if they are a local member of it."""
+        user = self.users.get(user_id)
+        place = user.places.get(conversation_id) if user else None
+        return place.role if place else None
+
+    def head(self, conversation_id: str, seq: int) -> None:
+        """The conversation's last number is `seq`."""
+        conversation = self.conversations.get(conversation_id)
+        if conversation is not None and seq > conversation.seq:
+            conversation.seq = seq
+            self._dirty.add(conversation_id)
+
+    def stored(self, message: Message) -> None:
+        """A message was passed on for the first time."""
+        conversation = self.conversations.get(message.conversation_id)
+        if conversation is None:
+            return
+        conversation.seq = max(conversation.seq, message.seq)
+        place = conversation.users.get(message.sender_id)
+        if place is not None and message.seq > max(place.base, place.own_seq):
+            place.own_since_read += 1
+            place.own_seq = message.seq
+        self._dirty.add(message.conversation_id)
+
+    def read(self, event: ConversationRead) -> None:
+        """A user's read mark moved."""
+        conversation = self.conversations.get(event.conversation_id)
+        place = conversation.users.get(event.user_id) if conversation else None
+        if place is not None and event.seq > place.base:
+            place.base, place.own_since_read = event.seq, event.own_since_read
+            place.own_seq = max(place.own_seq, event.own_seq)
+            self._dirty.add(event.conversation_id)
+
+    def unread(self, conversation_id: str, user_id: str) -> int | None:
+        """The user's unread count, if they are a local member."""
+        conversation = self.conversations.get(conversation_id)
+        place = conversation.users.get(user_id) if conversation else None
+        return place.unread(conversation.seq) if conversation and place else None
+
+    def changed_counts(self) -> Iterator[tuple[str, str, int, int]]:
+        """(user, conversation, unread, total) for each count that differs from what was shown last."""
+        dirty, self._dirty = self._dirty, set()
+        for conversation_id in dirty:
+            conversation = self.conversations.get(conversation_id)
+            if conversation is not None:
+                yield from self._changed_in(conversation_id, conversation)
+
+    def _changed_in(
+        self, conversation_id: str, conversation: LocalConversation
+    ) -> Iterable[tuple[str, str, int, int]]:
+        for user_id, place in conversation.users.items():
+            unread = place.unread(conversation.seq)
+            if unread != place.shown:
+                user = self.users[user_id]
+                user.total += unread - place.shown
+                place.shown = unread
+                yield user_id, conversation_id, unread, user.total
+
+    def _in(self, membership: Membership) -> bool:
+        user = self.users.get(membership.user_id)
+        return user is not None and membership.conversation_id in user.places

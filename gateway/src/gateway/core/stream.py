@@ -1,0 +1,180 @@
+"""The live stream of each conversation: in the order of its revisions, each once, healed by reading."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from gateway.core.errors import Unavailable
+from gateway.core.ports import Messages, People
+from shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
+from shared.model import Conversation, Message, Person
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+PAGE = 200
+WAITING_LIMIT = 1_000
+RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Stream:
+    """How far one conversation has been passed on; `rev` is None until its beginning is known."""
+
+    rev: int | None = None
+    seq: int = 0
+    waiting: list[Numbered] = field(default_factory=list)
+    healing: bool = False
+
+
+class Streams:
+    """The streams of the conversations that have members on this node."""
+
+    def __init__(self, messages: Messages, people: People, pass_on: Callable[[Numbered], None]) -> None:
+        self._messages = messages
+        self._people = people
+        self._pass_on = pass_on
+        self._streams: dict[str, Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.healed = 0
+        """Messages that were read because the bus had lost them."""
+
+    def open(self, conversation_id: str) -> bool:
+        """Start to listen; whether the stream is new and wants its beginning told by `start`."""
+        stream = self._streams.setdefault(conversation_id, Stream())
+        return stream.rev is None
+
+    def start(self, conversation: Conversation) -> None:
+        """Pass on what comes after this head, read after the subscription was confirmed."""
+        stream = self._streams.get(conversation.id)
+        if stream is not None and stream.rev is None:
+            stream.rev, stream.seq = conversation.rev, conversation.last_seq
+            waiting, stream.waiting = stream.waiting, []
+            for event in waiting:
+                self.receive(event)
+
+    def head(self, conversation_id: str) -> tuple[int, int]:
+        """The last (seq, rev) that was passed on."""
+        stream = self._streams.get(conversation_id)
+        return (stream.seq, stream.rev or 0) if stream else (0, 0)
+
+    def close(self, conversation_id: str) -> None:
+        """Nobody here listens any more."""
+        self._streams.pop(conversation_id, None)
+
+    def receive(self, event: Numbered) -> None:
+        """Pass the next one on, drop what was passed on before, read what is missing."""
+        stream = self._streams.get(event.message.conversation_id)
+        if stream is None:
+            return
+        if stream.rev is None or stream.healing:
+            if len(stream.waiting) < WAITING_LIMIT:
+                stream.waiting.append(event)
+        elif event.message.rev == stream.rev + 1:
+            self._next(stream, event)
+        elif event.message.rev > stream.rev:
+            self._heal(event.message.conversation_id, stream)
+
+    def behind(self, heads: Mapping[str, Conversation]) -> int:
+        """Read what is missing wherever a stored head is ahead; how many conversations that was."""
+        late = [c for c in heads.values() if self._is_behind(c)]
+        for conversation in late:
+            self._heal(conversation.id, self._streams[conversation.id])
+        return len(late)
+
+    def ids(self) -> list[str]:
+        """The conversations that are listened to."""
+        return list(self._streams)
+
+    async def stop(self) -> None:
+        """Give up what is being read."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _is_behind(self, conversation: Conversation) -> bool:
+        stream = self._streams.get(conversation.id)
+        return (
+            stream is not None
+            and stream.rev is not None
+            and not stream.healing
+            and stream.rev < conversation.rev
+        )
+
+    def _next(self, stream: Stream, event: Numbered) -> None:
+        stream.rev = event.message.rev
+        # Healing reads new messages beyond the revision that it vouches for.
+        if not isinstance(event, MessageStored) or event.message.seq > stream.seq:
+            stream.seq = max(stream.seq, event.message.seq)
+            self._pass_on(event)
+
+    def _heal(self, conversation_id: str, stream: Stream) -> None:
+        stream.healing = True
+        task = asyncio.create_task(self._read_missing(conversation_id, stream))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read_missing(self, conversation_id: str, stream: Stream) -> None:
+        try:
+            rev = await self._read_changed(conversation_id, stream)
+            await self._read_new(conversation_id, stream)
+            stream.rev = rev
+        finally:
+            stream.healing = False
+            waiting, stream.waiting = stream.waiting, []
+            for event in waiting:
+                self.receive(event)
+
+    async def _read_changed(self, conversation_id: str, stream: Stream) -> int:
+        """Pass on how older messages changed; the revision up to which everything was read."""
+        assert stream.rev is not None
+        rev = stream.rev
+        while True:
+            messages = await self._insist(lambda: self._messages.changes(conversation_id, rev, PAGE))  # noqa: B023 - called at once
+            old = [m for m in messages if m.seq <= stream.seq]
+            people = await self._named(old)
+            for message in old:
+                self._pass_on(_changed(message, people))
+            rev = messages[-1].rev if messages else rev
+            if len(messages) < PAGE:
+                return rev
+
+    async def _read_new(self, conversation_id: str, stream: Stream) -> None:
+        """Pass on the messages that were missed, in the order of their numbers."""
+        while True:
+            messages = await self._insist(
+                lambda: self._messages.page(conversation_id, PAGE, None, stream.seq)
+            )
+            people = await self._named(messages)
+            for message in messages:
+                stream.seq = message.seq
+                self.healed += 1
+                self._pass_on(_stored(message, people))
+                if message.deleted_at is not None:
+                    self._pass_on(_changed(message, people))
+            if len(messages) < PAGE:
+                return
+
+    async def _named(self, messages: Sequence[Message]) -> dict[str, Person]:
+        return await self._insist(lambda: self._people.named({m.sender_id for m in messages}))
+
+    async def _insist(self, read: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await read()
+            except Unavailable as error:
+                log.warning("cannot heal yet", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+def _stored(message: Message, people: Mapping[str, Person]) -> MessageStored:
+    return MessageStored(record_id="", message=message, sender=people[message.sender_id])
+
+
+def _changed(message: Message, people: Mapping[str, Person]) -> Numbered:
+    kind = MessageDeleted if message.deleted_at is not None else MessageEdited
+    return kind(message=message, sender=people[message.sender_id])

@@ -1,0 +1,148 @@
+"""Mounts a vocabulary's REST table on aiohttp: request to command, result or error to response."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from marshmallow import ValidationError
+
+from gateway.auth import Authenticator
+from gateway.core.chat import Chat
+from gateway.core.errors import (
+    ChatError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Overloaded,
+    Unauthorized,
+    Unavailable,
+)
+from gateway.core.ports import People
+from gateway.core.results import Deferred
+from gateway.vocabularies.vocabulary import Payload, Serves, Vocabulary, fields_of
+from shared.model import Person
+
+log = structlog.get_logger()
+
+STATUSES: dict[type[ChatError], int] = {
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Invalid: 400,
+    Conflict: 409,
+    Unavailable: 503,
+    Overloaded: 503,
+}
+RETRY_AFTER_SECONDS = 1
+
+Settle = Callable[[Deferred], Awaitable[None]]
+"""Waits until what was accepted is stored, so that who asks next sees it; not for ever."""
+
+
+class Rest:
+    """Serves the tables of all vocabularies by one core."""
+
+    def __init__(
+        self,
+        *,
+        chat: Chat,
+        people: People,
+        authenticator: Authenticator,
+        token_in_query: bool,
+        settle: Settle,
+    ) -> None:
+        self._chat = chat
+        self._people = people
+        self._authenticator = authenticator
+        self._token_in_query = token_in_query
+        self._settle = settle
+
+    def mount(self, app: web.Application, vocabulary: Vocabulary) -> None:
+        """Add a vocabulary's paths to an application."""
+        for serves in vocabulary.serves:
+            app.router.add_route(serves.method, serves.path, self._handler(vocabulary, serves))
+
+    def _handler(
+        self, vocabulary: Vocabulary, serves: Serves
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                person = await self._asker(request)
+                result = await self._do(person, serves.command(await _loaded(serves, request)))
+                return response(serves.answer(result, person), serves.status)
+            except ChatError as error:
+                return refusal(vocabulary, error)
+            except web.HTTPException:
+                raise
+            except Exception:
+                log.exception("a request failed", path=serves.path)
+                return refusal(vocabulary, ChatError("Something went wrong."))
+
+        return handle
+
+    async def _asker(self, request: web.Request) -> Person:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            token = request.query.get("token", "") if self._token_in_query else ""
+        person = (await self._authenticator.identify(token.strip())).person
+        await self._people.remember(person)
+        return person
+
+    async def _do(self, person: Person, command: Any) -> Any:
+        result = await self._chat.handle(person, command)
+        if not isinstance(result, Deferred):
+            return result
+        await result.confirmed
+        await self._settle(result)
+        return result.result
+
+
+async def _loaded(serves: Serves, request: web.Request) -> Payload:
+    """Path, query and body as the schema reads them together.
+
+    Raises:
+        Invalid: they are not as it says.
+    """
+    payload: Payload = {name: value for name, value in request.query.items() if name != "token"}
+    if serves.body:
+        payload = await _body(request)
+    payload |= request.match_info
+    try:
+        loaded: Payload = serves.schema.load(payload)
+    except ValidationError as error:
+        raise Invalid.fields(fields_of(error)) from None
+    return loaded
+
+
+async def _body(request: web.Request) -> Payload:
+    raw = await request.read()
+    try:
+        body = orjson.loads(raw) if raw.strip() else {}
+    except ValueError:
+        raise Invalid("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise Invalid("The body must be a JSON object.")
+    return body
+
+
+def response(body: Any, status: int) -> web.Response:
+    """A JSON response that no cache keeps."""
+    return web.Response(
+        body=orjson.dumps(body),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def refusal(vocabulary: Vocabulary, error: ChatError) -> web.Response:
+    """An error as the vocabulary words it, under its HTTP status."""
+    answer = response(vocabulary.refuses(error), STATUSES.get(type(error), 500))
+    if error.retryable:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, Unauthorized):
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer

@@ -1,0 +1,27 @@
+"""What the gateway is told by its environment."""
+
+from dataclasses import dataclass
+
+from shared.settings import SharedSettings, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(SharedSettings):
+    """The gateway's settings."""
+
+    node_name: str = setting("The gateway's name, unique among them: letters, digits and dashes.", "g1")
+    gateway_host: str = setting("The address that the gateway listens on.", "127.0.0.1")
+    gateway_port: int = setting("The port that the gateway listens on.", 8001)
+    jwt_secret: str = setting("The secret of HS256 tokens; not needed with JWT_JWKS_URL.", "")
+    jwt_jwks_url: str = setting("Where the keys of RS256 and ES256 tokens are.", "")
+    jwt_issuer: str = setting("The issuer that tokens must name, if any.", "")
+    jwt_audience: str = setting("The audience that tokens must name, if any.", "")
+    token_in_query: bool = setting("Whether ?token= is accepted too.", True)
+    cors_origins: tuple[str, ...] = setting(
+        "Origins of pages that may call, with commas; the gateway's own is always allowed.", ()
+    )
+    outbox_limit: int = setting("Records that may wait for RabbitMQ; past that sends are refused.", 20_000)
+    backlog_limit: int = setting("Bytes that a client may leave unread before it is cut off.", 1 << 20)
+    max_frame: int = setting("Bytes of one Socket.IO frame.", 256 * 1024)
+    max_body: int = setting("Bytes of one REST body.", 256 * 1024)
+    audit_seconds: float = setting("How often all heads are compared with what was passed on.", 20.0)

@@ -1,0 +1,152 @@
+"""The lean websocket: frames go straight to the transport, once per client and loop tick.
+
+python-engineio runs a writer task and a queue per client, and a task per received packet. Here a
+client's queue writes itself to the websocket as soon as there is one, and one loop reads.
+"""
+
+import asyncio
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from engineio import packet as eio
+from engineio.async_drivers import aiohttp as driver
+from engineio.async_socket import AsyncSocket
+
+SMALL, MEDIUM = 126, 65536
+CLOSE_SECONDS = 2.0
+
+
+def frame(payload: str | bytes) -> bytes:
+    """An unmasked, final websocket frame of text or bytes (RFC 6455, section 5.2)."""
+    first = b"\x81" if isinstance(payload, str) else b"\x82"
+    body = payload.encode() if isinstance(payload, str) else payload
+    size = len(body)
+    if size < SMALL:
+        return first + size.to_bytes(1, "big") + body
+    if size < MEDIUM:
+        return first + b"\x7e" + size.to_bytes(2, "big") + body
+    return first + b"\x7f" + size.to_bytes(8, "big") + body
+
+
+class Wire:
+    """Gathers one client's frames and writes them at the end of the loop's tick.
+
+    A client that leaves more than `limit` bytes unread is cut off.
+    """
+
+    def __init__(self, transport: asyncio.Transport, limit: int) -> None:
+        self._transport = transport
+        self._limit = limit
+        self._frames: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        """Write a frame before the next tick is over."""
+        if not self._frames:
+            self._loop.call_soon(self._flush)
+        self._frames.append(data)
+
+    def close(self) -> None:
+        """Close once everything is written, or anyway after a moment."""
+        self._flush()
+        self._transport.close()
+        self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def _flush(self) -> None:
+        if not self._frames or self._transport.is_closing():
+            self._frames.clear()
+            return
+        self._transport.write(b"".join(self._frames))
+        self._frames.clear()
+        if self._transport.get_write_buffer_size() > self._limit:
+            self._transport.abort()
+
+
+class PacketQueue(asyncio.Queue[Any]):
+    """What python-engineio puts a client's packets into: a queue while polling, then a wire."""
+
+    wire: Wire | None = None
+
+    def put_nowait(self, item: Any) -> None:
+        """Queue a packet, or write it; None ends a polling client's waiting."""
+        if self.wire is None or item is None:
+            super().put_nowait(item)
+            return
+        self.wire.write(frame(item.encode()))
+        if item.packet_type == eio.CLOSE:
+            self.wire.close()
+
+    async def put(self, item: Any) -> None:
+        """As `put_nowait`: there is no bound to wait at, for the wire has its own."""
+        self.put_nowait(item)
+
+    def attach(self, wire: Wire) -> None:
+        """Write from now on, beginning with what has gathered."""
+        gathered = []
+        while not self.empty():
+            gathered.append(self.get_nowait())
+            self.task_done()
+        self.wire = wire
+        for item in gathered:
+            if item is not None and item.packet_type != eio.NOOP:
+                self.put_nowait(item)
+
+
+class LeanWebSocket:
+    """The websocket driver that python-engineio is given instead of its own."""
+
+    backlog_limit = 1 << 20
+
+    def __init__(self, handler: Any, server: Any) -> None:
+        self._socket: AsyncSocket = handler.__self__
+        self._server = server
+
+    async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
+        """Serve a websocket request until either side ends it."""
+        request: web.Request = environ["aiohttp.request"]
+        # Compression would cost each socket 90 KiB, and a compressor run per client.
+        ws = web.WebSocketResponse(max_msg_size=self._server.max_http_buffer_size, compress=False)
+        await ws.prepare(request)
+        if self._socket.connected and not await self._upgrade(ws):
+            return ws
+        self._socket.connected = self._socket.upgraded = True
+        transport = request.transport
+        if transport is not None:
+            self._socket.queue.attach(Wire(transport, self.backlog_limit))
+            await self._read(ws)
+        await self._socket.close(wait=False, abort=True, reason=self._server.reason.TRANSPORT_CLOSE)
+        return ws
+
+    async def _upgrade(self, ws: web.WebSocketResponse) -> bool:
+        """Take over from polling (https://socket.io/docs/v4/engine-io-protocol/#upgrade)."""
+        self._socket.upgrading = True
+        try:
+            if await self._expect(ws) != "2probe":
+                return False
+            await ws.send_str("3probe")
+            self._socket.queue.put_nowait(eio.Packet(eio.NOOP))
+            return bool(await self._expect(ws) == "5")
+        finally:
+            self._socket.upgrading = False
+
+    async def _expect(self, ws: web.WebSocketResponse) -> Any:
+        message = await ws.receive()
+        return message.data if message.type is WSMsgType.TEXT else None
+
+    async def _read(self, ws: web.WebSocketResponse) -> None:
+        async for message in ws:
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
+            try:
+                await self._socket.receive(eio.Packet(encoded_packet=message.data))
+            except Exception as error:
+                # Whoever breaks the protocol is not talked to any more.
+                self._server.logger.info("closing %s: %r", self._socket.sid, error)
+                return
+
+
+def install(engine: Any, backlog_limit: int) -> None:
+    """Give a python-engineio server this driver and these queues."""
+    websocket = type("BoundedWebSocket", (LeanWebSocket,), {"backlog_limit": backlog_limit})
+    engine._async = {**driver._async, "websocket": websocket}
+    engine.create_queue = PacketQueue

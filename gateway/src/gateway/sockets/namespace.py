@@ -1,0 +1,155 @@
+"""A Socket.IO namespace: from the socket's vocabulary to the core, and the answer back."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from marshmallow import Schema, ValidationError
+from socketio import AsyncNamespace
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from gateway.auth import Authenticator
+from gateway.core import commands as c
+from gateway.core.chat import Chat
+from gateway.core.errors import ChatError, Invalid, UnknownEvent
+from gateway.core.results import Deferred, Done
+from gateway.sockets.fanout import FanOut
+from gateway.sockets.lobby import Lobby
+from gateway.sockets.packets import Malformed
+from gateway.sockets.server import Later
+from gateway.sockets.sessions import Session, Sessions
+from gateway.vocabularies.vocabulary import Payload, Vocabulary, fields_of
+
+log = structlog.get_logger()
+
+
+class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
+    """Lets sockets in, hears their events, sees them out."""
+
+    def __init__(
+        self,
+        namespace: str,
+        vocabularies: Sequence[Vocabulary],
+        *,
+        authenticator: Authenticator,
+        token_in_query: bool,
+        chat: Chat,
+        sessions: Sessions,
+        lobby: Lobby,
+        fanout: FanOut,
+    ) -> None:
+        super().__init__(namespace)
+        self._vocabularies = vocabularies
+        self._authenticator = authenticator
+        self._token_in_query = token_in_query
+        self._chat = chat
+        self._sessions = sessions
+        self._lobby = lobby
+        self._fanout = fanout
+        self._arriving: dict[str, Session] = {}
+
+    async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        """Find out who it is and make everything ready.
+
+        Raises:
+            ConnectionRefusedError: with the error as its data; a client may try again if it is retryable.
+        """
+        try:
+            identity = await self._authenticator.identify(self._token(environ, auth))
+            session = await self._lobby.arrive(sid, identity.person, self._vocabularies[0])
+        except ChatError as error:
+            raise Refused(error.message, self._vocabularies[0].refuses(error)["error"]) from error
+        except Exception as error:
+            log.exception("could not let a socket in")
+            raise Refused("Something went wrong.", {"code": "INTERNAL", "retryable": True}) from error
+        left = max(0.0, identity.expires_at - time.time())
+        session.expiry = asyncio.get_running_loop().call_later(left, self._expire, sid)
+        self._arriving[sid] = session
+
+    async def welcome(self, sid: str) -> None:
+        """The client knows that it is connected: let it hear its rooms."""
+        session = self._arriving.pop(sid, None)
+        if session is not None:
+            self._lobby.enter(session)
+            self._fanout.greet(session)
+
+    async def on_disconnect(self, sid: str, _reason: Any = None) -> None:
+        """See a socket out."""
+        arriving = self._arriving.pop(sid, None)
+        if arriving is not None:
+            await self._lobby.abandon(arriving)
+        else:
+            await self._lobby.depart(sid)
+
+    async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
+        """What comes of a client's event: an acknowledgement, or one that comes later."""
+        session = self._sessions.get(sid)
+        if session is None:
+            return None
+        refuses = session.vocabulary.refuses
+        try:
+            return await self._answer(session, event, args)
+        except ChatError as error:
+            return refuses(error)
+        except Exception:
+            log.exception("an event failed", event_name=str(event)[:50])
+            return refuses(ChatError("Something went wrong."))
+
+    async def _answer(self, session: Session, event: Any, args: list[Any]) -> Any:
+        if isinstance(event, Malformed):
+            raise Invalid("The packet is not valid JSON.")
+        hears = session.vocabulary.hears.get(event) if isinstance(event, str) else None
+        if hears is None:
+            raise UnknownEvent(f"There is no event {str(event)[:50]!r}.")
+        result = await self._do(session, hears.command(_loaded(hears.schema, args)))
+        if isinstance(result, Deferred):
+            answer = partial(hears.answer, result.result, session.person)
+            return Later(result.confirmed, answer, session.vocabulary.refuses)
+        if hears.echoes is not None:
+            self._fanout.tell(session, hears.echoes, result)
+        return hears.answer(result, session.person)
+
+    async def _do(self, session: Session, command: c.Command) -> Any:
+        match command:
+            case c.JoinRoom(conversation_id=conversation_id):
+                return await self._lobby.join(session, conversation_id)
+            case c.LeaveRoom(conversation_id=conversation_id):
+                self._lobby.leave_room(session, conversation_id)
+                return Done()
+            case _:
+                return await self._chat.handle(session.person, command)
+
+    def _token(self, environ: dict[str, Any], auth: Any) -> Any:
+        """From the auth object, the Authorization header or the query, in this order."""
+        if isinstance(auth, dict) and auth.get("token"):
+            return auth["token"]
+        scheme, _, bearer = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return bearer.strip()
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        return query.get("token", [None])[0] if self._token_in_query else None
+
+    def _expire(self, sid: str) -> None:
+        log.info("a token expired", sid=sid)
+        task = asyncio.ensure_future(self.server.disconnect(sid, namespace=self.namespace, ignore_queue=True))
+        task.add_done_callback(lambda done: done.exception())
+
+
+def _loaded(schema: Schema, args: list[Any]) -> Payload:
+    """The payload as its schema reads it.
+
+    Raises:
+        Invalid: it is not one object, or not as the schema says.
+    """
+    payload = args[0] if args and args[0] is not None else {}
+    if len(args) > 1 or not isinstance(payload, dict):
+        raise Invalid("The payload must be one object.")
+    try:
+        loaded: Payload = schema.load(payload)
+    except ValidationError as error:
+        raise Invalid.fields(fields_of(error)) from None
+    return loaded

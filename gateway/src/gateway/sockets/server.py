@@ -1,0 +1,70 @@
+"""python-socketio's server, with acknowledgements that may come later and a welcome after connecting."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import socketio
+from engineio import packet as eio
+from socketio import packet
+
+from gateway.core.errors import ChatError, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An acknowledgement that is known when a future is done."""
+
+    confirmed: "asyncio.Future[None]"
+    answer: Callable[[], Any]
+    refuse: Callable[[ChatError], Any]
+
+
+class Hearer(Protocol):
+    """What becomes of a client's events."""
+
+    async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
+        """The acknowledgement of an event, or `Later`."""
+
+    async def welcome(self, sid: str) -> None:
+        """A socket's connection is complete."""
+
+
+class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
+    """Handles one client's events in their order, without waiting for what one of them waits for."""
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
+        if sid is not None and self.manager.is_connected(sid, namespace or "/"):
+            await self.namespace_handlers[namespace or "/"].welcome(sid)
+
+    async def _handle_event_internal(
+        self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None
+    ) -> None:
+        hearer: Hearer = self.namespace_handlers[namespace]
+        answer = await hearer.hear(sid, data[0], data[1:])
+        if id is None:
+            return
+        if isinstance(answer, Later):
+            answer.confirmed.add_done_callback(
+                lambda done: self._acknowledge(eio_sid, namespace, id, _settled(answer, done))
+            )
+        else:
+            self._acknowledge(eio_sid, namespace, id, answer)
+
+    def _acknowledge(self, eio_sid: str, namespace: str, id: int, answer: Any) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and not socket.closed:
+            encoded = self.packet_class(packet.ACK, namespace=namespace, id=id, data=[answer]).encode()
+            socket.queue.put_nowait(eio.Packet(eio.MESSAGE, encoded))
+
+
+def _settled(later: Later, done: "asyncio.Future[None]") -> Any:
+    if done.cancelled():
+        return later.refuse(Unavailable("The gateway is stopping; try again."))
+    error = done.exception()
+    if error is None:
+        return later.answer()
+    return later.refuse(error if isinstance(error, ChatError) else ChatError("Something went wrong."))

@@ -1,0 +1,66 @@
+"""The sockets that are connected to this node, and who is behind each."""
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.vocabularies.vocabulary import Vocabulary
+from shared.model import Person
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One socket of one person, in one vocabulary."""
+
+    sid: str
+    person: Person
+    vocabulary: Vocabulary
+    rooms: set[str]
+    online: tuple[str, ...] = ()
+    expiry: asyncio.TimerHandle | None = None
+
+    def room(self, name: str) -> str:
+        """The room for sockets of this vocabulary within a room."""
+        return within(name, self.vocabulary)
+
+
+def within(room: str, vocabulary: Vocabulary) -> str:
+    """The room for sockets of a vocabulary within a room."""
+    return f"{room}/{vocabulary.name}"
+
+
+class Sessions:
+    """Sessions by socket and by user."""
+
+    def __init__(self) -> None:
+        self._by_sid: dict[str, Session] = {}
+        self._by_user: dict[str, set[Session]] = {}
+
+    def add(self, session: Session) -> None:
+        """A socket is connected."""
+        self._by_sid[session.sid] = session
+        self._by_user.setdefault(session.person.id, set()).add(session)
+
+    def pop(self, sid: str) -> Session | None:
+        """A socket is gone."""
+        session = self._by_sid.pop(sid, None)
+        if session is not None:
+            of_user = self._by_user[session.person.id]
+            of_user.discard(session)
+            if not of_user:
+                del self._by_user[session.person.id]
+        return session
+
+    def get(self, sid: str) -> Session | None:
+        """The session of a socket."""
+        return self._by_sid.get(sid)
+
+    def of_user(self, user_id: str) -> list[Session]:
+        """A user's sessions on this node."""
+        return list(self._by_user.get(user_id, ()))
+
+    def user_ids(self) -> list[str]:
+        """The users who have a socket on this node."""
+        return list(self._by_user)
+
+    def __len__(self) -> int:
+        return len(self._by_sid)

@@ -1,0 +1,91 @@
+"""Puts the worker together and runs it until it is told to stop."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiohttp import web
+
+from persistence_worker import announce_redis, store_mongo
+from persistence_worker.consume import Consumer, Limits
+from persistence_worker.ownership import Ownership
+from persistence_worker.persist import Persister
+from persistence_worker.ports import StoreUnavailable
+from persistence_worker.settings import Settings
+from shared import health
+from shared.partitions import Partitions
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 4
+"""RabbitMQ frees what a frozen worker holds after about two of these."""
+
+
+async def run(settings: Settings, stopped: asyncio.Event) -> None:
+    """Work until `stopped`, then finish the batches in flight and hand the partitions over."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(store_mongo.connect(settings.mongo_url))
+        redis = announce_redis.connect(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        ownership = _ownership(settings, database, announce_redis.RedisAnnouncer(redis))
+        await _serve_health(settings, database, ownership, stack)
+        await _prepare(database, stopped)
+        work = asyncio.create_task(ownership.run())
+        await stopped.wait()
+        ownership.stop()
+        await work
+    log.info("stopped")
+
+
+def _ownership(settings: Settings, database: object, announcer: announce_redis.RedisAnnouncer) -> Ownership:
+    persister = Persister(
+        store_mongo.MongoMessages(database),
+        store_mongo.MongoHeads(database),
+        store_mongo.MongoMemberships(database),
+        announcer,
+    )
+    limits = Limits(settings.batch_limit, settings.prefetch)
+
+    async def connect() -> AbstractConnection:
+        return await aio_pika.connect(
+            settings.rabbitmq_url,
+            heartbeat=HEARTBEAT_SECONDS,
+            client_properties={"connection_name": f"parley worker {settings.worker_name}"},
+        )
+
+    return Ownership(
+        connect,
+        Partitions(settings.partitions),
+        lambda partition: Consumer(partition, persister, announcer, limits),
+    )
+
+
+async def _prepare(database: object, stopped: asyncio.Event) -> None:
+    while not stopped.is_set():
+        try:
+            await store_mongo.prepare(database)
+            return
+        except StoreUnavailable as error:
+            log.warning("waiting for the database", error=str(error)[:200])
+            await asyncio.sleep(0.5)
+
+
+async def _serve_health(
+    settings: Settings, database: object, ownership: Ownership, stack: AsyncExitStack
+) -> None:
+    async def problems() -> list[str]:
+        found = [] if ownership.settled else ["not connected to RabbitMQ"]
+        try:
+            await store_mongo.ping(database)
+        except StoreUnavailable:
+            found.append("MongoDB does not answer")
+        return found
+
+    app = web.Application()
+    health.add_routes(app, problems)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, settings.worker_host, settings.worker_port).start()

@@ -1,0 +1,165 @@
+"""Consumes one partition: batches in, one acknowledgement out, dead letters aside."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+import structlog
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, HeadersType
+
+from persistence_worker.persist import refusal
+from persistence_worker.ports import Announcer, StoreUnavailable
+from shared import records, rooms
+from shared.metrics import batch_records, batch_seconds
+from shared.partitions import DEAD_LETTERS, queue_name
+from shared.records import Broken, Record
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 0.5
+OWN_FAULT_TRIES = 3
+SUSPECT_DELIVERIES = 5
+"""Deliveries after which an AMQP message is held to be what kills the workers."""
+
+
+class Persists(Protocol):
+    """What becomes of a batch: `Persister.persist`."""
+
+    async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is held and written at a time."""
+
+    batch: int = 500
+    prefetch: int = 100
+
+
+class Consumer:
+    """Owns the reading end of one partition from `run` until `stop`."""
+
+    def __init__(
+        self, partition: int, persister: Persists, announcer: Announcer, limits: Limits = Limits()
+    ) -> None:
+        self.partition = partition
+        self._persister = persister
+        self._announcer = announcer
+        self._limits = limits
+        self._inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._stopping = False
+
+    async def run(self, connection: AbstractConnection) -> None:
+        """Consume until `stop`; returns when the batch in flight is finished and acknowledged."""
+        # One at a time until a fresh message comes: so something that kills the worker is
+        # delivered alone the next time, and its neighbours do not run out of deliveries with it.
+        await self._consume(connection, prefetch=1, until_fresh=True)
+        if not self._stopping:
+            await self._consume(connection, prefetch=self._limits.prefetch, until_fresh=False)
+
+    def stop(self) -> None:
+        """Ask `run` to finish what is in flight and return."""
+        self._stopping = True
+        self._inbox.put_nowait(None)
+
+    async def _consume(self, connection: AbstractConnection, *, prefetch: int, until_fresh: bool) -> None:
+        channel = await connection.channel(publisher_confirms=True)
+        await channel.set_qos(prefetch_count=prefetch)
+        queue = await channel.get_queue(queue_name(self.partition), ensure=False)
+        inbox = self._inbox
+        channel.close_callbacks.add(lambda *_: inbox.put_nowait(None))
+        tag = await queue.consume(inbox.put)
+        try:
+            await self._drain(channel, until_fresh)
+            await queue.cancel(tag)
+        finally:
+            self._inbox = asyncio.Queue()
+            await channel.close()
+
+    async def _drain(self, channel: AbstractChannel, until_fresh: bool) -> None:
+        while not self._stopping:
+            deliveries = await self._gather()
+            if not deliveries:
+                return
+            await self._work(deliveries, channel)
+            await deliveries[-1].ack(multiple=True)
+            if until_fresh and not deliveries[-1].redelivered:
+                return
+
+    async def _gather(self) -> list[AbstractIncomingMessage]:
+        """Wait for one delivery, and take what came with it."""
+        first = await self._inbox.get()
+        deliveries = []
+        size = 0
+        while first is not None:
+            deliveries.append(first)
+            size += int(first.headers.get("records", 1))  # type: ignore[arg-type]
+            if size >= self._limits.batch or self._inbox.empty() or self._stopping:
+                break
+            first = self._inbox.get_nowait()
+        return deliveries
+
+    async def _work(self, deliveries: Sequence[AbstractIncomingMessage], channel: AbstractChannel) -> None:
+        batch: list[Record] = []
+        for delivery in deliveries:
+            for record in records.unpack(delivery.body):
+                if isinstance(record, Broken):
+                    await self._bury(record.body, record.reason, channel)
+                else:
+                    batch.append(record)
+        started = monotonic()
+        if _suspect(deliveries[0]):
+            await self._bury_all(batch, "it stopped the worker several times", channel)
+        else:
+            await self._persist(batch, any(d.redelivered for d in deliveries), channel)
+        batch_records.labels("persist").observe(len(batch))
+        batch_seconds.labels("persist").observe(monotonic() - started)
+
+    async def _persist(self, batch: list[Record], redelivered: bool, channel: AbstractChannel) -> None:
+        try:
+            await self._insist(batch, redelivered)
+        except Exception as error:
+            log.warning("a batch failed, going on singly", records=len(batch), error=repr(error))
+            for record in batch:
+                await self._persist_singly(record, channel)
+
+    async def _persist_singly(self, record: Record, channel: AbstractChannel) -> None:
+        for left in reversed(range(OWN_FAULT_TRIES)):
+            try:
+                await self._insist([record], redelivered=True)
+                return
+            except Exception as error:
+                if not left:
+                    log.error("a record cannot be stored", record=record.id, error=repr(error))
+                    await self._bury_all([record], repr(error), channel)
+
+    async def _insist(self, batch: list[Record], redelivered: bool) -> None:
+        """Persist; while the database is away, wait for it and try again."""
+        while batch:
+            try:
+                await self._persister.persist(batch, redelivered=redelivered)
+                return
+            except StoreUnavailable as error:
+                log.warning("the database is away", partition=self.partition, error=str(error)[:200])
+                redelivered = True
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _bury_all(self, batch: Sequence[Record], reason: str, channel: AbstractChannel) -> None:
+        for record in batch:
+            await self._bury(records.pack([record]), reason, channel)
+            refused = refusal(record, "FAILED", "The message could not be stored.", failed=True)
+            await self._announcer.announce({rooms.user(record.user_id): [refused]})
+
+    async def _bury(self, body: bytes, reason: str, channel: AbstractChannel) -> None:
+        exchange = await channel.get_exchange(DEAD_LETTERS, ensure=False)
+        headers: HeadersType = {"x-reason": reason[:500], "x-partition": self.partition}
+        letter = Message(body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT)
+        await exchange.publish(letter, routing_key="")
+
+
+def _suspect(delivery: AbstractIncomingMessage) -> bool:
+    count = delivery.headers.get("x-delivery-count", 0)
+    return isinstance(count, int) and count >= SUSPECT_DELIVERIES

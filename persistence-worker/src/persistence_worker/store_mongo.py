@@ -1,0 +1,198 @@
+"""The store in MongoDB; the only module of the worker that knows its driver."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import UpdateOne
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    PyMongoError,
+)
+
+from persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable
+from shared.documents import (
+    CONVERSATIONS,
+    MEMBERSHIPS,
+    MESSAGES,
+    Document,
+    create_indexes,
+    from_document,
+    membership_id,
+    to_document,
+)
+from shared.model import Membership, Message
+
+DUPLICATE_KEY = 11000
+COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
+COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Any]:
+    """The database of `url`, with writes that survive the loss of a server."""
+    client: Any = AsyncIOMotorClient(
+        url, tz_aware=True, w="majority", journal=True, serverSelectionTimeoutMS=2_000, socketTimeoutMS=20_000
+    )
+    try:
+        yield client.get_default_database("parley")
+    finally:
+        client.close()
+
+
+async def prepare(database: Any) -> None:
+    """Create the indexes that the algorithm rests on.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+    """
+    with translated():
+        await create_indexes(database)
+
+
+async def ping(database: Any) -> None:
+    """Ask for a sign of life.
+
+    Raises:
+        StoreUnavailable: there was none.
+    """
+    with translated():
+        await database.command("ping")
+
+
+@contextmanager
+def translated() -> Any:
+    """Turn what the driver says of an outage into `StoreUnavailable`."""
+    try:
+        yield
+    except (ConnectionFailure, ExecutionTimeout) as error:
+        raise StoreUnavailable(str(error)) from error
+    except PyMongoError as error:
+        if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
+            raise StoreUnavailable(str(error)) from error
+        raise
+
+
+class MongoMessages:
+    """`Messages` in the collection `messages`."""
+
+    def __init__(self, database: Any) -> None:
+        self._collection = database[MESSAGES]
+
+    async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
+        with translated():
+            documents = await self._collection.find({"_id": {"$in": list(message_ids)}}).to_list(None)
+        return {d["_id"]: from_document(Message, d) for d in documents}
+
+    async def insert(self, messages: Sequence[Message]) -> int:
+        # Ordered, so that what is stored is always a prefix: an interruption leaves no hole.
+        try:
+            with translated():
+                await self._collection.insert_many([to_document(m) for m in messages], ordered=True)
+        except BulkWriteError as error:
+            errors = error.details.get("writeErrors") or []
+            if errors and errors[0].get("code") == DUPLICATE_KEY:
+                return int(errors[0]["index"])
+            raise
+        return len(messages)
+
+    async def replace(self, message: Message, rev: int) -> bool:
+        try:
+            with translated():
+                result = await self._collection.replace_one(
+                    {"_id": message.id, "rev": rev}, to_document(message)
+                )
+        except DuplicateKeyError:
+            return False
+        return bool(result.matched_count)
+
+    async def count_own(self, key: MemberKey, above: int, upto: int) -> tuple[int, int]:
+        own = {"conversationId": key[0], "senderId": key[1]}
+        with translated():
+            count = await self._collection.count_documents({**own, "seq": {"$gt": above, "$lte": upto}})
+            last = await self._collection.find_one(
+                {**own, "seq": {"$lte": upto}}, {"seq": 1}, sort=[("seq", -1)]
+            )
+        return count, last["seq"] if last else 0
+
+
+class MongoHeads:
+    """`Heads` in the collection `conversations`, measured by the messages."""
+
+    def __init__(self, database: Any) -> None:
+        self._conversations = database[CONVERSATIONS]
+        self._messages = database[MESSAGES]
+
+    async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
+        cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}}, {"lastSeq": 1, "rev": 1})
+        with translated():
+            documents = await cursor.to_list(None)
+        return {d["_id"]: Head(d["lastSeq"], d["rev"]) for d in documents}
+
+    async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
+        of = {"conversationId": conversation_id}
+        with translated():
+            last = await self._messages.find_one(of, sort=[("seq", -1)])
+            newest = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
+        if last is None or newest is None:
+            return Head(0, 0), None
+        return Head(last["seq"], newest["rev"]), from_document(Message, last)
+
+    async def move(self, moves: Sequence[HeadMove]) -> None:
+        with translated():
+            result = await self._conversations.bulk_write([_move(move) for move in moves], ordered=False)
+            if result.matched_count < len(moves):
+                # Somebody is further: our changes still count for what changed last.
+                await self._conversations.bulk_write(
+                    [UpdateOne({"_id": m.conversation_id}, {"$max": {"rev": m.to.rev}}) for m in moves],
+                    ordered=False,
+                )
+
+
+class MongoMemberships:
+    """`Memberships` in the collection of that name."""
+
+    def __init__(self, database: Any) -> None:
+        self._collection = database[MEMBERSHIPS]
+
+    async def read(self, keys: Sequence[MemberKey]) -> dict[MemberKey, Membership]:
+        ids = [membership_id(*key) for key in keys]
+        with translated():
+            documents = await self._collection.find({"_id": {"$in": ids}}).to_list(None)
+        members = (from_document(Membership, d) for d in documents)
+        return {(m.conversation_id, m.user_id): m for m in members}
+
+    async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
+        with translated():
+            result = await self._collection.bulk_write([_save(*change) for change in changes], ordered=False)
+        if result.matched_count == len(changes):
+            return []
+        stored = await self.read([(was.conversation_id, was.user_id) for was, _ in changes])
+        return list(_differing((becomes for _, becomes in changes), stored))
+
+
+def _move(move: HeadMove) -> UpdateOne:
+    values: Document = {"$max": {"lastSeq": move.to.seq, "rev": move.to.rev}}
+    if move.last_message is not None:
+        digest = to_document(move.last_message)
+        values["$set"] = {"lastMessage": {"id": digest.pop("_id"), **digest}}
+        values["$max"]["lastActivityAt"] = move.last_message.created_at
+    return UpdateOne({"_id": move.conversation_id, "lastSeq": {"$lte": move.to.seq}}, values)
+
+
+def _save(was: Membership, becomes: Membership) -> UpdateOne:
+    before, after = to_document(was), to_document(becomes)
+    compared = {name: before[name] for name in COMPARED}
+    return UpdateOne({"_id": before["_id"], **compared}, {"$set": {name: after[name] for name in COUNTERS}})
+
+
+def _differing(wanted: Iterable[Membership], stored: dict[MemberKey, Membership]) -> Iterable[MemberKey]:
+    for m in wanted:
+        key = (m.conversation_id, m.user_id)
+        there = to_document(stored[key])
+        if any(there[name] != to_document(m)[name] for name in COUNTERS):
+            yield key

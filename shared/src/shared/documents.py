@@ -1,0 +1,72 @@
+"""How values lie in MongoDB: collections, indexes, and value to document and back."""
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from shared.model import Membership
+
+Document = dict[str, Any]
+T = TypeVar("T", bound=Struct)
+
+CONVERSATIONS = "conversations"
+MEMBERSHIPS = "memberships"
+MESSAGES = "messages"
+USERS = "users"
+
+INDEXES: dict[str, list[IndexModel]] = {
+    CONVERSATIONS: [
+        IndexModel(
+            [("directKey", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"directKey": {"$exists": True}},
+            name="direct",
+        ),
+    ],
+    MEMBERSHIPS: [
+        IndexModel([("conversationId", ASCENDING), ("userId", ASCENDING)], unique=True, name="member"),
+        IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING)], name="of_user"),
+        IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),
+        IndexModel([("conversationId", ASCENDING), ("deliveredSeq", DESCENDING)], name="furthest_delivered"),
+    ],
+    MESSAGES: [
+        IndexModel([("conversationId", ASCENDING), ("seq", ASCENDING)], unique=True, name="number"),
+        IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
+        IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
+    ],
+}
+
+
+async def create_indexes(database: Any) -> None:
+    """Create every index that is missing; harmless when all are there."""
+    for collection, indexes in INDEXES.items():
+        await database[collection].create_indexes(indexes)
+
+
+def membership_id(conversation_id: str, user_id: str) -> str:
+    """The `_id` of a user's membership in a conversation."""
+    return f"{conversation_id}:{user_id}"
+
+
+def to_document(value: Struct) -> Document:
+    """The document that holds a value; what is None is left out."""
+    fields = msgspec.to_builtins(value, builtin_types=(datetime,))
+    document = {name: field for name, field in fields.items() if field is not None}
+    if isinstance(value, Membership):
+        return {"_id": membership_id(value.conversation_id, value.user_id), **document}
+    return {"_id": document.pop("id"), **document}
+
+
+def from_document(cls: type[T], document: Document) -> T:
+    """The value that a document holds; fields of a newer version are passed over."""
+    known = _FIELDS.get(cls) or _FIELDS.setdefault(cls, frozenset(cls.__struct_encode_fields__))
+    fields = {name: field for name, field in document.items() if name in known}
+    if "id" in known:
+        fields["id"] = document["_id"]
+    return msgspec.convert(fields, cls)
+
+
+_FIELDS: dict[type[Struct], frozenset[str]] = {}

@@ -1,0 +1,48 @@
+"""The names of rooms, and the Redis channel that each room's events travel on.
+
+A room `a/b` lies within the room `a` and shares its channel: so one subscription serves all the
+sockets of a conversation, whatever words they speak and whether or not they joined.
+"""
+
+CHANNEL_PREFIX = "parley:"
+
+
+def conversation(conversation_id: str) -> str:
+    """Sockets of a conversation's members."""
+    return f"conversation:{conversation_id}"
+
+
+def joined(conversation_id: str) -> str:
+    """Those of its members' sockets that joined the conversation."""
+    return f"conversation:{conversation_id}/joined"
+
+
+def user(user_id: str) -> str:
+    """All sockets of a user."""
+    return f"user:{user_id}"
+
+
+def presence(user_id: str) -> str:
+    """Sockets of those who are told when the user comes and goes."""
+    return f"presence:{user_id}"
+
+
+def node(name: str) -> str:
+    """One gateway."""
+    return f"node:{name}"
+
+
+def channel(room: str) -> str:
+    """The Redis channel of a room."""
+    return CHANNEL_PREFIX + room.partition("/")[0]
+
+
+def of_channel(channel_name: str) -> str:
+    """The outermost room that a channel serves."""
+    return channel_name.removeprefix(CHANNEL_PREFIX)
+
+
+def conversation_id(room: str) -> str | None:
+    """The conversation whose room this is, if it is one's."""
+    kind, _, rest = room.partition("/")[0].partition(":")
+    return rest if kind == "conversation" else None

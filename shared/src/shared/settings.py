@@ -1,0 +1,83 @@
+"""Settings: a frozen dataclass per service, filled from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar, get_type_hints
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """A setting is missing or has a value that makes no sense."""
+
+
+def setting(doc: str, default: Any = MISSING) -> Any:
+    """A field whose environment variable is its name in capitals; `doc` is one sentence."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSettings:
+    """What both services are told."""
+
+    redis_url: str = setting("Where Redis listens.", "redis://127.0.0.1:6379/0")
+    rabbitmq_url: str = setting("Where RabbitMQ listens.", "amqp://guest:guest@127.0.0.1:5672/")
+    mongo_url: str = setting(
+        "Where MongoDB listens, with the database's name.", "mongodb://127.0.0.1:27017/parley"
+    )
+    partitions: int = setting(
+        "How many queues the conversations are spread over; the same for all services.", 8
+    )
+    log_level: str = setting("debug, info, warning or error.", "info")
+    log_format: str = setting("json for machines, console for people.", "json")
+
+
+def load(cls: type[T], environ: Mapping[str, str]) -> T:
+    """Make a settings dataclass from environment variables; an empty one counts as not set.
+
+    Raises:
+        SettingsError: one is missing, or is not of its type; says which and why.
+    """
+    hints = get_type_hints(cls)
+    values = {}
+    for f in fields(cls):  # type: ignore[arg-type]
+        text = environ.get(f.name.upper(), "").strip()
+        if text:
+            values[f.name] = _parse(f, hints[f.name], text)
+        elif f.default is MISSING:
+            raise SettingsError(f"{f.name.upper()} is not set: {f.metadata['doc']}")
+    return cls(**values)
+
+
+def _parse(f: Field[Any], kind: Any, text: str) -> Any:
+    try:
+        return _PARSERS[kind](text)
+    except ValueError:
+        raise SettingsError(f"{f.name.upper()} must be {_NAMES[kind]}, not {text!r}") from None
+
+
+def _switch(text: str) -> bool:
+    try:
+        return {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError(text) from None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_PARSERS: dict[Any, Any] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: _switch,
+    tuple[str, ...]: _words,
+}
+_NAMES: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "on or off",
+    tuple[str, ...]: "a list with commas",
+}

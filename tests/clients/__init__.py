@@ -1,0 +1,1 @@
+"""Clients that talk to Parley as the outside does."""

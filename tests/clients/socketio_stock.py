@@ -1,0 +1,95 @@
+"""The stock Python client of Socket.IO behind the lean client's methods; it can poll."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import socketio
+
+from clients.socketio_lean import Disconnected, Hear, Refused
+
+LEAVING = 0.5
+"""Seconds that a disconnect may take."""
+
+
+class StockSocket:
+    """One client of one namespace over the given transports, in the order in which they are tried."""
+
+    def __init__(self, namespace: str, hear: Hear) -> None:
+        self.engine_sid = ""
+        self.closed = asyncio.Event()
+        self._namespace = namespace
+        self._refusal: Any = None
+        # The client leaves its own open when a connect is cancelled.
+        self._http = aiohttp.ClientSession()
+        # Left alone, it would take Ctrl-C for itself.
+        self._client = socketio.AsyncClient(reconnection=False, http_session=self._http, handle_sigint=False)
+        self._client.on("*", lambda event, *args: hear(event, args[0] if args else None), namespace=namespace)
+        self._client.on("connect_error", self._refused, namespace=namespace)
+        self._client.on("disconnect", lambda *_: self.closed.set(), namespace=namespace)
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        namespace: str,
+        auth: Any,
+        hear: Hear,
+        transports: Sequence[str] = ("polling", "websocket"),
+    ) -> "StockSocket":
+        """Connects to `url` (http://host:port); raises Refused when the server or the namespace refuses."""
+        socket = cls(namespace, hear)
+        try:
+            await socket._client.connect(
+                url, auth=auth, namespaces=[namespace], transports=list(transports), wait_timeout=15
+            )
+        except socketio.exceptions.ConnectionError as error:
+            raise Refused(socket._refusal or {"message": str(error)}) from error
+        finally:
+            if not socket._client.connected:
+                await socket._http.close()
+        socket.engine_sid = socket._client.eio.sid
+        return socket
+
+    @property
+    def transport(self) -> str:
+        """`polling` or `websocket`, whichever it has come to."""
+        return str(self._client.transport())
+
+    async def call(self, event: str, *args: Any, within: float = 10.0) -> Any:
+        """Says an event and gives its acknowledgement's first argument.
+
+        Raises TimeoutError when none came `within` seconds, Disconnected when the socket closed.
+        """
+        data = args if args else None
+        answer = asyncio.ensure_future(
+            self._client.call(event, data, namespace=self._namespace, timeout=within)
+        )
+        # The client itself would wait for an answer that cannot come any more.
+        gone = asyncio.ensure_future(self.closed.wait())
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise Disconnected("the server closed the socket")
+            return answer.result()
+        except socketio.exceptions.TimeoutError as error:
+            raise TimeoutError(f"{event} was not acknowledged") from error
+        except socketio.exceptions.SocketIOError as error:
+            raise Disconnected(str(error)) from error
+        finally:
+            answer.cancel()
+            gone.cancel()
+
+    def _refused(self, reason: Any) -> None:
+        self._refusal = reason
+
+    async def close(self) -> None:
+        """Leaves the namespace and closes the connection."""
+        # A polling client waits for its last poll, which the server may leave open for long.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVING):
+                await self._client.disconnect()
+        await self._http.close()
+        self.closed.set()

@@ -1,0 +1,1 @@
+"""Load on a running Parley: the replay of a real conversation, and what it proves."""

@@ -1,0 +1,98 @@
+"""What every socket heard during a replay, and how long each line was on its way."""
+
+import asyncio
+import time
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message as it was heard."""
+
+    id: str
+    sender: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A `messageSent` as it was heard."""
+
+    client_message_id: str
+    message_id: str
+    seq: int
+
+
+@dataclass
+class Ledger:
+    """What all sockets of a replay heard together; delays in seconds."""
+
+    by_number: dict[int, Heard] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+    said_at: list[float] = field(default_factory=list)
+    """When each accepted line was first said, by its number."""
+    until_accepted: "array[float]" = field(default_factory=lambda: array("d"))
+    until_heard: "array[float]" = field(default_factory=lambda: array("d"))
+    deliveries: int = 0
+    confirmed: set[str] = field(default_factory=set)
+    """The client's ids of all messages that any socket heard a confirmation of."""
+    others: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def accepted(self) -> int:
+        """How many lines were accepted so far, which is the number of the last."""
+        return len(self.until_accepted)
+
+    def begin(self) -> float:
+        """A line is being said; gives when."""
+        self.said_at.append(time.perf_counter())
+        return self.said_at[-1]
+
+    def accept(self) -> None:
+        """The line that was begun last is accepted."""
+        self.until_accepted.append(time.perf_counter() - self.said_at[-1])
+
+    def refuse(self) -> None:
+        """The line that was begun last never gets a number."""
+        self.said_at.pop()
+
+    def note(self, number: int, heard: Heard) -> None:
+        """Keeps the message, and notices when two sockets heard different ones under one number."""
+        self.deliveries += 1
+        known = self.by_number.setdefault(number, heard)
+        if known != heard:
+            self.contradictions.append(f"number {number} is {known} to one and {heard} to another")
+        if 0 < number <= len(self.said_at):
+            self.until_heard.append(time.perf_counter() - self.said_at[number - 1])
+
+
+class Listener:
+    """One socket's ears: the messages' numbers and the confirmations, in the order in which they came."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.numbers: list[int] = []
+        self.confirmations: list[Confirmation] = []
+        self.news = asyncio.Event()
+        """Set with every event; whoever waits for one clears it."""
+        self.awaited: set[str] = set()
+        """The client's ids of what this socket said and heard no confirmation of."""
+        self._ledger = ledger
+
+    def hear(self, event: str, data: Any) -> None:
+        """Takes in one event; called for each, as it comes."""
+        self.news.set()
+        if event == "newMessage":
+            message = data["message"]
+            number = message["seq"]
+            self.numbers.append(number)
+            self._ledger.note(number, Heard(message["_id"], message["sender"]["_id"], message["content"]))
+        elif event == "messageSent":
+            confirmation = Confirmation(data["clientMessageId"], data["messageId"], data["seq"])
+            self.confirmations.append(confirmation)
+            self.awaited.discard(confirmation.client_message_id)
+            self._ledger.confirmed.add(confirmation.client_message_id)
+        else:
+            self._ledger.others[event] += 1

@@ -1,0 +1,135 @@
+"""The people of a replay: their tokens, and their sockets spread over the gateways."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from picows import WSError
+
+from clients.socketio_lean import LeanSocket, Refused
+from clients.socketio_stock import StockSocket
+from load.listening import Ledger, Listener
+from load.progress import Progress
+from load.script import Speaker
+
+CHAT = "/chat"
+AT_ONCE = 25
+"""Connects that are under way at the same time."""
+
+
+class Turned(Exception):
+    """Somebody was not let in, or nobody is there to let them; says where and why."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A speaker's account, socket and ears; speakers who are one person share the `user_id`."""
+
+    speaker: Speaker
+    user_id: str
+    token: str
+    listener: Listener
+    socket: LeanSocket | StockSocket
+    way: str
+
+    @property
+    def gateway(self) -> str:
+        """The gateway that holds the socket: session ids start with its name."""
+        return self.socket.engine_sid.partition(".")[0]
+
+    async def call(self, event: str, data: Any) -> dict[str, Any]:
+        """Says an event and gives the acknowledgement; raises TimeoutError or Disconnected."""
+        answer: dict[str, Any] = await self.socket.call(event, data)
+        return answer
+
+
+class Door:
+    """Lets speakers in at `url`: each gets a token that is valid for `lasts` seconds, and a socket.
+
+    `prefix` sets the user ids of this run apart from those of any other.
+    """
+
+    def __init__(self, url: str, prefix: str, secret: str, lasts: float, ledger: Ledger) -> None:
+        self._url = url
+        self._prefix = prefix
+        self._secret = secret
+        self._lasts = lasts
+        self._ledger = ledger
+        self._places = itertools.count()
+
+    async def let_in(self, speaker: Speaker) -> Member:
+        """Connects one speaker; raises Turned."""
+        try:
+            return await self._connect(speaker)
+        except (OSError, TimeoutError) as error:
+            raise Turned(f"No server answers at {self._url}.") from error
+        except WSError as error:
+            raise Turned(f"What answers at {self._url} takes no sockets: {error}.") from error
+        except Refused as error:
+            raise Turned(f"The server at {self._url} does not let everybody in: {error}.") from error
+
+    async def let_all_in(self, speakers: Sequence[Speaker], progress: Progress) -> list[Member]:
+        """Connects them all; raises Turned when anybody is not let in."""
+        gate = asyncio.Semaphore(AT_ONCE)
+        connected: list[Member] = []
+
+        async def one(speaker: Speaker) -> Member:
+            async with gate:
+                member = await self.let_in(speaker)
+            connected.append(member)
+            progress.show("sockets", len(connected), len(speakers))
+            return member
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(speaker)) for speaker in speakers]
+        except* Turned as turned:
+            await disconnect_all(connected)
+            raise turned.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _connect(self, speaker: Speaker) -> Member:
+        user_id = account(self._prefix, speaker.person)
+        token = token_for(user_id, speaker.nick, self._secret, self._lasts)
+        listener = Listener(self._ledger)
+        place, auth, hear = next(self._places), {"token": token}, listener.hear
+        socket: LeanSocket | StockSocket
+        # Most come as a load client does; every sixth as the stock client, which opens by polling, and half
+        # of those stay with it.
+        if place % 6 != 4:
+            way, socket = "websocket", await LeanSocket.connect(self._url, CHAT, auth, hear)
+        elif place % 12 == 4:
+            way, socket = "polling and upgrade", await StockSocket.connect(self._url, CHAT, auth, hear)
+        else:
+            way, socket = "polling", await StockSocket.connect(self._url, CHAT, auth, hear, ("polling",))
+        return Member(speaker, user_id, token, listener, socket, way)
+
+
+def account(prefix: str, person: str) -> str:
+    """The user id of a person in the run `prefix`; what cannot be printed is written as its number."""
+    return prefix + "-" + "".join(c if c.isprintable() else f"%{ord(c):x}" for c in person)
+
+
+def token_for(user_id: str, nick: str, secret: str, lasts: float) -> str:
+    """A token of that user, valid for `lasts` seconds."""
+    claims = {"sub": user_id, "name": nick, "username": nick, "exp": int(time.time() + lasts)}
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+async def disconnect_all(members: Sequence[Member]) -> None:
+    """Closes every socket; one that is gone already does not matter."""
+    await asyncio.gather(*(member.socket.close() for member in members), return_exceptions=True)
+
+
+def spread(members: Sequence[Member]) -> str:
+    """How many sockets each gateway holds, and how they came, in words."""
+    gateways = Counter(member.gateway for member in members)
+    ways = Counter(member.way for member in members)
+    return ", ".join(f"{count} on {gateway}" for gateway, count in sorted(gateways.items())) + (
+        " (" + ", ".join(f"{count} by {way}" for way, count in ways.most_common()) + ")"
+    )

@@ -1,0 +1,148 @@
+"""Performs a script: people come and go, every line is said in its turn, some of it is read."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from typing import Any
+
+from load.evidence import Rest
+from load.listening import Ledger
+from load.people import Member, account
+from load.progress import Progress
+from load.script import Entrance, Exit, Line, Script
+from load.stays import Interrupted, Stays, done
+from shared.model import MAX_PARTICIPANTS
+
+PATIENCE = 60.0
+"""Seconds for which a line is said again and again before the replay gives up."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+QUIET = 15.0
+"""Seconds without any news after which what is still missing counts as lost."""
+
+
+class Performance:
+    """One run of a script; user ids start with `prefix`."""
+
+    def __init__(self, script: Script, prefix: str, stays: Stays, ledger: Ledger, progress: Progress) -> None:
+        self.conversation_id = ""
+        self.marks: dict[str, int] = {}
+        """Up to which number each user has read; who is not in it never marked."""
+        self.refused: list[str] = []
+        self.repeats: Counter[str] = Counter()
+        """How often each line, by its client's id, was said again because it was not accepted at once."""
+        self.seconds = 0.0
+        """From the first line to the last delivery."""
+        self.user_ids = list(dict.fromkeys(account(prefix, speaker.person) for speaker in script.cast))
+        self._script = script
+        self._stays = stays
+        self._ledger = ledger
+        self._progress = progress
+        self._said = 0
+
+    async def gather(self, title: str, creator: Member, rest: Rest) -> None:
+        """Creates the conversation with everybody in it, who is on and who will be, and opens its room."""
+        others = [user_id for user_id in self.user_ids if user_id != creator.user_id]
+        now, later = others[:MAX_PARTICIPANTS], others[MAX_PARTICIPANTS:]
+        wish = {"type": "group", "name": title, "participants": now}
+        self.conversation_id = (await done(creator, "createConversation", wish))["conversation"]["_id"]
+        for start in range(0, len(later), MAX_PARTICIPANTS):
+            batch = later[start : start + MAX_PARTICIPANTS]
+            await rest.add_participants(self.conversation_id, batch, creator.token)
+        await self._stays.open(self.conversation_id)
+
+    async def run(self, speed: float) -> None:
+        """Plays all cues, a line only after the one before it was accepted, and waits until all is heard.
+
+        `speed` scales the log's own clock; infinity waits for nothing but acceptance.
+        """
+        start = time.perf_counter()
+        for cue in self._script.cues:
+            match cue:
+                case Entrance(speaker):
+                    await self._stays.enter(speaker)
+                case Exit(speaker):
+                    await self._stays.leave(speaker)
+                case Line():
+                    await _until(start + cue.moment / speed)
+                    await self._say_next(cue)
+        await self._hear_out()
+        self.seconds = time.perf_counter() - start
+        await self._read_all()
+
+    async def _say_next(self, line: Line) -> None:
+        total = len(self._script.lines)
+        await self._say(line)
+        self._said += 1
+        self._progress.show("lines said", self._said, total)
+        if self._said == math.ceil(total / 2):
+            await self._read_so_far()
+
+    async def _say(self, line: Line) -> None:
+        member = self._stays.member(line.speaker)
+        body = {
+            "conversationId": self.conversation_id,
+            "content": line.content,
+            "type": "text",
+            "clientMessageId": line.client_message_id,
+        }
+        said_at = self._ledger.begin()
+        member.listener.awaited.add(line.client_message_id)
+        pause = FIRST_PAUSE
+        while error := await self._attempt(member, body):
+            if not error["retryable"]:
+                self._ledger.refuse()
+                member.listener.awaited.discard(line.client_message_id)
+                self.refused.append(f"{line.content!r} of {member.user_id}: {error['message']}")
+                return
+            if time.perf_counter() - said_at > PATIENCE:
+                raise Interrupted(f"no line was accepted for {PATIENCE:.0f} s: {error['message']}")
+            self.repeats[line.client_message_id] += 1
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        self._ledger.accept()
+
+    async def _attempt(self, member: Member, body: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            answer = await member.call("sendMessage", body)
+        except TimeoutError:
+            return {"retryable": True, "message": "the send was not acknowledged"}
+        except ConnectionError as error:
+            raise Interrupted(f"{member.user_id} lost the socket on {member.gateway}: {error}") from error
+        return None if answer["success"] else answer["error"]
+
+    async def _hear_out(self) -> None:
+        due, heard = self._stays.due() + self._ledger.accepted, -1
+        last_news = time.perf_counter()
+        while heard < due and time.perf_counter() - last_news < QUIET:
+            before, heard = heard, self._ledger.deliveries + len(self._ledger.confirmed)
+            if heard != before:
+                last_news = time.perf_counter()
+            self._progress.show("heard", heard, due)
+            await asyncio.sleep(0.02)
+
+    async def _read_so_far(self) -> None:
+        """At half time a third of the people mark what they heard last as read."""
+        await asyncio.gather(*map(self._mark_last, list(self._stays.people.values())[1::3]))
+
+    async def _mark_last(self, member: Member) -> None:
+        number = max(member.listener.numbers, default=0)
+        if number == 0:
+            return
+        message_id = self._ledger.by_number[number].id
+        body = {"conversationId": self.conversation_id, "messageId": message_id}
+        await done(member, "markAsRead", body)
+        self.marks[member.user_id] = number
+
+    async def _read_all(self) -> None:
+        """At the end another third mark the whole conversation; the others leave the rest unread."""
+        readers = list(self._stays.people.values())[::3]
+        place = {"conversationId": self.conversation_id}
+        await asyncio.gather(*(done(reader, "markConversationAsRead", place) for reader in readers))
+        self.marks.update((reader.user_id, self._ledger.accepted) for reader in readers)
+
+
+async def _until(moment: float) -> None:
+    remaining = moment - time.perf_counter()
+    if remaining > 0:
+        await asyncio.sleep(remaining)

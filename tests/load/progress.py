@@ -1,0 +1,33 @@
+"""Shows how far a long run has come."""
+
+import sys
+import time
+from typing import TextIO
+
+EVERY = 3.0
+"""Seconds between two lines where the output is not a terminal."""
+BLINK = 0.1
+"""Seconds between two updates of a terminal's line."""
+
+
+class Progress:
+    """A line that changes on a terminal, one every few seconds elsewhere; a stage's end is always shown."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._shown = 0.0
+
+    def show(self, text: str, done: int, total: int) -> None:
+        """Says that `done` of `total` are done."""
+        now = time.monotonic()
+        last = done >= total
+        if not last and now - self._shown < (BLINK if self._live else EVERY):
+            return
+        self._shown = now
+        line = f"{text}: {done:,} of {total:,}"
+        if self._live:
+            self._stream.write(f"\r\x1b[K{line}" + ("\n" if last else ""))
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()

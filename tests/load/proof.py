@@ -1,0 +1,213 @@
+"""What a replay proves: pure comparisons of the log with what was stored, heard, confirmed and counted."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from load.listening import Confirmation, Heard
+
+SHOWN = 5
+"""Differences of one point that are printed; the others are only counted."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A line of the log as one user's message."""
+
+    user_id: str
+    nick: str
+    content: str
+    client_message_id: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A message as MongoDB, or the history, holds it."""
+
+    seq: int
+    id: str
+    user_id: str
+    content: str
+    client_message_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Ears:
+    """What one socket heard: the messages' numbers and the confirmations, as they came.
+
+    It was on from the number `first` to the number `last`.
+    """
+
+    user_id: str
+    nick: str
+    first: int
+    last: int
+    numbers: Sequence[int]
+    confirmations: Sequence[Confirmation]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} (as {self.nick})"
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many messages are unread to one user: by the log, as recounted, as kept, as told by REST."""
+
+    user_id: str
+    by_the_log: int
+    recounted: int
+    kept: int | None
+    told: int | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One point of the proof; it holds when nothing differs."""
+
+    claim: str
+    differences: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.differences
+
+    def __str__(self) -> str:
+        if self.holds:
+            return f"  proved   {self.claim}"
+        shown = [f"           {difference}" for difference in self.differences[:SHOWN]]
+        hidden = len(self.differences) - SHOWN
+        more = [f"           and {hidden:,} more"] if hidden > 0 else []
+        return "\n".join([f"  DIFFERS  {self.claim}", *shown, *more])
+
+
+def the_log_is_stored(lines: Sequence[Spoken], stored: Sequence[Stored], where: str) -> Finding:
+    """Line for line: the n-th message is the n-th line, of its speaker and in its words."""
+    claim = f"{where} is the log, line for line: {len(lines):,} lines"
+    said = [(line.user_id, line.content) for line in lines]
+    held = [(message.user_id, message.content) for message in stored]
+    differences = [
+        f"line {n} is {line!r}, stored is {message!r}"
+        for n, (line, message) in enumerate(zip(said, held, strict=False), start=1)
+        if line != message
+    ]
+    if len(said) != len(held):
+        differences.append(f"{len(said):,} lines were to be said, {len(held):,} are stored")
+    return Finding(claim, tuple(differences))
+
+
+def numbers_have_no_holes(stored: Sequence[Stored]) -> Finding:
+    """1, 2, 3 and so on."""
+    claim = f"its messages are numbered 1 to {len(stored):,} without holes"
+    differences = (
+        f"message {n} has the number {message.seq}"
+        for n, message in enumerate(stored, start=1)
+        if message.seq != n
+    )
+    return Finding(claim, tuple(differences))
+
+
+def senders_keep_their_order(lines: Sequence[Spoken], stored: Sequence[Stored]) -> Finding:
+    """Each sender's messages, by their numbers, are that sender's lines in the order of the log."""
+    said, held = defaultdict(list), defaultdict(list)
+    for line in lines:
+        said[line.user_id].append(line.content)
+    for message in sorted(stored, key=lambda message: message.seq):
+        held[message.user_id].append(message.content)
+    differences = (
+        f"{user_id} said {len(said[user_id]):,} lines, and {len(held[user_id]):,} are stored in another order"
+        for user_id in dict.fromkeys([*said, *held])
+        if said[user_id] != held[user_id]
+    )
+    return Finding(f"each of {len(said):,} senders' lines are in their order", tuple(differences))
+
+
+def all_heard_all(ears: Sequence[Ears]) -> Finding:
+    """Every socket heard all numbers from its first to its last, each once and in this order.
+
+    It may have heard some before its first: what was stored, but not yet passed on, when it came.
+    """
+    claim = f"each of {len(ears):,} sockets, while on, heard every line once and in the order of the numbers"
+    differences = []
+    for each in ears:
+        right = range(min([each.first, *each.numbers[:1]]), each.last + 1)
+        if list(each.numbers) != list(right):
+            differences.append(f"{each} {_misheard(each.numbers, right)}")
+    return Finding(claim, tuple(differences))
+
+
+def heard_is_stored(
+    heard: Mapping[int, Heard], stored: Sequence[Stored], contradictions: Sequence[str]
+) -> Finding:
+    """What was heard under a number is what is stored under it, and the same for all."""
+    held = {message.seq: Heard(message.id, message.user_id, message.content) for message in stored}
+    differences = (
+        f"number {number} was heard as {heard.get(number)}, stored is {held.get(number)}"
+        for number in sorted(held.keys() | heard.keys())
+        if heard.get(number) != held.get(number)
+    )
+    return Finding("what was heard is what is stored", (*contradictions, *differences))
+
+
+def all_confirmed(
+    lines: Sequence[Spoken], stored: Sequence[Stored], ears: Sequence[Ears], repeats: Mapping[str, int]
+) -> Finding:
+    """The socket that said a line heard one `messageSent` of it, with the stored id and number.
+
+    A line that was said again may be confirmed again, the same each time; `repeats` counts that by client
+    id. Other sockets of the same user may hear it too; those of other users never.
+    """
+    by_client = {message.client_message_id: message for message in stored}
+    own: defaultdict[tuple[str, str], Counter[Confirmation]] = defaultdict(Counter)
+    of_user: defaultdict[str, Counter[Confirmation]] = defaultdict(Counter)
+    never: list[str] = []
+    for line in lines:
+        message = by_client.get(line.client_message_id)
+        if message is None:
+            never.append(f"{line} is not stored")
+            continue
+        confirmation = Confirmation(line.client_message_id, message.id, message.seq)
+        own[line.user_id, line.nick][confirmation] = 1
+        of_user[line.user_id][confirmation] = 1 + repeats.get(line.client_message_id, 0)
+    heard: defaultdict[tuple[str, str], Counter[Confirmation]] = defaultdict(Counter)
+    for each in ears:
+        heard[each.user_id, each.nick].update(each.confirmations)
+    wrong: list[str] = []
+    for speaker in own.keys() | heard.keys():
+        user_id, nick = speaker
+        wrong += [f"{user_id} (as {nick}) did not hear {due}" for due in own[speaker] - heard[speaker]]
+        wrong += [f"{user_id} (as {nick}) heard {odd}, not due" for odd in heard[speaker] - of_user[user_id]]
+    return Finding(f"each of {len(lines):,} lines was confirmed to its sender once", (*never, *wrong))
+
+
+def counts_agree(counts: Sequence[Count]) -> Finding:
+    """Every unread count equals its recount."""
+    claim = f"each of {len(counts):,} unread counts equals its recount ({_range(counts)})"
+    differences = (
+        str(count) for count in counts if len({count.by_the_log, count.recounted, count.kept, count.told}) > 1
+    )
+    return Finding(claim, tuple(differences))
+
+
+def unread(user_id: str, mark: int, senders: Sequence[str]) -> int:
+    """How many of the messages above number `mark` others sent; `senders[0]` sent number 1."""
+    return sum(sender != user_id for sender in senders[mark:])
+
+
+def _misheard(numbers: Sequence[int], right: Sequence[int]) -> str:
+    missing = sorted(set(right) - set(numbers))
+    doubled = [number for number, times in Counter(numbers).items() if times > 1]
+    strange = sorted(set(numbers) - set(right))
+    if not (missing or doubled or strange):
+        return "heard all, in another order"
+    parts = [("missed", missing), ("heard twice", doubled), ("heard what nobody said", strange)]
+    return "; ".join(f"{word} {_some(which)}" for word, which in parts if which)
+
+
+def _some(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:SHOWN]))
+    return shown if len(numbers) <= SHOWN else f"{shown} … ({len(numbers):,} in all)"
+
+
+def _range(counts: Sequence[Count]) -> str:
+    values = [count.by_the_log for count in counts]
+    return f"{min(values):,} to {max(values):,}" if values else "none"

@@ -1,0 +1,175 @@
+"""Replays an IRC log through a running Parley and proves that nothing of it was lost, doubled or miscounted.
+
+    python -m load.replay LOG --speed max --url http://localhost:8080
+
+Exits with 0 when all is proved, 1 when anything differs, 2 when it could not begin.
+"""
+
+import argparse
+import asyncio
+import math
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import aiohttp
+import uvloop
+from pymongo.errors import PyMongoError
+
+from load import figures
+from load.evidence import Archive, Rest, Unreachable
+from load.irc_log import parse
+from load.listening import Ledger
+from load.people import Door, Turned, account, spread
+from load.performance import Performance
+from load.progress import Progress
+from load.proof import Finding, Spoken
+from load.script import Entrance, Exit, Script, script_of
+from load.stays import Interrupted, Stays
+from load.surroundings import Missing, Surroundings, surroundings
+from load.verdict import findings
+
+PROVED, DIFFERS, NOT_BEGUN = 0, 1, 2
+DAY = 24 * 3600.0
+
+
+class Unreadable(Exception):
+    """The log cannot be replayed; says why."""
+
+
+class Arguments(argparse.ArgumentParser):
+    """Says in one sentence what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_complain(f"{message[0].upper()}{message[1:]}."))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; gives the process' exit code."""
+    options = _options(arguments)
+    try:
+        script = read(options.log)
+        around = surroundings(os.environ, Path(".env"), options.mongo)
+        print(synopsis(options.log, script), flush=True)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(replay(script, options.speed, options.url.rstrip("/"), around))
+    except (Unreadable, Missing, Unreachable, Turned) as error:
+        return _complain(str(error))
+    except Interrupted as error:
+        print(f"The replay broke off: {error}.", file=sys.stderr)
+    except (aiohttp.ClientError, PyMongoError) as error:
+        print(f"The proof could not be read: {error}.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("The replay was stopped.", file=sys.stderr)
+    return DIFFERS
+
+
+def read(log: Path) -> Script:
+    """The script of a log file; raises Unreadable."""
+    try:
+        with log.open("rb") as lines:
+            script = script_of(parse(lines))
+    except OSError as error:
+        raise Unreadable(f"The log {log} cannot be read: {error.strerror}.") from error
+    if not script.lines:
+        raise Unreadable(f"The log {log} has no line that anybody said.")
+    return script
+
+
+def synopsis(log: Path, script: Script) -> str:
+    """What is in the log, in words: nothing of it is passed over in silence."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in script.kinds.most_common())
+    people = len({speaker.person for speaker in script.cast})
+    comings = sum(isinstance(cue, Entrance) for cue in script.cues)
+    goings = sum(isinstance(cue, Exit) for cue in script.cues)
+    refusable = f", {len(script.unsayable):,} blank or too long to be said" if script.unsayable else ""
+    return (
+        f"{log.name}: {script.kinds.total():,} lines ({kinds})\n"
+        f"{len(script.lines):,} to say, by {people:,} people under {len(script.cast):,} nicks{refusable}; "
+        f"{len(script.opening):,} are on when it begins, they come {comings:,} times and go {goings:,} times"
+    )
+
+
+async def replay(script: Script, speed: float, url: str, around: Surroundings) -> int:
+    """Performs the script at `url`, prints proof and figures; PROVED or DIFFERS."""
+    ledger, progress = Ledger(), Progress()
+    prefix = secrets.token_hex(4)
+    lasts = DAY + script.lines[-1].moment / speed
+    door = Door(url, prefix, around.jwt_secret, lasts, ledger)
+    opening = await door.let_all_in(script.opening, progress)
+    print(f"{len(opening):,} sockets: {spread(opening)}", flush=True)
+    stays = Stays(door, ledger, opening)
+    performance = Performance(script, prefix, stays, ledger, progress)
+    try:
+        async with Archive(around.mongo_url) as archive, aiohttp.ClientSession() as session:
+            rest = Rest(url, session)
+            await performance.gather(f"Replay {prefix}", opening[0], rest)
+            await performance.run(speed)
+            spoken = spoken_by(script, prefix)
+            found = await findings(spoken, performance, stays, ledger, archive, rest)
+    finally:
+        await stays.close()
+    print(*found, figures_of(performance, ledger), sep="\n", flush=True)
+    return verdict(found)
+
+
+def spoken_by(script: Script, prefix: str) -> list[Spoken]:
+    """The lines as messages of the run's user ids."""
+    return [
+        Spoken(account(prefix, line.speaker.person), line.speaker.nick, line.content, line.client_message_id)
+        for line in script.lines
+    ]
+
+
+def figures_of(performance: Performance, ledger: Ledger) -> str:
+    """The figures as lines of text."""
+    return "\n".join(
+        f"  {line}"
+        for line in (
+            figures.rates(len(ledger.until_accepted), ledger.deliveries, performance.seconds),
+            figures.latency("from send to accepted", ledger.until_accepted),
+            figures.latency("from send to heard", ledger.until_heard),
+            f"{performance.repeats.total():,} repeated sends; other events heard: "
+            + (", ".join(f"{count:,} {event}" for event, count in ledger.others.most_common()) or "none"),
+            "All clients are one process on the machine that they measure: its queueing is in the figures.",
+        )
+    )
+
+
+def verdict(found: list[Finding]) -> int:
+    """Says whether all is proved; the exit code."""
+    differing = sum(not finding.holds for finding in found)
+    print(f"{differing} of {len(found)} points differ." if differing else f"All {len(found)} points proved.")
+    return DIFFERS if differing else PROVED
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Arguments(prog="load.replay", description="Replay an IRC log through a running Parley.")
+    parser.add_argument("log", type=Path, metavar="LOG", help="the log of a public channel")
+    parser.add_argument("--speed", type=_speed, default=math.inf, help="a factor on the log's clock, or max")
+    parser.add_argument("--url", default="http://localhost:8080", help="where Parley is")
+    parser.add_argument("--mongo", help="where its MongoDB is (default: MONGO_URL)")
+    return parser.parse_args(arguments)
+
+
+def _speed(text: str) -> float:
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not (0 < speed < math.inf):
+        raise argparse.ArgumentTypeError(f"the speed is a number above 0 or `max`, not {text!r}")
+    return speed
+
+
+def _complain(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return NOT_BEGUN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Who is on during a replay: sockets that enter the conversation's room and leave it."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from load.listening import Ledger
+from load.people import Door, Member, Turned, disconnect_all
+from load.script import Speaker
+
+FAREWELL = 5.0
+"""Seconds that a socket which is about to leave waits for what was said before."""
+
+
+class Interrupted(Exception):
+    """The replay cannot go on; says why."""
+
+
+@dataclass
+class Stay:
+    """One socket's time in the room: it hears the numbers from `first` on, to `last` once it has left."""
+
+    member: Member
+    first: int
+    last: int | None = None
+
+
+class Stays:
+    """Everybody's stays in one conversation."""
+
+    def __init__(self, door: Door, ledger: Ledger, opening: Sequence[Member]) -> None:
+        self.all: list[Stay] = []
+        self.tokens: dict[str, str] = {}
+        """A token of each user who was ever on."""
+        self._door = door
+        self._ledger = ledger
+        self._present: dict[Speaker, Stay] = {}
+        self._opening = opening
+        self._place: dict[str, str] = {}
+
+    @property
+    def present(self) -> list[Member]:
+        return [stay.member for stay in self._present.values()]
+
+    @property
+    def people(self) -> dict[str, Member]:
+        """One member of each person who is on, by user id."""
+        return {member.user_id: member for member in reversed(self.present)}
+
+    def member(self, speaker: Speaker) -> Member:
+        """The socket of a speaker who is on."""
+        return self._present[speaker].member
+
+    def due(self) -> int:
+        """How many deliveries there must be of what was accepted so far."""
+        now = self._ledger.accepted
+        lasts = ((stay, now if stay.last is None else stay.last) for stay in self.all)
+        return sum(max(0, last - stay.first + 1) for stay, last in lasts)
+
+    async def open(self, conversation_id: str) -> None:
+        """Lets all who are on from the beginning into the conversation's room."""
+        self._place = {"conversationId": conversation_id}
+        await asyncio.gather(*map(self._join, self._opening))
+
+    async def enter(self, speaker: Speaker) -> None:
+        """Connects a speaker, who hears from now on; raises Interrupted."""
+        try:
+            await self._join(await self._door.let_in(speaker))
+        except Turned as error:
+            raise Interrupted(f"{speaker.nick} could not come on: {str(error).rstrip('.')}") from error
+
+    async def leave(self, speaker: Speaker) -> None:
+        """Disconnects a speaker as soon as they heard what was accepted before."""
+        stay = self._present.pop(speaker)
+        stay.last = self._ledger.accepted
+        # What is still missing then is for the proof to find.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._hear_out(stay)
+        await disconnect_all([stay.member])
+
+    async def close(self) -> None:
+        """Disconnects everybody."""
+        await disconnect_all(list(self._opening) + self.present)
+
+    async def _join(self, member: Member) -> None:
+        answer = await done(member, "joinRoom", self._place)
+        stay = Stay(member, answer["seq"] + 1)
+        self.all.append(stay)
+        self._present[member.speaker] = stay
+        self.tokens[member.user_id] = member.token
+
+    async def _hear_out(self, stay: Stay) -> None:
+        news = stay.member.listener.news
+        while not self._heard_all(stay):
+            news.clear()
+            await news.wait()
+
+    def _heard_all(self, stay: Stay) -> bool:
+        listener = stay.member.listener
+        numbers_are_here = stay.first > self._ledger.accepted or (
+            bool(listener.numbers) and listener.numbers[-1] >= self._ledger.accepted
+        )
+        return numbers_are_here and not listener.awaited
+
+
+async def done(member: Member, event: str, data: Any) -> dict[str, Any]:
+    """The acknowledgement of something that must not be refused; raises Interrupted when it is."""
+    try:
+        answer = await member.call(event, data)
+    except (TimeoutError, ConnectionError) as error:
+        raise Interrupted(f"{event} of {member.user_id} was not answered: {error}") from error
+    if not answer["success"]:
+        raise Interrupted(f"{event} of {member.user_id} was refused: {answer['error']['message']}")
+    return answer

@@ -1,0 +1,121 @@
+"""The load clients against a stock Socket.IO server: both behave the same."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import socketio
+from aiohttp import web
+
+from clients.socketio_lean import Disconnected, LeanSocket, Refused
+from clients.socketio_stock import StockSocket
+
+Client = type[LeanSocket] | type[StockSocket]
+PLACE = "/chat"
+SOON = 5.0
+
+pytestmark = pytest.mark.parametrize("client", [LeanSocket, StockSocket])
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """A server on a free port that knows a few tricks."""
+    server = socketio.AsyncServer(async_mode="aiohttp", namespaces=[PLACE])
+
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        if auth != {"token": "good"}:
+            raise socketio.exceptions.ConnectionRefusedError("bad token")
+
+    async def count(sid: str, upto: int) -> None:
+        for number in range(upto):
+            await server.emit("number", {"n": number, "text": "ü" * number}, to=sid, namespace=PLACE)
+
+    async def never(sid: str) -> None:
+        await asyncio.Event().wait()
+
+    async def leave(sid: str) -> None:
+        await server.disconnect(sid, namespace=PLACE)
+        await asyncio.Event().wait()
+
+    server.on("connect", connect, namespace=PLACE)
+    server.on("echo", lambda sid, data: data, namespace=PLACE)
+    for trick in (count, never, leave):
+        server.on(trick.__name__, trick, namespace=PLACE)
+    app = web.Application()
+    server.attach(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    yield f"http://{host}:{port}"
+    await server.shutdown()
+    await runner.cleanup()
+
+
+def nothing(event: str, data: Any) -> None:
+    """Ears that are shut."""
+
+
+async def test_an_acknowledgement_comes_back_with_every_kind_of_value(client: Client, url: str) -> None:
+    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    data = {"text": 'a "quoted" [word], ünïcode ✓', "list": [1, 2.5, None, True], "empty": {}}
+    assert await socket.call("echo", data) == data
+    assert socket.engine_sid
+    await socket.close()
+
+
+async def test_events_are_heard_in_the_order_in_which_they_were_sent(client: Client, url: str) -> None:
+    heard: list[Any] = []
+    whole = asyncio.Event()
+
+    def hear(event: str, data: Any) -> None:
+        heard.append((event, data["n"], len(data["text"])))
+        if len(heard) == 300:
+            whole.set()
+
+    socket = await client.connect(url, PLACE, {"token": "good"}, hear)
+    await socket.call("count", 300)
+    async with asyncio.timeout(SOON):
+        await whole.wait()
+    assert heard == [("number", n, n) for n in range(300)]
+    await socket.close()
+
+
+async def test_answers_find_their_callers_when_many_ask_at_once(client: Client, url: str) -> None:
+    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    answers = await asyncio.gather(*(socket.call("echo", number) for number in range(100)))
+    assert answers == list(range(100))
+    await socket.close()
+
+
+async def test_a_message_longer_than_any_frame_buffer_arrives_whole(client: Client, url: str) -> None:
+    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    text = "0123456789" * 50_000
+    assert await socket.call("echo", text) == text
+    await socket.close()
+
+
+async def test_whoever_is_refused_is_told(client: Client, url: str) -> None:
+    with pytest.raises(Refused, match="bad token"):
+        await client.connect(url, PLACE, {"token": "bad"}, nothing)
+
+
+async def test_a_call_without_an_answer_ends_in_time(client: Client, url: str) -> None:
+    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    with pytest.raises(TimeoutError):
+        await socket.call("never", within=0.1)
+    assert await socket.call("echo", "still there") == "still there"
+    await socket.close()
+
+
+async def test_a_socket_that_the_server_drops_is_closed_and_takes_no_calls(client: Client, url: str) -> None:
+    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    with pytest.raises((Disconnected, TimeoutError)):
+        await socket.call("leave", within=SOON)
+    async with asyncio.timeout(SOON):
+        await socket.closed.wait()
+    with pytest.raises(Disconnected):
+        await socket.call("echo", 1)
+    await socket.close()
