@@ -7,8 +7,12 @@ from typing import Any
 
 import aiohttp
 import socketio
+from engineio import payload
 
 from clients.socketio_lean import Disconnected, Hear, Refused
+
+# By default it breaks off when one poll brings more than 16 packets; other clients have no such bound.
+payload.Payload.max_decode_packets = 100_000
 
 LEAVING = 0.5
 """Seconds that a disconnect may take."""

@@ -69,9 +69,9 @@ class Door:
         except (OSError, TimeoutError) as error:
             raise Turned(f"No server answers at {self._url}.") from error
         except WSError as error:
-            raise Turned(f"What answers at {self._url} takes no sockets: {error}.") from error
+            raise Turned(f"What answers at {self._url} takes no sockets: {_bare(error)}.") from error
         except Refused as error:
-            raise Turned(f"The server at {self._url} does not let everybody in: {error}.") from error
+            raise Turned(f"The server at {self._url} does not let everybody in: {_bare(error)}.") from error
 
     async def let_all_in(self, speakers: Sequence[Speaker], progress: Progress) -> list[Member]:
         """Connects them all; raises Turned when anybody is not let in."""
@@ -108,6 +108,10 @@ class Door:
         else:
             way, socket = "polling", await StockSocket.connect(self._url, CHAT, auth, hear, ("polling",))
         return Member(speaker, user_id, token, listener, socket, way)
+
+
+def _bare(error: Exception) -> str:
+    return str(error).rstrip(".")
 
 
 def account(prefix: str, person: str) -> str:

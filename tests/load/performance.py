@@ -108,7 +108,9 @@ class Performance:
         except TimeoutError:
             return {"retryable": True, "message": "the send was not acknowledged"}
         except ConnectionError as error:
-            raise Interrupted(f"{member.user_id} lost the socket on {member.gateway}: {error}") from error
+            raise Interrupted(
+                f"{member.user_id} lost the socket on {member.gateway}: {str(error).rstrip('.')}"
+            ) from error
         return None if answer["success"] else answer["error"]
 
     async def _hear_out(self) -> None:

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(str(error))
     except Interrupted as error:
         print(f"The replay broke off: {error}.", file=sys.stderr)
-    except (aiohttp.ClientError, PyMongoError) as error:
+    except (aiohttp.ClientError, PyMongoError, TimeoutError) as error:
         print(f"The proof could not be read: {error}.", file=sys.stderr)
     except KeyboardInterrupt:
         print("The replay was stopped.", file=sys.stderr)

@@ -82,6 +82,9 @@ def script_of(events: Iterable[Event]) -> Script:
     opening = tuple(
         dict.fromkeys(cue.speaker for cue in played if not isinstance(firsts[cue.speaker], Entrance))
     )
+    if not opening:
+        # Somebody must be there to begin a conversation.
+        opening = tuple(cue.speaker for cue in played[:1])
     kinds = Counter(map(_kind, log))
     return Script(opening, tuple(_without_contradictions(opening, played)), unsayable, kinds)
 

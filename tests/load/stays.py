@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,9 @@ from load.listening import Ledger
 from load.people import Door, Member, Turned, disconnect_all
 from load.script import Speaker
 
-FAREWELL = 5.0
+PATIENCE, PAUSE = 30.0, 0.25
+"""Seconds for which a speaker knocks who is not let in, and between two tries."""
+FAREWELL = 30.0
 """Seconds that a socket which is about to leave waits for what was said before."""
 
 
@@ -65,11 +68,18 @@ class Stays:
         await asyncio.gather(*map(self._join, self._opening))
 
     async def enter(self, speaker: Speaker) -> None:
-        """Connects a speaker, who hears from now on; raises Interrupted."""
-        try:
-            await self._join(await self._door.let_in(speaker))
-        except Turned as error:
-            raise Interrupted(f"{speaker.nick} could not come on: {str(error).rstrip('.')}") from error
+        """Connects a speaker, who hears from now on; raises Interrupted when it goes on failing."""
+        deadline = time.perf_counter() + PATIENCE
+        while True:
+            try:
+                member = await self._door.let_in(speaker)
+                break
+            except Turned as error:
+                if time.perf_counter() > deadline:
+                    why = str(error).rstrip(".")
+                    raise Interrupted(f"{speaker.nick} could not come on: {why}") from error
+            await asyncio.sleep(PAUSE)
+        await self._join(member)
 
     async def leave(self, speaker: Speaker) -> None:
         """Disconnects a speaker as soon as they heard what was accepted before."""

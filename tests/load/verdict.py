@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from load import proof
 from load.evidence import Archive, Rest
@@ -42,7 +42,14 @@ async def findings(
         proof.the_log_is_stored(spoken, upwards, "the history by REST, paged upwards,"),
         proof.the_log_is_stored(spoken, downwards, "the history by REST, paged downwards,"),
         Finding("no line was refused", tuple(performance.refused)),
+        Finding("no socket was cut", tuple(_cut(stays))),
     ]
+
+
+def _cut(stays: Stays) -> Iterator[str]:
+    for member in stays.present:
+        if member.socket.closed.is_set():
+            yield f"{member.user_id} (as {member.speaker.nick}) by {member.gateway}"
 
 
 def _ears(stay: Stay, end: int) -> Ears:

@@ -163,6 +163,12 @@ def test_who_joins_first_was_not_on_at_the_beginning_and_who_speaks_first_was() 
     assert (script.cues[0], script.cues[3]) == (Entrance(ben), Exit(anna))
 
 
+def test_where_everybody_joins_the_first_to_come_was_on_at_the_beginning() -> None:
+    script = script_of([Joined(0, "ben"), Joined(0, "anna"), Said(0, "anna", "1"), Said(0, "ben", "2")])
+    assert script.opening == (Speaker("ben", "ben"),)
+    assert [*map(type, script.cues)] == [Entrance, Line, Line]
+
+
 def test_a_nick_change_is_an_exit_and_an_entrance() -> None:
     script = script_of([Said(0, "anna", "1"), Renamed(0, "anna", "anna2"), Said(0, "anna2", "2")])
     assert script.opening == (Speaker("anna", "anna"),)

@@ -13,6 +13,7 @@ from clients.socketio_stock import StockSocket
 
 Client = type[LeanSocket] | type[StockSocket]
 PLACE = "/chat"
+POLLING: dict[Client, dict[str, Any]] = {StockSocket: {"transports": ("polling",)}}
 SOON = 5.0
 
 pytestmark = pytest.mark.parametrize("client", [LeanSocket, StockSocket])
@@ -31,6 +32,10 @@ async def url() -> AsyncIterator[str]:
         for number in range(upto):
             await server.emit("number", {"n": number, "text": "ü" * number}, to=sid, namespace=PLACE)
 
+    async def burst(sid: str, upto: int) -> None:
+        room = [server.emit("number", number, to=sid, namespace=PLACE) for number in range(upto)]
+        await asyncio.gather(*room)
+
     async def never(sid: str) -> None:
         await asyncio.Event().wait()
 
@@ -40,7 +45,7 @@ async def url() -> AsyncIterator[str]:
 
     server.on("connect", connect, namespace=PLACE)
     server.on("echo", lambda sid, data: data, namespace=PLACE)
-    for trick in (count, never, leave):
+    for trick in (count, burst, never, leave):
         server.on(trick.__name__, trick, namespace=PLACE)
     app = web.Application()
     server.attach(app)
@@ -80,6 +85,23 @@ async def test_events_are_heard_in_the_order_in_which_they_were_sent(client: Cli
     async with asyncio.timeout(SOON):
         await whole.wait()
     assert heard == [("number", n, n) for n in range(300)]
+    await socket.close()
+
+
+async def test_more_events_than_one_poll_usually_brings_are_heard(client: Client, url: str) -> None:
+    heard: list[int] = []
+    whole = asyncio.Event()
+
+    def hear(event: str, data: Any) -> None:
+        heard.append(data)
+        if len(heard) == 200:
+            whole.set()
+
+    socket = await client.connect(url, PLACE, {"token": "good"}, hear, **POLLING.get(client, {}))
+    await socket.call("burst", 200)
+    async with asyncio.timeout(SOON):
+        await whole.wait()
+    assert heard == list(range(200))
     await socket.close()
 
 

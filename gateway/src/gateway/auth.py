@@ -121,8 +121,10 @@ def _person(claims: Mapping[str, Any]) -> Person:
 def _subject(claims: Mapping[str, Any]) -> str:
     for name in SUBJECTS:
         value = claims.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and 0 < len(str(value)) <= MAX_ID:
-            return str(value)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            subject = str(value)
+            if 0 < len(subject) <= MAX_ID and subject.isprintable():
+                return subject
     raise Unauthorized("The token has no subject.")
 
 

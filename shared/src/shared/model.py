@@ -144,4 +144,5 @@ def message_id(sender_id: str, conversation_id: str, client_message_id: str | No
 
 def direct_key(one: str, other: str) -> str:
     """What is unique about the direct conversation of two people, whoever starts it."""
-    return "\0".join(sorted((one, other)))
+    first, second = sorted((one, other))
+    return f"{len(first)}:{first}:{second}"

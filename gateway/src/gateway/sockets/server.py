@@ -40,6 +40,13 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         if sid is not None and self.manager.is_connected(sid, namespace or "/"):
             await self.namespace_handlers[namespace or "/"].welcome(sid)
 
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            # A poll that waits would otherwise wait for as long as a ping may take.
+            socket.queue.put_nowait(None)
+
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None
     ) -> None:

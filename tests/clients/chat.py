@@ -1,0 +1,193 @@
+"""A chat client for tests: a user with a token, sockets that remember what they heard, and REST."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Self
+
+import aiohttp
+import jwt
+import socketio
+
+NAMESPACE = "/chat"
+DEADLINE = 15.0
+
+
+async def eventually(condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    """Wait until a condition (or an awaitable of it) is truthy, and give it back."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline} s: {condition}")
+        await asyncio.sleep(0.02)
+
+
+def token(secret: str, user_id: str, **claims: Any) -> str:
+    """A token as the product's users would bring it."""
+    known = {"sub": user_id, "name": user_id.title(), "username": user_id, "exp": int(time.time()) + 3600}
+    return jwt.encode({k: v for k, v in {**known, **claims}.items() if v is not None}, secret, "HS256")
+
+
+class Socket:
+    """One Socket.IO connection in the groups guide's words."""
+
+    def __init__(self, url: str, auth: dict[str, Any], transports: list[str]) -> None:
+        self.heard: list[tuple[str, Any]] = []
+        self._url, self._auth, self._transports = url, auth, transports
+        self._io = socketio.AsyncClient(reconnection=False)
+        self._io.on("*", self._hear, namespace=NAMESPACE)
+
+    async def connect(self) -> Self:
+        await self._io.connect(
+            self._url, namespaces=[NAMESPACE], auth=self._auth, transports=self._transports, wait_timeout=10
+        )
+        return self
+
+    async def close(self) -> None:
+        await self._io.disconnect()
+        await self._io.eio.wait()
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._io.connected)
+
+    @property
+    def node(self) -> str:
+        """The name of the gateway that holds the socket."""
+        return str(self._io.get_sid(NAMESPACE)).partition(".")[0]
+
+    @property
+    def io(self) -> socketio.AsyncClient:
+        """The client underneath, for what a chat client does not do."""
+        return self._io
+
+    async def ask(self, event: str, payload: Any = None, timeout: float = 10) -> dict[str, Any]:
+        """Emit and wait for the acknowledgement."""
+        answer = await self._io.call(event, payload, namespace=NAMESPACE, timeout=timeout)
+        assert isinstance(answer, dict), answer
+        return answer
+
+    async def do(self, event: str, payload: Any = None) -> dict[str, Any]:
+        """Emit, and insist on success."""
+        answer = await self.ask(event, payload)
+        assert answer["success"] is True, answer
+        return answer
+
+    async def tell(self, event: str, payload: Any = None) -> None:
+        """Emit without asking for an acknowledgement."""
+        await self._io.emit(event, payload, namespace=NAMESPACE)
+
+    async def say(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
+        """Send a message; the message as acknowledged."""
+        answer = await self.do("sendMessage", {"conversationId": conversation_id, "content": content, **more})
+        message: dict[str, Any] = answer["message"]
+        return message
+
+    def all(self, event: str, **fields: Any) -> list[Any]:
+        """The payloads heard of an event whose fields have these values."""
+        return [p for name, p in self.heard if name == event and _has(p, fields)]
+
+    async def hears(self, event: str, deadline: float = DEADLINE, **fields: Any) -> Any:
+        """Wait for an event whose fields have these values; its payload."""
+        try:
+            return (await eventually(lambda: self.all(event, **fields), deadline))[0]
+        except AssertionError:
+            raise AssertionError(f"never heard {event} {fields}; heard {self.heard[-20:]}") from None
+
+    def messages(self, conversation_id: str) -> list[dict[str, Any]]:
+        """The messages heard of a conversation, in the order in which they were heard."""
+        return [p["message"] for p in self.all("newMessage", conversationId=conversation_id)]
+
+    async def _hear(self, event: str, *args: Any) -> None:
+        self.heard.append((event, args[0] if args else None))
+
+
+class User:
+    """A person of one test: sockets and REST with their token."""
+
+    def __init__(self, url: str, secret: str, user_id: str) -> None:
+        self.id = user_id
+        self.token = token(secret, user_id)
+        self._url = url
+        self._sockets: list[Socket] = []
+        self._http: aiohttp.ClientSession | None = None
+
+    async def socket(self, transport: str = "websocket", *, url: str | None = None) -> Socket:
+        """A new connection through nginx, or straight to `url`."""
+        socket = Socket(url or self._url, {"token": self.token}, [transport])
+        self._sockets.append(socket)
+        return await socket.connect()
+
+    async def rest(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
+        """A REST call: status and body."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.token}"})
+        async with self._http.request(method, self._url + path, json=body, params=query) as answer:
+            return answer.status, await answer.json()
+
+    async def history(self, conversation_id: str) -> list[dict[str, Any]]:
+        """All messages of a conversation, by REST, page for page."""
+        messages: list[dict[str, Any]] = []
+        cursor: str | None = "0"
+        while cursor is not None:
+            path = f"/chats/conversations/{conversation_id}/messages"
+            status, page = await self.rest("GET", path, after=cursor, limit=100)
+            assert status == 200, page
+            messages += page["messages"]
+            cursor = page["nextCursor"]
+        return messages
+
+    async def unread(self, conversation_id: str) -> int:
+        """The unread count that REST tells."""
+        status, conversation = await self.rest("GET", f"/chats/conversations/{conversation_id}")
+        assert status == 200, conversation
+        count: int = conversation["unreadCount"]
+        return count
+
+    async def close(self) -> None:
+        for socket in self._sockets:
+            await socket.close()
+        if self._http is not None:
+            await self._http.close()
+
+
+class Town:
+    """The users of one test, whose ids no other test uses."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self.url, self.secret = url, secret
+        self._suffix = uuid.uuid4().hex[:8]
+        self._users: dict[str, User] = {}
+
+    def user(self, name: str) -> User:
+        """The user of that name in this test."""
+        if name not in self._users:
+            self._users[name] = User(self.url, self.secret, f"{name}-{self._suffix}")
+        return self._users[name]
+
+    async def sockets(self, *names: str) -> list[Socket]:
+        """A websocket for each user."""
+        return [await self.user(name).socket() for name in names]
+
+    async def group(self, owner: Socket, *names: str) -> str:
+        """A group of the owner and others; its id."""
+        others = [self.user(name).id for name in names]
+        answer = await owner.do(
+            "createConversation", {"type": "group", "name": "A group", "participants": others}
+        )
+        conversation_id: str = answer["conversation"]["_id"]
+        return conversation_id
+
+    async def close(self) -> None:
+        for user in self._users.values():
+            await user.close()
+
+
+def _has(payload: Any, fields: dict[str, Any]) -> bool:
+    return not fields or (isinstance(payload, dict) and all(payload.get(k) == v for k, v in fields.items()))

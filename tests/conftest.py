@@ -1,0 +1,33 @@
+"""What all tests share: one real stack for the session, and users of their own for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from clients.chat import Town
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two gateways and two workers behind nginx, on servers of their own."""
+    directory: Path = tmp_path_factory.mktemp("stack")
+    with Stack(directory, gateways=2, workers=2) as running:
+        yield running
+
+
+@pytest.fixture
+async def town(stack: Stack) -> AsyncIterator[Town]:
+    """Users whom no other test knows."""
+    town = Town(stack.url, stack.jwt_secret)
+    yield town
+    await town.close()
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[AsyncIOMotorDatabase]:
+    """The stack's database."""
+    client: AsyncIOMotorClient = AsyncIOMotorClient(stack.mongo_url, tz_aware=True)
+    yield client.get_default_database()
+    client.close()

@@ -1,0 +1,166 @@
+"""A conversation as people have it: several gateways, both transports, one order."""
+
+from clients.chat import Town, eventually
+
+
+async def test_a_message_reaches_members_on_other_gateways_and_transports(town: Town) -> None:
+    alice = await town.user("alice").socket("websocket")
+    bob = [await town.user("bob").socket(t) for t in ("polling", "websocket") * 3]
+    assert len({s.node for s in [alice, *bob]}) == 2
+    group = await town.group(alice, "bob")
+    for socket in [alice, *bob]:
+        await socket.do("joinRoom", {"conversationId": group})
+
+    sent = await alice.say(group, "hello", tempId="t1")
+
+    for socket in [alice, *bob]:
+        heard = await socket.hears("newMessage", conversationId=group)
+        assert heard["message"]["_id"] == sent["_id"]
+        assert heard["message"]["content"] == "hello"
+        assert (heard["message"]["seq"], heard["message"]["rev"]) == (1, 1)
+    confirmed = await alice.hears("messageSent", tempId="t1")
+    assert confirmed["messageId"] == sent["_id"]
+    assert all(len(s.messages(group)) == 1 for s in bob)
+
+
+async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.hears("conversationCreated", _id=group)
+
+    await alice.say(group, "one")
+    await alice.say(group, "two")
+
+    assert (await bob.hears("unreadCount", conversationId=group, unread=2))["total"] == 2
+    assert bob.messages(group) == []
+    assert alice.all("unreadCount") == []
+
+
+async def test_reading_moves_the_count_and_tells_the_others(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.do("joinRoom", {"conversationId": group})
+    first = await alice.say(group, "one")
+    await alice.say(group, "two")
+    await bob.hears("unreadCount", unread=2)
+
+    await bob.do("markAsRead", {"conversationId": group, "messageId": first["_id"]})
+
+    receipt = await alice.hears("messageRead", messageId=first["_id"])
+    assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
+    await bob.hears("unreadCount", conversationId=group, unread=1, total=1)
+    assert await town.user("bob").unread(group) == 1
+
+    await bob.do("markConversationAsRead", {"conversationId": group})
+    await alice.hears("conversationRead", readBy=town.user("bob").id)
+    assert await town.user("bob").unread(group) == 0
+    assert [m["status"] for m in await town.user("alice").history(group)] == ["read", "read"]
+
+
+async def test_delivered_is_told_and_kept(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.do("joinRoom", {"conversationId": group})
+    await alice.say(group, "one")
+    await bob.hears("newMessage")
+
+    await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
+
+    assert (await alice.hears("messageDelivered"))["deliveredTo"] == town.user("bob").id
+    assert [m["status"] for m in await town.user("alice").history(group)] == ["delivered"]
+
+
+async def test_an_edit_and_a_deletion_are_heard_and_kept(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.do("joinRoom", {"conversationId": group})
+    kept, gone = await alice.say(group, "colour"), await alice.say(group, "oops")
+    await bob.hears("newMessage", conversationId=group)
+
+    async def stored() -> bool:
+        return len(await town.user("alice").history(group)) == 2
+
+    await eventually(stored)
+    await alice.do("editMessage", {"messageId": kept["_id"], "content": "color"})
+    await alice.do("deleteMessage", {"messageId": gone["_id"]})
+
+    updated = await bob.hears("messageUpdated")
+    assert (updated["message"]["content"], updated["message"]["seq"]) == ("color", 1)
+    assert updated["message"]["sender"]["_id"] == town.user("alice").id
+    assert (await bob.hears("messageDeleted"))["messageId"] == gone["_id"]
+    first, second = await town.user("bob").history(group)
+    assert (first["content"], "editedAt" in first) == ("color", True)
+    assert (second["content"], second["seq"], "deletedAt" in second) == ("", 2, True)
+
+
+async def test_typing_is_told_to_the_others_and_lapses(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.do("joinRoom", {"conversationId": group})
+
+    await bob.tell("typing", {"conversationId": group})
+
+    assert (await alice.hears("userTyping"))["username"] == town.user("bob").id
+    assert (await alice.hears("userStoppedTyping", deadline=8))["userId"] == town.user("bob").id
+    assert bob.all("userTyping") == []
+
+
+async def test_a_second_direct_conversation_of_two_people_is_the_first(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    first = await alice.do("createConversation", {"participants": [town.user("bob").id], "type": "direct"})
+    second = await bob.do("createConversation", {"participantIds": [town.user("alice").id]})
+
+    assert first["conversation"]["_id"] == second["conversation"]["_id"]
+    assert {p["_id"] for p in second["conversation"]["participants"]} == {
+        town.user("alice").id,
+        town.user("bob").id,
+    }
+
+
+async def test_presence_is_told_to_contacts_after_a_grace(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.hears("conversationCreated", _id=group)
+    assert set((await bob.do("getOnlineUsers"))["users"]) == {town.user("alice").id, town.user("bob").id}
+
+    await alice.close()
+    gone = await bob.hears("userStatusChanged", userId=town.user("alice").id, status="offline")
+    assert gone["timestamp"].endswith("Z")
+    assert (await bob.do("getOnlineUsers"))["users"] == [town.user("bob").id]
+
+    await town.user("alice").socket()
+    await bob.hears("userStatusChanged", userId=town.user("alice").id, status="online")
+
+
+async def test_sync_tells_what_changed_meanwhile(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    joined = await bob.do("joinRoom", {"conversationId": group})
+    await bob.close()
+    for number in range(3):
+        await alice.say(group, f"message {number}", tempId=f"t{number}")
+    await alice.hears("messageSent", tempId="t2")
+
+    back = await town.user("bob").socket()
+    answer = await back.do("sync", {"conversations": {group: joined["rev"]}})
+
+    changes = answer["conversations"][group]
+    assert [m["content"] for m in changes["messages"]] == ["message 0", "message 1", "message 2"]
+    assert changes["rev"] == 3
+
+
+async def test_a_client_that_was_away_too_long_is_told_so(town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    for number in range(501):
+        await alice.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
+    await alice.say(group, "the last", tempId="last")
+    await alice.hears("messageSent", tempId="last", deadline=30)
+
+    answer = await alice.do("sync", {"conversations": {group: 0}})
+
+    assert answer["conversations"][group]["tooFar"] is True
