@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv/bin
-SPEED ?= 1
+SPEED ?= max
 TTL ?= 24h
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 

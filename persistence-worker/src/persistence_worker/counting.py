@@ -78,11 +78,13 @@ class Counting:
         return True
 
     async def _recount(self, m: Membership, heads: Mapping[str, Head]) -> Membership:
-        head = heads[m.conversation_id].seq
-        if m.base >= head and m.own_seq >= head:
-            return replace(m, own_since_read=0)
-        count, highest = await self._messages.count_own((m.conversation_id, m.user_id), m.base, head)
-        return replace(m, own_since_read=count, own_seq=max(m.own_seq, highest))
+        """Count one's own messages above the read mark from what is stored."""
+        # Whoever was overtaken knows an older head than the counter that it corrects.
+        upto = max(heads[m.conversation_id].seq, m.own_seq)
+        own = 0
+        if m.base < upto:
+            own = await self._messages.count_own((m.conversation_id, m.user_id), m.base, upto)
+        return replace(m, own_since_read=own, own_seq=upto)
 
     async def _save(self, heads: Mapping[str, Head]) -> None:
         changes = self._changes()

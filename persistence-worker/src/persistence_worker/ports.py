@@ -43,8 +43,8 @@ class Messages(Protocol):
     async def replace(self, message: Message, rev: int) -> bool:
         """Put a changed message in the place of the one that had `rev`; False when it has another."""
 
-    async def count_own(self, key: MemberKey, above: int, upto: int) -> tuple[int, int]:
-        """The user's messages with above < seq <= upto, and the highest seq up to `upto` among all theirs."""
+    async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
+        """How many of the messages with above < seq <= upto are the user's."""
 
 
 class Heads(Protocol):

@@ -110,14 +110,11 @@ class MongoMessages:
             return False
         return bool(result.matched_count)
 
-    async def count_own(self, key: MemberKey, above: int, upto: int) -> tuple[int, int]:
-        own = {"conversationId": key[0], "senderId": key[1]}
+    async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
+        # Not count_documents: that is an aggregation, and slow on some servers of the protocol.
+        query = {"conversationId": key[0], "senderId": key[1], "seq": {"$gt": above, "$lte": upto}}
         with translated():
-            count = await self._collection.count_documents({**own, "seq": {"$gt": above, "$lte": upto}})
-            last = await self._collection.find_one(
-                {**own, "seq": {"$lte": upto}}, {"seq": 1}, sort=[("seq", -1)]
-            )
-        return count, last["seq"] if last else 0
+            return len(await self._collection.find(query, {"seq": 1}).to_list(None))
 
 
 class MongoHeads:

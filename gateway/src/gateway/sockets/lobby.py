@@ -1,5 +1,6 @@
 """The lobby: lets sockets in and out of the rooms that are theirs, now and when memberships change."""
 
+import asyncio
 from collections.abc import Collection, Iterable
 
 import structlog
@@ -21,6 +22,8 @@ from shared.model import Membership, Person
 log = structlog.get_logger()
 
 HEADS_AT_ONCE = 500
+PATIENCE_SECONDS = 1.0
+"""What is stored is usually on its way."""
 
 
 class Lobby:
@@ -158,14 +161,15 @@ class Lobby:
         admitted = []
         for user_id in self._sessions.user_ids():
             admitted += await self._restore_user(user_id)
-        await self.audit()
+        await self.audit(patience=0)
         return admitted
 
-    async def audit(self) -> None:
-        """Compare all heads with what was passed on, and read what is missing."""
+    async def audit(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Compare all heads with what was passed on `patience` seconds later, and read what is missing."""
         ids = self._streams.ids()
         for start in range(0, len(ids), HEADS_AT_ONCE):
             heads = await self._conversations.get(ids[start : start + HEADS_AT_ONCE])
+            await asyncio.sleep(patience)
             late = self._streams.behind(heads)
             if late:
                 log.warning("the bus had lost events", conversations=late)

@@ -1,0 +1,174 @@
+"""What the batch algorithm relies on: the same of MongoDB and of the stand-in that unit tests use."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorDatabase
+from msgspec.structs import replace
+
+from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
+from persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages
+from persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages, prepare
+from shared.documents import CONVERSATIONS, MEMBERSHIPS, from_document, to_document
+from shared.model import Conversation, Digest, Membership, Message, now
+
+
+@dataclass
+class Store:
+    messages: Messages
+    heads: Heads
+    memberships: Memberships
+    database: Any
+    tables: Tables
+
+    async def begin(self, *users: str) -> str:
+        """A conversation with members; its id."""
+        at = now()
+        conversation_id = str(uuid.uuid4())
+        conversation = Conversation(
+            id=conversation_id, kind="group", created_by=users[0], created_at=at, last_activity_at=at
+        )
+        self.tables.conversations[conversation_id] = conversation
+        if self.database is not None:
+            await self.database[CONVERSATIONS].insert_one(to_document(conversation))
+        for user in users:
+            membership = Membership(conversation_id=conversation_id, user_id=user, joined_at=at)
+            self.tables.memberships[conversation_id, user] = membership
+            if self.database is not None:
+                await self.database[MEMBERSHIPS].insert_one(to_document(membership))
+        return conversation_id
+
+    async def conversation(self, conversation_id: str) -> Conversation:
+        if self.database is None:
+            return self.tables.conversations[conversation_id]
+        return from_document(
+            Conversation, await self.database[CONVERSATIONS].find_one({"_id": conversation_id})
+        )
+
+
+@pytest.fixture(params=["memory", "mongodb"])
+async def store(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase) -> Store:
+    tables = Tables()
+    if request.param == "memory":
+        return Store(MemoryMessages(tables), MemoryHeads(tables), MemoryMemberships(tables), None, tables)
+    await prepare(database)
+    return Store(MongoMessages(database), MongoHeads(database), MongoMemberships(database), database, tables)
+
+
+def message(conversation_id: str, seq: int, sender: str = "ann", **more: Any) -> Message:
+    fields = {"id": str(uuid.uuid4()), "content": f"message {seq}", "rev": seq, "created_at": now(), **more}
+    return Message(conversation_id=conversation_id, sender_id=sender, seq=seq, **fields)
+
+
+async def test_what_was_inserted_is_found_as_it_was(store: Store) -> None:
+    c = await store.begin("ann")
+    first = message(c, 1, client_message_id=str(uuid.uuid4()), temp_id="t", stored_at=now())
+
+    assert await store.messages.insert([first, message(c, 2)]) == 2
+
+    assert await store.messages.find([first.id, "nothing"]) == {first.id: first}
+
+
+async def test_inserting_stops_before_the_first_whose_id_is_taken(store: Store) -> None:
+    c = await store.begin("ann")
+    there = message(c, 1)
+    await store.messages.insert([there])
+    fresh, after = message(c, 2), message(c, 4)
+
+    assert await store.messages.insert([fresh, replace(there, seq=3, rev=3), after]) == 1
+
+    assert set(await store.messages.find([fresh.id, after.id])) == {fresh.id}
+
+
+@pytest.mark.parametrize("taken", ["seq", "rev"])
+async def test_inserting_stops_before_the_first_whose_number_is_taken(store: Store, taken: str) -> None:
+    c = await store.begin("ann")
+    await store.messages.insert([message(c, 2)])
+    clash = replace(message(c, 7), **{taken: 2})
+
+    assert await store.messages.insert([message(c, 1), clash, message(c, 3)]) == 1
+
+
+async def test_the_same_number_is_free_in_another_conversation(store: Store) -> None:
+    c, d = await store.begin("ann"), await store.begin("ann")
+    assert await store.messages.insert([message(c, 1), message(d, 1)]) == 2
+
+
+async def test_a_message_is_replaced_only_at_the_revision_that_was_read(store: Store) -> None:
+    c = await store.begin("ann")
+    first, second = message(c, 1), message(c, 2)
+    await store.messages.insert([first, second])
+    edited = replace(first, rev=3, content="edited")
+
+    assert await store.messages.replace(edited, 1)
+    assert not await store.messages.replace(replace(first, rev=4, content="late"), 1)
+    assert not await store.messages.replace(replace(edited, rev=2, content="taken"), 3)
+    assert (await store.messages.find([first.id]))[first.id] == edited
+
+
+async def test_own_messages_are_counted_between_two_numbers(store: Store) -> None:
+    c = await store.begin("ann", "bob")
+    await store.messages.insert([message(c, n, "ann" if n % 2 else "bob") for n in range(1, 8)])
+
+    assert await store.messages.count_own((c, "ann"), 1, 6) == 2
+    assert await store.messages.count_own((c, "ann"), 0, 7) == 4
+    assert await store.messages.count_own((c, "bob"), 6, 7) == 0
+    assert await store.messages.count_own((c, "nobody"), 0, 7) == 0
+
+
+async def test_heads_are_read_measured_and_moved_forward_only(store: Store) -> None:
+    c = await store.begin("ann")
+    assert await store.heads.read([c, "nothing"]) == {c: Head(0, 0)}
+    assert await store.heads.measure(c) == (Head(0, 0), None)
+    last = message(c, 2, rev=5)
+    await store.messages.insert([message(c, 1), last])
+    assert await store.heads.measure(c) == (Head(2, 5), last)
+
+    await store.heads.move([HeadMove(c, Head(2, 5), digest(last))])
+    await store.heads.move([HeadMove(c, Head(1, 1), digest(message(c, 1)))])
+
+    assert await store.heads.read([c]) == {c: Head(2, 5)}
+    moved = (await store.conversation(c)).last_message
+    assert moved is not None
+    assert moved.id == last.id
+
+
+async def test_a_revision_moves_even_when_the_number_was_overtaken(store: Store) -> None:
+    c = await store.begin("ann")
+    await store.heads.move([HeadMove(c, Head(4, 4), None)])
+    await store.heads.move([HeadMove(c, Head(3, 6), None)])
+    assert await store.heads.read([c]) == {c: Head(4, 6)}
+
+
+async def test_counters_are_saved_only_over_what_was_read(store: Store) -> None:
+    c = await store.begin("ann", "bob")
+    was = await store.memberships.read([(c, "ann"), (c, "bob"), (c, "nobody")])
+    assert set(was) == {(c, "ann"), (c, "bob")}
+    ann, bob = was[c, "ann"], was[c, "bob"]
+
+    assert await store.memberships.save([(ann, replace(ann, own_seq=1, own_since_read=1))]) == []
+    overtaken = await store.memberships.save(
+        [(ann, replace(ann, own_seq=2, own_since_read=9)), (bob, replace(bob, read_seq=1, delivered_seq=1))]
+    )
+
+    assert overtaken == [(c, "ann")]
+    stored = await store.memberships.read([(c, "ann"), (c, "bob")])
+    assert (stored[c, "ann"].own_seq, stored[c, "ann"].own_since_read) == (1, 1)
+    assert (stored[c, "bob"].read_seq, stored[c, "bob"].delivered_seq) == (1, 1)
+
+
+async def test_saving_the_same_twice_is_no_conflict(store: Store) -> None:
+    c = await store.begin("ann")
+    ann = (await store.memberships.read([(c, "ann")]))[c, "ann"]
+    change = (ann, replace(ann, own_seq=1, own_since_read=1))
+
+    assert await store.memberships.save([change]) == []
+    assert await store.memberships.save([change]) == []
+
+
+def digest(m: Message) -> Digest:
+    return Digest(
+        id=m.id, seq=m.seq, sender_id=m.sender_id, content=m.content, type=m.type, created_at=m.created_at
+    )

@@ -1,0 +1,113 @@
+"""The worker's store in memory, with the same uniqueness and the same compare-and-set."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from persistence_worker.ports import Head, HeadMove, MemberKey
+from shared.model import Conversation, Membership, Message
+
+
+class Tables:
+    """What is stored; `fail_at` counts down the calls until one fails before or after its effect."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Message] = {}
+        self.conversations: dict[str, Conversation] = {}
+        self.memberships: dict[MemberKey, Membership] = {}
+
+    def of_conversation(self, conversation_id: str) -> list[Message]:
+        found = [m for m in self.messages.values() if m.conversation_id == conversation_id]
+        return sorted(found, key=lambda m: m.seq)
+
+
+class MemoryMessages:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
+        return {i: self._tables.messages[i] for i in message_ids if i in self._tables.messages}
+
+    async def insert(self, messages: Sequence[Message]) -> int:
+        for index, message in enumerate(messages):
+            if self._taken(message):
+                return index
+            self._tables.messages[message.id] = message
+        return len(messages)
+
+    def _taken(self, message: Message) -> bool:
+        others = self._tables.of_conversation(message.conversation_id)
+        return message.id in self._tables.messages or any(
+            o.seq == message.seq or o.rev == message.rev for o in others
+        )
+
+    async def replace(self, message: Message, rev: int) -> bool:
+        stored = self._tables.messages.get(message.id)
+        others = [m for m in self._tables.of_conversation(message.conversation_id) if m.id != message.id]
+        if stored is None or stored.rev != rev or any(o.rev == message.rev for o in others):
+            return False
+        self._tables.messages[message.id] = message
+        return True
+
+    async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
+        of = self._tables.of_conversation(key[0])
+        return sum(m.sender_id == key[1] and above < m.seq <= upto for m in of)
+
+
+class MemoryHeads:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
+        known = self._tables.conversations
+        return {i: Head(known[i].last_seq, known[i].rev) for i in conversation_ids if i in known}
+
+    async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
+        stored = self._tables.of_conversation(conversation_id)
+        if not stored:
+            return Head(0, 0), None
+        return Head(stored[-1].seq, max(m.rev for m in stored)), stored[-1]
+
+    async def move(self, moves: Sequence[HeadMove]) -> None:
+        for move in moves:
+            c = self._tables.conversations[move.conversation_id]
+            ahead = move.to.seq >= c.last_seq
+            self._tables.conversations[move.conversation_id] = replace(
+                c,
+                last_seq=max(c.last_seq, move.to.seq),
+                rev=max(c.rev, move.to.rev),
+                last_message=(move.last_message or c.last_message) if ahead else c.last_message,
+            )
+
+
+class MemoryMemberships:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def read(self, keys: Sequence[MemberKey]) -> dict[MemberKey, Membership]:
+        return {k: self._tables.memberships[k] for k in keys if k in self._tables.memberships}
+
+    async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
+        overtaken = []
+        for was, becomes in changes:
+            key = (was.conversation_id, was.user_id)
+            stored = self._tables.memberships[key]
+            if _compared(stored) == _compared(was):
+                self._tables.memberships[key] = replace(
+                    stored,
+                    read_seq=becomes.read_seq,
+                    delivered_seq=becomes.delivered_seq,
+                    own_seq=becomes.own_seq,
+                    own_since_read=becomes.own_since_read,
+                )
+            elif _counters(stored) != _counters(becomes):
+                overtaken.append(key)
+        return overtaken
+
+
+def _compared(m: Membership) -> tuple[int, ...]:
+    return m.read_seq, m.delivered_seq, m.own_seq, m.join_seq
+
+
+def _counters(m: Membership) -> tuple[int, ...]:
+    return m.read_seq, m.delivered_seq, m.own_seq, m.own_since_read

@@ -1,0 +1,385 @@
+"""The batch algorithm, crashed at every step and repeated in every cut."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
+from persistence_worker.persist import Persister
+from persistence_worker.ports import StoreUnavailable
+from shared.events import (
+    ConversationRead,
+    Event,
+    MessageDeleted,
+    MessageEdited,
+    MessageRepeated,
+    MessageStored,
+    RecordRefused,
+)
+from shared.model import Conversation, Membership, Message, Person, message_id, now
+from shared.records import Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
+
+C = "conversation"
+USERS = ("ann", "bob", "cem")
+
+
+class Crash(Exception):
+    """The worker was killed here."""
+
+
+class Crashing:
+    """Lets `calls` calls through, then crashes, before or after the effect."""
+
+    def __init__(self, target: Any, fuse: "Fuse") -> None:
+        self._target, self._fuse = target, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._target, name)
+
+        async def call(*args: Any) -> Any:
+            self._fuse.burn(after=False)
+            result = await method(*args)
+            self._fuse.burn(after=True)
+            return result
+
+        return call
+
+
+class Fuse:
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def burn(self, *, after: bool) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Crash
+
+
+class Told:
+    """Remembers what was announced."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        for told in events_by_room.values():
+            self.events += told
+
+    def all(self, kind: type) -> list[Any]:
+        return [e for e in self.events if isinstance(e, kind)]
+
+
+class World:
+    """One conversation of three, and workers on it."""
+
+    def __init__(self) -> None:
+        at = now()
+        self.tables = Tables()
+        self.told = Told()
+        self.tables.conversations[C] = Conversation(
+            id=C, kind="group", created_by="ann", created_at=at, last_activity_at=at
+        )
+        for user in USERS:
+            self.tables.memberships[C, user] = Membership(conversation_id=C, user_id=user, joined_at=at)
+
+    def worker(self, fuse: Fuse | None = None) -> Persister:
+        parts = (
+            MemoryMessages(self.tables),
+            MemoryHeads(self.tables),
+            MemoryMemberships(self.tables),
+            self.told,
+        )
+        wrapped: Any = [Crashing(p, fuse) for p in parts] if fuse else parts
+        return Persister(*wrapped)
+
+    def check(self) -> None:
+        """What holds whenever no worker is at work."""
+        stored = self.tables.of_conversation(C)
+        conversation = self.tables.conversations[C]
+        assert [m.seq for m in stored] == list(range(1, len(stored) + 1))
+        assert conversation.last_seq == len(stored)
+        assert conversation.rev == max((m.rev for m in stored), default=0)
+        for user in USERS:
+            m = self.tables.memberships[C, user]
+            recount = sum(s.seq > m.base and s.sender_id != user for s in stored)
+            assert m.unread(conversation.last_seq) == recount, user
+
+
+def new(sender: str, content: str = "hello", name: str | None = None) -> NewMessage:
+    message = Message(
+        id=message_id(sender, C, name),
+        conversation_id=C,
+        sender_id=sender,
+        content=content,
+        client_message_id=name,
+        created_at=now(),
+    )
+    return NewMessage(id=str(uuid.uuid4()), message=message, sender=Person(id=sender))
+
+
+def read(user: str, seq: int) -> ReadMark:
+    return ReadMark(id=str(uuid.uuid4()), conversation_id=C, user_id=user, seq=seq, message_id=None, at=now())
+
+
+def edit(record: NewMessage, content: str) -> Edit:
+    return Edit(
+        id=str(uuid.uuid4()),
+        conversation_id=C,
+        message_id=record.message.id,
+        user=record.sender,
+        content=content,
+        at=now(),
+    )
+
+
+def delete(record: NewMessage) -> Deletion:
+    return Deletion(
+        id=str(uuid.uuid4()),
+        conversation_id=C,
+        message_id=record.message.id,
+        user_id=record.sender.id,
+        at=now(),
+    )
+
+
+async def test_messages_are_numbered_in_their_order_and_told_of() -> None:
+    world = World()
+    records = [new(user) for user in ("ann", "bob", "ann")]
+
+    await world.worker().persist(records)
+
+    assert [e.message.seq for e in world.told.all(MessageStored)] == [1, 2, 3]
+    assert [m.id for m in world.tables.of_conversation(C)] == [r.message.id for r in records]
+    world.check()
+
+
+async def test_a_send_that_comes_again_is_the_same_message() -> None:
+    world = World()
+    name = str(uuid.uuid4())
+    await world.worker().persist([new("ann", name=name), new("bob")])
+
+    await world.worker().persist([new("ann", name=name)])
+
+    (repeated,) = world.told.all(MessageRepeated)
+    assert repeated.message.seq == 1
+    assert len(world.told.all(MessageStored)) == 2
+    world.check()
+
+
+async def test_twice_in_one_batch_is_once() -> None:
+    world = World()
+    name = str(uuid.uuid4())
+    await world.worker().persist([new("ann", name=name), new("ann", name=name), new("bob")])
+    assert [m.seq for m in world.tables.of_conversation(C)] == [1, 2]
+    world.check()
+
+
+async def test_other_content_under_the_same_name_is_refused_and_the_first_stands() -> None:
+    world = World()
+    name = str(uuid.uuid4())
+    await world.worker().persist([new("ann", "first", name)])
+
+    await world.worker().persist([new("ann", "second", name)])
+
+    (refused,) = world.told.all(RecordRefused)
+    assert (refused.code, refused.failed) == ("CONFLICT", False)
+    assert [m.content for m in world.tables.of_conversation(C)] == ["first"]
+
+
+async def test_who_left_is_refused() -> None:
+    world = World()
+    world.tables.memberships[C, "bob"] = replace(world.tables.memberships[C, "bob"], left_at=now())
+
+    await world.worker().persist([new("ann"), new("bob"), new("eve"), new("ann")])
+
+    assert [r.user_id for r in world.told.all(RecordRefused)] == ["bob", "eve"]
+    assert [m.sender_id for m in world.tables.of_conversation(C)] == ["ann", "ann"]
+
+
+async def test_an_edit_and_a_deletion_take_revisions_but_no_numbers() -> None:
+    world = World()
+    first, second = new("ann"), new("bob")
+    await world.worker().persist([first, second])
+
+    await world.worker().persist([edit(first, "better"), delete(second)])
+
+    (edited,), (deleted,) = world.told.all(MessageEdited), world.told.all(MessageDeleted)
+    assert (edited.message.content, edited.message.seq, edited.message.rev) == ("better", 1, 3)
+    assert (deleted.message.content, deleted.message.seq, deleted.message.rev) == ("", 2, 4)
+    world.check()
+
+
+async def test_a_change_that_is_delivered_twice_is_made_once() -> None:
+    world = World()
+    first = new("ann")
+    change = edit(first, "better")
+    await world.worker().persist([first, change])
+
+    await world.worker().persist([change], redelivered=True)
+
+    assert [e.message.rev for e in world.told.all(MessageEdited)] == [2, 2]
+    world.check()
+
+
+async def test_reading_counts_own_messages_above_the_mark() -> None:
+    world = World()
+    await world.worker().persist([new("ann"), new("bob"), new("ann"), new("bob"), new("cem")])
+
+    await world.worker().persist([read("bob", 3)])
+
+    (event,) = world.told.all(ConversationRead)
+    assert (event.seq, event.own_since_read) == (3, 1)
+    assert world.tables.memberships[C, "bob"].unread(5) == 1
+    world.check()
+
+
+async def test_a_mark_never_goes_back_nor_past_the_end() -> None:
+    world = World()
+    await world.worker().persist([new("ann"), new("ann")])
+    await world.worker().persist([read("bob", 99), read("bob", 1)])
+    assert world.tables.memberships[C, "bob"].read_seq == 2
+    assert len(world.told.all(ConversationRead)) == 1
+    world.check()
+
+
+async def test_received_is_not_read() -> None:
+    world = World()
+    mark = DeliveredMark(id="d", conversation_id=C, user_id="bob", seq=1, at=now())
+    await world.worker().persist([new("ann"), mark])
+    membership = world.tables.memberships[C, "bob"]
+    assert (membership.delivered_seq, membership.read_seq, membership.unread(1)) == (1, 0, 1)
+
+
+async def test_a_database_that_is_away_loses_nothing() -> None:
+    world = World()
+
+    class Away(MemoryMessages):
+        async def insert(self, messages: Sequence[Message]) -> int:
+            await super().insert(messages[:1])
+            raise StoreUnavailable("gone in the middle")
+
+    records = [new("ann"), new("bob")]
+    heads, members = MemoryHeads(world.tables), MemoryMemberships(world.tables)
+    failing = Persister(Away(world.tables), heads, members, world.told)
+    for _ in range(2):
+        try:
+            await failing.persist(records, redelivered=True)
+        except StoreUnavailable:
+            continue
+
+    await world.worker().persist(records, redelivered=True)
+
+    assert [m.id for m in world.tables.of_conversation(C)] == [r.message.id for r in records]
+    world.check()
+
+
+def scripts() -> st.SearchStrategy[list[tuple[str, str, int]]]:
+    """(what, who, which) many times: what happens in a conversation."""
+    what = st.sampled_from(["new", "new", "new", "retry", "edit", "delete", "read"])
+    return st.lists(st.tuples(what, st.sampled_from(USERS), st.integers(0, 30)), max_size=25)
+
+
+def records_of(script: list[tuple[str, str, int]]) -> list[Record]:
+    made: list[Record] = []
+    sent: list[NewMessage] = []
+    for what, who, which in script:
+        if what == "read":
+            made.append(read(who, which))
+        elif what == "new" or not sent:
+            sent.append(new(who, name=str(uuid.uuid4())))
+            made.append(sent[-1])
+        else:
+            first = sent[which % len(sent)]
+            again = replace(first, id=str(uuid.uuid4()))
+            made.append({"retry": again, "edit": edit(first, "x"), "delete": delete(first)}[what])
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(scripts(), st.lists(st.tuples(st.integers(1, 12), st.integers(0, 40)), max_size=12))
+def test_crashes_at_any_step_lose_double_and_miscount_nothing(
+    script: list[tuple[str, str, int]], plan: list[tuple[int, int]]
+) -> None:
+    """Each step of the plan cuts a batch and burns a fuse; what is not acknowledged comes again."""
+    world = World()
+    queue = records_of(script)
+    redelivered = False
+
+    async def run() -> None:
+        nonlocal queue, redelivered
+        for size, calls in [*plan, *[(5, 0)] * (len(queue) + 1)]:
+            batch, rest = queue[:size], queue[size:]
+            try:
+                await world.worker(Fuse(calls) if calls else None).persist(batch, redelivered=redelivered)
+            except Crash:
+                redelivered = True
+                continue
+            queue, redelivered = rest, redelivered and bool(rest)
+
+    asyncio.run(run())
+    world.check()
+    expected = {r.message.id for r in records_of(script) if isinstance(r, NewMessage)}
+    assert len(world.tables.messages) == len({m for m in world.tables.messages})
+    told: dict[int, str] = {}
+    for event in world.told.all(MessageStored):
+        assert told.setdefault(event.message.seq, event.message.id) == event.message.id
+    assert len(world.tables.messages) == len(expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(scripts(), st.lists(st.tuples(st.integers(1, 8), st.integers(1, 40)), min_size=1, max_size=4))
+def test_a_zombie_that_goes_on_where_it_was_frozen_does_no_harm(
+    script: list[tuple[str, str, int]], plan: list[tuple[int, int]]
+) -> None:
+    """A worker stops in the middle of a batch, another does everything, then the first continues."""
+    world = World()
+    records = records_of(script)
+
+    async def run() -> None:
+        for size, pause in plan:
+            gate = asyncio.Event()
+            zombie = asyncio.create_task(frozen(world, gate, pause).persist(records[:size]))
+            for _ in range(pause + 60):
+                await asyncio.sleep(0)
+            await world.worker().persist(records, redelivered=True)
+            gate.set()
+            await zombie
+        await world.worker().persist(records, redelivered=True)
+
+    asyncio.run(run())
+    world.check()
+
+
+def frozen(world: World, gate: asyncio.Event, calls: int) -> Persister:
+    class Freezing:
+        left = calls
+
+        def __init__(self, target: Any) -> None:
+            self._target = target
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._target, name)
+
+            async def call(*args: Any) -> Any:
+                Freezing.left -= 1
+                if Freezing.left == 0:
+                    await gate.wait()
+                return await method(*args)
+
+            return call
+
+    parts: Any = [
+        Freezing(p)
+        for p in (
+            MemoryMessages(world.tables),
+            MemoryHeads(world.tables),
+            MemoryMemberships(world.tables),
+            world.told,
+        )
+    ]
+    return Persister(*parts)
