@@ -183,6 +183,7 @@ class Persister:
             if message is None or message.conversation_id != record.conversation_id:
                 batch.refuse(record, "NOT_FOUND", "There is no such message.")
                 return
+            await self._trust(message.conversation_id, message.seq, message.rev, batch)
             changed = change(message, record, rev=batch.heads[record.conversation_id].rev + 1)
             if changed is message or await self._messages.replace(changed, message.rev):
                 self._tell_change(record, message, changed, batch)
