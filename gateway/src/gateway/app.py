@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from redis.asyncio import BlockingConnectionPool, Redis
 
 from gateway.adapters import archive_mongo
 from gateway.adapters.archive_members import MongoMemberships, MongoPeople
@@ -25,9 +24,10 @@ from gateway.core.results import Deferred
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
+from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest
 from gateway.settings import Settings
-from gateway.sockets import connection, json
+from gateway.sockets import bus, connection, json
 from gateway.sockets.bus import Bus
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
@@ -53,11 +53,11 @@ SHUTDOWN_SECONDS = 1.0
 class Gateway:
     """All parts of one node, wired."""
 
-    def __init__(self, settings: Settings, database: Any, redis: "Redis") -> None:
+    def __init__(self, settings: Settings, database: Any) -> None:
         _check(settings)
         self.settings = settings
         self.database = database
-        self.bus = Bus(redis, settings.node_name)
+        self.bus = Bus(settings.redis_url, settings.node_name)
         self.manager = RedisManager(self.bus, settings.node_name)
         self.outbox = RabbitOutbox(
             settings.rabbitmq_url,
@@ -65,7 +65,7 @@ class Gateway:
             limit=settings.outbox_limit,
             name=settings.node_name,
         )
-        self.presence = RedisPresence(redis, self.bus)
+        self.presence = RedisPresence(bus.connect(settings.redis_url), self.bus)
         self.roster = Roster()
         self.board = TypingBoard()
         self.sessions = Sessions()
@@ -118,7 +118,7 @@ class Gateway:
 
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""
-        app = web.Application(client_max_size=self.settings.max_body)
+        app = web.Application(client_max_size=self.settings.max_body, middlewares=[json_errors])
         self._socketio().attach(app)
         rest = Rest(
             chat=self.chat,
@@ -234,12 +234,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
     """Serve until `stopped`."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(archive_mongo.connect(settings.mongo_url))
-        pool = BlockingConnectionPool.from_url(
-            settings.redis_url, max_connections=32, timeout=2, socket_timeout=2, socket_connect_timeout=1
-        )
-        redis = Redis.from_pool(pool)
-        stack.push_async_callback(redis.aclose)
-        gateway = Gateway(settings, database, redis)
+        gateway = Gateway(settings, database)
         runner = web.AppRunner(
             gateway.application(),
             access_log=None,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import uvloop
 from dotenv import dotenv_values
@@ -11,7 +12,7 @@ from dotenv import dotenv_values
 from persistence_worker.app import run
 from persistence_worker.settings import Settings
 from shared import logs
-from shared.settings import SettingsError, load
+from shared.settings import SettingsError, host_name, load
 
 
 def main() -> None:
@@ -19,10 +20,11 @@ def main() -> None:
     environ = {**{k: v or "" for k, v in dotenv_values().items()}, **os.environ}
     try:
         settings = load(Settings, environ)
+        settings = replace(settings, worker_name=settings.worker_name or host_name())
+        logs.configure(settings.log_level, settings.log_format, worker=settings.worker_name)
+        uvloop.run(_until_signalled(settings))
     except SettingsError as error:
         sys.exit(str(error))
-    logs.configure(settings.log_level, settings.log_format, worker=settings.worker_name)
-    uvloop.run(_until_signalled(settings))
 
 
 async def _until_signalled(settings: Settings) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared import events, rooms
@@ -16,7 +18,12 @@ log = structlog.get_logger()
 def connect(url: str) -> "Redis":
     """A client whose commands wait for a free connection, and fail within seconds when Redis is away."""
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=16, timeout=2, socket_timeout=2, socket_connect_timeout=1
+        url,
+        max_connections=16,
+        timeout=2,
+        socket_timeout=2,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 1),
     )
     return Redis.from_pool(pool)
 

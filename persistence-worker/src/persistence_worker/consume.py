@@ -71,12 +71,13 @@ class Consumer:
         queue = await channel.get_queue(queue_name(self.partition), ensure=False)
         inbox = self._inbox
         channel.close_callbacks.add(lambda *_: inbox.put_nowait(None))
-        tag = await queue.consume(inbox.put)
+        await queue.consume(inbox.put)
         try:
             await self._drain(channel, until_fresh)
-            await queue.cancel(tag)
         finally:
             self._inbox = asyncio.Queue()
+            # Not cancelled first: the broker would activate the next consumer at once, and give back
+            # what this one holds unacknowledged only later, behind what that one gets meanwhile.
             await channel.close()
 
     async def _drain(self, channel: AbstractChannel, until_fresh: bool) -> None:

@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aiormq.exceptions import ChannelLockedResource
 
 from persistence_worker.consume import Consumer
-from shared.metrics import broker_connected
+from shared.metrics import broker_connected, partitions_held
 from shared.partitions import WORKERS, Partitions, declare, owner_name
 
 log = structlog.get_logger()
@@ -46,6 +46,7 @@ class Ownership:
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self.settled = False
+        partitions_held.set_function(lambda: len(self._held))
 
     @property
     def held(self) -> list[int]:

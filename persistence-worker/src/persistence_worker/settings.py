@@ -9,7 +9,7 @@ from shared.settings import SharedSettings, setting
 class Settings(SharedSettings):
     """The worker's settings."""
 
-    worker_name: str = setting("The worker's name in logs.", "w1")
+    worker_name: str = setting("The worker's name in logs; empty takes the host's.", "")
     worker_host: str = setting("The address that health and metrics listen on.", "127.0.0.1")
     worker_port: int = setting("The port that health and metrics listen on.", 9001)
     batch_limit: int = setting("Records that are written together, at most.", 500)

@@ -27,6 +27,11 @@ def presence(user_id: str) -> str:
     return f"presence:{user_id}"
 
 
+def everyone() -> str:
+    """All sockets of all nodes."""
+    return "all"
+
+
 def node(name: str) -> str:
     """One gateway."""
     return f"node:{name}"

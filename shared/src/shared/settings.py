@@ -1,5 +1,6 @@
 """Settings: a frozen dataclass per service, filled from the environment."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
@@ -47,6 +48,11 @@ def load(cls: type[T], environ: Mapping[str, str]) -> T:
         elif f.default is MISSING:
             raise SettingsError(f"{f.name.upper()} is not set: {f.metadata['doc']}")
     return cls(**values)
+
+
+def host_name() -> str:
+    """This machine's name without its domain; a container's is its id."""
+    return socket.gethostname().partition(".")[0].lower()
 
 
 def _parse(f: Field[Any], kind: Any, text: str) -> Any:

@@ -21,7 +21,8 @@ class MongoMemberships:
         self._memberships = database[MEMBERSHIPS]
 
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
-        query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
+        # Ids may have colons: what the user asks for may spell somebody else's membership.
+        query = {"_id": membership_id(conversation_id, user_id), "userId": user_id, **PRESENT}
         with translated():
             document = await self._memberships.find_one(query)
         return from_document(Membership, document) if document else None

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -162,9 +162,7 @@ def _write_cursor(conversation: Conversation) -> str:
 def _read_cursor(text: str) -> tuple[datetime, str]:
     at, _, last_id = text.partition("_")
     try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Invalid.field("before", "Not a cursor.") from None
-    if moment.tzinfo is None:
-        raise Invalid.field("before", "Not a cursor.")
     return moment, last_id

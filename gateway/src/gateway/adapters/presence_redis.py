@@ -56,6 +56,7 @@ class RedisPresence:
                 await self._run("leave", GRACE_SECONDS, *self._mine)
             except Unavailable:
                 log.warning("leases are left to lapse", sockets=len(self._mine))
+        await self._redis.aclose()
 
     async def arrive(self, user_id: str, socket_id: str) -> None:
         member = _member(user_id, socket_id)

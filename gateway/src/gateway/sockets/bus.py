@@ -6,7 +6,9 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.core.errors import Unavailable
@@ -25,13 +27,32 @@ OnMessage = Callable[[str, bytes], None]
 OnRestored = Callable[[], Awaitable[None]]
 
 
+def connect(url: str) -> "Redis":
+    """A client whose commands wait for a free connection, and fail within seconds when Redis is away."""
+    # One retry at once: after a restart of Redis every pooled connection is stale.
+    return Redis.from_pool(_pool(url, retries=1))
+
+
+def _pool(url: str, retries: int) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(
+        url,
+        max_connections=32,
+        timeout=2,
+        socket_timeout=2,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), retries),
+    )
+
+
 class Bus:
     """Publishes to channels and hears those subscribed to, across losses of the connection."""
 
-    def __init__(self, redis: "Redis", node: str) -> None:
-        self._redis = redis
+    def __init__(self, url: str, node: str) -> None:
+        self._redis = connect(url)
+        # No retry here: a connection that was replaced without our knowing would hide what it lost.
+        self._ear = Redis.from_pool(_pool(url, retries=0))
         self._own = rooms.channel(rooms.node(node))
-        self._wanted: set[str] = {self._own}
+        self._wanted: set[str] = {self._own, rooms.channel(rooms.everyone())}
         self._confirmed: set[str] = set()
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._pubsub: Any = None
@@ -55,6 +76,8 @@ class Bus:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ear.aclose()
+        await self._redis.aclose()
 
     def beat_heard(self) -> None:
         """Our own heartbeat came back."""
@@ -130,7 +153,7 @@ class Bus:
 
     async def _session(self) -> None:
         self._confirmed.clear()
-        async with self._redis.pubsub() as pubsub:
+        async with self._ear.pubsub() as pubsub:
             awaited = set(self._wanted)
             await pubsub.subscribe(*awaited)
             self._pubsub = pubsub

@@ -12,6 +12,8 @@ from engineio import packet as eio
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
 
+from gateway.sockets.polling import translate_request
+
 SMALL, MEDIUM = 126, 65536
 CLOSE_SECONDS = 2.0
 
@@ -79,6 +81,9 @@ class PacketQueue(asyncio.Queue[Any]):
     async def put(self, item: Any) -> None:
         """As `put_nowait`: there is no bound to wait at, for the wire has its own."""
         self.put_nowait(item)
+
+    async def join(self) -> None:
+        """Whoever closes does not wait for a client that may never poll again."""
 
     def attach(self, wire: Wire) -> None:
         """Write from now on, beginning with what has gathered."""
@@ -148,5 +153,5 @@ class LeanWebSocket:
 def install(engine: Any, backlog_limit: int) -> None:
     """Give a python-engineio server this driver and these queues."""
     websocket = type("BoundedWebSocket", (LeanWebSocket,), {"backlog_limit": backlog_limit})
-    engine._async = {**driver._async, "websocket": websocket}
+    engine._async = {**driver._async, "websocket": websocket, "translate_request": translate_request}
     engine.create_queue = PacketQueue

@@ -101,7 +101,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
 
     async def _answer(self, session: Session, event: Any, args: list[Any]) -> Any:
         if isinstance(event, Malformed):
-            raise Invalid("The packet is not valid JSON.")
+            raise Invalid(str(event))
         hears = session.vocabulary.hears.get(event) if isinstance(event, str) else None
         if hears is None:
             raise UnknownEvent(f"There is no event {str(event)[:50]!r}.")

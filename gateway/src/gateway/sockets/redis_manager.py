@@ -19,8 +19,6 @@ from gateway.sockets.connection import PacketQueue, frame
 from shared import events, rooms
 from shared.events import Control, Emit
 
-EVERYWHERE = "all"
-"""The room of an emit without a room."""
 LINGER_SECONDS = 15.0
 
 
@@ -156,6 +154,9 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         members = self.rooms.get(namespace, {}).get(room)
         if not members:
             return 0
+        if room is None:
+            # Whoever is still being let in has not been told that it is connected.
+            skip = [*skip, *self.pending_connect.get(namespace, ())]
         encoded = self.server.packet_class(packet.EVENT, namespace=namespace, data=data).encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
         packets = [eio.Packet(eio.MESSAGE, part) for part in parts]
@@ -219,7 +220,7 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
     def _channel(self, room: str | None) -> str:
         """A socket is reached through its node, whose name its id begins with."""
         if room is None:
-            return rooms.channel(EVERYWHERE)
+            return rooms.channel(rooms.everyone())
         node, dot, _ = room.partition(".")
         return rooms.channel(rooms.node(node) if dot and ":" not in node else room)
 
@@ -240,7 +241,6 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         if self._channels[channel]:
             return
         del self._channels[channel]
-        if channel != rooms.channel(EVERYWHERE):
-            task = asyncio.create_task(self._bus.unsubscribe([channel]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(self._bus.unsubscribe([channel]))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import socketio
+import structlog
 from engineio import packet as eio
 from socketio import packet
 
 from gateway.core.errors import ChatError, Unavailable
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,21 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         if socket is not None:
             # A poll that waits would otherwise wait for as long as a ping may take.
             socket.queue.put_nowait(None)
+
+    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except ValueError as error:
+            # Whoever breaks the protocol is not talked to any more.
+            log.info("closing a socket", sid=eio_sid, reason=str(error))
+            socket = self.eio.sockets.get(eio_sid)
+            if socket is not None:
+                await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)
+
+    async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: Any) -> None:
+        if not isinstance(data, list) or not data:
+            raise ValueError("an event without a name")
+        await super()._handle_event(eio_sid, namespace, id, data)
 
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None

@@ -1,0 +1,257 @@
+"""The Redis manager as python-socketio's users know one, on real Redis: rooms over several nodes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import socketio
+from aiohttp import web
+from redis.asyncio import Redis
+
+from clients.chat import eventually
+from gateway.core.errors import Unavailable
+from gateway.sockets import connection, json
+from gateway.sockets.bus import Bus
+from gateway.sockets.packets import ClientPacket
+from gateway.sockets.redis_manager import RedisManager
+from shared import events, rooms
+from stack import Stack
+
+NAMESPACE = "/test"
+
+
+@dataclass
+class Node:
+    """A Socket.IO server of its own, and its clients."""
+
+    name: str
+    redis: "Redis"
+    bus: Bus
+    manager: RedisManager
+    server: socketio.AsyncServer
+    runner: web.AppRunner
+    url: str = ""
+    clients: list[socketio.AsyncClient] = field(default_factory=list)
+    tasks: list[asyncio.Future[None]] = field(default_factory=list)
+
+    async def client(self) -> tuple[str, list[Any]]:
+        """A connected client: its sid, and what it hears."""
+        heard: list[Any] = []
+        client = socketio.AsyncClient(reconnection=False)
+        client.on("*", lambda event, *args: heard.append((event, *args)), namespace=NAMESPACE)
+        await client.connect(self.url, namespaces=[NAMESPACE], transports=["websocket"])
+        self.clients.append(client)
+        return client.get_sid(NAMESPACE), heard
+
+    async def stop(self) -> None:
+        for client in self.clients:
+            await client.disconnect()
+        await self.manager.stop()
+        await self.bus.stop()
+        await self.runner.cleanup()
+        await self.redis.aclose()
+
+
+MakeNode = Callable[[], Coroutine[Any, Any, Node]]
+
+
+@pytest.fixture
+async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
+    nodes: list[Node] = []
+
+    async def make() -> Node:
+        name = f"n{uuid.uuid4().hex[:8]}"
+        redis = Redis.from_url(stack.redis_url)
+        bus = Bus(stack.redis_url, name)
+        manager = RedisManager(bus, name)
+        server = socketio.AsyncServer(
+            client_manager=manager, async_mode="aiohttp", serializer=ClientPacket, json=json, namespaces="*"
+        )
+        connection.install(server.eio, 1 << 20)
+        server.eio.generate_id = lambda: f"{name}.{uuid.uuid4().hex}"
+        bus.on_message = lambda channel, body: take(node, body)
+        bus.start()
+        app = web.Application()
+        server.attach(app)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        node = Node(name, redis, bus, manager, server, runner)
+        node.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        nodes.append(node)
+        return node
+
+    yield make
+    for node in nodes:
+        await node.stop()
+
+
+def take(node: Node, body: bytes) -> None:
+    for event in events.unpack(body):
+        if isinstance(event, events.Emit):
+            node.manager.hear(event)
+        elif isinstance(event, events.Heartbeat):
+            node.bus.beat_heard()
+        elif isinstance(event, events.Control):
+            node.tasks.append(asyncio.ensure_future(node.manager.obey(event)))
+
+
+def room_name() -> str:
+    return f"room:{uuid.uuid4()}"
+
+
+async def test_an_emit_to_a_room_reaches_its_sockets_on_every_node_once(make_node: MakeNode) -> None:
+    one, two = await make_node(), await make_node()
+    room = room_name()
+    (first, heard_first), (second, heard_second) = await one.client(), await two.client()
+    _, heard_outside = await two.client()
+    await one.server.enter_room(first, room, namespace=NAMESPACE)
+    await two.server.enter_room(second, room, namespace=NAMESPACE)
+
+    await one.server.emit("news", {"n": 1}, room=room, namespace=NAMESPACE)
+    await two.server.emit("news", {"n": 2}, room=room, namespace=NAMESPACE)
+
+    for heard in (heard_first, heard_second):
+        await eventually(lambda heard=heard: len(heard) == 2)
+        assert sorted(p["n"] for _, p in heard) == [1, 2]
+    assert heard_outside == []
+
+
+async def test_a_process_that_serves_no_socket_can_emit(make_node: MakeNode, stack: Stack) -> None:
+    node = await make_node()
+    room = room_name()
+    sid, heard = await node.client()
+    await node.server.enter_room(sid, room, namespace=NAMESPACE)
+    bus = Bus(stack.redis_url, "emitter")
+    emitter = RedisManager(bus)
+    await emitter.emit("news", ("a", {"b": 1}), namespace=NAMESPACE, room=room)
+    await emitter.emit("private", b"\x00\xff", namespace=NAMESPACE, room=sid)
+    await bus.stop()
+    await eventually(lambda: heard == [("news", "a", {"b": 1}), ("private", b"\x00\xff")])
+
+
+async def test_entering_waits_until_nothing_can_be_missed(make_node: MakeNode) -> None:
+    one, two = await make_node(), await make_node()
+    for _ in range(20):
+        room = room_name()
+        sid, heard = await one.client()
+        await one.server.enter_room(sid, room, namespace=NAMESPACE)
+        await two.server.emit("news", room, room=room, namespace=NAMESPACE)
+        await eventually(lambda heard=heard, room=room: heard == [("news", room)])
+
+
+async def test_a_node_without_a_socket_in_a_room_is_not_bothered(
+    make_node: MakeNode, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sockets.redis_manager.LINGER_SECONDS", 0.2)
+    one, two = await make_node(), await make_node()
+    room = room_name()
+    channel = rooms.channel(room)
+    sid, _ = await one.client()
+    await one.server.enter_room(sid, room, namespace=NAMESPACE)
+
+    assert await listeners(two, channel) == 1
+    await one.server.leave_room(sid, room, namespace=NAMESPACE)
+    await eventually(lambda: nobody(two, channel))
+
+
+async def listeners(node: Node, channel: str) -> int:
+    ((_, count),) = await node.redis.pubsub_numsub(channel)
+    return int(count)
+
+
+async def nobody(node: Node, channel: str) -> bool:
+    return await listeners(node, channel) == 0
+
+
+async def test_who_left_or_is_skipped_hears_nothing(make_node: MakeNode) -> None:
+    node = await make_node()
+    room = room_name()
+    clients = [await node.client() for _ in range(3)]
+    for sid, _ in clients:
+        await node.server.enter_room(sid, room, namespace=NAMESPACE)
+    await node.server.leave_room(clients[0][0], room, namespace=NAMESPACE)
+
+    await node.server.emit("news", 1, room=room, skip_sid=clients[1][0], namespace=NAMESPACE)
+
+    await eventually(lambda: clients[2][1] == [("news", 1)])
+    assert clients[0][1] == clients[1][1] == []
+
+
+async def test_a_list_of_rooms_and_everyone_can_be_emitted_to(make_node: MakeNode) -> None:
+    one, two = await make_node(), await make_node()
+    (first, heard_first), (second, heard_second) = await one.client(), await two.client()
+    rooms_ = room_name(), room_name()
+    await one.server.enter_room(first, rooms_[0], namespace=NAMESPACE)
+    await two.server.enter_room(second, rooms_[1], namespace=NAMESPACE)
+
+    await one.server.emit("news", 1, room=list(rooms_), namespace=NAMESPACE)
+    for heard in (heard_first, heard_second):
+        await eventually(lambda heard=heard: heard == [("news", 1)])
+
+    await two.server.emit("all", 2, namespace=NAMESPACE)
+    for heard in (heard_first, heard_second):
+        await eventually(lambda heard=heard: heard[-1] == ("all", 2))
+
+
+async def test_a_closed_room_is_empty_everywhere(make_node: MakeNode) -> None:
+    one, two = await make_node(), await make_node()
+    room = room_name()
+    sid, heard = await one.client()
+    await one.server.enter_room(sid, room, namespace=NAMESPACE)
+
+    await two.server.close_room(room, namespace=NAMESPACE)
+
+    await eventually(lambda: one.manager.get_rooms(sid, NAMESPACE) == [sid])
+    await two.server.emit("news", 1, room=room, namespace=NAMESPACE)
+    await two.server.emit("mark", 2, room=sid, namespace=NAMESPACE)
+    await eventually(lambda: heard == [("mark", 2)])
+
+
+async def test_a_socket_of_another_node_can_be_moved_and_disconnected(make_node: MakeNode) -> None:
+    one, two = await make_node(), await make_node()
+    room = room_name()
+    sid, heard = await one.client()
+
+    await two.server.enter_room(sid, room, namespace=NAMESPACE)
+    await eventually(lambda: room in one.manager.get_rooms(sid, NAMESPACE))
+    await two.server.emit("news", 1, room=room, namespace=NAMESPACE)
+    await eventually(lambda: heard == [("news", 1)])
+
+    await two.server.disconnect(sid, namespace=NAMESPACE)
+    await eventually(lambda: not one.clients[0].connected)
+    await eventually(lambda: one.manager.sockets_in(NAMESPACE, room) == [])
+
+
+async def test_an_answer_can_be_asked_of_a_socket_of_this_node_only(make_node: MakeNode) -> None:
+    one, two = await make_node(), await make_node()
+    sid, _ = await one.client()
+    one.clients[0].on("question", lambda n: n + 1, namespace=NAMESPACE)
+
+    assert await one.server.call("question", 41, to=sid, namespace=NAMESPACE, timeout=5) == 42
+    with pytest.raises(ValueError, match="this node"):
+        await two.server.call("question", 41, to=sid, namespace=NAMESPACE)
+
+
+async def test_an_emit_that_redis_does_not_take_is_not_swallowed() -> None:
+    bus = Bus("redis://127.0.0.1:1", "alone")
+    with pytest.raises(Unavailable):
+        await RedisManager(bus).emit("news", 1, room="room:x", namespace=NAMESPACE)
+    await bus.stop()
+
+
+async def test_disconnecting_leaves_every_room_and_no_trace(make_node: MakeNode) -> None:
+    node = await make_node()
+    sids = [(await node.client())[0] for _ in range(3)]
+    for sid in sids:
+        for number in range(5):
+            await node.server.enter_room(sid, f"room:{node.name}-{number}", namespace=NAMESPACE)
+    for client in node.clients:
+        await client.disconnect()
+    await eventually(lambda: not node.manager._rooms_of)
+    await eventually(lambda: not node.manager.rooms.get(NAMESPACE))
+    assert not any(node.manager._channels.values())
