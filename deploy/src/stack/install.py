@@ -26,6 +26,9 @@ SERVERS = (
     ("rabbitmq-server", "rabbitmq-server", "RABBITMQ_URL"),
     ("nginx", "nginx", None),
 )
+BROWSER = ("chromium", "chromium", None)
+WITH_BROWSER = "--with-browser"  # which only the tests need
+PAGE = os.path.join(ROOT, "gateway", "src", "gateway", "web")
 
 
 class Missing(Exception):
@@ -39,6 +42,8 @@ def main() -> int:
         install_packages(uv)
         if not is_synced():
             sync(uv or install_uv())
+        if not is_page_installed():
+            install_page()
     except Missing as missing:
         print(f"parley: {missing}", file=sys.stderr)
         return 1
@@ -90,11 +95,14 @@ def install_uv() -> str:
 
 def is_synced() -> bool:
     """Whether nothing that decides the environment changed since the last sync."""
-    stamp = stamp_file()
-    if not os.path.exists(stamp) or not os.path.exists(venv_python()):
+    return os.path.exists(venv_python()) and is_newest(stamp_file(), decisive_files())
+
+
+def is_newest(stamp: str, files: list[str]) -> bool:
+    """Whether a stamp is there, and was set after all these files were written."""
+    if not os.path.exists(stamp):
         return False
-    newest = max(os.path.getmtime(file) for file in decisive_files())
-    return newest < os.path.getmtime(stamp)
+    return max(os.path.getmtime(file) for file in files) < os.path.getmtime(stamp)
 
 
 def decisive_files() -> list[str]:
@@ -111,7 +119,11 @@ def sync(uv: str) -> None:
         [uv, "sync", "--locked", "--quiet"],
         environment,
     )
-    with open(stamp_file(), "w"):
+    set_stamp(stamp_file())
+
+
+def set_stamp(path: str) -> None:
+    with open(path, "w"):
         pass
 
 
@@ -121,6 +133,26 @@ def stamp_file() -> str:
 
 def venv_python() -> str:
     return os.path.join(ROOT, ".venv", "bin", "python")
+
+
+# The chat page's scripts
+
+
+def is_page_installed() -> bool:
+    """Whether what the page needs from npm is there, and nothing that decides it changed since."""
+    return is_newest(
+        page_stamp(), [os.path.join(PAGE, name) for name in ("package.json", "package-lock.json")]
+    )
+
+
+def install_page() -> None:
+    npm = os.path.join(ROOT, ".venv", "bin", "npm")
+    step("installing the chat page's scripts (npm ci)", [npm, "ci", "--ignore-scripts", "--prefix", PAGE])
+    set_stamp(page_stamp())
+
+
+def page_stamp() -> str:
+    return os.path.join(PAGE, "node_modules", "parley-installed")
 
 
 # Debian's packages
@@ -146,7 +178,7 @@ def install_packages(uv: str | None) -> None:
 def missing_packages(uv: str | None) -> list[str]:
     missing = [
         package
-        for package, command, setting in SERVERS
+        for package, command, setting in (*SERVERS, *([BROWSER] if WITH_BROWSER in sys.argv else []))
         if not is_there(command) and not is_elsewhere(setting)
     ]
     if not uv and not has_venv():

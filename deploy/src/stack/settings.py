@@ -18,13 +18,12 @@ def load(root: Path) -> Settings:
 
 
 def write_first(root: Path) -> bool:
-    """Make `.env` from `.env.example` with a fresh JWT_SECRET, unless there is one; tell whether."""
+    """Make `.env` from `.env.example` with fresh secrets, unless there is one; tell whether."""
     file = root / ".env"
     if file.exists():
         return False
     lines = (root / ".env.example").read_text().splitlines(keepends=True)
-    fresh = f"JWT_SECRET={secrets.token_urlsafe(48)}\n"
-    write(file, "".join(fresh if line.startswith("JWT_SECRET=") else line for line in lines))
+    write(file, "".join(_filled(line) for line in lines))
     return True
 
 
@@ -34,6 +33,12 @@ def port(settings: Mapping[str, str], name: str) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= 65_535:
         raise StackError(f"{name} must be a port from 1 to 65535, not {value!r}.")
     return int(value)
+
+
+def _filled(line: str) -> str:
+    name, _, value = line.partition("=")
+    secret = name.endswith(("_SECRET", "_PASSWORD")) and not value.strip()
+    return f"{name}={secrets.token_urlsafe(48)}\n" if secret else line
 
 
 def _parse(file: Path) -> Settings:

@@ -4,14 +4,15 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import uvloop
 from dotenv import dotenv_values
 
-from gateway.app import run
+from gateway.serve import run
 from gateway.settings import Settings
 from shared import logs
-from shared.settings import SettingsError, load
+from shared.settings import SettingsError, host_name, load
 
 
 def main() -> None:
@@ -19,10 +20,11 @@ def main() -> None:
     environ = {**{k: v or "" for k, v in dotenv_values().items()}, **os.environ}
     try:
         settings = load(Settings, environ)
+        settings = replace(settings, node_name=settings.node_name or host_name())
+        logs.configure(settings.log_level, settings.log_format, node=settings.node_name)
+        uvloop.run(_until_signalled(settings))
     except SettingsError as error:
         sys.exit(str(error))
-    logs.configure(settings.log_level, settings.log_format, node=settings.node_name)
-    uvloop.run(_until_signalled(settings))
 
 
 async def _until_signalled(settings: Settings) -> None:

@@ -1,12 +1,10 @@
-"""Puts the gateway together and runs it until it is told to stop."""
+"""Puts the gateway together: the only module that knows all its parts."""
 
 import asyncio
 import base64
-import gc
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
@@ -37,6 +35,7 @@ from gateway.sockets.redis_manager import RedisManager
 from gateway.sockets.server import ChatServer
 from gateway.sockets.sessions import Sessions
 from gateway.vocabularies.groups import GROUPS
+from gateway.web import pages
 from shared import events, health, rooms
 from shared.partitions import Partitions
 from shared.settings import SettingsError
@@ -47,7 +46,6 @@ VOCABULARIES = (GROUPS,)
 COUNTS_SECONDS = 0.1
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
-SHUTDOWN_SECONDS = 1.0
 
 
 class Gateway:
@@ -105,6 +103,8 @@ class Gateway:
             contacts=self.chat.presence,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self.server = self._socketio()
         self._connect_parts()
 
     def _connect_parts(self) -> None:
@@ -119,7 +119,7 @@ class Gateway:
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""
         app = web.Application(client_max_size=self.settings.max_body, middlewares=[json_errors])
-        self._socketio().attach(app)
+        self.server.attach(app)
         rest = Rest(
             chat=self.chat,
             people=self.world.people,
@@ -130,6 +130,7 @@ class Gateway:
         for vocabulary in VOCABULARIES:
             rest.mount(app, vocabulary)
         health.add_routes(app, self.problems)
+        pages.add_routes(app)
         return app
 
     def _socketio(self) -> ChatServer:
@@ -174,7 +175,9 @@ class Gateway:
         self._spawn(_repeat(self.settings.audit_seconds, self.lobby.audit))
 
     async def stop(self) -> None:
-        """Finish what was accepted, and end the rest."""
+        """Send the clients elsewhere, finish what was accepted, and end the rest."""
+        self._stopping = True
+        await connection.drain(self.server.eio, self.settings.drain_seconds)
         await self.outbox.stop()
         await self.presence.stop()
         for task in self._tasks:
@@ -186,7 +189,7 @@ class Gateway:
 
     async def problems(self) -> list[str]:
         """Why this node should get no clients now."""
-        found = []
+        found = ["it is stopping"] if self._stopping else []
         if self.bus.deaf:
             found.append("the Redis bus is deaf")
         if not self.outbox.connected:
@@ -228,41 +231,6 @@ class Gateway:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("something beside the requests failed", error=repr(task.exception()))
-
-
-async def run(settings: Settings, stopped: asyncio.Event) -> None:
-    """Serve until `stopped`."""
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(archive_mongo.connect(settings.mongo_url))
-        gateway = Gateway(settings, database)
-        runner = web.AppRunner(
-            gateway.application(),
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-            handler_cancellation=True,
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await _prepare(database, stopped)
-        gateway.start()
-        stack.push_async_callback(gateway.stop)
-        await web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=4096).start()
-        # What lives as long as the process is not worth looking at by the garbage collector.
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 100)
-        log.info("serving", host=settings.gateway_host, port=settings.gateway_port)
-        await stopped.wait()
-    log.info("stopped")
-
-
-async def _prepare(database: Any, stopped: asyncio.Event) -> None:
-    while not stopped.is_set():
-        try:
-            await archive_mongo.prepare(database)
-            return
-        except Unavailable:
-            log.warning("waiting for the database")
-            await asyncio.sleep(0.5)
 
 
 async def _repeat(seconds: float, step: Callable[[], Awaitable[None]]) -> None:

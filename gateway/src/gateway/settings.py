@@ -9,9 +9,13 @@ from shared.settings import SharedSettings, setting
 class Settings(SharedSettings):
     """The gateway's settings."""
 
-    node_name: str = setting("The gateway's name, unique among them: letters, digits and dashes.", "g1")
+    node_name: str = setting(
+        "The gateway's name, unique among them: letters, digits and dashes; empty takes the host's.",
+        "",
+        form="[a-z0-9-]{1,32}",
+    )
     gateway_host: str = setting("The address that the gateway listens on.", "127.0.0.1")
-    gateway_port: int = setting("The port that the gateway listens on.", 8001)
+    gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1)
     jwt_secret: str = setting("The secret of HS256 tokens; not needed with JWT_JWKS_URL.", "")
     jwt_jwks_url: str = setting("Where the keys of RS256 and ES256 tokens are.", "")
     jwt_issuer: str = setting("The issuer that tokens must name, if any.", "")
@@ -20,8 +24,15 @@ class Settings(SharedSettings):
     cors_origins: tuple[str, ...] = setting(
         "Origins of pages that may call, with commas; the gateway's own is always allowed.", ()
     )
-    outbox_limit: int = setting("Records that may wait for RabbitMQ; past that sends are refused.", 20_000)
-    backlog_limit: int = setting("Bytes that a client may leave unread before it is cut off.", 1 << 20)
-    max_frame: int = setting("Bytes of one Socket.IO frame.", 256 * 1024)
-    max_body: int = setting("Bytes of one REST body.", 256 * 1024)
-    audit_seconds: float = setting("How often all heads are compared with what was passed on.", 20.0)
+    outbox_limit: int = setting(
+        "Records that may wait for RabbitMQ; past that sends are refused.", 20_000, least=1
+    )
+    backlog_limit: int = setting(
+        "Bytes that a client may leave unread before it is cut off.", 1 << 20, least=1
+    )
+    max_frame: int = setting("Bytes of one Socket.IO frame.", 256 * 1024, least=1)
+    max_body: int = setting("Bytes of one REST body.", 256 * 1024, least=1)
+    drain_seconds: float = setting(
+        "Over how long a stopping gateway sends its clients elsewhere.", 5.0, least=0
+    )
+    audit_seconds: float = setting("How often all heads are compared with what was passed on.", 20.0, least=1)

@@ -54,56 +54,55 @@ class Consumer:
 
     async def run(self, connection: AbstractConnection) -> None:
         """Consume until `stop`; returns when the batch in flight is finished and acknowledged."""
-        # One at a time until a fresh message comes: so something that kills the worker is
-        # delivered alone the next time, and its neighbours do not run out of deliveries with it.
-        await self._consume(connection, prefetch=1, until_fresh=True)
-        if not self._stopping:
-            await self._consume(connection, prefetch=self._limits.prefetch, until_fresh=False)
+        channel = await connection.channel(publisher_confirms=True)
+        await channel.set_qos(prefetch_count=self._limits.prefetch)
+        queue = await channel.get_queue(queue_name(self.partition), ensure=False)
+        channel.close_callbacks.add(lambda *_: self._inbox.put_nowait(None))
+        await queue.consume(self._inbox.put)
+        try:
+            await self._drain(channel)
+        finally:
+            # Not cancelled first: the broker would activate the next consumer at once, and give back
+            # what this one holds unacknowledged only later, behind what that one gets meanwhile.
+            await channel.close()
 
     def stop(self) -> None:
         """Ask `run` to finish what is in flight and return."""
         self._stopping = True
         self._inbox.put_nowait(None)
 
-    async def _consume(self, connection: AbstractConnection, *, prefetch: int, until_fresh: bool) -> None:
-        channel = await connection.channel(publisher_confirms=True)
-        await channel.set_qos(prefetch_count=prefetch)
-        queue = await channel.get_queue(queue_name(self.partition), ensure=False)
-        inbox = self._inbox
-        channel.close_callbacks.add(lambda *_: inbox.put_nowait(None))
-        await queue.consume(inbox.put)
-        try:
-            await self._drain(channel, until_fresh)
-        finally:
-            self._inbox = asyncio.Queue()
-            # Not cancelled first: the broker would activate the next consumer at once, and give back
-            # what this one holds unacknowledged only later, behind what that one gets meanwhile.
-            await channel.close()
-
-    async def _drain(self, channel: AbstractChannel, until_fresh: bool) -> None:
+    async def _drain(self, channel: AbstractChannel) -> None:
+        # What killed the last worker comes first to the next one: only there it is looked for.
+        first = True
         while not self._stopping:
             deliveries = await self._gather()
             if not deliveries:
                 return
-            await self._work(deliveries, channel)
+            await self._work(deliveries, channel, suspicious=first and _suspect(deliveries[0]))
             await deliveries[-1].ack(multiple=True)
-            if until_fresh and not deliveries[-1].redelivered:
-                return
+            first = False
 
     async def _gather(self) -> list[AbstractIncomingMessage]:
-        """Wait for one delivery, and take what came with it."""
+        """Wait for one delivery, and take what came with it; one that comes again is taken alone.
+
+        Alone, but not fetched alone: what is given back to the broker while others that were given back
+        still lie there comes after them.
+        """
         first = await self._inbox.get()
         deliveries = []
         size = 0
         while first is not None:
             deliveries.append(first)
             size += int(first.headers.get("records", 1))  # type: ignore[arg-type]
-            if size >= self._limits.batch or self._inbox.empty() or self._stopping:
+            enough = size >= self._limits.batch or first.redelivered
+            if enough or self._inbox.empty() or self._stopping:
                 break
             first = self._inbox.get_nowait()
         return deliveries
 
-    async def _work(self, deliveries: Sequence[AbstractIncomingMessage], channel: AbstractChannel) -> None:
+    async def _work(
+        self, deliveries: Sequence[AbstractIncomingMessage], channel: AbstractChannel, *, suspicious: bool
+    ) -> None:
         batch: list[Record] = []
         for delivery in deliveries:
             for record in records.unpack(delivery.body):
@@ -112,7 +111,7 @@ class Consumer:
                 else:
                     batch.append(record)
         started = monotonic()
-        if _suspect(deliveries[0]):
+        if suspicious:
             await self._bury_all(batch, "it stopped the worker several times", channel)
         else:
             await self._persist(batch, any(d.redelivered for d in deliveries), channel)
@@ -122,6 +121,8 @@ class Consumer:
     async def _persist(self, batch: list[Record], redelivered: bool, channel: AbstractChannel) -> None:
         try:
             await self._insist(batch, redelivered)
+        except StoreUnavailable:
+            raise
         except Exception as error:
             log.warning("a batch failed, going on singly", records=len(batch), error=repr(error))
             for record in batch:
@@ -132,19 +133,27 @@ class Consumer:
             try:
                 await self._insist([record], redelivered=True)
                 return
+            except StoreUnavailable:
+                raise
             except Exception as error:
                 if not left:
                     log.error("a record cannot be stored", record=record.id, error=repr(error))
                     await self._bury_all([record], repr(error), channel)
 
     async def _insist(self, batch: list[Record], redelivered: bool) -> None:
-        """Persist; while the database is away, wait for it and try again."""
+        """Persist; while the database is away, wait for it and try again.
+
+        Raises:
+            StoreUnavailable: it is away and we are to stop: what is not acknowledged comes again.
+        """
         while batch:
             try:
                 await self._persister.persist(batch, redelivered=redelivered)
                 return
             except StoreUnavailable as error:
                 log.warning("the database is away", partition=self.partition, error=str(error)[:200])
+                if self._stopping:
+                    raise
                 redelivered = True
                 await asyncio.sleep(RETRY_SECONDS)
 

@@ -11,6 +11,6 @@ class Settings(SharedSettings):
 
     worker_name: str = setting("The worker's name in logs; empty takes the host's.", "")
     worker_host: str = setting("The address that health and metrics listen on.", "127.0.0.1")
-    worker_port: int = setting("The port that health and metrics listen on.", 9001)
-    batch_limit: int = setting("Records that are written together, at most.", 500)
-    prefetch: int = setting("AMQP messages that a partition's consumer holds unacknowledged.", 100)
+    worker_port: int = setting("The port that health and metrics listen on.", 9001, least=1)
+    batch_limit: int = setting("Records that are written together, at most.", 500, least=1)
+    prefetch: int = setting("AMQP messages that a partition's consumer holds unacknowledged.", 100, least=1)

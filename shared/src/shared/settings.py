@@ -1,5 +1,6 @@
 """Settings: a frozen dataclass per service, filled from the environment."""
 
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -12,25 +13,32 @@ class SettingsError(Exception):
     """A setting is missing or has a value that makes no sense."""
 
 
-def setting(doc: str, default: Any = MISSING) -> Any:
-    """A field whose environment variable is its name in capitals; `doc` is one sentence."""
-    return field(default=default, metadata={"doc": doc})
+def setting(doc: str, default: Any = MISSING, *, least: float | None = None, form: str = ".*") -> Any:
+    """A field whose environment variable is its name in capitals; `doc` is one sentence.
+
+    A number must be at least `least`; a text must match the regular expression `form` as a whole.
+    """
+    return field(default=default, metadata={"doc": doc, "least": least, "form": form})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSettings:
     """What both services are told."""
 
-    redis_url: str = setting("Where Redis listens.", "redis://127.0.0.1:6379/0")
-    rabbitmq_url: str = setting("Where RabbitMQ listens.", "amqp://guest:guest@127.0.0.1:5672/")
+    redis_url: str = setting("Where Redis listens.", "redis://127.0.0.1:6379/0", form="rediss?://.+")
+    rabbitmq_url: str = setting(
+        "Where RabbitMQ listens.", "amqp://guest:guest@127.0.0.1:5672/", form="amqps?://.+"
+    )
     mongo_url: str = setting(
-        "Where MongoDB listens, with the database's name.", "mongodb://127.0.0.1:27017/parley"
+        "Where MongoDB listens, with the database's name.",
+        "mongodb://127.0.0.1:27017/parley",
+        form=r"mongodb(\+srv)?://.+",
     )
     partitions: int = setting(
-        "How many queues the conversations are spread over; the same for all services.", 8
+        "How many queues the conversations are spread over; the same for all services.", 8, least=1
     )
-    log_level: str = setting("debug, info, warning or error.", "info")
-    log_format: str = setting("json for machines, console for people.", "json")
+    log_level: str = setting("debug, info, warning or error.", "info", form="(?i:debug|info|warning|error)")
+    log_format: str = setting("json for machines, console for people.", "json", form="json|console")
 
 
 def load(cls: type[T], environ: Mapping[str, str]) -> T:
@@ -56,10 +64,18 @@ def host_name() -> str:
 
 
 def _parse(f: Field[Any], kind: Any, text: str) -> Any:
+    name = f.name.upper()
     try:
-        return _PARSERS[kind](text)
+        value = _PARSERS[kind](text)
     except ValueError:
-        raise SettingsError(f"{f.name.upper()} must be {_NAMES[kind]}, not {text!r}") from None
+        raise SettingsError(f"{name} must be {_NAMES[kind]}, not {text!r}") from None
+    least = f.metadata["least"]
+    if least is not None and value < least:
+        raise SettingsError(f"{name} must be at least {least}, not {text}")
+    if kind is str and not re.fullmatch(f.metadata["form"], value):
+        # The value is not repeated: it may hold a password.
+        raise SettingsError(f"{name} has not the form that it needs: {f.metadata['doc']}")
+    return value
 
 
 def _switch(text: str) -> bool:

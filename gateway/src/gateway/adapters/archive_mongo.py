@@ -98,20 +98,21 @@ class MongoConversations:
             return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
 
     async def liveliest(
-        self, conversation_ids: Collection[str], limit: int, before: str | None
+        self, conversation_ids: Collection[str], limit: int, before: str | None, after: str | None
     ) -> tuple[list[Conversation], str | None]:
         query: Document = {"_id": {"$in": list(conversation_ids)}}
-        if before is not None:
-            at, last_id = _read_cursor(before)
-            query["$or"] = [
-                {"lastActivityAt": {"$lt": at}},
-                {"lastActivityAt": at, "_id": {"$lt": last_id}},
-            ]
+        cursor = before or after
+        if cursor is not None:
+            query["$or"] = _beyond(cursor, "$lt" if before else "$gt")
+        direction = 1 if after else -1
         with translated():
-            cursor = self._conversations.find(query).sort([("lastActivityAt", -1), ("_id", -1)])
-            documents = await cursor.limit(limit + 1).to_list(None)
+            ordered = self._conversations.find(query).sort(
+                [("lastActivityAt", direction), ("_id", direction)]
+            )
+            documents = await ordered.limit(limit + 1).to_list(None)
         found = [from_document(Conversation, d) for d in documents[:limit]]
-        return found, _write_cursor(found[-1]) if len(documents) > limit else None
+        edge = _write_cursor(found[-1]) if len(documents) > limit else None
+        return found[:: direction * -1], edge
 
 
 class MongoMessages:
@@ -157,6 +158,11 @@ class MongoMessages:
 
 def _write_cursor(conversation: Conversation) -> str:
     return f"{conversation.last_activity_at.isoformat()}_{conversation.id}"
+
+
+def _beyond(cursor: str, operator: str) -> list[Document]:
+    at, last_id = _read_cursor(cursor)
+    return [{"lastActivityAt": {operator: at}}, {"lastActivityAt": at, "_id": {operator: last_id}}]
 
 
 def _read_cursor(text: str) -> tuple[datetime, str]:

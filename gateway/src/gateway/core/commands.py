@@ -133,10 +133,11 @@ class GetConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListConversations:
-    """One's conversations, the liveliest first."""
+    """One's conversations, the liveliest first: all, those below a cursor, or those above one."""
 
     limit: int = 20
     before: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,8 +142,12 @@ class ConversationService:
 
     async def page(self, person: Person, command: ListConversations) -> Page:
         """A page of the user's conversations, the liveliest first. Raises `Invalid` for a wrong cursor."""
+        if command.before is not None and command.after is not None:
+            raise Invalid.field("before", "Give before or after, not both.")
         mine = {m.conversation_id: m for m in await self._memberships.of_user(person.id)}
-        found, cursor = await self._conversations.liveliest(list(mine), command.limit, command.before)
+        found, cursor = await self._conversations.liveliest(
+            list(mine), command.limit, command.before, command.after
+        )
         views = [
             ConversationView(
                 conversation,

@@ -40,9 +40,9 @@ class Conversations(Protocol):
         """Those of the conversations that exist, by id."""
 
     async def liveliest(
-        self, conversation_ids: Collection[str], limit: int, before: str | None
+        self, conversation_ids: Collection[str], limit: int, before: str | None, after: str | None
     ) -> tuple[list[Conversation], str | None]:
-        """A page by last activity, newest first, and the cursor of the next. Raises `Invalid`."""
+        """A page by last activity, newest first, and the cursor of the next that way. Raises `Invalid`."""
 
 
 class Memberships(Protocol):

@@ -15,7 +15,13 @@ from engineio.async_socket import AsyncSocket
 from gateway.sockets.polling import translate_request
 
 SMALL, MEDIUM = 126, 65536
+GOING_AWAY = 1001
 CLOSE_SECONDS = 2.0
+CLIENTS_FAULTS = {
+    f"bad-{what}" for what in ("origin", "transport", "version", "jsonp-index", "upgrade", "sid")
+} | {"not-connected", "unexpected-http"}
+"""What python-engineio logs as an error the first time."""
+DRAIN_AT_ONCE = 20
 
 
 def frame(payload: str | bytes) -> bytes:
@@ -48,8 +54,10 @@ class Wire:
             self._loop.call_soon(self._flush)
         self._frames.append(data)
 
-    def close(self) -> None:
-        """Close once everything is written, or anyway after a moment."""
+    def close(self, *, code: int | None = None) -> None:
+        """Close once everything is written, or anyway after a moment; `code` as in RFC 6455, 7.4.1."""
+        if code is not None:
+            self._frames.append(b"\x88\x02" + code.to_bytes(2, "big"))
         self._flush()
         self._transport.close()
         self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
@@ -150,8 +158,22 @@ class LeanWebSocket:
                 return
 
 
+async def drain(engine: Any, seconds: float) -> None:
+    """Send all clients elsewhere, spread over `seconds`: closed transports make them reconnect."""
+    sockets = list(engine.sockets.values())
+    for number, socket in enumerate(sockets):
+        queue: PacketQueue = socket.queue
+        if queue.wire is not None:
+            queue.wire.close(code=GOING_AWAY)
+        else:
+            queue.put_nowait(None)
+        if number % DRAIN_AT_ONCE == DRAIN_AT_ONCE - 1:
+            await asyncio.sleep(seconds * DRAIN_AT_ONCE / len(sockets))
+
+
 def install(engine: Any, backlog_limit: int) -> None:
     """Give a python-engineio server this driver and these queues."""
     websocket = type("BoundedWebSocket", (LeanWebSocket,), {"backlog_limit": backlog_limit})
     engine._async = {**driver._async, "websocket": websocket, "translate_request": translate_request}
     engine.create_queue = PacketQueue
+    engine.log_message_keys |= CLIENTS_FAULTS

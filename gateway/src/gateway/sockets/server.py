@@ -14,6 +14,11 @@ from gateway.core.errors import ChatError, Unavailable
 
 log = structlog.get_logger()
 
+NO_NAMESPACE = {
+    "message": "There is no such namespace.",
+    "data": {"code": "NOT_FOUND", "message": "There is no such namespace.", "retryable": False},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Later:
@@ -38,10 +43,16 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
     """Handles one client's events in their order, without waiting for what one of them waits for."""
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        namespace = namespace or "/"
+        if namespace not in self.namespace_handlers:
+            # python-socketio itself would let anyone into "/".
+            refused = self.packet_class(packet.CONNECT_ERROR, namespace=namespace, data=NO_NAMESPACE)
+            await self._send_packet(eio_sid, refused)
+            return
         await super()._handle_connect(eio_sid, namespace, data)
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
-        if sid is not None and self.manager.is_connected(sid, namespace or "/"):
-            await self.namespace_handlers[namespace or "/"].welcome(sid)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if sid is not None and self.manager.is_connected(sid, namespace):
+            await self.namespace_handlers[namespace].welcome(sid)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)

@@ -110,6 +110,7 @@ class PageDto(Schema):
 
     limit = fields.Integer(load_default=20, validate=validate.Range(1, MAX_PAGE))
     before = fields.String(validate=validate.Length(1, 200))
+    after = fields.String(validate=validate.Length(1, 200))
 
 
 class MessagesDto(OfConversation):

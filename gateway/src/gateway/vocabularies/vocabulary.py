@@ -94,4 +94,11 @@ class Vocabulary:
 def fields_of(error: ValidationError) -> Payload:
     """What is wrong, as a map from the payload's field names to reasons."""
     messages = error.messages
-    return dict(messages) if isinstance(messages, dict) else {"payload": messages}
+    return _by_name(messages) if isinstance(messages, dict) else {"payload": messages}
+
+
+def _by_name(reasons: Any) -> Any:
+    """The places in a list are numbers, which JSON does not take for names."""
+    if not isinstance(reasons, dict):
+        return reasons
+    return {str(name): _by_name(inner) for name, inner in reasons.items()}

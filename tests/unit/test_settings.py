@@ -1,0 +1,116 @@
+"""Settings: what the environment says becomes a value, or one clear sentence; .env.example says them all."""
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import Settings as GatewaySettings
+from persistence_worker.settings import Settings as WorkerSettings
+from shared.settings import SettingsError, SharedSettings, host_name, load, setting
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+SERVICES = (GatewaySettings, WorkerSettings)
+PER_PROCESS = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
+SERVERS = {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL"}
+OF_THE_STACK = {"HTTP_PORT", "HTTP_HOST", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD"}
+KNOWN = {
+    f.name.upper(): f for service in SERVICES for f in fields(service) if f.name.upper() not in PER_PROCESS
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Settings of every type."""
+
+    name: str = setting("Who it is.")
+    count: int = setting("How many.", 3)
+    seconds: float = setting("How long.", 0.5)
+    switch: bool = setting("Whether.", False)
+    origins: tuple[str, ...] = setting("Which.", ())
+
+
+def example() -> dict[str, tuple[str, str]]:
+    """Variable to (comment, value), as .env.example has them."""
+    found = re.findall(r"^# (.+)\n(\w+)=(.*)$", EXAMPLE.read_text(), re.M)
+    return {name: (comment, value) for comment, name, value in found}
+
+
+def test_values_take_their_settings_type() -> None:
+    environ = {"NAME": " ann ", "COUNT": "7", "SECONDS": "1.5", "SWITCH": "on", "ORIGINS": "a, b,,"}
+    loaded = load(Sample, environ)
+    assert loaded == Sample(name="ann", count=7, seconds=1.5, switch=True, origins=("a", "b"))
+
+
+def test_what_is_not_set_keeps_its_default() -> None:
+    assert load(Sample, {"NAME": "ann", "SOMETHING_ELSE": "x"}) == Sample(name="ann")
+
+
+def test_empty_counts_as_not_set() -> None:
+    assert load(Sample, {"NAME": "ann", "COUNT": "", "SWITCH": "  ", "ORIGINS": ""}) == Sample(name="ann")
+
+
+@pytest.mark.parametrize("environ", [{}, {"NAME": ""}, {"NAME": "  "}, {"name": "ann"}])
+def test_what_must_be_set_and_is_not_is_named_with_its_meaning(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"^NAME is not set: Who it is\.$"):
+        load(Sample, environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("COUNT", "many", "COUNT must be a whole number, not 'many'"),
+        ("COUNT", "1.5", "COUNT must be a whole number, not '1.5'"),
+        ("SECONDS", "soon", "SECONDS must be a number, not 'soon'"),
+        ("SWITCH", "maybe", "SWITCH must be on or off, not 'maybe'"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_one_clear_sentence(name: str, value: str, complaint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Sample, {"NAME": "ann", name: value})
+    assert str(caught.value) == complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("on", True), ("True", True), ("1", True), ("off", False), ("FALSE", False), ("0", False)],
+)
+def test_a_switch_is_said_in_several_ways(text: str, value: bool) -> None:
+    assert load(Sample, {"NAME": "ann", "SWITCH": text}).switch is value
+
+
+def test_a_host_is_called_by_its_name_without_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Chat-7.Example.org")
+    assert host_name() == "chat-7"
+
+
+def test_the_example_names_every_setting_of_both_services_and_no_other() -> None:
+    assert set(example()) == set(KNOWN) | OF_THE_STACK
+
+
+def test_each_line_of_the_example_is_a_setting_or_its_sentence() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    assert len(lines) == 2 * len(example())
+    assert all(comment.endswith(".") for comment, _ in example().values())
+
+
+@pytest.mark.parametrize("name", sorted(set(KNOWN) - SERVERS))
+def test_the_example_explains_a_setting_in_its_own_words(name: str) -> None:
+    assert example()[name][0].startswith(KNOWN[name].metadata["doc"])
+
+
+@pytest.mark.parametrize("name", sorted(SERVERS))
+def test_the_example_leaves_the_servers_to_the_stack(name: str) -> None:
+    assert example()[name][1] == ""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_examples_values_are_the_defaults(service: type[SharedSettings]) -> None:
+    values = {name: value for name, (_, value) in example().items()}
+    assert load(service, values) == load(service, {})
+
+
+@pytest.mark.parametrize("name", sorted(set(KNOWN) - SERVERS))
+def test_the_example_says_every_default_that_there_is(name: str) -> None:
+    assert bool(example()[name][1]) is (KNOWN[name].default not in ("", ()))
