@@ -7,7 +7,7 @@ TTL ?= 24h
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay check test clean install
+.PHONY: help up down status logs scale token replay bench check test clean install
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,13 +35,18 @@ replay: up ## say an IRC log through the stack and prove the result: LOG=file [S
 	@PYTHONPATH=tests $(VENV)/python -m stack exec $(VENV)/python -m load.replay "$(LOG)" --speed "$(SPEED)" \
 		--url "$$($(VENV)/python -m stack url)"
 
+bench: up ## messages and deliveries a second of this machine: [ARGS="--sockets 200 --seconds 5"]
+	@PYTHONPATH=tests $(VENV)/python -m stack exec $(VENV)/python -m load.throughput \
+		--url "$$($(VENV)/python -m stack url)" $(ARGS)
+
 check: install ## ruff, mypy (strict), import-linter
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 
-test: install ## the tests, against real servers of their own: [ARGS="-k word"]
+test: ## the tests, against real servers of their own: [ARGS="-k word"]
+	@$(PYTHON) deploy/src/stack/install.py --with-browser
 	$(VENV)/pytest $(ARGS)
 
 clean: $(VENV)/python ## delete the stack's data, after asking: [CONFIRM=yes]

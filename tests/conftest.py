@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from clients.chat import Town
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+
+from clients.chat import Town
 from stack import Stack
 
 

@@ -95,13 +95,14 @@ class Authenticator:
                 audience=self._audience,
                 options={"require": ["exp"], "verify_aud": self._audience is not None, "verify_sub": False},
             )
+            expires_at = float(claims["exp"])
         except jwt.ExpiredSignatureError:
             raise Unauthorized("The token has expired.") from None
         except jwt.MissingRequiredClaimError as error:
             raise Unauthorized(f"The token has no {error.claim}.") from None
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, ValueError, OverflowError):
             raise Unauthorized("The token is not valid.") from None
-        return Identity(_person(claims), float(claims["exp"]))
+        return Identity(_person(claims), expires_at)
 
 
 def _person(claims: Mapping[str, Any]) -> Person:
@@ -114,7 +115,7 @@ def _person(claims: Mapping[str, Any]) -> Person:
         role=_text(claims, "role"),
         type=_text(claims, "type"),
         department=_text(claims, "department"),
-        permissions=tuple(map(str, permissions)) if isinstance(permissions, list) else (),
+        permissions=tuple(map(_clean, permissions)) if isinstance(permissions, list) else (),
     )
 
 
@@ -130,4 +131,9 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name)
-    return str(value)[:500] if isinstance(value, str | int) else None
+    return _clean(value) if isinstance(value, str | int) else None
+
+
+def _clean(value: Any) -> str:
+    """At most 500 characters, with `?` for what is not Unicode, as JSON may smuggle in."""
+    return str(value)[:500].encode(errors="replace").decode()

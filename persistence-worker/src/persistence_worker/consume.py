@@ -21,8 +21,8 @@ log = structlog.get_logger()
 
 RETRY_SECONDS = 0.5
 OWN_FAULT_TRIES = 3
-SUSPECT_DELIVERIES = 5
-"""Deliveries after which an AMQP message is held to be what kills the workers."""
+SUSPECT_RETURNS = 5
+"""Returns to the broker after which an AMQP message is held to be what kills the workers."""
 
 
 class Persists(Protocol):
@@ -78,12 +78,13 @@ class Consumer:
             deliveries = await self._gather()
             if not deliveries:
                 return
-            await self._work(deliveries, channel, suspicious=first and _suspect(deliveries[0]))
+            suspicious = first and _returns(deliveries[0]) >= SUSPECT_RETURNS
+            await self._work(deliveries, channel, suspicious=suspicious)
             await deliveries[-1].ack(multiple=True)
             first = False
 
     async def _gather(self) -> list[AbstractIncomingMessage]:
-        """Wait for one delivery, and take what came with it; one that comes again is taken alone.
+        """Wait for one delivery, and take what came with it; one that comes a third time is taken alone.
 
         Alone, but not fetched alone: what is given back to the broker while others that were given back
         still lie there comes after them.
@@ -94,7 +95,7 @@ class Consumer:
         while first is not None:
             deliveries.append(first)
             size += int(first.headers.get("records", 1))  # type: ignore[arg-type]
-            enough = size >= self._limits.batch or first.redelivered
+            enough = size >= self._limits.batch or _returns(first) > 1
             if enough or self._inbox.empty() or self._stopping:
                 break
             first = self._inbox.get_nowait()
@@ -170,6 +171,7 @@ class Consumer:
         await exchange.publish(letter, routing_key="")
 
 
-def _suspect(delivery: AbstractIncomingMessage) -> bool:
+def _returns(delivery: AbstractIncomingMessage) -> int:
+    """How often it was given back to the broker, by workers that died or handed over."""
     count = delivery.headers.get("x-delivery-count", 0)
-    return isinstance(count, int) and count >= SUSPECT_DELIVERIES
+    return count if isinstance(count, int) else 0

@@ -19,12 +19,12 @@ def joined(conversation_id: str) -> str:
 
 def user(user_id: str) -> str:
     """All sockets of a user."""
-    return f"user:{user_id}"
+    return f"user:{_segment(user_id)}"
 
 
 def presence(user_id: str) -> str:
     """Sockets of those who are told when the user comes and goes."""
-    return f"presence:{user_id}"
+    return f"presence:{_segment(user_id)}"
 
 
 def everyone() -> str:
@@ -51,3 +51,13 @@ def conversation_id(room: str) -> str | None:
     """The conversation whose room this is, if it is one's."""
     kind, _, rest = room.partition("/")[0].partition(":")
     return rest if kind == "conversation" else None
+
+
+def user_id(room: str) -> str:
+    """The user whose room this is."""
+    return room.removeprefix("user:").replace("%2F", "/").replace("%25", "%")
+
+
+def _segment(chosen: str) -> str:
+    """An id that somebody else chose, such that its slashes lead into no other room."""
+    return chosen.replace("%", "%25").replace("/", "%2F")

@@ -23,6 +23,9 @@ from shared.model import Conversation, Membership, Message
 
 DUPLICATE_KEY = 11000
 
+Place = tuple[datetime, str]
+"""Where a conversation stands in a list: its last activity, and its id."""
+
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Any]:
@@ -100,19 +103,25 @@ class MongoConversations:
     async def liveliest(
         self, conversation_ids: Collection[str], limit: int, before: str | None, after: str | None
     ) -> tuple[list[Conversation], str | None]:
-        query: Document = {"_id": {"$in": list(conversation_ids)}}
-        cursor = before or after
-        if cursor is not None:
-            query["$or"] = _beyond(cursor, "$lt" if before else "$gt")
-        direction = 1 if after else -1
+        # Compared here, for not every server of the protocol compares dates rightly.
+        every = await self._places(conversation_ids)
+        if after is not None:
+            start = _read_cursor("after", after)
+            rest = [place for place in every if place > start]
+            shown, edge = rest[:limit], -1
+        else:
+            end = _read_cursor("before", before) if before is not None else None
+            rest = [place for place in every if end is None or place < end]
+            shown, edge = rest[-limit:], 0
+        found = await self.get([conversation_id for _, conversation_id in shown])
+        page = [found[conversation_id] for _, conversation_id in reversed(shown) if conversation_id in found]
+        return page, _write_cursor(*shown[edge]) if len(rest) > limit else None
+
+    async def _places(self, conversation_ids: Collection[str]) -> list[Place]:
+        query = {"_id": {"$in": list(conversation_ids)}}
         with translated():
-            ordered = self._conversations.find(query).sort(
-                [("lastActivityAt", direction), ("_id", direction)]
-            )
-            documents = await ordered.limit(limit + 1).to_list(None)
-        found = [from_document(Conversation, d) for d in documents[:limit]]
-        edge = _write_cursor(found[-1]) if len(documents) > limit else None
-        return found[:: direction * -1], edge
+            documents = await self._conversations.find(query, {"lastActivityAt": 1}).to_list(None)
+        return sorted((d["lastActivityAt"], d["_id"]) for d in documents)
 
 
 class MongoMessages:
@@ -156,19 +165,16 @@ class MongoMessages:
             return [from_document(Membership, d) for d in await cursor.to_list(None)]
 
 
-def _write_cursor(conversation: Conversation) -> str:
-    return f"{conversation.last_activity_at.isoformat()}_{conversation.id}"
+def _write_cursor(at: datetime, conversation_id: str) -> str:
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{conversation_id}"
 
 
-def _beyond(cursor: str, operator: str) -> list[Document]:
-    at, last_id = _read_cursor(cursor)
-    return [{"lastActivityAt": {operator: at}}, {"lastActivityAt": at, "_id": {operator: last_id}}]
-
-
-def _read_cursor(text: str) -> tuple[datetime, str]:
+def _read_cursor(name: str, text: str) -> Place:
     at, _, last_id = text.partition("_")
     try:
-        moment = datetime.fromisoformat(at).astimezone(UTC)
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError("a time of nowhere")
+        return moment.astimezone(UTC), last_id
     except (ValueError, OverflowError):
-        raise Invalid.field("before", "Not a cursor.") from None
-    return moment, last_id
+        raise Invalid.field(name, "Not a cursor.") from None

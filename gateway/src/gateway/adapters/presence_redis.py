@@ -37,6 +37,7 @@ class RedisPresence:
             resources.files("gateway.adapters").joinpath("presence.lua").read_text()
         )
         self._mine: set[str] = set()
+        self._unsaid: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -70,7 +71,11 @@ class RedisPresence:
     async def leave(self, user_id: str, socket_id: str) -> None:
         member = _member(user_id, socket_id)
         self._mine.discard(member)
-        await self._run("leave", GRACE_SECONDS, member)
+        try:
+            await self._run("leave", GRACE_SECONDS, member)
+        except Unavailable:
+            self._unsaid.add(member)
+            raise
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
         ids = list(user_ids)
@@ -96,7 +101,16 @@ class RedisPresence:
         for start in range(0, len(mine), RENEW_AT_ONCE):
             await self._arrive([m for m in mine[start : start + RENEW_AT_ONCE] if m in self._mine])
 
+    async def _leave_belatedly(self) -> None:
+        # Redis may have forgotten those who left while it was away, but others were told of them.
+        unsaid = list(self._unsaid)[:RENEW_AT_ONCE]
+        if unsaid:
+            await self._run("arrive", LEASE_SECONDS, *unsaid)
+            await self._run("leave", GRACE_SECONDS, *unsaid)
+            self._unsaid.difference_update(unsaid)
+
     async def _sweep(self) -> None:
+        await self._leave_belatedly()
         await self._tell(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
 
     async def _tell(self, user_ids: Collection[str], *, online: bool) -> None:

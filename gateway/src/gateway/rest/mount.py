@@ -118,9 +118,11 @@ async def _loaded(serves: Serves, request: web.Request) -> Payload:
 
 
 async def _body(request: web.Request) -> Payload:
-    raw = await request.read()
+    raw = (await request.read()).strip()
+    if raw and request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType
     try:
-        body = orjson.loads(raw) if raw.strip() else {}
+        body = orjson.loads(raw or b"{}")
     except ValueError:
         raise Invalid("The body is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -56,7 +56,7 @@ class FanOut:
             e.RecordRefused: self._once,
             e.ConversationRead: self._read,
             e.ConversationDelivered: self._once,
-            e.ConversationCreated: lambda room, event: self.on_created(room.removeprefix("user:"), event),
+            e.ConversationCreated: lambda room, event: self.on_created(rooms.user_id(room), event),
             e.MembersAdded: lambda _, event: self.say(event),
             e.MemberRemoved: self._removed,
             e.TypingChanged: self._typing,

@@ -1,14 +1,14 @@
 """The groups guide's words, which are home: namespace `/chat`, paths below `/chats`."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from gateway.core import commands as c
 from gateway.core.errors import ChatError
 from gateway.core.results import Changes, ConversationView, Joined, MessageView, Page
+from gateway.vocabularies.fields import Count, Id, iso
 from gateway.vocabularies.vocabulary import (
     Admitted,
     Arrived,
@@ -21,22 +21,7 @@ from gateway.vocabularies.vocabulary import (
 )
 from shared import events as e
 from shared import rooms
-from shared.model import MAX_ID, MAX_PAGE, MAX_TITLE, Digest, Member, Person
-
-
-class Id(fields.String):
-    """Somebody's id for something: 1 to 128 characters, none of them a control character."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        valid = [validate.Length(1, MAX_ID), validate.Regexp(r"[^\x00-\x1f\x7f]*\Z", error="Not an id.")]
-        super().__init__(validate=valid, **kwargs)
-
-
-class Count(fields.Integer):
-    """A whole number given as a number, not as text or a fraction."""
-
-    def __init__(self, *, least: int = 0, most: int | None = None, **kwargs: Any) -> None:
-        super().__init__(strict=True, validate=validate.Range(least, most or 2**53), **kwargs)
+from shared.model import MAX_PAGE, MAX_TITLE, Digest, Member, Person
 
 
 class Nothing(Schema):
@@ -86,6 +71,11 @@ class CreateConversationDto(Schema):
     kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
     title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
 
+    @validates_schema
+    def _one_list(self, data: Payload, **_: Any) -> None:
+        if "participants" in data and "participant_ids" in data:
+            raise ValidationError("It is another name for participants: give one.", "participantIds")
+
 
 class AddParticipantsDto(OfConversation):
     """People to bring into a group."""
@@ -119,11 +109,6 @@ class MessagesDto(OfConversation):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
     before = fields.Integer(validate=validate.Range(0, 2**53))
     after = fields.Integer(validate=validate.Range(0, 2**53))
-
-
-def iso(at: datetime | None) -> str | None:
-    """A time as JavaScript writes it: UTC, milliseconds, `Z`."""
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z" if at else None
 
 
 def person(p: Person) -> Payload:

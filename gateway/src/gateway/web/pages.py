@@ -1,0 +1,119 @@
+"""Serves the chat page at `/`, and its scripts and styles below `/assets/`."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from aiohttp import ETag, web
+
+HERE = Path(__file__).parent
+INSTALLED = HERE / "node_modules"
+VENDOR = {
+    "vendor/preact.js": INSTALLED / "htm/preact/standalone.module.js",
+    "vendor/socket.io.js": INSTALLED / "socket.io-client/dist/socket.io.esm.min.js",
+}
+"""What others wrote and `npm ci` installs, by the name that our modules know it by."""
+OURS = ("*.js", "*.css", "*.svg", "state/*.js", "chat/*.js", "views/*.js")
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+NOT_INSTALLED = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Parley</title>'
+    "<p>The chat page's scripts are not installed: <code>make up</code> installs them."
+)
+HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file's bytes, and the digest that tells whether a browser has them already."""
+
+    body: bytes
+    content_type: str
+    digest: str
+
+
+def add_routes(app: web.Application) -> None:
+    """Serve the page and its assets."""
+    app.router.add_get("/", _page)
+    app.router.add_get("/assets/{name:.+}", _asset)
+
+
+def assets() -> dict[str, Path]:
+    """Every file that a browser may ask for, by its name below `/assets/`."""
+    own = [file for pattern in OURS for file in HERE.glob(pattern)]
+    return {file.relative_to(HERE).as_posix(): file for file in own} | VENDOR
+
+
+async def _page(request: web.Request) -> web.Response:
+    if not all(file.exists() for file in VENDOR.values()):
+        missing = Asset(NOT_INSTALLED.encode(), "text/html", "missing")
+        return _secured(_answer(missing, status=503), request)
+    return _secured(_fresh(read(HERE / "index.html"), request), request)
+
+
+async def _asset(request: web.Request) -> web.Response:
+    file = assets().get(request.match_info["name"])
+    if file is None or not file.exists():
+        raise web.HTTPNotFound(headers={"X-Content-Type-Options": "nosniff"})
+    return _fresh(read(file), request)
+
+
+def read(file: Path) -> Asset:
+    """The file as it is now; it is read again only when it has changed."""
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=128)
+def _read(file: Path, _changed: int) -> Asset:
+    body = file.read_bytes()
+    return Asset(body, TYPES[file.suffix], sha256(body).hexdigest()[:32])
+
+
+def _fresh(asset: Asset, request: web.Request) -> web.Response:
+    """The asset, or the word that what the browser has is still right."""
+    held = {tag.value for tag in request.if_none_match or ()}
+    return _answer(asset, status=304 if asset.digest in held else 200)
+
+
+def _answer(asset: Asset, status: int) -> web.Response:
+    body = None if status == 304 else asset.body
+    answer = web.Response(body=body, status=status, content_type=asset.content_type, charset="utf-8")
+    if status != 503:
+        answer.etag = ETag(asset.digest, is_weak=True)
+    # Names stay the same from version to version: a browser asks each time whether it is up to date.
+    answer.headers["Cache-Control"] = "no-store" if status == 503 else "no-cache"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    answer.headers["Vary"] = "Accept-Encoding"
+    if body:
+        answer.enable_compression()
+    return answer
+
+
+def _secured(answer: web.Response, request: web.Request) -> web.Response:
+    answer.headers["Content-Security-Policy"] = policy(request.host)
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    answer.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    return answer
+
+
+def policy(host: str) -> str:
+    """What the page may load and call: itself, and nothing else."""
+    # Not every browser takes 'self' to mean websockets too.
+    sockets = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"connect-src 'self'{sockets}",
+            "img-src 'self' data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )

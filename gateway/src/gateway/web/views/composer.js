@@ -1,0 +1,63 @@
+/** Where one writes: Enter sends, Shift+Enter is a new line, Arrow-up edits the last message. */
+
+import { html, Icon, IconButton, useLayoutEffect, useRef, useState } from "./html.js";
+
+const MOST = 8_000;
+const drafts = new Map(); // conversation -> what was written and not sent
+
+const hasKeyboard = () => matchMedia("(hover: hover) and (pointer: fine)").matches;
+
+export function Composer({ conversation, chat, editing, editLast, done }) {
+  const { _id } = conversation;
+  const [text, setText] = useState(editing?.content ?? drafts.get(_id) ?? "");
+  const field = useRef(null);
+
+  useLayoutEffect(() => {
+    const { style, scrollHeight } = field.current;
+    style.height = "auto";
+    style.height = `${field.current.scrollHeight || scrollHeight}px`;
+  }, [text]);
+  useLayoutEffect(() => {
+    if (!editing && !hasKeyboard()) return;
+    field.current.focus();
+    field.current.setSelectionRange(text.length, text.length);
+  }, []);
+
+  function write(value) {
+    setText(value);
+    if (editing) return;
+    drafts.set(_id, value);
+    if (value) chat.typing.typed(_id);
+    else chat.typing.stop();
+  }
+
+  function submit(event) {
+    event?.preventDefault();
+    if (!text.trim()) return;
+    if (editing) {
+      if (text !== editing.content) chat.edit(editing, text);
+      done();
+    } else {
+      chat.send(_id, text);
+      drafts.delete(_id);
+      setText("");
+    }
+  }
+
+  function pressed(event) {
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey && hasKeyboard()) submit(event);
+    if (event.key === "ArrowUp" && !text && !editing) event.preventDefault(), editLast();
+    if (event.key === "Escape" && editing) done();
+  }
+
+  return html`<form class="composer" onSubmit=${submit}>
+    ${editing && html`<p class="editing hint">Editing a message <${IconButton} name="close" label="Stop editing" onClick=${done} /></p>`}
+    <textarea
+      ref=${field} rows="1" maxlength=${MOST} value=${text} aria-label=${editing ? "The message's new text" : "Message"}
+      placeholder="Write a message" onInput=${(event) => write(event.target.value)} onKeyDown=${pressed}
+      onBlur=${() => chat.typing.stop()}
+    ></textarea>
+    <button type="submit" class="primary send" aria-label=${editing ? "Save" : "Send"} disabled=${!text.trim()}><${Icon} name="send" /></button>
+  </form>`;
+}

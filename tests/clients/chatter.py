@@ -1,0 +1,78 @@
+"""A load that goes on while something is broken, and a watch to time what comes of it."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from clients.chat import eventually
+from clients.crowd import PATIENCE, Voice
+from clients.socketio_lean import Disconnected
+
+
+class Chatter:
+    """Voices that go on talking until the end of the block, by turns in all the conversations.
+
+    Each says one thing after the other and insists on it; `pause` is the time in between, in seconds.
+    """
+
+    def __init__(self, voices: Sequence[Voice], conversations: Sequence[str], pause: float = 0.0) -> None:
+        self._voices, self._conversations, self._pause = voices, conversations, pause
+        self._over = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.accepted: list[float] = []
+        """When each message was accepted, by the monotonic clock."""
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._talk(voice)) for voice in self._voices]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over = True
+        if kind is not None:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        else:
+            await asyncio.gather(*self._tasks)
+
+    async def goes_on(self, count: int, deadline: float = 15.0) -> None:
+        """Wait until so many more messages are accepted."""
+        enough = len(self.accepted) + count
+        await eventually(lambda: len(self.accepted) >= enough, deadline)
+
+    async def _talk(self, voice: Voice) -> None:
+        for turn in itertools.count():
+            if self._over:
+                return
+            conversation_id = self._conversations[turn % len(self._conversations)]
+            await voice.insist(conversation_id, f"{voice.user_id} says {turn}")
+            self.accepted.append(time.monotonic())
+            if turn % 10 == 9:
+                await self._read(voice, conversation_id)
+            await asyncio.sleep(self._pause)
+
+    async def _read(self, voice: Voice, conversation_id: str) -> None:
+        with contextlib.suppress(TimeoutError, Disconnected):
+            await voice.ask("markConversationAsRead", {"conversationId": conversation_id}, PATIENCE)
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    async def until(self, condition: Callable[[], Any], deadline: float) -> float:
+        """Wait for a condition, at most until `deadline` seconds since the start; when it came."""
+        await eventually(condition, deadline - self.seconds)
+        return self.seconds

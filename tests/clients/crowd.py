@@ -1,0 +1,167 @@
+"""Many members at once: lean sockets that pipeline what they say and keep what they hear."""
+
+import asyncio
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from clients.chat import NAMESPACE, Town, User
+from clients.socketio_lean import Disconnected, LeanSocket
+from clients.socketio_stock import StockSocket
+from shared.partitions import Partitions
+
+V = TypeVar("V", bound="Voice")
+
+PARTITIONS = Partitions(8)
+AGAIN_SECONDS = 0.1
+PATIENCE = 3.0
+"""Seconds that a voice waits for an acknowledgement before it tries again."""
+
+
+class Voice:
+    """One socket of one user: what was accepted of what it said, and what it heard, by conversation."""
+
+    def __init__(self, user: User, url: str, transport: str = "websocket") -> None:
+        self.user_id = user.id
+        self.said: defaultdict[str, list[str]] = defaultdict(list)
+        self.heard: defaultdict[str, list[str]] = defaultdict(list)
+        """The ids of the messages heard, in the order in which they were heard."""
+        self.confirmed: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
+        """The errors of sends, each with `seconds` that it took."""
+        self.unread: dict[str, int] = {}
+        self.status: dict[str, str] = {}
+        """What was heard last of each user: `online` or `offline`."""
+        self.trouble: list[tuple[str, Any]] = []
+        """Each `messageRejected` and `messageFailed`."""
+        self._url, self._transport = url, transport
+        self._auth = {"token": user.token}
+        self._socket: LeanSocket | StockSocket | None = None
+
+    @property
+    def socket(self) -> LeanSocket | StockSocket:
+        assert self._socket is not None, "not connected"
+        return self._socket
+
+    @property
+    def node(self) -> str:
+        """The name of the gateway that holds the socket."""
+        return self.socket.engine_sid.partition(".")[0]
+
+    async def connect(self) -> Self:
+        if self._transport == "polling":
+            self._socket = await StockSocket.connect(
+                self._url, NAMESPACE, self._auth, self._hear, ("polling",)
+            )
+        else:
+            self._socket = await LeanSocket.connect(self._url, NAMESPACE, self._auth, self._hear)
+        return self
+
+    async def ask(self, event: str, payload: Any, within: float = 10.0) -> dict[str, Any]:
+        """Say an event; its acknowledgement."""
+        answer: dict[str, Any] = await self.socket.call(event, payload, within=within)
+        return answer
+
+    async def join(self, conversation_id: str) -> dict[str, Any]:
+        answer = await self.ask("joinRoom", {"conversationId": conversation_id})
+        assert answer["success"] is True, answer
+        return answer
+
+    async def join_all(self, conversations: Iterable[str]) -> None:
+        await asyncio.gather(*map(self.join, conversations))
+
+    async def say(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
+        """Send a message once; the acknowledgement, whatever it says."""
+        started = time.monotonic()
+        payload = {"conversationId": conversation_id, "content": content, **more}
+        answer = await self.ask("sendMessage", payload, PATIENCE)
+        if answer["success"]:
+            self.said[conversation_id].append(content)
+        else:
+            self.refused.append({**answer["error"], "seconds": time.monotonic() - started})
+        return answer
+
+    async def insist(self, conversation_id: str, content: str) -> None:
+        """Send a message under one name, again and again until it is accepted."""
+        name = str(uuid4())
+        while True:
+            try:
+                answer = await self.say(conversation_id, content, clientMessageId=name)
+            except (TimeoutError, Disconnected):
+                answer = {"success": False, "error": {"retryable": True}}
+            if answer["success"]:
+                return
+            assert answer["error"]["retryable"], answer
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def close(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+
+    def _hear(self, event: str, payload: Any) -> None:
+        match event:
+            case "newMessage":
+                self.heard[payload["conversationId"]].append(payload["message"]["_id"])
+            case "messageSent":
+                self.confirmed.append(payload)
+            case "unreadCount":
+                self.unread[payload["conversationId"]] = payload["unread"]
+            case "userStatusChanged":
+                self.status[payload["userId"]] = payload["status"]
+            case "messageRejected" | "messageFailed":
+                self.trouble.append((event, payload))
+
+
+class Crowd:
+    """The voices of one test; closes them at the end."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._voices: list[Voice] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(voice.close() for voice in self._voices), return_exceptions=True)
+
+    async def voice(self, name: str, url: str | None = None, transport: str = "websocket") -> Voice:
+        """A socket of that user, through nginx or straight to a gateway's url."""
+        return await self.add(Voice(self._town.user(name), url or self._town.url, transport))
+
+    async def group(self, *names: str) -> str:
+        """A group of these users, the first of them its owner, made by REST; its id."""
+        owner, *others = [self._town.user(name) for name in names]
+        body = {"type": "group", "name": "A group", "participants": [user.id for user in others]}
+        status, conversation = await owner.rest("POST", "/chats/conversations", body)
+        assert status == 201, conversation
+        conversation_id: str = conversation["_id"]
+        return conversation_id
+
+    async def groups_everywhere(self, *names: str) -> list[str]:
+        """A group of these users on every partition; their ids by partition."""
+        found: dict[int, str] = {}
+        while len(found) < PARTITIONS.count:
+            conversation_id = await self.group(*names)
+            found.setdefault(PARTITIONS.of(conversation_id), conversation_id)
+        return [found[partition] for partition in range(PARTITIONS.count)]
+
+    async def add(self, voice: V) -> V:
+        """Connect a voice of another kind, and close it with the others."""
+        self._voices.append(voice)
+        await voice.connect()
+        return voice
+
+    async def ears(self, name: str, urls: Iterable[str]) -> list[Voice]:
+        """A websocket and a polling socket of one user at each of the urls."""
+        return [await self.voice(name, url, how) for url in urls for how in ("polling", "websocket")]
+
+    async def voices(self, names: Iterable[str], urls: Sequence[str]) -> list[Voice]:
+        """A websocket for each name, by turns at the urls."""
+        return list(await asyncio.gather(*(self.voice(n, u) for n, u in zip(names, itertools.cycle(urls)))))

@@ -1,0 +1,187 @@
+"""What must hold of a conversation at rest: of its messages, of what was heard, of its counts."""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from clients.chat import DEADLINE, Town, eventually, token
+from clients.crowd import Voice
+
+Document = dict[str, Any]
+REST_AT_ONCE = 10
+
+
+async def assert_whole(
+    database: "AsyncIOMotorDatabase[Document]",
+    town: Town,
+    conversation_id: str,
+    *,
+    voices: Iterable[Voice],
+    listeners: Iterable[Voice],
+    deadline: float = DEADLINE,
+) -> list[Document]:
+    """What the voices said is stored, was heard by the listeners, and is counted; the messages."""
+    said = spoken(voices, conversation_id)
+    messages = await assert_kept(database, conversation_id, said, deadline)
+    await assert_heard(listeners, conversation_id, messages, deadline)
+    await assert_counted(database, town, conversation_id)
+    # Whatever was written twice may have come late.
+    assert await how_many(database, conversation_id) == len(messages)
+    return messages
+
+
+async def how_many(database: "AsyncIOMotorDatabase[Document]", *conversation_ids: str) -> int:
+    """How many messages of these conversations are stored."""
+    # The plain command, for count_documents is an aggregation, which some servers answer slowly.
+    query = {"conversationId": {"$in": list(conversation_ids)}}
+    answer = await database.command({"count": "messages", "query": query})
+    count: int = answer["n"]
+    return count
+
+
+def spoken(voices: Iterable[Voice], conversation_id: str) -> dict[str, list[str]]:
+    """What each user had accepted, in their order."""
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for voice in voices:
+        said[voice.user_id] += voice.said[conversation_id]
+    return {user_id: contents for user_id, contents in said.items() if contents}
+
+
+async def assert_kept(
+    database: "AsyncIOMotorDatabase[Document]",
+    conversation_id: str,
+    said: Mapping[str, Sequence[str]],
+    deadline: float = DEADLINE,
+) -> list[Document]:
+    """Everything said is stored once, numbered without holes, each sender's in their order; the messages."""
+    count = sum(map(len, said.values()))
+
+    async def all_there() -> bool:
+        await asyncio.sleep(0.05)
+        return await how_many(database, conversation_id) >= count
+
+    await eventually(all_there, deadline)
+    messages: list[Document] = (
+        await database.messages.find({"conversationId": conversation_id}).sort("seq", 1).to_list(None)
+    )
+    assert_numbered(messages)
+    stored: defaultdict[str, list[str]] = defaultdict(list)
+    for message in messages:
+        stored[message["senderId"]].append(message["content"])
+    assert stored == dict(said), difference(stored, said)
+    return messages
+
+
+def assert_numbered(messages: Sequence[Document]) -> None:
+    """1, 2, 3 and so on, of numbers and of revisions; no message twice."""
+    right = list(range(1, len(messages) + 1))
+    assert [m["seq"] for m in messages] == right, "the numbers have holes, or doubles"
+    assert [m["rev"] for m in messages] == right, "the revisions have holes, or doubles"
+    assert len({m["_id"] for m in messages}) == len(messages)
+
+
+async def assert_heard(
+    listeners: Iterable[Voice],
+    conversation_id: str,
+    messages: Sequence[Document],
+    deadline: float = DEADLINE,
+) -> None:
+    """Every listener hears every message once, in the order of the numbers."""
+    numbers = {message["_id"]: message["seq"] for message in messages}
+    for listener in listeners:
+        heard = listener.heard[conversation_id]
+        # What comes after says more about it when it is not all there in time.
+        with contextlib.suppress(AssertionError):
+            await eventually(lambda heard=heard: len(heard) >= len(messages), deadline)  # type: ignore[misc]
+        assert [numbers.get(id) for id in heard] == list(numbers.values()), misheard(listener, heard, numbers)
+
+
+async def assert_counted(
+    database: "AsyncIOMotorDatabase[Document]", town: Town, conversation_id: str, deadline: float = DEADLINE
+) -> None:
+    """Every member's unread count, as kept and as told by REST, comes to equal the recount."""
+    wrong: dict[str, tuple[int, int]] = {}
+
+    async def exact() -> bool:
+        await asyncio.sleep(0.05)
+        kept, right = await _kept(database, conversation_id), await recount(database, conversation_id)
+        wrong.clear()
+        wrong.update({user: (kept[user], right[user]) for user in right if kept[user] != right[user]})
+        return not wrong
+
+    try:
+        await eventually(exact, deadline)
+    except AssertionError:
+        raise AssertionError(f"kept and recounted unread differ: {wrong}") from None
+    right = await recount(database, conversation_id)
+    assert await _told(town, conversation_id, list(right)) == right
+
+
+async def recount(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> dict[str, int]:
+    """For each member how many messages of others are stored above their read mark."""
+    of = {"conversationId": conversation_id}
+    senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(of, {"seq": 1, "senderId": 1})]
+    return {
+        m["userId"]: sum(s > max(m["readSeq"], m["joinSeq"]) and by != m["userId"] for s, by in senders)
+        async for m in database.memberships.find({**of, "leftAt": {"$exists": False}})
+    }
+
+
+async def _kept(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> dict[str, int]:
+    conversation = await database.conversations.find_one({"_id": conversation_id})
+    assert conversation is not None
+    return {
+        m["userId"]: conversation["lastSeq"] - max(m["readSeq"], m["joinSeq"]) - m["ownSinceRead"]
+        async for m in database.memberships.find({"conversationId": conversation_id})
+    }
+
+
+async def _told(town: Town, conversation_id: str, user_ids: Sequence[str]) -> dict[str, int]:
+    url = f"{town.url}/chats/conversations/{conversation_id}"
+    places = asyncio.Semaphore(REST_AT_ONCE)
+    async with aiohttp.ClientSession() as http:
+
+        async def one(user_id: str) -> int:
+            bearer = {"Authorization": f"Bearer {token(town.secret, user_id)}"}
+            async with places, http.get(url, headers=bearer) as answer:
+                assert answer.status == 200, await answer.text()
+                count: int = (await answer.json())["unreadCount"]
+                return count
+
+        return dict(zip(user_ids, await asyncio.gather(*map(one, user_ids)), strict=True))
+
+
+def difference(stored: Mapping[str, Sequence[str]], said: Mapping[str, Sequence[str]]) -> str:
+    """Where what is stored differs from what was said, shortly."""
+    parts = []
+    for user_id in stored.keys() | said.keys():
+        ours, theirs = Counter(said.get(user_id, ())), Counter(stored.get(user_id, ()))
+        lost, extra = list((ours - theirs).elements()), list((theirs - ours).elements())
+        if lost or extra:
+            parts.append(f"{user_id}: lost {lost[:5]} ({len(lost)}), not accepted {extra[:5]} ({len(extra)})")
+        elif list(stored[user_id]) != list(said[user_id]):
+            parts.append(f"{user_id}: in another order: {swapped(said[user_id], stored[user_id])}")
+    return "; ".join(parts)
+
+
+def swapped(right: Sequence[str], wrong: Sequence[str]) -> str:
+    """Where one order first differs from another."""
+    at = next(n for n, (one, other) in enumerate(zip(right, wrong, strict=True)) if one != other)
+    return f"at {at} said {list(right[at : at + 4])}, stored {list(wrong[at : at + 4])}"
+
+
+def misheard(listener: Voice, heard: Sequence[str], numbers: Mapping[str, int]) -> str:
+    """How what a listener heard differs from what is stored, shortly."""
+    missed = sorted(number for id, number in numbers.items() if id not in set(heard))
+    twice = sorted(numbers.get(id, 0) for id, times in Counter(heard).items() if times > 1)
+    if not missed and not twice:
+        return f"{listener.user_id} heard everything, in another order"
+    return (
+        f"{listener.user_id} on {listener.node} of {len(numbers)} missed {missed[:10]} ({len(missed)}), "
+        f"heard twice {twice[:10]} ({len(twice)})"
+    )

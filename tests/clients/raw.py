@@ -1,0 +1,100 @@
+"""A Socket.IO client by hand, which sends frames that no library would, and bare HTTP requests."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from clients.chat import NAMESPACE, eventually
+
+EVENT, ACK, BINARY_EVENT = "42", "43", "45"
+
+
+class RawSocket:
+    """One websocket; text and bytes go out as they are."""
+
+    def __init__(self, url: str) -> None:
+        self.frames: list[str] = []
+        self._url = url
+        self._http = aiohttp.ClientSession()
+        self._ws: aiohttp.ClientWebSocketResponse
+        self._reader: asyncio.Task[None]
+
+    async def open(self) -> Self:
+        """The websocket and Engine.IO's greeting, no namespace yet."""
+        self._ws = await self._http.ws_connect(f"{self._url}/socket.io/?EIO=4&transport=websocket")
+        self._reader = asyncio.create_task(self._read())
+        await self.hears("0")
+        return self
+
+    async def enter(self, auth: Any) -> Self:
+        """Connect to the namespace, and insist on it."""
+        await self.send(f"40{NAMESPACE},{json.dumps(auth)}")
+        await self.hears(f"40{NAMESPACE},")
+        return self
+
+    async def send(self, frame: str | bytes) -> None:
+        """One websocket message."""
+        if isinstance(frame, str):
+            await self._ws.send_str(frame)
+        else:
+            await self._ws.send_bytes(frame)
+
+    async def event(self, number: int, text: str) -> Any:
+        """Send an event with this JSON text and acknowledgement number; the acknowledgement."""
+        await self.send(f"{EVENT}{NAMESPACE},{number}{text}")
+        return await self.acknowledged(number)
+
+    async def acknowledged(self, number: int) -> Any:
+        """Wait for an acknowledgement; its argument."""
+        start = f"{ACK}{NAMESPACE},{number}["
+        return json.loads((await self.hears(start)).removeprefix(start[:-1]))[0]
+
+    async def hears(self, start: str) -> str:
+        """Wait for a frame that begins so."""
+        found: list[str] = await eventually(lambda: [f for f in self.frames if f.startswith(start)])
+        return found[-1]
+
+    async def is_closed_by_the_server(self) -> None:
+        """Wait until it is."""
+        await eventually(self._reader.done, 5)
+
+    async def close(self) -> None:
+        await self._ws.close()
+        await self._reader
+        await self._http.close()
+
+    async def _read(self) -> None:
+        async for message in self._ws:
+            if message.data == "2":
+                await self._ws.send_str("3")
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                self.frames.append(message.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        """As JSON."""
+        return json.loads(self.text)
+
+
+async def request(url: str, method: str, path: str, data: Any = None, **headers: str) -> Answer:
+    """One request exactly as given; the underscores of header names become dashes."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, URL(url + path, encoded=True), data=data, headers=named) as answer,
+    ):
+        return Answer(answer.status, answer.headers.copy(), await answer.text())

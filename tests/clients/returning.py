@@ -1,0 +1,76 @@
+"""A client that comes back by itself, as real ones do: it reconnects, joins again, and syncs."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import defaultdict
+from typing import Any, Self
+
+from picows import WSError
+
+from clients.crowd import Voice
+from clients.socketio_lean import Disconnected, Refused
+
+FIRST_DELAY = 0.5, 1.5
+"""Seconds before a client connects again, as the stock client in JavaScript waits at first."""
+LOST = (OSError, WSError, Refused, Disconnected, TimeoutError)
+
+
+class Returning(Voice):
+    """A voice that holds what its user would see: the messages heard live, and those that a sync brought."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.held: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        """Content by number, by conversation."""
+        self.absences: list[float] = []
+        """Seconds from each loss of the socket until everything was caught up with."""
+        self._revs: dict[str, int] = {}
+        self._caught_up = True
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def connect(self) -> Self:
+        await super().connect()
+        self._keeper = asyncio.create_task(self._keep())
+        return self
+
+    async def join(self, conversation_id: str) -> dict[str, Any]:
+        self._revs.setdefault(conversation_id, 0)
+        return await super().join(conversation_id)
+
+    async def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await super().close()
+
+    def _hear(self, event: str, payload: Any) -> None:
+        super()._hear(event, payload)
+        if event == "newMessage":
+            self._hold(payload["conversationId"], payload["message"])
+            if self._caught_up:
+                self._revs[payload["conversationId"]] = payload["message"]["rev"]
+
+    def _hold(self, conversation_id: str, message: dict[str, Any]) -> None:
+        self.held[conversation_id][message["seq"]] = message["content"]
+
+    async def _keep(self) -> None:
+        while True:
+            await self.socket.closed.wait()
+            gone, self._caught_up = time.monotonic(), False
+            while not self._caught_up:
+                await asyncio.sleep(random.uniform(*FIRST_DELAY))
+                with contextlib.suppress(*LOST):
+                    await self._come_back()
+            self.absences.append(time.monotonic() - gone)
+
+    async def _come_back(self) -> None:
+        await super().connect()
+        await self.join_all(list(self._revs))
+        answer = await self.ask("sync", {"conversations": self._revs})
+        for conversation_id, changes in answer["conversations"].items():
+            for message in changes["messages"]:
+                self._hold(conversation_id, message)
+            self._revs[conversation_id] = changes["rev"]
+        self._caught_up = True

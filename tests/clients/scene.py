@@ -1,0 +1,129 @@
+"""Two conversations that go on, and the proof that bad input has left them as they were."""
+
+import itertools
+from typing import Any, Self
+
+from clients.chat import Socket, Town, User
+
+Documents = dict[str, dict[str, Any]]
+HEAD = ("lastSeq", "rev", "lastMessage", "lastActivityAt")
+"""What of a conversation every good message moves."""
+OWN = ("ownSeq", "ownSinceRead")
+"""What of the sender's membership every good message moves."""
+
+
+def refusal(answer: Any, code: str) -> dict[str, Any]:
+    """Insist that an acknowledgement or body is an error with this code; the error."""
+    assert answer["success"] is False, answer
+    error: dict[str, Any] = answer["error"]
+    assert error["code"] == code, error
+    assert error["retryable"] is False
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    return error
+
+
+class Scene:
+    """Alice and Bob talk in `group`; Carol and Dave talk in `elsewhere`, which is none of Alice's business.
+
+    Each has said one message: `message` is Alice's, `reply` is Bob's, `foreign` is Carol's.
+    """
+
+    alice: Socket
+    bob: Socket
+    carol: Socket
+    group: str
+    elsewhere: str
+    message: dict[str, Any]
+    reply: dict[str, Any]
+    foreign: dict[str, Any]
+
+    def __init__(self, town: Town, database: Any) -> None:
+        self.town = town
+        self._database = database
+        self._before: dict[str, Documents] = {}
+        self._numbers = itertools.count()
+
+    async def set(self) -> Self:
+        """Have them talk, and remember what is stored then."""
+        self.alice, self.bob, self.carol = await self.town.sockets("alice", "bob", "carol")
+        self.group = await self.town.group(self.alice, "bob")
+        self.elsewhere = await self.town.group(self.carol, "dave")
+        self.message = await self.says(self.alice, self.group)
+        self.reply = await self.says(self.bob, self.group)
+        self.foreign = await self.says(self.carol, self.elsewhere)
+        await self.remember()
+        return self
+
+    @property
+    def user(self) -> User:
+        """Alice."""
+        return self.town.user("alice")
+
+    async def remember(self) -> None:
+        """What is stored now is what shall be stored at the end."""
+        self._before = await self._stored()
+
+    async def says(self, socket: Socket, conversation_id: str) -> dict[str, Any]:
+        """Something good, and wait until it is stored; the message with its number."""
+        name = f"good-{next(self._numbers)}"
+        message = await socket.say(conversation_id, "all is well", tempId=name)
+        sent = await socket.hears("messageSent", tempId=name)
+        return {**message, "seq": sent["seq"]}
+
+    async def refused(
+        self, code: str, event: str, *args: Any, socket: Socket | None = None
+    ) -> dict[str, Any]:
+        """Say something bad (Alice does by default), and insist on this refusal; the error."""
+        answer = await (socket or self.alice).io.call(event, args, namespace="/chat", timeout=10)
+        return refusal(answer, code)
+
+    async def refused_by_rest(
+        self, status: int, code: str, method: str, path: str, body: Any = None, **query: Any
+    ) -> dict[str, Any]:
+        """Ask for something bad by REST, as Alice."""
+        got, answer = await self.user.rest(method, path, body, **query)
+        assert got == status, answer
+        return refusal(answer, code)
+
+    async def is_unchanged(self) -> None:
+        """Insist that the sockets still work, and that nothing is stored but what that takes."""
+        # Whatever was accepted before these is stored before them: a partition keeps its order.
+        said = {
+            conversation_id: await self.says(socket, conversation_id)
+            for socket, conversation_id in ((self.alice, self.group), (self.carol, self.elsewhere))
+        }
+        after = await self._stored()
+        for conversation_id, message in said.items():
+            assert message["seq"] == self._before["conversations"][conversation_id]["lastSeq"] + 1
+            del after["messages"][message["_id"]]
+        assert _at_rest(after) == _at_rest(self._before)
+
+    async def _stored(self) -> dict[str, Documents]:
+        ids = [self.town.user(name).id for name in ("alice", "bob", "carol", "dave")]
+        theirs = {"$in": ids}
+        conversations = await self._of("conversations", {"createdBy": theirs})
+        in_them = {"conversationId": {"$in": list(conversations)}}
+        return {
+            "conversations": conversations,
+            "memberships": await self._of("memberships", in_them)
+            | await self._of("memberships", {"userId": theirs}),
+            "messages": await self._of("messages", in_them)
+            | await self._of("messages", {"senderId": theirs}),
+        }
+
+    async def _of(self, collection: str, query: dict[str, Any]) -> Documents:
+        found = await self._database[collection].find(query).to_list(None)
+        return {document["_id"]: document for document in found}
+
+
+def _at_rest(stored: dict[str, Documents]) -> dict[str, Documents]:
+    return {
+        "conversations": {key: _without(d, HEAD) for key, d in stored["conversations"].items()},
+        "memberships": {key: _without(d, OWN) for key, d in stored["memberships"].items()},
+        "messages": stored["messages"],
+    }
+
+
+def _without(document: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}

@@ -1,0 +1,53 @@
+"""What the workers tell of themselves, and what they gave up on."""
+
+import aio_pika
+import aiohttp
+from aio_pika.abc import AbstractIncomingMessage
+
+from clients.chat import eventually
+from shared.partitions import DEAD_LETTERS
+from stack import Stack
+
+
+class Shares:
+    """How many partitions each worker holds, by the workers' own metrics."""
+
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
+        self._stack, self._http = stack, http
+
+    async def now(self) -> list[int]:
+        """The fewest first; a worker that does not answer counts as 0."""
+        return sorted([await self.of(number) for number in range(1, len(self._stack.worker_urls) + 1)])
+
+    async def of(self, number: int) -> int:
+        """Those of the worker with this number; 0 when it does not answer."""
+        try:
+            async with self._http.get(f"{self._stack.worker_urls[number - 1]}/metrics") as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+        return int(float(text.partition("\nparley_partitions_held ")[2].split()[0]))
+
+    async def become(self, *shares: int, deadline: float = 15.0) -> None:
+        """Wait until they are so."""
+
+        async def are_so() -> bool:
+            return await self.now() == list(shares)
+
+        await eventually(are_so, deadline)
+
+
+class DeadLetters:
+    """The queue of what could not be stored."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._url = stack.rabbitmq_url
+
+    async def take(self) -> list[AbstractIncomingMessage]:
+        """All that lies there, which is gone from there afterwards."""
+        async with await aio_pika.connect(self._url) as connection:
+            queue = await (await connection.channel()).get_queue(DEAD_LETTERS, ensure=False)
+            letters = []
+            while (letter := await queue.get(no_ack=True, fail=False)) is not None:
+                letters.append(letter)
+            return letters

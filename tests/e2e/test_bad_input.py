@@ -1,0 +1,252 @@
+"""Payloads that make no sense: each is refused in its acknowledgement and by REST, and changes nothing."""
+
+from typing import Any
+
+import pytest
+
+from clients.chat import NAMESPACE, Town
+from clients.scene import Scene, refusal
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+NOT_TEXT: list[Any] = [None, 5, 1.5, True, [], ["hello"], {}, {"$gt": ""}]
+BAD_CONTENTS: list[Any] = [
+    *NOT_TEXT,
+    "",
+    "   ",
+    "\n\t\r",
+    "\u00a0\u2003\u3000",
+    "x" * 8_001,
+    "\U0001f600" * 8_001,
+]
+BAD_IDS: list[Any] = [*NOT_TEXT, "", "x" * 129, "a\x00b", "a\nb", "a\x7fb"]
+UNKNOWN: list[dict[str, Any]] = [
+    {"colour": "red"},
+    {"$set": {"content": "hacked"}},
+    {"$where": "1"},
+    {"a.b": 1},
+    {"sender.name": "Mallory"},
+    {"__proto__": {"admin": True}},
+    {"": ""},
+    {"senderId": "mallory"},
+    {"seq": 1},
+    {"_id": "mine"},
+    {"createdAt": "2001-01-01T00:00:00Z"},
+]
+CLIENT_EVENTS = [
+    "createConversation",
+    "joinRoom",
+    "leaveRoom",
+    "sendMessage",
+    "editMessage",
+    "deleteMessage",
+    "typing",
+    "stopTyping",
+    "markAsRead",
+    "markConversationAsRead",
+    "markAsDelivered",
+    "getOnlineUsers",
+    "sync",
+]
+
+
+def good_payload(scene: Scene, event: str) -> dict[str, Any]:
+    """What would be accepted, were nothing added to it."""
+    group = {"conversationId": scene.group}
+    payloads: dict[str, dict[str, Any]] = {
+        "createConversation": {"participants": [scene.town.user("dave").id]},
+        "sendMessage": {**group, "content": "hello"},
+        "editMessage": {**group, "messageId": scene.message["_id"], "content": "hello"},
+        "deleteMessage": {**group, "messageId": scene.message["_id"]},
+        "markAsRead": {**group, "messageId": scene.reply["_id"]},
+        "markAsDelivered": {**group, "seq": 2},
+        "getOnlineUsers": {},
+        "sync": {"conversations": {scene.group: 0}},
+    }
+    return payloads.get(event, group)
+
+
+async def test_content_that_is_no_text_or_empty_or_too_long_is_refused(scene: Scene) -> None:
+    named = {"messageId": scene.message["_id"], "conversationId": scene.group}
+    for content in BAD_CONTENTS:
+        for event, payload in (("sendMessage", {"conversationId": scene.group}), ("editMessage", named)):
+            error = await scene.refused("INVALID", event, {**payload, "content": content})
+            assert list(error["details"]) == ["content"]
+
+
+async def test_no_content_is_refused(scene: Scene) -> None:
+    await scene.refused("INVALID", "sendMessage", {"conversationId": scene.group})
+    await scene.refused("INVALID", "editMessage", {"messageId": scene.message["_id"]})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "x" * 8_000,
+        "\U0001f600" * 8_000,
+        " leading and trailing ",
+        "a\x00b",
+        "\x00",
+        "\u202eright to left\u202c \u200d\ufeff",
+        "e\u0301 and \u00e9 are not the same",
+        '{"$set": {"content": 1}}',
+        "$where",
+        "<script>alert(1)</script>",
+        "line\r\nline\u2028line",
+    ],
+)
+async def test_every_other_text_is_kept_as_it_is(content: str, town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+
+    await alice.say(group, content)
+
+    heard = await bob.hears("newMessage", conversationId=group)
+    assert heard["message"]["content"] == content
+    assert [m["content"] for m in await town.user("bob").history(group)] == [content]
+
+
+@pytest.mark.parametrize("event", [e for e in CLIENT_EVENTS if e not in ("getOnlineUsers", "sync")])
+async def test_an_id_that_is_none_is_refused(event: str, scene: Scene) -> None:
+    good = good_payload(scene, event)
+    for field in ("conversationId", "messageId", "participants"):
+        if field not in good:
+            continue
+        for bad in BAD_IDS:
+            wrong = {**good, field: [bad] if field == "participants" else bad}
+            await scene.refused("INVALID", event, wrong)
+
+
+async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be(scene: Scene) -> None:
+    good = good_payload(scene, "sendMessage")
+    wrong: dict[str, list[Any]] = {
+        "tempId": [5, True, [], {}, "", "x" * 129, "a\x00b"],
+        "replyTo": [5, [], {}, "", "x" * 129],
+        "type": [None, "", "system", "file", "TEXT", 5, [], {"$ne": "text"}],
+        "clientMessageId": ["", "x", "1234", 5, True, [], {}, "00000000-0000-0000-0000-00000000000g"],
+    }
+    for field, values in wrong.items():
+        for value in values:
+            error = await scene.refused("INVALID", "sendMessage", {**good, field: value})
+            assert list(error["details"]) == [field]
+
+
+@pytest.mark.parametrize("event", CLIENT_EVENTS)
+async def test_an_unknown_field_is_refused_and_named(event: str, scene: Scene) -> None:
+    for more in UNKNOWN:
+        if event == "markAsDelivered" and "seq" in more:
+            continue
+        error = await scene.refused("INVALID", event, {**good_payload(scene, event), **more})
+        assert list(error["details"]) == list(more)
+
+
+@pytest.mark.parametrize("event", CLIENT_EVENTS)
+async def test_a_payload_that_is_not_one_object_is_refused(event: str, scene: Scene) -> None:
+    good = good_payload(scene, event)
+    for payload in ([good], [good, good], [], "text", "", 5, 0, 1.5, True, False):
+        await scene.refused("INVALID", event, payload)
+    await scene.refused("INVALID", event, good, good)
+    await scene.refused("INVALID", event, good, None)
+    if event != "getOnlineUsers":
+        await scene.refused("INVALID", event)
+        await scene.refused("INVALID", event, None)
+        await scene.refused("INVALID", event, {})
+
+
+async def test_who_is_online_needs_no_payload(town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    payloads: list[tuple[Any, ...]] = [(), (None,), ({},)]
+    for args in payloads:
+        answer = await alice.io.call("getOnlineUsers", args, namespace=NAMESPACE)
+        assert answer == {"success": True, "users": [town.user("alice").id]}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "",
+        "connect",
+        "disconnect",
+        "disconnecting",
+        "connect_error",
+        "newListener",
+        "message",
+        "newMessage",
+        "messageSent",
+        "sendmessage",
+        "send_message",
+        "__proto__",
+        "constructor",
+        "__class__",
+        "on_connect",
+        "*",
+        "a.b",
+        "$where",
+        "x" * 10_000,
+        "\x00",
+        "\u00e9v\u00e9nement",
+    ],
+)
+async def test_an_event_that_does_not_exist_is_refused(event: str, scene: Scene) -> None:
+    error = await scene.refused("UNKNOWN_EVENT", event, {"conversationId": scene.group, "content": "hello"})
+
+    assert len(error["message"]) < 200
+    await scene.refused("UNKNOWN_EVENT", event)
+
+
+async def test_what_a_client_syncs_must_be_revisions_by_conversation(scene: Scene) -> None:
+    bad_revs: list[Any] = [-1, 1.5, "0", None, True, [], {"$gt": 0}, 2**53 + 1, 2**70]
+    wrong: list[Any] = [
+        *({scene.group: rev} for rev in bad_revs),
+        {"": 0},
+        {"a\x00b": 0},
+        {"x" * 129: 0},
+        {f"c{number}": 0 for number in range(101)},
+        [scene.group],
+        "text",
+        None,
+    ]
+    for conversations in wrong:
+        await scene.refused("INVALID", "sync", {"conversations": conversations})
+
+
+async def test_a_name_of_a_group_must_be_a_text_of_some_length(scene: Scene) -> None:
+    body = {"type": "group", "participants": [scene.town.user("bob").id]}
+    names: list[Any] = [None, 5, [], {}, True, "x" * 201]
+    for name in names:
+        await scene.refused("INVALID", "createConversation", {**body, "name": name})
+        await scene.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "name": name})
+
+
+async def test_there_are_no_other_kinds_of_conversations(scene: Scene) -> None:
+    body = {"participants": [scene.town.user("dave").id]}
+    kinds: list[Any] = ["", "Group", "channel", None, 5, [], ["group"], {}]
+    for kind in kinds:
+        await scene.refused("INVALID", "createConversation", {**body, "type": kind})
+        await scene.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "type": kind})
+
+
+async def test_a_refusal_that_nobody_asked_for_leaves_the_socket_as_it_was(scene: Scene) -> None:
+    for event in ("sendMessage", "createConversation", "no such event"):
+        for payload in (None, {}, [1], "text", {"$gt": 1}):
+            await scene.alice.tell(event, payload)
+
+
+async def test_bad_input_by_polling_is_refused_alike(scene: Scene) -> None:
+    polling = await scene.user.socket("polling")
+
+    await scene.refused("INVALID", "sendMessage", {"conversationId": scene.group}, socket=polling)
+    await scene.refused("UNKNOWN_EVENT", "no such event", socket=polling)
+
+    await scene.says(polling, scene.group)
+    await scene.remember()
+
+
+async def test_a_thousand_bad_events_in_a_row_are_all_answered(scene: Scene) -> None:
+    for _ in range(10):
+        answers = [
+            scene.alice.ask("sendMessage", {"conversationId": scene.group, "content": ""}) for _ in range(100)
+        ]
+        for answer in answers:
+            refusal(await answer, "INVALID")

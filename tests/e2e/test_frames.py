@@ -1,0 +1,256 @@
+"""Frames that no client library would send: who can be answered is, who breaks the protocol is cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from clients.chat import NAMESPACE, Town
+from clients.raw import RawSocket, request
+from clients.scene import Scene, refusal
+from stack import Stack
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+POLLING = "/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.fixture
+async def raw(scene: Scene, stack: Stack) -> AsyncIterator[RawSocket]:
+    """Alice, with a client that sends anything."""
+    socket = await (await RawSocket(stack.url).open()).enter({"token": scene.user.token})
+    yield socket
+    await socket.close()
+
+
+async def still_works(raw: RawSocket) -> None:
+    assert (await raw.event(999, '["getOnlineUsers"]'))["success"] is True
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "undefined",
+        '"\\ud800"',
+        '"\\udc00x"',
+        '"\\x41"',
+        "'single'",
+        '"tab\there"',
+        '"unended',
+        "01",
+        "[1,]",
+        "[" * 2_000,
+        "",
+    ],
+)
+async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
+    value: str, scene: Scene, raw: RawSocket
+) -> None:
+    payload = f'{{"conversationId":"{scene.group}","content":{value}}}'
+
+    refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
+
+    await still_works(raw)
+
+
+@pytest.mark.parametrize("event", ["5", "0", "-1", "1.5", "null", "true", "[]", '["sendMessage"]', "{}"])
+async def test_an_event_whose_name_is_no_text_is_refused(event: str, scene: Scene, raw: RawSocket) -> None:
+    payload = f'{{"conversationId":"{scene.group}","content":"hello"}}'
+
+    refusal(await raw.event(1, f"[{event},{payload}]"), "UNKNOWN_EVENT")
+
+    await still_works(raw)
+
+
+async def test_the_last_of_doubled_fields_counts(scene: Scene, raw: RawSocket) -> None:
+    payload = f'{{"conversationId":"{scene.group}","content":"hello","content":""}}'
+
+    refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
+
+
+@pytest.mark.parametrize("attachments", [1, 3])
+async def test_binary_content_is_refused_by_its_acknowledgement(
+    attachments: int, scene: Scene, raw: RawSocket
+) -> None:
+    payload = f'{{"conversationId":"{scene.group}","content":{{"_placeholder":true,"num":0}}}}'
+
+    await raw.send(f'45{attachments}-{NAMESPACE},1["sendMessage",{payload}]')
+    for _ in range(attachments):
+        await raw.send(b"hello")
+
+    refusal(await raw.acknowledged(1), "INVALID")
+    await still_works(raw)
+
+
+@pytest.mark.parametrize("num", ["5", "-1", '"x"', "null", "true", "1.5"])
+async def test_a_placeholder_of_nothing_is_refused_too(num: str, scene: Scene, raw: RawSocket) -> None:
+    payload = f'{{"conversationId":"{scene.group}","content":{{"_placeholder":true,"num":{num}}}}}'
+    refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
+
+    await raw.send(f'451-{NAMESPACE},2["sendMessage",{payload}]')
+    await raw.send(b"hello")
+
+    refusal(await raw.acknowledged(2), "INVALID")
+    await still_works(raw)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"hello",
+        b"\x00",
+        b'2/chat,1["getOnlineUsers"]',
+        "4",
+        "42",
+        f"42{NAMESPACE},",
+        f"42{NAMESPACE},1[]",
+        f'42{NAMESPACE},1{{"a":1}}',
+        f'42{NAMESPACE},["sendMessage",NaN]',
+        f'4599999999999-{NAMESPACE},1["sendMessage"]',
+        f'451-{NAMESPACE},1["sendMessage"',
+        f"44{NAMESPACE},{{}}",
+        f"47{NAMESPACE},{{}}",
+        "49",
+        "4x",
+        "6",
+        "9",
+        "x",
+        "",
+        "\u00e9",
+        "0{}",
+    ],
+)
+async def test_whoever_breaks_the_protocol_is_cut_off(
+    frame: str | bytes, scene: Scene, raw: RawSocket
+) -> None:
+    await raw.send(frame)
+
+    await raw.is_closed_by_the_server()
+
+
+async def test_a_text_in_the_place_of_an_attachment_cuts_off(scene: Scene, raw: RawSocket) -> None:
+    await raw.send(f'451-{NAMESPACE},1["sendMessage",{{"_placeholder":true,"num":0}}]')
+    await raw.send(f'42{NAMESPACE},2["getOnlineUsers"]')
+
+    await raw.is_closed_by_the_server()
+
+
+async def test_a_frame_that_is_too_large_cuts_off(scene: Scene, raw: RawSocket) -> None:
+    await raw.send(f'42{NAMESPACE},1["sendMessage",{{"content":"{"x" * 300_000}"}}]')
+
+    await raw.is_closed_by_the_server()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        f'43{NAMESPACE},5["an answer to nothing"]',
+        f"43{NAMESPACE},5",
+        f"43{NAMESPACE},[]",
+        '42/elsewhere,1["sendMessage",{}]',
+        '42["sendMessage",{}]',
+        f"40{NAMESPACE},{{}}",
+        "41/elsewhere,",
+        "3",
+        f"42{NAMESPACE},{'9' * 200}[1]",
+    ],
+)
+async def test_a_frame_that_means_nothing_here_is_passed_over(
+    frame: str, scene: Scene, raw: RawSocket
+) -> None:
+    await raw.send(frame)
+
+    await still_works(raw)
+
+
+@pytest.mark.parametrize(
+    "namespace", ["", "/,", "/elsewhere,", "/chat/,", "/Chat,", "/*,", "/chat2,", "/__proto__,"]
+)
+async def test_nobody_comes_into_a_namespace_that_does_not_exist(
+    namespace: str, scene: Scene, raw: RawSocket
+) -> None:
+    await raw.send(f"40{namespace}{json.dumps({'token': scene.user.token})}")
+
+    answer = json.loads((await raw.hears("44")).removeprefix(f"44{namespace.removeprefix('/,')}"))
+    assert answer["data"]["code"] == "NOT_FOUND"
+    assert answer["message"]
+    await still_works(raw)
+
+
+async def test_nothing_is_heard_of_a_socket_that_has_left_the_namespace(scene: Scene, raw: RawSocket) -> None:
+    await raw.send(f"41{NAMESPACE},")
+    await raw.send(f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{scene.group}","content":"hello"}}]')
+
+    await raw.enter({"token": scene.user.token})
+    await still_works(raw)
+    assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
+
+
+async def polling_session(stack: Stack, token: str) -> str:
+    """A session that polls and is in the namespace; the path of its requests."""
+    opened = await request(stack.url, "GET", POLLING)
+    path = f"{POLLING}&sid={json.loads(opened.text[1:])['sid']}"
+    entered = await request(stack.url, "POST", path, f"40{NAMESPACE},{json.dumps({'token': token})}")
+    assert (entered.status, entered.text) == (200, "OK")
+    assert f"40{NAMESPACE}," in (await request(stack.url, "GET", path)).text
+    return path
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"hello", b"4x", b"9", b"\xff\xfe", b"\x1e", b"d=", b"bnot base64!", b'42/chat,1["x"]\x1e4x', b"4"],
+)
+async def test_a_poll_that_breaks_the_protocol_ends_its_session(
+    body: bytes, scene: Scene, stack: Stack
+) -> None:
+    path = await polling_session(stack, scene.user.token)
+
+    await request(stack.url, "POST", path, body)
+
+    async with asyncio.timeout(5):
+        while (await request(stack.url, "GET", path)).status == 200:
+            pass
+
+
+async def test_polls_without_a_session_are_refused(stack: Stack) -> None:
+    for query in ("", "&sid=g1.unknown", "&sid=unknown", "&sid=../..", "&sid=%00", "&sid=g99.x"):
+        answer = await request(stack.url, "POST", POLLING + query, "2")
+        assert answer.status == 400
+    for query in ("", "?EIO=3&transport=polling", "?EIO=4&transport=telepathy", "?EIO=x"):
+        assert (await request(stack.url, "GET", f"/socket.io/{query}")).status == 400
+
+
+async def test_a_poll_may_bring_many_events_in_several_pieces(town: Town, stack: Stack) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    path = await polling_session(stack, town.user("alice").token)
+    node = path.rpartition("sid=")[2].partition(".")[0]
+    address = urlsplit(stack.gateway_urls[int(node.removeprefix("g")) - 1]).netloc
+    events = [
+        f'42{NAMESPACE},{number}["sendMessage",{{"conversationId":"{group}","content":"{number}"}}]'
+        for number in range(40)
+    ]
+    body = "\x1e".join(events).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 500):
+            yield body[start : start + 500]
+            await asyncio.sleep(0.01)
+
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"http://{address}{path}", data=pieces(), headers={"Content-Length": str(len(body))}
+        ) as answer,
+    ):
+        assert await answer.text() == "OK"
+
+    await alice.hears("messageSent", seq=40)
+    assert [m["content"] for m in await town.user("alice").history(group)] == [str(n) for n in range(40)]

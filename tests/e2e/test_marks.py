@@ -1,0 +1,98 @@
+"""Marks at what does not exist or lies ahead: refused, and the counts stay as they were."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from clients.chat import Town
+from clients.scene import Scene, refusal
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+BAD_SEQS: list[Any] = [0, -1, -(2**70), 1.5, 1.0, "1", "", None, True, False, [], [1], {}, {"$gt": 0}]
+
+
+async def test_delivered_up_to_what_is_no_number_is_refused(scene: Scene) -> None:
+    for seq in BAD_SEQS:
+        error = await scene.refused("INVALID", "markAsDelivered", {"conversationId": scene.group, "seq": seq})
+        assert list(error["details"]) == ["seq"]
+    await scene.refused("INVALID", "markAsDelivered", {"conversationId": scene.group})
+
+
+async def test_delivered_up_to_what_lies_ahead_is_refused(scene: Scene) -> None:
+    for seq in (3, 4, 1_000, 2**31, 2**53, 2**53 + 1, 2**63, 2**70):
+        for _ in range(2):
+            await scene.refused("INVALID", "markAsDelivered", {"conversationId": scene.group, "seq": seq})
+
+
+async def test_nothing_is_delivered_in_an_empty_conversation(town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+
+    refusal(await alice.ask("markAsDelivered", {"conversationId": group, "seq": 1}), "INVALID")
+
+
+async def test_a_message_that_does_not_exist_is_not_read(scene: Scene) -> None:
+    for message_id in (str(uuid.uuid4()), "1", "last", "*", "$ne", scene.group):
+        await scene.refused("NOT_FOUND", "markAsRead", {"messageId": message_id})
+        await scene.refused(
+            "NOT_FOUND", "markAsRead", {"messageId": message_id, "conversationId": scene.group}
+        )
+
+
+async def test_a_message_of_another_conversation_is_not_read(scene: Scene) -> None:
+    for message, conversation_id in (
+        (scene.foreign, scene.group),
+        (scene.foreign, scene.elsewhere),
+        (scene.reply, scene.elsewhere),
+        (scene.reply, str(uuid.uuid4())),
+    ):
+        wish = {"messageId": message["_id"], "conversationId": conversation_id}
+        await scene.refused("NOT_FOUND", "markAsRead", wish)
+
+
+async def test_a_message_of_ones_own_other_conversation_is_not_read_here(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    here, there = await town.group(alice, "bob"), await town.group(alice, "bob")
+    await bob.hears("conversationCreated", _id=there)
+    said = await alice.say(there, "hello")
+    await bob.hears("unreadCount", conversationId=there, unread=1)
+
+    answer = await bob.ask("markAsRead", {"conversationId": here, "messageId": said["_id"]})
+
+    refusal(answer, "NOT_FOUND")
+    await bob.do("markConversationAsRead", {"conversationId": here})
+    assert await town.user("bob").unread(there) == 1
+
+
+async def test_marks_by_other_fields_are_refused(scene: Scene) -> None:
+    group = {"conversationId": scene.group}
+    await scene.refused("INVALID", "markAsRead", {**group, "seq": 1})
+    await scene.refused("INVALID", "markConversationAsRead", {**group, "messageId": scene.reply["_id"]})
+    await scene.refused("INVALID", "markConversationAsRead", {**group, "seq": 2**53})
+    await scene.refused("INVALID", "markAsDelivered", {**group, "messageId": scene.reply["_id"]})
+    where = f"/chats/conversations/{scene.group}/read"
+    for body in ({"seq": 5}, {"messageId": scene.reply["_id"]}, {"userId": scene.town.user("bob").id}):
+        await scene.refused_by_rest(400, "INVALID", "POST", where, body)
+
+
+async def test_a_mark_never_goes_back(town: Town, database: Any) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+    said = [await alice.say(group, str(number)) for number in range(3)]
+    await bob.hears("newMessage", conversationId=group)
+    await bob.hears("unreadCount", conversationId=group, unread=3)
+    await alice.do("joinRoom", {"conversationId": group})
+
+    await bob.do("markConversationAsRead", {"conversationId": group})
+    await alice.hears("conversationRead", seq=3)
+    await bob.do("markAsRead", {"conversationId": group, "messageId": said[0]["_id"]})
+    await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
+    await alice.say(group, "the last", tempId="last")
+    await alice.hears("messageSent", tempId="last")
+
+    assert await town.user("bob").unread(group) == 1
+    place = await database["memberships"].find_one({"_id": f"{group}:{town.user('bob').id}"})
+    assert place["readSeq"] == 3

@@ -1,0 +1,160 @@
+"""Who may change what in a conversation, and what is left to those who were removed."""
+
+from typing import Any
+
+import pytest
+
+from clients.chat import Town
+from clients.scene import Scene, refusal
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+def path(conversation_id: str, rest: str = "") -> str:
+    return f"/chats/conversations/{conversation_id}{rest}"
+
+
+async def test_nobody_edits_a_message_of_somebody_else(scene: Scene) -> None:
+    wish = {"messageId": scene.reply["_id"], "content": "words in your mouth"}
+
+    await scene.refused("FORBIDDEN", "editMessage", wish)
+    await scene.refused("FORBIDDEN", "editMessage", {**wish, "conversationId": scene.group})
+
+
+async def test_a_member_does_not_delete_a_message_of_somebody_else(scene: Scene) -> None:
+    bob = scene.town.user("bob")
+    await scene.refused("FORBIDDEN", "deleteMessage", {"messageId": scene.message["_id"]}, socket=scene.bob)
+
+    status, answer = await bob.rest("DELETE", f"/chats/messages/{scene.message['_id']}")
+
+    assert status == 403
+    refusal(answer, "FORBIDDEN")
+
+
+async def test_a_deleted_message_is_not_edited(scene: Scene) -> None:
+    await scene.alice.do("joinRoom", {"conversationId": scene.group})
+    await scene.alice.do("deleteMessage", {"messageId": scene.message["_id"]})
+    await scene.alice.hears("messageDeleted", messageId=scene.message["_id"])
+    await scene.remember()
+
+    await scene.refused("CONFLICT", "editMessage", {"messageId": scene.message["_id"], "content": "again"})
+
+
+async def test_a_member_neither_adds_nor_removes_people(scene: Scene) -> None:
+    town = scene.town
+    for method, rest, body in (
+        ("POST", "/participants", {"participants": [town.user("dave").id]}),
+        ("DELETE", f"/participants/{town.user('alice').id}", None),
+    ):
+        status, answer = await town.user("bob").rest(method, path(scene.group, rest), body)
+        assert status == 403
+        refusal(answer, "FORBIDDEN")
+
+
+async def test_not_even_an_admin_removes_the_owner(town: Town, database: Any) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob", "erin")
+    place = {"conversationId": group, "userId": town.user("erin").id}
+    await database["memberships"].update_one(place, {"$set": {"role": "admin"}})
+
+    status, answer = await town.user("erin").rest(
+        "DELETE", path(group, f"/participants/{town.user('alice').id}")
+    )
+
+    assert status == 403
+    refusal(answer, "FORBIDDEN")
+    await alice.say(group, "still here", tempId="t")
+    await alice.hears("messageSent", tempId="t")
+    assert bob.all("participantRemoved") == []
+
+
+async def test_removing_somebody_who_is_not_in_it_is_not_found(scene: Scene) -> None:
+    for user_id in (scene.town.user("dave").id, "nobody", "$ne", "a:b"):
+        await scene.refused_by_rest(404, "NOT_FOUND", "DELETE", path(scene.group, f"/participants/{user_id}"))
+
+
+async def test_a_direct_conversation_keeps_its_two(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    direct = (await alice.do("createConversation", {"participants": [town.user("bob").id]}))["conversation"]
+    others: list[tuple[str, str, Any]] = [
+        ("POST", "/leave", {}),
+        ("POST", "/participants", {"participants": [town.user("dave").id]}),
+        ("DELETE", f"/participants/{town.user('bob').id}", None),
+        ("DELETE", f"/participants/{town.user('alice').id}", None),
+    ]
+
+    for user in ("alice", "bob"):
+        for method, rest, body in others:
+            status, answer = await town.user(user).rest(method, path(direct["_id"], rest), body)
+            assert status == 403, (user, rest, answer)
+            refusal(answer, "FORBIDDEN")
+
+    status, now = await town.user("bob").rest("GET", path(direct["_id"]))
+    assert (status, len(now["participants"])) == (200, 2)
+    await alice.say(direct["_id"], "still here")
+    await bob.hears("unreadCount", conversationId=direct["_id"], unread=1)
+
+
+@pytest.mark.parametrize("how", ["removed", "leaves"])
+async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how: str, town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.do("joinRoom", {"conversationId": group})
+    said = await bob.say(group, "I was here")
+    await bob.hears("newMessage", conversationId=group)
+
+    if how == "removed":
+        by = town.user("alice").rest("DELETE", path(group, f"/participants/{town.user('bob').id}"))
+    else:
+        by = town.user("bob").rest("POST", path(group, "/leave"), {})
+    assert (await by)[0] == 200
+    await bob.hears("participantRemoved", conversationId=group)
+    await alice.hears("participantRemoved", conversationId=group)
+    told = len(bob.heard)
+
+    events: dict[str, Any] = {
+        "sendMessage": {"content": "hello?"},
+        "joinRoom": {},
+        "typing": {},
+        "markConversationAsRead": {},
+        "markAsDelivered": {"seq": 1},
+        "markAsRead": {"messageId": said["_id"]},
+        "editMessage": {"messageId": said["_id"], "content": "I was never here"},
+        "deleteMessage": {"messageId": said["_id"]},
+    }
+    for event, more in events.items():
+        refusal(await bob.ask(event, {"conversationId": group, **more}), "NOT_FOUND")
+    refusal(await bob.ask("sync", {"conversations": {group: 0}}), "NOT_FOUND")
+    rest: list[tuple[str, str, Any]] = [
+        ("GET", "", None),
+        ("GET", "/messages", None),
+        ("POST", "/read", {}),
+        ("POST", "/leave", {}),
+    ]
+    for method, where, body in rest:
+        status, answer = await town.user("bob").rest(method, path(group, where), body)
+        assert status == 404
+        refusal(answer, "NOT_FOUND")
+    assert (await town.user("bob").rest("GET", "/chats/conversations"))[1]["conversations"] == []
+
+    await alice.tell("typing", {"conversationId": group})
+    await alice.say(group, "he is gone")
+    await alice.hears("newMessage", conversationId=group)
+    await bob.do("getOnlineUsers")
+    assert [event for event, p in bob.heard[told:] if group in str(p)] == []
+    assert [m["content"] for m in await town.user("alice").history(group)] == ["I was here", "he is gone"]
+
+
+async def test_who_is_removed_twice_is_gone_the_first_time(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    where = path(group, f"/participants/{town.user('bob').id}")
+
+    assert (await town.user("alice").rest("DELETE", where))[0] == 200
+    status, answer = await town.user("alice").rest("DELETE", where)
+
+    assert status == 404
+    refusal(answer, "NOT_FOUND")
+    await bob.hears("participantRemoved", conversationId=group)
+    assert len(bob.all("participantRemoved")) == 1

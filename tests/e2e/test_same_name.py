@@ -1,0 +1,150 @@
+"""Two sends by one name (`clientMessageId`): the first stands, and there is one document."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from clients.chat import Socket, Town, User, eventually
+from clients.scene import refusal
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+async def on_both_gateways(user: User) -> tuple[Socket, Socket]:
+    """Two sockets of one user, on two gateways."""
+    sockets = [await user.socket()]
+    while sockets[-1].node == sockets[0].node:
+        sockets.append(await user.socket())
+    return sockets[0], sockets[-1]
+
+
+async def documents(database: Any, group: str) -> list[Any]:
+    found: list[Any] = await database["messages"].find({"conversationId": group}).to_list(None)
+    return found
+
+
+async def test_other_content_on_the_same_gateway_is_a_conflict(town: Town, database: Any) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+    name = str(uuid.uuid4())
+    first = await alice.say(group, "the first", clientMessageId=name, tempId="one")
+
+    for content in ("the second", "the first ", "The first"):
+        wish = {"conversationId": group, "content": content, "clientMessageId": name, "tempId": "two"}
+        error = refusal(await alice.ask("sendMessage", wish), "CONFLICT")
+        assert error["details"] == {"messageId": first["_id"]}
+
+    await alice.say(group, "after", tempId="after")
+    assert (await alice.hears("messageSent", tempId="after"))["seq"] == 2
+    assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
+    await eventually(lambda: len(bob.messages(group)) == 2)
+    assert [m["content"] for m in bob.messages(group)] == ["the first", "after"]
+
+
+async def test_other_content_on_another_gateway_is_rejected_in_time(town: Town, database: Any) -> None:
+    one, other = await on_both_gateways(town.user("alice"))
+    group = await town.group(one, "bob")
+    name = str(uuid.uuid4())
+    first = await one.say(group, "the first", clientMessageId=name, tempId="one")
+    await one.hears("messageSent", tempId="one")
+
+    await other.say(group, "the second", clientMessageId=name, tempId="two")
+
+    rejected = await other.hears("messageRejected", tempId="two")
+    assert rejected["error"]["code"] == "CONFLICT"
+    assert rejected["error"]["retryable"] is False
+    assert (rejected["messageId"], rejected["clientMessageId"]) == (first["_id"], name)
+    assert rejected["conversationId"] == group
+    await other.say(group, "after", tempId="after")
+    assert (await other.hears("messageSent", tempId="after"))["seq"] == 2
+    assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
+
+
+async def test_of_two_at_once_on_two_gateways_one_stands(town: Town, database: Any) -> None:
+    one, other = await on_both_gateways(town.user("alice"))
+    group = await town.group(one, "bob")
+    for _ in range(10):
+        name = str(uuid.uuid4())
+
+        await asyncio.gather(
+            one.say(group, "by one", clientMessageId=name),
+            other.say(group, "by the other", clientMessageId=name),
+        )
+
+        sent = await one.hears("messageSent", clientMessageId=name)
+        rejected = await one.hears("messageRejected", clientMessageId=name)
+        assert rejected["messageId"] == sent["messageId"]
+    contents = [m["content"] for m in await documents(database, group)]
+    assert len(contents) == 10
+    assert set(contents) <= {"by one", "by the other"}
+    assert await town.user("bob").unread(group) == 10
+
+
+@pytest.mark.parametrize("through", ["the same gateway", "another gateway"])
+async def test_the_case_of_the_name_does_not_matter(through: str, town: Town, database: Any) -> None:
+    one, other = await on_both_gateways(town.user("alice"))
+    group = await town.group(one, "bob")
+    name = str(uuid.uuid4())
+    again = one if through == "the same gateway" else other
+
+    first = await one.say(group, "hello", clientMessageId=name.upper(), tempId="one")
+    await one.hears("messageSent", tempId="one")
+    second = await again.say(group, "hello", clientMessageId=name, tempId="two")
+
+    assert first["_id"] == second["_id"]
+    await again.hears("messageSent", messageId=first["_id"], seq=1)
+    assert len(await documents(database, group)) == 1
+    wish = {"conversationId": group, "content": "other", "clientMessageId": name.upper()}
+    if again is one:
+        refusal(await again.ask("sendMessage", wish), "CONFLICT")
+
+
+async def test_the_same_content_again_is_the_same_message(town: Town, database: Any) -> None:
+    one, other = await on_both_gateways(town.user("alice"))
+    group = await town.group(one, "bob")
+    name = str(uuid.uuid4())
+
+    said = [await s.say(group, "hello", clientMessageId=name) for s in (one, one, other, other)]
+
+    assert len({message["_id"] for message in said}) == 1
+    await one.say(group, "after", tempId="after")
+    assert (await one.hears("messageSent", tempId="after"))["seq"] == 2
+    assert len(await documents(database, group)) == 2
+    assert one.all("messageRejected") == other.all("messageRejected") == []
+
+
+async def test_one_name_is_anothers_in_another_conversation_and_of_another_sender(
+    town: Town, database: Any
+) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    here, there = await town.group(alice, "bob"), await town.group(alice, "bob")
+    name = str(uuid.uuid4())
+
+    said = [
+        await alice.say(here, "alice here", clientMessageId=name),
+        await alice.say(there, "alice there", clientMessageId=name),
+        await bob.say(here, "bob here", clientMessageId=name),
+    ]
+
+    assert len({message["_id"] for message in said}) == 3
+    await bob.hears("messageSent", clientMessageId=name)
+    assert {m["content"] for m in await documents(database, here)} == {"alice here", "bob here"}
+
+
+async def test_a_refused_send_does_not_take_the_name(town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    name = str(uuid.uuid4())
+    wish = {"conversationId": group, "clientMessageId": name}
+
+    refusal(await alice.ask("sendMessage", {**wish, "content": ""}), "INVALID")
+    refusal(await alice.ask("sendMessage", {**wish, "content": "x", "more": 1}), "INVALID")
+    refusal(
+        await alice.ask("sendMessage", {**wish, "content": "x", "conversationId": "nowhere"}), "NOT_FOUND"
+    )
+
+    await alice.do("sendMessage", {**wish, "content": "now it is right", "tempId": "t"})
+    await alice.hears("messageSent", tempId="t", seq=1)

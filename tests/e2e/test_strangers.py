@@ -1,0 +1,162 @@
+"""What is somebody else's looks exactly like what does not exist, whatever one asks for."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from clients.chat import NAMESPACE, Town
+from clients.raw import RawSocket, request
+from clients.scene import Scene, refusal
+from stack import Stack
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+OF_CONVERSATION: dict[str, dict[str, Any]] = {
+    "joinRoom": {},
+    "sendMessage": {"content": "hello"},
+    "typing": {},
+    "stopTyping": {},
+    "markConversationAsRead": {},
+    "markAsDelivered": {"seq": 1},
+}
+OF_MESSAGE: dict[str, dict[str, Any]] = {
+    "markAsRead": {},
+    "editMessage": {"content": "hello"},
+    "deleteMessage": {},
+}
+PATHS = [
+    ("GET", "", None),
+    ("GET", "/messages", None),
+    ("GET", "/messages?after=0&limit=1", None),
+    ("POST", "/read", "{}"),
+    ("POST", "/leave", "{}"),
+    ("POST", "/participants", '{"participants": ["mallory"]}'),
+    ("DELETE", "/participants/mallory", None),
+]
+
+
+def nowhere() -> str:
+    """An id that looks like all others."""
+    return str(uuid.uuid4())
+
+
+@pytest.mark.parametrize("event", OF_CONVERSATION)
+async def test_a_conversation_of_others_and_none_are_answered_alike(
+    event: str, scene: Scene, stack: Stack
+) -> None:
+    raw = await (await RawSocket(stack.url).open()).enter({"token": scene.user.token})
+    answers = []
+    for conversation_id in (scene.elsewhere, nowhere(), scene.elsewhere, "x", f"{scene.elsewhere}:x"):
+        payload = json.dumps([event, {"conversationId": conversation_id, **OF_CONVERSATION[event]}])
+        raw.frames.clear()
+        refusal(await raw.event(1, payload), "NOT_FOUND")
+        answers.append(await raw.hears(f"43{NAMESPACE},1["))
+    await raw.close()
+
+    assert len(set(answers)) == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("event", OF_MESSAGE)
+async def test_a_message_of_others_and_none_are_answered_alike(
+    event: str, named: bool, scene: Scene, stack: Stack
+) -> None:
+    raw = await (await RawSocket(stack.url).open()).enter({"token": scene.user.token})
+    places = [(scene.elsewhere, scene.foreign["_id"]), (nowhere(), nowhere()), (scene.elsewhere, nowhere())]
+    if named:
+        places += [(scene.group, scene.foreign["_id"]), (scene.elsewhere, scene.message["_id"])]
+    answers = []
+    for conversation_id, message_id in places:
+        where = {"conversationId": conversation_id} if named else {}
+        payload = json.dumps([event, {"messageId": message_id, **where, **OF_MESSAGE[event]}])
+        raw.frames.clear()
+        refusal(await raw.event(1, payload), "NOT_FOUND")
+        answers.append(await raw.hears(f"43{NAMESPACE},1["))
+    await raw.close()
+
+    assert len(set(answers)) == 1
+
+
+async def test_a_sync_of_a_conversation_of_others_and_of_none_are_answered_alike(scene: Scene) -> None:
+    theirs = await scene.refused("NOT_FOUND", "sync", {"conversations": {scene.elsewhere: 0}})
+    none = await scene.refused("NOT_FOUND", "sync", {"conversations": {nowhere(): 0}})
+    mixed = await scene.refused("NOT_FOUND", "sync", {"conversations": {scene.group: 0, scene.elsewhere: 0}})
+
+    assert theirs == none == mixed
+
+
+@pytest.mark.parametrize(("method", "path", "body"), PATHS)
+async def test_rest_answers_alike_for_a_conversation_of_others_and_for_none(
+    method: str, path: str, body: str | None, scene: Scene, stack: Stack
+) -> None:
+    answers = []
+    for conversation_id in (scene.elsewhere, nowhere(), "x", f"{scene.elsewhere}:x", "%24ne", ".%2e"):
+        answers.append(
+            await request(
+                stack.url,
+                method,
+                f"/chats/conversations/{conversation_id}{path}",
+                body,
+                Authorization=f"Bearer {scene.user.token}",
+                Content_Type="application/json",
+            )
+        )
+        assert answers[-1].status == 404
+        refusal(answers[-1].body, "NOT_FOUND")
+
+    assert len({answer.text for answer in answers[:-1]}) == 1
+    assert len({_without_date(answer.headers) for answer in answers[:-1]}) == 1
+
+
+async def test_rest_answers_alike_for_a_message_of_others_and_for_none(scene: Scene) -> None:
+    path = "/chats/messages/"
+    theirs = await scene.refused_by_rest(404, "NOT_FOUND", "DELETE", path + scene.foreign["_id"])
+    none = await scene.refused_by_rest(404, "NOT_FOUND", "DELETE", path + nowhere())
+
+    assert theirs == none
+
+
+async def test_a_conversation_id_and_a_colon_do_not_make_another_members_place(town: Town) -> None:
+    alice = await town.user("alice").socket()
+    with_colon, without = town.user("a:b"), town.user("a:b").id.removeprefix("a:")
+    group = (await alice.do("createConversation", {"type": "group", "participants": [with_colon.id]}))[
+        "conversation"
+    ]["_id"]
+    assert without == town.user("b").id
+    intruder = await town.user("b").socket()
+
+    for event, more in OF_CONVERSATION.items():
+        answer = await intruder.ask(event, {"conversationId": f"{group}:a", **more})
+        refusal(answer, "NOT_FOUND")
+
+
+async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(scene: Scene) -> None:
+    for event in ("joinRoom", "typing", "markConversationAsRead"):
+        await scene.refused("NOT_FOUND", event, {"conversationId": scene.elsewhere})
+    await scene.says(scene.carol, scene.elsewhere)
+    await scene.says(scene.bob, scene.group)
+    await scene.alice.hears("unreadCount", conversationId=scene.group)
+
+    status, listed = await scene.user.rest("GET", "/chats/conversations")
+
+    assert (status, [c["_id"] for c in listed["conversations"]]) == (200, [scene.group])
+    assert not [p for _, p in scene.alice.heard if scene.elsewhere in str(p)]
+    assert not [p for _, p in scene.carol.heard if scene.group in str(p)]
+    await scene.remember()
+
+
+async def test_a_strangers_typing_is_told_to_nobody(scene: Scene) -> None:
+    await scene.carol.do("joinRoom", {"conversationId": scene.elsewhere})
+
+    await scene.refused("NOT_FOUND", "typing", {"conversationId": scene.elsewhere})
+
+    await scene.says(scene.carol, scene.elsewhere)
+    await scene.carol.hears("newMessage", conversationId=scene.elsewhere)
+    assert scene.carol.all("userTyping") == []
+    await scene.remember()
+
+
+def _without_date(headers: Any) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in headers.items() if name != "Date"))

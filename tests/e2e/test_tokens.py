@@ -1,0 +1,215 @@
+"""Tokens that are not to be trusted: no socket, no REST, and always the same kind of answer."""
+
+import time
+import uuid
+from typing import Any
+
+import jwt
+import pytest
+import socketio
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from clients.chat import NAMESPACE, Socket, Town, token
+from clients.raw import RawSocket, request
+from clients.scene import refusal
+from stack import Stack
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+ANOTHER_SECRET = "another secret that is quite as long as the first"
+LIST = "/chats/conversations"
+
+
+def made_wrong(secret: str, how: str) -> Any:
+    """A token that must not be accepted."""
+    in_an_hour = int(time.time()) + 3600
+    claims: dict[str, Any] = {"sub": "mallory", "exp": in_an_hour}
+    good = jwt.encode(claims, secret, "HS256")
+    head, body, signature = good.split(".")
+    match how:
+        case "empty":
+            return ""
+        case "a number":
+            return 12345
+        case "an object":
+            return {"token": good}
+        case "expired":
+            return jwt.encode({**claims, "exp": int(time.time()) - 1}, secret, "HS256")
+        case "without an expiry":
+            return jwt.encode({"sub": "mallory"}, secret, "HS256")
+        case "not yet valid":
+            return jwt.encode({**claims, "nbf": in_an_hour}, secret, "HS256")
+        case "unsigned":
+            return jwt.encode(claims, "", "none")
+        case "stripped of its signature":
+            return f"{head}.{body}."
+        case "signed by another key":
+            return jwt.encode(claims, ANOTHER_SECRET, "HS256")
+        case "signed by HS512":
+            return jwt.encode(claims, secret, "HS512")
+        case "signed by RS256":
+            return jwt.encode(claims, rsa.generate_private_key(public_exponent=65537, key_size=2048), "RS256")
+        case "of another content":
+            forged = jwt.encode({**claims, "sub": "alice"}, ANOTHER_SECRET, "HS256").split(".")[1]
+            return f"{head}.{forged}.{signature}"
+        case "without a subject":
+            return jwt.encode({"exp": in_an_hour}, secret, "HS256")
+        case "of an empty subject":
+            return jwt.encode({**claims, "sub": ""}, secret, "HS256")
+        case "of a subject with control characters":
+            return jwt.encode({**claims, "sub": "a\x00b"}, secret, "HS256")
+        case "of a subject that is too long":
+            return jwt.encode({**claims, "sub": "x" * 129}, secret, "HS256")
+        case "of a subject that is a list":
+            return jwt.encode({**claims, "sub": ["alice"]}, secret, "HS256")
+        case "of a subject that is true":
+            return jwt.encode({**claims, "sub": True}, secret, "HS256")
+        case "of an infinite expiry":
+            return jwt.encode({**claims, "exp": float("inf")}, secret, "HS256")
+        case "of an expiry that is a list":
+            return jwt.encode({**claims, "exp": [in_an_hour]}, secret, "HS256")
+        case "not a token":
+            return "not.a.token"
+        case "not ASCII":
+            return f"{head}.{body}.\u00e9\u00ff"
+    raise AssertionError(how)
+
+
+WRONG = [
+    "empty",
+    "expired",
+    "without an expiry",
+    "not yet valid",
+    "unsigned",
+    "stripped of its signature",
+    "signed by another key",
+    "signed by HS512",
+    "signed by RS256",
+    "of another content",
+    "without a subject",
+    "of an empty subject",
+    "of a subject with control characters",
+    "of a subject that is too long",
+    "of a subject that is a list",
+    "of a subject that is true",
+    "of an infinite expiry",
+    "of an expiry that is a list",
+    "not a token",
+    "not ASCII",
+]
+NOT_EVEN_TEXT = ["a number", "an object"]
+
+
+async def connect_error(url: str, auth: Any) -> Any:
+    """What a connect is refused with."""
+    socket = Socket(url, auth, ["websocket"])
+    heard: list[Any] = []
+    socket.io.on("connect_error", heard.append, namespace=NAMESPACE)
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await socket.connect()
+    await socket.close()
+    return heard[0]
+
+
+@pytest.mark.parametrize("how", WRONG + NOT_EVEN_TEXT)
+async def test_no_socket_comes_in_by_a_token_that_is(how: str, stack: Stack) -> None:
+    refused = await connect_error(stack.url, {"token": made_wrong(stack.jwt_secret, how)})
+
+    assert refused["data"]["code"] == "UNAUTHORIZED"
+    assert refused["data"]["retryable"] is False
+    assert refused["message"] == refused["data"]["message"] != ""
+
+
+@pytest.mark.parametrize("auth", [None, {}, {"token": None}, {"jwt": "x"}, [], ["token"], "token", 5, True])
+async def test_no_socket_comes_in_without_a_token(auth: Any, stack: Stack) -> None:
+    refused = await connect_error(stack.url, auth)
+
+    assert refused["data"]["code"] == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("how", WRONG)
+async def test_rest_answers_401_to_a_token_that_is(how: str, stack: Stack) -> None:
+    wrong = made_wrong(stack.jwt_secret, how)
+
+    answer = await request(stack.url, "GET", LIST, Authorization=f"Bearer {wrong}")
+
+    refusal(answer.body, "UNAUTHORIZED")
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.headers["Content-Type"].startswith("application/json")
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YWxpY2U6YWxpY2U=", "\udcff\udcfe"])
+async def test_rest_answers_401_without_a_bearer(header: str, stack: Stack) -> None:
+    answer = await request(stack.url, "GET", LIST, Authorization=header)
+
+    refusal(answer.body, "UNAUTHORIZED")
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", LIST),
+        ("GET", LIST),
+        ("GET", f"{LIST}/x"),
+        ("GET", f"{LIST}/x/messages"),
+        ("POST", f"{LIST}/x/read"),
+        ("DELETE", "/chats/messages/x"),
+        ("POST", f"{LIST}/x/participants"),
+        ("DELETE", f"{LIST}/x/participants/y"),
+        ("POST", f"{LIST}/x/leave"),
+    ],
+)
+async def test_every_path_wants_a_token_before_anything_else(method: str, path: str, stack: Stack) -> None:
+    answer = await request(stack.url, method, path, data="not even JSON" if method == "POST" else None)
+
+    assert answer.status == 401
+    refusal(answer.body, "UNAUTHORIZED")
+
+
+async def test_a_refused_token_is_not_repeated_in_the_answer_nor_in_the_log(stack: Stack) -> None:
+    wrong = jwt.encode({"sub": f"mallory-{uuid.uuid4()}", "exp": 1}, stack.jwt_secret, "HS256")
+
+    answer = await request(stack.url, "GET", f"{LIST}?token={wrong}")
+    refused = await connect_error(f"{stack.url}?token={wrong}", {"token": wrong})
+
+    assert wrong not in answer.text
+    assert wrong not in str(refused)
+    logs = (stack.log(name).read_text() for name in ("gateway-1", "gateway-2", "nginx", "nginx-access"))
+    assert not any(wrong in log for log in logs)
+
+
+@pytest.mark.parametrize("expires", [2**40, 2**53, 10**18])
+async def test_a_token_for_very_long_is_a_token(expires: int, town: Town, stack: Stack) -> None:
+    user = town.user("alice")
+    user.token = token(stack.jwt_secret, user.id, exp=expires)
+
+    socket = await user.socket()
+
+    assert (await socket.do("getOnlineUsers"))["users"] == [user.id]
+
+
+async def test_whoever_was_refused_may_try_again_on_the_same_connection(town: Town, stack: Stack) -> None:
+    raw = await RawSocket(stack.url).open()
+    await raw.send(f'40{NAMESPACE},{{"token":"wrong"}}')
+    assert '"UNAUTHORIZED"' in await raw.hears(f"44{NAMESPACE},")
+
+    await raw.enter({"token": town.user("alice").token})
+
+    assert (await raw.event(1, '["getOnlineUsers"]'))["success"] is True
+    await raw.close()
+
+
+async def test_what_is_said_before_the_namespace_is_entered_is_not_heard(town: Town, stack: Stack) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    raw = await RawSocket(stack.url).open()
+
+    await raw.send(f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{group}","content":"hello"}}]')
+    await raw.enter({"token": town.user("bob").token})
+    await raw.event(2, '["getOnlineUsers"]')
+
+    assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
+    assert await town.user("alice").history(group) == []
+    await raw.close()

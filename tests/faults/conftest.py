@@ -1,0 +1,56 @@
+"""A stack whose parts may be killed, healed after every test, and what faults are watched by."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from clients.chat import Town
+from clients.crowd import Crowd
+from clients.workers import DeadLetters, Shares
+from stack import Stack
+
+
+@pytest.fixture(scope="session")
+def _breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("fragile"), gateways=2, workers=2) as stack:
+        yield stack
+
+
+@pytest.fixture
+def fragile(_breakable: Stack) -> Iterator[Stack]:
+    """Two gateways and two workers on servers of their own, all ready, and ready again afterwards."""
+    yield _breakable
+    _breakable.up()
+    if (len(_breakable.gateway_urls), len(_breakable.worker_urls)) != (2, 2):
+        _breakable.scale(gateways=2, workers=2)
+
+
+@pytest.fixture
+def stack(fragile: Stack) -> Stack:
+    """What `town` and `database` are of, in this folder."""
+    return fragile
+
+
+@pytest.fixture
+async def crowd(town: Town) -> AsyncIterator[Crowd]:
+    """The test's voices."""
+    async with Crowd(town) as crowd:
+        yield crowd
+
+
+@pytest.fixture
+async def shares(fragile: Stack) -> AsyncIterator[Shares]:
+    """What each worker holds, once that is fair."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as http:
+        shares = Shares(fragile, http)
+        await shares.become(4, 4)
+        yield shares
+
+
+@pytest.fixture
+async def dead_letters(fragile: Stack) -> DeadLetters:
+    """The dead letters of the test; what lay there before is thrown away."""
+    letters = DeadLetters(fragile)
+    await letters.take()
+    return letters

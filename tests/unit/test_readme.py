@@ -1,0 +1,54 @@
+"""The README says what is so: every setting, every event, every path, every command."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from gateway.settings import Settings as GatewaySettings
+from gateway.vocabularies.groups import GROUPS
+from persistence_worker.settings import Settings as WorkerSettings
+from shared.settings import SharedSettings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SHARED = {f.name for f in fields(SharedSettings)}
+
+
+def settings_table() -> str:
+    """The README's table of settings, as the code would have it."""
+    rows = ["| setting | of | default | what it is |", "|---|---|---|---|"]
+    rows += [_row("both", f) for f in fields(SharedSettings)]
+    for service, cls in (("gateway", GatewaySettings), ("worker", WorkerSettings)):
+        rows += [_row(service, f) for f in fields(cls) if f.name not in SHARED]
+    return "\n".join(rows)
+
+
+def _row(service: str, f) -> str:  # type: ignore[no-untyped-def]
+    default = {True: "on", False: "off", (): "", "": ""}.get(f.default, f.default)
+    shown = f"`{default}`" if default != "" else ""
+    return f"| `{f.name.upper()}` | {service} | {shown} | {f.metadata['doc']} |"
+
+
+def test_every_setting_is_in_its_table() -> None:
+    between = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", README, re.S)
+    assert between is not None
+    assert between[1] == settings_table()
+
+
+def test_every_event_and_path_of_the_groups_words_is_named() -> None:
+    missing = [event for event in GROUPS.hears if f"`{event}" not in README]
+    paths = [re.sub(r"\{conversationId\}|\{messageId\}", ":id", s.path) for s in GROUPS.serves]
+    missing += [p for p in paths if p.replace("{userId}", ":userId") not in README]
+    assert missing == []
+
+
+def test_every_make_target_that_it_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`?make ([a-z]+)", README))
+    assert named - targets == set()
+
+
+def test_every_file_that_it_names_exists() -> None:
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", README)
+    places = [ROOT, ROOT / "shared/src", ROOT / "gateway/src/gateway", ROOT / "persistence-worker/src"]
+    assert [n for n in named if not any((p / n).exists() for p in places)] == []
