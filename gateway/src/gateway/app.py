@@ -4,7 +4,6 @@ import asyncio
 import base64
 import re
 import secrets
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -16,16 +15,18 @@ from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
 from gateway.adapters.outbox_rabbit import RabbitOutbox
 from gateway.adapters.presence_redis import RedisPresence
 from gateway.auth import Authenticator, Keys
+from gateway.background import Background
 from gateway.core.chat import Chat, World
 from gateway.core.errors import Unavailable
 from gateway.core.results import Deferred
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
+from gateway.redis_client import connect
 from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest
 from gateway.settings import Settings
-from gateway.sockets import bus, connection, json
+from gateway.sockets import connection, json
 from gateway.sockets.bus import Bus
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
@@ -34,6 +35,7 @@ from gateway.sockets.packets import ClientPacket
 from gateway.sockets.redis_manager import RedisManager
 from gateway.sockets.server import ChatServer
 from gateway.sockets.sessions import Sessions
+from gateway.sockets.sweeper import Sweeper
 from gateway.vocabularies.groups import GROUPS
 from gateway.web import pages
 from shared import events, health, rooms
@@ -44,6 +46,7 @@ log = structlog.get_logger()
 
 VOCABULARIES = (GROUPS,)
 COUNTS_SECONDS = 0.1
+SWEEP_SECONDS = 1.0
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
 
@@ -63,7 +66,7 @@ class Gateway:
             limit=settings.outbox_limit,
             name=settings.node_name,
         )
-        self.presence = RedisPresence(bus.connect(settings.redis_url), self.bus)
+        self.presence = RedisPresence(connect(settings.redis_url), self.bus)
         self.roster = Roster()
         self.board = TypingBoard()
         self.sessions = Sessions()
@@ -102,19 +105,20 @@ class Gateway:
             presence=self.presence,
             contacts=self.chat.presence,
         )
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.background = Background()
         self._stopping = False
         self.server = self._socketio()
         self._connect_parts()
 
     def _connect_parts(self) -> None:
         self.bus.on_message = self.fanout.receive
-        self.bus.on_restored = self._restored
+        self.bus.on_restored = self.lobby.restore
+        self.lobby.on_admitted = self.fanout.say
         self.fanout.streams = self.streams
         self.fanout.on_heartbeat = self.bus.beat_heard
-        self.fanout.on_created = lambda user_id, event: self._spawn(self._admit(user_id, event))
+        self.fanout.on_created = lambda user_id, event: self.background.spawn(self._admit(user_id, event))
         self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
-        self.fanout.on_control = lambda control: self._spawn(self.manager.obey(control))
+        self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
 
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""
@@ -170,9 +174,11 @@ class Gateway:
         self.bus.start()
         self.outbox.start()
         self.presence.start()
-        self._spawn(_repeat(COUNTS_SECONDS, self._say_counts))
-        self._spawn(_repeat(TYPING_SECONDS, self._say_lapsed))
-        self._spawn(_repeat(self.settings.audit_seconds, self.lobby.audit))
+        self.background.repeat(COUNTS_SECONDS, self._say_counts)
+        self.background.repeat(TYPING_SECONDS, self._say_lapsed)
+        self.background.repeat(SWEEP_SECONDS, Sweeper(self.server.eio, self._has_joined).sweep)
+        self.background.repeat(self.settings.audit_seconds, self.lobby.audit_heads)
+        self.background.repeat(self.settings.audit_seconds, self.lobby.audit_members)
 
     async def stop(self) -> None:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""
@@ -180,9 +186,7 @@ class Gateway:
         await connection.drain(self.server.eio, self.settings.drain_seconds)
         await self.outbox.stop()
         await self.presence.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.background.stop()
         await self.streams.stop()
         await self.manager.stop()
         await self.bus.stop()
@@ -201,15 +205,15 @@ class Gateway:
         return found
 
     async def _settle(self, deferred: Deferred) -> None:
-        try:
-            await self.manager.prepare([rooms.conversation(deferred.conversation_id)])
-            await self.fanout.heard(deferred.record_id, SETTLE_SECONDS)
-        except Unavailable:
-            log.debug("cannot wait for what was accepted")
+        with self.fanout.awaiting(deferred.record_id) as heard:
+            try:
+                await self.manager.prepare([rooms.conversation(deferred.conversation_id)])
+                await asyncio.wait_for(asyncio.shield(heard), SETTLE_SECONDS)
+            except (Unavailable, TimeoutError):
+                log.debug("cannot wait for what was accepted")
 
-    async def _restored(self) -> None:
-        for admitted in await self.lobby.restore():
-            self.fanout.say(admitted)
+    def _has_joined(self, eio_sid: str) -> bool:
+        return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in VOCABULARIES)
 
     async def _admit(self, user_id: str, event: events.ConversationCreated) -> None:
         admitted = await self.lobby.admit(user_id, event)
@@ -221,25 +225,6 @@ class Gateway:
 
     async def _say_lapsed(self) -> None:
         self.fanout.say_lapsed()
-
-    def _spawn(self, work: Awaitable[Any]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.warning("something beside the requests failed", error=repr(task.exception()))
-
-
-async def _repeat(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await step()
-        except Unavailable as error:
-            log.warning("put off", error=str(error))
 
 
 def _check(settings: Settings) -> None:

@@ -60,7 +60,6 @@ class Keys:
         async with self._lock:
             if monotonic() - self._fetched < REFETCH_SECONDS:
                 return
-            self._fetched = monotonic()
             timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
             try:
                 async with aiohttp.ClientSession(timeout=timeout) as http, http.get(self._url) as answer:
@@ -68,6 +67,7 @@ class Keys:
             except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWKSetError) as error:
                 raise Unavailable("The keys for tokens cannot be fetched.") from error
             self._set = {key.key_id or "": key for key in found.keys}
+            self._fetched = monotonic()
 
 
 class Authenticator:

@@ -6,7 +6,6 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from shared import events, rooms
 from shared.events import Event
@@ -42,7 +41,7 @@ class RedisAnnouncer:
             pipeline.publish(rooms.channel(room), events.pack(told))
         try:
             await pipeline.execute()
-        except RedisError as error:
-            # What is stored stays stored: the gateways find it by number when Redis is back.
+        except Exception as error:
+            # What is stored stays stored, whatever this was: the gateways find it by number.
             bus_failures.labels("publish").inc()
             log.warning("announcing failed", rooms=len(events_by_room), error=str(error))

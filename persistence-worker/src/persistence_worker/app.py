@@ -33,7 +33,8 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await _serve_health(settings, database, ownership, stack)
         await _prepare(database, stopped)
         work = asyncio.create_task(ownership.run())
-        await stopped.wait()
+        stop = asyncio.create_task(stopped.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         ownership.stop()
         await work
     log.info("stopped")
@@ -46,6 +47,7 @@ def _ownership(settings: Settings, database: object, announcer: announce_redis.R
         store_mongo.MongoMemberships(database),
         announcer,
     )
+    attempts = store_mongo.MongoAttempts(database)
     limits = Limits(settings.batch_limit, settings.prefetch)
 
     async def connect() -> AbstractConnection:
@@ -58,7 +60,7 @@ def _ownership(settings: Settings, database: object, announcer: announce_redis.R
     return Ownership(
         connect,
         Partitions(settings.partitions),
-        lambda partition: Consumer(partition, persister, announcer, limits),
+        lambda partition: Consumer(partition, persister, announcer, attempts, limits),
     )
 
 

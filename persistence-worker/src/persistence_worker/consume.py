@@ -1,17 +1,18 @@
 """Consumes one partition: batches in, one acknowledgement out, dead letters aside."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, HeadersType
 
 from persistence_worker.persist import refusal
-from persistence_worker.ports import Announcer, StoreUnavailable
+from persistence_worker.ports import Announcer, Attempts, StoreUnavailable
 from shared import records, rooms
 from shared.metrics import batch_records, batch_seconds
 from shared.partitions import DEAD_LETTERS, queue_name
@@ -19,8 +20,12 @@ from shared.records import Broken, Record
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 RETRY_SECONDS = 0.5
 OWN_FAULT_TRIES = 3
+ATTEMPTS = 3
+"""Attempts at a suspected record that nobody lived to end; one may have been cut short otherwise."""
 SUSPECT_RETURNS = 5
 """Returns to the broker after which an AMQP message is held to be what kills the workers."""
 
@@ -43,10 +48,16 @@ class Consumer:
     """Owns the reading end of one partition from `run` until `stop`."""
 
     def __init__(
-        self, partition: int, persister: Persists, announcer: Announcer, limits: Limits = Limits()
+        self,
+        partition: int,
+        persister: Persists,
+        announcer: Announcer,
+        attempts: Attempts,
+        limits: Limits = Limits(),
     ) -> None:
         self.partition = partition
         self._persister = persister
+        self._attempts = attempts
         self._announcer = announcer
         self._limits = limits
         self._inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
@@ -79,7 +90,11 @@ class Consumer:
             if not deliveries:
                 return
             suspicious = first and _returns(deliveries[0]) >= SUSPECT_RETURNS
-            await self._work(deliveries, channel, suspicious=suspicious)
+            try:
+                await self._work(deliveries, channel, suspicious=suspicious)
+            except StoreUnavailable:
+                # We are to stop: what is not acknowledged comes again, to whoever is next.
+                return
             await deliveries[-1].ack(multiple=True)
             first = False
 
@@ -113,7 +128,7 @@ class Consumer:
                     batch.append(record)
         started = monotonic()
         if suspicious:
-            await self._bury_all(batch, "it stopped the worker several times", channel)
+            await self._persist_suspects(batch, channel)
         else:
             await self._persist(batch, any(d.redelivered for d in deliveries), channel)
         batch_records.labels("persist").observe(len(batch))
@@ -141,26 +156,49 @@ class Consumer:
                     log.error("a record cannot be stored", record=record.id, error=repr(error))
                     await self._bury_all([record], repr(error), channel)
 
+    async def _persist_suspects(self, batch: list[Record], channel: AbstractChannel) -> None:
+        """One by one and marked: what kills the worker is found marked by the next one."""
+        for record in batch:
+            if await self._patiently(partial(self._begin, record)) > ATTEMPTS:
+                log.error("a record stopped the worker", record=record.id)
+                await self._bury_all([record], "it stopped the worker several times", channel)
+            else:
+                await self._persist_singly(record, channel)
+            await self._patiently(partial(self._end, record))
+
+    async def _begin(self, record: Record, _again: bool) -> int:
+        return await self._attempts.begin(record.id)
+
+    async def _end(self, record: Record, _again: bool) -> None:
+        await self._attempts.end(record.id)
+
     async def _insist(self, batch: list[Record], redelivered: bool) -> None:
-        """Persist; while the database is away, wait for it and try again.
+        if batch:
+            await self._patiently(partial(self._store, batch, redelivered))
+
+    async def _store(self, batch: list[Record], redelivered: bool, again: bool) -> None:
+        await self._persister.persist(batch, redelivered=redelivered or again)
+
+    async def _patiently(self, step: Callable[[bool], Awaitable[T]]) -> T:
+        """Take a step (`again`: it may have been taken before); wait while the database is away.
 
         Raises:
             StoreUnavailable: it is away and we are to stop: what is not acknowledged comes again.
         """
-        while batch:
+        again = False
+        while True:
             try:
-                await self._persister.persist(batch, redelivered=redelivered)
-                return
+                return await step(again)
             except StoreUnavailable as error:
                 log.warning("the database is away", partition=self.partition, error=str(error)[:200])
                 if self._stopping:
                     raise
-                redelivered = True
+                again = True
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _bury_all(self, batch: Sequence[Record], reason: str, channel: AbstractChannel) -> None:
         for record in batch:
-            await self._bury(records.pack([record]), reason, channel)
+            await self._bury(_written(record), reason, channel)
             refused = refusal(record, "FAILED", "The message could not be stored.", failed=True)
             await self._announcer.announce({rooms.user(record.user_id): [refused]})
 
@@ -175,3 +213,12 @@ def _returns(delivery: AbstractIncomingMessage) -> int:
     """How often it was given back to the broker, by workers that died or handed over."""
     count = delivery.headers.get("x-delivery-count", 0)
     return count if isinstance(count, int) else 0
+
+
+def _written(record: Record) -> bytes:
+    """The body of a dead letter."""
+    try:
+        return records.pack([record])
+    except (ValueError, OverflowError):
+        # A time that is out of range can be read, and then not be written again.
+        return repr(record).encode()

@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aiormq.exceptions import ChannelLockedResource
 
 from persistence_worker.consume import Consumer
+from shared.cancellation import we_are_cancelled
 from shared.metrics import broker_connected, partitions_held
 from shared.partitions import WORKERS, Partitions, declare, owner_name
 
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
+CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 MakeConsumer = Callable[[int], Consumer]
@@ -58,7 +61,9 @@ class Ownership:
         while not self._stopping.is_set():
             try:
                 await self._session()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if we_are_cancelled():
+                    raise
                 log.warning("lost the broker", error=repr(error))
                 await self._pause(RECONNECT_SECONDS)
 
@@ -67,7 +72,7 @@ class Ownership:
         self._stopping.set()
 
     async def _session(self) -> None:
-        connection = await self._connect()
+        connection = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
         try:
             channel = await connection.channel()
             await declare(channel, self._partitions)
@@ -83,7 +88,7 @@ class Ownership:
             self.settled = False
             broker_connected.set(0)
             await self._abandon()
-            await connection.close()
+            await _close(connection)
 
     async def _enlist(self, channel: AbstractChannel) -> None:
         queue = await channel.declare_queue(WORKERS, durable=True)
@@ -148,6 +153,16 @@ class Ownership:
         work = [held.work for held in self._held.values()]
         await asyncio.wait([stop, *work], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """Close, but do not wait for a broker that does not answer."""
+    try:
+        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+    except (Exception, asyncio.CancelledError) as error:
+        if we_are_cancelled():
+            raise
+        log.debug("a connection was not closed", error=repr(error))
 
 
 async def _ignore(_message: AbstractIncomingMessage) -> None:

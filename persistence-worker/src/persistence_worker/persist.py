@@ -24,7 +24,7 @@ from shared.events import (
     RecordRefused,
 )
 from shared.model import Digest, Message, Person, now
-from shared.records import Change, DeliveredMark, Edit, NewMessage, ReadMark, Record
+from shared.records import Change, Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
 PREVIEW = 200
 """Characters of the last message that a list of conversations shows."""
@@ -77,10 +77,11 @@ class Persister:
         counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
         await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
         await self._change([r for r in records if isinstance(r, Change)], batch)
-        await self._move_heads(batch)
         marks = [r for r in records if isinstance(r, ReadMark | DeliveredMark)]
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.say(rooms.conversation(event.conversation_id), event)
+        # Counters first: whoever reads a head finds in counters read later what it includes.
+        await self._move_heads(batch)
         await self._announcer.announce(batch.events)
 
     async def _open(self, records: Sequence[Record], redelivered: bool) -> Batch:
@@ -173,7 +174,10 @@ class Persister:
         return [r for r in rest if r.message.id not in batch.found]
 
     async def _change(self, records: list[Change], batch: Batch) -> None:
-        last_of = {record.message_id: record for record in records}
+        last_of: dict[str, Change] = {}
+        for record in records:
+            if not isinstance(last_of.get(record.message_id), Deletion):
+                last_of[record.message_id] = record
         for record in last_of.values():
             await self._change_one(record, batch)
 

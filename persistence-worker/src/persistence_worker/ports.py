@@ -76,6 +76,16 @@ class Memberships(Protocol):
         """
 
 
+class Attempts(Protocol):
+    """Marks of records that are being tried, which outlive a worker that they kill."""
+
+    async def begin(self, record_id: str) -> int:
+        """Mark a record; how often it was marked since it was last unmarked."""
+
+    async def end(self, record_id: str) -> None:
+        """Unmark it: whoever tried it is alive."""
+
+
 class Announcer(Protocol):
     """The way to the gateways."""
 

@@ -4,18 +4,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from bson.errors import InvalidDocument
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import UpdateOne
-from pymongo.errors import (
-    BulkWriteError,
-    ConnectionFailure,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    PyMongoError,
-)
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
 
 from persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable
 from shared.documents import (
+    ATTEMPTS,
     CONVERSATIONS,
     MEMBERSHIPS,
     MESSAGES,
@@ -28,6 +24,9 @@ from shared.documents import (
 from shared.model import Membership, Message
 
 DUPLICATE_KEY = 11000
+BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE = 2, 14, 121, 10334
+OWN_FAULTS = {DUPLICATE_KEY, BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE}
+"""Server errors (by code) that would come again however often the same is written."""
 COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
 COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
 
@@ -66,15 +65,21 @@ async def ping(database: Any) -> None:
 
 @contextmanager
 def translated() -> Any:
-    """Turn what the driver says of an outage into `StoreUnavailable`."""
+    """Turn whatever is not the fault of what we write into `StoreUnavailable`: a full disk, say."""
     try:
         yield
-    except (ConnectionFailure, ExecutionTimeout) as error:
-        raise StoreUnavailable(str(error)) from error
-    except PyMongoError as error:
-        if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
-            raise StoreUnavailable(str(error)) from error
+    except (DocumentTooLarge, InvalidDocument):
         raise
+    except PyMongoError as error:
+        if _codes(error) & OWN_FAULTS:
+            raise
+        raise StoreUnavailable(str(error)) from error
+
+
+def _codes(error: PyMongoError) -> set[Any]:
+    if isinstance(error, BulkWriteError):
+        return {e.get("code") for e in error.details.get("writeErrors") or ()}
+    return {getattr(error, "code", None)}
 
 
 class MongoMessages:
@@ -170,6 +175,24 @@ class MongoMemberships:
             return []
         stored = await self.read([(was.conversation_id, was.user_id) for was, _ in changes])
         return list(_differing((becomes for _, becomes in changes), stored))
+
+
+class MongoAttempts:
+    """`Attempts` in the collection `attempts`, which is empty unless a worker died in one."""
+
+    def __init__(self, database: Any) -> None:
+        self._collection = database[ATTEMPTS]
+
+    async def begin(self, record_id: str) -> int:
+        with translated():
+            mark = await self._collection.find_one_and_update(
+                {"_id": record_id}, {"$inc": {"begun": 1}}, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        return int(mark["begun"])
+
+    async def end(self, record_id: str) -> None:
+        with translated():
+            await self._collection.delete_one({"_id": record_id})
 
 
 def _move(move: HeadMove) -> UpdateOne:

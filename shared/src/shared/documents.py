@@ -16,6 +16,7 @@ CONVERSATIONS = "conversations"
 MEMBERSHIPS = "memberships"
 MESSAGES = "messages"
 USERS = "users"
+ATTEMPTS = "attempts"
 
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [

@@ -24,7 +24,9 @@ function open({ name, url, options }) {
   });
   socket.on("connect", () => tell("connect", look(socket)));
   socket.on("disconnect", (reason) => tell("disconnect", reason));
-  socket.on("connect_error", ({ message, data }) => tell("connect_error", { message, data, active: socket.active }));
+  socket.on("connect_error", ({ message, data }) =>
+    tell("connect_error", { message, data, active: socket.active }),
+  );
 }
 
 function look(socket) {

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
 
 from gateway.adapters.archive_mongo import translated
 from gateway.core.recent import Recent
@@ -27,9 +27,10 @@ class MongoMemberships:
             document = await self._memberships.find_one(query)
         return from_document(Membership, document) if document else None
 
-    async def of_user(self, user_id: str) -> list[Membership]:
+    async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
+        query = {"userId": {"$in": list(user_ids)}, **PRESENT}
         with translated():
-            documents = await self._memberships.find({"userId": user_id, **PRESENT}).to_list(None)
+            documents = await self._memberships.find(query).to_list(None)
         return [from_document(Membership, d) for d in documents]
 
     async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
@@ -48,14 +49,28 @@ class MongoMemberships:
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
         ids = [membership_id(m.conversation_id, m.user_id) for m in memberships]
         with translated():
-            present = await self._memberships.find({"_id": {"$in": ids}, **PRESENT}, {"userId": 1}).to_list(
-                None
-            )
-            there = {d["userId"] for d in present}
-            fresh = [m for m in memberships if m.user_id not in there]
-            if fresh:
-                await self._memberships.bulk_write([_admission(m) for m in fresh], ordered=False)
-        return [m.user_id for m in fresh]
+            known = {d["_id"]: d for d in await self._memberships.find({"_id": {"$in": ids}}).to_list(None)}
+        wanted = dict(zip(ids, memberships, strict=True))
+        added = [i for i in ids if i not in known and await self._insert(wanted[i])]
+        added += [i for i, d in known.items() if "leftAt" in d and await self._return(wanted[i], d)]
+        return [wanted[i].user_id for i in added]
+
+    async def _insert(self, m: Membership) -> bool:
+        try:
+            with translated():
+                await self._memberships.insert_one(to_document(m))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _return(self, m: Membership, left: Document) -> bool:
+        """Come back: counting begins anew, at the head of now or at what one said last before."""
+        join_seq = max(m.join_seq, left["ownSeq"])
+        begun = {"role": m.role, "joinedAt": m.joined_at, "joinSeq": join_seq, "ownSinceRead": 0}
+        query = {"_id": left["_id"], "leftAt": {"$exists": True}, "ownSeq": left["ownSeq"]}
+        with translated():
+            result = await self._memberships.update_one(query, {"$set": begun, "$unset": {"leftAt": ""}})
+        return bool(result.matched_count)
 
     async def remove(self, conversation_id: str, user_id: str) -> bool:
         query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
@@ -93,13 +108,3 @@ class MongoPeople:
             documents = await self._users.find({"_id": {"$in": list(user_ids)}}).to_list(None)
         found = {d["_id"]: from_document(Person, d) for d in documents}
         return {user_id: found.get(user_id) or Person(id=user_id) for user_id in user_ids}
-
-
-def _admission(m: Membership) -> UpdateOne:
-    """Come in, or come back: counting begins anew at the head of now."""
-    document = to_document(m)
-    key = document.pop("_id")
-    kept = {name: document.pop(name) for name in ("readSeq", "deliveredSeq", "ownSeq")}
-    return UpdateOne(
-        {"_id": key}, {"$set": document, "$setOnInsert": kept, "$unset": {"leftAt": ""}}, upsert=True
-    )

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, ExecutionTimeout
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from gateway.core.errors import Invalid, Unavailable
 from shared.documents import (
@@ -20,6 +21,8 @@ from shared.documents import (
     to_document,
 )
 from shared.model import Conversation, Membership, Message
+
+log = structlog.get_logger()
 
 DUPLICATE_KEY = 11000
 
@@ -50,7 +53,10 @@ def translated() -> Any:
     """Turn what the driver says of an outage into `Unavailable`."""
     try:
         yield
-    except (ConnectionFailure, ExecutionTimeout) as error:
+    except (DuplicateKeyError, BulkWriteError):
+        raise
+    except PyMongoError as error:
+        log.warning("the archive failed", error=str(error)[:200])
         raise Unavailable("The archive is away; try again.") from error
 
 

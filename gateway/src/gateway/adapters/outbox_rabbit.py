@@ -1,6 +1,8 @@
 """The outbox on RabbitMQ: group commit, one flight per partition at a time."""
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -12,6 +14,7 @@ from aio_pika.abc import AbstractConnection, AbstractExchange
 
 from gateway.core.errors import Overloaded, Unavailable
 from shared import records
+from shared.cancellation import we_are_cancelled
 from shared.metrics import batch_records, batch_seconds, broker_connected
 from shared.partitions import Partitions, declare
 from shared.records import NewMessage, Record
@@ -21,17 +24,35 @@ log = structlog.get_logger()
 CONFIRM_SECONDS = 1.8
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10
+CLOSE_SECONDS = 2.0
 FLIGHT_RECORDS = 500
 FLIGHT_CHARACTERS = 500_000
 AWAY = "Messages cannot be accepted at the moment; try again."
 
 
 @dataclass(slots=True)
-class Lane:
-    """What waits for one partition, and the future of the flight that will take it."""
+class Flight:
+    """Records that fly together, and the future of all of them."""
 
-    waiting: list[Record] = field(default_factory=list)
-    future: "asyncio.Future[None] | None" = None
+    landed: "asyncio.Future[None]"
+    records: list[Record] = field(default_factory=list)
+    size: int = 0
+
+    def is_full(self) -> bool:
+        """Whether one more would make the AMQP message too large."""
+        return len(self.records) >= FLIGHT_RECORDS or self.size >= FLIGHT_CHARACTERS
+
+    def add(self, record: Record) -> None:
+        """Take a record along."""
+        self.records.append(record)
+        self.size += len(record.message.content) if isinstance(record, NewMessage) else 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """The flights that wait for one partition, in order."""
+
+    waiting: deque[Flight] = field(default_factory=deque)
     flying: bool = False
 
 
@@ -73,44 +94,45 @@ class RabbitOutbox:
             raise Overloaded("Too many messages are waiting; try again.")
         partition = self._partitions.of(record.conversation_id)
         lane = self._lanes[partition]
-        lane.waiting.append(record)
+        if not lane.waiting or lane.waiting[-1].is_full():
+            lane.waiting.append(Flight(_future()))
+        flight = lane.waiting[-1]
+        flight.add(record)
         self._waiting += 1
-        if lane.future is None:
-            lane.future = asyncio.get_running_loop().create_future()
-            lane.future.add_done_callback(_retrieve)
         if not lane.flying:
             lane.flying = True
             task = asyncio.create_task(self._fly(partition, lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return lane.future
+        return flight.landed
 
     async def _fly(self, partition: int, lane: Lane) -> None:
         try:
-            while lane.waiting and lane.future is not None:
-                future, lane.future = lane.future, None
-                batch, lane.waiting = lane.waiting, []
+            while lane.waiting:
+                flight = lane.waiting.popleft()
                 try:
-                    for part in _parts(batch):
-                        await self._publish(partition, part)
-                except Exception as error:
-                    self._fail(lane, future, error)
+                    await self._publish(partition, flight.records)
+                except (Exception, asyncio.CancelledError) as error:
+                    # The driver cancels what waits when the broker's heartbeat fails.
+                    self._refuse([flight, *lane.waiting], error)
+                    lane.waiting.clear()
+                    if we_are_cancelled():
+                        raise
                 else:
-                    future.set_result(None)
-                finally:
-                    self._waiting -= len(batch)
+                    self._land(flight)
         finally:
             lane.flying = False
 
-    def _fail(self, lane: Lane, future: "asyncio.Future[None]", error: Exception) -> None:
-        """Refuse this flight, and at once what has waited for it: it has waited long enough."""
-        log.warning("a flight failed", error=repr(error))
-        refused = Unavailable(AWAY)
-        future.set_exception(refused)
-        if lane.future is not None:
-            lane.future.set_exception(refused)
-            self._waiting -= len(lane.waiting)
-            lane.future, lane.waiting = None, []
+    def _land(self, flight: Flight) -> None:
+        self._waiting -= len(flight.records)
+        flight.landed.set_result(None)
+
+    def _refuse(self, flights: Sequence[Flight], error: BaseException) -> None:
+        """Refuse a flight, and at once what has waited for it: it has waited long enough."""
+        log.warning("a flight failed", error=repr(error), flights=len(flights))
+        for flight in flights:
+            self._waiting -= len(flight.records)
+            flight.landed.set_exception(Unavailable(AWAY))
 
     async def _publish(self, partition: int, batch: Sequence[Record]) -> None:
         exchange = self._exchange
@@ -128,7 +150,9 @@ class RabbitOutbox:
         while True:
             try:
                 await self._session()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if we_are_cancelled():
+                    raise
                 log.warning("RabbitMQ is away", error=repr(error))
             finally:
                 self._exchange = None
@@ -151,7 +175,13 @@ class RabbitOutbox:
             await _until_lost(connection, channel)
         finally:
             self._exchange = None
-            await connection.close()
+            await _close(connection)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """Close, but do not wait for a broker that does not answer."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
 
 
 async def _until_lost(connection: AbstractConnection, channel: aio_pika.abc.AbstractChannel) -> None:
@@ -163,17 +193,10 @@ async def _until_lost(connection: AbstractConnection, channel: aio_pika.abc.Abst
     await lost.wait()
 
 
-def _parts(batch: Sequence[Record]) -> list[Sequence[Record]]:
-    """A batch in bodies of moderate size."""
-    parts: list[list[Record]] = [[]]
-    size = 0
-    for record in batch:
-        size += len(record.message.content) + 300 if isinstance(record, NewMessage) else 300
-        if parts[-1] and (len(parts[-1]) >= FLIGHT_RECORDS or size > FLIGHT_CHARACTERS):
-            parts.append([])
-            size = 0
-        parts[-1].append(record)
-    return list(parts)
+def _future() -> "asyncio.Future[None]":
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(_retrieve)
+    return future
 
 
 def _retrieve(future: "asyncio.Future[None]") -> None:

@@ -1,15 +1,15 @@
 """Presence in Redis: leases that the node renews, and that end by themselves when it is killed."""
 
-import asyncio
 from collections.abc import Collection
 from importlib import resources
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from gateway.background import Background
 from gateway.core.errors import Unavailable
 from gateway.core.ports import Announcer
+from gateway.redis_client import FAULTS
 from shared import rooms
 from shared.events import PresenceChanged
 from shared.metrics import bus_failures
@@ -38,20 +38,16 @@ class RedisPresence:
         )
         self._mine: set[str] = set()
         self._unsaid: set[str] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background = Background()
 
     def start(self) -> None:
         """Renew this node's leases, and sweep what has ended on any node."""
-        self._tasks = [
-            asyncio.create_task(self._repeat(self._renew, RENEW_SECONDS)),
-            asyncio.create_task(self._repeat(self._sweep, SWEEP_SECONDS)),
-        ]
+        self._background.repeat(RENEW_SECONDS, self._renew)
+        self._background.repeat(SWEEP_SECONDS, self._sweep)
 
     async def stop(self) -> None:
         """End all leases of this node: its clients are told to go elsewhere."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.stop()
         if self._mine:
             try:
                 await self._run("leave", GRACE_SECONDS, *self._mine)
@@ -64,9 +60,12 @@ class RedisPresence:
         self._mine.add(member)
         try:
             await self._arrive([member])
-        except Unavailable:
+        except BaseException:
             self._mine.discard(member)
             raise
+
+    def forget(self, user_id: str, socket_id: str) -> None:
+        self._mine.discard(_member(user_id, socket_id))
 
     async def leave(self, user_id: str, socket_id: str) -> None:
         member = _member(user_id, socket_id)
@@ -86,7 +85,7 @@ class RedisPresence:
         pipeline.zmscore(LEAVING, ids)
         try:
             sockets, leaving = await pipeline.execute()
-        except (RedisError, OSError) as error:
+        except FAULTS as error:
             raise _away("online", error) from error
         return [
             user_id for user_id, count, grace in zip(ids, sockets, leaving, strict=True) if count or grace
@@ -123,17 +122,9 @@ class RedisPresence:
     async def _run(self, what: str, seconds: float, *members: str) -> list[str]:
         try:
             changed = await self._script(keys=KEYS, args=[what, int(seconds * 1000), *members])
-        except (RedisError, OSError) as error:
+        except FAULTS as error:
             raise _away(what, error) from error
         return [user.decode() for user in changed]
-
-    async def _repeat(self, step, seconds: float) -> None:  # type: ignore[no-untyped-def]
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await step()
-            except Unavailable as error:
-                log.warning("presence is away", error=str(error))
 
 
 def _member(user_id: str, socket_id: str) -> str:

@@ -31,6 +31,14 @@ class Access:
             raise NotFound(NO_CONVERSATION)
         return membership.role
 
+    async def read_seq(self, user_id: str, conversation_id: str) -> int:
+        """Up to where a member has read, as far as is known: it may be further."""
+        known = self._roster.read_seq(conversation_id, user_id)
+        if known is None:
+            membership = await self._memberships.get(conversation_id, user_id)
+            known = membership.read_seq if membership else 0
+        return known
+
     async def message(
         self, user_id: str, message_id: str, conversation_id: str | None
     ) -> tuple[Message, Role]:

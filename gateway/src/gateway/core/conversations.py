@@ -128,8 +128,9 @@ class ConversationService:
         """
         role = await self._access.role(person.id, command.conversation_id)
         conversation = await self._group(command.conversation_id)
+        # The heir first: a group that was left half way has two owners for a moment, not none.
+        heir = await self._heir(conversation.id, person.id) if role == "owner" else None
         await self._changes.remove(conversation.id, person.id)
-        heir = await self._heir(conversation.id) if role == "owner" else None
         await self._tell_removed(conversation.id, person.id, person.id, heir)
         return Done()
 
@@ -144,7 +145,7 @@ class ConversationService:
         """A page of the user's conversations, the liveliest first. Raises `Invalid` for a wrong cursor."""
         if command.before is not None and command.after is not None:
             raise Invalid.field("before", "Give before or after, not both.")
-        mine = {m.conversation_id: m for m in await self._memberships.of_user(person.id)}
+        mine = {m.conversation_id: m for m in await self._memberships.of_users([person.id])}
         found, cursor = await self._conversations.liveliest(
             list(mine), command.limit, command.before, command.after
         )
@@ -188,8 +189,9 @@ class ConversationService:
             raise Forbidden("Only the owner and admins may do this.")
         return conversation
 
-    async def _heir(self, conversation_id: str) -> str | None:
-        rest = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS)
+    async def _heir(self, conversation_id: str, owner: str) -> str | None:
+        members = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS)
+        rest = [m for m in members if m.user_id != owner]
         if not rest:
             return None
         heir = next((m for m in rest if m.role == "admin"), rest[0])

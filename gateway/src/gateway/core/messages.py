@@ -1,5 +1,8 @@
 """Saying something, and taking it back."""
 
+from asyncio import Future
+from functools import partial
+
 from gateway.core.access import Access
 from gateway.core.commands import DeleteMessage, EditMessage, SendMessage
 from gateway.core.errors import Conflict, Forbidden, Invalid
@@ -41,21 +44,26 @@ class MessageService:
             created_at=now(),
         )
         self._check_repeat(message)
-        return self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
+        deferred = self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
+        deferred.confirmed.add_done_callback(partial(self._remember, message))
+        return deferred
 
     def _put(self, record: NewMessage | Change, message: Message, person: Person) -> Deferred:
         confirmed = self._outbox.put(record)
         return Deferred(MessageView(message, person), confirmed, record.id, record.conversation_id)
 
     def _check_repeat(self, message: Message) -> None:
-        if message.client_message_id is None:
-            return
         first = self._sent.get(message.id)
         if first is not None and first != message.content:
             raise Conflict(
                 "Another message has this clientMessageId; it stands.", details={"messageId": message.id}
             )
-        self._sent.put(message.id, message.content)
+
+    def _remember(self, message: Message, confirmed: "Future[None]") -> None:
+        """Only what was accepted stands; a worker sees what came by way of other gateways."""
+        accepted = not confirmed.cancelled() and confirmed.exception() is None
+        if accepted and message.client_message_id is not None and message.id not in self._sent:
+            self._sent.put(message.id, message.content)
 
     async def edit(self, person: Person, command: EditMessage) -> Deferred:
         """Accept an edit of one's own message.

@@ -29,6 +29,9 @@ class Announcer(Protocol):
     async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         """Publish events by room."""
 
+    def mention(self, room: str, event: Event) -> None:
+        """Publish an event that may be lost, without waiting for it."""
+
 
 class Conversations(Protocol):
     """The stored conversations."""
@@ -51,8 +54,8 @@ class Memberships(Protocol):
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
         """The user's membership, if they are in the conversation now."""
 
-    async def of_user(self, user_id: str) -> list[Membership]:
-        """Everything that the user is in now."""
+    async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
+        """Everything that the users are in now."""
 
     async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
         """The first `limit` who are in it now, by the time they came."""
@@ -110,6 +113,9 @@ class Presence(Protocol):
 
     async def leave(self, user_id: str, socket_id: str) -> None:
         """A socket is gone. Tells of the user after a grace, if none comes meanwhile."""
+
+    def forget(self, user_id: str, socket_id: str) -> None:
+        """A socket never came: its lease, if there is one, is renewed no more."""
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
         """Those of the users who are online."""

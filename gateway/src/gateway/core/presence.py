@@ -30,7 +30,7 @@ class PresenceService:
 
     async def online(self, person: Person, _command: ListOnline) -> list[str]:
         """The user's contacts who are online, the user included."""
-        mine = [m.conversation_id for m in await self._memberships.of_user(person.id)]
+        mine = [m.conversation_id for m in await self._memberships.of_users([person.id])]
         return await self._presence.online({person.id, *await self.contacts(person, mine)})
 
     async def typing(self, person: Person, command: SetTyping) -> Done:
@@ -39,5 +39,5 @@ class PresenceService:
         event = TypingChanged(
             conversation_id=command.conversation_id, user=person, typing=command.typing, at=now()
         )
-        await self._announcer.announce({rooms.conversation(command.conversation_id): [event]})
+        self._announcer.mention(rooms.conversation(command.conversation_id), event)
         return Done()

@@ -27,23 +27,14 @@ class ReceiptService:
         """Remember the number of a message that went out to clients."""
         self._recent.put(message.id, (message.conversation_id, message.seq))
 
-    async def read(self, person: Person, command: MarkRead) -> Deferred:
+    async def read(self, person: Person, command: MarkRead) -> Deferred | Done:
         """Accept a read mark at a message.
 
         Raises:
             NotFound: there is no such message for this user.
         """
         conversation_id, seq = await self._place(person, command)
-        return self._put(
-            ReadMark(
-                id=new_id(),
-                conversation_id=conversation_id,
-                user_id=person.id,
-                seq=seq,
-                message_id=command.message_id,
-                at=now(),
-            )
-        )
+        return await self._read_up_to(person, conversation_id, seq, command.message_id)
 
     async def _place(self, person: Person, command: MarkRead) -> tuple[str, int]:
         recent = self._recent.get(command.message_id)
@@ -58,27 +49,33 @@ class ReceiptService:
             raise NotFound(NO_MESSAGE)
         return recent
 
-    async def read_all(self, person: Person, command: MarkConversationRead) -> Deferred:
+    async def read_all(self, person: Person, command: MarkConversationRead) -> Deferred | Done:
         """Accept a read mark at the end of a conversation.
 
         Raises:
             NotFound: there is no such conversation for this user.
         """
         await self._access.role(person.id, command.conversation_id)
-        known = self._roster.conversations.get(command.conversation_id)
         # What this node has passed on to the user's sockets is what they can have seen.
-        seen = known is not None and person.id in known.users
-        seq = known.seq if known and seen else await self._last_seq(command.conversation_id)
-        return self._put(
-            ReadMark(
-                id=new_id(),
-                conversation_id=command.conversation_id,
-                user_id=person.id,
-                seq=seq,
-                message_id=None,
-                at=now(),
-            )
+        seq = self._roster.seen(command.conversation_id, person.id)
+        if seq is None:
+            seq = await self._last_seq(command.conversation_id)
+        return await self._read_up_to(person, command.conversation_id, seq, None)
+
+    async def _read_up_to(
+        self, person: Person, conversation_id: str, seq: int, message_id: str | None
+    ) -> Deferred | Done:
+        if seq <= await self._access.read_seq(person.id, conversation_id):
+            return Done()
+        mark = ReadMark(
+            id=new_id(),
+            conversation_id=conversation_id,
+            user_id=person.id,
+            seq=seq,
+            message_id=message_id,
+            at=now(),
         )
+        return self._put(mark)
 
     async def delivered(self, person: Person, command: MarkDelivered) -> Deferred:
         """Accept that a device holds everything up to a number.

@@ -1,25 +1,48 @@
 """The roster: what a node knows of the users whose sockets it holds, so that a message asks no database."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from shared.events import ConversationRead
 from shared.model import Membership, Message, Person, Role
 
+REMEMBERED_OWN = 256
+
 
 @dataclass(slots=True)
 class Place:
-    """A local user's place in a conversation; `shown` is the unread count last shown to them."""
+    """A local user's place in a conversation.
 
-    role: Role
-    base: int
-    own_since_read: int
-    own_seq: int
+    What the database said may be older than what was heard since, so one's own messages are
+    remembered for a while; `shown` is the unread count last shown. No `role`: not known yet.
+    """
+
+    role: Role | None = None
+    base: int = 0
+    own_since_read: int = 0
+    own_seq: int = 0
     shown: int = 0
+    own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OWN))
 
     def unread(self, last_seq: int) -> int:
         """Messages of others above the read mark."""
         return max(0, last_seq - self.base - self.own_since_read)
+
+    def heard_own(self, seq: int) -> None:
+        """A message of one's own was passed on."""
+        self.own.append(seq)
+        if seq > max(self.base, self.own_seq):
+            self.own_since_read += 1
+            self.own_seq = seq
+
+    def correct(self, base: int, own_since_read: int, own_seq: int) -> None:
+        """Take counters that were right when `own_seq` was; never back to older ones."""
+        if base < self.base or (base == self.base and own_seq <= self.own_seq):
+            return
+        later = sum(seq > max(base, own_seq) for seq in self.own)
+        self.base, self.own_since_read = base, own_since_read + later
+        self.own_seq = max(own_seq, *self.own, 0)
 
 
 @dataclass(slots=True)
@@ -64,16 +87,31 @@ class Roster:
                 self.expel(conversation_id, user_id)
             del self.users[user_id]
 
+    def expect(self, conversation_id: str, user_id: str) -> None:
+        """Note that a local user may have a place in a conversation, before it is read."""
+        user = self.users.get(user_id)
+        if user is not None and conversation_id not in user.places:
+            conversation = self.conversations.setdefault(conversation_id, LocalConversation())
+            user.places[conversation_id] = conversation.users[user_id] = Place()
+
     def admit(self, membership: Membership) -> None:
-        """Note or correct a local user's place in a conversation."""
+        """Note or correct a local user's place in a conversation, from what the database says."""
+        self.expect(membership.conversation_id, membership.user_id)
         user = self.users.get(membership.user_id)
         if user is None:
             return
-        conversation = self.conversations.setdefault(membership.conversation_id, LocalConversation())
-        shown = user.places[membership.conversation_id].shown if self._in(membership) else 0
-        place = Place(membership.role, membership.base, membership.own_since_read, membership.own_seq, shown)
-        user.places[membership.conversation_id] = conversation.users[membership.user_id] = place
+        place = user.places[membership.conversation_id]
+        if place.role is None:
+            place.base, place.own_seq, place.own_since_read = -1, -1, 0
+        place.role = membership.role
+        place.correct(membership.base, membership.own_since_read, membership.own_seq)
         self._dirty.add(membership.conversation_id)
+
+    def promote(self, conversation_id: str, user_id: str) -> None:
+        """A local user is the owner from now on."""
+        user = self.users.get(user_id)
+        if user is not None and conversation_id in user.places:
+            user.places[conversation_id].role = "owner"
 
     def expel(self, conversation_id: str, user_id: str) -> None:
         """Forget a local user's place in a conversation."""
@@ -102,6 +140,11 @@ class Roster:
         place = user.places.get(conversation_id) if user else None
         return place.role if place else None
 
+    def places_of(self, user_id: str) -> list[str]:
+        """The conversations in which a local user has a place."""
+        user = self.users.get(user_id)
+        return list(user.places) if user else []
+
     def head(self, conversation_id: str, seq: int) -> None:
         """The conversation's last number is `seq`."""
         conversation = self.conversations.get(conversation_id)
@@ -116,9 +159,8 @@ class Roster:
             return
         conversation.seq = max(conversation.seq, message.seq)
         place = conversation.users.get(message.sender_id)
-        if place is not None and message.seq > max(place.base, place.own_seq):
-            place.own_since_read += 1
-            place.own_seq = message.seq
+        if place is not None:
+            place.heard_own(message.seq)
         self._dirty.add(message.conversation_id)
 
     def read(self, event: ConversationRead) -> None:
@@ -126,15 +168,24 @@ class Roster:
         conversation = self.conversations.get(event.conversation_id)
         place = conversation.users.get(event.user_id) if conversation else None
         if place is not None and event.seq > place.base:
-            place.base, place.own_since_read = event.seq, event.own_since_read
-            place.own_seq = max(place.own_seq, event.own_seq)
+            place.correct(event.seq, event.own_since_read, event.own_seq)
             self._dirty.add(event.conversation_id)
+
+    def seen(self, conversation_id: str, user_id: str) -> int | None:
+        """The last number that was passed on to the user, if they are a local member."""
+        known = self.role(conversation_id, user_id) is not None
+        return self.conversations[conversation_id].seq if known else None
+
+    def read_seq(self, conversation_id: str, user_id: str) -> int | None:
+        """Up to where the user has read, if they are a local member."""
+        known = self.role(conversation_id, user_id) is not None
+        return self.users[user_id].places[conversation_id].base if known else None
 
     def unread(self, conversation_id: str, user_id: str) -> int | None:
         """The user's unread count, if they are a local member."""
         conversation = self.conversations.get(conversation_id)
         place = conversation.users.get(user_id) if conversation else None
-        return place.unread(conversation.seq) if conversation and place else None
+        return place.unread(conversation.seq) if conversation and place and place.role else None
 
     def changed_counts(self) -> Iterator[tuple[str, str, int, int]]:
         """(user, conversation, unread, total) for each count that differs from what was shown last."""
@@ -148,13 +199,11 @@ class Roster:
         self, conversation_id: str, conversation: LocalConversation
     ) -> Iterable[tuple[str, str, int, int]]:
         for user_id, place in conversation.users.items():
+            if place.role is None:
+                continue
             unread = place.unread(conversation.seq)
             if unread != place.shown:
                 user = self.users[user_id]
                 user.total += unread - place.shown
                 place.shown = unread
                 yield user_id, conversation_id, unread, user.total
-
-    def _in(self, membership: Membership) -> bool:
-        user = self.users.get(membership.user_id)
-        return user is not None and membership.conversation_id in user.places

@@ -28,7 +28,7 @@ class Stream:
     rev: int | None = None
     seq: int = 0
     waiting: list[Numbered] = field(default_factory=list)
-    healing: bool = False
+    healing: "asyncio.Task[None] | None" = None
 
 
 class Streams:
@@ -39,7 +39,6 @@ class Streams:
         self._people = people
         self._pass_on = pass_on
         self._streams: dict[str, Stream] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self.healed = 0
         """Messages that were read because the bus had lost them."""
 
@@ -64,14 +63,16 @@ class Streams:
 
     def close(self, conversation_id: str) -> None:
         """Nobody here listens any more."""
-        self._streams.pop(conversation_id, None)
+        stream = self._streams.pop(conversation_id, None)
+        if stream is not None and stream.healing is not None:
+            stream.healing.cancel()
 
     def receive(self, event: Numbered) -> None:
         """Pass the next one on, drop what was passed on before, read what is missing."""
         stream = self._streams.get(event.message.conversation_id)
         if stream is None:
             return
-        if stream.rev is None or stream.healing:
+        if stream.rev is None or stream.healing is not None:
             if len(stream.waiting) < WAITING_LIMIT:
                 stream.waiting.append(event)
         elif event.message.rev == stream.rev + 1:
@@ -92,16 +93,17 @@ class Streams:
 
     async def stop(self) -> None:
         """Give up what is being read."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        reading = [s.healing for s in self._streams.values() if s.healing is not None]
+        for conversation_id in self.ids():
+            self.close(conversation_id)
+        await asyncio.gather(*reading, return_exceptions=True)
 
     def _is_behind(self, conversation: Conversation) -> bool:
         stream = self._streams.get(conversation.id)
         return (
             stream is not None
             and stream.rev is not None
-            and not stream.healing
+            and stream.healing is None
             and stream.rev < conversation.rev
         )
 
@@ -113,10 +115,7 @@ class Streams:
             self._pass_on(event)
 
     def _heal(self, conversation_id: str, stream: Stream) -> None:
-        stream.healing = True
-        task = asyncio.create_task(self._read_missing(conversation_id, stream))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        stream.healing = asyncio.create_task(self._read_missing(conversation_id, stream))
 
     async def _read_missing(self, conversation_id: str, stream: Stream) -> None:
         try:
@@ -124,7 +123,7 @@ class Streams:
             await self._read_new(conversation_id, stream)
             stream.rev = rev
         finally:
-            stream.healing = False
+            stream.healing = None
             waiting, stream.waiting = stream.waiting, []
             for event in waiting:
                 self.receive(event)
@@ -135,7 +134,7 @@ class Streams:
         rev = stream.rev
         while True:
             messages = await self._insist(lambda: self._messages.changes(conversation_id, rev, PAGE))  # noqa: B023 - called at once
-            old = [m for m in messages if m.seq <= stream.seq]
+            old = [m for m in messages if m.seq <= stream.seq and (m.edited_at or m.deleted_at)]
             people = await self._named(old)
             for message in old:
                 self._pass_on(_changed(message, people))
@@ -168,7 +167,9 @@ class Streams:
                 return await read()
             except Unavailable as error:
                 log.warning("cannot heal yet", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("healing failed")
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _stored(message: Message, people: Mapping[str, Person]) -> MessageStored:

@@ -1,6 +1,7 @@
 """Mounts a vocabulary's REST table on aiohttp: request to command, result or error to response."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -38,7 +39,7 @@ STATUSES: dict[type[ChatError], int] = {
 }
 RETRY_AFTER_SECONDS = 1
 
-Settle = Callable[[Deferred], Awaitable[None]]
+Settle = Callable[[Deferred], Coroutine[Any, Any, None]]
 """Waits until what was accepted is stored, so that who asks next sees it; not for ever."""
 
 
@@ -95,8 +96,13 @@ class Rest:
         result = await self._chat.handle(person, command)
         if not isinstance(result, Deferred):
             return result
-        await result.confirmed
-        await self._settle(result)
+        # Listened for from now on: a worker may be faster than the broker's confirm.
+        settling = asyncio.create_task(self._settle(result))
+        try:
+            await result.confirmed
+            await settling
+        finally:
+            settling.cancel()
         return result.result
 
 

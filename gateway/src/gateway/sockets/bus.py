@@ -1,17 +1,15 @@
 """The bus: Redis pub/sub on one connection, with confirmed subscriptions and an ear of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from gateway.background import Background
 from gateway.core.errors import Unavailable
+from gateway.redis_client import FAULTS, connect
 from shared import events, rooms
 from shared.events import Event, Heartbeat
 from shared.metrics import bus_failures
@@ -22,26 +20,12 @@ BEAT_SECONDS = 1.0
 DEAF_SECONDS = 4.0
 CONFIRM_SECONDS = 2.0
 RECONNECT_SECONDS = 0.2
+RESTORE_SECONDS = 0.5
+MENTIONS_LIMIT = 2_000
+AWAY = "The live stream is away; try again."
 
 OnMessage = Callable[[str, bytes], None]
 OnRestored = Callable[[], Awaitable[None]]
-
-
-def connect(url: str) -> "Redis":
-    """A client whose commands wait for a free connection, and fail within seconds when Redis is away."""
-    # One retry at once: after a restart of Redis every pooled connection is stale.
-    return Redis.from_pool(_pool(url, retries=1))
-
-
-def _pool(url: str, retries: int) -> BlockingConnectionPool:
-    return BlockingConnectionPool.from_url(
-        url,
-        max_connections=32,
-        timeout=2,
-        socket_timeout=2,
-        socket_connect_timeout=1,
-        retry=Retry(NoBackoff(), retries),
-    )
 
 
 class Bus:
@@ -50,15 +34,17 @@ class Bus:
     def __init__(self, url: str, node: str) -> None:
         self._redis = connect(url)
         # No retry here: a connection that was replaced without our knowing would hide what it lost.
-        self._ear = Redis.from_pool(_pool(url, retries=0))
+        self._ear = connect(url, retries=0)
         self._own = rooms.channel(rooms.node(node))
         self._wanted: set[str] = {self._own, rooms.channel(rooms.everyone())}
         self._confirmed: set[str] = set()
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._pubsub: Any = None
         self._heard = 0.0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._beats = 0
         self._lost = False
+        self._mentions: dict[str, list[Event]] = {}
+        self._background = Background()
         self.on_message: OnMessage = lambda _channel, _body: None
         self.on_restored: OnRestored = _nothing
 
@@ -69,13 +55,12 @@ class Bus:
 
     def start(self) -> None:
         """Begin to listen and to beat."""
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
+        self._background.spawn(self._listen())
+        self._background.repeat(BEAT_SECONDS, self._beat)
 
     async def stop(self) -> None:
         """Listen no more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.stop()
         await self._ear.aclose()
         await self._redis.aclose()
 
@@ -87,7 +72,7 @@ class Bus:
         """Hear these channels; returns when Redis has confirmed all of them.
 
         Raises:
-            Unavailable: it did not in time. They stay wanted: `unsubscribe` what is not.
+            Unavailable: it did not in time. They stay wanted: `drop` what is not.
         """
         missing = [c for c in channels if c not in self._confirmed]
         if not missing:
@@ -100,19 +85,17 @@ class Bus:
                 if fresh and self._pubsub is not None:
                     await self._pubsub.subscribe(*fresh)
                 await asyncio.gather(*(asyncio.shield(w) for w in waiters))
-        except (TimeoutError, RedisError, OSError) as error:
+        except (TimeoutError, *FAULTS) as error:
             bus_failures.labels("subscribe").inc()
-            raise Unavailable("The live stream is away; try again.") from error
+            raise Unavailable(AWAY) from error
 
-    async def unsubscribe(self, channels: Sequence[str]) -> None:
-        """Hear these channels no more."""
+    def drop(self, channels: Collection[str]) -> None:
+        """Hear these channels no more; whoever wants one from now on has it subscribed anew."""
         self._wanted.difference_update(channels)
         self._confirmed.difference_update(channels)
-        if self._pubsub is not None and channels:
-            try:
-                await self._pubsub.unsubscribe(*channels)
-            except (RedisError, OSError):
-                bus_failures.labels("unsubscribe").inc()
+        for channel in channels:
+            self._waiters.pop(channel, None)
+        self._background.spawn(self._unsubscribe(channels))
 
     async def publish(self, bodies: Mapping[str, bytes]) -> None:
         """Publish a body on each channel, in one round trip.
@@ -125,16 +108,37 @@ class Bus:
             pipeline.publish(channel, body)
         try:
             await pipeline.execute()
-        except (RedisError, OSError) as error:
+        except FAULTS as error:
             bus_failures.labels("publish").inc()
-            raise Unavailable("The live stream is away; try again.") from error
+            raise Unavailable(AWAY) from error
 
     async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        """`Announcer`: what cannot be published is counted, for it is stored already or may be lost."""
+        """Publish events; what cannot be is counted, for it is stored, and found by audits."""
         try:
             await self.publish({rooms.channel(room): events.pack(e) for room, e in events_by_room.items()})
         except Unavailable:
             log.warning("announcing failed", rooms=len(events_by_room))
+
+    def mention(self, room: str, event: Event) -> None:
+        """Publish an event soon, together with others; it may be lost, and is when there are too many."""
+        if not self._mentions:
+            self._background.spawn(self._say_mentions())
+        if len(self._mentions) < MENTIONS_LIMIT:
+            self._mentions.setdefault(room, []).append(event)
+
+    async def _say_mentions(self) -> None:
+        await asyncio.sleep(0)
+        mentions, self._mentions = self._mentions, {}
+        await self.announce(mentions)
+
+    async def _unsubscribe(self, channels: Collection[str]) -> None:
+        unwanted = [c for c in channels if c not in self._wanted]
+        if self._pubsub is None or not unwanted:
+            return
+        try:
+            await self._pubsub.unsubscribe(*unwanted)
+        except FAULTS:
+            bus_failures.labels("unsubscribe").inc()
 
     def _waiter(self, channel: str) -> "asyncio.Future[None]":
         waiter = self._waiters.get(channel)
@@ -146,7 +150,7 @@ class Bus:
         while True:
             try:
                 await self._session()
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:
                 bus_failures.labels("listen").inc()
                 log.warning("lost the bus", error=repr(error))
             await asyncio.sleep(RECONNECT_SECONDS)
@@ -157,11 +161,11 @@ class Bus:
             awaited = set(self._wanted)
             await pubsub.subscribe(*awaited)
             self._pubsub = pubsub
-            late = self._wanted - awaited
-            if late:
-                await pubsub.subscribe(*late)
             self._heard = monotonic()
             try:
+                late = self._wanted - awaited
+                if late:
+                    await pubsub.subscribe(*late)
                 while not self.deaf:
                     message = await pubsub.get_message(timeout=BEAT_SECONDS)
                     if message is not None:
@@ -174,15 +178,25 @@ class Bus:
     def _take(self, message: dict[str, Any], awaited: set[str]) -> None:
         channel = message["channel"].decode()
         if message["type"] == "message":
-            self.on_message(channel, message["data"])
-        elif message["type"] == "subscribe" and channel in self._wanted:
+            self._hear(channel, message["data"])
+        elif message["type"] == "subscribe":
             self._confirm(channel)
             awaited.discard(channel)
             if not awaited and self._lost:
                 self._lost = False
-                self._tasks.append(asyncio.create_task(self._restore()))
+                self._background.spawn(self._restore())
+
+    def _hear(self, channel: str, body: bytes) -> None:
+        try:
+            self.on_message(channel, body)
+        except Exception:
+            # One event that nobody foresaw must not make the node deaf for all others.
+            bus_failures.labels("handle").inc()
+            log.exception("an event could not be handled", channel=channel)
 
     def _confirm(self, channel: str) -> None:
+        if channel not in self._wanted:
+            return
         self._confirmed.add(channel)
         waiter = self._waiters.pop(channel, None)
         if waiter is not None and not waiter.done():
@@ -190,17 +204,17 @@ class Bus:
 
     async def _restore(self) -> None:
         log.info("the bus is back", channels=len(self._confirmed))
-        await self.on_restored()
+        while True:
+            try:
+                await self.on_restored()
+                return
+            except Unavailable as error:
+                log.warning("cannot catch up yet", error=str(error))
+                await asyncio.sleep(RESTORE_SECONDS)
 
     async def _beat(self) -> None:
-        count = 0
-        while True:
-            count += 1
-            try:
-                await self.publish({self._own: events.pack([Heartbeat(count=count)])})
-            except Unavailable:
-                log.debug("a heartbeat was lost")
-            await asyncio.sleep(BEAT_SECONDS)
+        self._beats += 1
+        await self.publish({self._own: events.pack([Heartbeat(count=self._beats)])})
 
 
 async def _nothing() -> None:

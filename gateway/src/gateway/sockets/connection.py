@@ -5,6 +5,9 @@ client's queue writes itself to the websocket as soon as there is one, and one l
 """
 
 import asyncio
+import struct
+from functools import partial
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -17,6 +20,7 @@ from gateway.sockets.polling import translate_request
 SMALL, MEDIUM = 126, 65536
 GOING_AWAY = 1001
 CLOSE_SECONDS = 2.0
+UPGRADE_SECONDS = 10.0
 CLIENTS_FAULTS = {
     f"bad-{what}" for what in ("origin", "transport", "version", "jsonp-index", "upgrade", "sid")
 } | {"not-connected", "unexpected-http"}
@@ -69,13 +73,30 @@ class Wire:
         self._transport.write(b"".join(self._frames))
         self._frames.clear()
         if self._transport.get_write_buffer_size() > self._limit:
-            self._transport.abort()
+            _reset(self._transport)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Drop a connection and what is unread, which the kernel would otherwise keep for minutes."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class PacketQueue(asyncio.Queue[Any]):
     """What python-engineio puts a client's packets into: a queue while polling, then a wire."""
 
-    wire: Wire | None = None
+    def __init__(self, limit: int = 1 << 20) -> None:
+        super().__init__()
+        self.wire: Wire | None = None
+        self._limit = limit
+        self._unread = 0
+
+    @property
+    def overflown(self) -> bool:
+        """Whether a polling client has left more unread than it may."""
+        return self._unread > self._limit
 
     def put_nowait(self, item: Any) -> None:
         """Queue a packet, or write it; None ends a polling client's waiting."""
@@ -93,6 +114,15 @@ class PacketQueue(asyncio.Queue[Any]):
     async def join(self) -> None:
         """Whoever closes does not wait for a client that may never poll again."""
 
+    def _put(self, item: Any) -> None:
+        self._unread += _size(item)
+        super()._put(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self._unread -= _size(item)
+        return item
+
     def attach(self, wire: Wire) -> None:
         """Write from now on, beginning with what has gathered."""
         gathered = []
@@ -103,6 +133,10 @@ class PacketQueue(asyncio.Queue[Any]):
         for item in gathered:
             if item is not None and item.packet_type != eio.NOOP:
                 self.put_nowait(item)
+
+
+def _size(item: Any) -> int:
+    return len(item.data) if item is not None and isinstance(item.data, str | bytes) else 0
 
 
 class LeanWebSocket:
@@ -139,11 +173,13 @@ class LeanWebSocket:
             await ws.send_str("3probe")
             self._socket.queue.put_nowait(eio.Packet(eio.NOOP))
             return bool(await self._expect(ws) == "5")
+        except TimeoutError:
+            return False
         finally:
             self._socket.upgrading = False
 
     async def _expect(self, ws: web.WebSocketResponse) -> Any:
-        message = await ws.receive()
+        message = await ws.receive(timeout=UPGRADE_SECONDS)
         return message.data if message.type is WSMsgType.TEXT else None
 
     async def _read(self, ws: web.WebSocketResponse) -> None:
@@ -175,5 +211,5 @@ def install(engine: Any, backlog_limit: int) -> None:
     """Give a python-engineio server this driver and these queues."""
     websocket = type("BoundedWebSocket", (LeanWebSocket,), {"backlog_limit": backlog_limit})
     engine._async = {**driver._async, "websocket": websocket, "translate_request": translate_request}
-    engine.create_queue = PacketQueue
+    engine.create_queue = partial(PacketQueue, backlog_limit)
     engine.log_message_keys |= CLIENTS_FAULTS

@@ -1,7 +1,8 @@
 """The fan-out: what comes off the bus goes through the roster and the streams, into words, to rooms."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -115,16 +116,15 @@ class FanOut:
         for event in self._board.lapsed():
             self.say(event)
 
-    async def heard(self, record_id: str, seconds: float) -> bool:
-        """Wait until an event of this record has come; False when it has not in time."""
-        waiter = self._awaited.setdefault(record_id, asyncio.get_running_loop().create_future())
+    @contextmanager
+    def awaiting(self, record_id: str) -> "Iterator[asyncio.Future[None]]":
+        """A future that is done when an event of this record comes."""
+        heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited[record_id] = heard
         try:
-            await asyncio.wait_for(waiter, seconds)
-        except TimeoutError:
-            return False
+            yield heard
         finally:
-            self._awaited.pop(record_id, None)
-        return True
+            del self._awaited[record_id]
 
     def _note(self, event: e.Event) -> None:
         if self._awaited:
@@ -158,6 +158,8 @@ class FanOut:
 
     def _removed(self, _room: str, event: e.MemberRemoved) -> None:
         self.say(event)
+        if event.heir is not None:
+            self._roster.promote(event.conversation_id, event.heir)
         self.on_removed(event)
 
     def _typing(self, _room: str, event: e.TypingChanged) -> None:

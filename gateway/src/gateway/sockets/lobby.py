@@ -1,7 +1,7 @@
 """The lobby: lets sockets in and out of the rooms that are theirs, now and when memberships change."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import structlog
 
@@ -22,6 +22,7 @@ from shared.model import Membership, Person
 log = structlog.get_logger()
 
 HEADS_AT_ONCE = 500
+USERS_AT_ONCE = 100
 PATIENCE_SECONDS = 1.0
 """What is stored is usually on its way."""
 
@@ -53,75 +54,96 @@ class Lobby:
         self._people = people
         self._presence = presence
         self._contacts = contacts
+        self.on_admitted: Callable[[Admitted], None] = lambda _admitted: None
 
     async def arrive(self, sid: str, person: Person, vocabulary: Vocabulary) -> Session:
         """Make everything ready for a socket: subscriptions first, then what they build on.
+
+        From here on the session hears of memberships that come and go, though it enters rooms later.
 
         Raises:
             Unavailable: Redis or MongoDB is away.
         """
         session = Session(sid, person, vocabulary, set())
-        await self._manager.prepare([rooms.user(person.id)])
-        memberships = await self._memberships.of_user(person.id)
-        ids = [m.conversation_id for m in memberships]
-        contacts = await self._contacts.contacts(person, ids)
-        own = [rooms.user(person.id), *map(rooms.conversation, ids), *map(rooms.presence, contacts)]
-        await self._manager.prepare(own)
+        self._sessions.add(session)
         self._roster.arrive(person)
         try:
-            await self._listen(memberships)
+            await self._prepare(session, [rooms.user(person.id)])
+            contacts = await self._settle_in(session)
             await self._people.remember(person)
             await self._presence.arrive(person.id, sid)
             session.online = tuple(await self._presence.online({person.id, *contacts}))
         except BaseException:
-            self._forget(person.id)
+            self._forget(session)
+            self._presence.forget(person.id, sid)
             raise
-        session.rooms.update(map(session.room, own))
         return session
+
+    async def _settle_in(self, session: Session) -> set[str]:
+        """Find the user's conversations, once all that they are in are subscribed to; their contacts."""
+        user_id = session.person.id
+        heard: set[str] = set()
+        while True:
+            memberships = await self._memberships.of_users([user_id])
+            ids = {m.conversation_id for m in memberships}
+            if ids <= heard:
+                break
+            await self._prepare(session, map(rooms.conversation, ids - heard))
+            for conversation_id in ids - heard:
+                self._roster.expect(conversation_id, user_id)
+            await self._listen(ids - heard)
+            heard |= ids
+        for gone in heard - ids:
+            self.expel(gone, user_id)
+        for membership in memberships:
+            self._roster.admit(membership)
+        contacts = await self._contacts.contacts(session.person, list(ids))
+        await self._prepare(session, map(rooms.presence, contacts))
+        return contacts
+
+    async def _prepare(self, session: Session, names: Iterable[str]) -> None:
+        wanted = list(names)
+        await self._manager.prepare(wanted)
+        for name in wanted:
+            self._enter(session, name)
 
     def enter(self, session: Session) -> None:
         """The socket is connected: it hears its rooms from now on."""
-        self._sessions.add(session)
-        for room in list(session.rooms):
-            self._enter(session, room)
+        session.connected = True
+        for room in session.rooms:
+            self._manager.basic_enter_room(session.sid, session.vocabulary.namespace, room)
         self._roster.show_again(session.person.id)
 
-    async def depart(self, sid: str) -> Session | None:
+    async def depart(self, sid: str) -> None:
         """The socket is gone; its rooms are left by the manager."""
-        session = self._sessions.pop(sid)
+        session = self._sessions.get(sid)
         if session is None:
-            return None
+            return
         if session.expiry is not None:
             session.expiry.cancel()
-        self._forget(session.person.id)
+        self._forget(session)
         try:
             await self._presence.leave(session.person.id, sid)
         except Unavailable:
             log.warning("could not end a lease; it lapses", user=session.person.id)
-        return session
-
-    async def abandon(self, session: Session) -> None:
-        """A socket for which everything was ready never connected."""
-        self._forget(session.person.id)
-        await self._presence.leave(session.person.id, session.sid)
 
     async def join(self, session: Session, conversation_id: str) -> Joined:
         """Have the socket hear a conversation's messages from the head that is given back.
 
         Raises:
             NotFound: it is not the user's.
+            Unavailable: it cannot be heard now.
         """
         await self._access.role(session.person.id, conversation_id)
         if self._roster.role(conversation_id, session.person.id) is None:
             await self._admit_late(session.person.id, conversation_id)
-        self._enter(session, session.room(rooms.joined(conversation_id)))
+        await self._prepare(session, [rooms.joined(conversation_id)])
         seq, rev = self._streams.head(conversation_id)
         return Joined(conversation_id, seq, rev)
 
     def leave_room(self, session: Session, conversation_id: str) -> None:
         """Have the socket hear them no more."""
-        room = session.room(rooms.joined(conversation_id))
-        self._manager.basic_leave_room(session.sid, session.vocabulary.namespace, room)
+        self._leave(session, rooms.joined(conversation_id))
 
     async def admit(self, user_id: str, created: ConversationCreated) -> Admitted | None:
         """A local user has come into a conversation; None when they knew."""
@@ -134,37 +156,37 @@ class Lobby:
         return Admitted(user_id, ConversationView(created.conversation, created.members, unread))
 
     async def _admit_late(self, user_id: str, conversation_id: str) -> Membership | None:
-        membership = await self._memberships.get(conversation_id, user_id)
-        if membership is None:
-            return None
         contacts = await self._memberships.contacts([conversation_id], HEADS_AT_ONCE)
         entered = [rooms.conversation(conversation_id)]
         entered += [rooms.presence(c) for c in contacts if c != user_id]
         await self._manager.prepare(entered)
-        await self._listen([membership])
+        self._roster.expect(conversation_id, user_id)
+        await self._listen([conversation_id])
+        # Read last, for they may have gone again meanwhile.
+        membership = await self._memberships.get(conversation_id, user_id)
+        if membership is None:
+            self.expel(conversation_id, user_id)
+            return None
+        self._roster.admit(membership)
         for session in self._sessions.of_user(user_id):
             for room in entered:
-                self._enter(session, session.room(room))
+                self._enter(session, room)
         return membership
 
     def expel(self, conversation_id: str, user_id: str) -> None:
         """A local user is no longer in a conversation."""
         for session in self._sessions.of_user(user_id):
-            for room in (rooms.joined(conversation_id), rooms.conversation(conversation_id)):
-                name = session.room(room)
-                self._manager.basic_leave_room(session.sid, session.vocabulary.namespace, name)
+            self._leave(session, rooms.joined(conversation_id))
+            self._leave(session, rooms.conversation(conversation_id))
         self._roster.expel(conversation_id, user_id)
         self._tidy([conversation_id])
 
-    async def restore(self) -> list[Admitted]:
-        """After the bus was lost: take memberships, marks and heads from MongoDB; who came in where."""
-        admitted = []
-        for user_id in self._sessions.user_ids():
-            admitted += await self._restore_user(user_id)
-        await self.audit(patience=0)
-        return admitted
+    async def restore(self) -> None:
+        """After the bus was lost: take heads, memberships and marks from MongoDB."""
+        await self.audit_heads(patience=0)
+        await self.audit_members()
 
-    async def audit(self, patience: float = PATIENCE_SECONDS) -> None:
+    async def audit_heads(self, patience: float = PATIENCE_SECONDS) -> None:
         """Compare all heads with what was passed on `patience` seconds later, and read what is missing."""
         ids = self._streams.ids()
         for start in range(0, len(ids), HEADS_AT_ONCE):
@@ -174,47 +196,63 @@ class Lobby:
             if late:
                 log.warning("the bus had lost events", conversations=late)
 
-    async def _restore_user(self, user_id: str) -> list[Admitted]:
-        stored = {m.conversation_id: m for m in await self._memberships.of_user(user_id)}
-        user = self._roster.users.get(user_id)
-        known = set(user.places) if user else set()
-        for conversation_id in known - stored.keys():
+    async def audit_members(self) -> None:
+        """Compare who is in what with the roster, let in and out who was missed, and correct counts."""
+        ids = self._sessions.user_ids()
+        for start in range(0, len(ids), USERS_AT_ONCE):
+            await self._audit_users(ids[start : start + USERS_AT_ONCE])
+
+    async def _audit_users(self, user_ids: Sequence[str]) -> None:
+        known = {(u, c) for u in user_ids for c in self._roster.places_of(u)}
+        memberships = await self._memberships.of_users(user_ids)
+        stored = {(m.user_id, m.conversation_id): m for m in memberships}
+        for user_id, conversation_id in known - stored.keys():
+            log.warning("a removal was missed", user=user_id, conversation=conversation_id)
             self.expel(conversation_id, user_id)
-        for conversation_id in known & stored.keys():
-            self._roster.admit(stored[conversation_id])
-        admitted = []
-        for conversation_id in stored.keys() - known:
-            created = await self._created(conversation_id)
-            news = await self.admit(user_id, created) if created else None
-            admitted += [news] if news else []
-        return admitted
+        for key in known & stored.keys():
+            self._roster.admit(stored[key])
+        for user_id, conversation_id in stored.keys() - known:
+            await self._admit_missed(user_id, conversation_id)
 
-    async def _created(self, conversation_id: str) -> ConversationCreated | None:
+    async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
         found = (await self._conversations.get([conversation_id])).get(conversation_id)
-        return ConversationCreated(conversation=found, members=(), by=found.created_by) if found else None
+        if found is not None:
+            created = ConversationCreated(conversation=found, members=(), by=found.created_by)
+            admitted = await self.admit(user_id, created)
+            if admitted is not None:
+                self.on_admitted(admitted)
 
-    async def _listen(self, memberships: Collection[Membership]) -> None:
+    async def _listen(self, conversation_ids: Collection[str]) -> None:
         """Open the streams of conversations whose channels are subscribed to, from their heads."""
-        fresh = [m.conversation_id for m in memberships if self._streams.open(m.conversation_id)]
+        fresh = [c for c in conversation_ids if self._streams.open(c)]
         heads = await self._conversations.get(fresh) if fresh else {}
-        for membership in memberships:
-            self._roster.admit(membership)
         for conversation in heads.values():
+            # Whoever else listened may have gone meanwhile, and have closed it.
+            self._streams.open(conversation.id)
             self._streams.start(conversation)
-        for membership in memberships:
-            self._roster.head(membership.conversation_id, self._streams.head(membership.conversation_id)[0])
+        for conversation_id in conversation_ids:
+            self._roster.head(conversation_id, self._streams.head(conversation_id)[0])
 
-    def _enter(self, session: Session, room: str) -> None:
+    def _enter(self, session: Session, name: str) -> None:
+        """Have a session in a room, at once or when it is connected; not if it is gone."""
         if self._sessions.get(session.sid) is not session:
             return
+        room = session.room(name)
         session.rooms.add(room)
-        self._manager.basic_enter_room(session.sid, session.vocabulary.namespace, room)
+        if session.connected:
+            self._manager.basic_enter_room(session.sid, session.vocabulary.namespace, room)
 
-    def _forget(self, user_id: str) -> None:
-        user = self._roster.users.get(user_id)
-        conversations = list(user.places) if user else []
-        self._roster.leave(user_id)
-        self._tidy(conversations)
+    def _leave(self, session: Session, name: str) -> None:
+        room = session.room(name)
+        session.rooms.discard(room)
+        self._manager.basic_leave_room(session.sid, session.vocabulary.namespace, room)
+
+    def _forget(self, session: Session) -> None:
+        user_id = session.person.id
+        conversations = list(self._roster.places_of(user_id))
+        if self._sessions.pop(session.sid) is not None:
+            self._roster.leave(user_id)
+            self._tidy(conversations)
 
     def _tidy(self, conversation_ids: Iterable[str]) -> None:
         for conversation_id in conversation_ids:

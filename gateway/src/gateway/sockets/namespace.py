@@ -50,7 +50,6 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._sessions = sessions
         self._lobby = lobby
         self._fanout = fanout
-        self._arriving: dict[str, Session] = {}
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Find out who it is and make everything ready.
@@ -68,27 +67,22 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             raise Refused("Something went wrong.", {"code": "INTERNAL", "retryable": True}) from error
         left = max(0.0, identity.expires_at - time.time())
         session.expiry = asyncio.get_running_loop().call_later(left, self._expire, sid)
-        self._arriving[sid] = session
 
     async def welcome(self, sid: str) -> None:
         """The client knows that it is connected: let it hear its rooms."""
-        session = self._arriving.pop(sid, None)
+        session = self._sessions.get(sid)
         if session is not None:
             self._lobby.enter(session)
             self._fanout.greet(session)
 
     async def on_disconnect(self, sid: str, _reason: Any = None) -> None:
         """See a socket out."""
-        arriving = self._arriving.pop(sid, None)
-        if arriving is not None:
-            await self._lobby.abandon(arriving)
-        else:
-            await self._lobby.depart(sid)
+        await self._lobby.depart(sid)
 
     async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
         """What comes of a client's event: an acknowledgement, or one that comes later."""
         session = self._sessions.get(sid)
-        if session is None:
+        if session is None or not session.connected:
             return None
         refuses = session.vocabulary.refuses
         try:

@@ -32,7 +32,6 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         self._rooms_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._channels: dict[str, int] = defaultdict(int)
         self._lingering: dict[str, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # Local bookkeeping: an index from socket to rooms, and sockets counted by channel.
 
@@ -204,8 +203,6 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         """Cancel what lingers."""
         for handle in self._lingering.values():
             handle.cancel()
-        for task in self._tasks:
-            task.cancel()
 
     def _is_here(self, sid: Any, namespace: str) -> bool:
         return isinstance(sid, str) and sid in self.rooms.get(namespace, {}).get(None, {})
@@ -241,6 +238,4 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         if self._channels[channel]:
             return
         del self._channels[channel]
-        task = asyncio.create_task(self._bus.unsubscribe([channel]))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._bus.drop([channel])

@@ -15,6 +15,7 @@ class Session:
     person: Person
     vocabulary: Vocabulary
     rooms: set[str]
+    connected: bool = False
     online: tuple[str, ...] = ()
     expiry: asyncio.TimerHandle | None = None
 

@@ -29,7 +29,8 @@ function signOut(notice = "") {
 
 /** Open a conversation, or null for the list; it stands in the address, so that going back works. */
 function open(id) {
-  if (id !== store.state.open) history.pushState(null, "", id ? `#/${encodeURIComponent(id)}` : location.pathname);
+  if (id !== store.state.open)
+    history.pushState(null, "", id ? `#/${encodeURIComponent(id)}` : location.pathname);
   store.dispatch({ type: "opened", conversationId: id });
 }
 
@@ -66,4 +67,7 @@ for (const event of ["focus", "online"]) addEventListener(event, () => chat?.wak
 document.addEventListener("visibilitychange", () => chat?.wake());
 
 arrive();
-render(html`<${App} store=${store} chat=${() => chat} open=${open} signIn=${signIn} signOut=${signOut} />`, document.getElementById("app"));
+render(
+  html`<${App} store=${store} chat=${() => chat} open=${open} signIn=${signIn} signOut=${signOut} />`,
+  document.getElementById("app"),
+);

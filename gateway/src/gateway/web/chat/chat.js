@@ -26,6 +26,7 @@ export class Chat {
     this.#courier = new Courier(store, this.#server);
     this.#marks = new Marks(store, this.#server);
     this.#catchUp = new CatchUp(store, this.#server);
+    this.drafts = new Map(); // conversation -> what was written and not sent
     this.typing = new Typing(this.#server);
     this.#unsubscribe = store.subscribe(() => this.#react());
     listen(this.#server.socket, store, (id) => this.#meet(id));
@@ -81,6 +82,12 @@ export class Chat {
     this.#say("conversation", { conversation });
     this.#meet(conversation._id);
     return conversation._id;
+  }
+
+  /** Read a conversation anew, with all its people: lists show only some. */
+  async look(conversationId) {
+    const conversation = await this.#try(() => this.#server.conversation(conversationId));
+    if (conversation) this.#say("conversation", { conversation });
   }
 
   /** Bring people into a group; throws ServerError. */
@@ -157,7 +164,7 @@ export class Chat {
 
   #lost(reason) {
     this.#say("disconnected");
-    if (this.#isExpired()) this.#signOut("Your token has expired.");
+    if (this.#isExpired()) this.#signOut("The token has expired.");
     else if (reason === "io server disconnect") this.#server.again();
   }
 

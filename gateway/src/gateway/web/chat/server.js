@@ -86,7 +86,10 @@ export class Server {
   }
 
   conversations(before) {
-    return this.rest("GET", `/conversations?limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+    return this.rest(
+      "GET",
+      `/conversations?limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}`,
+    );
   }
 
   conversation(id) {

@@ -8,7 +8,9 @@ export function claimsOf(token) {
   let claims;
   try {
     const [, body] = token.split(".");
-    const bytes = Uint8Array.from(atob(body.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(body.replaceAll("-", "+").replaceAll("_", "/")), (c) =>
+      c.charCodeAt(0),
+    );
     claims = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     throw new Error("This is not a token: it has three parts with dots between them.");

@@ -132,7 +132,10 @@ export const CONVERSATION_EVENTS = {
   disconnected: (state) =>
     state.me
       ? withAll({ ...state, connection: "reconnecting" }, (c) => ({
-          ...c, joined: false, synced: false, typing: {},
+          ...c,
+          joined: false,
+          synced: false,
+          typing: {},
         }))
       : state,
   listed,

@@ -3,7 +3,9 @@
 function withEntry(state, name, change) {
   return {
     ...state,
-    outbox: state.outbox.map((entry) => (entry.clientMessageId === name ? { ...entry, ...change(entry) } : entry)),
+    outbox: state.outbox.map((entry) =>
+      entry.clientMessageId === name ? { ...entry, ...change(entry) } : entry,
+    ),
   };
 }
 
@@ -39,7 +41,8 @@ export function confirmedMessage(state, confirmation) {
 export function due(state, now) {
   const blocked = new Set();
   return state.outbox.filter((entry) => {
-    if (entry.state === "failed" || entry.state === "accepted" || blocked.has(entry.conversationId)) return false;
+    if (entry.state === "failed" || entry.state === "accepted" || blocked.has(entry.conversationId))
+      return false;
     blocked.add(entry.conversationId);
     return entry.state === "waiting" && entry.dueAt <= now;
   });
@@ -68,7 +71,8 @@ export const OUTBOX_EVENTS = {
   sendsUncertain: (state, { acceptedBefore = Infinity }) => ({
     ...state,
     outbox: state.outbox.map((entry) => {
-      const sure = entry.state === "failed" || (entry.state === "accepted" && entry.acceptedAt >= acceptedBefore);
+      const sure =
+        entry.state === "failed" || (entry.state === "accepted" && entry.acceptedAt >= acceptedBefore);
       const going = acceptedBefore !== Infinity && entry.state !== "accepted";
       return sure || going ? entry : { ...entry, state: "waiting", dueAt: 0 };
     }),

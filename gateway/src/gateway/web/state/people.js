@@ -16,5 +16,8 @@ function status(state, { userId, online }) {
 export const PEOPLE_EVENTS = {
   typing,
   status,
-  onlineUsers: (state, { users }) => ({ ...state, online: Object.fromEntries(users.map((id) => [id, true])) }),
+  onlineUsers: (state, { users }) => ({
+    ...state,
+    online: Object.fromEntries(users.map((id) => [id, true])),
+  }),
 };

@@ -13,7 +13,14 @@ export const ordered = (state) =>
 
 export const nameOf = (person) => person?.name || person?.username || person?._id || "";
 
-export const others = (conversation, me) => conversation.participants.filter((person) => person._id !== me?.id);
+/** The name of who wrote a message; its sender may have told theirs only later. */
+export function senderName({ sender }, conversation) {
+  const person = conversation.participants.find(({ _id }) => _id === sender._id);
+  return nameOf(sender) === sender._id ? nameOf(person ?? sender) : nameOf(sender);
+}
+
+export const others = (conversation, me) =>
+  conversation.participants.filter((person) => person._id !== me?.id);
 
 /** The name over a conversation. */
 export function titleOf(conversation, me) {
@@ -94,4 +101,5 @@ export const lastOfOthers = (conversation, me) =>
   conversation.messages.findLast((message) => message.sender._id !== me.id);
 
 /** How much is unread altogether. */
-export const unreadTotal = (state) => Object.values(state.conversations).reduce((sum, c) => sum + c.unread, 0);
+export const unreadTotal = (state) =>
+  Object.values(state.conversations).reduce((sum, c) => sum + c.unread, 0);

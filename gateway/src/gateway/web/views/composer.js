@@ -3,19 +3,18 @@
 import { html, Icon, IconButton, useLayoutEffect, useRef, useState } from "./html.js";
 
 const MOST = 8_000;
-const drafts = new Map(); // conversation -> what was written and not sent
 
 const hasKeyboard = () => matchMedia("(hover: hover) and (pointer: fine)").matches;
 
 export function Composer({ conversation, chat, editing, editLast, done }) {
   const { _id } = conversation;
-  const [text, setText] = useState(editing?.content ?? drafts.get(_id) ?? "");
+  const [text, setText] = useState(editing?.content ?? chat.drafts.get(_id) ?? "");
   const field = useRef(null);
 
   useLayoutEffect(() => {
-    const { style, scrollHeight } = field.current;
-    style.height = "auto";
-    style.height = `${field.current.scrollHeight || scrollHeight}px`;
+    const { current: box } = field;
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
   }, [text]);
   useLayoutEffect(() => {
     if (!editing && !hasKeyboard()) return;
@@ -26,7 +25,7 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
   function write(value) {
     setText(value);
     if (editing) return;
-    drafts.set(_id, value);
+    chat.drafts.set(_id, value);
     if (value) chat.typing.typed(_id);
     else chat.typing.stop();
   }
@@ -38,8 +37,8 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
       if (text !== editing.content) chat.edit(editing, text);
       done();
     } else {
-      chat.send(_id, text);
-      drafts.delete(_id);
+      chat.send(_id, text.trim());
+      chat.drafts.delete(_id);
       setText("");
     }
   }
@@ -47,17 +46,40 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
   function pressed(event) {
     if (event.isComposing) return;
     if (event.key === "Enter" && !event.shiftKey && hasKeyboard()) submit(event);
-    if (event.key === "ArrowUp" && !text && !editing) event.preventDefault(), editLast();
+    if (event.key === "ArrowUp" && !text && !editing) (event.preventDefault(), editLast());
     if (event.key === "Escape" && editing) done();
   }
 
-  return html`<form class="composer" onSubmit=${submit}>
-    ${editing && html`<p class="editing hint">Editing a message <${IconButton} name="close" label="Stop editing" onClick=${done} /></p>`}
-    <textarea
-      ref=${field} rows="1" maxlength=${MOST} value=${text} aria-label=${editing ? "The message's new text" : "Message"}
-      placeholder="Write a message" onInput=${(event) => write(event.target.value)} onKeyDown=${pressed}
-      onBlur=${() => chat.typing.stop()}
-    ></textarea>
-    <button type="submit" class="primary send" aria-label=${editing ? "Save" : "Send"} disabled=${!text.trim()}><${Icon} name="send" /></button>
-  </form>`;
+  return html`
+    <form class="composer" onSubmit=${submit}>
+      ${
+        editing &&
+        html`
+          <p class="editing hint">
+            Editing a message
+            <${IconButton} name="close" label="Stop editing" onClick=${done} />
+          </p>
+        `
+      }
+      <textarea
+        ref=${field}
+        rows="1"
+        maxlength=${MOST}
+        value=${text}
+        aria-label=${editing ? "The message's new text" : "Message"}
+        placeholder="Write a message"
+        onInput=${(event) => write(event.target.value)}
+        onKeyDown=${pressed}
+        onBlur=${() => chat.typing.stop()}
+      ></textarea>
+      <button
+        type="submit"
+        class="primary send"
+        aria-label=${editing ? "Save" : "Send"}
+        disabled=${!text.trim()}
+      >
+        <${Icon} name="send" />
+      </button>
+    </form>
+  `;
 }

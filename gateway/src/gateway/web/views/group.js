@@ -7,7 +7,9 @@ import { Avatar, html, useState } from "./html.js";
 export function Group({ state, conversation, chat, close }) {
   return html`<${Dialog} title="People" close=${close}>
     <ul class="people">
-      ${conversation.participants.map((person) => html`<${Person} key=${person._id} state=${state} person=${person} />`)}
+      ${conversation.participants.map(
+        (person) => html`<${Person} key=${person._id} state=${state} person=${person} />`,
+      )}
     </ul>
     ${conversation.type === "group" && html`<${AddPeople} conversation=${conversation} chat=${chat} />`}
     ${conversation.type === "group" && html`<${Leave} conversation=${conversation} chat=${chat} />`}
@@ -18,13 +20,17 @@ function Person({ state, person }) {
   const online = Boolean(state.online[person._id]);
   const name = nameOf(person);
   const role = person.role === "member" ? "" : `, ${person.role}`;
-  return html`<li>
-    <${Avatar} name=${name} online=${online} />
-    <span>
-      <strong>${name}${person._id === state.me.id ? " (you)" : ""}</strong>
-      <span class="hint">${name === person._id ? "" : `${person._id}, `}${online ? "online" : "offline"}${role}</span>
-    </span>
-  </li>`;
+  return html`
+    <li>
+      <${Avatar} name=${name} online=${online} />
+      <span>
+        <strong>${name}${person._id === state.me.id ? " (you)" : ""}</strong>
+        <span class="hint">
+          ${name === person._id ? "" : `${person._id}, `}${online ? "online" : "offline"}${role}
+        </span>
+      </span>
+    </li>
+  `;
 }
 
 function AddPeople({ conversation, chat }) {
@@ -43,18 +49,32 @@ function AddPeople({ conversation, chat }) {
     }
   }
 
-  return html`<form onSubmit=${submit}>
-    <label for="add">Add people by their user ids</label>
-    <div class="row">
-      <input id="add" autocomplete="off" autocapitalize="off" spellcheck=${false} placeholder="dave" value=${people} onInput=${(event) => setPeople(event.target.value)} />
-      <button type="submit" class="primary">Add</button>
-    </div>
-    <p class="problem" role="alert">${problem}</p>
-  </form>`;
+  return html`
+    <form onSubmit=${submit}>
+      <label for="add">Add people by their user ids</label>
+      <div class="row">
+        <input
+          id="add"
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck=${false}
+          placeholder="dave"
+          value=${people}
+          onInput=${(event) => setPeople(event.target.value)}
+        />
+        <button type="submit" class="primary">Add</button>
+      </div>
+      <p class="problem" role="alert">${problem}</p>
+    </form>
+  `;
 }
 
 function Leave({ conversation, chat }) {
   const [sure, ask] = useState(false);
   const leave = () => (sure ? chat.leave(conversation._id) : ask(true));
-  return html`<button type="button" class="danger" onClick=${leave}>${sure ? "Yes, leave this group" : "Leave the group"}</button>`;
+  return html`
+    <button type="button" class="danger" onClick=${leave}>
+      ${sure ? "Yes, leave this group" : "Leave the group"}
+    </button>
+  `;
 }

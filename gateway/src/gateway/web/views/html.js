@@ -6,7 +6,7 @@ export { html, render, useEffect, useLayoutEffect, useRef, useState } from "../v
 
 const PATHS = {
   back: "M15 5l-7 7 7 7",
-  people: "M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7zM2.500 20a6.500 6.500 0 0 1 13 0M16 4.300a3.500 3.500 0 0 1 0 6.400M18.500 14.500a6.500 6.500 0 0 1 3 5.500",
+  people: "M9 11a4 4 0 1 0 0-7 4 4 0 0 0 0 7zM3 20a6 6 0 0 1 12 0M16 4a4 4 0 0 1 0 7M18 14a6 6 0 0 1 3 6",
   plus: "M12 5v14M5 12h14",
   send: "M4 12l16-8-6 16-3-7z",
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
@@ -19,7 +19,7 @@ const PATHS = {
   sent: "M5 13l4 4L19 7",
   delivered: "M2 13l4 4L16 7M11 16l1 1L22 7",
   read: "M2 13l4 4L16 7M11 16l1 1L22 7",
-  failed: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v6M12 16.500v.5",
+  failed: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v6M12 16v1",
 };
 
 /** An icon that says nothing to a screen reader. */
@@ -29,17 +29,26 @@ export function Icon({ name }) {
 
 /** A button with only an icon: the label is read out and shown as its tooltip. */
 export function IconButton({ name, label, ...rest }) {
-  return html`<button type="button" class="icon-button" aria-label=${label} title=${label} ...${rest}>
-    <${Icon} name=${name} />
-  </button>`;
+  return html`
+    <button type="button" class="icon-button" aria-label=${label} title=${label} ...${rest}>
+      <${Icon} name=${name} />
+    </button>
+  `;
 }
 
 /** A circle with initials; a dot when the person is known to be online or not. */
 export function Avatar({ name, online }) {
-  const initials = name.split(/[\s_.-]+/).filter(Boolean).slice(0, 2).map((word) => [...word][0]).join("");
+  const initials = name
+    .split(/[\s_.-]+/)
+    .filter(Boolean)
+    .slice(0, 2)
+    .map((word) => [...word][0])
+    .join("");
   const hue = [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 8, 0);
-  return html`<span class="avatar hue-${hue}" aria-hidden="true">
-    ${initials.toUpperCase() || "?"}
-    ${online !== undefined && html`<span class="dot ${online ? "online" : ""}"></span>`}
-  </span>`;
+  return html`
+    <span class="avatar hue-${hue}" aria-hidden="true">
+      ${initials.toUpperCase() || "?"}
+      ${online !== undefined && html`<span class="dot ${online ? "online" : ""}"></span>`}
+    </span>
+  `;
 }

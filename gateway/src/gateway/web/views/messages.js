@@ -1,42 +1,16 @@
-/** The messages of a conversation, in a scroller that stays where the reader is. */
+/** The messages of a conversation, by days and with a line before what is new. */
 
-import { firstUnread, nameOf } from "../state/selectors.js";
+import { firstUnread, senderName } from "../state/selectors.js";
 import { Message } from "./message.js";
+import { useScrolling } from "./scrolling.js";
 import { dayName } from "./times.js";
-import { html, IconButton, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
-
-const NEAR = 80; // pixels
+import { html, IconButton, useRef } from "./html.js";
 
 export function Messages({ state, conversation, timeline, chat, edit, editing }) {
-  const scroller = useRef(null);
-  const [atEnd, setAtEnd] = useState(true);
-  const place = useRef({ atEnd: true, height: 0, first: undefined, last: undefined });
+  const ready = conversation.history === "ready";
   const newFrom = useNewFrom(conversation, state.me);
-
-  const toEnd = () => (scroller.current.scrollTop = scroller.current.scrollHeight);
-  const [first, last] = [timeline[0]?.key, timeline.at(-1)];
-
-  useLayoutEffect(() => {
-    const { current: box } = scroller;
-    const before = place.current;
-    const ownNew = last?.key !== before.last && last?.mine;
-    const mark = !before.placed && conversation.history === "ready" && box.querySelector(".divider.new");
-    if (mark) {
-      mark.scrollIntoView({ block: "center" });
-      scrolled();
-    } else if (before.atEnd || ownNew) toEnd();
-    else if (first !== before.first) box.scrollTop += box.scrollHeight - before.height;
-    const placed = before.placed || conversation.history === "ready";
-    place.current = { ...place.current, placed, height: box.scrollHeight, first, last: last?.key };
-  });
-
-  useEffect(() => {
-    const observer = new ResizeObserver(() => place.current.atEnd && toEnd());
-    observer.observe(scroller.current);
-    return () => observer.disconnect();
-  }, []);
-
   const reading = useRef(false);
+
   async function readOlder() {
     if (reading.current || !conversation.older) return;
     reading.current = true;
@@ -44,38 +18,55 @@ export function Messages({ state, conversation, timeline, chat, edit, editing })
     reading.current = false;
   }
 
-  function scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = scroller.current;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR;
-    place.current.atEnd = isAtEnd;
-    setAtEnd(isAtEnd);
-    if (scrollTop < NEAR * 4) readOlder();
-  }
-
-  // A page that does not fill the scroller leaves nothing to scroll.
-  useEffect(() => {
-    if (conversation.older && scroller.current.scrollHeight <= scroller.current.clientHeight) readOlder();
+  const { ref, scrolled, atEnd, toEnd } = useScrolling({
+    first: timeline[0],
+    last: timeline.at(-1),
+    ready,
+    readOlder,
   });
 
-  const names = new Map(conversation.participants.map((person) => [person._id, nameOf(person)]));
-  return html`<div class="messages-place">
-    <div class="messages" ref=${scroller} onScroll=${scrolled} role="log" aria-label="Messages" tabindex="0">
-      ${conversation.older && html`<button type="button" class="quiet more" onClick=${readOlder}>Show older messages</button>`}
-      ${conversation.history === "ready" && !timeline.length && html`<p class="hint empty">Nothing said yet. Say hello.</p>`}
-      ${conversation.history !== "ready" && html`<p class="hint empty">Loading…</p>`}
-      ${timeline.map((entry) => html`
-        ${entry.day && html`<div class="divider" key=${`day ${entry.key}`}><span>${dayName(entry.createdAt)}</span></div>`}
-        ${entry.seq === newFrom && newFrom > 0 && html`<div class="divider new" key="new"><span>New</span></div>`}
-        <${Message} key=${entry.key} entry=${entry} name=${nameOf(entry.sender) === entry.sender._id ? names.get(entry.sender._id) : nameOf(entry.sender)} isGroup=${conversation.type === "group"} chat=${chat} edit=${edit} isEdited=${editing?._id === entry._id && Boolean(editing)} />
-      `)}
+  const row = (entry) => html`
+    ${entry.day && html`<${Divider} key=${`day ${entry.key}`} text=${dayName(entry.createdAt)} />`}
+    ${newFrom > 0 && entry.seq === newFrom && html`<${Divider} key="new" text="New" kind="new" />`}
+    <${Message}
+      key=${entry.key}
+      entry=${entry}
+      name=${senderName(entry, conversation)}
+      isGroup=${conversation.type === "group"}
+      isEdited=${Boolean(editing) && editing._id === entry._id}
+      chat=${chat}
+      edit=${edit}
+    />
+  `;
+
+  return html`
+    <div class="messages-place">
+      <div class="messages" ref=${ref} onScroll=${scrolled} role="log" aria-label="Messages" tabindex="0">
+        ${
+          conversation.older &&
+          html`<button type="button" class="quiet more" onClick=${readOlder}>Show older messages</button>`
+        }
+        ${ready && !timeline.length && html`<p class="hint empty">Nothing said yet. Say hello.</p>`}
+        ${!ready && html`<p class="hint empty">Loading…</p>`}
+        ${timeline.map(row)}
+      </div>
+      ${
+        !atEnd &&
+        html`<${IconButton} name="down" label="To the newest message" class="icon-button to-end" onClick=${toEnd} />`
+      }
     </div>
-    ${!atEnd && html`<${IconButton} name="down" label="To the newest message" class="icon-button to-end" onClick=${toEnd} />`}
-  </div>`;
+  `;
 }
 
-/** The number at which unread messages began when the conversation was opened. */
+function Divider({ text, kind = "" }) {
+  return html`<div class="divider ${kind}"><span>${text}</span></div>`;
+}
+
+/** The number at which unread messages began when the conversation was opened; 0 while that is above. */
 function useNewFrom(conversation, me) {
-  const from = useRef(null);
-  if (from.current === null && conversation.history === "ready") from.current = firstUnread(conversation, me);
-  return from.current;
+  const opened = useRef(null);
+  if (conversation.history !== "ready") return 0;
+  opened.current ??= { unread: conversation.unread, lastSeq: conversation.lastSeq };
+  const messages = conversation.messages.filter((message) => message.seq <= opened.current.lastSeq);
+  return firstUnread({ messages, unread: opened.current.unread }, me);
 }

@@ -3,6 +3,9 @@
 import { Dialog, idsIn } from "./dialog.js";
 import { html, useState } from "./html.js";
 
+const GROUP = "A group: more people can be added later.";
+const DIRECT = "One person and no name: a direct conversation.";
+
 export function NewConversation({ chat, close, open }) {
   const [people, setPeople] = useState("");
   const [name, setName] = useState("");
@@ -24,10 +27,25 @@ export function NewConversation({ chat, close, open }) {
   return html`<${Dialog} title="New conversation" close=${close}>
     <form onSubmit=${submit}>
       <label for="people">With whom? Their user ids</label>
-      <input id="people" autofocus autocomplete="off" autocapitalize="off" spellcheck=${false} placeholder="bob, carol" value=${people} onInput=${(event) => setPeople(event.target.value)} />
+      <input
+        id="people"
+        autofocus
+        autocomplete="off"
+        autocapitalize="off"
+        spellcheck=${false}
+        placeholder="bob, carol"
+        value=${people}
+        onInput=${(event) => setPeople(event.target.value)}
+      />
       <label for="name">Name of the group <span class="hint">(optional)</span></label>
-      <input id="name" autocomplete="off" maxlength="200" value=${name} onInput=${(event) => setName(event.target.value)} />
-      <p class="hint">${isGroup ? "A group: more people can be added later." : "One person and no name: a direct conversation."}</p>
+      <input
+        id="name"
+        autocomplete="off"
+        maxlength="200"
+        value=${name}
+        onInput=${(event) => setName(event.target.value)}
+      />
+      <p class="hint">${isGroup ? GROUP : DIRECT}</p>
       <p class="problem" role="alert">${problem}</p>
       <button type="submit" class="primary">${isGroup ? "Start the group" : "Start talking"}</button>
     </form>

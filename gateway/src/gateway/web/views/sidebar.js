@@ -9,38 +9,77 @@ const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconn
 
 export function Sidebar({ state, chat, open, signOut }) {
   const [starting, start] = useState(false);
-  const conversations = ordered(state);
-  return html`<nav class="sidebar" aria-label="Conversations">
-    <header>
-      <${Avatar} name=${state.me.name} />
-      <div class="who">
-        <strong>${state.me.name}</strong>
-        <span class="connection ${state.connection}">${CONNECTION[state.connection]}</span>
-      </div>
-      <${IconButton} name="leave" label="Sign out" onClick=${() => signOut()} />
-      <${IconButton} name="plus" label="New conversation" class="icon-button strong" onClick=${() => start(true)} />
-    </header>
-    <ul class="conversations">
-      ${conversations.map((conversation) => html`<${Entry} key=${conversation._id} state=${state} conversation=${conversation} open=${open} />`)}
-    </ul>
-    ${state.listed && !conversations.length && html`<p class="hint empty">No conversations yet. <button type="button" class="link" onClick=${() => start(true)}>Start one</button></p>`}
-    ${!state.listed && html`<p class="hint empty" role="status">Loading…</p>`}
-    ${state.older && html`<button type="button" class="quiet more" onClick=${() => chat.moreConversations()}>Show older conversations</button>`}
-    ${starting && html`<${NewConversation} chat=${chat} close=${() => start(false)} open=${open} />`}
-  </nav>`;
+  const isEmpty = state.listed && !Object.keys(state.conversations).length;
+  return html`
+    <nav class="sidebar" aria-label="Conversations">
+      <header>
+        <${Avatar} name=${state.me.name} />
+        <div class="who">
+          <strong>${state.me.name}</strong>
+          <span class="connection ${state.connection}">${CONNECTION[state.connection]}</span>
+        </div>
+        <${IconButton} name="leave" label="Sign out" onClick=${() => signOut()} />
+        <${IconButton}
+          name="plus"
+          label="New conversation"
+          class="icon-button strong"
+          onClick=${() => start(true)}
+        />
+      </header>
+      <ul class="conversations">
+        ${ordered(state).map(
+          (it) => html`<${Entry} key=${it._id} state=${state} conversation=${it} open=${open} />`,
+        )}
+      </ul>
+      ${
+        isEmpty &&
+        html`
+          <p class="hint empty">
+            No conversations yet.
+            <button type="button" class="link" onClick=${() => start(true)}>Start one</button>
+          </p>
+        `
+      }
+      ${!state.listed && html`<p class="hint empty" role="status">Loading…</p>`}
+      ${
+        state.older &&
+        html`
+          <button type="button" class="quiet more" onClick=${() => chat.moreConversations()}>
+            Show older conversations
+          </button>
+        `
+      }
+      ${starting && html`<${NewConversation} chat=${chat} close=${() => start(false)} open=${open} />`}
+    </nav>
+  `;
 }
 
 function Entry({ state, conversation, open }) {
   const { _id, unread } = conversation;
   const chosen = state.open === _id;
   const typing = typingLine(conversation);
-  return html`<li>
-    <button type="button" class="entry ${chosen ? "chosen" : ""} ${unread ? "unread" : ""}" aria-current=${chosen ? "true" : undefined} onClick=${() => open(_id)}>
-      <${Avatar} ...${faceOf(conversation, state)} />
-      <span class="title">${titleOf(conversation, state.me)}</span>
-      <time dateTime=${conversation.lastActivityAt}>${brief(conversation.lastActivityAt)}</time>
-      <span class="preview ${typing ? "typing" : ""}">${typing || previewOf(conversation, state.me)}</span>
-      ${unread > 0 && html`<span class="badge"><span aria-hidden="true">${unread > 99 ? "99+" : unread}</span><span class="only-read-out">${unread} unread</span></span>`}
-    </button>
-  </li>`;
+  return html`
+    <li>
+      <button
+        type="button"
+        class="entry ${chosen ? "chosen" : ""} ${unread ? "unread" : ""}"
+        aria-current=${chosen ? "true" : undefined}
+        onClick=${() => open(_id)}
+      >
+        <${Avatar} ...${faceOf(conversation, state)} />
+        <span class="title">${titleOf(conversation, state.me)}</span>
+        <time dateTime=${conversation.lastActivityAt}>${brief(conversation.lastActivityAt)}</time>
+        <span class="preview ${typing ? "typing" : ""}">${typing || previewOf(conversation, state.me)}</span>
+        ${
+          unread > 0 &&
+          html`
+            <span class="badge">
+              <span aria-hidden="true">${unread > 99 ? "99+" : unread}</span>
+              <span class="only-read-out">${unread} unread</span>
+            </span>
+          `
+        }
+      </button>
+    </li>
+  `;
 }

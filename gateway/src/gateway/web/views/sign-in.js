@@ -15,20 +15,35 @@ export function SignIn({ notice, signIn }) {
     }
   }
 
-  return html`<main class="sign-in">
-    <form class="card" onSubmit=${submit}>
-      <img src="/assets/icon.svg" alt="" width="48" height="48" />
-      <h1>Parley</h1>
-      <label for="token">Your token</label>
-      <textarea
-        id="token" name="token" rows="4" required autofocus autocomplete="off" autocapitalize="off"
-        spellcheck=${false} aria-describedby="how" aria-invalid=${Boolean(said)} placeholder="eyJ…"
-        onInput=${() => complain("")}
-        onKeyDown=${(event) => event.key === "Enter" && (event.preventDefault(), event.target.form.requestSubmit())}
-      ></textarea>
-      <p class="problem" role="alert">${said}</p>
-      <button type="submit" class="primary">Sign in</button>
-      <p id="how" class="hint">On the machine that runs Parley, <code>make token USER=alice</code> prints one. It is kept in this tab only.</p>
-    </form>
-  </main>`;
+  return html`
+    <main class="sign-in">
+      <form class="card" onSubmit=${submit}>
+        <img src="/assets/icon.svg" alt="" width="48" height="48" />
+        <h1>Parley</h1>
+        <label for="token">Your token</label>
+        <textarea
+          id="token"
+          name="token"
+          rows="4"
+          required
+          autofocus
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck=${false}
+          aria-describedby="how"
+          aria-invalid=${Boolean(said)}
+          placeholder="eyJ…"
+          onInput=${() => complain("")}
+          onKeyDown=${(event) => event.key === "Enter" && (event.preventDefault(), event.target.form.requestSubmit())}
+        ></textarea>
+        <p class="problem" role="alert">${said}</p>
+        <button type="submit" class="primary">Sign in</button>
+        <p id="how" class="hint">
+          On the machine that runs Parley,
+          <code>make token USER=alice</code>
+          prints one. It is kept in this tab only.
+        </p>
+      </form>
+    </main>
+  `;
 }

@@ -1,0 +1,37 @@
+"""Closes sockets that nothing good will come of."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+JOIN_SECONDS = 10.0
+"""How long a socket may be in no namespace: new, refused, or with a token that has expired."""
+
+
+class Sweeper:
+    """Looks over a node's sockets, again and again."""
+
+    def __init__(self, engine: Any, has_joined: Callable[[str], bool]) -> None:
+        self._engine = engine
+        self._has_joined = has_joined
+        self._idle_since: dict[str, float] = {}
+
+    async def sweep(self) -> None:
+        """Close polling clients that do not read, and sockets that have been nowhere for too long."""
+        idle: dict[str, float] = {}
+        for sid, socket in list(self._engine.sockets.items()):
+            if not self._has_joined(sid):
+                idle[sid] = self._idle_since.get(sid, monotonic())
+            if socket.queue.overflown or monotonic() - idle.get(sid, monotonic()) > JOIN_SECONDS:
+                log.info("closing a socket", sid=sid, unread=socket.queue.overflown)
+                await self._close(socket)
+        self._idle_since = idle
+
+    async def _close(self, socket: Any) -> None:
+        await socket.close(wait=False, abort=True, reason=self._engine.reason.SERVER_DISCONNECT)
+        if socket.queue.wire is not None:
+            socket.queue.wire.close()

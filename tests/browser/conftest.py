@@ -1,0 +1,55 @@
+"""A real browser, headless, with a window for each user."""
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from browser.windows import Window
+from clients.chat import Town, User
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROOMY = {"width": 1100, "height": 760}
+
+OpenWindow = Callable[..., Awaitable[Window]]
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's chromium, with a profile that is new and thrown away."""
+    program = shutil.which("chromium")
+    assert program, "chromium is missing: `make test` installs it"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def window(chromium: Browser, town: Town) -> AsyncIterator[OpenWindow]:
+    """Opens windows, signed in or not; in the end the browser must have had nothing to complain about."""
+    opened: list[Window] = []
+
+    async def open_window(user: User | None, **options: Any) -> Window:
+        context = await chromium.new_context(**{"viewport": ROOMY, "locale": "en-GB", **options})
+        context.set_default_timeout(10_000)
+        opened.append(Window(await context.new_page(), town.url))
+        if user is not None:
+            await opened[-1].arrive(user.token)
+        return opened[-1]
+
+    yield open_window
+    for each in opened:
+        await each.page.context.close()
+    assert [complaint for each in opened for complaint in each.complaints] == []

@@ -1,0 +1,227 @@
+"""The chat page in a real browser: what people do with it, and what they see."""
+
+import signal
+import time
+
+from playwright.async_api import expect
+
+from browser.conftest import OpenWindow
+from clients.chat import Town, eventually, token
+from stack import Stack
+
+
+async def test_two_people_talk_and_each_message_is_there_once(town: Town, window: OpenWindow) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    alice, bob = await window(ann), await window(ben)
+    await alice.start([ben], "Plans")
+    await alice.say("Hello Ben")
+    await expect(bob.entry("Plans")).to_contain_text("1 unread")
+    await expect(bob.page).to_have_title("(1) Parley")
+    await alice.has_tick("Hello Ben", "delivered")
+
+    await bob.open("Plans")
+    await expect(bob.page.get_by_text("New", exact=True)).to_be_in_viewport()
+    await alice.has_tick("Hello Ben", "read")
+    await expect(bob.entry("Plans")).not_to_contain_text("unread")
+    await bob.say("Hello Ann")
+    await bob.say("How are you?")
+
+    for each in (alice, bob):
+        await each.sees("Hello Ben", "Hello Ann", "How are you?")
+    await bob.has_tick("How are you?", "read")
+    assert [m["content"] for m in await ann.history(await conversation(alice.page.url))] == [
+        "Hello Ben",
+        "Hello Ann",
+        "How are you?",
+    ]
+
+
+async def conversation(address: str) -> str:
+    return address.partition("#/")[2]
+
+
+async def test_a_pasted_token_signs_in_and_is_nowhere_in_the_address(town: Town, window: OpenWindow) -> None:
+    pasted = await window(None)
+    await pasted.page.goto(town.url)
+    await pasted.page.get_by_label("Your token").fill("nonsense")
+    await pasted.page.get_by_role("button", name="Sign in").click()
+    await expect(pasted.page.get_by_role("alert")).to_have_text(
+        "This is not a token: it has three parts with dots between them."
+    )
+    await pasted.page.get_by_label("Your token").fill(town.user("ann").token)
+    await pasted.page.keyboard.press("Enter")
+    await pasted.is_connected()
+
+    by_address = await window(town.user("ben"))
+    for each in (pasted, by_address):
+        assert "token" not in await each.page.evaluate("location.href")
+    await by_address.page.reload()
+    await by_address.is_connected()
+    await by_address.page.get_by_role("button", name="Sign out").click()
+    await expect(by_address.page.get_by_label("Your token")).to_be_visible()
+    await by_address.page.reload()
+    await expect(by_address.page.get_by_label("Your token")).to_be_visible()
+
+
+async def test_markup_in_a_message_is_shown_as_text(town: Town, window: OpenWindow) -> None:
+    ben = town.user("ben")
+    alice, bob = await window(town.user("ann")), await window(ben)
+    evil = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+    await alice.start([ben], evil)
+    await alice.say(evil)
+    await bob.open(evil)
+    for each in (alice, bob):
+        await each.sees(evil)
+        assert "owned" not in (await each.page.title())
+        assert await each.page.locator("main img, main script").count() == 0
+
+
+async def test_while_every_gateway_is_away_one_can_write_and_nothing_is_lost(
+    town: Town, window: OpenWindow, stack: Stack
+) -> None:
+    ben = town.user("ben")
+    alice, bob = await window(town.user("ann")), await window(ben)
+    await alice.start([ben], "Plans")
+    await bob.open("Plans")
+    await alice.say("before")
+    await bob.sees("before")
+
+    for gateway in ("gateway-1", "gateway-2"):
+        stack.signal(gateway, signal.SIGKILL)
+    for each in (alice, bob):
+        await expect(each.page.get_by_text("Reconnecting… what you write now")).to_be_visible()
+    await alice.say("written while away")
+    await alice.say("and one more")
+    await alice.has_tick("and one more", "sending")
+
+    for each in (alice, bob):
+        await each.is_connected()
+        await each.sees("before", "written while away", "and one more")
+    await alice.has_tick("and one more", "read")
+    await bob.say("there you are")
+    await alice.sees("before", "written while away", "and one more", "there you are")
+    await eventually(lambda: all(part.ready for part in stack.status()), deadline=20)
+
+
+async def test_typing_and_presence_show(town: Town, window: OpenWindow) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    alice, bob = await window(ann), await window(ben)
+    await alice.start([ben])
+    await bob.open(ann.id.title())
+    head = alice.page.get_by_role("main").locator("header")
+    await expect(head).to_contain_text("online")
+
+    await bob.field.press_sequentially("Hm")
+    await expect(alice.page.get_by_text(f"{ben.id.title()} is typing…").first).to_be_visible()
+    await bob.field.fill("")
+    await expect(alice.page.get_by_text("is typing…")).to_have_count(0)
+
+    await bob.page.close()
+    await expect(head).to_contain_text("offline", timeout=15_000)
+
+
+async def test_own_messages_can_be_edited_and_deleted(town: Town, window: OpenWindow) -> None:
+    ben = town.user("ben")
+    alice, bob = await window(town.user("ann")), await window(ben)
+    await alice.start([ben], "Plans")
+    await bob.open("Plans")
+    for content in ("colour", "oops"):
+        await alice.say(content)
+    await alice.has_tick("oops", "read")
+
+    await alice.message("oops").hover()
+    await alice.message("oops").get_by_role("button", name="Delete").click()
+    await alice.message("oops").get_by_role("button", name="Delete?").click()
+    await bob.sees("colour", "Message deleted")
+    await alice.field.press("ArrowUp")
+    edited = alice.page.get_by_role("textbox", name="The message's new text")
+    await expect(edited).to_have_value("colour")
+    await edited.fill("color")
+    await edited.press("Enter")
+
+    for each in (alice, bob):
+        await each.sees("color", "Message deleted")
+        await expect(each.message("color")).to_contain_text("edited")
+    assert await bob.message("color").get_by_role("button").count() == 0
+
+
+async def test_a_long_history_pages_upwards_and_stays_in_place(town: Town, window: OpenWindow) -> None:
+    ann = town.user("ann")
+    (socket,) = await town.sockets("ben")
+    group = await town.group(socket, "ann")
+    for number in range(1, 121):
+        await socket.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
+    await socket.say(group, "the last", tempId="last")
+    await socket.hears("messageSent", tempId="last")
+
+    alice = await window(ann)
+    await alice.open("A group")
+    await expect(alice.message("the last")).to_be_attached()
+    everything = [*(f"message {number}" for number in range(1, 121)), "the last"]
+    deadline = time.monotonic() + 20
+    while await alice.thread.get_by_role("article").count() < len(everything):
+        assert time.monotonic() < deadline
+        first = await alice.thread.locator(".content").first.text_content()
+        await alice.thread.evaluate("it => it.scrollTo(0, 0)")
+        await expect(alice.thread.locator(".content").first).not_to_have_text(first or "")
+        await expect(alice.thread.get_by_text(first or "", exact=True)).to_be_in_viewport()
+    await alice.sees(*everything)
+    await expect(alice.page.get_by_text("New", exact=True)).to_be_attached()
+    await alice.page.get_by_role("button", name="To the newest message").click()
+    await expect(alice.message("the last")).to_be_in_viewport()
+    assert await ann.unread(group) == 0
+
+
+async def test_a_group_grows_and_is_left(town: Town, window: OpenWindow) -> None:
+    ann, ben, cy = (town.user(name) for name in ("ann", "ben", "cy"))
+    alice, carol = await window(ann), await window(cy)
+    await alice.start([ben], "Plans")
+    await alice.page.get_by_role("button", name="People", exact=True).click()
+    dialog = alice.page.get_by_role("dialog", name="People")
+    await dialog.get_by_label("Add people").fill(ann.id)
+    await dialog.get_by_role("button", name="Add").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("You are in it anyway")
+    await dialog.get_by_label("Add people").fill(cy.id)
+    await dialog.get_by_role("button", name="Add").click()
+    await expect(dialog.get_by_role("listitem")).to_have_count(3)
+    await alice.page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+
+    await carol.open("Plans")
+    await alice.say("Welcome")
+    await carol.sees("Welcome")
+    await carol.page.get_by_role("button", name="People", exact=True).click()
+    await carol.page.get_by_role("button", name="Leave the group").click()
+    await carol.page.get_by_role("button", name="Yes, leave this group").click()
+    await expect(carol.entry("Plans")).to_have_count(0)
+    await expect(alice.page.get_by_role("main").locator("header")).to_contain_text("2 people")
+
+
+async def test_an_expired_token_signs_out_and_says_so(town: Town, window: OpenWindow) -> None:
+    soon = token(town.secret, town.user("ann").id, exp=int(time.time()) + 3)
+    alice = await window(None)
+    await alice.arrive(soon)
+    await expect(alice.page.get_by_role("alert")).to_have_text("The token has expired.", timeout=10_000)
+    await expect(alice.page.get_by_label("Your token")).to_be_visible()
+
+    forged = await window(None)
+    await forged.page.goto(f"{town.url}/#token={token('another-secret' * 4, 'mallory')}")
+    await expect(forged.page.get_by_role("alert")).to_have_text("The token is not valid.")
+
+
+async def test_a_phone_shows_the_list_or_the_conversation(town: Town, window: OpenWindow) -> None:
+    ben = town.user("ben")
+    small = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+    alice = await window(town.user("ann"), **small)
+    await alice.start([ben], "Plans")
+    await alice.field.fill("from my phone")
+    await alice.page.get_by_role("button", name="Send").tap()
+    await alice.has_tick("from my phone", "sent")
+    await expect(alice.entry("Plans")).not_to_be_visible()
+    assert await alice.page.evaluate("document.documentElement.scrollWidth") == 390
+
+    await alice.message("from my phone").locator(".bubble").tap()
+    await expect(alice.message("from my phone").get_by_role("button", name="Delete")).to_be_visible()
+    await alice.page.go_back()
+    await expect(alice.entry("Plans")).to_be_visible()
+    await expect(alice.field).to_have_count(0)

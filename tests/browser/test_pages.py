@@ -1,0 +1,92 @@
+"""How the chat page is served: what a browser may load, keep and run."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.web import pages
+
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    app = web.Application()
+    pages.add_routes(app)
+    async with TestClient(TestServer(app)) as running:
+        yield running
+
+
+async def test_the_page_may_load_and_call_nothing_but_itself(client: Client) -> None:
+    answer = await client.get("/", headers={"Host": "chat.example:8443"})
+    assert (answer.status, answer.content_type) == (200, "text/html")
+    directives = dict(
+        directive.strip().split(" ", 1) for directive in answer.headers["Content-Security-Policy"].split(";")
+    )
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": "'self' ws://chat.example:8443 wss://chat.example:8443",
+        "img-src": "'self' data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("host", ["x; script-src *", "x y", "'unsafe-inline'", "x,y"])
+def test_a_host_that_is_none_adds_nothing_to_the_policy(host: str) -> None:
+    assert "connect-src 'self';" in pages.policy(host)
+
+
+async def test_what_a_browser_holds_already_is_not_sent_again(client: Client) -> None:
+    for path in ("/", "/assets/app.js", "/assets/style.css", "/assets/vendor/socket.io.js"):
+        first = await client.get(path)
+        assert (first.status, first.headers["Cache-Control"]) == (200, "no-cache")
+        again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status, await again.read()) == (304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+
+
+async def test_every_module_that_is_imported_is_served(client: Client) -> None:
+    for name in pages.assets():
+        answer = await client.get(f"/assets/{name}")
+        assert answer.status == 200, name
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.charset == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["pages.py", "package.json", "index.html", "../pages.py", "node_modules/ws/index.js", "nothing.js"],
+)
+async def test_nothing_else_is_served(client: Client, path: str) -> None:
+    assert (await client.get(f"/assets/{path}")).status == 404
+
+
+async def test_without_its_scripts_the_page_says_so(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pages, "VENDOR", {"vendor/preact.js": tmp_path / "preact.js"})
+    answer = await client.get("/")
+    assert answer.status == 503
+    assert answer.headers["Cache-Control"] == "no-store"
+    text = await answer.text()
+    assert "The chat page's scripts are not installed: <code>make up</code> installs them." in text
+    assert (await client.get("/assets/vendor/preact.js")).status == 404
+
+
+async def test_an_asset_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / "a.js"
+    file.write_text("one")
+    assert pages.read(file).body == b"one"
+    file.write_text("other")
+    assert pages.read(file).body == b"other"

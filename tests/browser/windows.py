@@ -1,0 +1,72 @@
+"""A browser window on the chat page, as its user sees and uses it."""
+
+import re
+from collections.abc import Sequence
+
+from playwright.async_api import ConsoleMessage, Locator, Page, expect
+
+from clients.chat import User
+
+COMPLAINTS = re.compile(r"content security policy|refused to|trusted ?(html|script|type)", re.IGNORECASE)
+
+
+class Window:
+    """One user's window; `complaints` is what the browser found wrong with the page."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    async def arrive(self, token: str) -> None:
+        """Come with a token in the address."""
+        await self.page.goto(f"{self.url}/#token={token}")
+        await self.is_connected()
+
+    async def is_connected(self) -> None:
+        await expect(self.page.get_by_text("Connected", exact=True)).to_be_visible(timeout=15_000)
+
+    async def start(self, others: Sequence[User], name: str = "") -> None:
+        """Start a conversation, which is then open."""
+        await self.page.get_by_role("button", name="New conversation").click()
+        await self.page.get_by_label("With whom?").fill(", ".join(user.id for user in others))
+        await self.page.get_by_label("Name of the group").fill(name)
+        await self.page.get_by_role("button", name=re.compile("^Start (the|talking)")).click()
+        await expect(self.page.get_by_role("dialog")).to_have_count(0)
+        await expect(self.field).to_be_visible()
+
+    async def open(self, title: str) -> None:
+        await self.entry(title).click()
+        await expect(self.field).to_be_visible()
+
+    def entry(self, title: str) -> Locator:
+        """A conversation in the list."""
+        return self.page.get_by_role("navigation").get_by_role("listitem").filter(has_text=title)
+
+    @property
+    def field(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message", exact=True)
+
+    @property
+    def thread(self) -> Locator:
+        return self.page.get_by_role("log", name="Messages")
+
+    def message(self, content: str) -> Locator:
+        return self.thread.get_by_role("article").filter(has_text=content)
+
+    async def say(self, content: str) -> None:
+        await self.field.fill(content)
+        await self.field.press("Enter")
+
+    async def sees(self, *contents: str) -> None:
+        """Exactly these messages, in this order."""
+        await expect(self.thread.locator(".content")).to_have_text(list(contents), timeout=20_000)
+
+    async def has_tick(self, content: str, status: str) -> None:
+        await expect(self.message(content).locator(".status")).to_have_text(status, timeout=15_000)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if COMPLAINTS.search(message.text):
+            self.complaints.append(message.text)

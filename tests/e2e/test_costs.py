@@ -1,0 +1,175 @@
+"""What a message costs: the same few documents in any group, and work only where its members are."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+from redis.asyncio import Redis
+
+from clients.chat import Town, eventually
+from clients.crowd import Crowd, Voice
+from persistence_worker.persist import Persister
+from persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
+from shared import model, records, rooms
+from shared.events import Event
+from stack import Stack
+
+SMALL, LARGE = 2, 500
+PER_MESSAGE = {"messages": 1, "conversations": 1, "memberships": 1}
+"""The message itself, the conversation's head, and the sender's own counter."""
+
+Snapshot = dict[tuple[str, Any], dict[str, Any]]
+
+
+@pytest.fixture
+async def crowd(town: Town) -> AsyncIterator[Crowd]:
+    async with Crowd(town) as crowd:
+        yield crowd
+
+
+def names(size: int) -> list[str]:
+    return [f"member-{number}" for number in range(size)]
+
+
+async def everything(database: AsyncIOMotorDatabase[Any]) -> Snapshot:
+    """Every document of every collection."""
+    return {
+        (name, document["_id"]): document
+        for name in await database.list_collection_names()
+        async for document in database[name].find()
+    }
+
+
+def written(before: Snapshot, after: Snapshot) -> Counter[str]:
+    """How many documents of each collection are new or other than before."""
+    assert before.keys() <= after.keys()
+    return Counter(key[0] for key, document in after.items() if before.get(key) != document)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_a_message_writes_three_documents_whatever_the_group(
+    town: Town, crowd: Crowd, database: AsyncIOMotorDatabase[Any], size: int
+) -> None:
+    group = await crowd.group(*names(size))
+    sender, reader = await crowd.voices(["member-0", "member-1"], [town.url])
+    await reader.join(group)
+    await say(sender, group, reader)
+    before = await everything(database)
+
+    await say(sender, group, reader)
+
+    assert written(before, await everything(database)) == PER_MESSAGE
+
+
+async def say(sender: Voice, group: str, reader: Voice) -> None:
+    """Say something, and wait until it is heard and counted, which is after everything is written."""
+    heard = len(reader.heard[group])
+    assert (await sender.say(group, f"message {heard}"))["success"]
+    await eventually(lambda: len(reader.heard[group]) > heard and reader.unread.get(group) == heard + 1)
+
+
+class Commands(CommandListener):
+    """What a driver asks of its server: commands by name, and documents written by collection."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.documents: Counter[str] = Counter()
+        self._targets: dict[int, str] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.asked[event.command_name] += 1
+        self._targets[event.request_id] = str(event.command[event.command_name])
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        target = self._targets.pop(event.request_id)
+        if event.command_name in ("insert", "update", "delete"):
+            self.documents[target] += event.reply["n"]
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        raise AssertionError(f"{event.command_name} failed: {event.failure}")
+
+
+class Announced:
+    """`Announcer` that counts what it is given."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        self.events += sum(map(len, events_by_room.values()))
+
+
+async def test_a_batch_asks_the_same_of_the_database_whatever_the_group(stack: Stack, crowd: Crowd) -> None:
+    costs = [await cost(stack, await crowd.group(*names(size)), crowd, batch=20) for size in (SMALL, LARGE)]
+
+    small, large = costs
+    assert small == large
+    documents, asked, events = small
+    assert documents == {"messages": 20, "conversations": 1, "memberships": 1}
+    assert events == 20
+    print(f"a batch of 20 by one sender: {dict(asked)}")
+    assert asked.total() <= 6
+
+
+async def cost(
+    stack: Stack, group: str, crowd: Crowd, *, batch: int
+) -> tuple[Counter[str], Counter[str], int]:
+    """Documents written, commands asked and events announced for a batch of one sender's messages."""
+    commands, announced = Commands(), Announced()
+    client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
+        stack.mongo_url, tz_aware=True, event_listeners=[commands]
+    )
+    database = client.get_default_database()
+    owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})
+    assert owner is not None
+    persister = Persister(
+        MongoMessages(database), MongoHeads(database), MongoMemberships(database), announced
+    )
+    commands.asked.clear()
+    await persister.persist([send(group, owner["userId"]) for _ in range(batch)])
+    client.close()
+    return commands.documents, commands.asked, announced.events
+
+
+def send(group: str, user_id: str) -> records.NewMessage:
+    message = model.Message(
+        id=model.new_id(),
+        conversation_id=group,
+        sender_id=user_id,
+        content="a message",
+        created_at=model.now(),
+    )
+    return records.NewMessage(id=model.new_id(), message=message, sender=model.Person(id=user_id))
+
+
+async def test_a_gateway_without_a_member_is_not_even_subscribed(
+    stack: Stack, town: Town, crowd: Crowd
+) -> None:
+    group = await crowd.group("alice", "bob", "carol")
+    first, second = stack.gateway_urls
+    alice, bob = await crowd.voices(["alice", "bob"], [first])
+    await bob.join(group)
+
+    async with Redis.from_url(stack.redis_url) as redis:
+
+        async def subscribed() -> int:
+            ((_, nodes),) = await redis.pubsub_numsub(rooms.channel(rooms.conversation(group)))
+            return int(nodes)
+
+        assert await subscribed() == 1
+        await alice.say(group, "for one node")
+        await eventually(lambda: len(bob.heard[group]) == 1)
+        assert await subscribed() == 1
+        carol = await crowd.voice("carol", second)
+        assert await subscribed() == 2
+        await carol.join(group)
+        await alice.say(group, "for two")
+        await eventually(lambda: len(carol.heard[group]) == 1 and len(bob.heard[group]) == 2)

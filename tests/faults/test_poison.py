@@ -1,0 +1,131 @@
+"""A record that cannot be read or stored: it is dead-lettered with its reason, its neighbours unharmed."""
+
+from typing import Any
+
+import aio_pika
+import msgspec
+import pytest
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from clients.chat import Town, eventually
+from clients.crowd import PARTITIONS, Crowd, Voice
+from clients.ledger import assert_counted, assert_numbered
+from clients.workers import DeadLetters
+from shared import model, records
+from shared.partitions import EXCHANGE
+from stack import Stack
+
+BEFORE_TIME = "0001-01-01T00:00:00+14:00"
+"""In UTC this is before the first year, so that no MongoDB driver can write it."""
+
+
+@pytest.fixture
+async def group(crowd: Crowd) -> str:
+    return await crowd.group("alice", "bob")
+
+
+@pytest.fixture
+async def alice(crowd: Crowd, group: str) -> Voice:
+    alice = await crowd.voice("alice")
+    await alice.join(group)
+    return alice
+
+
+def record(alice: Voice, group: str, content: str) -> records.NewMessage:
+    message = model.Message(
+        id=model.new_id(),
+        conversation_id=group,
+        sender_id=alice.user_id,
+        content=content,
+        created_at=model.now(),
+        temp_id=content[:10],
+    )
+    return records.NewMessage(id=model.new_id(), message=message, sender=model.Person(id=alice.user_id))
+
+
+async def publish(stack: Stack, group: str, *bodies: bytes) -> None:
+    async with await aio_pika.connect(stack.rabbitmq_url) as connection:
+        exchange = await (await connection.channel()).get_exchange(EXCHANGE, ensure=False)
+        for body in bodies:
+            message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            await exchange.publish(message, str(PARTITIONS.of(group)), mandatory=True)
+
+
+async def contents(database: AsyncIOMotorDatabase[Any], group: str) -> list[str]:
+    messages = await database.messages.find({"conversationId": group}).sort("seq", 1).to_list(None)
+    assert_numbered(messages)
+    return [message["content"] for message in messages]
+
+
+async def letter(dead_letters: DeadLetters) -> tuple[bytes, str]:
+    """The one dead letter's body and reason."""
+    found: list[Any] = []
+
+    async def come() -> bool:
+        found.extend(await dead_letters.take())
+        return bool(found)
+
+    await eventually(come)
+    assert len(found) == 1
+    return found[0].body, str(found[0].headers["x-reason"])
+
+
+async def test_garbage_is_dead_lettered(
+    fragile: Stack,
+    alice: Voice,
+    group: str,
+    database: AsyncIOMotorDatabase[Any],
+    dead_letters: DeadLetters,
+) -> None:
+    await alice.say(group, "before")
+    await publish(fragile, group, b"\xc1garbage")
+    await alice.say(group, "after")
+
+    body, reason = await letter(dead_letters)
+    assert body == b"\xc1garbage"
+    assert "MessagePack" in reason
+    await eventually(lambda: len(alice.heard[group]) == 2)
+    assert await contents(database, group) == ["before", "after"]
+
+
+async def test_an_unreadable_record_does_not_harm_its_neighbours(
+    fragile: Stack,
+    town: Town,
+    alice: Voice,
+    group: str,
+    database: AsyncIOMotorDatabase[Any],
+    dead_letters: DeadLetters,
+) -> None:
+    good = [msgspec.msgpack.encode(record(alice, group, content)) for content in ("one", "two")]
+    bad = msgspec.msgpack.encode({"type": "new", "id": 7})
+    await publish(fragile, group, msgspec.msgpack.encode([msgspec.Raw(r) for r in (good[0], bad, good[1])]))
+
+    body, reason = await letter(dead_letters)
+    assert msgspec.msgpack.decode(body) == [{"type": "new", "id": 7}]
+    assert "id" in reason
+    await eventually(lambda: len(alice.heard[group]) == 2)
+    assert await contents(database, group) == ["one", "two"]
+    await assert_counted(database, town, group)
+
+
+async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
+    fragile: Stack,
+    town: Town,
+    alice: Voice,
+    group: str,
+    database: AsyncIOMotorDatabase[Any],
+    dead_letters: DeadLetters,
+) -> None:
+    wanted = [msgspec.to_builtins(record(alice, group, content)) for content in ("one", "bad", "two")]
+    wanted[1]["message"]["createdAt"] = BEFORE_TIME
+    await publish(fragile, group, msgspec.msgpack.encode(wanted))
+
+    _, reason = await letter(dead_letters)
+    assert "OverflowError" in reason
+    await eventually(lambda: len(alice.heard[group]) == 2)
+    assert await contents(database, group) == ["one", "two"]
+    await eventually(lambda: alice.trouble)
+    ((event, payload),) = alice.trouble
+    assert (event, payload["messageId"]) == ("messageFailed", wanted[1]["message"]["id"])
+    assert payload["error"]["retryable"] is False
+    await assert_counted(database, town, group)

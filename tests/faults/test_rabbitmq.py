@@ -1,0 +1,94 @@
+"""RabbitMQ stopped, or its connections closed: sends are refused at once, or go through, but never half."""
+
+import asyncio
+import itertools
+import time
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from clients.chat import Town
+from clients.chatter import Chatter, Stopwatch
+from clients.crowd import Crowd, Voice
+from clients.ledger import assert_whole
+from stack import Stack
+
+SENDERS = [f"sender-{number}" for number in range(6)]
+PAUSE = 0.02
+REFUSED_SECONDS = 2.0
+BACK_SECONDS = 5.0
+
+
+@pytest.fixture
+async def group(crowd: Crowd) -> str:
+    return await crowd.group(*SENDERS, "idler")
+
+
+@pytest.fixture
+async def voices(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
+    return await crowd.voices(SENDERS, fragile.gateway_urls)
+
+
+@pytest.fixture
+async def listeners(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
+    ears = await crowd.ears("idler", fragile.gateway_urls)
+    for listener in ears:
+        await listener.join(group)
+    return ears
+
+
+async def test_without_rabbitmq_sends_are_refused_and_reading_goes_on(
+    fragile: Stack,
+    town: Town,
+    group: str,
+    voices: list[Voice],
+    listeners: list[Voice],
+    database: AsyncIOMotorDatabase[Any],
+) -> None:
+    async with Chatter(voices, [group], PAUSE) as chatter:
+        await chatter.goes_on(100)
+        await asyncio.to_thread(fragile.stop, "rabbitmq")
+        stopped, accepted = Stopwatch(), len(chatter.accepted)
+        await stopped.until(lambda: all(len(voice.refused) > 3 for voice in voices), 10)
+        # Those that were accepted before may still be on their way to the client.
+        assert len(chatter.accepted) - accepted <= len(voices)
+        assert len(await town.user("idler").history(group)) > 0
+        synced = await listeners[0].ask("sync", {"conversations": {group: 0}})
+        assert synced["success"] is True
+        await asyncio.to_thread(fragile.start, "rabbitmq")
+        back = Stopwatch()
+        accepted = len(chatter.accepted)
+        working = await back.until(lambda: len(chatter.accepted) > accepted, BACK_SECONDS)
+        await chatter.goes_on(100)
+
+    refusals = [refusal for voice in voices for refusal in voice.refused]
+    slowest = max(refusal["seconds"] for refusal in refusals)
+    print(f"{len(refusals)} refused in {slowest:.2f} s at most, working {working:.1f} s after the return")
+    assert {refusal["code"] for refusal in refusals} == {"UNAVAILABLE"}
+    assert slowest < REFUSED_SECONDS
+    await assert_whole(database, town, group, voices=voices, listeners=listeners)
+
+
+async def test_connections_that_rabbitmq_closes_cost_nothing(
+    fragile: Stack,
+    town: Town,
+    group: str,
+    voices: list[Voice],
+    listeners: list[Voice],
+    database: AsyncIOMotorDatabase[Any],
+) -> None:
+    async with Chatter(voices, [group]) as chatter:
+        await chatter.goes_on(300)
+        before = time.monotonic()
+        await asyncio.to_thread(fragile.rabbitmqctl, "close_all_connections", "a test")
+        await chatter.goes_on(300)
+        gap = longest_gap([at for at in chatter.accepted if at > before])
+        print(f"the longest gap between two accepted sends was {gap:.2f} s")
+        assert gap < BACK_SECONDS
+
+    await assert_whole(database, town, group, voices=voices, listeners=listeners)
+
+
+def longest_gap(times: list[float]) -> float:
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
