@@ -1,13 +1,13 @@
 """A real browser, headless, with a window for each user."""
 
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from browser.windows import Window
+from browser.windows import OpenWindow, Window
 from clients.chat import Town, User
 
 FLAGS = [
@@ -21,8 +21,6 @@ FLAGS = [
     "--disable-sync",
 ]
 ROOMY = {"width": 1100, "height": 760}
-
-OpenWindow = Callable[..., Awaitable[Window]]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import time
 
 from playwright.async_api import expect
 
-from browser.conftest import OpenWindow
+from browser.windows import OpenWindow
 from clients.chat import Town, eventually, token
 from stack import Stack
 
@@ -29,15 +29,12 @@ async def test_two_people_talk_and_each_message_is_there_once(town: Town, window
     for each in (alice, bob):
         await each.sees("Hello Ben", "Hello Ann", "How are you?")
     await bob.has_tick("How are you?", "read")
-    assert [m["content"] for m in await ann.history(await conversation(alice.page.url))] == [
+    _, _, conversation = alice.page.url.partition("#/")
+    assert [m["content"] for m in await ann.history(conversation)] == [
         "Hello Ben",
         "Hello Ann",
         "How are you?",
     ]
-
-
-async def conversation(address: str) -> str:
-    return address.partition("#/")[2]
 
 
 async def test_a_pasted_token_signs_in_and_is_nowhere_in_the_address(town: Town, window: OpenWindow) -> None:

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 NODE = Path(sys.prefix, "bin", "node")
+TESTS = sorted(Path(__file__).with_name("state").glob("*.test.mjs"))
 
 
-def test_the_page_s_state_follows_what_happens() -> None:
-    tests = Path(__file__).with_name("state.test.mjs")
+@pytest.mark.parametrize("tests", TESTS, ids=lambda file: file.name.partition(".")[0])
+def test_the_page_s_state_follows_what_happens(tests: Path) -> None:
     done = subprocess.run([NODE, "--test", tests], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

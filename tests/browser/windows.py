@@ -1,7 +1,7 @@
 """A browser window on the chat page, as its user sees and uses it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
@@ -70,3 +70,7 @@ class Window:
     def _said(self, message: ConsoleMessage) -> None:
         if COMPLAINTS.search(message.text):
             self.complaints.append(message.text)
+
+
+OpenWindow = Callable[..., Awaitable[Window]]
+"""(user or None, options of the browser's context) -> their window"""

@@ -12,8 +12,8 @@ from picows import WSError
 from clients.crowd import Voice
 from clients.socketio_lean import Disconnected, Refused
 
-FIRST_DELAY = 0.5, 1.5
-"""Seconds before a client connects again, as the stock client in JavaScript waits at first."""
+DELAY = 0.15, 0.45
+"""Seconds before a client connects again, as the chat page waits at first."""
 LOST = (OSError, WSError, Refused, Disconnected, TimeoutError)
 
 
@@ -60,7 +60,7 @@ class Returning(Voice):
             await self.socket.closed.wait()
             gone, self._caught_up = time.monotonic(), False
             while not self._caught_up:
-                await asyncio.sleep(random.uniform(*FIRST_DELAY))
+                await asyncio.sleep(random.uniform(*DELAY))
                 with contextlib.suppress(*LOST):
                     await self._come_back()
             self.absences.append(time.monotonic() - gone)

@@ -1,117 +1,23 @@
 """The client that browsers run, in the sequence of the groups guide: through nginx, on two gateways."""
 
-import asyncio
-import json
 import signal
-import sys
 import time
-import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 
 from clients.chat import Town, User, eventually
+from clients.javascript import JsSocket, Program
 from stack import Stack
 
 SECONDS = 1.0
-NODE = Path(sys.prefix, "bin", "node")
-PROGRAM = Path(__file__).with_name("js") / "clients.mjs"
 TRANSPORTS = {
     "polling, then upgraded": None,
     "websocket only": ["websocket"],
     "polling only": ["polling"],
-    "as in the guide": ["websocket", "polling"],
 }
-
-
-class Program:
-    """The node process with its sockets, and everything that they heard."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._answers: dict[str, asyncio.Future[Any]] = {}
-        self.heard: list[tuple[str, str, list[Any]]] = []
-        self._reader = asyncio.create_task(self._read())
-
-    @classmethod
-    async def start(cls) -> "Program":
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(NODE, PROGRAM, stdin=pipe, stdout=pipe, limit=1 << 20)
-        return cls(process)
-
-    async def do(self, deed: str, name: str, **more: Any) -> Any:
-        """Have a socket do something; what came of it."""
-        command = {"id": uuid.uuid4().hex, "do": deed, "name": name, **more}
-        answer = self._answers[command["id"]] = asyncio.get_running_loop().create_future()
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        return await asyncio.wait_for(answer, 15)
-
-    async def stop(self) -> None:
-        """Its input ends, and so it does; a signal would reach only what node was started by."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        await asyncio.wait_for(self._reader, 10)
-        await self._process.wait()
-
-    async def _read(self) -> None:
-        assert self._process.stdout
-        async for line in self._process.stdout:
-            said = json.loads(line)
-            if "event" in said:
-                self.heard.append((said["name"], said["event"], said["args"]))
-            elif "error" in said:
-                self._answers[said["id"]].set_exception(AssertionError(said["error"]))
-            else:
-                self._answers[said["id"]].set_result(said["result"])
-
-
-class JsSocket:
-    """One socket of the program."""
-
-    def __init__(self, program: Program, name: str) -> None:
-        self._program = program
-        self.name = name
-
-    async def emit(self, event: str, *args: Any) -> None:
-        """Emit without asking for an acknowledgement, as the guide does."""
-        await self._program.do("emit", self.name, event=event, args=args)
-
-    async def ask(self, event: str, *args: Any) -> Any:
-        """Emit, and insist that the acknowledgement is a success."""
-        answer = await self._program.do("ask", self.name, event=event, args=args)
-        assert answer["success"] is True, answer
-        return answer
-
-    async def look(self) -> dict[str, Any]:
-        found: dict[str, Any] = await self._program.do("look", self.name)
-        return found
-
-    async def close(self) -> None:
-        await self._program.do("close", self.name)
-
-    def all(self, event: str) -> list[Any]:
-        """The payloads of an event that were heard."""
-        return [
-            args[0] if args else None
-            for who, what, args in self._program.heard
-            if (who, what) == (self.name, event)
-        ]
-
-    async def hears(self, event: str, times: int = 1, deadline: float = 10 * SECONDS) -> Any:
-        """Wait until an event was heard so many times; the last one's payload."""
-        try:
-            await eventually(lambda: len(self.all(event)) >= times, deadline)
-        except AssertionError:
-            mine = [(what, args) for who, what, args in self._program.heard if who == self.name]
-            raise AssertionError(f"{self.name} never heard {event} {times} times, but {mine[-20:]}") from None
-        return self.all(event)[times - 1]
-
-    def contents(self) -> list[str]:
-        return [payload["message"]["content"] for payload in self.all("newMessage")]
 
 
 @pytest.fixture
@@ -273,26 +179,26 @@ def bad_tokens(secret: str) -> dict[str, tuple[Any, str]]:
     hour = int(time.time()) + 3600
     return {
         "none": (None, "A token is needed."),
-        "no token at all": ("not.a.token", "The token is not valid."),
+        "no token": ("not.a.token", "The token is not valid."),
         "expired": (jwt.encode({"sub": "u", "exp": 1}, secret), "The token has expired."),
         "another key": (jwt.encode({"sub": "u", "exp": hour}, "x" * 40), "The token is not valid."),
         "no subject": (jwt.encode({"exp": hour}, secret), "The token has no subject."),
     }
 
 
-@pytest.mark.parametrize("kind", bad_tokens("s" * 40))
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]], ids=["polling", "websocket"])
 async def test_a_bad_token_is_a_connect_error_that_says_why(
-    program: Program, town: Town, kind: str, transports: list[str]
+    program: Program, town: Town, transports: list[str]
 ) -> None:
-    bad, why = bad_tokens(town.secret)[kind]
-    options = {"auth": {"token": bad}, "transports": transports}
-    await program.do("open", "mallory", url=f"{town.url}/chat", options=options)
-    error = await JsSocket(program, "mallory").hears("connect_error")
-    assert error["message"] == why
-    assert error["data"] == {"code": "UNAUTHORIZED", "message": why, "retryable": False}
-    assert error["active"] is False
-    assert JsSocket(program, "mallory").all("connect") == []
+    for kind, (bad, why) in bad_tokens(town.secret).items():
+        options = {"auth": {"token": bad}, "transports": transports}
+        await program.do("open", kind, url=f"{town.url}/chat", options=options)
+        mallory = JsSocket(program, kind)
+        error = await mallory.hears("connect_error")
+        assert error["message"] == why, kind
+        assert error["data"] == {"code": "UNAUTHORIZED", "message": why, "retryable": False}, kind
+        assert error["active"] is False, kind
+        assert mallory.all("connect") == [], kind
 
 
 async def test_an_acknowledgement_says_what_is_wrong(program: Program, town: Town) -> None:

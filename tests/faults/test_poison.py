@@ -1,4 +1,4 @@
-"""A record that cannot be read or stored: it is dead-lettered with its reason, its neighbours unharmed."""
+"""Records that should not be: unreadable, refused by the store, or delivered twice; others are unharmed."""
 
 from typing import Any
 
@@ -129,3 +129,22 @@ async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
     assert (event, payload["messageId"]) == ("messageFailed", wanted[1]["message"]["id"])
     assert payload["error"]["retryable"] is False
     await assert_counted(database, town, group)
+
+
+async def test_a_record_delivered_twice_is_one_message_and_one_event(
+    fragile: Stack,
+    town: Town,
+    alice: Voice,
+    group: str,
+    database: AsyncIOMotorDatabase[Any],
+    dead_letters: DeadLetters,
+) -> None:
+    body = records.pack([record(alice, group, "one"), record(alice, group, "two")])
+    await publish(fragile, group, body, body)
+    await alice.say(group, "three")
+
+    await eventually(lambda: len(alice.heard[group]) == 3)
+    assert await contents(database, group) == ["one", "two", "three"]
+    await assert_counted(database, town, group)
+    assert len(alice.heard[group]) == 3
+    assert await dead_letters.take() == []

@@ -6,7 +6,7 @@ export { html, render, useEffect, useLayoutEffect, useRef, useState } from "../v
 
 const PATHS = {
   back: "M15 5l-7 7 7 7",
-  people: "M9 11a4 4 0 1 0 0-7 4 4 0 0 0 0 7zM3 20a6 6 0 0 1 12 0M16 4a4 4 0 0 1 0 7M18 14a6 6 0 0 1 3 6",
+  people: "M9 11a4 4 0 1 0 0-7 4 4 0 0 0 0 7zM3 20a6 6 0 0 1 12 0M16.5 4.5a3.5 3.5 0 0 1 0 6.5M18 14a6 6 0 0 1 3 6",
   plus: "M12 5v14M5 12h14",
   send: "M4 12l16-8-6 16-3-7z",
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",

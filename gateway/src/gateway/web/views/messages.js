@@ -6,6 +6,8 @@ import { useScrolling } from "./scrolling.js";
 import { dayName } from "./times.js";
 import { html, IconButton, useRef } from "./html.js";
 
+const TO_END = "To the newest message";
+
 export function Messages({ state, conversation, timeline, chat, edit, editing }) {
   const ready = conversation.history === "ready";
   const newFrom = useNewFrom(conversation, state.me);
@@ -50,10 +52,7 @@ export function Messages({ state, conversation, timeline, chat, edit, editing })
         ${!ready && html`<p class="hint empty">Loading…</p>`}
         ${timeline.map(row)}
       </div>
-      ${
-        !atEnd &&
-        html`<${IconButton} name="down" label="To the newest message" class="icon-button to-end" onClick=${toEnd} />`
-      }
+      ${!atEnd && html`<${IconButton} name="down" label=${TO_END} class="icon-button to-end" onClick=${toEnd} />`}
     </div>
   `;
 }

@@ -15,6 +15,12 @@ export function SignIn({ notice, signIn }) {
     }
   }
 
+  function pressed(event) {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    event.target.form.requestSubmit();
+  }
+
   return html`
     <main class="sign-in">
       <form class="card" onSubmit=${submit}>
@@ -34,7 +40,7 @@ export function SignIn({ notice, signIn }) {
           aria-invalid=${Boolean(said)}
           placeholder="eyJ…"
           onInput=${() => complain("")}
-          onKeyDown=${(event) => event.key === "Enter" && (event.preventDefault(), event.target.form.requestSubmit())}
+          onKeyDown=${pressed}
         ></textarea>
         <p class="problem" role="alert">${said}</p>
         <button type="submit" class="primary">Sign in</button>
