@@ -67,9 +67,9 @@ class Socket:
         """The client underneath, for what a chat client does not do."""
         return self._io
 
-    async def ask(self, event: str, payload: Any = None, timeout: float = 10) -> dict[str, Any]:
+    async def ask(self, event: str, payload: Any = None, within: float = 10) -> dict[str, Any]:
         """Emit and wait for the acknowledgement."""
-        answer = await self._io.call(event, payload, namespace=NAMESPACE, timeout=timeout)
+        answer = await self._io.call(event, payload, namespace=NAMESPACE, timeout=within)
         assert isinstance(answer, dict), answer
         return answer
 

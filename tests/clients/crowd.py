@@ -21,6 +21,9 @@ AGAIN_SECONDS = 0.1
 PATIENCE = 3.0
 """Seconds that a voice waits for an acknowledgement before it tries again."""
 
+INSISTING = 45.0
+"""Seconds after which it gives up."""
+
 
 class Voice:
     """One socket of one user: what was accepted of what it said, and what it heard, by conversation."""
@@ -87,8 +90,8 @@ class Voice:
 
     async def insist(self, conversation_id: str, content: str) -> None:
         """Send a message under one name, again and again until it is accepted."""
-        name = str(uuid4())
-        while True:
+        name, deadline = str(uuid4()), time.monotonic() + INSISTING
+        while time.monotonic() < deadline:
             try:
                 answer = await self.say(conversation_id, content, clientMessageId=name)
             except (TimeoutError, Disconnected):
@@ -97,6 +100,7 @@ class Voice:
                 return
             assert answer["error"]["retryable"], answer
             await asyncio.sleep(AGAIN_SECONDS)
+        raise AssertionError(f"{self.user_id} could not say {content!r} within {INSISTING} s")
 
     async def close(self) -> None:
         if self._socket is not None:

@@ -67,10 +67,25 @@ class Returning(Voice):
 
     async def _come_back(self) -> None:
         await super().connect()
-        await self.join_all(list(self._revs))
-        answer = await self.ask("sync", {"conversations": self._revs})
+        try:
+            await self._catch_up()
+        except LOST:
+            await super().close()
+            raise
+
+    async def _catch_up(self) -> None:
+        for conversation_id in self._revs:
+            await self._insisted("joinRoom", {"conversationId": conversation_id})
+        answer = await self._insisted("sync", {"conversations": self._revs})
         for conversation_id, changes in answer["conversations"].items():
             for message in changes["messages"]:
                 self._hold(conversation_id, message)
             self._revs[conversation_id] = changes["rev"]
         self._caught_up = True
+
+    async def _insisted(self, event: str, payload: Any) -> dict[str, Any]:
+        """The acknowledgement of success; for want of it the client begins anew."""
+        answer = await self.ask(event, payload)
+        if not answer["success"]:
+            raise Disconnected(f"{event}: {answer}")
+        return answer

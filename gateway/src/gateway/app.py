@@ -27,6 +27,7 @@ from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest
 from gateway.settings import Settings
 from gateway.sockets import connection, json
+from gateway.sockets.auditor import Auditor
 from gateway.sockets.bus import Bus
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
@@ -105,6 +106,15 @@ class Gateway:
             presence=self.presence,
             contacts=self.chat.presence,
         )
+        self.auditor = Auditor(
+            lobby=self.lobby,
+            sessions=self.sessions,
+            roster=self.roster,
+            streams=self.streams,
+            conversations=self.world.conversations,
+            memberships=self.world.memberships,
+            admitted=self.fanout.say,
+        )
         self.background = Background()
         self._stopping = False
         self.server = self._socketio()
@@ -112,8 +122,7 @@ class Gateway:
 
     def _connect_parts(self) -> None:
         self.bus.on_message = self.fanout.receive
-        self.bus.on_restored = self.lobby.restore
-        self.lobby.on_admitted = self.fanout.say
+        self.bus.on_restored = self.auditor.restore
         self.fanout.streams = self.streams
         self.fanout.on_heartbeat = self.bus.beat_heard
         self.fanout.on_created = lambda user_id, event: self.background.spawn(self._admit(user_id, event))
@@ -177,8 +186,8 @@ class Gateway:
         self.background.repeat(COUNTS_SECONDS, self._say_counts)
         self.background.repeat(TYPING_SECONDS, self._say_lapsed)
         self.background.repeat(SWEEP_SECONDS, Sweeper(self.server.eio, self._has_joined).sweep)
-        self.background.repeat(self.settings.audit_seconds, self.lobby.audit_heads)
-        self.background.repeat(self.settings.audit_seconds, self.lobby.audit_members)
+        self.background.repeat(self.settings.audit_seconds, self.auditor.audit_heads)
+        self.background.repeat(self.settings.audit_seconds, self.auditor.audit_members)
 
     async def stop(self) -> None:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""

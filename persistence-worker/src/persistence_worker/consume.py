@@ -11,7 +11,7 @@ import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, HeadersType
 
-from persistence_worker.persist import refusal
+from persistence_worker.batch import refusal
 from persistence_worker.ports import Announcer, Attempts, StoreUnavailable
 from shared import records, rooms
 from shared.metrics import batch_records, batch_seconds

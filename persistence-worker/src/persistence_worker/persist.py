@@ -5,12 +5,9 @@ conversation is unique, and every counter carries the number that it has counted
 step can be repeated after a crash at any point, by this worker or by another.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-import msgspec
-
+from persistence_worker.batch import Batch, digest, number
 from persistence_worker.changes import change
 from persistence_worker.counting import Counting
 from persistence_worker.ports import Announcer, Head, HeadMove, Heads, Memberships, Messages
@@ -21,36 +18,11 @@ from shared.events import (
     MessageEdited,
     MessageRepeated,
     MessageStored,
-    RecordRefused,
 )
-from shared.model import Digest, Message, Person, now
+from shared.model import Message, Person
 from shared.records import Change, Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
-PREVIEW = 200
-"""Characters of the last message that a list of conversations shows."""
 ATTEMPTS = 10
-
-
-@dataclass(slots=True)
-class Batch:
-    """What is known and what has come of the records that are written together."""
-
-    redelivered: bool
-    heads: dict[str, Head]
-    found: dict[str, Message]
-    """Messages that were there before: sent again, or to be changed."""
-    was: dict[str, Head] = field(default_factory=dict)
-    last: dict[str, Digest] = field(default_factory=dict)
-    events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
-
-    def __post_init__(self) -> None:
-        self.was = dict(self.heads)
-
-    def say(self, room: str, event: Event) -> None:
-        self.events[room].append(event)
-
-    def refuse(self, record: Record, code: str, reason: str) -> None:
-        self.say(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
 
 
 class Persister:
@@ -219,49 +191,3 @@ def _changed(message: Message, record: Change) -> Event:
     if isinstance(record, Edit):
         return MessageEdited(message=message, sender=record.user)
     return MessageDeleted(message=message, sender=Person(id=message.sender_id))
-
-
-def number(messages: Iterable[Message], heads: dict[str, Head]) -> tuple[list[Message], dict[str, Head]]:
-    """Give messages the next numbers of their conversations; and the heads that this makes."""
-    moved: dict[str, Head] = {}
-    numbered = []
-    stored_at = now()
-    for message in messages:
-        head = moved.get(message.conversation_id) or heads[message.conversation_id]
-        head = moved[message.conversation_id] = Head(head.seq + 1, head.rev + 1)
-        numbered.append(msgspec.structs.replace(message, seq=head.seq, rev=head.rev, stored_at=stored_at))
-    return numbered, moved
-
-
-def digest(message: Message) -> Digest:
-    """What a list of conversations shows of a message."""
-    return Digest(
-        id=message.id,
-        seq=message.seq,
-        sender_id=message.sender_id,
-        content=message.content[:PREVIEW],
-        type=message.type,
-        created_at=message.created_at,
-    )
-
-
-def refusal(record: Record, code: str, reason: str, *, failed: bool) -> RecordRefused:
-    """The event that tells a record's author why it was not stored."""
-    message = record.message if isinstance(record, NewMessage) else None
-    return RecordRefused(
-        record_id=record.id,
-        conversation_id=record.conversation_id,
-        user_id=record.user_id,
-        failed=failed,
-        code=code,
-        reason=reason,
-        message_id=_message_id(record),
-        client_message_id=message.client_message_id if message else None,
-        temp_id=message.temp_id if message else None,
-    )
-
-
-def _message_id(record: Record) -> str | None:
-    if isinstance(record, NewMessage):
-        return record.message.id
-    return None if isinstance(record, DeliveredMark) else record.message_id

@@ -1,7 +1,6 @@
 """The lobby: lets sockets in and out of the rooms that are theirs, now and when memberships change."""
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -21,10 +20,7 @@ from shared.model import Membership, Person
 
 log = structlog.get_logger()
 
-HEADS_AT_ONCE = 500
-USERS_AT_ONCE = 100
-PATIENCE_SECONDS = 1.0
-"""What is stored is usually on its way."""
+CONTACTS_AT_ONCE = 500
 
 
 class Lobby:
@@ -54,7 +50,6 @@ class Lobby:
         self._people = people
         self._presence = presence
         self._contacts = contacts
-        self.on_admitted: Callable[[Admitted], None] = lambda _admitted: None
 
     async def arrive(self, sid: str, person: Person, vocabulary: Vocabulary) -> Session:
         """Make everything ready for a socket: subscriptions first, then what they build on.
@@ -156,7 +151,7 @@ class Lobby:
         return Admitted(user_id, ConversationView(created.conversation, created.members, unread))
 
     async def _admit_late(self, user_id: str, conversation_id: str) -> Membership | None:
-        contacts = await self._memberships.contacts([conversation_id], HEADS_AT_ONCE)
+        contacts = await self._memberships.contacts([conversation_id], CONTACTS_AT_ONCE)
         entered = [rooms.conversation(conversation_id)]
         entered += [rooms.presence(c) for c in contacts if c != user_id]
         await self._manager.prepare(entered)
@@ -180,47 +175,6 @@ class Lobby:
             self._leave(session, rooms.conversation(conversation_id))
         self._roster.expel(conversation_id, user_id)
         self._tidy([conversation_id])
-
-    async def restore(self) -> None:
-        """After the bus was lost: take heads, memberships and marks from MongoDB."""
-        await self.audit_heads(patience=0)
-        await self.audit_members()
-
-    async def audit_heads(self, patience: float = PATIENCE_SECONDS) -> None:
-        """Compare all heads with what was passed on `patience` seconds later, and read what is missing."""
-        ids = self._streams.ids()
-        for start in range(0, len(ids), HEADS_AT_ONCE):
-            heads = await self._conversations.get(ids[start : start + HEADS_AT_ONCE])
-            await asyncio.sleep(patience)
-            late = self._streams.behind(heads)
-            if late:
-                log.warning("the bus had lost events", conversations=late)
-
-    async def audit_members(self) -> None:
-        """Compare who is in what with the roster, let in and out who was missed, and correct counts."""
-        ids = self._sessions.user_ids()
-        for start in range(0, len(ids), USERS_AT_ONCE):
-            await self._audit_users(ids[start : start + USERS_AT_ONCE])
-
-    async def _audit_users(self, user_ids: Sequence[str]) -> None:
-        known = {(u, c) for u in user_ids for c in self._roster.places_of(u)}
-        memberships = await self._memberships.of_users(user_ids)
-        stored = {(m.user_id, m.conversation_id): m for m in memberships}
-        for user_id, conversation_id in known - stored.keys():
-            log.warning("a removal was missed", user=user_id, conversation=conversation_id)
-            self.expel(conversation_id, user_id)
-        for key in known & stored.keys():
-            self._roster.admit(stored[key])
-        for user_id, conversation_id in stored.keys() - known:
-            await self._admit_missed(user_id, conversation_id)
-
-    async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
-        found = (await self._conversations.get([conversation_id])).get(conversation_id)
-        if found is not None:
-            created = ConversationCreated(conversation=found, members=(), by=found.created_by)
-            admitted = await self.admit(user_id, created)
-            if admitted is not None:
-                self.on_admitted(admitted)
 
     async def _listen(self, conversation_ids: Collection[str]) -> None:
         """Open the streams of conversations whose channels are subscribed to, from their heads."""

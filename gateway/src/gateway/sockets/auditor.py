@@ -1,0 +1,88 @@
+"""The auditor: compares what this node believes with what is stored, and mends the difference.
+
+Events may be lost without a later one that reveals it; and after the bus was away, all may be.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gateway.core.ports import Conversations, Memberships
+from gateway.core.roster import Roster
+from gateway.core.stream import Streams
+from gateway.sockets.lobby import Lobby
+from gateway.sockets.sessions import Sessions
+from gateway.vocabularies.vocabulary import Admitted
+from shared.events import ConversationCreated
+
+log = structlog.get_logger()
+
+HEADS_AT_ONCE = 500
+USERS_AT_ONCE = 100
+PATIENCE_SECONDS = 1.0
+"""What is stored is usually on its way."""
+
+
+class Auditor:
+    """Audits streams by their heads, and the roster by memberships."""
+
+    def __init__(
+        self,
+        *,
+        lobby: Lobby,
+        sessions: Sessions,
+        roster: Roster,
+        streams: Streams,
+        conversations: Conversations,
+        memberships: Memberships,
+        admitted: Callable[[Admitted], None],
+    ) -> None:
+        self._lobby = lobby
+        self._sessions = sessions
+        self._roster = roster
+        self._streams = streams
+        self._conversations = conversations
+        self._memberships = memberships
+        self._admitted = admitted
+
+    async def restore(self) -> None:
+        """After the bus was lost: take heads, memberships and marks from MongoDB."""
+        await self.audit_heads(patience=0)
+        await self.audit_members()
+
+    async def audit_heads(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Compare all heads with what was passed on `patience` seconds later, and read what is missing."""
+        ids = self._streams.ids()
+        for start in range(0, len(ids), HEADS_AT_ONCE):
+            heads = await self._conversations.get(ids[start : start + HEADS_AT_ONCE])
+            await asyncio.sleep(patience)
+            late = self._streams.behind(heads)
+            if late:
+                log.warning("the bus had lost events", conversations=late)
+
+    async def audit_members(self) -> None:
+        """Compare who is in what with the roster, let in and out who was missed, and correct counts."""
+        ids = self._sessions.user_ids()
+        for start in range(0, len(ids), USERS_AT_ONCE):
+            await self._audit_users(ids[start : start + USERS_AT_ONCE])
+
+    async def _audit_users(self, user_ids: Sequence[str]) -> None:
+        known = {(u, c) for u in user_ids for c in self._roster.places_of(u)}
+        memberships = await self._memberships.of_users(user_ids)
+        stored = {(m.user_id, m.conversation_id): m for m in memberships}
+        for user_id, conversation_id in known - stored.keys():
+            log.warning("a removal was missed", user=user_id, conversation=conversation_id)
+            self._lobby.expel(conversation_id, user_id)
+        for key in known & stored.keys():
+            self._roster.admit(stored[key])
+        for user_id, conversation_id in stored.keys() - known:
+            await self._admit_missed(user_id, conversation_id)
+
+    async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
+        found = (await self._conversations.get([conversation_id])).get(conversation_id)
+        if found is not None:
+            created = ConversationCreated(conversation=found, members=(), by=found.created_by)
+            admitted = await self._lobby.admit(user_id, created)
+            if admitted is not None:
+                self._admitted(admitted)
