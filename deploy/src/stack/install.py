@@ -147,7 +147,10 @@ def is_page_installed() -> bool:
 
 def install_page() -> None:
     npm = os.path.join(ROOT, ".venv", "bin", "npm")
-    step("installing the chat page's scripts (npm ci)", [npm, "ci", "--ignore-scripts", "--prefix", PAGE])
+    # As pip and apt do, trust whom the machine trusts: npm brings a list of its own.
+    environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
+    install = [npm, "ci", "--ignore-scripts", "--prefix", PAGE]
+    step("installing the chat page's scripts (npm ci)", install, environment)
     set_stamp(page_stamp())
 
 
