@@ -30,6 +30,7 @@ class Voice:
 
     def __init__(self, user: User, url: str, transport: str = "websocket") -> None:
         self.user_id = user.id
+        self._user = user
         self.said: defaultdict[str, list[str]] = defaultdict(list)
         self.heard: defaultdict[str, list[str]] = defaultdict(list)
         """The ids of the messages heard, in the order in which they were heard."""

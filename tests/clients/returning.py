@@ -14,7 +14,7 @@ from clients.socketio_lean import Disconnected, Refused
 
 DELAY = 0.15, 0.45
 """Seconds before a client connects again, as the chat page waits at first."""
-LOST = (OSError, WSError, Refused, Disconnected, TimeoutError)
+LOST = (OSError, WSError, Refused, Disconnected, TimeoutError, AssertionError)
 
 
 class Returning(Voice):
@@ -78,7 +78,10 @@ class Returning(Voice):
             await self._insisted("joinRoom", {"conversationId": conversation_id})
         answer = await self._insisted("sync", {"conversations": self._revs})
         for conversation_id, changes in answer["conversations"].items():
-            for message in changes["messages"]:
+            # Too far behind for a sync, a client reads the history instead.
+            behind = changes.get("tooFar", False)
+            messages = await self._user.history(conversation_id) if behind else changes["messages"]
+            for message in messages:
                 self._hold(conversation_id, message)
             self._revs[conversation_id] = changes["rev"]
         self._caught_up = True
