@@ -8,14 +8,14 @@ from time import monotonic
 from typing import Protocol, TypeVar
 
 import structlog
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, HeadersType
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from persistence_worker.batch import refusal
+from persistence_worker.dead_letters import bury, bury_body
 from persistence_worker.ports import Announcer, Attempts, StoreUnavailable
 from shared import records, rooms
 from shared.metrics import batch_records, batch_seconds
-from shared.partitions import DEAD_LETTERS, queue_name
+from shared.partitions import queue_name
 from shared.records import Broken, Record
 
 log = structlog.get_logger()
@@ -123,7 +123,7 @@ class Consumer:
         for delivery in deliveries:
             for record in records.unpack(delivery.body):
                 if isinstance(record, Broken):
-                    await self._bury(record.body, record.reason, channel)
+                    await bury_body(record.body, record.reason, self.partition, channel)
                 else:
                     batch.append(record)
         started = monotonic()
@@ -154,17 +154,22 @@ class Consumer:
             except Exception as error:
                 if not left:
                     log.error("a record cannot be stored", record=record.id, error=repr(error))
-                    await self._bury_all([record], repr(error), channel)
+                    await self._bury(record, repr(error), channel)
 
     async def _persist_suspects(self, batch: list[Record], channel: AbstractChannel) -> None:
         """One by one and marked: what kills the worker is found marked by the next one."""
         for record in batch:
             if await self._patiently(partial(self._begin, record)) > ATTEMPTS:
                 log.error("a record stopped the worker", record=record.id)
-                await self._bury_all([record], "it stopped the worker several times", channel)
+                await self._bury(record, "it stopped the worker several times", channel)
             else:
                 await self._persist_singly(record, channel)
             await self._patiently(partial(self._end, record))
+
+    async def _bury(self, record: Record, reason: str, channel: AbstractChannel) -> None:
+        await bury(record, reason, self.partition, channel)
+        refused = refusal(record, "FAILED", "The message could not be stored.", failed=True)
+        await self._announcer.announce({rooms.user(record.user_id): [refused]})
 
     async def _begin(self, record: Record, _again: bool) -> int:
         return await self._attempts.begin(record.id)
@@ -196,29 +201,8 @@ class Consumer:
                 again = True
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _bury_all(self, batch: Sequence[Record], reason: str, channel: AbstractChannel) -> None:
-        for record in batch:
-            await self._bury(_written(record), reason, channel)
-            refused = refusal(record, "FAILED", "The message could not be stored.", failed=True)
-            await self._announcer.announce({rooms.user(record.user_id): [refused]})
-
-    async def _bury(self, body: bytes, reason: str, channel: AbstractChannel) -> None:
-        exchange = await channel.get_exchange(DEAD_LETTERS, ensure=False)
-        headers: HeadersType = {"x-reason": reason[:500], "x-partition": self.partition}
-        letter = Message(body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT)
-        await exchange.publish(letter, routing_key="")
-
 
 def _returns(delivery: AbstractIncomingMessage) -> int:
     """How often it was given back to the broker, by workers that died or handed over."""
     count = delivery.headers.get("x-delivery-count", 0)
     return count if isinstance(count, int) else 0
-
-
-def _written(record: Record) -> bytes:
-    """The body of a dead letter."""
-    try:
-        return records.pack([record])
-    except (ValueError, OverflowError):
-        # A time that is out of range can be read, and then not be written again.
-        return repr(record).encode()

@@ -20,6 +20,8 @@ from gateway.sockets.polling import translate_request
 SMALL, MEDIUM = 126, 65536
 GOING_AWAY = 1001
 CLOSE_SECONDS = 2.0
+INBOX_PACKETS = 64
+"""Events of one client that wait to be handled; past that it is not read."""
 UPGRADE_SECONDS = 10.0
 CLIENTS_FAULTS = {
     f"bad-{what}" for what in ("origin", "transport", "version", "jsonp-index", "upgrade", "sid")
@@ -183,15 +185,40 @@ class LeanWebSocket:
         return message.data if message.type is WSMsgType.TEXT else None
 
     async def _read(self, ws: web.WebSocketResponse) -> None:
-        async for message in ws:
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                return
+        """Read until the client goes; what it said before is still heard then.
+
+        Its events are handled one after the other, beside the reading: an event that waits for a
+        database must not hide the pongs behind it.
+        """
+        inbox: asyncio.Queue[eio.Packet | None] = asyncio.Queue(INBOX_PACKETS)
+        handling = asyncio.create_task(self._handle(inbox))
+        try:
+            async for message in ws:
+                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                packet = eio.Packet(encoded_packet=message.data)
+                await (
+                    inbox.put(packet) if packet.packet_type == eio.MESSAGE else self._socket.receive(packet)
+                )
+        except asyncio.CancelledError:
+            handling.cancel()
+            raise
+        except Exception as error:
+            # Whoever breaks the protocol is not talked to any more.
+            self._server.logger.info("closing %s: %r", self._socket.sid, error)
+        await inbox.put(None)
+        await handling
+
+    async def _handle(self, inbox: "asyncio.Queue[eio.Packet | None]") -> None:
+        broken = False
+        while (packet := await inbox.get()) is not None:
             try:
-                await self._socket.receive(eio.Packet(encoded_packet=message.data))
+                if not broken:
+                    await self._socket.receive(packet)
             except Exception as error:
-                # Whoever breaks the protocol is not talked to any more.
                 self._server.logger.info("closing %s: %r", self._socket.sid, error)
-                return
+                self._socket.queue.wire.close()
+                broken = True
 
 
 async def drain(engine: Any, seconds: float) -> None:
