@@ -164,3 +164,20 @@ async def test_a_client_that_was_away_too_long_is_told_so(town: Town) -> None:
     answer = await alice.do("sync", {"conversations": {group: 0}})
 
     assert answer["conversations"][group]["tooFar"] is True
+
+
+async def test_whoever_inherits_a_group_can_administer_it_at_once(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.hears("conversationCreated", _id=group)
+
+    assert (await town.user("alice").rest("POST", f"/chats/conversations/{group}/leave"))[0] == 200
+    left = await bob.hears("participantRemoved", conversationId=group)
+    assert left["newOwner"] == town.user("bob").id
+
+    path = f"/chats/conversations/{group}/participants"
+    status, grown = await town.user("bob").rest("POST", path, {"participants": [town.user("cem").id]})
+    assert (status, {p["_id"] for p in grown["participants"]}) == (
+        200,
+        {town.user("bob").id, town.user("cem").id},
+    )

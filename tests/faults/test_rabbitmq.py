@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import time
 from typing import Any
 
@@ -12,12 +13,14 @@ from clients.chat import Town
 from clients.chatter import Chatter, Stopwatch
 from clients.crowd import Crowd, Voice
 from clients.ledger import assert_whole
+from clients.workers import Shares
 from stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(6)]
 PAUSE = 0.02
 REFUSED_SECONDS = 2.0
 BACK_SECONDS = 5.0
+FROZEN_SECONDS = 40.0
 
 
 @pytest.fixture
@@ -92,3 +95,24 @@ async def test_connections_that_rabbitmq_closes_cost_nothing(
 
 def longest_gap(times: list[float]) -> float:
     return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_again(
+    fragile: Stack,
+    town: Town,
+    group: str,
+    voices: list[Voice],
+    listeners: list[Voice],
+    database: AsyncIOMotorDatabase[Any],
+    shares: Shares,
+) -> None:
+    async with Chatter(voices, [group], PAUSE) as chatter:
+        await chatter.goes_on(50)
+        fragile.signal("rabbitmq", signal.SIGSTOP)
+        try:
+            await shares.become(0, 0, deadline=FROZEN_SECONDS)
+        finally:
+            fragile.signal("rabbitmq", signal.SIGCONT)
+        await shares.become(4, 4, deadline=FROZEN_SECONDS)
+        await chatter.goes_on(50)
+    assert await assert_whole(database, town, group, voices=voices, listeners=listeners)

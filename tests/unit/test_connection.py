@@ -85,3 +85,13 @@ async def test_a_close_packet_is_written_before_the_transport_closes() -> None:
     queue.put_nowait(eio.Packet(eio.CLOSE))
     assert transport.writes == [frame("1")]
     assert transport.closing
+
+
+async def test_a_polling_client_that_leaves_too_much_unread_is_found_out() -> None:
+    queue = PacketQueue(limit=10)
+    queue.put_nowait(message("x" * 10))
+    assert not queue.overflown
+    queue.put_nowait(message("x"))
+    assert queue.overflown
+    queue.get_nowait()
+    assert not queue.overflown

@@ -214,6 +214,19 @@ async def test_an_edit_and_a_deletion_take_revisions_but_no_numbers() -> None:
     world.check()
 
 
+async def test_a_deletion_stands_though_an_edit_follows_it() -> None:
+    world = World()
+    first = new("ann")
+    await world.worker().persist([first])
+
+    await world.worker().persist([delete(first), edit(first, "back again")])
+
+    (stored,) = world.tables.of_conversation(C)
+    assert stored.deleted_at is not None
+    assert stored.content == ""
+    world.check()
+
+
 async def test_a_change_that_is_delivered_twice_is_made_once() -> None:
     world = World()
     first = new("ann")

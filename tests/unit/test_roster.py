@@ -118,3 +118,44 @@ def test_a_new_socket_has_all_counts_told_again() -> None:
     list(roster.changed_counts())
     roster.show_again("bob")
     assert list(roster.changed_counts()) == [("bob", "c", 1, 1)]
+
+
+def test_a_snapshot_that_is_older_than_what_was_heard_changes_nothing() -> None:
+    """A second device connects while the first one speaks and reads."""
+    roster = with_users("bob")
+    stale = membership("bob")
+    for seq, sender in enumerate(["ann", "bob"], 1):
+        roster.stored(message(seq, sender))
+    roster.read(read("bob", 1, own_since_read=1, own_seq=2))
+
+    roster.admit(stale)
+
+    assert roster.unread("c", "bob") == 0
+
+
+def test_own_messages_heard_while_the_snapshot_was_read_are_counted_once() -> None:
+    roster = Roster()
+    roster.arrive(Person(id="bob"))
+    roster.expect("c", "bob")
+    for seq in (4, 5, 6):
+        roster.stored(message(seq, "bob"))
+    assert roster.role("c", "bob") is None
+
+    roster.admit(membership("bob", read_seq=3, own_seq=5, own_since_read=2))
+
+    assert roster.unread("c", "bob") == 0
+
+
+def test_a_mark_that_comes_late_keeps_own_messages_that_came_before_it() -> None:
+    roster = with_users("bob")
+    for seq, sender in enumerate(["ann", "bob", "bob"], 1):
+        roster.stored(message(seq, sender))
+    roster.read(read("bob", 1, own_since_read=1, own_seq=2))
+    assert roster.unread("c", "bob") == 0
+
+
+def test_an_heir_is_owner_at_once() -> None:
+    roster = with_users("ann")
+    roster.promote("c", "ann")
+    roster.promote("nowhere", "ann")
+    assert roster.role("c", "ann") == "owner"

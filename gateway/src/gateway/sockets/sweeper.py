@@ -26,7 +26,8 @@ class Sweeper:
         for sid, socket in list(self._engine.sockets.items()):
             if not self._has_joined(sid):
                 idle[sid] = self._idle_since.get(sid, monotonic())
-            if socket.queue.overflown or monotonic() - idle.get(sid, monotonic()) > JOIN_SECONDS:
+            lost = sid in idle and monotonic() - idle[sid] > JOIN_SECONDS
+            if lost or socket.queue.overflown:
                 log.info("closing a socket", sid=sid, unread=socket.queue.overflown)
                 await self._close(socket)
         self._idle_since = idle

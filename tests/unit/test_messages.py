@@ -1,0 +1,64 @@
+"""Sending, when the way to storage is shut."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from gateway.core.access import Access
+from gateway.core.commands import SendMessage
+from gateway.core.errors import Conflict, Unavailable
+from gateway.core.messages import MessageService
+from gateway.core.roster import Roster
+from shared.model import Membership, Person, now
+from shared.records import Record
+
+ANN = Person(id="ann")
+
+
+class Outbox:
+    """Holds records until they are confirmed or refused."""
+
+    def __init__(self) -> None:
+        self.flights: list[asyncio.Future[None]] = []
+
+    def put(self, record: Record) -> "asyncio.Future[None]":
+        self.flights.append(asyncio.get_running_loop().create_future())
+        return self.flights[-1]
+
+
+def service(outbox: Outbox) -> MessageService:
+    roster = Roster()
+    roster.arrive(ANN)
+    roster.admit(Membership(conversation_id="c", user_id="ann", joined_at=now()))
+    nobody = None
+    return MessageService(Access(roster, nobody, nobody), outbox)  # type: ignore[arg-type]
+
+
+def send(content: str, name: str) -> SendMessage:
+    return SendMessage(conversation_id="c", content=content, client_message_id=name)
+
+
+async def test_a_name_is_free_again_when_the_send_was_refused() -> None:
+    outbox, name = Outbox(), str(uuid.uuid4())
+    messages = service(outbox)
+    await messages.send(ANN, send("first", name))
+    outbox.flights[0].set_exception(Unavailable("away"))
+    await asyncio.sleep(0)
+
+    corrected = await messages.send(ANN, send("corrected", name))
+
+    assert corrected.result.message.content == "corrected"
+
+
+async def test_a_name_stands_once_its_send_was_accepted() -> None:
+    outbox, name = Outbox(), str(uuid.uuid4())
+    messages = service(outbox)
+    first = await messages.send(ANN, send("first", name))
+    outbox.flights[0].set_result(None)
+    await asyncio.sleep(0)
+
+    again = await messages.send(ANN, send("first", name))
+    assert again.result.message.id == first.result.message.id
+    with pytest.raises(Conflict):
+        await messages.send(ANN, send("other", name))
