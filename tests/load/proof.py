@@ -122,14 +122,11 @@ def senders_keep_their_order(lines: Sequence[Spoken], stored: Sequence[Stored]) 
 
 
 def all_heard_all(ears: Sequence[Ears]) -> Finding:
-    """Every socket heard all numbers from its first to its last, each once and in this order.
-
-    It may have heard some before its first: what was stored, but not yet passed on, when it came.
-    """
+    """Every socket heard all numbers from its first to its last, each once and in this order."""
     claim = f"each of {len(ears):,} sockets, while on, heard every line once and in the order of the numbers"
     differences = []
     for each in ears:
-        right = range(min([each.first, *each.numbers[:1]]), each.last + 1)
+        right = range(each.first, each.last + 1)
         if list(each.numbers) != list(right):
             differences.append(f"{each} {_misheard(each.numbers, right)}")
     return Finding(claim, tuple(differences))

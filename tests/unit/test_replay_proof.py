@@ -100,9 +100,10 @@ def test_a_socket_hears_what_was_said_while_it_was_on() -> None:
     assert not proof.all_heard_all([ears("a", [2, 3], first=2, last=4)]).holds
 
 
-def test_a_socket_may_begin_with_what_was_stored_just_before_it_came_but_without_a_hole() -> None:
-    assert proof.all_heard_all([ears("a", [2, 3, 4], first=3)]).holds
-    assert not proof.all_heard_all([ears("a", [1, 3, 4], first=3)]).holds
+def test_a_socket_begins_where_the_answer_to_its_joining_said() -> None:
+    assert proof.all_heard_all([ears("a", [3, 4], first=3)]).holds
+    assert not proof.all_heard_all([ears("a", [2, 3, 4], first=3)]).holds
+    assert not proof.all_heard_all([ears("a", [4], first=3)]).holds
 
 
 def test_what_was_heard_must_be_what_is_stored() -> None:

@@ -17,6 +17,7 @@ from shared.documents import (
     MESSAGES,
     Document,
     create_indexes,
+    exactly,
     from_document,
     membership_id,
     to_document,
@@ -117,7 +118,11 @@ class MongoMessages:
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
         # Not count_documents: that is an aggregation, and slow on some servers of the protocol.
-        query = {"conversationId": key[0], "senderId": key[1], "seq": {"$gt": above, "$lte": upto}}
+        query = {
+            "conversationId": exactly(key[0]),
+            "senderId": exactly(key[1]),
+            "seq": {"$gt": above, "$lte": upto},
+        }
         with translated():
             return len(await self._collection.find(query, {"seq": 1}).to_list(None))
 
@@ -136,7 +141,7 @@ class MongoHeads:
         return {d["_id"]: Head(d["lastSeq"], d["rev"]) for d in documents}
 
     async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
-        of = {"conversationId": conversation_id}
+        of = {"conversationId": exactly(conversation_id)}
         with translated():
             last = await self._messages.find_one(of, sort=[("seq", -1)])
             newest = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])

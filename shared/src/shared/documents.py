@@ -47,6 +47,15 @@ async def create_indexes(database: Any) -> None:
         await database[collection].create_indexes(indexes)
 
 
+def exactly(value: Any) -> Document:
+    """The condition that a field has this value, and is no list that holds it.
+
+    The same to MongoDB as the bare value; to servers that look into lists for a bare one, it is what
+    lets them use an index.
+    """
+    return {"$eq": value}
+
+
 def membership_id(conversation_id: str, user_id: str) -> str:
     """The `_id` of a user's membership in a conversation."""
     return f"{conversation_id}:{user_id}"

@@ -7,10 +7,20 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.adapters.archive_mongo import translated
 from gateway.core.recent import Recent
-from shared.documents import MEMBERSHIPS, USERS, Document, from_document, membership_id, to_document
+from shared.documents import (
+    MEMBERSHIPS,
+    USERS,
+    Document,
+    exactly,
+    from_document,
+    membership_id,
+    to_document,
+)
 from shared.model import Membership, Person, now
 
 REMEMBERED_PEOPLE = 20_000
+ONE_BY_ONE = 20
+"""Up to so many, questions that an index answers are better than one that it does not everywhere."""
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
 
@@ -28,20 +38,31 @@ class MongoMemberships:
         return from_document(Membership, document) if document else None
 
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
-        query = {"userId": {"$in": list(user_ids)}, **PRESENT}
+        of = exactly(*user_ids) if len(user_ids) == 1 else {"$in": list(user_ids)}
         with translated():
-            documents = await self._memberships.find(query).to_list(None)
+            documents = await self._memberships.find({"userId": of, **PRESENT}).to_list(None)
         return [from_document(Membership, d) for d in documents]
 
     async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
-        query = {"conversationId": conversation_id, **PRESENT}
+        query = {"conversationId": exactly(conversation_id), **PRESENT}
         with translated():
             cursor = self._memberships.find(query).sort([("joinedAt", 1), ("_id", 1)]).limit(limit)
             documents = await cursor.to_list(None)
         return [from_document(Membership, d) for d in documents]
 
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
-        query = {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}
+        ids = list(conversation_ids)
+        if len(ids) > ONE_BY_ONE:
+            return await self._users_of({"$in": ids}, limit)
+        found: set[str] = set()
+        for conversation_id in ids:
+            found |= await self._users_of(exactly(conversation_id), limit - len(found))
+            if len(found) >= limit:
+                break
+        return found
+
+    async def _users_of(self, conversations: Document, limit: int) -> set[str]:
+        query = {"conversationId": conversations, **PRESENT}
         with translated():
             documents = await self._memberships.find(query, {"userId": 1}).limit(limit).to_list(None)
         return {d["userId"] for d in documents}

@@ -16,6 +16,7 @@ from shared.documents import (
     MESSAGES,
     Document,
     create_indexes,
+    exactly,
     from_document,
     membership_id,
     to_document,
@@ -84,7 +85,7 @@ class MongoConversations:
             try:
                 await self._conversations.insert_one(to_document(conversation))
             except DuplicateKeyError:
-                found = await self._conversations.find_one({"directKey": conversation.direct_key})
+                found = await self._conversations.find_one({"directKey": exactly(conversation.direct_key)})
                 conversation = from_document(Conversation, found)
             await self._insert_missing(conversation.id, members)
         return conversation
@@ -145,7 +146,7 @@ class MongoMessages:
     async def page(
         self, conversation_id: str, limit: int, before: int | None, after: int | None
     ) -> list[Message]:
-        query: Document = {"conversationId": conversation_id}
+        query: Document = {"conversationId": exactly(conversation_id)}
         if before is not None:
             query["seq"] = {"$lt": before}
         if after is not None:
@@ -155,7 +156,8 @@ class MongoMessages:
         return found if direction == 1 else found[::-1]
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
-        return await self._find({"conversationId": conversation_id, "rev": {"$gt": rev}}, "rev", 1, limit)
+        query = {"conversationId": exactly(conversation_id), "rev": {"$gt": rev}}
+        return await self._find(query, "rev", 1, limit)
 
     async def _find(self, query: Document, by: str, direction: int, limit: int) -> list[Message]:
         with translated():
@@ -167,7 +169,9 @@ class MongoMessages:
 
     async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
         with translated():
-            cursor = self._memberships.find({"conversationId": conversation_id}).sort(mark, -1).limit(2)
+            cursor = (
+                self._memberships.find({"conversationId": exactly(conversation_id)}).sort(mark, -1).limit(2)
+            )
             return [from_document(Membership, d) for d in await cursor.to_list(None)]
 
 
