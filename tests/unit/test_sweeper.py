@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.sockets.connection import PacketQueue
 from gateway.sockets.sweeper import Sweeper
+from gateway.sockets.wire import PacketQueue
 
 
 class Socket:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from stack.memory import Memory
 from stack.parts.mongodb import mongodb
 from stack.parts.nginx import Edge, nginx
+from stack.parts.owner_watch import owner_watch
 from stack.parts.part import Part
 from stack.parts.rabbitmq import USER, epmd, rabbitmq
 from stack.parts.redis import redis
 from stack.parts.services import gateway, node, worker
 from stack.place import Place
 from stack.ports import LOOPBACK, Ports
-from stack.watch import owner_watch
 
 Commands = Mapping[str, Sequence[str]]
 """How `gateway` and `worker` are started."""

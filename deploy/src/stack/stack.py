@@ -16,13 +16,13 @@ from stack.convergence import Convergence, Report, stop_in_order
 from stack.errors import StackError
 from stack.memory import recall
 from stack.parts import nginx
+from stack.parts.owner_watch import NAME as WATCH
 from stack.parts.part import Part
 from stack.parts.rabbitmq import rabbitmqctl
 from stack.place import Place
 from stack.plan import SERVICES, Commands, Plan
 from stack.ports import LOOPBACK, Ports, require_free
 from stack.supervisor import Supervisor
-from stack.watch import NAME as WATCH
 
 WHOLE_GROUP = {signals.SIGKILL, signals.SIGSTOP, signals.SIGCONT}
 """These hit a part's helper processes too, as a machine that dies or sleeps would."""

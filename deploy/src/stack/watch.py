@@ -5,21 +5,7 @@ import select
 import sys
 from pathlib import Path
 
-from stack.parts.part import Part, Tier
-from stack.place import Place
-
-NAME = "owner-watch"
-
-
-def owner_watch(place: Place, owner: int) -> Part:
-    return Part(
-        name=NAME,
-        tier=Tier.WATCH,
-        argv=(sys.executable, "-m", "stack.watch", str(owner), str(place.root)),
-        directory=place.data / NAME,
-        ready=lambda: True,
-        autostart=True,
-    )
+from stack.stack import Stack
 
 
 def wait_for_end(pid: int) -> None:
@@ -35,7 +21,5 @@ def wait_for_end(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    from stack.stack import Stack
-
     wait_for_end(int(sys.argv[1]))
     Stack(Path(sys.argv[2])).down()

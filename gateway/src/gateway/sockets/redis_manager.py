@@ -15,7 +15,7 @@ from socketio import packet
 from socketio.async_manager import AsyncManager
 
 from gateway.sockets.bus import Bus
-from gateway.sockets.connection import PacketQueue, frame
+from gateway.sockets.wire import PacketQueue, frame
 from shared import events, rooms
 from shared.events import Control, Emit
 

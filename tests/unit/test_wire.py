@@ -1,4 +1,4 @@
-"""The lean websocket: frames as the RFC has them, packets in order, a bound on what is unread."""
+"""The wire to a client: frames as the RFC has them, packets in order, a bound on what is unread."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 from engineio import packet as eio
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from gateway.sockets.connection import PacketQueue, Wire, frame
+from gateway.sockets.wire import PacketQueue, Wire, frame
 
 
 class Transport(asyncio.Transport):
