@@ -137,3 +137,28 @@ async def test_redis_away_until_the_gateways_are_not_ready(
         await sees(voice, {one.user_id for one in [*voices, *listeners]})
     # They were told that the leaver was online; only a word takes that back.
     await eventually(lambda: all(voice.status.get(leaver.user_id) == "offline" for voice in voices))
+
+
+async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back(
+    fragile: Stack, town: Town, database: AsyncIOMotorDatabase[Any]
+) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.do("joinRoom", {"conversationId": group})
+    await alice.say(group, "hello")
+    heard = await bob.hears("newMessage", conversationId=group)
+
+    await asyncio.to_thread(fragile.stop, "redis")
+    await bob.do("markAsRead", {"messageId": heard["message"]["_id"]})
+
+    async def stored() -> bool:
+        member = await database.memberships.find_one({"_id": f"{group}:{town.user('bob').id}"})
+        return bool(member and member["readSeq"] == 1)
+
+    await eventually(stored)
+    await asyncio.to_thread(fragile.start, "redis")
+
+    receipt = await alice.hears("conversationRead", conversationId=group)
+    assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
+    await bob.hears("unreadCount", conversationId=group, unread=0)

@@ -113,7 +113,8 @@ class Gateway:
             streams=self.streams,
             conversations=self.world.conversations,
             memberships=self.world.memberships,
-            admitted=self.fanout.say,
+            messages=self.world.messages,
+            fanout=self.fanout,
         )
         self.background = Background()
         self._stopping = False

@@ -47,10 +47,11 @@ def of_channel(channel_name: str) -> str:
     return channel_name.removeprefix(CHANNEL_PREFIX)
 
 
-def conversation_id(room: str) -> str | None:
-    """The conversation whose room this is, if it is one's."""
-    kind, _, rest = room.partition("/")[0].partition(":")
-    return rest if kind == "conversation" else None
+def joined_id(room: str) -> str | None:
+    """The conversation whose joined sockets are in this room or within it, if it is such a one."""
+    conversation_room, _, rest = room.partition("/")
+    kind, _, conversation_id = conversation_room.partition(":")
+    return conversation_id if kind == "conversation" and rest.partition("/")[0] == "joined" else None
 
 
 def user_id(room: str) -> str:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from shared.events import ConversationRead
+from shared.events import ConversationDelivered, ConversationRead
 from shared.model import Membership, Message, Person, Role
 
 REMEMBERED_OWN = 256
@@ -57,9 +57,14 @@ class LocalUser:
 
 @dataclass(slots=True)
 class LocalConversation:
-    """A conversation with members here, and its last number as this node has passed it on."""
+    """A conversation with members here: its last number, and how far someone has read and received.
+
+    All as this node has passed it on.
+    """
 
     seq: int = 0
+    read: int = 0
+    received: int = 0
     users: dict[str, Place] = field(default_factory=dict)
 
 
@@ -166,10 +171,19 @@ class Roster:
     def read(self, event: ConversationRead) -> None:
         """A user's read mark moved."""
         conversation = self.conversations.get(event.conversation_id)
-        place = conversation.users.get(event.user_id) if conversation else None
+        if conversation is None:
+            return
+        conversation.read = max(conversation.read, event.seq)
+        place = conversation.users.get(event.user_id)
         if place is not None and event.seq > place.base:
             place.correct(event.seq, event.own_since_read, event.own_seq)
             self._dirty.add(event.conversation_id)
+
+    def received(self, event: ConversationDelivered) -> None:
+        """A user's device holds more."""
+        conversation = self.conversations.get(event.conversation_id)
+        if conversation is not None:
+            conversation.received = max(conversation.received, event.seq)
 
     def seen(self, conversation_id: str, user_id: str) -> int | None:
         """The last number that was passed on to the user, if they are a local member."""

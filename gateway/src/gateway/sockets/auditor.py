@@ -4,17 +4,18 @@ Events may be lost without a later one that reveals it; and after the bus was aw
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
-from gateway.core.ports import Conversations, Memberships
+from gateway.core.ports import Conversations, Memberships, Messages
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
+from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.sessions import Sessions
-from gateway.vocabularies.vocabulary import Admitted
-from shared.events import ConversationCreated
+from shared.events import ConversationCreated, ConversationDelivered, ConversationRead
+from shared.model import Membership, now
 
 log = structlog.get_logger()
 
@@ -36,7 +37,8 @@ class Auditor:
         streams: Streams,
         conversations: Conversations,
         memberships: Memberships,
-        admitted: Callable[[Admitted], None],
+        messages: Messages,
+        fanout: FanOut,
     ) -> None:
         self._lobby = lobby
         self._sessions = sessions
@@ -44,12 +46,14 @@ class Auditor:
         self._streams = streams
         self._conversations = conversations
         self._memberships = memberships
-        self._admitted = admitted
+        self._messages = messages
+        self._fanout = fanout
 
     async def restore(self) -> None:
         """After the bus was lost: take heads, memberships and marks from MongoDB."""
         await self.audit_heads(patience=0)
         await self.audit_members()
+        await self._audit_marks()
 
     async def audit_heads(self, patience: float = PATIENCE_SECONDS) -> None:
         """Compare all heads with what was passed on `patience` seconds later, and read what is missing."""
@@ -66,6 +70,19 @@ class Auditor:
         ids = self._sessions.user_ids()
         for start in range(0, len(ids), USERS_AT_ONCE):
             await self._audit_users(ids[start : start + USERS_AT_ONCE])
+
+    async def _audit_marks(self) -> None:
+        """Tell those who joined of marks further than they were told of: of the furthest, for a status."""
+        for conversation_id in self._sessions.joined():
+            readers, receivers = await self._messages.furthest(conversation_id)
+            told = self._roster.conversations.get(conversation_id)
+            if told is None:
+                continue
+            read, received = told.read, told.received
+            for m in (m for m in readers if m.read_seq > read):
+                self._fanout.make_up(_read(m))
+            for m in (m for m in receivers if m.delivered_seq > received):
+                self._fanout.make_up(_received(m))
 
     async def _audit_users(self, user_ids: Sequence[str]) -> None:
         known = {(u, c) for u in user_ids for c in self._roster.places_of(u)}
@@ -85,4 +102,27 @@ class Auditor:
             created = ConversationCreated(conversation=found, members=(), by=found.created_by)
             admitted = await self._lobby.admit(user_id, created)
             if admitted is not None:
-                self._admitted(admitted)
+                self._fanout.say(admitted)
+
+
+def _read(m: Membership) -> ConversationRead:
+    return ConversationRead(
+        record_id="",
+        conversation_id=m.conversation_id,
+        user_id=m.user_id,
+        seq=m.read_seq,
+        message_id=None,
+        own_since_read=m.own_since_read,
+        own_seq=m.own_seq,
+        at=now(),
+    )
+
+
+def _received(m: Membership) -> ConversationDelivered:
+    return ConversationDelivered(
+        record_id="",
+        conversation_id=m.conversation_id,
+        user_id=m.user_id,
+        seq=m.delivered_seq,
+        at=now(),
+    )

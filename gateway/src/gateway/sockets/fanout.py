@@ -56,7 +56,7 @@ class FanOut:
             e.MessageRepeated: self._once,
             e.RecordRefused: self._once,
             e.ConversationRead: self._read,
-            e.ConversationDelivered: self._once,
+            e.ConversationDelivered: self._delivered,
             e.ConversationCreated: lambda room, event: self.on_created(rooms.user_id(room), event),
             e.MembersAdded: lambda _, event: self.say(event),
             e.MemberRemoved: self._removed,
@@ -95,6 +95,14 @@ class FanOut:
             if words is not None:
                 for saying in words(event):
                     self._deliver(vocabulary, saying)
+
+    def make_up(self, event: e.ConversationRead | e.ConversationDelivered) -> None:
+        """Tell of a mark that was found to have been missed."""
+        if isinstance(event, e.ConversationRead):
+            self._roster.read(event)
+        else:
+            self._roster.received(event)
+        self.say(event)
 
     def greet(self, session: Session) -> None:
         """Say to a new socket what its vocabulary greets with."""
@@ -154,6 +162,10 @@ class FanOut:
 
     def _read(self, room: str, event: e.ConversationRead) -> None:
         self._roster.read(event)
+        self._once(room, event)
+
+    def _delivered(self, room: str, event: e.ConversationDelivered) -> None:
+        self._roster.received(event)
         self._once(room, event)
 
     def _removed(self, _room: str, event: e.MemberRemoved) -> None:

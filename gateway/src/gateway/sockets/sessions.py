@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.vocabularies.vocabulary import Vocabulary
+from shared import rooms
 from shared.model import Person
 
 
@@ -18,6 +19,12 @@ class Session:
     connected: bool = False
     online: tuple[str, ...] = ()
     expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def joined(self) -> list[str]:
+        """The conversations that the socket has joined."""
+        found = (rooms.joined_id(room) for room in self.rooms)
+        return [conversation_id for conversation_id in found if conversation_id is not None]
 
     def room(self, name: str) -> str:
         """The room for sockets of this vocabulary within a room."""
@@ -62,6 +69,10 @@ class Sessions:
     def user_ids(self) -> list[str]:
         """The users who have a socket on this node."""
         return list(self._by_user)
+
+    def joined(self) -> set[str]:
+        """The conversations that some socket of this node has joined."""
+        return {c for s in self._by_sid.values() for c in s.joined}
 
     def __len__(self) -> int:
         return len(self._by_sid)
