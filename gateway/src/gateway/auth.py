@@ -15,6 +15,7 @@ from shared.model import MAX_ID, Person
 SUBJECTS = ("sub", "userId", "id")
 REFETCH_SECONDS = 10.0
 FETCH_SECONDS = 3.0
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Keys:
         self._secret = secret
         self._url = jwks_url
         self._set: dict[str, Any] = {}
-        self._fetched = -REFETCH_SECONDS
+        self._fetched = self._failed = -REFETCH_SECONDS
         self._lock = asyncio.Lock()
 
     @property
@@ -60,11 +61,14 @@ class Keys:
         async with self._lock:
             if monotonic() - self._fetched < REFETCH_SECONDS:
                 return
+            if monotonic() - self._failed < RETRY_SECONDS:
+                raise Unavailable("The keys for tokens cannot be fetched.")
             timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
             try:
                 async with aiohttp.ClientSession(timeout=timeout) as http, http.get(self._url) as answer:
                     found = jwt.PyJWKSet.from_dict(await answer.json(content_type=None))
             except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWKSetError) as error:
+                self._failed = monotonic()
                 raise Unavailable("The keys for tokens cannot be fetched.") from error
             self._set = {key.key_id or "": key for key in found.keys}
             self._fetched = monotonic()

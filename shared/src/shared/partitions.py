@@ -9,8 +9,12 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 EXCHANGE = "parley.records"
 DEAD_LETTERS = "parley.dead"
 WORKERS = "parley.workers"
-DELIVERY_LIMIT = 20
-"""Deliveries of one AMQP message before the broker dead-letters it."""
+DELIVERY_LIMIT = 1_000
+"""Deliveries of one AMQP message before the broker dead-letters it.
+
+High, for every hand-over gives back all that was fetched: what really stops workers is found by the
+attempts that they mark.
+"""
 MAX_QUEUE_BYTES = 1 << 30
 """Past this a partition refuses what is published to it, instead of forgetting its oldest."""
 

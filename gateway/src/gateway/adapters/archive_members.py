@@ -99,10 +99,11 @@ class MongoMemberships:
             result = await self._memberships.update_one(query, {"$set": {"leftAt": now(), "role": "member"}})
         return bool(result.matched_count)
 
-    async def promote(self, conversation_id: str, user_id: str) -> None:
-        query = {"_id": membership_id(conversation_id, user_id)}
+    async def promote(self, conversation_id: str, user_id: str) -> bool:
+        query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
         with translated():
-            await self._memberships.update_one(query, {"$set": {"role": "owner"}})
+            result = await self._memberships.update_one(query, {"$set": {"role": "owner"}})
+        return bool(result.matched_count)
 
 
 class MongoPeople:

@@ -100,7 +100,7 @@ class MongoConversations:
             await self._memberships.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             if any(e.get("code") != DUPLICATE_KEY for e in error.details.get("writeErrors", ())):
-                raise
+                raise Unavailable("The archive is away; try again.") from error
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         with translated():

@@ -35,6 +35,7 @@ class Flight:
     """Records that fly together, and the future of all of them."""
 
     landed: "asyncio.Future[None]"
+    due: float
     records: list[Record] = field(default_factory=list)
     size: int = 0
 
@@ -95,7 +96,7 @@ class RabbitOutbox:
         partition = self._partitions.of(record.conversation_id)
         lane = self._lanes[partition]
         if not lane.waiting or lane.waiting[-1].is_full():
-            lane.waiting.append(Flight(_future()))
+            lane.waiting.append(Flight(_future(), monotonic() + CONFIRM_SECONDS))
         flight = lane.waiting[-1]
         flight.add(record)
         self._waiting += 1
@@ -111,7 +112,7 @@ class RabbitOutbox:
             while lane.waiting:
                 flight = lane.waiting.popleft()
                 try:
-                    await self._publish(partition, flight.records)
+                    await self._publish(partition, flight)
                 except (Exception, asyncio.CancelledError) as error:
                     # The driver cancels what waits when the broker's heartbeat fails.
                     self._refuse([flight, *lane.waiting], error)
@@ -125,25 +126,29 @@ class RabbitOutbox:
 
     def _land(self, flight: Flight) -> None:
         self._waiting -= len(flight.records)
-        flight.landed.set_result(None)
+        if not flight.landed.done():
+            flight.landed.set_result(None)
 
     def _refuse(self, flights: Sequence[Flight], error: BaseException) -> None:
         """Refuse a flight, and at once what has waited for it: it has waited long enough."""
         log.warning("a flight failed", error=repr(error), flights=len(flights))
         for flight in flights:
             self._waiting -= len(flight.records)
-            flight.landed.set_exception(Unavailable(AWAY))
+            if not flight.landed.done():
+                flight.landed.set_exception(Unavailable(AWAY))
 
-    async def _publish(self, partition: int, batch: Sequence[Record]) -> None:
+    async def _publish(self, partition: int, flight: Flight) -> None:
         exchange = self._exchange
         if exchange is None:
             raise ConnectionError("RabbitMQ is away")
-        started = monotonic()
+        started, count = monotonic(), len(flight.records)
+        if started >= flight.due:
+            raise TimeoutError("it has waited too long for the flight before it")
         message = Message(
-            records.pack(batch), delivery_mode=DeliveryMode.PERSISTENT, headers={"records": len(batch)}
+            records.pack(flight.records), delivery_mode=DeliveryMode.PERSISTENT, headers={"records": count}
         )
-        await exchange.publish(message, str(partition), mandatory=True, timeout=CONFIRM_SECONDS)
-        batch_records.labels("publish").observe(len(batch))
+        await exchange.publish(message, str(partition), mandatory=True, timeout=flight.due - started)
+        batch_records.labels("publish").observe(count)
         batch_seconds.labels("publish").observe(monotonic() - started)
 
     async def _keep_connected(self) -> None:

@@ -192,11 +192,11 @@ class ConversationService:
     async def _heir(self, conversation_id: str, owner: str) -> str | None:
         members = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS)
         rest = [m for m in members if m.user_id != owner]
-        if not rest:
-            return None
-        heir = next((m for m in rest if m.role == "admin"), rest[0])
-        await self._changes.promote(conversation_id, heir.user_id)
-        return heir.user_id
+        # Admins first, each by the time they came; whoever goes at the same moment is passed over.
+        for heir in sorted(rest, key=lambda m: m.role != "admin"):
+            if await self._changes.promote(conversation_id, heir.user_id):
+                return heir.user_id
+        return None
 
     async def _tell_newcomers(
         self, conversation: Conversation, members: Sequence[Member], newcomers: Sequence[str], by: str

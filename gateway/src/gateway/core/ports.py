@@ -73,8 +73,8 @@ class MembershipChanges(Protocol):
     async def remove(self, conversation_id: str, user_id: str) -> bool:
         """Let someone out; False when they were not in."""
 
-    async def promote(self, conversation_id: str, user_id: str) -> None:
-        """Make someone the owner."""
+    async def promote(self, conversation_id: str, user_id: str) -> bool:
+        """Make someone the owner; False when they are not in."""
 
 
 class Messages(Protocol):

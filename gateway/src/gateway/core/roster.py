@@ -19,9 +19,9 @@ class Place:
     """
 
     role: Role | None = None
-    base: int = 0
+    base: int = -1
     own_since_read: int = 0
-    own_seq: int = 0
+    own_seq: int = -1
     shown: int = 0
     own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OWN))
 
@@ -106,8 +106,6 @@ class Roster:
         if user is None:
             return
         place = user.places[membership.conversation_id]
-        if place.role is None:
-            place.base, place.own_seq, place.own_since_read = -1, -1, 0
         place.role = membership.role
         place.correct(membership.base, membership.own_since_read, membership.own_seq)
         self._dirty.add(membership.conversation_id)
@@ -149,6 +147,10 @@ class Roster:
         """The conversations in which a local user has a place."""
         user = self.users.get(user_id)
         return list(user.places) if user else []
+
+    def known_to(self, user_id: str) -> list[str]:
+        """Those of them that the user is known to be in."""
+        return [c for c in self.places_of(user_id) if self.role(c, user_id) is not None]
 
     def head(self, conversation_id: str, seq: int) -> None:
         """The conversation's last number is `seq`."""

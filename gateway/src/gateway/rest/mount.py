@@ -99,7 +99,7 @@ class Rest:
         # Listened for from now on: a worker may be faster than the broker's confirm.
         settling = asyncio.create_task(self._settle(result))
         try:
-            await result.confirmed
+            await asyncio.shield(result.confirmed)
             await settling
         finally:
             settling.cancel()

@@ -67,7 +67,7 @@ class Auditor:
 
     async def audit_members(self) -> None:
         """Compare who is in what with the roster, let in and out who was missed, and correct counts."""
-        ids = self._sessions.user_ids()
+        ids = self._sessions.connected_users()
         for start in range(0, len(ids), USERS_AT_ONCE):
             await self._audit_users(ids[start : start + USERS_AT_ONCE])
 
@@ -85,7 +85,7 @@ class Auditor:
                 self._fanout.make_up(_received(m))
 
     async def _audit_users(self, user_ids: Sequence[str]) -> None:
-        known = {(u, c) for u in user_ids for c in self._roster.places_of(u)}
+        known = {(u, c) for u in user_ids for c in self._roster.known_to(u)}
         memberships = await self._memberships.of_users(user_ids)
         stored = {(m.user_id, m.conversation_id): m for m in memberships}
         for user_id, conversation_id in known - stored.keys():

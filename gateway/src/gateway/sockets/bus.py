@@ -43,6 +43,7 @@ class Bus:
         self._heard = 0.0
         self._beats = 0
         self._lost = False
+        self._restoring = asyncio.Lock()
         self._mentions: dict[str, list[Event]] = {}
         self._background = Background()
         self.on_message: OnMessage = lambda _channel, _body: None
@@ -204,13 +205,14 @@ class Bus:
 
     async def _restore(self) -> None:
         log.info("the bus is back", channels=len(self._confirmed))
-        while True:
-            try:
-                await self.on_restored()
-                return
-            except Unavailable as error:
-                log.warning("cannot catch up yet", error=str(error))
-                await asyncio.sleep(RESTORE_SECONDS)
+        async with self._restoring:
+            while True:
+                try:
+                    await self.on_restored()
+                    return
+                except Exception as error:
+                    log.warning("cannot catch up yet", error=repr(error))
+                    await asyncio.sleep(RESTORE_SECONDS)
 
     async def _beat(self) -> None:
         self._beats += 1

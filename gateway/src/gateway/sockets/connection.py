@@ -83,9 +83,8 @@ class LeanWebSocket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
                 packet = eio.Packet(encoded_packet=message.data)
-                await (
-                    inbox.put(packet) if packet.packet_type == eio.MESSAGE else self._socket.receive(packet)
-                )
+                beside = packet.packet_type not in (eio.MESSAGE, eio.CLOSE)
+                await (self._socket.receive(packet) if beside else inbox.put(packet))
         except asyncio.CancelledError:
             handling.cancel()
             raise
@@ -115,7 +114,7 @@ async def drain(engine: Any, seconds: float) -> None:
         if queue.wire is not None:
             queue.wire.close(code=GOING_AWAY)
         else:
-            queue.put_nowait(None)
+            queue.put_nowait(eio.Packet(eio.CLOSE))
         if number % DRAIN_AT_ONCE == DRAIN_AT_ONCE - 1:
             await asyncio.sleep(seconds * DRAIN_AT_ONCE / len(sockets))
 

@@ -1,11 +1,12 @@
 """The lobby: lets sockets in and out of the rooms that are theirs, now and when memberships change."""
 
+import asyncio
 from collections.abc import Collection, Iterable
 
 import structlog
 
-from gateway.core.access import Access
-from gateway.core.errors import Unavailable
+from gateway.core.access import NO_CONVERSATION, Access
+from gateway.core.errors import NotFound, Unavailable
 from gateway.core.ports import Conversations, Memberships, People, Presence
 from gateway.core.presence import PresenceService
 from gateway.core.results import ConversationView, Joined
@@ -21,6 +22,7 @@ from shared.model import Membership, Person
 log = structlog.get_logger()
 
 CONTACTS_AT_ONCE = 500
+ARRIVE_SECONDS = 10.0
 
 
 class Lobby:
@@ -63,16 +65,24 @@ class Lobby:
         self._sessions.add(session)
         self._roster.arrive(person)
         try:
-            await self._prepare(session, [rooms.user(person.id)])
-            contacts = await self._settle_in(session)
-            await self._people.remember(person)
-            await self._presence.arrive(person.id, sid)
-            session.online = tuple(await self._presence.online({person.id, *contacts}))
-        except BaseException:
+            # Subscriptions that are not used lapse after a while.
+            async with asyncio.timeout(ARRIVE_SECONDS):
+                await self._get_ready(session)
+        except BaseException as error:
             self._forget(session)
             self._presence.forget(person.id, sid)
+            if isinstance(error, TimeoutError):
+                raise Unavailable("The gateway is too slow at the moment; try again.") from error
             raise
         return session
+
+    async def _get_ready(self, session: Session) -> None:
+        person = session.person
+        await self._prepare(session, [rooms.user(person.id)])
+        contacts = await self._settle_in(session)
+        await self._people.remember(person)
+        await self._presence.arrive(person.id, session.sid)
+        session.online = tuple(await self._presence.online({person.id, *contacts}))
 
     async def _settle_in(self, session: Session) -> set[str]:
         """Find the user's conversations, once all that they are in are subscribed to; their contacts."""
@@ -133,6 +143,9 @@ class Lobby:
         if self._roster.role(conversation_id, session.person.id) is None:
             await self._admit_late(session.person.id, conversation_id)
         await self._prepare(session, [rooms.joined(conversation_id)])
+        if self._roster.role(conversation_id, session.person.id) is None:
+            self.leave_room(session, conversation_id)
+            raise NotFound(NO_CONVERSATION)
         seq, rev = self._streams.head(conversation_id)
         return Joined(conversation_id, seq, rev)
 
@@ -142,7 +155,7 @@ class Lobby:
 
     async def admit(self, user_id: str, created: ConversationCreated) -> Admitted | None:
         """A local user has come into a conversation; None when they knew."""
-        if self._roster.role(created.conversation.id, user_id) is not None:
+        if self._knows(created.conversation.id, user_id):
             return None
         membership = await self._admit_late(user_id, created.conversation.id)
         if membership is None:
@@ -150,7 +163,23 @@ class Lobby:
         unread = membership.unread(created.conversation.last_seq)
         return Admitted(user_id, ConversationView(created.conversation, created.members, unread))
 
+    def _knows(self, conversation_id: str, user_id: str) -> bool:
+        """Whether all sockets of a local user hear a conversation: one may have come before it."""
+        name = rooms.conversation(conversation_id)
+        return self._roster.role(conversation_id, user_id) is not None and all(
+            session.room(name) in session.rooms for session in self._sessions.of_user(user_id)
+        )
+
     async def _admit_late(self, user_id: str, conversation_id: str) -> Membership | None:
+        try:
+            return await self._admit_now(user_id, conversation_id)
+        finally:
+            # What failed half way leaves nothing behind that would pass for done.
+            if self._roster.role(conversation_id, user_id) is None:
+                self._roster.expel(conversation_id, user_id)
+            self._tidy([conversation_id])
+
+    async def _admit_now(self, user_id: str, conversation_id: str) -> Membership | None:
         contacts = await self._memberships.contacts([conversation_id], CONTACTS_AT_ONCE)
         entered = [rooms.conversation(conversation_id)]
         entered += [rooms.presence(c) for c in contacts if c != user_id]
@@ -206,6 +235,9 @@ class Lobby:
         conversations = list(self._roster.places_of(user_id))
         if self._sessions.pop(session.sid) is not None:
             self._roster.leave(user_id)
+            for conversation_id in conversations:
+                if self._roster.role(conversation_id, user_id) is None:
+                    self._roster.expel(conversation_id, user_id)
             self._tidy(conversations)
 
     def _tidy(self, conversation_ids: Iterable[str]) -> None:

@@ -70,13 +70,12 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
             Unavailable: Redis did not confirm in time.
         """
         channels = {rooms.channel(room) for room in wanted}
+        self._hold(channels)
         try:
             await self._bus.subscribe(channels)
         finally:
+            self._hold(channels)
             for channel in channels:
-                lingering = self._lingering.pop(channel, None)
-                if lingering is not None:
-                    lingering.cancel()
                 self._linger(channel)
 
     async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:
@@ -225,6 +224,13 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         self._channels[channel] -= 1
         if self._channels[channel] == 0:
             self._linger(channel)
+
+    def _hold(self, channels: Iterable[str]) -> None:
+        """Let no subscription lapse while somebody counts on it."""
+        for channel in channels:
+            lingering = self._lingering.pop(channel, None)
+            if lingering is not None:
+                lingering.cancel()
 
     def _linger(self, channel: str) -> None:
         """Drop a subscription when nobody has used it for a moment."""

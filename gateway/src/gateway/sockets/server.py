@@ -50,6 +50,11 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
             await self._send_packet(eio_sid, refused)
             return
         await super()._handle_connect(eio_sid, namespace, data)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None or socket.closing or socket.closed:
+            # It went while it was let in, when python-socketio takes no notice of that.
+            await self._handle_disconnect(eio_sid, namespace)
+            return
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None and self.manager.is_connected(sid, namespace):
             await self.namespace_handlers[namespace].welcome(sid)
@@ -58,8 +63,11 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_eio_disconnect(eio_sid, reason)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None:
-            # A poll that waits would otherwise wait for as long as a ping may take.
+            # A poll that waits would otherwise wait for as long as a ping may take; and a websocket
+            # whose client has stopped to answer would stay, for python-engineio sends it no CLOSE.
             socket.queue.put_nowait(None)
+            if socket.queue.wire is not None:
+                asyncio.get_running_loop().call_soon(socket.queue.wire.close)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         try:

@@ -66,9 +66,9 @@ class Sessions:
         """A user's sessions on this node."""
         return list(self._by_user.get(user_id, ()))
 
-    def user_ids(self) -> list[str]:
-        """The users who have a socket on this node."""
-        return list(self._by_user)
+    def connected_users(self) -> list[str]:
+        """The users who have a connected socket on this node."""
+        return [u for u, sessions in self._by_user.items() if any(s.connected for s in sessions)]
 
     def joined(self) -> set[str]:
         """The conversations that some socket of this node has joined."""

@@ -1,0 +1,54 @@
+"""Clients that go in the middle of something: what they said is kept, and they are not thought online."""
+
+import asyncio
+import json
+
+import aiohttp
+
+from clients.chat import NAMESPACE, Town, eventually
+from clients.raw import RawSocket
+from stack import Stack
+
+
+async def test_what_was_said_just_before_an_engineio_close_is_kept(town: Town, stack: Stack) -> None:
+    (bob,) = await town.sockets("bob")
+    group = await town.group(bob, "alice")
+    await bob.do("joinRoom", {"conversationId": group})
+    raw = await (await RawSocket(stack.url).open()).enter({"token": town.user("alice").token})
+
+    for content in ("one", "two"):
+        said = json.dumps(["sendMessage", {"conversationId": group, "content": content}])
+        await raw.send(f"42{NAMESPACE},{said}")
+    await raw.send("1")
+
+    await eventually(lambda: [m["content"] for m in bob.messages(group)] == ["one", "two"])
+    await raw.is_closed_by_the_server()
+    await raw.close()
+
+
+async def test_a_polling_client_that_goes_while_it_is_let_in_is_not_online(town: Town, stack: Stack) -> None:
+    (bob,) = await town.sockets("bob")
+    await town.group(bob, "alice")
+    async with aiohttp.ClientSession() as http:
+        for _ in range(10):
+            await connect_and_close(http, stack.url, town.user("alice").token)
+
+    async def bob_is_alone() -> bool:
+        return (await bob.do("getOnlineUsers"))["users"] == [town.user("bob").id]
+
+    await eventually(bob_is_alone, deadline=10)
+    # A lease that nobody ended is taken anew every few seconds.
+    assert await bob_is_alone()
+
+
+async def connect_and_close(http: aiohttp.ClientSession, url: str, token: str) -> None:
+    address = f"{url}/socket.io/?EIO=4&transport=polling"
+    async with http.get(address) as opened:
+        sid = json.loads((await opened.text())[1:])["sid"]
+    connect = f"40{NAMESPACE},{json.dumps({'token': token})}"
+
+    async def post(body: str) -> None:
+        async with http.post(f"{address}&sid={sid}", data=body):
+            pass
+
+    await asyncio.gather(post(connect), post("1"))
