@@ -29,9 +29,18 @@ disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
 """
 
+_KEEP_NAMES = (
+    "spawn(fun()->rabbit:await_startup(),"
+    "[ra:trigger_election(amqqueue:get_pid(Q))||Q<-rabbit_amqqueue:list_local_quorum_queues()],"
+    "{ok,Names}=ra_system:lookup_name(quorum_queues,directory_rev),"
+    "timer:apply_interval(200,dets,sync,[Names]),timer:sleep(infinity)end)."
+)
+"""By itself the broker writes a new quorum queue's name seconds after its messages; killed before, it
+comes back with an empty queue that elects no leader, ever. No blanks: the start script splits at them."""
+
 _ERLANG = (
     "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none "
-    "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false"
+    f"-kernel inet_dist_use_interface {{127,0,0,1}} -start_epmd false -eval {_KEEP_NAMES}"
 )
 
 
