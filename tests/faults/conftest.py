@@ -6,9 +6,11 @@ import aiohttp
 import pytest
 
 from clients.chat import Town
-from clients.crowd import Crowd
+from clients.crowd import Crowd, Voice
 from clients.workers import DeadLetters, Shares
 from stack import Stack
+
+SENDERS = [f"sender-{number}" for number in range(6)]
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,27 @@ async def crowd(town: Town) -> AsyncIterator[Crowd]:
     """The test's voices."""
     async with Crowd(town) as crowd:
         yield crowd
+
+
+@pytest.fixture
+async def group(crowd: Crowd) -> str:
+    """A group of six who speak, and one who listens."""
+    return await crowd.group(*SENDERS, "idler")
+
+
+@pytest.fixture
+async def voices(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
+    """The six, on both gateways."""
+    return await crowd.voices(SENDERS, fragile.gateway_urls)
+
+
+@pytest.fixture
+async def listeners(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
+    """The one who listens, on each gateway and by each transport, joined."""
+    ears = await crowd.ears("idler", fragile.gateway_urls)
+    for listener in ears:
+        await listener.join(group)
+    return ears
 
 
 @pytest.fixture

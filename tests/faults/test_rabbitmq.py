@@ -18,31 +18,12 @@ from clients.ledger import assert_whole
 from clients.workers import Shares
 from stack import Stack
 
-SENDERS = [f"sender-{number}" for number in range(6)]
 PAUSE = 0.02
 REFUSED_SECONDS = 2.0
 BACK_SECONDS = 5.0
 FROZEN_SECONDS = 40.0
 RESTARTED_SECONDS = 15.0
 """For RabbitMQ's own start, and the services' return to it."""
-
-
-@pytest.fixture
-async def group(crowd: Crowd) -> str:
-    return await crowd.group(*SENDERS, "idler")
-
-
-@pytest.fixture
-async def voices(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
-    return await crowd.voices(SENDERS, fragile.gateway_urls)
-
-
-@pytest.fixture
-async def listeners(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
-    ears = await crowd.ears("idler", fragile.gateway_urls)
-    for listener in ears:
-        await listener.join(group)
-    return ears
 
 
 async def test_without_rabbitmq_sends_are_refused_and_reading_goes_on(

@@ -6,17 +6,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import Town, eventually
 from clients.chatter import Chatter, Stopwatch
-from clients.crowd import Crowd, Voice
+from clients.crowd import Voice
 from clients.ledger import assert_whole, how_many
 from stack import Stack
 from stack.readiness import redis_answers
 
-SENDERS = [f"sender-{number}" for number in range(6)]
 NOT_READY_SECONDS = 5.0
 BACK_SECONDS = 5.0
 PAUSE = 0.02
@@ -46,24 +44,6 @@ async def sees(voice: Voice, users: set[str]) -> None:
         return await online(voice) == users
 
     await eventually(right)
-
-
-@pytest.fixture
-async def group(crowd: Crowd) -> str:
-    return await crowd.group(*SENDERS, "idler")
-
-
-@pytest.fixture
-async def voices(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
-    return await crowd.voices(SENDERS, fragile.gateway_urls)
-
-
-@pytest.fixture
-async def listeners(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
-    ears = await crowd.ears("idler", fragile.gateway_urls)
-    for listener in ears:
-        await listener.join(group)
-    return ears
 
 
 async def healed(chatter: Chatter, listeners: list[Voice], group: str) -> float:
