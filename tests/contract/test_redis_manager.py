@@ -66,7 +66,7 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
         name = f"n{uuid.uuid4().hex[:8]}"
         redis = Redis.from_url(stack.redis_url)
         bus = Bus(stack.redis_url, name)
-        manager = RedisManager(bus, name)
+        manager = RedisManager(bus)
         server = socketio.AsyncServer(
             client_manager=manager, async_mode="aiohttp", serializer=ClientPacket, json=json, namespaces="*"
         )

@@ -60,7 +60,7 @@ class Gateway:
         self.settings = settings
         self.database = database
         self.bus = Bus(settings.redis_url, settings.node_name)
-        self.manager = RedisManager(self.bus, settings.node_name)
+        self.manager = RedisManager(self.bus)
         self.outbox = RabbitOutbox(
             settings.rabbitmq_url,
             Partitions(settings.partitions),

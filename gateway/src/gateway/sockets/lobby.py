@@ -102,6 +102,8 @@ class Lobby:
             self.expel(gone, user_id)
         for membership in memberships:
             self._roster.admit(membership)
+        # Free unless another socket of the user failed meanwhile, and took a stream along.
+        await self._listen(ids)
         contacts = await self._contacts.contacts(session.person, list(ids))
         await self._prepare(session, map(rooms.presence, contacts))
         return contacts
@@ -174,9 +176,7 @@ class Lobby:
         try:
             return await self._admit_now(user_id, conversation_id)
         finally:
-            # What failed half way leaves nothing behind that would pass for done.
-            if self._roster.role(conversation_id, user_id) is None:
-                self._roster.expel(conversation_id, user_id)
+            self._drop_expected([conversation_id], user_id)
             self._tidy([conversation_id])
 
     async def _admit_now(self, user_id: str, conversation_id: str) -> Membership | None:
@@ -235,10 +235,15 @@ class Lobby:
         conversations = list(self._roster.places_of(user_id))
         if self._sessions.pop(session.sid) is not None:
             self._roster.leave(user_id)
-            for conversation_id in conversations:
-                if self._roster.role(conversation_id, user_id) is None:
-                    self._roster.expel(conversation_id, user_id)
+            if all(s.connected for s in self._sessions.of_user(user_id)):
+                self._drop_expected(conversations, user_id)
             self._tidy(conversations)
+
+    def _drop_expected(self, conversation_ids: Iterable[str], user_id: str) -> None:
+        """What failed half way leaves nothing behind that would pass for done."""
+        for conversation_id in conversation_ids:
+            if self._roster.role(conversation_id, user_id) is None:
+                self._roster.expel(conversation_id, user_id)
 
     def _tidy(self, conversation_ids: Iterable[str]) -> None:
         for conversation_id in conversation_ids:

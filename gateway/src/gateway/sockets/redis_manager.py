@@ -25,10 +25,9 @@ LINGER_SECONDS = 15.0
 class RedisManager(AsyncManager):  # type: ignore[misc]
     """Rooms over Redis. Without a server it only emits, for processes that serve no socket."""
 
-    def __init__(self, bus: Bus, node: str | None = None) -> None:
+    def __init__(self, bus: Bus) -> None:
         super().__init__()
         self._bus = bus
-        self._node = node
         self._rooms_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._channels: dict[str, int] = defaultdict(int)
         self._lingering: dict[str, asyncio.TimerHandle] = {}
