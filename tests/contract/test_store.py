@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,9 +28,7 @@ class Store:
         """A conversation with members; its id."""
         at = now()
         conversation_id = str(uuid.uuid4())
-        conversation = Conversation(
-            id=conversation_id, kind="group", created_by=users[0], created_at=at, last_activity_at=at
-        )
+        conversation = Conversation(id=conversation_id, kind="group", created_by=users[0], created_at=at)
         self.tables.conversations[conversation_id] = conversation
         if self.database is not None:
             await self.database[CONVERSATIONS].insert_one(to_document(conversation))
@@ -133,6 +132,16 @@ async def test_heads_are_read_measured_and_moved_forward_only(store: Store) -> N
     moved = (await store.conversation(c)).last_message
     assert moved is not None
     assert moved.id == last.id
+
+
+async def test_a_head_that_moves_is_the_conversation_s_last_activity(store: Store) -> None:
+    c = await store.begin("ann")
+    later = (await store.conversation(c)).last_activity_at + timedelta(hours=1)
+    last = message(c, 2, created_at=later)
+    await store.heads.move([HeadMove(c, Head(2, 2), digest(last))])
+    assert (await store.conversation(c)).last_activity_at == later
+    await store.heads.move([HeadMove(c, Head(1, 1), digest(message(c, 1)))])
+    assert (await store.conversation(c)).last_activity_at == later
 
 
 async def test_a_revision_moves_even_when_the_number_was_overtaken(store: Store) -> None:

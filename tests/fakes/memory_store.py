@@ -71,12 +71,12 @@ class MemoryHeads:
     async def move(self, moves: Sequence[HeadMove]) -> None:
         for move in moves:
             c = self._tables.conversations[move.conversation_id]
-            ahead = move.to.seq >= c.last_seq
+            last = move.last_message if move.to.seq >= c.last_seq else None
             self._tables.conversations[move.conversation_id] = replace(
                 c,
                 last_seq=max(c.last_seq, move.to.seq),
                 rev=max(c.rev, move.to.rev),
-                last_message=(move.last_message or c.last_message) if ahead else c.last_message,
+                last_message=last or c.last_message,
             )
 
 

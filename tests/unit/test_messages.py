@@ -32,7 +32,7 @@ def service(outbox: Outbox) -> MessageService:
     roster.arrive(ANN)
     roster.admit(Membership(conversation_id="c", user_id="ann", joined_at=now()))
     nobody = None
-    return MessageService(Access(roster, nobody, nobody), outbox)  # type: ignore[arg-type]
+    return MessageService(Access(roster, nobody, nobody), outbox, nobody)  # type: ignore[arg-type]
 
 
 def send(content: str, name: str) -> SendMessage:

@@ -81,9 +81,7 @@ class World:
         at = now()
         self.tables = Tables()
         self.told = Told()
-        self.tables.conversations[C] = Conversation(
-            id=C, kind="group", created_by="ann", created_at=at, last_activity_at=at
-        )
+        self.tables.conversations[C] = Conversation(id=C, kind="group", created_by="ann", created_at=at)
         for user in USERS:
             self.tables.memberships[C, user] = Membership(conversation_id=C, user_id=user, joined_at=at)
 

@@ -59,7 +59,6 @@ class Stored:
             kind="group",
             created_by="ann",
             created_at=now(),
-            last_activity_at=now(),
             last_seq=len(self.messages),
             rev=self.rev,
         )

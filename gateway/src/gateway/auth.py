@@ -111,10 +111,13 @@ class Authenticator:
 
 def _person(claims: Mapping[str, Any]) -> Person:
     permissions = claims.get("permissions")
+    first, last = _either(claims, "firstName", "given_name"), _either(claims, "lastName", "family_name")
     return Person(
         id=_subject(claims),
-        name=_text(claims, "name") or "",
+        name=_text(claims, "name") or " ".join(filter(None, (first, last))),
         username=_text(claims, "username") or "",
+        first_name=first,
+        last_name=last,
         avatar=_text(claims, "avatar"),
         role=_text(claims, "role"),
         type=_text(claims, "type"),
@@ -136,6 +139,10 @@ def _subject(claims: Mapping[str, Any]) -> str:
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name)
     return _clean(value) if isinstance(value, str | int) else None
+
+
+def _either(claims: Mapping[str, Any], *names: str) -> str | None:
+    return next(filter(None, (_text(claims, name) for name in names)), None)
 
 
 def _clean(value: Any) -> str:

@@ -18,5 +18,11 @@ def change(message: Message, record: Change, *, rev: int) -> Message:
             message, content=record.content, rev=rev, edited_at=record.at, change_id=record.id
         )
     return msgspec.structs.replace(
-        message, content="", attachments=(), rev=rev, deleted_at=record.at, change_id=record.id
+        message,
+        content="",
+        attachments=(),
+        extra=None,
+        rev=rev,
+        deleted_at=record.at,
+        change_id=record.id,
     )

@@ -127,6 +127,7 @@ class Counting:
             user_id=mark.user_id,
             seq=m.read_seq,
             message_id=mark.message_id,
+            last_id=mark.last_id,
             own_since_read=m.own_since_read,
             own_seq=m.own_seq,
             at=mark.at,

@@ -112,7 +112,7 @@ class Persister:
 
     def _repeat(self, record: NewMessage, first: Message, batch: Batch, counting: Counting) -> None:
         counting.recount_if_behind(first)
-        if record.message.content != first.content and first.edited_at is None and first.deleted_at is None:
+        if _says_something_else(record.message, first):
             batch.refuse(record, "CONFLICT", "Another message has this clientMessageId; it stands.")
             return
         if batch.redelivered and first.deleted_at is None:
@@ -185,6 +185,12 @@ class Persister:
         ]
         if moves:
             await self._heads.move(moves)
+
+
+def _says_something_else(message: Message, first: Message) -> bool:
+    changed = first.edited_at is not None or first.deleted_at is not None
+    same = (message.content, message.attachments) == (first.content, first.attachments)
+    return not (changed or same)
 
 
 def _changed(message: Message, record: Change) -> Event:

@@ -205,7 +205,6 @@ def _move(move: HeadMove) -> UpdateOne:
     if move.last_message is not None:
         digest = to_document(move.last_message)
         values["$set"] = {"lastMessage": {"id": digest.pop("_id"), **digest}}
-        values["$max"]["lastActivityAt"] = move.last_message.created_at
     return UpdateOne({"_id": move.conversation_id, "lastSeq": {"$lte": move.to.seq}}, values)
 
 

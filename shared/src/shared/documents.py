@@ -16,6 +16,10 @@ CONVERSATIONS = "conversations"
 MEMBERSHIPS = "memberships"
 MESSAGES = "messages"
 USERS = "users"
+CONTRACTS = "contracts"
+ATTACHMENTS = "attachments"
+FILES = "attachments.files"
+FILE_CHUNKS = "attachments.chunks"
 ATTEMPTS = "attempts"
 
 INDEXES: dict[str, list[IndexModel]] = {
@@ -25,6 +29,11 @@ INDEXES: dict[str, list[IndexModel]] = {
             unique=True,
             partialFilterExpression={"directKey": {"$exists": True}},
             name="direct",
+        ),
+        IndexModel(
+            [("contractId", ASCENDING)],
+            partialFilterExpression={"contractId": {"$exists": True}},
+            name="of_contract",
         ),
     ],
     MEMBERSHIPS: [
@@ -38,6 +47,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
         IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
     ],
+    ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],
+    FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
 }
 
 

@@ -17,6 +17,10 @@ class MessageStored(Struct, frozen=True, kw_only=True, tag="stored", forbid_unkn
     message: Message
     sender: Person
 
+    @property
+    def conversation_id(self) -> str:
+        return self.message.conversation_id
+
 
 class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited", forbid_unknown_fields=True):
     """A message has other content, under a new `rev`."""
@@ -24,12 +28,20 @@ class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited", forbid_unkn
     message: Message
     sender: Person
 
+    @property
+    def conversation_id(self) -> str:
+        return self.message.conversation_id
+
 
 class MessageDeleted(Struct, frozen=True, kw_only=True, tag="deleted", forbid_unknown_fields=True):
     """A message is a tombstone, under a new `rev`."""
 
     message: Message
     sender: Person
+
+    @property
+    def conversation_id(self) -> str:
+        return self.message.conversation_id
 
 
 class MessageRepeated(Struct, frozen=True, kw_only=True, tag="repeated", forbid_unknown_fields=True):
@@ -39,15 +51,23 @@ class MessageRepeated(Struct, frozen=True, kw_only=True, tag="repeated", forbid_
     message: Message
     sender: Person
 
+    @property
+    def conversation_id(self) -> str:
+        return self.message.conversation_id
+
 
 class ConversationRead(Struct, frozen=True, kw_only=True, tag="read", forbid_unknown_fields=True):
-    """A user's read mark stands at `seq`; `own_since_read` own messages, counted to `own_seq`, lie above."""
+    """A user's read mark stands at `seq`; `own_since_read` own messages, counted to `own_seq`, lie above.
+
+    `message_id` is what the user named, `last_id` the last message that they had seen then.
+    """
 
     record_id: str
     conversation_id: str
     user_id: str
     seq: int
     message_id: str | None
+    last_id: str | None = None
     own_since_read: int
     own_seq: int
     at: datetime
@@ -113,6 +133,15 @@ class TypingChanged(Struct, frozen=True, kw_only=True, tag="typing", forbid_unkn
     at: datetime
 
 
+class RoomChanged(Struct, frozen=True, kw_only=True, tag="room", forbid_unknown_fields=True):
+    """Someone opened a conversation, their first socket on a node joining it, or closed it."""
+
+    conversation_id: str
+    user_id: str
+    joined: bool
+    at: datetime
+
+
 class PresenceChanged(Struct, frozen=True, kw_only=True, tag="presence", forbid_unknown_fields=True):
     """Someone's first socket came, or their last one has gone."""
 
@@ -159,6 +188,7 @@ Event = (
     | MembersAdded
     | MemberRemoved
     | TypingChanged
+    | RoomChanged
     | PresenceChanged
     | Heartbeat
     | Emit

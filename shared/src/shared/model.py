@@ -14,6 +14,12 @@ MAX_CONTENT = 8_000
 """Characters of a message's content."""
 MAX_ID = 128
 """Characters of an id that somebody else chose: users, temporary ids."""
+MAX_ATTACHMENTS = 10
+"""Attachments of one message."""
+MAX_EXTRA = 2_000
+"""Characters of what a client sends along."""
+MAX_MILESTONES = 100
+"""Milestones of one contract."""
 MAX_TITLE = 200
 """Characters of a conversation's title."""
 MAX_PARTICIPANTS = 1_000
@@ -34,6 +40,8 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     id: str
     name: str = ""
     username: str = ""
+    first_name: str | None = None
+    last_name: str | None = None
     avatar: str | None = None
     role: str | None = None
     type: str | None = None
@@ -48,6 +56,15 @@ class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     role: Role
 
 
+class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A file that a message refers to; `size` in bytes, `type` a media type (RFC 6838)."""
+
+    id: str
+    name: str
+    size: int
+    type: str
+
+
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One message; `seq` and `rev` are 0 until it is stored."""
 
@@ -59,7 +76,9 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     type: MessageType = "text"
     seq: int = 0
     rev: int = 0
-    attachments: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    extra: str | None = None
+    """What a client sent along that only clients of its kind know: a JSON object, as text."""
     reply_to: str | None = None
     client_message_id: str | None = None
     temp_id: str | None = None
@@ -90,10 +109,25 @@ class Conversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     created_at: datetime
     title: str = ""
     direct_key: str | None = None
+    contract_id: str | None = None
+    milestone_id: str | None = None
     last_seq: int = 0
     rev: int = 0
     last_message: Digest | None = None
-    last_activity_at: datetime
+
+    @property
+    def last_activity_at(self) -> datetime:
+        """When something was said last, or else when it began."""
+        return self.last_message.created_at if self.last_message else self.created_at
+
+
+class Contract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """An agreement of a client and a freelancer, in milestones; they talk within it."""
+
+    id: str
+    client_id: str
+    freelancer_id: str
+    milestones: tuple[str, ...] = ()
 
 
 class Membership(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -109,6 +143,12 @@ class Membership(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     delivered_seq: int = 0
     own_seq: int = 0
     own_since_read: int = 0
+    archived_at: datetime | None = None
+
+    @property
+    def archived(self) -> bool:
+        """Whether the user has put the conversation away from their list."""
+        return self.archived_at is not None
 
     @property
     def base(self) -> int:
@@ -140,6 +180,11 @@ def message_id(sender_id: str, conversation_id: str, client_message_id: str | No
     if client_message_id is None:
         return new_id()
     return str(uuid5(_NAMESPACE, f"{sender_id}\0{conversation_id}\0{client_message_id.lower()}"))
+
+
+def contract_key(contract_id: str, milestone_id: str | None) -> str:
+    """What is unique about the conversation of a contract, or of one of its milestones."""
+    return f"contract:{len(contract_id)}:{contract_id}:{milestone_id or ''}"
 
 
 def direct_key(one: str, other: str) -> str:

@@ -51,13 +51,17 @@ class Deletion(Struct, frozen=True, kw_only=True, tag="delete", forbid_unknown_f
 
 
 class ReadMark(Struct, frozen=True, kw_only=True, tag="read", forbid_unknown_fields=True):
-    """The user has read up to `seq`; `message_id` when one message was named, not the whole."""
+    """The user has read up to `seq`; `message_id` when one message was named, not the whole.
+
+    `last_id` is the message at `seq`, named or not.
+    """
 
     id: str
     conversation_id: str
     user_id: str
     seq: int
     message_id: str | None
+    last_id: str | None = None
     at: datetime
 
 

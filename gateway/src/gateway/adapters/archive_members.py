@@ -1,4 +1,4 @@
-"""Memberships and people in MongoDB."""
+"""Memberships, contracts and people in MongoDB."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from pymongo.errors import DuplicateKeyError
 from gateway.adapters.archive_mongo import translated
 from gateway.core.recent import Recent
 from shared.documents import (
+    CONTRACTS,
     MEMBERSHIPS,
     USERS,
     Document,
@@ -16,11 +17,12 @@ from shared.documents import (
     membership_id,
     to_document,
 )
-from shared.model import Membership, Person, now
+from shared.model import Contract, Membership, Person, now
 
 REMEMBERED_PEOPLE = 20_000
 ONE_BY_ONE = 20
 """Up to so many, questions that an index answers are better than one that it does not everywhere."""
+ENDED = ("leftAt", "archivedAt")
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
 
@@ -89,8 +91,10 @@ class MongoMemberships:
         join_seq = max(m.join_seq, left["ownSeq"])
         begun = {"role": m.role, "joinedAt": m.joined_at, "joinSeq": join_seq, "ownSinceRead": 0}
         query = {"_id": left["_id"], "leftAt": {"$exists": True}, "ownSeq": left["ownSeq"]}
+        # Replaced, for not every server of the protocol keeps a date a date that is set.
+        again = {name: value for name, value in {**left, **begun}.items() if name not in ENDED}
         with translated():
-            result = await self._memberships.update_one(query, {"$set": begun, "$unset": {"leftAt": ""}})
+            result = await self._memberships.replace_one(query, again)
         return bool(result.matched_count)
 
     async def remove(self, conversation_id: str, user_id: str) -> bool:
@@ -104,6 +108,30 @@ class MongoMemberships:
         with translated():
             result = await self._memberships.update_one(query, {"$set": {"role": "owner"}})
         return bool(result.matched_count)
+
+    async def archive(self, conversation_id: str, user_id: str, archived: bool) -> bool:
+        query = {"_id": membership_id(conversation_id, user_id), "userId": user_id, **PRESENT}
+        change = {"$set": {"archivedAt": now()}} if archived else {"$unset": {"archivedAt": ""}}
+        with translated():
+            result = await self._memberships.update_one(query, change)
+        return bool(result.matched_count)
+
+
+class MongoContracts:
+    """`Contracts`."""
+
+    def __init__(self, database: Any) -> None:
+        self._contracts = database[CONTRACTS]
+
+    async def get(self, contract_ids: Collection[str]) -> dict[str, Contract]:
+        with translated():
+            documents = await self._contracts.find({"_id": {"$in": list(contract_ids)}}).to_list(None)
+        return {d["_id"]: from_document(Contract, d) for d in documents}
+
+    async def put(self, contract: Contract) -> None:
+        document = to_document(contract)
+        with translated():
+            await self._contracts.replace_one({"_id": contract.id}, document, upsert=True)
 
 
 class MongoPeople:

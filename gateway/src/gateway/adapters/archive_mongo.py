@@ -10,6 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from gateway.core.errors import Invalid, Unavailable
+from gateway.core.ports import Cut, Slice
 from shared.documents import (
     CONVERSATIONS,
     MEMBERSHIPS,
@@ -107,28 +108,37 @@ class MongoConversations:
             cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
             return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
 
-    async def liveliest(
-        self, conversation_ids: Collection[str], limit: int, before: str | None, after: str | None
-    ) -> tuple[list[Conversation], str | None]:
+    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
         # Compared here, for not every server of the protocol compares dates rightly.
-        every = await self._places(conversation_ids)
-        if after is not None:
-            start = _read_cursor("after", after)
-            rest = [place for place in every if place > start]
-            shown, edge = rest[:limit], -1
+        every = await self._places(conversation_ids, contract_id)
+        skipped = (cut.number - 1) * cut.limit
+        if cut.after is not None:
+            start = _read_cursor("after", cut.after)
+            rest = [place for place in every if place > start][skipped:]
+            shown, edge = rest[: cut.limit], -1
         else:
-            end = _read_cursor("before", before) if before is not None else None
+            end = _read_cursor("before", cut.before) if cut.before is not None else None
             rest = [place for place in every if end is None or place < end]
-            shown, edge = rest[-limit:], 0
+            rest = rest[: max(0, len(rest) - skipped)]
+            shown, edge = rest[-cut.limit :], 0
         found = await self.get([conversation_id for _, conversation_id in shown])
         page = [found[conversation_id] for _, conversation_id in reversed(shown) if conversation_id in found]
-        return page, _write_cursor(*shown[edge]) if len(rest) > limit else None
+        cursor = _write_cursor(*shown[edge]) if len(rest) > cut.limit else None
+        return Slice(page, cursor, len(every))
 
-    async def _places(self, conversation_ids: Collection[str]) -> list[Place]:
-        query = {"_id": {"$in": list(conversation_ids)}}
+    async def of_contract(self, contract_id: str) -> list[Conversation]:
         with translated():
-            documents = await self._conversations.find(query, {"lastActivityAt": 1}).to_list(None)
-        return sorted((d["lastActivityAt"], d["_id"]) for d in documents)
+            documents = await self._conversations.find({"contractId": exactly(contract_id)}).to_list(None)
+        return [from_document(Conversation, d) for d in documents]
+
+    async def _places(self, conversation_ids: Collection[str], contract_id: str | None) -> list[Place]:
+        query: Document = {"_id": {"$in": list(conversation_ids)}}
+        if contract_id is not None:
+            query["contractId"] = exactly(contract_id)
+        with translated():
+            cursor = self._conversations.find(query, {"createdAt": 1, "lastMessage.createdAt": 1})
+            documents = await cursor.to_list(None)
+        return sorted((_last_activity(d), d["_id"]) for d in documents)
 
 
 class MongoMessages:
@@ -173,6 +183,12 @@ class MongoMessages:
                 self._memberships.find({"conversationId": exactly(conversation_id)}).sort(mark, -1).limit(2)
             )
             return [from_document(Membership, d) for d in await cursor.to_list(None)]
+
+
+def _last_activity(document: Document) -> datetime:
+    # Some servers of the protocol give a field within a field back under its whole path.
+    at: datetime = document.get("lastMessage.createdAt") or document.get("lastMessage", document)["createdAt"]
+    return at
 
 
 def _write_cursor(at: datetime, conversation_id: str) -> str:

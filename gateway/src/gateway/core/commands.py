@@ -13,9 +13,33 @@ class SendMessage:
     conversation_id: str
     content: str
     type: MessageType = "text"
+    attachments: tuple[str, ...] = ()
+    extra: str | None = None
     client_message_id: str | None = None
     temp_id: str | None = None
     reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendToContract:
+    """Say something to the other party of a contract, or of a milestone; the first one starts it."""
+
+    contract_id: str
+    content: str
+    milestone_id: str | None = None
+    type: MessageType = "text"
+    attachments: tuple[str, ...] = ()
+    client_message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutContract:
+    """Make a contract known, or change it: its parties, and its milestones by their ids."""
+
+    contract_id: str
+    client_id: str
+    freelancer_id: str
+    milestones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +115,14 @@ class LeaveConversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveConversation:
+    """Put a conversation away from one's own list, or back."""
+
+    conversation_id: str
+    archived: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRoom:
     """Have this socket hear a conversation's messages."""
 
@@ -118,6 +150,16 @@ class ListOnline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Introduce:
+    """Who one is, by the token, and by which socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """What time it is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sync:
     """What changed since these revisions, by conversation id."""
 
@@ -133,25 +175,61 @@ class GetConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListConversations:
-    """One's conversations, the liveliest first: all, those below a cursor, or those above one."""
+    """One's conversations, the liveliest first: a page by number, below a cursor, or above one.
+
+    Only those of a contract when it is named, and without those put away unless `archived`.
+    """
 
     limit: int = 20
+    page: int = 1
     before: str | None = None
     after: str | None = None
+    contract_id: str | None = None
+    archived: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListMessages:
-    """A page of a conversation: the last, the one `before` a number, or the one `after` it."""
+    """A page of a conversation: the last, the one `before` a number, or the one `after` it.
+
+    `before_id` names the message instead of its number; `page` counts pages back from there.
+    """
 
     conversation_id: str
     limit: int = 50
+    page: int = 1
     before: int | None = None
+    before_id: str | None = None
     after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetMessage:
+    """One message; `marked` shows it as it is once the asker's read mark, accepted before, is stored."""
+
+    message_id: str
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountUnread:
+    """How many messages one has not read, in all conversations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """One's messages with all of these words, the newest first: of one conversation, or of all."""
+
+    text: str
+    conversation_id: str | None = None
+    limit: int = 20
+    before: str | None = None
 
 
 Command = (
     SendMessage
+    | SendToContract
+    | PutContract
     | EditMessage
     | DeleteMessage
     | MarkRead
@@ -161,12 +239,18 @@ Command = (
     | AddParticipants
     | RemoveParticipant
     | LeaveConversation
+    | ArchiveConversation
     | JoinRoom
     | LeaveRoom
     | SetTyping
     | ListOnline
+    | Introduce
+    | Ping
     | Sync
     | GetConversation
     | ListConversations
     | ListMessages
+    | GetMessage
+    | CountUnread
+    | Search
 )

@@ -1,10 +1,12 @@
 """Starting conversations, who is in them, and showing them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.core.access import NO_CONVERSATION, Access
 from gateway.core.commands import (
     AddParticipants,
+    ArchiveConversation,
+    CountUnread,
     CreateConversation,
     GetConversation,
     LeaveConversation,
@@ -12,13 +14,22 @@ from gateway.core.commands import (
     RemoveParticipant,
 )
 from gateway.core.errors import Forbidden, Invalid, NotFound
-from gateway.core.ports import Announcer, Conversations, MembershipChanges, Memberships, People
+from gateway.core.ports import (
+    Announcer,
+    Contracts,
+    Conversations,
+    Cut,
+    MembershipChanges,
+    Memberships,
+    People,
+)
 from gateway.core.results import ConversationView, Done, Page
 from shared import rooms
 from shared.events import ConversationCreated, MemberRemoved, MembersAdded
 from shared.model import (
     MAX_PARTICIPANTS,
     MEMBERS_SHOWN,
+    Contract,
     Conversation,
     Member,
     Membership,
@@ -39,6 +50,7 @@ class ConversationService:
         conversations: Conversations,
         memberships: Memberships,
         changes: MembershipChanges,
+        contracts: Contracts,
         people: People,
         announcer: Announcer,
     ) -> None:
@@ -46,6 +58,7 @@ class ConversationService:
         self._conversations = conversations
         self._memberships = memberships
         self._changes = changes
+        self._contracts = contracts
         self._people = people
         self._announcer = announcer
 
@@ -66,14 +79,32 @@ class ConversationService:
             direct_key=direct_key(person.id, others[0]) if command.kind == "direct" else None,
             created_by=person.id,
             created_at=at,
-            last_activity_at=at,
         )
-        conversation = await self._conversations.create(wanted, _first_members(wanted, person.id, others))
-        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
-        if conversation.id == wanted.id:
-            await self._tell_newcomers(conversation, members, [m.person.id for m in members], person.id)
-            return ConversationView(conversation, members, 0)
+        conversation = await self.start(wanted, others)
         return await self.get(person, GetConversation(conversation_id=conversation.id))
+
+    async def start(self, wanted: Conversation, others: Sequence[str]) -> Conversation:
+        """Store a conversation of its creator and others, and tell them; or find the one there is."""
+        conversation = await self._conversations.create(
+            wanted, _first_members(wanted, wanted.created_by, others)
+        )
+        if conversation.id == wanted.id:
+            members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
+            newcomers = [m.person.id for m in members]
+            await self._tell_newcomers(conversation, members, newcomers, wanted.created_by)
+        return conversation
+
+    async def seat(self, conversation: Conversation, parties: Sequence[str], by: str) -> None:
+        """Have exactly these people in a conversation, and tell whoever comes and goes."""
+        present = {
+            m.user_id for m in await self._memberships.of_conversation(conversation.id, MAX_PARTICIPANTS)
+        }
+        for gone in present - set(parties):
+            await self._changes.remove(conversation.id, gone)
+            await self._tell_removed(conversation.id, gone, by, heir=None)
+        missing = [p for p in parties if p not in present]
+        if missing:
+            await self._let_in(conversation, missing, by)
 
     async def add(self, person: Person, command: AddParticipants) -> ConversationView:
         """Bring people into a group; those who are in it already stay as they are.
@@ -83,6 +114,11 @@ class ConversationService:
         """
         newcomers = checked_participants(command.participants, person.id)
         conversation = await self._group_for_admin(person, command.conversation_id)
+        await self._let_in(conversation, newcomers, person.id)
+        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
+        return await self._view(person, conversation, members)
+
+    async def _let_in(self, conversation: Conversation, newcomers: Sequence[str], by: str) -> None:
         at = now()
         wanted = [
             Membership(
@@ -91,15 +127,12 @@ class ConversationService:
             for user_id in newcomers
         ]
         added = await self._changes.add(wanted)
-        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
         if added:
-            await self._tell_newcomers(conversation, members, added, person.id)
+            members = await self._members(conversation.id, MEMBERS_SHOWN)
+            await self._tell_newcomers(conversation, members, added, by)
             named = await self._people.named(added[:MEMBERS_SHOWN])
-            event = MembersAdded(
-                conversation_id=conversation.id, people=tuple(named.values()), by=person.id, at=at
-            )
+            event = MembersAdded(conversation_id=conversation.id, people=tuple(named.values()), by=by, at=at)
             await self._announcer.announce({rooms.conversation(conversation.id): [event]})
-        return await self._view(person, conversation, members)
 
     async def remove(self, person: Person, command: RemoveParticipant) -> Done:
         """Put someone out of a group.
@@ -145,25 +178,43 @@ class ConversationService:
         """A page of the user's conversations, the liveliest first. Raises `Invalid` for a wrong cursor."""
         if command.before is not None and command.after is not None:
             raise Invalid.field("before", "Give before or after, not both.")
-        mine = {m.conversation_id: m for m in await self._memberships.of_users([person.id])}
-        found, cursor = await self._conversations.liveliest(
-            list(mine), command.limit, command.before, command.after
+        mine = {
+            m.conversation_id: m
+            for m in await self._memberships.of_users([person.id])
+            if command.archived or not m.archived
+        }
+        found = await self._conversations.liveliest(
+            list(mine), Cut(command.limit, command.page, command.before, command.after), command.contract_id
         )
+        contracts = await self._contracts_of(found.conversations)
         views = [
-            ConversationView(
-                conversation,
-                await self._members(conversation.id, MEMBERS_SHOWN),
-                mine[conversation.id].unread(conversation.last_seq),
-            )
-            for conversation in found
+            _seen(conversation, await self._members(conversation.id, MEMBERS_SHOWN), mine, contracts)
+            for conversation in found.conversations
         ]
-        return Page(tuple(views), cursor)
+        return Page(tuple(views), found.cursor, found.total, command.limit, command.page)
+
+    async def archive(self, person: Person, command: ArchiveConversation) -> Done:
+        """Put a conversation away from one's own list, or back. Raises `NotFound`."""
+        if not await self._changes.archive(command.conversation_id, person.id, command.archived):
+            raise NotFound(NO_CONVERSATION)
+        return Done()
+
+    async def unread(self, person: Person, _command: CountUnread) -> int:
+        """How many messages the user has not read, in all conversations."""
+        mine = await self._memberships.of_users([person.id])
+        heads = await self._conversations.get([m.conversation_id for m in mine])
+        return sum(m.unread(heads[m.conversation_id].last_seq) for m in mine if m.conversation_id in heads)
 
     async def _view(
         self, person: Person, conversation: Conversation, members: tuple[Member, ...]
     ) -> ConversationView:
-        mine = await self._memberships.get(conversation.id, person.id)
-        return ConversationView(conversation, members, mine.unread(conversation.last_seq) if mine else 0)
+        membership = await self._memberships.get(conversation.id, person.id)
+        mine = {conversation.id: membership} if membership else {}
+        return _seen(conversation, members, mine, await self._contracts_of([conversation]))
+
+    async def _contracts_of(self, conversations: Sequence[Conversation]) -> dict[str, Contract]:
+        ids = {c.contract_id for c in conversations if c.contract_id is not None}
+        return await self._contracts.get(ids) if ids else {}
 
     async def _members(self, conversation_id: str, limit: int) -> tuple[Member, ...]:
         memberships = await self._memberships.of_conversation(conversation_id, limit)
@@ -224,6 +275,22 @@ def checked_participants(participants: Sequence[str], creator: str) -> Sequence[
     if creator in participants:
         raise Invalid.field("participants", "You are in it anyway: name only the others.")
     return participants
+
+
+def _seen(
+    conversation: Conversation,
+    members: tuple[Member, ...],
+    mine: Mapping[str, Membership],
+    contracts: Mapping[str, Contract],
+) -> ConversationView:
+    membership = mine.get(conversation.id)
+    return ConversationView(
+        conversation,
+        members,
+        unread=membership.unread(conversation.last_seq) if membership else 0,
+        archived=membership is not None and membership.archived,
+        contract=contracts.get(conversation.contract_id or ""),
+    )
 
 
 def _first_members(conversation: Conversation, creator: str, others: Sequence[str]) -> list[Membership]:

@@ -63,6 +63,18 @@ class Conflict(ChatError):
     code = "CONFLICT"
 
 
+class Unsupported(ChatError):
+    """A file is of a type that is not accepted."""
+
+    code = "UNSUPPORTED_TYPE"
+
+
+class TooLarge(ChatError):
+    """A file has more bytes than are accepted."""
+
+    code = "TOO_LARGE"
+
+
 class Unavailable(ChatError):
     """A part of the system is away."""
 

@@ -1,10 +1,11 @@
 """Reading what was said, and what changed since."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from gateway.core.access import Access
-from gateway.core.commands import ListMessages, Sync
-from gateway.core.errors import Invalid
+from gateway.core.access import NO_CONVERSATION, Access
+from gateway.core.commands import GetMessage, ListMessages, Sync
+from gateway.core.errors import Invalid, NotFound
 from gateway.core.ports import Conversations, Messages, People
 from gateway.core.results import Changes, MessageView, Page
 from shared.model import MAX_CHANGES, Message, Person
@@ -28,21 +29,46 @@ class HistoryService:
         """A page of messages in their order.
 
         Raises:
-            NotFound: no such conversation for this user.
+            NotFound: no such conversation, or no message `before_id` in it, for this user.
             Invalid: both `before` and `after`.
         """
-        if command.before is not None and command.after is not None:
+        if command.after is not None and (command.before is not None or command.before_id is not None):
             raise Invalid.field("before", "Give before or after, not both.")
         await self._access.role(person.id, command.conversation_id)
+        total = await self._last_seq(command.conversation_id)
+        before = await self._end(person, command, total)
         # One more than asked for tells whether there is a next page.
-        found = await self._messages.page(
-            command.conversation_id, command.limit + 1, command.before, command.after
-        )
+        found = await self._messages.page(command.conversation_id, command.limit + 1, before, command.after)
         more = len(found) > command.limit
         forward = command.after is not None
         shown = found[: command.limit] if forward else found[-command.limit :]
         edge = (shown[-1] if forward else shown[0]).seq if more else None
-        return Page(tuple(await self.views(shown)), str(edge) if edge is not None else None)
+        cursor = str(edge) if edge is not None else None
+        return Page(tuple(await self.views(shown)), cursor, total, command.limit, command.page)
+
+    async def _end(self, person: Person, command: ListMessages, total: int) -> int | None:
+        """The number that the page ends below: numbers have no holes, so pages are counted by them."""
+        before = command.before
+        if command.before_id is not None:
+            message, _ = await self._access.message(person.id, command.before_id, command.conversation_id)
+            before = message.seq
+        if command.page == 1:
+            return before
+        return (total + 1 if before is None else before) - (command.page - 1) * command.limit
+
+    async def _last_seq(self, conversation_id: str) -> int:
+        head = (await self._conversations.get([conversation_id])).get(conversation_id)
+        if head is None:
+            raise NotFound(NO_CONVERSATION)
+        return head.last_seq
+
+    async def get(self, person: Person, command: GetMessage) -> MessageView:
+        """One message. Raises `NotFound`."""
+        message, _ = await self._access.message(person.id, command.message_id, None)
+        view = await self.view(message)
+        if command.marked and message.sender_id != person.id:
+            view = replace(view, read=max(view.read, message.seq))
+        return view
 
     async def sync(self, person: Person, command: Sync) -> list[Changes]:
         """What changed in each conversation since the revision named for it.

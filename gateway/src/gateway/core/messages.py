@@ -3,67 +3,85 @@
 from asyncio import Future
 from functools import partial
 
+from msgspec.structs import replace
+
 from gateway.core.access import Access
+from gateway.core.attachments import AttachmentService
 from gateway.core.commands import DeleteMessage, EditMessage, SendMessage
 from gateway.core.errors import Conflict, Forbidden, Invalid
 from gateway.core.ports import Outbox
 from gateway.core.recent import Recent
 from gateway.core.results import Deferred, MessageView
-from shared.model import MAX_CONTENT, Message, Person, message_id, new_id, now
+from shared.events import RecordRefused
+from shared.model import MAX_CONTENT, Attachment, Message, Person, message_id, new_id, now
 from shared.records import Change, Deletion, Edit, NewMessage
 
 REMEMBERED_SENDS = 20_000
+SPEAKS_FOR_THE_SYSTEM = ("admin", "service")
 
 
 class MessageService:
     """Turns sends, edits and deletions into records."""
 
-    def __init__(self, access: Access, outbox: Outbox) -> None:
+    def __init__(self, access: Access, outbox: Outbox, attachments: AttachmentService) -> None:
         self._access = access
         self._outbox = outbox
-        self._sent: Recent[str, str] = Recent(REMEMBERED_SENDS)
+        self._attachments = attachments
+        self._sent: Recent[str, tuple[str, tuple[str, ...]]] = Recent(REMEMBERED_SENDS)
 
     async def send(self, person: Person, command: SendMessage) -> Deferred:
         """Accept a message.
 
         Raises:
-            NotFound, Invalid, Overloaded: it is not accepted, and nothing has changed.
+            NotFound, Invalid, Forbidden, Overloaded: it is not accepted, and nothing has changed.
             Conflict: another message went by this `client_message_id`; that one stands.
         """
-        content = checked_content(command.content)
+        content = checked_content(command.content, needed=not command.attachments)
         await self._access.role(person.id, command.conversation_id)
+        _check_type(person, command)
+        named = message_id(person.id, command.conversation_id, command.client_message_id)
+        self._check_repeat(named, command)
+        attachments: tuple[Attachment, ...] = ()
+        if command.attachments:
+            attachments = await self._attachments.take(person, command.attachments, command.conversation_id)
         message = Message(
-            id=message_id(person.id, command.conversation_id, command.client_message_id),
+            id=named,
             conversation_id=command.conversation_id,
             sender_id=person.id,
             content=content,
             type=command.type,
+            attachments=attachments,
+            extra=command.extra,
             reply_to=command.reply_to,
             client_message_id=command.client_message_id,
             temp_id=command.temp_id,
             created_at=now(),
         )
-        self._check_repeat(message)
         deferred = self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
-        deferred.confirmed.add_done_callback(partial(self._remember, message))
+        deferred.confirmed.add_done_callback(partial(self._remember, named, command))
         return deferred
 
     def _put(self, record: NewMessage | Change, message: Message, person: Person) -> Deferred:
         confirmed = self._outbox.put(record)
         return Deferred(MessageView(message, person), confirmed, record.id, record.conversation_id)
 
-    def _check_repeat(self, message: Message) -> None:
-        first = self._sent.get(message.id)
-        if first is not None and first != message.content:
+    def _check_repeat(self, named: str, command: SendMessage) -> None:
+        first = self._sent.get(named)
+        if first is not None and first != (command.content, command.attachments):
             raise Conflict(
-                "Another message has this clientMessageId; it stands.", details={"messageId": message.id}
+                "Another message has this clientMessageId; it stands.", details={"messageId": named}
             )
 
-    def _remember(self, message: Message, confirmed: "Future[None]") -> None:
+    def _remember(self, named: str, command: SendMessage, confirmed: "Future[None]") -> None:
         """Only what was accepted stands; a worker sees what came by way of other gateways."""
         accepted = not confirmed.cancelled() and confirmed.exception() is None
-        if accepted and message.client_message_id is not None and message.id not in self._sent:
-            self._sent.put(message.id, message.content)
+        if accepted and command.client_message_id is not None and named not in self._sent:
+            self._sent.put(named, (command.content, command.attachments))
+
+    def refused(self, event: RecordRefused) -> None:
+        """What a worker refused does not stand: the name is another message's, or free again."""
+        if event.message_id is not None:
+            self._sent.drop(event.message_id)
 
     async def edit(self, person: Person, command: EditMessage) -> Deferred:
         """Accept an edit of one's own message.
@@ -71,8 +89,8 @@ class MessageService:
         Raises:
             NotFound, Forbidden, Invalid, Conflict: it is not accepted.
         """
-        content = checked_content(command.content)
         message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
+        content = checked_content(command.content, needed=not message.attachments)
         if message.sender_id != person.id:
             raise Forbidden("Only its sender can edit a message.")
         if message.deleted_at is not None:
@@ -85,7 +103,9 @@ class MessageService:
             content=content,
             at=now(),
         )
-        return self._put(record, message, person)
+        # Its revision is not known until it is stored.
+        edited = replace(message, content=content, edited_at=record.at, rev=0)
+        return self._put(record, edited, person)
 
     async def delete(self, person: Person, command: DeleteMessage) -> Deferred:
         """Accept a deletion of one's own message, or by an owner or admin of anyone's.
@@ -106,13 +126,20 @@ class MessageService:
         return self._put(record, message, person)
 
 
-def checked_content(content: str) -> str:
+def _check_type(person: Person, command: SendMessage) -> None:
+    if command.type == "system" and person.role not in SPEAKS_FOR_THE_SYSTEM:
+        raise Forbidden("Only an admin or a service may send a message of type system.")
+    if command.type == "file" and not command.attachments:
+        raise Invalid.field("attachments", "A message of type file has at least one.")
+
+
+def checked_content(content: str, *, needed: bool = True) -> str:
     """The content as it may be stored.
 
     Raises:
-        Invalid: it is empty, only white space, too long, or not Unicode text.
+        Invalid: it is empty or only white space though `needed`, too long, or not Unicode text.
     """
-    if not content.strip():
+    if needed and not content.strip():
         raise Invalid.field("content", "It must not be empty.")
     if len(content) > MAX_CONTENT:
         raise Invalid.field("content", f"It must not be longer than {MAX_CONTENT} characters.")

@@ -4,11 +4,13 @@ Every method of the archive may raise `Unavailable`; so may `Announcer`, `Presen
 """
 
 from asyncio import Future
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.events import Event
-from shared.model import Conversation, Membership, Message, Person
+from shared.model import Attachment, Contract, Conversation, Membership, Message, Person
 from shared.records import Record
 
 
@@ -33,6 +35,25 @@ class Announcer(Protocol):
         """Publish an event that may be lost, without waiting for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which part of a list is wanted: page `number` of `limit`, below one cursor or above another."""
+
+    limit: int
+    number: int = 1
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a list of `total`, and the cursor of the next that way."""
+
+    conversations: list[Conversation]
+    cursor: str | None
+    total: int
+
+
 class Conversations(Protocol):
     """The stored conversations."""
 
@@ -42,10 +63,11 @@ class Conversations(Protocol):
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         """Those of the conversations that exist, by id."""
 
-    async def liveliest(
-        self, conversation_ids: Collection[str], limit: int, before: str | None, after: str | None
-    ) -> tuple[list[Conversation], str | None]:
-        """A page by last activity, newest first, and the cursor of the next that way. Raises `Invalid`."""
+    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
+        """A page by last activity, newest first; of one contract if named. Raises `Invalid`."""
+
+    async def of_contract(self, contract_id: str) -> list[Conversation]:
+        """All conversations within a contract."""
 
 
 class Memberships(Protocol):
@@ -75,6 +97,19 @@ class MembershipChanges(Protocol):
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
         """Make someone the owner; False when they are not in."""
+
+    async def archive(self, conversation_id: str, user_id: str, archived: bool) -> bool:
+        """Put it away from the user's list, or back; False when they are not in."""
+
+
+class Contracts(Protocol):
+    """The contracts that were made known."""
+
+    async def get(self, contract_ids: Collection[str]) -> dict[str, Contract]:
+        """Those of the contracts that are known, by id."""
+
+    async def put(self, contract: Contract) -> None:
+        """Make a contract known, or change it."""
 
 
 class Messages(Protocol):
@@ -119,3 +154,89 @@ class Presence(Protocol):
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
         """Those of the users who are online."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that is wholly there: whose it is, and the conversation that it is bound to, if any."""
+
+    attachment: Attachment
+    owner_id: str
+    conversation_id: str | None = None
+
+
+class Attachments(Protocol):
+    """What is known of uploads. Every method may raise `Unavailable`."""
+
+    async def begin(self, attachment_id: str, owner_id: str) -> None:
+        """Note that a file is on its way, so that it is found again should it never arrive."""
+
+    async def finish(self, attachment: Attachment) -> None:
+        """The file that was begun under this id is wholly there."""
+
+    async def get(self, attachment_ids: Collection[str]) -> dict[str, Upload]:
+        """Those of the uploads that are wholly there, by id."""
+
+    async def bind(self, attachment_id: str, owner_id: str, conversation_id: str) -> bool:
+        """Bind to a conversation what its owner has bound to none, at most once whoever else tries.
+
+        Binding it again to the same changes nothing. False: it is another's, bound elsewhere, or gone.
+        """
+
+
+class LooseAttachments(Protocol):
+    """Uploads that no conversation has. Every method may raise `Unavailable`."""
+
+    async def condemn(self, before: datetime, limit: int) -> list[str]:
+        """Up to `limit` ids of those begun before a time; from now on nobody gets or binds them.
+
+        Gives the same ones again until they are forgotten.
+        """
+
+    async def forget(self, attachment_id: str) -> None:
+        """Forget a loose one, whose bytes are gone; harmless when there is none."""
+
+
+class Files(Protocol):
+    """The bytes of uploads. Every method may raise `Unavailable`."""
+
+    async def write(self, file_id: str, chunks: AsyncIterator[bytes]) -> int:
+        """Store what `chunks` gives, as it comes, under a fresh id; the number of its bytes.
+
+        It holds a bounded part of it in memory. The file is there wholly or not at all: when `chunks`
+        raises, or the task is cancelled, what was written is removed.
+        """
+
+    def read(self, file_id: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to, not including, `stop`, read as they are taken.
+
+        Raises `NotFound` before the first byte when there is no such file.
+        """
+
+    async def delete(self, file_id: str) -> None:
+        """Remove a file, or what an upload that died left of it; harmless when there is none."""
+
+
+class Sniffer(Protocol):
+    """Tells what one file is by its bytes, whatever its name says."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises `Unsupported` as soon as it is clear."""
+
+    def end(self) -> str:
+        """The media type, now that all bytes were fed. Raises `Unsupported`."""
+
+
+class Search(Protocol):
+    """Finding stored messages by their words."""
+
+    async def find(
+        self, conversation_ids: Collection[str], words: Sequence[str], limit: int, before: str | None
+    ) -> tuple[list[Message], str | None]:
+        """Up to `limit` messages of these conversations that hold every word, and the cursor to go on from.
+
+        Words are found in any case and inside others; what stands in them is plain text. Deleted messages
+        are not found. Newest first: by when they were stored, in a conversation always by number. The
+        work is bounded, so fewer may be found while there is a cursor; following it misses none and
+        repeats none, whatever arrives meanwhile. Raises `Invalid`.
+        """

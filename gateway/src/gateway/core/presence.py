@@ -5,7 +5,7 @@ from gateway.core.commands import ListOnline, SetTyping
 from gateway.core.ports import Announcer, Memberships, Presence
 from gateway.core.results import Done
 from shared import rooms
-from shared.events import TypingChanged
+from shared.events import RoomChanged, TypingChanged
 from shared.model import Person, now
 
 MAX_CONTACTS = 1_000
@@ -41,3 +41,8 @@ class PresenceService:
         )
         self._announcer.mention(rooms.conversation(command.conversation_id), event)
         return Done()
+
+    def room_changed(self, person: Person, conversation_id: str, *, joined: bool) -> None:
+        """Tell the conversation that someone opened or closed it."""
+        event = RoomChanged(conversation_id=conversation_id, user_id=person.id, joined=joined, at=now())
+        self._announcer.mention(rooms.conversation(conversation_id), event)

@@ -3,7 +3,7 @@
 from gateway.core.access import NO_CONVERSATION, NO_MESSAGE, Access
 from gateway.core.commands import MarkConversationRead, MarkDelivered, MarkRead
 from gateway.core.errors import Invalid, NotFound
-from gateway.core.ports import Conversations, Outbox
+from gateway.core.ports import Conversations, Messages, Outbox
 from gateway.core.recent import Recent
 from gateway.core.results import Deferred, Done
 from gateway.core.roster import Roster
@@ -16,10 +16,18 @@ REMEMBERED_MESSAGES = 20_000
 class ReceiptService:
     """Turns marks into records; a mark of what this node passed on lately asks no database."""
 
-    def __init__(self, access: Access, outbox: Outbox, conversations: Conversations, roster: Roster) -> None:
+    def __init__(
+        self,
+        access: Access,
+        outbox: Outbox,
+        conversations: Conversations,
+        messages: Messages,
+        roster: Roster,
+    ) -> None:
         self._access = access
         self._outbox = outbox
         self._conversations = conversations
+        self._messages = messages
         self._roster = roster
         self._recent: Recent[str, tuple[str, int]] = Recent(REMEMBERED_MESSAGES)
 
@@ -34,7 +42,9 @@ class ReceiptService:
             NotFound: there is no such message for this user.
         """
         conversation_id, seq = await self._place(person, command)
-        return await self._read_up_to(person, conversation_id, seq, command.message_id)
+        if seq <= await self._access.read_seq(person.id, conversation_id):
+            return Done()
+        return self._put(_read_mark(person, conversation_id, seq, command.message_id, command.message_id))
 
     async def _place(self, person: Person, command: MarkRead) -> tuple[str, int]:
         recent = self._recent.get(command.message_id)
@@ -57,25 +67,18 @@ class ReceiptService:
         """
         await self._access.role(person.id, command.conversation_id)
         # What this node has passed on to the user's sockets is what they can have seen.
-        seq = self._roster.seen(command.conversation_id, person.id)
-        if seq is None:
-            seq = await self._last_seq(command.conversation_id)
-        return await self._read_up_to(person, command.conversation_id, seq, None)
-
-    async def _read_up_to(
-        self, person: Person, conversation_id: str, seq: int, message_id: str | None
-    ) -> Deferred | Done:
-        if seq <= await self._access.read_seq(person.id, conversation_id):
-            return Done()
-        mark = ReadMark(
-            id=new_id(),
-            conversation_id=conversation_id,
-            user_id=person.id,
-            seq=seq,
-            message_id=message_id,
-            at=now(),
+        seq, last_id = self._roster.seen(command.conversation_id, person.id) or (
+            await self._last_seq(command.conversation_id),
+            None,
         )
-        return self._put(mark)
+        if seq <= await self._access.read_seq(person.id, command.conversation_id):
+            return Done()
+        last_id = last_id or await self._id_of(command.conversation_id, seq)
+        return self._put(_read_mark(person, command.conversation_id, seq, None, last_id))
+
+    async def _id_of(self, conversation_id: str, seq: int) -> str | None:
+        found = await self._messages.page(conversation_id, 1, seq + 1, None)
+        return found[0].id if found else None
 
     async def delivered(self, person: Person, command: MarkDelivered) -> Deferred:
         """Accept that a device holds everything up to a number.
@@ -108,3 +111,17 @@ class ReceiptService:
         if conversation is None:
             raise NotFound(NO_CONVERSATION)
         return conversation.last_seq
+
+
+def _read_mark(
+    person: Person, conversation_id: str, seq: int, message_id: str | None, last_id: str | None
+) -> ReadMark:
+    return ReadMark(
+        id=new_id(),
+        conversation_id=conversation_id,
+        user_id=person.id,
+        seq=seq,
+        message_id=message_id,
+        last_id=last_id,
+        at=now(),
+    )

@@ -26,5 +26,9 @@ class Recent(Generic[K, V]):
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 
+    def drop(self, key: K) -> None:
+        """Forget an entry, if there is one."""
+        self._entries.pop(key, None)
+
     def __contains__(self, key: K) -> bool:
         return key in self._entries

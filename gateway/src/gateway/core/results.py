@@ -4,7 +4,7 @@ from asyncio import Future
 from dataclasses import dataclass
 from typing import Any
 
-from shared.model import Conversation, Member, Message, Person
+from shared.model import Contract, Conversation, Member, Message, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,21 @@ class ConversationView:
     conversation: Conversation
     members: tuple[Member, ...]
     unread: int
+    archived: bool = False
+    contract: Contract | None = None
+
+    def person(self, user_id: str | None) -> Person | None:
+        """The member with this id, if they are shown."""
+        return next((m.person for m in self.members if m.person.id == user_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """Who the bearer of the token is, by which socket, and who of their contacts is online."""
+
+    person: Person
+    socket_id: str
+    online: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +76,29 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """The socket hears the conversation no more."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """A page of views, and the cursor that the next page begins at, if there is one."""
+    """A page of views, and the cursor that the next page begins at, if there is one.
+
+    Of `total` entries, on pages of `limit`, this is page `number`.
+    """
 
     items: tuple[Any, ...]
     next_cursor: str | None
+    total: int = 0
+    limit: int = 0
+    number: int = 1
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return -(-self.total // self.limit) if self.limit else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class LocalConversation:
     """
 
     seq: int = 0
+    last_id: str | None = None
     read: int = 0
     received: int = 0
     users: dict[str, Place] = field(default_factory=dict)
@@ -156,7 +157,7 @@ class Roster:
         """The conversation's last number is `seq`."""
         conversation = self.conversations.get(conversation_id)
         if conversation is not None and seq > conversation.seq:
-            conversation.seq = seq
+            conversation.seq, conversation.last_id = seq, None
             self._dirty.add(conversation_id)
 
     def stored(self, message: Message) -> None:
@@ -164,7 +165,8 @@ class Roster:
         conversation = self.conversations.get(message.conversation_id)
         if conversation is None:
             return
-        conversation.seq = max(conversation.seq, message.seq)
+        if message.seq > conversation.seq:
+            conversation.seq, conversation.last_id = message.seq, message.id
         place = conversation.users.get(message.sender_id)
         if place is not None:
             place.heard_own(message.seq)
@@ -187,10 +189,12 @@ class Roster:
         if conversation is not None:
             conversation.received = max(conversation.received, event.seq)
 
-    def seen(self, conversation_id: str, user_id: str) -> int | None:
-        """The last number that was passed on to the user, if they are a local member."""
-        known = self.role(conversation_id, user_id) is not None
-        return self.conversations[conversation_id].seq if known else None
+    def seen(self, conversation_id: str, user_id: str) -> tuple[int, str | None] | None:
+        """The number of what was passed on last, and its id if it is known, for a local member."""
+        if self.role(conversation_id, user_id) is None:
+            return None
+        conversation = self.conversations[conversation_id]
+        return conversation.seq, conversation.last_id
 
     def read_seq(self, conversation_id: str, user_id: str) -> int | None:
         """Up to where the user has read, if they are a local member."""

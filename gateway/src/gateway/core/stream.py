@@ -137,7 +137,7 @@ class Streams:
             old = [m for m in messages if m.seq <= stream.seq and (m.edited_at or m.deleted_at)]
             people = await self._named(old)
             for message in old:
-                self._pass_on(_changed(message, people))
+                self._pass_on(changed_event(message, people))
             rev = messages[-1].rev if messages else rev
             if len(messages) < PAGE:
                 return rev
@@ -152,9 +152,9 @@ class Streams:
             for message in messages:
                 stream.seq = message.seq
                 self.healed += 1
-                self._pass_on(_stored(message, people))
+                self._pass_on(stored_event(message, people))
                 if message.deleted_at is not None:
-                    self._pass_on(_changed(message, people))
+                    self._pass_on(changed_event(message, people))
             if len(messages) < PAGE:
                 return
 
@@ -172,10 +172,12 @@ class Streams:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _stored(message: Message, people: Mapping[str, Person]) -> MessageStored:
+def stored_event(message: Message, people: Mapping[str, Person]) -> MessageStored:
+    """What would have been told of a stored message."""
     return MessageStored(record_id="", message=message, sender=people[message.sender_id])
 
 
-def _changed(message: Message, people: Mapping[str, Person]) -> Numbered:
+def changed_event(message: Message, people: Mapping[str, Person]) -> Numbered:
+    """What would have been told of an edit or a deletion."""
     kind = MessageDeleted if message.deleted_at is not None else MessageEdited
     return kind(message=message, sender=people[message.sender_id])

@@ -80,9 +80,13 @@ class Auditor:
                 continue
             read, received = told.read, told.received
             for m in (m for m in readers if m.read_seq > read):
-                self._fanout.make_up(_read(m))
+                self._fanout.make_up(_read(m, await self._last_read(m)))
             for m in (m for m in receivers if m.delivered_seq > received):
                 self._fanout.make_up(_received(m))
+
+    async def _last_read(self, m: Membership) -> str | None:
+        found = await self._messages.page(m.conversation_id, 1, m.read_seq + 1, None)
+        return found[0].id if found else None
 
     async def _audit_users(self, user_ids: Sequence[str]) -> None:
         known = {(u, c) for u in user_ids for c in self._roster.known_to(u)}
@@ -100,18 +104,17 @@ class Auditor:
         found = (await self._conversations.get([conversation_id])).get(conversation_id)
         if found is not None:
             created = ConversationCreated(conversation=found, members=(), by=found.created_by)
-            admitted = await self._lobby.admit(user_id, created)
-            if admitted is not None:
-                self._fanout.say(admitted)
+            await self._lobby.admit(user_id, created)
 
 
-def _read(m: Membership) -> ConversationRead:
+def _read(m: Membership, last_id: str | None) -> ConversationRead:
     return ConversationRead(
         record_id="",
         conversation_id=m.conversation_id,
         user_id=m.user_id,
         seq=m.read_seq,
         message_id=None,
+        last_id=last_id,
         own_since_read=m.own_since_read,
         own_seq=m.own_seq,
         at=now(),

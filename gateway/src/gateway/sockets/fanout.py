@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
 from gateway.core.recent import Recent
+from gateway.core.results import Introduction
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
 from gateway.sockets.redis_manager import RedisManager
 from gateway.sockets.sessions import Session, within
-from gateway.vocabularies.vocabulary import Arrived, Saying, UnreadChanged, Vocabulary
+from gateway.vocabularies.vocabulary import Says, Tells, UnreadChanged, Vocabulary
 from shared import events as e
 from shared import rooms
 from shared.metrics import bus_failures
@@ -23,6 +24,14 @@ from shared.model import Message
 log = structlog.get_logger()
 
 REMEMBERED_RECORDS = 20_000
+
+
+class _Said(NamedTuple):
+    """What the sockets of a room were told of an event."""
+
+    namespace: str
+    data: list[Any]
+    room: str
 
 
 class FanOut:
@@ -36,13 +45,16 @@ class FanOut:
         roster: Roster,
         board: TypingBoard,
         passed_on: Callable[[Message], None],
+        refused: Callable[[e.RecordRefused], None],
     ) -> None:
         self._manager = manager
         self._vocabularies = vocabularies
         self._roster = roster
         self._board = board
         self._passed_on = passed_on
+        self._refused = refused
         self._told: Recent[str, None] = Recent(REMEMBERED_RECORDS)
+        self._passed: Recent[str, None] = Recent(REMEMBERED_RECORDS)
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self.streams: Streams
         self.on_heartbeat: Callable[[], None] = lambda: None
@@ -54,13 +66,14 @@ class FanOut:
             e.MessageEdited: self._numbered,
             e.MessageDeleted: self._numbered,
             e.MessageRepeated: self._once,
-            e.RecordRefused: self._once,
+            e.RecordRefused: self._not_stored,
             e.ConversationRead: self._read,
             e.ConversationDelivered: self._delivered,
             e.ConversationCreated: lambda room, event: self.on_created(rooms.user_id(room), event),
             e.MembersAdded: lambda _, event: self.say(event),
             e.MemberRemoved: self._removed,
             e.TypingChanged: self._typing,
+            e.RoomChanged: lambda _, event: self.say(event),
             e.PresenceChanged: lambda _, event: self.say(event),
             e.Heartbeat: lambda _room, _event: self.on_heartbeat(),
             e.Emit: lambda _, event: self._manager.hear(event),
@@ -86,15 +99,16 @@ class FanOut:
             self._roster.stored(event.message)
             self._passed_on(event.message)
             self._told.put(event.record_id, None)
+            self._passed.put(event.message.id, None)
         self.say(event)
 
     def say(self, event: Any) -> None:
         """Put an event into each vocabulary's words, and write them to the sockets concerned."""
+        said: list[_Said] = []
         for vocabulary in self._vocabularies:
-            words = vocabulary.says.get(type(event))
-            if words is not None:
-                for saying in words(event):
-                    self._deliver(vocabulary, saying)
+            for says in vocabulary.says_of.get(type(event), ()):
+                if says.when(event):
+                    self._deliver(vocabulary, says, event, said)
 
     def make_up(self, event: e.ConversationRead | e.ConversationDelivered) -> None:
         """Tell of a mark that was found to have been missed."""
@@ -106,13 +120,35 @@ class FanOut:
 
     def greet(self, session: Session) -> None:
         """Say to a new socket what its vocabulary greets with."""
-        arrived = Arrived(session.person, session.sid, session.online)
-        for event, payload in session.vocabulary.greets(arrived):
-            self.tell(session, event, payload)
+        introduction = Introduction(session.person, session.sid, session.online)
+        for vocabulary in session.speaks:
+            for tells in vocabulary.greets:
+                self.tell(session, tells, introduction)
 
-    def tell(self, session: Session, event: str, payload: Any) -> None:
+    def tell(self, session: Session, tells: Tells, value: Any) -> None:
         """Say something to one socket."""
-        self._manager.deliver(session.vocabulary.namespace, session.sid, [event, payload])
+        for each in tells.each(value):
+            self._write(session, [tells.event, tells.payload(each)])
+
+    def tell_late(self, sessions: Sequence[Session], event: e.Numbered) -> None:
+        """Tell sockets that are about to enter a conversation's room what it has heard before."""
+        passed_on = event.message.id in self._passed
+        for session in sessions:
+            for vocabulary in session.speaks:
+                for says in vocabulary.says_of.get(type(event), ()):
+                    room = says.room(event)
+                    # What a user's sockets hear wherever they are, they have heard already.
+                    missed = room in session.places and not passed_on
+                    if missed or room == rooms.conversation(event.conversation_id):
+                        self._tell_one(session, says, event)
+
+    def _tell_one(self, session: Session, says: Says, event: Any) -> None:
+        excepted = says.except_room is not None and says.except_room(event) in session.places
+        if says.when(event) and not excepted:
+            self._write(session, [says.event, says.payload(event)])
+
+    def _write(self, session: Session, data: list[Any]) -> None:
+        self._manager.deliver(session.namespace, session.sid, data)
 
     def say_counts(self) -> None:
         """Tell users of the unread counts that have changed since the last time."""
@@ -140,17 +176,17 @@ class FanOut:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
-    def _deliver(self, vocabulary: Vocabulary, saying: Saying) -> None:
-        skip: list[str] = []
-        for room in self._excepted(saying):
-            skip += self._manager.sockets_in(vocabulary.namespace, within(room, vocabulary))
-        self._manager.deliver(
-            vocabulary.namespace, within(saying.room, vocabulary), [saying.event, saying.payload], skip
-        )
-
-    def _excepted(self, saying: Saying) -> list[str]:
-        user = [rooms.user(saying.except_user)] if saying.except_user else []
-        return user + ([saying.except_room] if saying.except_room else [])
+    def _deliver(self, vocabulary: Vocabulary, says: Says, event: Any, said: list[_Said]) -> None:
+        namespace, room = vocabulary.namespace, within(says.room(event), vocabulary)
+        if self._manager.is_empty(namespace, room):
+            return
+        now = _Said(namespace, [says.event, says.payload(event)], room)
+        # What several vocabularies say alike, a socket that may speak any of them is told once.
+        skipped = [earlier.room for earlier in said if (earlier.namespace, earlier.data) == now[:2]]
+        skipped += [within(excepted, vocabulary) for excepted in _excepted(says, event)]
+        skip = {sid for each in skipped for sid in self._manager.sockets_in(namespace, each)}
+        self._manager.deliver(namespace, room, now.data, skip)
+        said.append(now)
 
     def _numbered(self, _room: str, event: e.Numbered) -> None:
         self.streams.receive(event)
@@ -159,6 +195,10 @@ class FanOut:
         if event.record_id not in self._told:
             self._told.put(event.record_id, None)
             self.say(event)
+
+    def _not_stored(self, room: str, event: e.RecordRefused) -> None:
+        self._refused(event)
+        self._once(room, event)
 
     def _read(self, room: str, event: e.ConversationRead) -> None:
         self._roster.read(event)
@@ -177,6 +217,11 @@ class FanOut:
     def _typing(self, _room: str, event: e.TypingChanged) -> None:
         if self._board.heard(event):
             self.say(event)
+
+
+def _excepted(says: Says, event: Any) -> list[str]:
+    user = [rooms.user(says.except_user(event))] if says.except_user else []
+    return user + ([says.except_room(event)] if says.except_room else [])
 
 
 def _record_id(event: e.Event) -> str:

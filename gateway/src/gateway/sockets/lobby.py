@@ -1,7 +1,8 @@
 """The lobby: lets sockets in and out of the rooms that are theirs, now and when memberships change."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -9,10 +10,11 @@ from gateway.core.access import NO_CONVERSATION, Access
 from gateway.core.errors import NotFound, Unavailable
 from gateway.core.ports import Conversations, Memberships, People, Presence
 from gateway.core.presence import PresenceService
-from gateway.core.results import ConversationView, Joined
+from gateway.core.results import ConversationView, Joined, Left
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
-from gateway.sockets.redis_manager import RedisManager
+from gateway.sockets.newcomers import Newcomers
+from gateway.sockets.seats import Seats
 from gateway.sockets.sessions import Session, Sessions
 from gateway.vocabularies.vocabulary import Admitted, Vocabulary
 from shared import rooms
@@ -32,7 +34,7 @@ class Lobby:
         self,
         *,
         sessions: Sessions,
-        manager: RedisManager,
+        seats: Seats,
         roster: Roster,
         streams: Streams,
         access: Access,
@@ -41,9 +43,11 @@ class Lobby:
         people: People,
         presence: Presence,
         contacts: PresenceService,
+        newcomers: Newcomers,
+        on_admitted: Callable[[Admitted], None],
     ) -> None:
         self._sessions = sessions
-        self._manager = manager
+        self._seats = seats
         self._roster = roster
         self._streams = streams
         self._access = access
@@ -52,8 +56,11 @@ class Lobby:
         self._people = people
         self._presence = presence
         self._contacts = contacts
+        self._newcomers = newcomers
+        self._on_admitted = on_admitted
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def arrive(self, sid: str, person: Person, vocabulary: Vocabulary) -> Session:
+    async def arrive(self, sid: str, person: Person, speaks: tuple[Vocabulary, ...]) -> Session:
         """Make everything ready for a socket: subscriptions first, then what they build on.
 
         From here on the session hears of memberships that come and go, though it enters rooms later.
@@ -61,7 +68,7 @@ class Lobby:
         Raises:
             Unavailable: Redis or MongoDB is away.
         """
-        session = Session(sid, person, vocabulary, set())
+        session = Session(sid, person, speaks, set())
         self._sessions.add(session)
         self._roster.arrive(person)
         try:
@@ -78,7 +85,7 @@ class Lobby:
 
     async def _get_ready(self, session: Session) -> None:
         person = session.person
-        await self._prepare(session, [rooms.user(person.id)])
+        await self._seats.prepare(session, [rooms.user(person.id)])
         contacts = await self._settle_in(session)
         await self._people.remember(person)
         await self._presence.arrive(person.id, session.sid)
@@ -93,7 +100,7 @@ class Lobby:
             ids = {m.conversation_id for m in memberships}
             if ids <= heard:
                 break
-            await self._prepare(session, map(rooms.conversation, ids - heard))
+            await self._seats.prepare(session, map(rooms.conversation, ids - heard))
             for conversation_id in ids - heard:
                 self._roster.expect(conversation_id, user_id)
             await self._listen(ids - heard)
@@ -105,20 +112,12 @@ class Lobby:
         # Free unless another socket of the user failed meanwhile, and took a stream along.
         await self._listen(ids)
         contacts = await self._contacts.contacts(session.person, list(ids))
-        await self._prepare(session, map(rooms.presence, contacts))
+        await self._seats.prepare(session, map(rooms.presence, contacts))
         return contacts
-
-    async def _prepare(self, session: Session, names: Iterable[str]) -> None:
-        wanted = list(names)
-        await self._manager.prepare(wanted)
-        for name in wanted:
-            self._enter(session, name)
 
     def enter(self, session: Session) -> None:
         """The socket is connected: it hears its rooms from now on."""
-        session.connected = True
-        for room in session.rooms:
-            self._manager.basic_enter_room(session.sid, session.vocabulary.namespace, room)
+        self._seats.connect(session)
         self._roster.show_again(session.person.id)
 
     async def depart(self, sid: str) -> None:
@@ -129,6 +128,9 @@ class Lobby:
         if session.expiry is not None:
             session.expiry.cancel()
         self._forget(session)
+        if session.connected:
+            for conversation_id in session.joined:
+                self._tell_room(session, conversation_id, joined=False)
         try:
             await self._presence.leave(session.person.id, sid)
         except Unavailable:
@@ -142,66 +144,91 @@ class Lobby:
             Unavailable: it cannot be heard now.
         """
         await self._access.role(session.person.id, conversation_id)
-        if self._roster.role(conversation_id, session.person.id) is None:
+        known = self._roster.role(conversation_id, session.person.id) is not None
+        # While the user is being let in, what they are told depends on whether a socket has joined.
+        if not known or rooms.conversation(conversation_id) not in session.places:
             await self._admit_late(session.person.id, conversation_id)
-        await self._prepare(session, [rooms.joined(conversation_id)])
+        name = rooms.joined(conversation_id)
+        joined_before = name in session.places
+        await self._seats.prepare(session, [name])
         if self._roster.role(conversation_id, session.person.id) is None:
-            self.leave_room(session, conversation_id)
+            self._seats.leave(session, name)
             raise NotFound(NO_CONVERSATION)
+        if not joined_before:
+            self._tell_room(session, conversation_id, joined=True)
         seq, rev = self._streams.head(conversation_id)
         return Joined(conversation_id, seq, rev)
 
-    def leave_room(self, session: Session, conversation_id: str) -> None:
+    def leave_room(self, session: Session, conversation_id: str) -> Left:
         """Have the socket hear them no more."""
-        self._leave(session, rooms.joined(conversation_id))
+        if rooms.joined(conversation_id) in session.places:
+            self._seats.leave(session, rooms.joined(conversation_id))
+            self._tell_room(session, conversation_id, joined=False)
+        return Left(conversation_id)
 
-    async def admit(self, user_id: str, created: ConversationCreated) -> Admitted | None:
-        """A local user has come into a conversation; None when they knew."""
-        if self._knows(created.conversation.id, user_id):
-            return None
-        membership = await self._admit_late(user_id, created.conversation.id)
-        if membership is None:
-            return None
-        unread = membership.unread(created.conversation.last_seq)
-        return Admitted(user_id, ConversationView(created.conversation, created.members, unread))
+    def _tell_room(self, session: Session, conversation_id: str, *, joined: bool) -> None:
+        """Tell that the user opened or closed a conversation, unless another socket of theirs has it open."""
+        others = (s for s in self._sessions.of_user(session.person.id) if s is not session)
+        if not any(rooms.joined(conversation_id) in other.places for other in others):
+            self._contacts.room_changed(session.person, conversation_id, joined=joined)
+
+    async def admit(self, user_id: str, created: ConversationCreated) -> None:
+        """A local user has come into a conversation: tell them, unless they knew."""
+        await self._admit_late(user_id, created.conversation.id, created)
 
     def _knows(self, conversation_id: str, user_id: str) -> bool:
         """Whether all sockets of a local user hear a conversation: one may have come before it."""
         name = rooms.conversation(conversation_id)
         return self._roster.role(conversation_id, user_id) is not None and all(
-            session.room(name) in session.rooms for session in self._sessions.of_user(user_id)
+            name in session.places for session in self._sessions.of_user(user_id)
         )
 
-    async def _admit_late(self, user_id: str, conversation_id: str) -> Membership | None:
-        try:
-            return await self._admit_now(user_id, conversation_id)
-        finally:
-            self._drop_expected([conversation_id], user_id)
-            self._tidy([conversation_id])
+    async def _admit_late(
+        self, user_id: str, conversation_id: str, created: ConversationCreated | None = None
+    ) -> None:
+        turn = self._turns.setdefault((user_id, conversation_id), asyncio.Lock())
+        async with turn:
+            if self._knows(conversation_id, user_id):
+                return
+            try:
+                await self._admit_now(user_id, conversation_id, created)
+            finally:
+                self._drop_expected([conversation_id], user_id)
+                self._tidy([conversation_id])
 
-    async def _admit_now(self, user_id: str, conversation_id: str) -> Membership | None:
+    async def _admit_now(
+        self, user_id: str, conversation_id: str, created: ConversationCreated | None
+    ) -> None:
         contacts = await self._memberships.contacts([conversation_id], CONTACTS_AT_ONCE)
         entered = [rooms.conversation(conversation_id)]
         entered += [rooms.presence(c) for c in contacts if c != user_id]
-        await self._manager.prepare(entered)
+        await self._seats.subscribe(entered)
         self._roster.expect(conversation_id, user_id)
         await self._listen([conversation_id])
         # Read last, for they may have gone again meanwhile.
         membership = await self._memberships.get(conversation_id, user_id)
         if membership is None:
             self.expel(conversation_id, user_id)
-            return None
+            return
         self._roster.admit(membership)
-        for session in self._sessions.of_user(user_id):
-            for room in entered:
-                self._enter(session, room)
-        return membership
+        if created is not None:
+            self._on_admitted(_admitted(created, membership))
+        await self._newcomers.catch_up(membership, self._outside(user_id, conversation_id))
+        if self._roster.role(conversation_id, user_id) is not None:
+            for session in self._sessions.of_user(user_id):
+                for room in entered:
+                    self._seats.enter(session, room)
+
+    def _outside(self, user_id: str, conversation_id: str) -> list[Session]:
+        """The user's sockets that are connected, and do not hear the conversation yet."""
+        place = rooms.conversation(conversation_id)
+        return [s for s in self._sessions.of_user(user_id) if s.connected and place not in s.places]
 
     def expel(self, conversation_id: str, user_id: str) -> None:
         """A local user is no longer in a conversation."""
         for session in self._sessions.of_user(user_id):
-            self._leave(session, rooms.joined(conversation_id))
-            self._leave(session, rooms.conversation(conversation_id))
+            self._seats.leave(session, rooms.joined(conversation_id))
+            self._seats.leave(session, rooms.conversation(conversation_id))
         self._roster.expel(conversation_id, user_id)
         self._tidy([conversation_id])
 
@@ -215,20 +242,6 @@ class Lobby:
             self._streams.start(conversation)
         for conversation_id in conversation_ids:
             self._roster.head(conversation_id, self._streams.head(conversation_id)[0])
-
-    def _enter(self, session: Session, name: str) -> None:
-        """Have a session in a room, at once or when it is connected; not if it is gone."""
-        if self._sessions.get(session.sid) is not session:
-            return
-        room = session.room(name)
-        session.rooms.add(room)
-        if session.connected:
-            self._manager.basic_enter_room(session.sid, session.vocabulary.namespace, room)
-
-    def _leave(self, session: Session, name: str) -> None:
-        room = session.room(name)
-        session.rooms.discard(room)
-        self._manager.basic_leave_room(session.sid, session.vocabulary.namespace, room)
 
     def _forget(self, session: Session) -> None:
         user_id = session.person.id
@@ -249,3 +262,8 @@ class Lobby:
         for conversation_id in conversation_ids:
             if conversation_id not in self._roster.conversations:
                 self._streams.close(conversation_id)
+
+
+def _admitted(created: ConversationCreated, membership: Membership) -> Admitted:
+    unread = membership.unread(created.conversation.last_seq)
+    return Admitted(membership.user_id, ConversationView(created.conversation, created.members, unread))

@@ -2,27 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
-from marshmallow import Schema, ValidationError
 from socketio import AsyncNamespace
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from gateway.auth import Authenticator
 from gateway.core import commands as c
 from gateway.core.chat import Chat
-from gateway.core.errors import ChatError, Invalid, Unavailable, UnknownEvent
-from gateway.core.results import Deferred, Done
+from gateway.core.errors import ChatError, Invalid, Unavailable
+from gateway.core.results import Deferred, Introduction
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.packets import Malformed
+from gateway.sockets.seats import Seats
 from gateway.sockets.server import Later
 from gateway.sockets.sessions import Session, Sessions
-from gateway.vocabularies.vocabulary import Payload, Vocabulary, fields_of
+from gateway.vocabularies.choice import Misunderstood, Understood, understand
+from gateway.vocabularies.refusal import ERROR
+from gateway.vocabularies.vocabulary import Vocabulary
+from shared.model import now
 
 log = structlog.get_logger()
 
@@ -35,13 +38,14 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
     def __init__(
         self,
         namespace: str,
-        vocabularies: Sequence[Vocabulary],
+        vocabularies: tuple[Vocabulary, ...],
         *,
         authenticator: Authenticator,
         token_in_query: bool,
         chat: Chat,
         sessions: Sessions,
         lobby: Lobby,
+        seats: Seats,
         fanout: FanOut,
     ) -> None:
         super().__init__(namespace)
@@ -51,6 +55,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._chat = chat
         self._sessions = sessions
         self._lobby = lobby
+        self._seats = seats
         self._fanout = fanout
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
@@ -61,9 +66,9 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         """
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
-            session = await self._lobby.arrive(sid, identity.person, self._vocabularies[0])
+            session = await self._lobby.arrive(sid, identity.person, self._vocabularies)
         except ChatError as error:
-            raise Refused(error.message, self._vocabularies[0].refuses(error)["error"]) from error
+            raise Refused(error.message, ERROR(error)) from error
         except Exception as error:
             log.exception("could not let a socket in")
             raise Refused("Something went wrong.", {"code": "INTERNAL", "retryable": True}) from error
@@ -86,36 +91,42 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         session = self._sessions.get(sid)
         if session is None or not session.connected:
             return None
-        refuses = session.vocabulary.refuses
+        if isinstance(event, Malformed):
+            return session.speaks[0].refuses(Invalid(str(event)))
         try:
-            return await self._answer(session, event, args)
+            understood = understand(session.speaks, event, args)
+        except Misunderstood as no:
+            return no.by.refuses(no.error)
+        if understood.by != session.speaks:
+            self._seats.decide(session, understood.by)
+        refuses = understood.by[0].refuses
+        try:
+            return await self._answer(session, understood)
         except ChatError as error:
             return refuses(error)
         except Exception:
             log.exception("an event failed", event_name=str(event)[:50])
             return refuses(ChatError("Something went wrong."))
 
-    async def _answer(self, session: Session, event: Any, args: list[Any]) -> Any:
-        if isinstance(event, Malformed):
-            raise Invalid(str(event))
-        hears = session.vocabulary.hears.get(event) if isinstance(event, str) else None
-        if hears is None:
-            raise UnknownEvent(f"There is no event {str(event)[:50]!r}.")
-        result = await self._do(session, hears.command(_loaded(hears.schema, args)))
+    async def _answer(self, session: Session, understood: Understood) -> Any:
+        hears = understood.hears
+        result = await self._do(session, hears.command(understood.payload))
         if isinstance(result, Deferred):
-            answer = partial(hears.answer, result.result, session.person)
-            return Later(result.confirmed, answer, session.vocabulary.refuses)
+            return Later(result.confirmed, partial(hears.answer, result.result), understood.by[0].refuses)
         if hears.echoes is not None:
             self._fanout.tell(session, hears.echoes, result)
-        return hears.answer(result, session.person)
+        return hears.answer(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
         match command:
             case c.JoinRoom(conversation_id=conversation_id):
                 return await self._lobby.join(session, conversation_id)
             case c.LeaveRoom(conversation_id=conversation_id):
-                self._lobby.leave_room(session, conversation_id)
-                return Done()
+                return self._lobby.leave_room(session, conversation_id)
+            case c.Introduce():
+                return Introduction(session.person, session.sid, session.online)
+            case c.Ping():
+                return now()
             case c.ListOnline() | c.Sync() | c.MarkRead() | c.MarkConversationRead() | c.MarkDelivered():
                 return await self._soon(self._chat.handle(session.person, command))
             case _:
@@ -143,19 +154,3 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         log.info("a token expired", sid=sid)
         task = asyncio.ensure_future(self.server.disconnect(sid, namespace=self.namespace, ignore_queue=True))
         task.add_done_callback(lambda done: done.exception())
-
-
-def _loaded(schema: Schema, args: list[Any]) -> Payload:
-    """The payload as its schema reads it.
-
-    Raises:
-        Invalid: it is not one object, or not as the schema says.
-    """
-    payload = args[0] if args and args[0] is not None else {}
-    if len(args) > 1 or not isinstance(payload, dict):
-        raise Invalid("The payload must be one object.")
-    try:
-        loaded: Payload = schema.load(payload)
-    except ValidationError as error:
-        raise Invalid.fields(fields_of(error)) from None
-    return loaded

@@ -197,6 +197,10 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         """The Socket.IO ids of a room's sockets on this node."""
         return list(self.rooms.get(namespace, {}).get(room, ()))
 
+    def is_empty(self, namespace: str, room: str) -> bool:
+        """Whether no socket of this node is in a room."""
+        return not self.rooms.get(namespace, {}).get(room)
+
     async def stop(self) -> None:
         """Cancel what lingers."""
         for handle in self._lingering.values():

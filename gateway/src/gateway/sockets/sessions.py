@@ -10,25 +10,29 @@ from shared.model import Person
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One socket of one person, in one vocabulary."""
+    """One socket of one person; `speaks` are the vocabularies that its words have left possible.
+
+    `places` are the rooms that are its own; in each it hears what is for sockets of its vocabularies.
+    """
 
     sid: str
     person: Person
-    vocabulary: Vocabulary
-    rooms: set[str]
+    speaks: tuple[Vocabulary, ...]
+    places: set[str]
     connected: bool = False
     online: tuple[str, ...] = ()
     expiry: asyncio.TimerHandle | None = None
 
     @property
+    def namespace(self) -> str:
+        """The Socket.IO namespace that the socket is connected to."""
+        return self.speaks[0].namespace
+
+    @property
     def joined(self) -> list[str]:
         """The conversations that the socket has joined."""
-        found = (rooms.joined_id(room) for room in self.rooms)
+        found = (rooms.joined_id(place) for place in self.places)
         return [conversation_id for conversation_id in found if conversation_id is not None]
-
-    def room(self, name: str) -> str:
-        """The room for sockets of this vocabulary within a room."""
-        return within(name, self.vocabulary)
 
 
 def within(room: str, vocabulary: Vocabulary) -> str:

@@ -1,0 +1,119 @@
+"""Contracts: who may talk within which, and the conversations that they start there."""
+
+from gateway.core.access import Access
+from gateway.core.commands import PutContract, SendMessage, SendToContract
+from gateway.core.conversations import ConversationService
+from gateway.core.errors import Forbidden, Invalid, NotFound
+from gateway.core.messages import MessageService, checked_content
+from gateway.core.ports import Contracts, Conversations
+from gateway.core.recent import Recent
+from gateway.core.results import Deferred
+from shared.model import Contract, Conversation, Person, contract_key, new_id, now
+
+KNOWS_CONTRACTS = ("admin", "service")
+REMEMBERED_CONVERSATIONS = 20_000
+
+NO_CONTRACT = "There is no such contract."
+
+
+class ContractService:
+    """A contract has a conversation of its two parties, and one for each milestone that they talk about."""
+
+    def __init__(
+        self,
+        access: Access,
+        contracts: Contracts,
+        conversations: Conversations,
+        starting: ConversationService,
+        messages: MessageService,
+    ) -> None:
+        self._access = access
+        self._contracts = contracts
+        self._conversations = conversations
+        self._starting = starting
+        self._messages = messages
+        self._started: Recent[tuple[str, str | None], str] = Recent(REMEMBERED_CONVERSATIONS)
+
+    async def put(self, person: Person, command: PutContract) -> Contract:
+        """Make a contract known; where its parties change, so do those of its conversations.
+
+        Raises:
+            Forbidden: the asker is neither an admin nor a service.
+            Invalid: both parties are one, or a milestone is named twice.
+        """
+        if person.role not in KNOWS_CONTRACTS:
+            raise Forbidden("Only an admin or a service may make contracts known.")
+        if command.client_id == command.freelancer_id:
+            raise Invalid.field("freelancerId", "It must be somebody else than the client.")
+        if len(set(command.milestones)) != len(command.milestones):
+            raise Invalid.field("milestones", "Each only once.")
+        contract = Contract(
+            id=command.contract_id,
+            client_id=command.client_id,
+            freelancer_id=command.freelancer_id,
+            milestones=command.milestones,
+        )
+        await self._contracts.put(contract)
+        # Also when nothing changed: whoever put it last may have died before this.
+        for conversation in await self._conversations.of_contract(contract.id):
+            await self._starting.seat(conversation, _parties(contract), person.id)
+        return contract
+
+    async def send(self, person: Person, command: SendToContract) -> Deferred:
+        """Accept a message to the other party, in the conversation that there is or a new one.
+
+        Raises:
+            NotFound: there is no such contract for the sender, or no such milestone in it.
+            Invalid, Forbidden, Overloaded, Conflict: as of any message.
+        """
+        checked_content(command.content, needed=not command.attachments)
+        send = SendMessage(
+            conversation_id=await self._conversation(person, command.contract_id, command.milestone_id),
+            content=command.content,
+            type=command.type,
+            attachments=command.attachments,
+            client_message_id=command.client_message_id,
+        )
+        return await self._messages.send(person, send)
+
+    async def _conversation(self, person: Person, contract_id: str, milestone_id: str | None) -> str:
+        known = self._started.get((contract_id, milestone_id))
+        if known is None:
+            known = await self._find_or_start(person, contract_id, milestone_id)
+            self._started.put((contract_id, milestone_id), known)
+        try:
+            await self._access.role(person.id, known)
+        except NotFound:
+            raise NotFound(NO_CONTRACT) from None
+        return known
+
+    async def _find_or_start(self, person: Person, contract_id: str, milestone_id: str | None) -> str:
+        contract = await self._contract_of(person, contract_id)
+        if milestone_id is not None and milestone_id not in contract.milestones:
+            raise NotFound("There is no such milestone.")
+        at = now()
+        wanted = Conversation(
+            id=new_id(),
+            kind="direct",
+            direct_key=contract_key(contract_id, milestone_id),
+            contract_id=contract_id,
+            milestone_id=milestone_id,
+            created_by=person.id,
+            created_at=at,
+        )
+        others = [party for party in _parties(contract) if party != person.id]
+        conversation = await self._starting.start(wanted, others)
+        # Its parties may have changed while it began, unseen by whoever changed them.
+        contract = (await self._contracts.get([contract_id])).get(contract_id, contract)
+        await self._starting.seat(conversation, _parties(contract), person.id)
+        return conversation.id
+
+    async def _contract_of(self, person: Person, contract_id: str) -> Contract:
+        contract = (await self._contracts.get([contract_id])).get(contract_id)
+        if contract is None or person.id not in _parties(contract):
+            raise NotFound(NO_CONTRACT)
+        return contract
+
+
+def _parties(contract: Contract) -> tuple[str, str]:
+    return contract.client_id, contract.freelancer_id

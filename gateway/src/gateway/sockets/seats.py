@@ -1,0 +1,57 @@
+"""Seats: the rooms that each socket is in, once for every vocabulary that it may speak."""
+
+from collections.abc import Iterable
+
+from gateway.sockets.redis_manager import RedisManager
+from gateway.sockets.sessions import Session, Sessions, within
+from gateway.vocabularies.vocabulary import Vocabulary
+
+
+class Seats:
+    """Keeps the manager's rooms as the sessions' places have it."""
+
+    def __init__(self, manager: RedisManager, sessions: Sessions) -> None:
+        self._manager = manager
+        self._sessions = sessions
+
+    async def prepare(self, session: Session, names: Iterable[str]) -> None:
+        """Have a session in rooms whose channels are subscribed to. Raises `Unavailable`."""
+        wanted = list(names)
+        await self._manager.prepare(wanted)
+        for name in wanted:
+            self.enter(session, name)
+
+    async def subscribe(self, names: Iterable[str]) -> None:
+        """Subscribe to the channels of rooms that sessions enter in a moment. Raises `Unavailable`."""
+        await self._manager.prepare(names)
+
+    def connect(self, session: Session) -> None:
+        """The socket is connected: it hears its rooms from now on."""
+        session.connected = True
+        for place in session.places:
+            self._enter(session, place)
+
+    def decide(self, session: Session, speaks: tuple[Vocabulary, ...]) -> None:
+        """The socket's words have told which vocabularies it speaks: it hears the others no more."""
+        for place in session.places:
+            for vocabulary in session.speaks:
+                if vocabulary not in speaks:
+                    self._manager.basic_leave_room(session.sid, session.namespace, within(place, vocabulary))
+        session.speaks = speaks
+
+    def enter(self, session: Session, name: str) -> None:
+        """Have a session in a room, at once or when it is connected; not if it is gone."""
+        if self._sessions.get(session.sid) is session:
+            session.places.add(name)
+            if session.connected:
+                self._enter(session, name)
+
+    def leave(self, session: Session, name: str) -> None:
+        """Have a session out of a room."""
+        session.places.discard(name)
+        for vocabulary in session.speaks:
+            self._manager.basic_leave_room(session.sid, session.namespace, within(name, vocabulary))
+
+    def _enter(self, session: Session, name: str) -> None:
+        for vocabulary in session.speaks:
+            self._manager.basic_enter_room(session.sid, session.namespace, within(name, vocabulary))
