@@ -27,8 +27,13 @@ SERVERS = (
     ("nginx", "nginx", None),
 )
 BROWSER = ("chromium", "chromium", None)
-WITH_BROWSER = "--with-browser"  # which only the tests need
-PAGE = os.path.join(ROOT, "gateway", "src", "gateway", "web")
+FOR_TESTS = "--for-tests"  # with what only they need: the browser, a parser, React
+# Where a package.json says what is needed of npm, and what that is.
+SCRIPTS = ((os.path.join(ROOT, "gateway", "src", "gateway", "web"), "the chat page's scripts"),)
+TEST_SCRIPTS = (
+    (os.path.join(ROOT, "tests", "asyncapi"), "AsyncAPI's parser"),
+    (os.path.join(ROOT, "tests", "e2e", "js"), "React"),
+)
 
 
 class Missing(Exception):
@@ -42,8 +47,9 @@ def main() -> int:
         install_packages(uv)
         if not is_synced():
             sync(uv or install_uv())
-        if not is_page_installed():
-            install_page()
+        for place, title in SCRIPTS + (TEST_SCRIPTS if FOR_TESTS in sys.argv else ()):
+            if not are_scripts_installed(place):
+                install_scripts(place, title)
     except Missing as missing:
         print(f"parley: {missing}", file=sys.stderr)
         return 1
@@ -135,27 +141,26 @@ def venv_python() -> str:
     return os.path.join(ROOT, ".venv", "bin", "python")
 
 
-# The chat page's scripts
+# Scripts of npm
 
 
-def is_page_installed() -> bool:
-    """Whether what the page needs from npm is there, and nothing that decides it changed since."""
-    return is_newest(
-        page_stamp(), [os.path.join(PAGE, name) for name in ("package.json", "package-lock.json")]
-    )
+def are_scripts_installed(place: str) -> bool:
+    """Whether what is needed from npm is there, and nothing that decides it changed since."""
+    decisive = [os.path.join(place, name) for name in ("package.json", "package-lock.json")]
+    return is_newest(scripts_stamp(place), decisive)
 
 
-def install_page() -> None:
+def install_scripts(place: str, title: str) -> None:
     npm = os.path.join(ROOT, ".venv", "bin", "npm")
     # As pip and apt do, trust whom the machine trusts: npm brings a list of its own.
     environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
-    install = [npm, "ci", "--ignore-scripts", "--prefix", PAGE]
-    step("installing the chat page's scripts (npm ci)", install, environment)
-    set_stamp(page_stamp())
+    install = [npm, "ci", "--ignore-scripts", "--prefix", place]
+    step(f"installing {title} (npm ci)", install, environment)
+    set_stamp(scripts_stamp(place))
 
 
-def page_stamp() -> str:
-    return os.path.join(PAGE, "node_modules", "parley-installed")
+def scripts_stamp(place: str) -> str:
+    return os.path.join(place, "node_modules", "parley-installed")
 
 
 # Debian's packages
@@ -181,7 +186,7 @@ def install_packages(uv: str | None) -> None:
 def missing_packages(uv: str | None) -> list[str]:
     missing = [
         package
-        for package, command, setting in (*SERVERS, *([BROWSER] if WITH_BROWSER in sys.argv else []))
+        for package, command, setting in (*SERVERS, *([BROWSER] if FOR_TESTS in sys.argv else []))
         if not is_there(command) and not is_elsewhere(setting)
     ]
     if not uv and not has_venv():

@@ -4,49 +4,60 @@ import asyncio
 import base64
 import re
 import secrets
+from functools import partial
 from typing import Any
 
 import structlog
 from aiohttp import web
 
 from gateway.adapters import archive_mongo
-from gateway.adapters.archive_members import MongoMemberships, MongoPeople
+from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
 from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
+from gateway.adapters.archive_search import MongoSearch
+from gateway.adapters.attachments_mongo import MongoAttachments
 from gateway.adapters.outbox_rabbit import RabbitOutbox
 from gateway.adapters.presence_redis import RedisPresence
+from gateway.adapters.sniff import ByteSniffer
 from gateway.auth import Authenticator, Keys
 from gateway.background import Background
 from gateway.core.chat import Chat, World
 from gateway.core.errors import Unavailable
+from gateway.core.ports import Files
 from gateway.core.results import Deferred
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
+from gateway.describe import documents
 from gateway.redis_client import connect
+from gateway.rest.attachments import AttachmentPaths
 from gateway.rest.errors import json_errors
-from gateway.rest.mount import Rest
-from gateway.settings import Settings
+from gateway.rest.mount import Rest, refusal
+from gateway.settings import Settings, check_attachments
 from gateway.sockets import connection, json
 from gateway.sockets.auditor import Auditor
 from gateway.sockets.bus import Bus
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.namespace import ChatNamespace
+from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.packets import ClientPacket
 from gateway.sockets.redis_manager import RedisManager
+from gateway.sockets.seats import Seats
 from gateway.sockets.server import ChatServer
 from gateway.sockets.sessions import Sessions
 from gateway.sockets.sweeper import Sweeper
-from gateway.vocabularies.groups import GROUPS
+from gateway.vocabularies.refusal import REFUSAL
+from gateway.vocabularies.spoken import VOCABULARIES
+from gateway.vocabularies.vocabulary import Vocabulary
 from gateway.web import pages
-from shared import events, health, rooms
+from shared import health, rooms
 from shared.partitions import Partitions
 from shared.settings import SettingsError
 
 log = structlog.get_logger()
 
-VOCABULARIES = (GROUPS,)
 COUNTS_SECONDS = 0.1
+LOOSE_SECONDS = 3_600.0
 SWEEP_SECONDS = 1.0
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
@@ -55,8 +66,15 @@ SETTLE_SECONDS = 0.5
 class Gateway:
     """All parts of one node, wired."""
 
-    def __init__(self, settings: Settings, database: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Any,
+        files: Files,
+        vocabularies: tuple[Vocabulary, ...] = VOCABULARIES,
+    ) -> None:
         _check(settings)
+        self.vocabularies = vocabularies
         self.settings = settings
         self.database = database
         self.bus = Bus(settings.redis_url, settings.node_name)
@@ -72,6 +90,7 @@ class Gateway:
         self.board = TypingBoard()
         self.sessions = Sessions()
         memberships = MongoMemberships(database)
+        attachments = MongoAttachments(database)
         self.world = World(
             outbox=self.outbox,
             announcer=self.bus,
@@ -79,8 +98,15 @@ class Gateway:
             conversations=MongoConversations(database),
             memberships=memberships,
             membership_changes=memberships,
+            contracts=MongoContracts(database),
             messages=MongoMessages(database),
+            search=MongoSearch(database),
             people=MongoPeople(database),
+            attachments=attachments,
+            loose=attachments,
+            files=files,
+            sniffer=ByteSniffer,
+            max_upload=settings.max_upload,
         )
         self.chat = Chat(self.world, self.roster)
         self.authenticator = Authenticator(
@@ -88,15 +114,17 @@ class Gateway:
         )
         self.fanout = FanOut(
             manager=self.manager,
-            vocabularies=VOCABULARIES,
+            vocabularies=vocabularies,
             roster=self.roster,
             board=self.board,
             passed_on=self.chat.receipts.passed_on,
+            refused=self.chat.messages.refused,
         )
         self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
+        self.seats = Seats(self.manager, self.sessions)
         self.lobby = Lobby(
             sessions=self.sessions,
-            manager=self.manager,
+            seats=self.seats,
             roster=self.roster,
             streams=self.streams,
             access=self.chat.access,
@@ -105,6 +133,8 @@ class Gateway:
             people=self.world.people,
             presence=self.presence,
             contacts=self.chat.presence,
+            newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
+            on_admitted=self.fanout.say,
         )
         self.auditor = Auditor(
             lobby=self.lobby,
@@ -126,7 +156,9 @@ class Gateway:
         self.bus.on_restored = self.auditor.restore
         self.fanout.streams = self.streams
         self.fanout.on_heartbeat = self.bus.beat_heard
-        self.fanout.on_created = lambda user_id, event: self.background.spawn(self._admit(user_id, event))
+        self.fanout.on_created = lambda user_id, event: self.background.spawn(
+            self.lobby.admit(user_id, event)
+        )
         self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
         self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
 
@@ -141,9 +173,21 @@ class Gateway:
             token_in_query=self.settings.token_in_query,
             settle=self._settle,
         )
-        for vocabulary in VOCABULARIES:
+        for vocabulary in self.vocabularies:
             rest.mount(app, vocabulary)
+        AttachmentPaths(
+            self.chat.attachments,
+            max_upload=self.settings.max_upload,
+            asker=rest.asker,
+            refuse=partial(refusal, REFUSAL),
+        ).mount(app)
         health.add_routes(app, self.problems)
+        documents.add_routes(
+            app,
+            self.vocabularies,
+            token_in_query=self.settings.token_in_query,
+            max_upload=self.settings.max_upload,
+        )
         pages.add_routes(app)
         return app
 
@@ -159,19 +203,20 @@ class Gateway:
         )
         connection.install(server.eio, self.settings.backlog_limit)
         server.eio.generate_id = self._socket_id
-        for namespace in {v.namespace for v in VOCABULARIES}:
+        for namespace in {v.namespace for v in self.vocabularies}:
             server.register_namespace(self._namespace(namespace))
         return server
 
     def _namespace(self, namespace: str) -> ChatNamespace:
         return ChatNamespace(
             namespace,
-            [v for v in VOCABULARIES if v.namespace == namespace],
+            tuple(v for v in self.vocabularies if v.namespace == namespace),
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
             chat=self.chat,
             sessions=self.sessions,
             lobby=self.lobby,
+            seats=self.seats,
             fanout=self.fanout,
         )
 
@@ -189,6 +234,7 @@ class Gateway:
         self.background.repeat(SWEEP_SECONDS, Sweeper(self.server.eio, self._has_joined).sweep)
         self.background.repeat(self.settings.audit_seconds, self.auditor.audit_heads)
         self.background.repeat(self.settings.audit_seconds, self.auditor.audit_members)
+        self.background.repeat(LOOSE_SECONDS, self.chat.attachments.sweep)
 
     async def stop(self) -> None:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""
@@ -223,12 +269,7 @@ class Gateway:
                 log.debug("cannot wait for what was accepted")
 
     def _has_joined(self, eio_sid: str) -> bool:
-        return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in VOCABULARIES)
-
-    async def _admit(self, user_id: str, event: events.ConversationCreated) -> None:
-        admitted = await self.lobby.admit(user_id, event)
-        if admitted is not None:
-            self.fanout.say(admitted)
+        return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in self.vocabularies)
 
     async def _say_counts(self) -> None:
         self.fanout.say_counts()
@@ -238,6 +279,7 @@ class Gateway:
 
 
 def _check(settings: Settings) -> None:
+    check_attachments(settings)
     if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
         raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
     if not settings.jwt_secret and not settings.jwt_jwks_url:

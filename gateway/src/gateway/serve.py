@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from gateway.adapters import archive_mongo
+from gateway.adapters.files import open_files
 from gateway.app import Gateway
 from gateway.core.errors import Unavailable
 from gateway.settings import Settings
@@ -24,7 +25,8 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
     """Serve until `stopped`; then accept nothing more, and end in an order that loses nothing."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(archive_mongo.connect(settings.mongo_url))
-        gateway = Gateway(settings, database)
+        files = await stack.enter_async_context(open_files(settings, database))
+        gateway = Gateway(settings, database, files)
         runner = web.AppRunner(gateway.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.settings import SharedSettings, setting
+from shared.settings import SettingsError, SharedSettings, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +36,26 @@ class Settings(SharedSettings):
         "Over how long a stopping gateway sends its clients elsewhere.", 5.0, least=0
     )
     audit_seconds: float = setting("How often all heads are compared with what was passed on.", 20.0, least=1)
+    attachments: str = setting("Where uploads are kept: gridfs or s3.", "gridfs", form="gridfs|s3")
+    max_upload: int = setting(
+        "Bytes of one attachment; the nginx in front passes up to 26 MiB.", 25 * 1024 * 1024, least=1
+    )
+    s3_endpoint: str = setting(
+        "Where an S3-compatible server listens; empty is Amazon's.", "", form="https?://.+"
+    )
+    s3_bucket: str = setting("The bucket that uploads are kept in.", "")
+    s3_region: str = setting("The bucket's region.", "us-east-1")
+    s3_access_key: str = setting("The access key's id; empty takes the machine's own role.", "")
+    s3_secret_key: str = setting("The access key's secret.", "")
+
+
+def check_attachments(settings: Settings) -> None:
+    """Check the settings of attachments against each other.
+
+    Raises:
+        SettingsError: one is missing; says which.
+    """
+    if settings.attachments == "s3" and not settings.s3_bucket:
+        raise SettingsError("S3_BUCKET is not set: ATTACHMENTS=s3 needs one.")
+    if bool(settings.s3_access_key) != bool(settings.s3_secret_key):
+        raise SettingsError("S3_ACCESS_KEY and S3_SECRET_KEY go together: set both or neither.")

@@ -18,11 +18,14 @@ from gateway.core.errors import (
     Invalid,
     NotFound,
     Overloaded,
+    TooLarge,
     Unauthorized,
     Unavailable,
+    Unsupported,
 )
 from gateway.core.ports import People
 from gateway.core.results import Deferred
+from gateway.vocabularies.shape import Form
 from gateway.vocabularies.vocabulary import Payload, Serves, Vocabulary, fields_of
 from shared.model import Person
 
@@ -34,6 +37,8 @@ STATUSES: dict[type[ChatError], int] = {
     NotFound: 404,
     Invalid: 400,
     Conflict: 409,
+    TooLarge: 413,
+    Unsupported: 415,
     Unavailable: 503,
     Overloaded: 503,
 }
@@ -71,20 +76,24 @@ class Rest:
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
-                person = await self._asker(request)
-                result = await self._do(person, serves.command(await _loaded(serves, request)))
-                return response(serves.answer(result, person), serves.status)
+                person = await self.asker(request)
+                payload = await _loaded(serves, request)
+                result = await self._do(person, serves.command(payload))
+                if serves.then is not None:
+                    result = await self._chat.handle(person, serves.then(payload))
+                return response(serves.answer(result), serves.status)
             except ChatError as error:
-                return refusal(vocabulary, error)
+                return refusal(vocabulary.refuses, error)
             except web.HTTPException:
                 raise
             except Exception:
                 log.exception("a request failed", path=serves.path)
-                return refusal(vocabulary, ChatError("Something went wrong."))
+                return refusal(vocabulary.refuses, ChatError("Something went wrong."))
 
         return handle
 
-    async def _asker(self, request: web.Request) -> Person:
+    async def asker(self, request: web.Request) -> Person:
+        """Who asks, by the token in the header or the query. Raises `Unauthorized`."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = request.query.get("token", "") if self._token_in_query else ""
@@ -146,9 +155,9 @@ def response(body: Any, status: int) -> web.Response:
     )
 
 
-def refusal(vocabulary: Vocabulary, error: ChatError) -> web.Response:
-    """An error as the vocabulary words it, under its HTTP status."""
-    answer = response(vocabulary.refuses(error), STATUSES.get(type(error), 500))
+def refusal(refuses: Form, error: ChatError) -> web.Response:
+    """An error as a vocabulary words it, under its HTTP status."""
+    answer = response(refuses(error), STATUSES.get(type(error), 500))
     if error.retryable:
         answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, Unauthorized):

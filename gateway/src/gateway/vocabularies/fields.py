@@ -16,6 +16,18 @@ class Id(fields.String):
         super().__init__(validate=valid, **kwargs)
 
 
+class NumericId(Id):
+    """An id for which a client may give a whole number: it is taken as text."""
+
+    also = fields.Integer(strict=True, validate=validate.Range(-(2**63), 2**64 - 1))
+    """What is taken besides text, for descriptions."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class Count(fields.Integer):
     """A whole number given as a number, not as text or a fraction."""
 

@@ -1,27 +1,45 @@
 """The groups guide's words, which are home: namespace `/chat`, paths below `/chats`."""
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from gateway.core import commands as c
-from gateway.core.errors import ChatError
-from gateway.core.results import Changes, ConversationView, Joined, MessageView, Page
-from gateway.vocabularies.fields import Count, Id, iso
+from gateway.vocabularies.fields import Count, Id
+from gateway.vocabularies.refusal import REFUSAL
+from gateway.vocabularies.shape import (
+    Shape,
+    always,
+    flag,
+    ident,
+    many,
+    mapping,
+    nullable,
+    number,
+    one,
+    optional,
+    text,
+    time,
+)
 from gateway.vocabularies.vocabulary import (
     Admitted,
-    Arrived,
     Hears,
     Payload,
-    Saying,
+    Says,
     Serves,
+    Tells,
     UnreadChanged,
     Vocabulary,
+    contacts,
+    joined,
+    members,
+    user,
 )
 from shared import events as e
 from shared import rooms
-from shared.model import MAX_PAGE, MAX_TITLE, Digest, Member, Person
+from shared.model import MAX_ATTACHMENTS, MAX_PAGE, MAX_TITLE
+
+# What comes in.
 
 
 class Nothing(Schema):
@@ -42,10 +60,11 @@ class OfMessage(Schema):
 
 
 class SendMessageDto(OfConversation):
-    """A message to send."""
+    """A message to send; one of type `file` refers to uploads by their ids."""
 
-    content = fields.String(required=True)
-    type = fields.String(load_default="text", validate=validate.OneOf(["text"]))
+    content = fields.String(load_default="")
+    type = fields.String(load_default="text", validate=validate.OneOf(["text", "file", "system"]))
+    attachments = fields.List(Id(), validate=validate.Length(max=MAX_ATTACHMENTS))
     temp_id = Id(data_key="tempId", allow_none=True)
     client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True)
     reply_to = Id(data_key="replyTo", allow_none=True)
@@ -111,103 +130,19 @@ class MessagesDto(OfConversation):
     after = fields.Integer(validate=validate.Range(0, 2**53))
 
 
-def person(p: Person) -> Payload:
-    """A sender or participant."""
-    return {"_id": p.id, "name": p.name, "username": p.username}
+class SearchDto(Schema):
+    """Words to look for, in one conversation or in all."""
+
+    text = fields.String(required=True, data_key="q")
+    conversation_id = Id(data_key="conversationId")
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, MAX_PAGE))
+    before = fields.String(validate=validate.Length(1, 200))
 
 
-def member(m: Member) -> Payload:
-    """A participant with their role."""
-    return {**person(m.person), "role": m.role}
-
-
-def message(view: MessageView) -> Payload:
-    """A message; `seq` and `rev` are missing until it is stored."""
-    m = view.message
-    shown = {
-        "_id": m.id,
-        "conversationId": m.conversation_id,
-        "sender": person(view.sender),
-        "content": m.content,
-        "type": m.type,
-        "status": view.status,
-        "createdAt": iso(m.created_at),
-        "seq": m.seq or None,
-        "rev": m.rev or None,
-        "clientMessageId": m.client_message_id,
-        "tempId": m.temp_id,
-        "replyTo": m.reply_to,
-        "editedAt": iso(m.edited_at),
-        "deletedAt": iso(m.deleted_at),
-    }
-    return {name: value for name, value in shown.items() if value is not None}
-
-
-def _last_message(d: Digest | None) -> Payload | None:
-    if d is None:
-        return None
-    return {
-        "_id": d.id,
-        "seq": d.seq,
-        "senderId": d.sender_id,
-        "content": d.content,
-        "type": d.type,
-        "createdAt": iso(d.created_at),
-    }
-
-
-def conversation(view: ConversationView) -> Payload:
-    """A conversation as its reader sees it."""
-    it = view.conversation
-    return {
-        "_id": it.id,
-        "type": it.kind,
-        "name": it.title,
-        "participants": [member(m) for m in view.members],
-        "createdBy": it.created_by,
-        "createdAt": iso(it.created_at),
-        "lastActivityAt": iso(it.last_activity_at),
-        "lastMessage": _last_message(it.last_message),
-        "lastSeq": it.last_seq,
-        "rev": it.rev,
-        "unreadCount": view.unread,
-    }
-
-
-def ok(_result: Any, _asker: Person) -> Payload:
-    """Done; there is nothing to show."""
-    return {"success": True}
-
-
-def _ok_message(view: MessageView, _asker: Person) -> Payload:
-    return {"success": True, "message": message(view)}
-
-
-def _ok_conversation(view: ConversationView, _asker: Person) -> Payload:
-    return {"success": True, "conversation": conversation(view)}
-
-
-def _joined(joined: Joined, _asker: Person) -> Payload:
-    return {
-        "success": True,
-        "conversationId": joined.conversation_id,
-        "seq": joined.seq,
-        "rev": joined.rev,
-    }
-
-
-def _online(users: list[str], _asker: Person) -> Payload:
-    return {"success": True, "users": users}
-
-
-def _changes(found: list[Changes], _asker: Person) -> Payload:
-    return {"success": True, "conversations": {each.conversation_id: _change(each) for each in found}}
-
-
-def _change(each: Changes) -> Payload:
-    if each.too_far:
-        return {"tooFar": True, "rev": each.rev}
-    return {"rev": each.rev, "messages": [message(view) for view in each.messages]}
+def _send(p: Payload) -> c.SendMessage:
+    named = p.get("client_message_id")
+    files = tuple(p.get("attachments", ()))
+    return c.SendMessage(**{**p, "client_message_id": str(named) if named else None, "attachments": files})
 
 
 def _create(p: Payload) -> c.CreateConversation:
@@ -215,184 +150,278 @@ def _create(p: Payload) -> c.CreateConversation:
     return c.CreateConversation(kind=p["kind"], participants=tuple(named), title=p["title"])
 
 
-def _send(p: Payload) -> c.SendMessage:
-    named = p.pop("client_message_id", None)
-    return c.SendMessage(**p, client_message_id=str(named) if named else None)
-
-
 def _add(p: Payload) -> c.AddParticipants:
     return c.AddParticipants(conversation_id=p["conversation_id"], participants=tuple(p["participants"]))
 
 
+# What goes out.
+
+PERSON = Shape("Person", {"_id": ident("id"), "name": text("name"), "username": text("username")})
+MEMBER = Shape("Participant", {**PERSON.of("person"), "role": text("role", "owner", "admin", "member")})
+ATTACHMENT = Shape(
+    "Attachment",
+    {
+        "id": ident("id"),
+        "name": text("name"),
+        "size": number("size"),
+        "type": text("type"),
+        "url": text(lambda a: f"/attachments/{a.id}"),
+    },
+)
+MESSAGE = Shape(
+    "Message",
+    {
+        "_id": ident("message.id"),
+        "conversationId": ident("message.conversation_id"),
+        "sender": one(PERSON, "sender"),
+        "content": text("message.content"),
+        "type": text("message.type", "text", "file", "system"),
+        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
+        "status": text(lambda view: getattr(view, "status", "sent"), "sent", "delivered", "read"),
+        "createdAt": time("message.created_at"),
+        "seq": optional(number(lambda view: view.message.seq or None)),
+        "rev": optional(number(lambda view: view.message.rev or None)),
+        "clientMessageId": optional(text("message.client_message_id")),
+        "tempId": optional(text("message.temp_id")),
+        "replyTo": optional(text("message.reply_to")),
+        "editedAt": optional(time("message.edited_at")),
+        "deletedAt": optional(time("message.deleted_at")),
+    },
+)
+LAST_MESSAGE = Shape(
+    "LastMessage",
+    {
+        "_id": ident("id"),
+        "seq": number("seq"),
+        "senderId": ident("sender_id"),
+        "content": text("content"),
+        "type": text("type", "text", "file", "system"),
+        "createdAt": time("created_at"),
+    },
+)
+CONVERSATION = Shape(
+    "Conversation",
+    {
+        "_id": ident("conversation.id"),
+        "type": text("conversation.kind", "direct", "group"),
+        "name": text("conversation.title"),
+        "participants": many(MEMBER, "members"),
+        "createdBy": ident("conversation.created_by"),
+        "createdAt": time("conversation.created_at"),
+        "lastActivityAt": time("conversation.last_activity_at"),
+        "lastMessage": nullable(one(LAST_MESSAGE, "conversation.last_message")),
+        "lastSeq": number("conversation.last_seq"),
+        "rev": number("conversation.rev"),
+        "unreadCount": number("unread"),
+    },
+)
+OK = Shape("Done", {"success": always(True)})
+OK_MESSAGE = Shape("Accepted", {"success": always(True), "message": one(MESSAGE, "")})
+OK_CONVERSATION = Shape("Created", {"success": always(True), "conversation": one(CONVERSATION, "")})
+JOINED = Shape(
+    "Joined",
+    {
+        "success": always(True),
+        "conversationId": ident("conversation_id"),
+        "seq": number("seq"),
+        "rev": number("rev"),
+    },
+)
+USERS = many(ident(""))
+ONLINE = Shape("Online", {"success": always(True), "users": USERS})
+CHANGES = Shape(
+    "Changes",
+    {
+        "tooFar": optional(flag(lambda each: each.too_far or None)),
+        "rev": number("rev"),
+        "messages": optional(
+            one(many(MESSAGE), lambda each: None if each.too_far else each.messages),
+        ),
+    },
+)
+SYNCED = Shape(
+    "Synced",
+    {
+        "success": always(True),
+        "conversations": mapping(CHANGES, lambda found: [(each.conversation_id, each) for each in found]),
+    },
+)
+MESSAGES_PAGE = Shape(
+    "MessagesPage", {"messages": many(MESSAGE, "items"), "nextCursor": nullable(text("next_cursor"))}
+)
+CONVERSATIONS_PAGE = Shape(
+    "ConversationsPage",
+    {"conversations": many(CONVERSATION, "items"), "nextCursor": nullable(text("next_cursor"))},
+)
+
 HEARS = {
-    "createConversation": Hears(CreateConversationDto(), _create, _ok_conversation),
-    "joinRoom": Hears(OfConversation(), lambda p: c.JoinRoom(**p), _joined),
-    "leaveRoom": Hears(OfConversation(), lambda p: c.LeaveRoom(**p), ok),
-    "sendMessage": Hears(SendMessageDto(), _send, _ok_message),
-    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), ok),
-    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), ok),
-    "typing": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=True), ok),
-    "stopTyping": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=False), ok),
-    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), ok),
-    "markConversationAsRead": Hears(OfConversation(), lambda p: c.MarkConversationRead(**p), ok),
-    "markAsDelivered": Hears(MarkAsDeliveredDto(), lambda p: c.MarkDelivered(**p), ok),
-    "getOnlineUsers": Hears(Nothing(), lambda _: c.ListOnline(), _online, echoes="onlineUsers"),
-    "sync": Hears(SyncDto(), lambda p: c.Sync(revs=p["conversations"]), _changes),
+    "createConversation": Hears(CreateConversationDto(), _create, OK_CONVERSATION),
+    "joinRoom": Hears(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
+    "leaveRoom": Hears(OfConversation(), lambda p: c.LeaveRoom(**p), OK),
+    "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
+    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), OK),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
+    "typing": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=True), OK),
+    "stopTyping": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=False), OK),
+    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), OK),
+    "markConversationAsRead": Hears(OfConversation(), lambda p: c.MarkConversationRead(**p), OK),
+    "markAsDelivered": Hears(MarkAsDeliveredDto(), lambda p: c.MarkDelivered(**p), OK),
+    "getOnlineUsers": Hears(Nothing(), lambda _: c.ListOnline(), ONLINE, echoes=Tells("onlineUsers", USERS)),
+    "sync": Hears(SyncDto(), lambda p: c.Sync(revs=p["conversations"]), SYNCED),
 }
 
-
-def _new_message(event: e.MessageStored) -> Iterable[Saying]:
-    m = event.message
-    view = message(MessageView(m, event.sender))
-    yield Saying(
-        "newMessage", {"message": view, "conversationId": m.conversation_id}, rooms.joined(m.conversation_id)
-    )
-    yield _sent(event)
-
-
-def _sent(event: e.MessageStored | e.MessageRepeated) -> Saying:
-    m = event.message
-    payload = {
-        "tempId": m.temp_id,
-        "messageId": m.id,
-        "conversationId": m.conversation_id,
-        "clientMessageId": m.client_message_id,
-        "seq": m.seq,
-        "rev": m.rev,
-    }
-    return Saying("messageSent", payload, rooms.user(m.sender_id))
-
-
-def _repeated(event: e.MessageRepeated) -> Iterable[Saying]:
-    yield _sent(event)
-
-
-def _edited(event: e.MessageEdited) -> Iterable[Saying]:
-    m = event.message
-    view = message(MessageView(m, event.sender))
-    yield Saying(
-        "messageUpdated",
-        {"message": view, "conversationId": m.conversation_id},
-        rooms.joined(m.conversation_id),
-    )
-
-
-def _deleted(event: e.MessageDeleted) -> Iterable[Saying]:
-    m = event.message
-    payload = {
-        "messageId": m.id,
-        "conversationId": m.conversation_id,
-        "seq": m.seq,
-        "rev": m.rev,
-        "deletedAt": iso(m.deleted_at),
-    }
-    yield Saying("messageDeleted", payload, rooms.joined(m.conversation_id))
-
-
-def _read(event: e.ConversationRead) -> Iterable[Saying]:
-    common = {
-        "conversationId": event.conversation_id,
-        "readBy": event.user_id,
-        "readAt": iso(event.at),
-        "seq": event.seq,
-    }
-    room = rooms.joined(event.conversation_id)
-    if event.message_id is None:
-        yield Saying("conversationRead", common, room)
-    else:
-        yield Saying("messageRead", {"messageId": event.message_id, **common}, room)
-
-
-def _delivered(event: e.ConversationDelivered) -> Iterable[Saying]:
-    payload = {
-        "conversationId": event.conversation_id,
-        "deliveredTo": event.user_id,
-        "deliveredAt": iso(event.at),
-        "seq": event.seq,
-    }
-    yield Saying("messageDelivered", payload, rooms.joined(event.conversation_id))
-
-
-def _refused(event: e.RecordRefused) -> Iterable[Saying]:
-    payload = {
-        "conversationId": event.conversation_id,
-        "messageId": event.message_id,
-        "clientMessageId": event.client_message_id,
-        "tempId": event.temp_id,
-        "error": {"code": event.code, "message": event.reason, "retryable": False},
-    }
-    yield Saying("messageFailed" if event.failed else "messageRejected", payload, rooms.user(event.user_id))
-
-
-def _typing(event: e.TypingChanged) -> Iterable[Saying]:
-    payload = {"userId": event.user.id, "conversationId": event.conversation_id}
-    if event.typing:
-        payload["username"] = event.user.username or event.user.name
-    name = "userTyping" if event.typing else "userStoppedTyping"
-    yield Saying(name, payload, rooms.joined(event.conversation_id), except_user=event.user.id)
+ABOUT_MESSAGE = Shape("MessageOf", {"message": one(MESSAGE, ""), "conversationId": ident("conversation_id")})
+SENT = Shape(
+    "MessageSent",
+    {
+        "tempId": nullable(text("message.temp_id")),
+        "messageId": ident("message.id"),
+        "conversationId": ident("conversation_id"),
+        "clientMessageId": nullable(text("message.client_message_id")),
+        "seq": number("message.seq"),
+        "rev": number("message.rev"),
+    },
+)
+DELETED = Shape(
+    "MessageDeleted",
+    {
+        "messageId": ident("message.id"),
+        "conversationId": ident("conversation_id"),
+        "seq": number("message.seq"),
+        "rev": number("message.rev"),
+        "deletedAt": time("message.deleted_at"),
+    },
+)
+READ = Shape(
+    "ConversationRead",
+    {
+        "conversationId": ident("conversation_id"),
+        "readBy": ident("user_id"),
+        "readAt": time("at"),
+        "seq": number("seq"),
+    },
+)
+READ_MESSAGE = Shape("MessageRead", {"messageId": ident("message_id"), **READ.parts})
+DELIVERED = Shape(
+    "MessageDelivered",
+    {
+        "conversationId": ident("conversation_id"),
+        "deliveredTo": ident("user_id"),
+        "deliveredAt": time("at"),
+        "seq": number("seq"),
+    },
+)
+REJECTED = Shape(
+    "MessageRejected",
+    {
+        "conversationId": ident("conversation_id"),
+        "messageId": nullable(text("message_id")),
+        "clientMessageId": nullable(text("client_message_id")),
+        "tempId": nullable(text("temp_id")),
+        "error": one(
+            Shape(
+                "Rejection",
+                {"code": text("code"), "message": text("reason"), "retryable": always(False)},
+            ),
+            "",
+        ),
+    },
+)
+STOPPED = Shape("StoppedTyping", {"userId": ident("user.id"), "conversationId": ident("conversation_id")})
+TYPING = Shape("Typing", {**STOPPED.parts, "username": text(lambda t: t.user.username or t.user.name)})
+STATUS = Shape(
+    "StatusChanged",
+    {
+        "userId": ident("user_id"),
+        "status": text(lambda p: "online" if p.online else "offline", "online", "offline"),
+        "timestamp": time("at"),
+    },
+)
+ADDED = Shape(
+    "ParticipantsAdded",
+    {
+        "conversationId": ident("conversation_id"),
+        "participants": many(PERSON, "people"),
+        "addedBy": ident("by"),
+    },
+)
+REMOVED = Shape(
+    "ParticipantRemoved",
+    {
+        "conversationId": ident("conversation_id"),
+        "userId": ident("user_id"),
+        "removedBy": ident("by"),
+        "newOwner": nullable(text("heir")),
+    },
+)
+UNREAD = Shape(
+    "UnreadCount",
+    {"conversationId": ident("conversation_id"), "unread": number("unread"), "total": number("total")},
+)
 
 
-def _presence(event: e.PresenceChanged) -> Iterable[Saying]:
-    payload = {
-        "userId": event.user_id,
-        "status": "online" if event.online else "offline",
-        "timestamp": iso(event.at),
-    }
-    yield Saying("userStatusChanged", payload, rooms.presence(event.user_id))
+def sender(event: e.MessageStored | e.MessageRepeated) -> str:
+    """All sockets of a message's sender."""
+    return rooms.user(event.message.sender_id)
 
 
-def _members_added(event: e.MembersAdded) -> Iterable[Saying]:
-    payload = {
-        "conversationId": event.conversation_id,
-        "participants": [person(p) for p in event.people],
-        "addedBy": event.by,
-    }
-    yield Saying("participantsAdded", payload, rooms.conversation(event.conversation_id))
-
-
-def _member_removed(event: e.MemberRemoved) -> Iterable[Saying]:
-    payload = {
-        "conversationId": event.conversation_id,
-        "userId": event.user_id,
-        "removedBy": event.by,
-        "newOwner": event.heir,
-    }
-    yield Saying("participantRemoved", payload, rooms.conversation(event.conversation_id))
-
-
-def _admitted(event: Admitted) -> Iterable[Saying]:
-    yield Saying("conversationCreated", conversation(event.view), rooms.user(event.user_id))
-
-
-def _unread(event: UnreadChanged) -> Iterable[Saying]:
-    payload = {"conversationId": event.conversation_id, "unread": event.unread, "total": event.total}
-    yield Saying("unreadCount", payload, rooms.user(event.user_id))
-
-
-SAYS: dict[type, Callable[[Any], Iterable[Saying]]] = {
-    e.MessageStored: _new_message,
-    e.MessageRepeated: _repeated,
-    e.MessageEdited: _edited,
-    e.MessageDeleted: _deleted,
-    e.ConversationRead: _read,
-    e.ConversationDelivered: _delivered,
-    e.RecordRefused: _refused,
-    e.MembersAdded: _members_added,
-    e.MemberRemoved: _member_removed,
-    e.TypingChanged: _typing,
-    e.PresenceChanged: _presence,
-    UnreadChanged: _unread,
-    Admitted: _admitted,
-}
-
-
-def _messages_page(page: Page, _asker: Person) -> Payload:
-    return {"messages": [message(view) for view in page.items], "nextCursor": page.next_cursor}
-
-
-def _conversations_page(page: Page, _asker: Person) -> Payload:
-    return {"conversations": [conversation(view) for view in page.items], "nextCursor": page.next_cursor}
-
+SAYS = (
+    Says(event="newMessage", of=e.MessageStored, payload=ABOUT_MESSAGE, room=joined),
+    Says(event="messageSent", of=e.MessageStored, payload=SENT, room=sender),
+    Says(event="messageSent", of=e.MessageRepeated, payload=SENT, room=sender),
+    Says(event="messageUpdated", of=e.MessageEdited, payload=ABOUT_MESSAGE, room=joined),
+    Says(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=joined),
+    Says(
+        event="messageRead",
+        of=e.ConversationRead,
+        payload=READ_MESSAGE,
+        room=joined,
+        when=lambda read: read.message_id is not None,
+    ),
+    Says(
+        event="conversationRead",
+        of=e.ConversationRead,
+        payload=READ,
+        room=joined,
+        when=lambda read: read.message_id is None,
+    ),
+    Says(event="messageDelivered", of=e.ConversationDelivered, payload=DELIVERED, room=joined),
+    Says(
+        event="messageRejected",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: not refused.failed,
+    ),
+    Says(
+        event="messageFailed",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: refused.failed,
+    ),
+    Says(event="participantsAdded", of=e.MembersAdded, payload=ADDED, room=members),
+    Says(event="participantRemoved", of=e.MemberRemoved, payload=REMOVED, room=members),
+    Says(
+        event="userTyping",
+        of=e.TypingChanged,
+        payload=TYPING,
+        room=joined,
+        except_user=lambda t: t.user.id,
+        when=lambda t: t.typing,
+    ),
+    Says(
+        event="userStoppedTyping",
+        of=e.TypingChanged,
+        payload=STOPPED,
+        room=joined,
+        except_user=lambda t: t.user.id,
+        when=lambda t: not t.typing,
+    ),
+    Says(event="userStatusChanged", of=e.PresenceChanged, payload=STATUS, room=contacts),
+    Says(event="unreadCount", of=UnreadChanged, payload=UNREAD, room=user),
+    Says(event="conversationCreated", of=Admitted, payload=one(CONVERSATION, "view"), room=user),
+)
 
 _ONE = "/chats/conversations/{conversationId}"
 SERVES = (
@@ -401,83 +430,87 @@ SERVES = (
         path="/chats/conversations",
         schema=CreateConversationDto(),
         command=_create,
-        answer=lambda view, _: conversation(view),
+        answer=CONVERSATION,
         status=201,
         body=True,
+        doc="Start a conversation, or find the direct one that there is.",
     ),
     Serves(
         method="GET",
         path="/chats/conversations",
         schema=PageDto(),
         command=lambda p: c.ListConversations(**p),
-        answer=_conversations_page,
+        answer=CONVERSATIONS_PAGE,
+        doc="One's conversations, the liveliest first.",
     ),
     Serves(
         method="GET",
         path=_ONE,
         schema=OfConversation(),
         command=lambda p: c.GetConversation(**p),
-        answer=lambda view, _: conversation(view),
+        answer=CONVERSATION,
+        doc="One conversation.",
     ),
     Serves(
         method="GET",
         path=f"{_ONE}/messages",
         schema=MessagesDto(),
         command=lambda p: c.ListMessages(**p),
-        answer=_messages_page,
+        answer=MESSAGES_PAGE,
+        doc="A page of a conversation, in its order.",
     ),
     Serves(
         method="POST",
         path=f"{_ONE}/read",
         schema=OfConversation(),
         command=lambda p: c.MarkConversationRead(**p),
-        answer=ok,
+        answer=OK,
         body=True,
+        doc="Mark everything in a conversation as read.",
     ),
     Serves(
         method="DELETE",
         path="/chats/messages/{messageId}",
         schema=OfMessage(),
         command=lambda p: c.DeleteMessage(**p),
-        answer=ok,
+        answer=OK,
+        doc="Delete a message: one's own, or as an admin anyone's.",
     ),
     Serves(
         method="POST",
         path=f"{_ONE}/participants",
         schema=AddParticipantsDto(),
         command=_add,
-        answer=lambda view, _: conversation(view),
+        answer=CONVERSATION,
         body=True,
+        doc="Bring people into a group.",
     ),
     Serves(
         method="DELETE",
         path=_ONE + "/participants/{userId}",
         schema=RemoveParticipantDto(),
         command=lambda p: c.RemoveParticipant(**p),
-        answer=ok,
+        answer=OK,
+        doc="Put someone out of a group.",
     ),
     Serves(
         method="POST",
         path=f"{_ONE}/leave",
         schema=OfConversation(),
         command=lambda p: c.LeaveConversation(**p),
-        answer=ok,
+        answer=OK,
         body=True,
+        doc="Go out of a group for good.",
+    ),
+    Serves(
+        method="GET",
+        path="/search",
+        schema=SearchDto(),
+        command=lambda p: c.Search(**p),
+        answer=MESSAGES_PAGE,
+        doc="Messages with all of these words in one's conversations, the newest first.",
     ),
 )
-
-
-def refuses(error: ChatError) -> Payload:
-    """What went wrong."""
-    shown: Payload = {"code": error.code, "message": error.message, "retryable": error.retryable}
-    if error.details is not None:
-        shown["details"] = dict(error.details)
-    return {"success": False, "error": shown}
-
-
-def _greets(arrived: Arrived) -> Iterable[tuple[str, Any]]:
-    yield "onlineUsers", list(arrived.online)
-
 
 GROUPS = Vocabulary(
     name="groups",
@@ -485,6 +518,6 @@ GROUPS = Vocabulary(
     hears=HEARS,
     says=SAYS,
     serves=SERVES,
-    refuses=refuses,
-    greets=_greets,
+    refuses=REFUSAL,
+    greets=(Tells("onlineUsers", one(USERS, "online")),),
 )

@@ -7,13 +7,20 @@ from typing import Any
 from marshmallow import Schema, ValidationError
 
 from gateway.core.commands import Command
-from gateway.core.errors import ChatError
 from gateway.core.results import ConversationView
-from shared.model import Person
+from gateway.vocabularies.shape import Form
+from shared import rooms
 
 Payload = dict[str, Any]
-Answer = Callable[[Any, Person], Payload]
-"""(result of the command, asker) -> the acknowledgement or the response's body"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tells:
+    """An event for one socket: once for the value, or for each of the things that it comes to."""
+
+    event: str
+    payload: Form
+    each: Callable[[Any], Iterable[Any]] = lambda value: (value,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +29,40 @@ class Hears:
 
     schema: Schema
     command: Callable[[Payload], Command]
-    answer: Answer
-    echoes: str | None = None
+    answer: Form
+    echoes: Tells | None = None
     """An event that brings the asking socket the result too, for clients that wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serves:
-    """A REST path: the schema takes path, query and body together, body last."""
+    """A REST path: the schema takes path, query and body together, body last.
+
+    `then` is asked when the command is done, and answers instead of it.
+    """
 
     method: str
     path: str
     schema: Schema
     command: Callable[[Payload], Command]
-    answer: Answer
+    answer: Form
     status: int = 200
     body: bool = False
+    then: Callable[[Payload], Command] | None = None
+    doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Saying:
-    """An event for the sockets of a room, without those of a user or of another room."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Says:
+    """An event for the sockets of a room, when this has happened; without some of them."""
 
     event: str
-    payload: Any
-    room: str
-    except_user: str | None = None
-    except_room: str | None = None
+    of: type
+    payload: Form
+    room: Callable[[Any], str]
+    except_user: Callable[[Any], str] | None = None
+    except_room: Callable[[Any], str] | None = None
+    when: Callable[[Any], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +83,44 @@ class Admitted:
     view: ConversationView
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A socket is connected: what is it greeted with?"""
-
-    person: Person
-    socket_id: str
-    online: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vocabulary:
     """One guide's words on one Socket.IO namespace, and its REST paths."""
 
     name: str
     namespace: str
     hears: Mapping[str, Hears]
-    says: Mapping[type, Callable[[Any], Iterable[Saying]]]
-    refuses: Callable[[ChatError], Payload]
-    greets: Callable[[Arrived], Iterable[tuple[str, Any]]]
-    serves: tuple[Serves, ...] = field(default=())
+    says: tuple[Says, ...]
+    refuses: Form
+    greets: tuple[Tells, ...] = ()
+    serves: tuple[Serves, ...] = ()
+    says_of: Mapping[type, tuple[Says, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_type: dict[type, tuple[Says, ...]] = {}
+        for says in self.says:
+            by_type[says.of] = (*by_type.get(says.of, ()), says)
+        object.__setattr__(self, "says_of", by_type)
+
+
+def joined(event: Any) -> str:
+    """The sockets that joined the conversation of an event."""
+    return rooms.joined(event.conversation_id)
+
+
+def members(event: Any) -> str:
+    """All sockets of the members of an event's conversation."""
+    return rooms.conversation(event.conversation_id)
+
+
+def user(event: Any) -> str:
+    """All sockets of the user of an event."""
+    return rooms.user(event.user_id)
+
+
+def contacts(event: Any) -> str:
+    """The sockets of those who are told when the user comes and goes."""
+    return rooms.presence(event.user_id)
 
 
 def fields_of(error: ValidationError) -> Payload:

@@ -1,0 +1,246 @@
+"""The clients and lawyers guide's words: namespace `/`, one word each way, and whatever is sent along."""
+
+from typing import Any
+
+import orjson
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from gateway.core import commands as c
+from gateway.vocabularies.fields import Id
+from gateway.vocabularies.refusal import REFUSAL
+from gateway.vocabularies.shape import (
+    Shape,
+    always,
+    flag,
+    ident,
+    many,
+    nullable,
+    number,
+    one,
+    optional,
+    text,
+    time,
+)
+from gateway.vocabularies.vocabulary import Hears, Payload, Says, Vocabulary, members, user
+from shared import events as e
+from shared.model import MAX_ATTACHMENTS, MAX_EXTRA, Message
+
+TEXTS = ("content", "message", "text")
+"""What clients call the text of a message: the first is what Parley calls it."""
+
+# What comes in.
+
+
+class SendMessageDto(Schema):
+    """A message to send: its text under one of three names, and whatever its clients want of each other."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    # Named as in the payload: a client's further field can never pass for one of these.
+    conversationId = Id(required=True)
+    content = fields.String()
+    message = fields.String()
+    text = fields.String()
+    attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
+    clientMessageId = fields.UUID(allow_none=True, load_default=None)
+
+    @validates_schema
+    def _one_text(self, data: Payload, **_: Any) -> None:
+        given = [name for name in TEXTS if name in data]
+        if not given and not data["attachments"]:
+            raise ValidationError("Missing data for required field.", TEXTS[0])
+        if len(given) > 1:
+            raise ValidationError(f"It is another name for {given[0]}: give one.", given[1])
+
+    @post_load(pass_original=True)
+    def _gather(self, data: Payload, original: Payload, **_: Any) -> Payload:
+        named = next((name for name in TEXTS if name in data), TEXTS[0])
+        taken = {*ACCEPTED_MESSAGE.parts, *TEXTS}
+        along = {name: each for name, each in original.items() if name not in taken}
+        if named not in ACCEPTED_MESSAGE.parts:
+            # It goes back by the name that it came by, and is kept once.
+            along[named] = None
+        return {**data, "content": data.get(named, ""), "extra": _extra(along)}
+
+
+class OfMessage(Schema):
+    """A message by its id; its conversation may be named too."""
+
+    message_id = Id(required=True, data_key="messageId")
+    conversation_id = Id(data_key="conversationId")
+
+
+class EditMessageDto(OfMessage):
+    """Other content for a message."""
+
+    content = fields.String(required=True)
+
+
+def _extra(along: Payload) -> str | None:
+    """What is sent along, as JSON.
+
+    Raises:
+        ValidationError: it is nested too deeply, or too long.
+    """
+    sizes = {name: _size(name, each) for name, each in along.items()}
+    extra = orjson.dumps(along).decode()
+    if len(extra) > MAX_EXTRA:
+        raise ValidationError(
+            f"At most {MAX_EXTRA} characters of JSON can be sent along.", max(sizes, key=sizes.__getitem__)
+        )
+    return extra if along else None
+
+
+def _size(name: str, value: Any) -> int:
+    try:
+        # As deep as it will lie in what goes out, for that must not fail.
+        return len(orjson.dumps([[[[value]]]]))
+    except TypeError:
+        raise ValidationError("It is nested too deeply.", name) from None
+
+
+def _send(p: Payload) -> c.SendMessage:
+    named = p["clientMessageId"]
+    return c.SendMessage(
+        conversation_id=p["conversationId"],
+        content=p["content"],
+        type="file" if p["attachments"] else "text",
+        attachments=tuple(p["attachments"]),
+        extra=p["extra"],
+        client_message_id=str(named) if named else None,
+    )
+
+
+# What goes out.
+
+
+def _sent_along(message: Message) -> Payload:
+    sent: Payload = orjson.loads(message.extra) if message.extra else {}
+    return {name: message.content if name in TEXTS else each for name, each in sent.items()}
+
+
+def _changed_at(view: Any) -> Any:
+    return view.message.deleted_at or view.message.edited_at or view.message.created_at
+
+
+PERSON = Shape(
+    "Person",
+    {
+        "id": ident("id"),
+        "name": text("name"),
+        "username": text("username"),
+        "avatar": optional(text("avatar")),
+    },
+)
+ATTACHMENT = Shape(
+    "Attachment",
+    {
+        "id": ident("id"),
+        "name": text("name"),
+        "size": number("size"),
+        "type": text("type"),
+        "url": text(lambda a: f"/attachments/{a.id}"),
+    },
+)
+MESSAGE = Shape(
+    "Message",
+    {
+        "id": ident("message.id"),
+        "conversationId": ident("message.conversation_id"),
+        "senderId": ident("message.sender_id"),
+        "sender": one(PERSON, "sender"),
+        "content": text("message.content"),
+        "createdAt": time("message.created_at"),
+        "updatedAt": time(_changed_at),
+        "seq": optional(number(lambda view: view.message.seq or None)),
+        "rev": optional(number(lambda view: view.message.rev or None)),
+        "clientMessageId": optional(text("message.client_message_id")),
+        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
+        "editedAt": optional(time("message.edited_at")),
+        "deletedAt": optional(time("message.deleted_at")),
+    },
+    rest=lambda view: _sent_along(view.message),
+)
+# Of a socket that has not told yet which words it speaks, this must be good for the connections guide too.
+ACCEPTED_MESSAGE = Shape(
+    "AcceptedMessage",
+    {**MESSAGE.parts, "isRead": flag(lambda _: False)},
+    rest=lambda view: _sent_along(view.message),
+)
+OK = Shape("Done", {"success": always(True)})
+OK_MESSAGE = Shape("Accepted", {"success": always(True), "message": one(ACCEPTED_MESSAGE, "")})
+
+HEARS = {
+    "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
+    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), OK),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
+    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), OK),
+}
+
+DELETED = Shape(
+    "MessageDeleted",
+    {
+        "messageId": ident("message.id"),
+        "conversationId": ident("conversation_id"),
+        "seq": number("message.seq"),
+        "rev": number("message.rev"),
+        "deletedAt": time("message.deleted_at"),
+    },
+)
+READ = Shape(
+    "MessageRead",
+    {
+        "messageId": ident(lambda read: read.message_id or read.last_id),
+        "conversationId": ident("conversation_id"),
+        "userId": ident("user_id"),
+        "readAt": time("at"),
+        "seq": number("seq"),
+    },
+)
+REJECTED = Shape(
+    "MessageRejected",
+    {
+        "conversationId": ident("conversation_id"),
+        "messageId": nullable(text("message_id")),
+        "clientMessageId": nullable(text("client_message_id")),
+        "error": one(
+            Shape(
+                "Rejection",
+                {"code": text("code"), "message": text("reason"), "retryable": always(False)},
+            ),
+            "",
+        ),
+    },
+)
+
+SAYS = (
+    Says(event="receiveMessage", of=e.MessageStored, payload=MESSAGE, room=members),
+    Says(event="messageUpdated", of=e.MessageEdited, payload=MESSAGE, room=members),
+    Says(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=members),
+    Says(
+        event="messageRead",
+        of=e.ConversationRead,
+        payload=READ,
+        room=members,
+        when=lambda read: (read.message_id or read.last_id) is not None,
+    ),
+    Says(
+        event="messageRejected",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: not refused.failed,
+    ),
+    Says(
+        event="messageFailed",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: refused.failed,
+    ),
+)
+
+CLIENTS_AND_LAWYERS = Vocabulary(
+    name="clients-and-lawyers", namespace="/", hears=HEARS, says=SAYS, refuses=REFUSAL
+)

@@ -1,0 +1,474 @@
+"""The contracts guide's words: namespace `/messages`, paths below `/api/messages` and `/api/contracts`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, fields, validate
+
+from gateway.core import commands as c
+from gateway.core.results import ConversationView
+from gateway.vocabularies.fields import Id
+from gateway.vocabularies.shape import (
+    Form,
+    Part,
+    Shape,
+    Source,
+    always,
+    anything,
+    flag,
+    ident,
+    many,
+    nullable,
+    number,
+    one,
+    optional,
+    text,
+    time,
+)
+from gateway.vocabularies.vocabulary import (
+    Hears,
+    Payload,
+    Says,
+    Serves,
+    Tells,
+    Vocabulary,
+    joined,
+    members,
+    user,
+)
+from shared import events as e
+from shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, Person
+
+MAX_PAGES = 1_000_000
+
+# What comes in.
+
+
+class Identified(Schema):
+    """An object with an id; its other fields are what the server knows anyway."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    id = Id(required=True)
+
+
+class IdOrObject(Id):
+    """An id, or an object that has one."""
+
+    also = fields.Nested(Identified)
+    """What is taken besides text, for descriptions."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, Mapping):
+            value = value.get("id")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class OfConversation(Schema):
+    """A conversation by its id."""
+
+    conversation_id = Id(required=True, data_key="conversationId")
+
+
+class OfMessage(Schema):
+    """A message by its id; its conversation may be named too."""
+
+    message_id = Id(required=True, data_key="messageId")
+    conversation_id = Id(data_key="conversationId")
+
+
+class ContentDto(Schema):
+    """What a message says, with uploads as ids or as objects that have one."""
+
+    content = fields.String(load_default="")
+    type = fields.String(
+        data_key="messageType", load_default="text", validate=validate.OneOf(["text", "file", "system"])
+    )
+    attachments = fields.List(IdOrObject(), validate=validate.Length(max=MAX_ATTACHMENTS), load_default=list)
+    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True, load_default=None)
+
+
+class SendMessageDto(ContentDto, OfConversation):
+    """A message for a conversation that there is."""
+
+
+class CreateMessageDto(ContentDto):
+    """A message for the other party of a contract, or of one of its milestones."""
+
+    contract_id = Id(required=True, data_key="contractId")
+    milestone_id = Id(data_key="milestoneId", allow_none=True)
+
+
+class UpdateMessageDto(OfMessage):
+    """Other content for a message."""
+
+    content = fields.String(required=True)
+
+
+class TypingDto(OfConversation):
+    """Whether one is typing."""
+
+    typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
+
+
+class ContractDto(Schema):
+    """A contract: its parties, and its milestones by their ids."""
+
+    contract_id = Id(required=True, data_key="id")
+    client_id = Id(required=True, data_key="clientId")
+    freelancer_id = Id(required=True, data_key="freelancerId")
+    milestones = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
+
+
+class ConversationsDto(Schema):
+    """A page of the list of conversations; those put away only if they are asked for."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, MAX_PAGE))
+    contract_id = Id(data_key="contractId")
+    archived = fields.Boolean(
+        data_key="includeArchived", load_default=False, truthy={"true"}, falsy={"false"}
+    )
+
+
+class MessagesDto(OfConversation):
+    """A page of a conversation: the first is the newest, or ends before a message."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
+    before_id = Id(data_key="before")
+
+
+class ArchiveDto(OfConversation):
+    """Whether to put a conversation away, or to take it back."""
+
+    archived = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+
+
+def _content(p: Payload) -> Payload:
+    named = p["client_message_id"]
+    return {**p, "attachments": tuple(p["attachments"]), "client_message_id": str(named) if named else None}
+
+
+def _put(p: Payload) -> c.PutContract:
+    return c.PutContract(**{**p, "milestones": tuple(p["milestones"])})
+
+
+def _of_conversation(p: Payload) -> c.GetConversation:
+    return c.GetConversation(conversation_id=p["conversation_id"])
+
+
+# What goes out.
+
+
+def _names(person: Person) -> tuple[str, str]:
+    """First and last name as the token gives them; where it gives but one name, split at its first space."""
+    if person.first_name or person.last_name:
+        return person.first_name or "", person.last_name or ""
+    first, _, last = person.name.partition(" ")
+    return first, last
+
+
+def _party(role: str) -> Source:
+    """The member who has this role in the conversation's contract."""
+
+    def find(view: ConversationView) -> Person | None:
+        return view.person(getattr(view.contract, role)) if view.contract else None
+
+    return find
+
+
+def _said(sentence: str) -> Shape:
+    """An acknowledgement that has nothing to show."""
+    name = "".join(word.capitalize() for word in sentence.split())
+    return Shape(name, {"success": always(True), "message": always(sentence)})
+
+
+def _envelope(name: str, sentence: str, form: Form) -> Shape:
+    """A response: what was done, and what came of it."""
+    return Shape(name, {"success": always(True), "message": always(sentence), "data": one(form, "")})
+
+
+PERSON = Shape(
+    "User",
+    {
+        "id": ident("id"),
+        "firstName": text(lambda person: _names(person)[0]),
+        "lastName": text(lambda person: _names(person)[1]),
+        "avatar": nullable(text("avatar")),
+    },
+)
+ATTACHMENT = Shape(
+    "Attachment",
+    {
+        "id": ident("id"),
+        "name": text("name"),
+        "size": number("size"),
+        "type": text("type"),
+        "url": text(lambda file: f"/attachments/{file.id}"),
+    },
+)
+MESSAGE = Shape(
+    "Message",
+    {
+        "id": ident("message.id"),
+        "conversationId": ident("message.conversation_id"),
+        "sender": one(PERSON, "sender"),
+        "content": text("message.content"),
+        "messageType": text("message.type", "text", "file", "system"),
+        "attachments": many(ATTACHMENT, "message.attachments"),
+        "sentAt": time("message.created_at"),
+        "isRead": flag(lambda view: getattr(view, "status", "sent") == "read"),
+        "seq": optional(number(lambda view: view.message.seq or None)),
+        "rev": optional(number(lambda view: view.message.rev or None)),
+        "clientMessageId": optional(text("message.client_message_id")),
+        "editedAt": optional(time("message.edited_at")),
+        "deletedAt": optional(time("message.deleted_at")),
+    },
+)
+LAST_MESSAGE = Shape(
+    "LastMessage",
+    {
+        "id": ident("id"),
+        "seq": number("seq"),
+        "senderId": ident("sender_id"),
+        "content": text("content"),
+        "messageType": text("type", "text", "file", "system"),
+        "sentAt": time("created_at"),
+    },
+)
+CONVERSATION = Shape(
+    "Conversation",
+    {
+        "id": ident("conversation.id"),
+        "contractId": nullable(ident("conversation.contract_id")),
+        "milestoneId": nullable(ident("conversation.milestone_id")),
+        "client": nullable(one(PERSON, _party("client_id"))),
+        "freelancer": nullable(one(PERSON, _party("freelancer_id"))),
+        "participants": many(PERSON, lambda view: [member.person for member in view.members]),
+        "lastMessage": nullable(one(LAST_MESSAGE, "conversation.last_message")),
+        "unreadCount": number("unread"),
+        "isActive": flag(lambda view: not view.archived),
+        "createdAt": time("conversation.created_at"),
+        "updatedAt": time("conversation.last_activity_at"),
+    },
+)
+CONTRACT = Shape(
+    "Contract",
+    {
+        "id": ident("id"),
+        "clientId": ident("client_id"),
+        "freelancerId": ident("freelancer_id"),
+        "milestones": many(ident(""), "milestones"),
+    },
+)
+PAGE: dict[str, Part] = {"total": number("total"), "page": number("number"), "limit": number("limit")}
+CONVERSATIONS = Shape(
+    "Conversations",
+    {"conversations": many(CONVERSATION, "items"), **PAGE, "totalPages": number("pages")},
+)
+MESSAGES = Shape(
+    "Messages",
+    {"messages": many(MESSAGE, "items"), **PAGE, "hasMore": flag(lambda page: page.next_cursor is not None)},
+)
+FAULT: dict[str, Part] = {
+    "error": text("message"),
+    "message": text("message"),
+    "code": text("code"),
+    "retryable": flag("retryable"),
+}
+REFUSAL = Shape("Refusal", {"success": always(False), **FAULT, "details": optional(anything("details"))})
+SENT = Shape("Sent", {"success": always(True), "message": one(MESSAGE, ""), "data": one(MESSAGE, "")})
+JOINED = Shape(
+    "Joined",
+    {**_said("Joined conversation successfully").parts, "seq": number("seq"), "rev": number("rev")},
+)
+
+HEARS = {
+    "join_conversation": Hears(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
+    "leave_conversation": Hears(
+        OfConversation(), lambda p: c.LeaveRoom(**p), _said("Left conversation successfully")
+    ),
+    "send_message": Hears(SendMessageDto(), lambda p: c.SendMessage(**_content(p)), SENT),
+    "create_message": Hears(CreateMessageDto(), lambda p: c.SendToContract(**_content(p)), SENT),
+    "update_message": Hears(
+        UpdateMessageDto(), lambda p: c.EditMessage(**p), _said("Message updated successfully")
+    ),
+    "delete_message": Hears(
+        OfMessage(), lambda p: c.DeleteMessage(**p), _said("Message deleted successfully")
+    ),
+    "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), _said("Typing status sent successfully")),
+    "mark_as_read": Hears(
+        OfConversation(), lambda p: c.MarkConversationRead(**p), _said("Messages marked as read successfully")
+    ),
+}
+
+ABOUT_MESSAGE = Shape("MessageOf", {"conversationId": ident("conversation_id"), "message": one(MESSAGE, "")})
+DELETED = Shape(
+    "MessageDeleted",
+    {
+        "conversationId": ident("conversation_id"),
+        "messageId": ident("message.id"),
+        "deletedAt": time("message.deleted_at"),
+        "seq": number("message.seq"),
+        "rev": number("message.rev"),
+    },
+)
+TYPING = Shape(
+    "UserTyping",
+    {"conversationId": ident("conversation_id"), "userId": ident("user.id"), "isTyping": flag("typing")},
+)
+READ = Shape(
+    "MessagesRead",
+    {
+        "conversationId": ident("conversation_id"),
+        "userId": ident("user_id"),
+        "readAt": time("at"),
+        "seq": number("seq"),
+    },
+)
+REJECTED = Shape(
+    "MessageRejected",
+    {
+        "conversationId": ident("conversation_id"),
+        "messageId": nullable(text("message_id")),
+        "clientMessageId": nullable(text("client_message_id")),
+        "error": text("reason"),
+        "message": text("reason"),
+        "code": text("code"),
+        "retryable": always(False),
+    },
+)
+
+SAYS = (
+    Says(event="new_message", of=e.MessageStored, payload=MESSAGE, room=joined),
+    Says(
+        event="message_notification",
+        of=e.MessageStored,
+        payload=ABOUT_MESSAGE,
+        room=members,
+        except_room=joined,
+    ),
+    # For members, not only those who joined: a list may show what was notified.
+    Says(event="message_updated", of=e.MessageEdited, payload=ABOUT_MESSAGE, room=members),
+    Says(event="message_deleted", of=e.MessageDeleted, payload=DELETED, room=members),
+    Says(
+        event="user_typing",
+        of=e.TypingChanged,
+        payload=TYPING,
+        room=joined,
+        except_user=lambda typing: typing.user.id,
+    ),
+    Says(
+        event="messages_read",
+        of=e.ConversationRead,
+        payload=READ,
+        room=joined,
+        except_user=lambda read: read.user_id,
+    ),
+    Says(
+        event="message_rejected",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: not refused.failed,
+    ),
+    Says(
+        event="message_failed",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: refused.failed,
+    ),
+)
+
+_ALL = "/api/messages/conversations"
+_ONE = _ALL + "/{conversationId}"
+SERVES = (
+    Serves(
+        method="PUT",
+        path="/api/contracts/{id}",
+        schema=ContractDto(),
+        command=_put,
+        answer=_envelope("ContractSaved", "Contract saved successfully", CONTRACT),
+        body=True,
+        doc="Make a contract known, or change it: as an admin or a service.",
+    ),
+    Serves(
+        method="POST",
+        path="/api/messages",
+        schema=CreateMessageDto(),
+        command=lambda p: c.SendToContract(**_content(p)),
+        answer=_envelope("MessageCreated", "Message created successfully", MESSAGE),
+        status=201,
+        body=True,
+        doc="Say something within a contract or a milestone; the first message starts its conversation.",
+    ),
+    Serves(
+        method="GET",
+        path=_ALL,
+        schema=ConversationsDto(),
+        command=lambda p: c.ListConversations(**p),
+        answer=_envelope("ConversationsRetrieved", "Conversations retrieved successfully", CONVERSATIONS),
+        doc="One's conversations, the liveliest first.",
+    ),
+    Serves(
+        method="GET",
+        path=_ONE,
+        schema=OfConversation(),
+        command=_of_conversation,
+        answer=_envelope("ConversationRetrieved", "Conversation retrieved successfully", CONVERSATION),
+        doc="One conversation.",
+    ),
+    Serves(
+        method="GET",
+        path=f"{_ONE}/messages",
+        schema=MessagesDto(),
+        command=lambda p: c.ListMessages(**p),
+        answer=_envelope("MessagesRetrieved", "Messages retrieved successfully", MESSAGES),
+        doc="A page of a conversation, in its order; the first page is the newest.",
+    ),
+    Serves(
+        method="POST",
+        path=f"{_ONE}/messages",
+        schema=SendMessageDto(),
+        command=lambda p: c.SendMessage(**_content(p)),
+        answer=_envelope("MessageSent", "Message sent successfully", MESSAGE),
+        status=201,
+        body=True,
+        doc="Say something in a conversation.",
+    ),
+    Serves(
+        method="PATCH",
+        path=f"{_ONE}/read",
+        schema=OfConversation(),
+        command=lambda p: c.MarkConversationRead(**p),
+        then=_of_conversation,
+        answer=_envelope("MarkedAsRead", "Messages marked as read successfully", CONVERSATION),
+        body=True,
+        doc="Mark everything in a conversation as read.",
+    ),
+    Serves(
+        method="PATCH",
+        path=f"{_ONE}/archive",
+        schema=ArchiveDto(),
+        command=lambda p: c.ArchiveConversation(**p),
+        then=_of_conversation,
+        answer=_envelope("ConversationArchived", "Conversation updated successfully", CONVERSATION),
+        body=True,
+        doc="Put a conversation away from one's own list, or back.",
+    ),
+)
+
+CONNECTED = Shape("Connected", {"userId": ident("person.id"), "socketId": ident("socket_id")})
+
+CONTRACTS = Vocabulary(
+    name="contracts",
+    namespace="/messages",
+    hears=HEARS,
+    says=SAYS,
+    serves=SERVES,
+    refuses=REFUSAL,
+    greets=(Tells("connected", CONNECTED),),
+)

@@ -1,0 +1,400 @@
+"""The CRM guide's words: namespace `/chat`, paths below `/chat-messages`; ids may be given as numbers."""
+
+import re
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from gateway.core import commands as c
+from gateway.vocabularies.fields import NumericId
+from gateway.vocabularies.refusal import ERROR
+from gateway.vocabularies.shape import (
+    Shape,
+    always,
+    flag,
+    ident,
+    many,
+    millis,
+    nullable,
+    number,
+    one,
+    optional,
+    text,
+    time,
+)
+from gateway.vocabularies.vocabulary import Hears, Payload, Says, Serves, Vocabulary, joined, user
+from shared import events as e
+from shared.model import MAX_ATTACHMENTS, MAX_PAGE
+
+# What comes in.
+
+
+class Nothing(Schema):
+    """No payload, or an empty object."""
+
+
+class OfChat(Schema):
+    """A chat by its id."""
+
+    conversation_id = NumericId(required=True, data_key="chatId")
+
+
+class OfMessage(Schema):
+    """A message by its id; its chat may be named too."""
+
+    message_id = NumericId(required=True, data_key="messageId")
+    conversation_id = NumericId(data_key="chatId")
+
+
+class Content(Schema):
+    """What is said; `message` is another name for it."""
+
+    content = fields.String()
+    message = fields.String()
+
+    @validates_schema
+    def _one_content(self, data: Payload, **_: Any) -> None:
+        if "content" in data and "message" in data:
+            raise ValidationError("It is another name for content: give one.", "message")
+
+
+class SendMessageDto(OfChat, Content):
+    """A message to send; it may refer to uploads by their ids."""
+
+    attachments = fields.List(NumericId(), validate=validate.Length(max=MAX_ATTACHMENTS))
+    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True)
+
+
+class UpdateMessageDto(OfMessage, Content):
+    """Other content for a message."""
+
+
+class TypingDto(OfChat):
+    """Whether one types in a chat."""
+
+    typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
+
+
+class MarkAsReadDto(OfChat):
+    """The message up to which a chat is read."""
+
+    message_id = NumericId(required=True, data_key="messageId")
+
+
+class PageDto(OfChat):
+    """A page of a chat: the last, or one further back; before a message, by its id or its number."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
+    before = NumericId()
+
+
+class OneMessageDto(Schema):
+    """A message by its id."""
+
+    message_id = NumericId(required=True, data_key="messageId")
+
+
+def _content(p: Payload) -> str:
+    return str(p.get("content", p.get("message", "")))
+
+
+def _send(p: Payload) -> c.SendMessage:
+    named, files = p.get("client_message_id"), tuple(p.get("attachments", ()))
+    return c.SendMessage(
+        conversation_id=p["conversation_id"],
+        content=_content(p),
+        type="file" if files else "text",
+        attachments=files,
+        client_message_id=str(named) if named else None,
+    )
+
+
+def _update(p: Payload) -> c.EditMessage:
+    return c.EditMessage(
+        message_id=p["message_id"], content=_content(p), conversation_id=p.get("conversation_id")
+    )
+
+
+def _page(p: Payload) -> c.ListMessages:
+    named = p.get("before")
+    if named is not None and re.fullmatch("[0-9]{1,15}", named):
+        return c.ListMessages(**{**p, "before": int(named)})
+    return c.ListMessages(**{**p, "before": None}, before_id=named)
+
+
+# What goes out.
+
+USER = Shape(
+    "User",
+    {
+        "id": ident("id"),
+        "role": nullable(text("role")),
+        "type": nullable(text("type")),
+        "department": nullable(text("department")),
+        "permissions": many(text(""), "permissions"),
+    },
+)
+SENDER = Shape(
+    "Sender",
+    {
+        "id": ident("id"),
+        "name": text("name"),
+        "username": text("username"),
+        "role": optional(text("role")),
+        "type": optional(text("type")),
+        "department": optional(text("department")),
+    },
+)
+ATTACHMENT = Shape(
+    "Attachment",
+    {
+        "id": ident("id"),
+        "name": text("name"),
+        "size": number("size"),
+        "type": text("type"),
+        "url": text(lambda a: f"/attachments/{a.id}"),
+    },
+)
+# An edit that is accepted has no revision yet, and none knows who has read the message.
+ACCEPTED_EDIT = Shape(
+    "AcceptedEdit",
+    {
+        "id": ident("message.id"),
+        "chatId": ident("message.conversation_id"),
+        "senderId": ident("message.sender_id"),
+        "sender": one(SENDER, "sender"),
+        "message": text("message.content"),
+        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
+        "createdAt": time("message.created_at"),
+        "updatedAt": time(
+            lambda view: view.message.deleted_at or view.message.edited_at or view.message.created_at
+        ),
+        "seq": optional(number(lambda view: view.message.seq or None)),
+        "clientMessageId": optional(text("message.client_message_id")),
+        "deletedAt": optional(time("message.deleted_at")),
+    },
+)
+EDITED = Shape(
+    "EditedMessage",
+    {**ACCEPTED_EDIT.parts, "rev": optional(number(lambda view: view.message.rev or None))},
+)
+MESSAGE = Shape(
+    "Message",
+    {**EDITED.parts, "isRead": flag(lambda view: getattr(view, "status", "sent") == "read")},
+)
+OK = Shape("Done", {"success": always(True)})
+OK_AUTHENTICATED = Shape(
+    "Authenticated",
+    {
+        "success": always(True),
+        "message": always("Authenticated successfully"),
+        "userId": ident("person.id"),
+        "socketId": text("socket_id"),
+        "user": one(USER, "person"),
+    },
+)
+OK_JOINED = Shape(
+    "Joined", {"success": always(True), "message": text(lambda room: f"Joined chat {room.conversation_id}")}
+)
+OK_LEFT = Shape(
+    "Left", {"success": always(True), "message": text(lambda room: f"Left chat {room.conversation_id}")}
+)
+OK_MESSAGE = Shape("Accepted", {"success": always(True), "data": one(MESSAGE, "")})
+OK_EDITED = Shape("Edited", {"success": always(True), "data": one(ACCEPTED_EDIT, "")})
+OK_DELETED = Shape("Deleted", {"success": always(True), "message": always("Message deleted")})
+OK_PAGE = Shape(
+    "Messages",
+    {
+        "success": always(True),
+        "data": many(MESSAGE, "items"),
+        "total": number("total"),
+        "page": number("number"),
+        "limit": number("limit"),
+        "hasMore": flag(lambda page: page.next_cursor is not None),
+    },
+)
+PONG = Shape("Pong", {"pong": millis("")})
+REFUSED = Shape("Refusal", {"success": always(False), "message": text("message"), "error": one(ERROR, "")})
+
+HEARS = {
+    "authenticate": Hears(Nothing(), lambda _: c.Introduce(), OK_AUTHENTICATED),
+    "joinChat": Hears(OfChat(), lambda p: c.JoinRoom(**p), OK_JOINED),
+    "leaveChat": Hears(OfChat(), lambda p: c.LeaveRoom(**p), OK_LEFT),
+    "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
+    "updateMessage": Hears(UpdateMessageDto(), _update, OK_EDITED),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
+    "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), OK),
+    "markAsRead": Hears(MarkAsReadDto(), lambda p: c.MarkRead(**p), OK),
+    "ping": Hears(Nothing(), lambda _: c.Ping(), PONG),
+}
+
+NEW = Shape(
+    "NewMessage",
+    {
+        "message": one(MESSAGE, ""),
+        "chatId": ident("conversation_id"),
+        "timestamp": time("message.created_at"),
+    },
+)
+UPDATED = Shape(
+    "MessageUpdated",
+    {
+        "message": one(EDITED, ""),
+        "chatId": ident("conversation_id"),
+        "timestamp": time("message.edited_at"),
+    },
+)
+DELETED = Shape(
+    "MessageDeleted",
+    {
+        "messageId": ident("message.id"),
+        "chatId": ident("conversation_id"),
+        "timestamp": time("message.deleted_at"),
+    },
+)
+TYPING = Shape(
+    "UserTyping",
+    {
+        "chatId": ident("conversation_id"),
+        "userId": ident("user.id"),
+        "isTyping": flag("typing"),
+        "timestamp": time("at"),
+    },
+)
+READ = Shape(
+    "MessageRead",
+    {
+        "chatId": ident("conversation_id"),
+        "messageId": ident("last_id"),
+        "userId": ident("user_id"),
+        "timestamp": time("at"),
+    },
+)
+IN_ROOM = Shape(
+    "UserInRoom", {"chatId": ident("conversation_id"), "userId": ident("user_id"), "timestamp": time("at")}
+)
+REJECTED = Shape(
+    "MessageRejected",
+    {
+        "chatId": ident("conversation_id"),
+        "messageId": nullable(text("message_id")),
+        "clientMessageId": nullable(text("client_message_id")),
+        "message": text("reason"),
+        "error": one(
+            Shape("Rejection", {"code": text("code"), "message": text("reason"), "retryable": always(False)}),
+            "",
+        ),
+    },
+)
+
+
+def _themselves(event: e.ConversationRead | e.RoomChanged | e.MemberRemoved) -> str:
+    return event.user_id
+
+
+SAYS = (
+    Says(event="newMessage", of=e.MessageStored, payload=NEW, room=joined),
+    Says(event="messageUpdated", of=e.MessageEdited, payload=UPDATED, room=joined),
+    Says(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=joined),
+    Says(
+        event="userTyping",
+        of=e.TypingChanged,
+        payload=TYPING,
+        room=joined,
+        except_user=lambda typing: typing.user.id,
+    ),
+    Says(
+        event="messageRead",
+        of=e.ConversationRead,
+        payload=READ,
+        room=joined,
+        except_user=_themselves,
+        when=lambda read: read.last_id is not None,
+    ),
+    Says(
+        event="userJoined",
+        of=e.RoomChanged,
+        payload=IN_ROOM,
+        room=joined,
+        except_user=_themselves,
+        when=lambda room: room.joined,
+    ),
+    Says(
+        event="userLeft",
+        of=e.RoomChanged,
+        payload=IN_ROOM,
+        room=joined,
+        except_user=_themselves,
+        when=lambda room: not room.joined,
+    ),
+    Says(event="userLeft", of=e.MemberRemoved, payload=IN_ROOM, room=joined, except_user=_themselves),
+    Says(
+        event="messageRejected",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: not refused.failed,
+    ),
+    Says(
+        event="messageFailed",
+        of=e.RecordRefused,
+        payload=REJECTED,
+        room=user,
+        when=lambda refused: refused.failed,
+    ),
+)
+
+
+def _updates(method: str) -> Serves:
+    return Serves(
+        method=method,
+        path="/chat-messages/{messageId}",
+        schema=UpdateMessageDto(),
+        command=_update,
+        answer=OK_EDITED,
+        body=True,
+        doc="Give one's own message other content.",
+    )
+
+
+SERVES = (
+    Serves(
+        method="POST",
+        path="/chat-messages",
+        schema=SendMessageDto(),
+        command=_send,
+        answer=OK_MESSAGE,
+        status=201,
+        body=True,
+        doc="Send a message.",
+    ),
+    Serves(
+        method="GET",
+        path="/chat-messages",
+        schema=PageDto(),
+        command=_page,
+        answer=OK_PAGE,
+        doc="A page of a chat in its order; the first page is the last messages.",
+    ),
+    Serves(
+        method="GET",
+        path="/chat-messages/{messageId}",
+        schema=OneMessageDto(),
+        command=lambda p: c.GetMessage(**p),
+        answer=OK_MESSAGE,
+        doc="One message.",
+    ),
+    _updates("PATCH"),
+    _updates("PUT"),
+    Serves(
+        method="DELETE",
+        path="/chat-messages/{messageId}",
+        schema=OfMessage(),
+        command=lambda p: c.DeleteMessage(**p),
+        answer=OK_DELETED,
+        doc="Delete a message: one's own, or as an admin anyone's.",
+    ),
+)
+
+CRM = Vocabulary(name="crm", namespace="/chat", hears=HEARS, says=SAYS, serves=SERVES, refuses=REFUSED)
