@@ -46,7 +46,7 @@ check: install ## ruff, mypy (strict), import-linter
 	$(VENV)/lint-imports
 
 test: ## the tests, against real servers of their own: [ARGS="-k word"]
-	@$(PYTHON) deploy/src/stack/install.py --with-browser
+	@$(PYTHON) deploy/src/stack/install.py --for-tests
 	$(VENV)/pytest $(ARGS)
 
 clean: $(VENV)/python ## delete the stack's data, after asking: [CONFIRM=yes]

@@ -48,7 +48,7 @@ def test_a_host_that_is_none_adds_nothing_to_the_policy(host: str) -> None:
 
 
 async def test_what_a_browser_holds_already_is_not_sent_again(client: Client) -> None:
-    for path in ("/", "/assets/app.js", "/assets/style.css", "/assets/vendor/socket.io.js"):
+    for path in ("/", "/docs", "/assets/app.js", "/assets/style.css", "/assets/vendor/socket.io.js"):
         first = await client.get(path)
         assert (first.status, first.headers["Cache-Control"]) == (200, "no-cache")
         again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})

@@ -111,9 +111,9 @@ class Socket:
 class User:
     """A person of one test: sockets and REST with their token."""
 
-    def __init__(self, url: str, secret: str, user_id: str) -> None:
+    def __init__(self, url: str, secret: str, user_id: str, **claims: Any) -> None:
         self.id = user_id
-        self.token = token(secret, user_id)
+        self.token = token(secret, user_id, **claims)
         self._url = url
         self._sockets: list[Socket] = []
         self._http: aiohttp.ClientSession | None = None
@@ -165,10 +165,10 @@ class Town:
         self._suffix = uuid.uuid4().hex[:8]
         self._users: dict[str, User] = {}
 
-    def user(self, name: str) -> User:
-        """The user of that name in this test."""
+    def user(self, name: str, /, **claims: Any) -> User:
+        """The user of that name in this test; the first time, with claims of their token."""
         if name not in self._users:
-            self._users[name] = User(self.url, self.secret, f"{name}-{self._suffix}")
+            self._users[name] = User(self.url, self.secret, f"{name}-{self._suffix}", **claims)
         return self._users[name]
 
     async def sockets(self, *names: str) -> list[Socket]:

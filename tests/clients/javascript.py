@@ -7,11 +7,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from clients.chat import eventually
+from marshmallow import ValidationError
+
+from clients.chat import User, eventually
+from gateway.vocabularies.spoken import VOCABULARIES
+from gateway.vocabularies.vocabulary import Vocabulary
 
 NODE = Path(sys.prefix, "bin", "node")
 PROGRAM = Path(__file__).parents[1] / "e2e" / "js" / "clients.mjs"
 DEADLINE = 10.0
+ENGINE_S_OWN = {"open", "upgrade", "connect", "disconnect", "connect_error"}
 
 
 class Program:
@@ -21,6 +26,11 @@ class Program:
         self._process = process
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self.heard: list[tuple[str, str, list[Any]]] = []
+        self.states: list[tuple[str, dict[str, Any]]] = []
+        self.complaints: list[str] = []
+        self.answered: list[tuple[Vocabulary, str, Any]] = []
+        self.speakers: dict[str, Vocabulary] = {}
+        self.decided: dict[str, int] = {}
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -44,12 +54,66 @@ class Program:
         await asyncio.wait_for(self._reader, 10)
         await self._process.wait()
 
+    async def connect(
+        self,
+        user: User,
+        url: str,
+        vocabulary: Vocabulary,
+        transports: list[str] | None = None,
+        name: str | None = None,
+    ) -> "JsSocket":
+        """A connected socket of a user, in the namespace of a vocabulary."""
+        options: dict[str, Any] = {"auth": {"token": user.token}}
+        if transports:
+            options["transports"] = transports
+        name = name or f"{user.id} {len(self.speakers)}"
+        namespace = vocabulary.namespace.removesuffix("/")
+        await self.do("open", name, url=f"{url}{namespace}", options=options)
+        self.speakers[name] = vocabulary
+        socket = JsSocket(self, name, vocabulary)
+        await socket.hears("connect")
+        return socket
+
+    async def connect_elsewhere(
+        self,
+        user: User,
+        url: str,
+        vocabulary: Vocabulary,
+        other: "JsSocket",
+        transports: list[str] | None = None,
+    ) -> "JsSocket":
+        """A socket on another gateway than that of `other`."""
+        taken = (await other.look())["node"]
+        for _ in range(8):
+            socket = await self.connect(user, url, vocabulary, transports)
+            if (await socket.look())["node"] != taken:
+                return socket
+            await socket.close()
+        raise AssertionError(f"eight times the same gateway: {taken}")
+
+    def insist_on_shapes(self) -> None:
+        """Everything that was heard or answered is what its vocabulary's tables describe."""
+        for place, (name, event, args) in enumerate(self.heard):
+            vocabulary = self.speakers.get(name)
+            if vocabulary is not None and event not in ENGINE_S_OWN:
+                forms = _forms(vocabulary, event)
+                if place < self.decided.get(name, len(self.heard)):
+                    # Nothing that it said has told yet which of its namespace's vocabularies it speaks.
+                    forms += [form for other in _beside(vocabulary) for form in _forms(other, event)]
+                _insist(event, args[0] if args else None, vocabulary, forms)
+        for vocabulary, event, answer in self.answered:
+            _insist(event, answer, vocabulary, [vocabulary.hears[event].answer])
+
     async def _read(self) -> None:
         assert self._process.stdout
         async for line in self._process.stdout:
             said = json.loads(line)
             if "event" in said:
                 self.heard.append((said["name"], said["event"], said["args"]))
+            elif "hook" in said:
+                self.states.append((said["hook"], said["state"]))
+            elif "complaint" in said:
+                self.complaints.append(said["complaint"])
             elif "error" in said:
                 self._answers[said["id"]].set_exception(AssertionError(said["error"]))
             else:
@@ -59,9 +123,10 @@ class Program:
 class JsSocket:
     """One socket of the program."""
 
-    def __init__(self, program: Program, name: str) -> None:
+    def __init__(self, program: Program, name: str, vocabulary: Vocabulary | None = None) -> None:
         self._program = program
         self.name = name
+        self.vocabulary = vocabulary
 
     async def emit(self, event: str, *args: Any) -> None:
         """Emit without asking for an acknowledgement, as the guide does."""
@@ -69,9 +134,19 @@ class JsSocket:
 
     async def ask(self, event: str, *args: Any) -> Any:
         """Emit, and insist that the acknowledgement is a success."""
-        answer = await self._program.do("ask", self.name, event=event, args=args)
-        assert answer["success"] is True, answer
+        answer = await self.call(event, *args)
+        assert answer.get("success") is not False, answer
+        if self.vocabulary is not None:
+            self._program.answered.append((self.vocabulary, event, answer))
         return answer
+
+    async def call(self, event: str, *args: Any) -> Any:
+        """Emit and wait for the acknowledgement, whatever it says."""
+        return await self._program.do("ask", self.name, event=event, args=args)
+
+    def is_decided(self) -> None:
+        """From now on it hears its own vocabulary's words and no other's."""
+        self._program.decided[self.name] = len(self._program.heard)
 
     async def look(self) -> dict[str, Any]:
         found: dict[str, Any] = await self._program.do("look", self.name)
@@ -99,3 +174,25 @@ class JsSocket:
 
     def contents(self) -> list[str]:
         return [payload["message"]["content"] for payload in self.all("newMessage")]
+
+
+def _beside(vocabulary: Vocabulary) -> list[Vocabulary]:
+    return [v for v in VOCABULARIES if v.namespace == vocabulary.namespace and v is not vocabulary]
+
+
+def _forms(vocabulary: Vocabulary, event: str) -> list[Any]:
+    """All that an event may look like: it may be said of several things."""
+    told = [*vocabulary.greets, *(h.echoes for h in vocabulary.hears.values() if h.echoes)]
+    return [t.payload for t in (*told, *vocabulary.says) if t.event == event]
+
+
+def _insist(event: str, payload: Any, vocabulary: Vocabulary, forms: list[Any]) -> None:
+    wrong = []
+    for form in forms:
+        try:
+            form.field.deserialize(payload)
+        except ValidationError as error:
+            wrong.append(error.messages)
+        else:
+            return
+    raise AssertionError(f"{vocabulary.name} does not say {event} {payload}: {wrong or 'no such event'}")

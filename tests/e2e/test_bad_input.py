@@ -123,13 +123,24 @@ async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be
     wrong: dict[str, list[Any]] = {
         "tempId": [5, True, [], {}, "", "x" * 129, "a\x00b"],
         "replyTo": [5, [], {}, "", "x" * 129],
-        "type": [None, "", "system", "file", "TEXT", 5, [], {"$ne": "text"}],
+        "type": [None, "", "TEXT", 5, [], {"$ne": "text"}],
         "clientMessageId": ["", "x", "1234", 5, True, [], {}, "00000000-0000-0000-0000-00000000000g"],
     }
     for field, values in wrong.items():
         for value in values:
             error = await scene.refused("INVALID", "sendMessage", {**good, field: value})
             assert list(error["details"]) == [field]
+
+
+async def test_a_message_of_type_file_needs_an_attachment(scene: Scene) -> None:
+    error = await scene.refused(
+        "INVALID", "sendMessage", {**good_payload(scene, "sendMessage"), "type": "file"}
+    )
+    assert list(error["details"]) == ["attachments"]
+
+
+async def test_nobody_but_an_admin_or_a_service_speaks_for_the_system(scene: Scene) -> None:
+    await scene.refused("FORBIDDEN", "sendMessage", {**good_payload(scene, "sendMessage"), "type": "system"})
 
 
 @pytest.mark.parametrize("event", CLIENT_EVENTS)

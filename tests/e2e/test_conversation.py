@@ -181,3 +181,20 @@ async def test_whoever_inherits_a_group_can_administer_it_at_once(town: Town) ->
         200,
         {town.user("bob").id, town.user("cem").id},
     )
+
+
+async def test_the_liveliest_conversation_comes_first(town: Town) -> None:
+    alice = await town.user("alice").socket()
+    quiet, lively = [await town.group(alice, "bob") for _ in range(2)]
+    for conversation in (lively, quiet, lively):
+        said = await alice.say(conversation, "hello")
+        await alice.hears("messageSent", messageId=said["_id"])
+
+    async def listed() -> list[str]:
+        _, page = await town.user("alice").rest("GET", "/chats/conversations")
+        return [c["_id"] for c in page["conversations"]]
+
+    assert await listed() == [lively, quiet]
+    said = await alice.say(quiet, "not so quiet")
+    await alice.hears("messageSent", messageId=said["_id"])
+    assert await listed() == [quiet, lively]

@@ -171,7 +171,7 @@ async def test_a_frame_that_means_nothing_here_is_passed_over(
 
 
 @pytest.mark.parametrize(
-    "namespace", ["", "/,", "/elsewhere,", "/chat/,", "/Chat,", "/*,", "/chat2,", "/__proto__,"]
+    "namespace", ["/chats,", "/message,", "/elsewhere,", "/chat/,", "/Chat,", "/*,", "/chat2,", "/__proto__,"]
 )
 async def test_nobody_comes_into_a_namespace_that_does_not_exist(
     namespace: str, scene: Scene, raw: RawSocket

@@ -139,8 +139,8 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how:
     assert (await town.user("bob").rest("GET", "/chats/conversations"))[1]["conversations"] == []
 
     await alice.tell("typing", {"conversationId": group})
-    await alice.say(group, "he is gone")
-    await alice.hears("newMessage", conversationId=group)
+    gone = await alice.say(group, "he is gone")
+    await alice.hears("messageSent", messageId=gone["_id"])
     await bob.do("getOnlineUsers")
     assert [event for event, p in bob.heard[told:] if group in str(p)] == []
     assert [m["content"] for m in await town.user("alice").history(group)] == ["I was here", "he is gone"]

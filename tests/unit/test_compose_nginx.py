@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.rest.attachments import FORM_BYTES
+from gateway.settings import Settings as GatewaySettings
+
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy/docker"
 NGINX = DOCKER / "nginx.conf"
@@ -72,3 +75,17 @@ def test_no_log_of_nginx_holds_a_query() -> None:
     assert log_format is not None
     assert not re.search(r"\$(request|request_uri|args|query_string|arg_\w+|http_\w+)\b", log_format[0])
     assert re.findall(r"^    error_log .*;", nginx(), re.M) == ["    error_log stderr emerg;"]
+
+
+def test_files_pass_through_without_being_gathered() -> None:
+    location = re.search(r"location /attachments \{(.*?)\}", nginx(), re.S)
+    assert location is not None
+    assert {"proxy_request_buffering off;", "proxy_buffering off;"} < {
+        line.strip() for line in location[1].splitlines()
+    }
+
+
+def test_the_largest_file_fits_with_the_form_around_it() -> None:
+    passed = re.search(r"client_max_body_size (\d+)m;", nginx())
+    assert passed is not None
+    assert GatewaySettings().max_upload + FORM_BYTES <= int(passed[1]) * 1024 * 1024

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import Settings as GatewaySettings
+from gateway.settings import check_attachments
 from persistence_worker.settings import Settings as WorkerSettings
 from shared.settings import SettingsError, SharedSettings, host_name, load, setting
 
@@ -114,3 +115,43 @@ def test_the_examples_values_are_the_defaults(service: type[SharedSettings]) -> 
 @pytest.mark.parametrize("name", sorted(set(KNOWN) - SERVERS))
 def test_the_example_says_every_default_that_there_is(name: str) -> None:
     assert bool(example()[name][1]) is (KNOWN[name].default not in ("", ()))
+
+
+@pytest.mark.parametrize(
+    ("environ", "complaint"),
+    [
+        ({"ATTACHMENTS": "s3"}, "S3_BUCKET is not set: ATTACHMENTS=s3 needs one."),
+        (
+            {"ATTACHMENTS": "s3", "S3_BUCKET": "files", "S3_ACCESS_KEY": "ann"},
+            "S3_ACCESS_KEY and S3_SECRET_KEY go together: set both or neither.",
+        ),
+        (
+            {"ATTACHMENTS": "disk"},
+            "ATTACHMENTS has not the form that it needs: Where uploads are kept: gridfs or s3.",
+        ),
+        ({"MAX_UPLOAD": "0"}, "MAX_UPLOAD must be at least 1, not 0"),
+        (
+            {"S3_ENDPOINT": "s3.example.org"},
+            "S3_ENDPOINT has not the form that it needs: "
+            "Where an S3-compatible server listens; empty is Amazon's.",
+        ),
+    ],
+)
+def test_settings_of_attachments_that_make_no_sense_are_one_clear_sentence(
+    environ: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_attachments(load(GatewaySettings, environ))
+    assert str(caught.value) == complaint
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"ATTACHMENTS": "s3", "S3_BUCKET": "files"},
+        {"ATTACHMENTS": "s3", "S3_BUCKET": "files", "S3_ACCESS_KEY": "ann", "S3_SECRET_KEY": "a secret"},
+    ],
+)
+def test_settings_of_attachments_that_make_sense_are_taken(environ: dict[str, str]) -> None:
+    check_attachments(load(GatewaySettings, environ))

@@ -2,14 +2,19 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator
+import uuid
 from typing import Any
 
 import jwt
 import pytest
+from redis.asyncio import Redis
 
 from clients.chat import Town, User, eventually
 from clients.javascript import JsSocket, Program
+from clients.matching import A_TIME, A_UUID, Sorted
+from gateway.vocabularies.groups import GROUPS
+from shared import rooms
+from shared.events import RecordRefused, pack
 from stack import Stack
 
 SECONDS = 1.0
@@ -18,38 +23,6 @@ TRANSPORTS = {
     "websocket only": ["websocket"],
     "polling only": ["polling"],
 }
-
-
-@pytest.fixture
-async def program() -> AsyncIterator[Program]:
-    running = await Program.start()
-    yield running
-    await running.stop()
-
-
-async def connected(
-    program: Program, user: User, url: str, transports: list[str] | None, name: str
-) -> JsSocket:
-    options: dict[str, Any] = {"auth": {"token": user.token}}
-    if transports:
-        options["transports"] = transports
-    await program.do("open", name, url=f"{url}/chat", options=options)
-    socket = JsSocket(program, name)
-    await socket.hears("connect")
-    return socket
-
-
-async def elsewhere(
-    program: Program, user: User, url: str, transports: list[str] | None, other: JsSocket
-) -> JsSocket:
-    """A socket on another gateway than that of `other`."""
-    taken = (await other.look())["node"]
-    for attempt in range(8):
-        socket = await connected(program, user, url, transports, f"{user.id}-{attempt}")
-        if (await socket.look())["node"] != taken:
-            return socket
-        await socket.close()
-    raise AssertionError(f"eight times the same gateway: {taken}")
 
 
 def person(user: User) -> dict[str, Any]:
@@ -63,8 +36,8 @@ def is_time(text: str) -> bool:
 @pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS.keys())
 async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
     ann, ben = town.user("ann"), town.user("ben")
-    alice = await connected(program, ann, town.url, transports, "alice")
-    bob = await elsewhere(program, ben, town.url, transports, alice)
+    alice = await program.connect(ann, town.url, GROUPS, transports, "alice")
+    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice, transports)
     if transports is None:
         assert (await bob.hears("open"))["transport"] == "polling"
         assert (await bob.hears("upgrade"))["transport"] == "websocket"
@@ -137,8 +110,8 @@ async def test_the_client_comes_back_by_itself_and_catches_up(
     program: Program, town: Town, stack: Stack, ending: signal.Signals, transports: list[str]
 ) -> None:
     ann, ben = town.user("ann"), town.user("ben")
-    alice = await connected(program, ann, town.url, ["websocket"], "alice")
-    bob = await elsewhere(program, ben, town.url, transports, alice)
+    alice = await program.connect(ann, town.url, GROUPS, ["websocket"], "alice")
+    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice, transports)
     group = (await alice.ask("createConversation", {"type": "group", "participants": [ben.id]}))[
         "conversation"
     ]["_id"]
@@ -202,10 +175,229 @@ async def test_a_bad_token_is_a_connect_error_that_says_why(
 
 
 async def test_an_acknowledgement_says_what_is_wrong(program: Program, town: Town) -> None:
-    alice = await connected(program, town.user("ann"), town.url, None, "alice")
+    alice = await program.connect(town.user("ann"), town.url, GROUPS, name="alice")
     answer = await program.do("ask", "alice", event="joinRoom", args=[{"conversationId": "nowhere"}])
     assert answer["success"] is False
     assert (answer["error"]["code"], answer["error"]["retryable"]) == ("NOT_FOUND", False)
     unknown = await program.do("ask", "alice", event="noSuchEvent", args=[])
     assert unknown["error"]["code"] == "UNKNOWN_EVENT"
     assert (await alice.look())["connected"] is True
+
+
+async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
+    ann, ben, eve = town.user("ann"), town.user("ben"), town.user("eve")
+    alice = await program.connect(ann, town.url, GROUPS)
+    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice)
+
+    answer = await alice.ask(
+        "createConversation", {"type": "group", "name": "Plans", "participants": [ben.id]}
+    )
+    conversation = answer["conversation"]
+    group = conversation["_id"]
+    assert answer == {"success": True, "conversation": await bob.hears("conversationCreated")}
+    assert conversation == {
+        "_id": group,
+        "type": "group",
+        "name": "Plans",
+        "participants": [{**person(ann), "role": "owner"}, {**person(ben), "role": "member"}],
+        "createdBy": ann.id,
+        "createdAt": A_TIME,
+        "lastActivityAt": A_TIME,
+        "lastMessage": None,
+        "lastSeq": 0,
+        "rev": 0,
+        "unreadCount": 0,
+    }
+    for socket in (alice, bob):
+        joined = await socket.ask("joinRoom", {"conversationId": group})
+        assert joined == {"success": True, "conversationId": group, "seq": 0, "rev": 0}
+        socket.is_decided()
+    assert await alice.ask("sync", {"conversations": {group: 0}}) == {
+        "success": True,
+        "conversations": {group: {"rev": 0, "messages": []}},
+    }
+
+    name = str(uuid.uuid4())
+    say = {"conversationId": group, "content": "Hi", "type": "text", "tempId": "t", "clientMessageId": name}
+    accepted = await alice.ask("sendMessage", {**say, "replyTo": "m-0"})
+    message = {
+        "_id": A_UUID,
+        "conversationId": group,
+        "sender": person(ann),
+        "content": "Hi",
+        "type": "text",
+        "status": "sent",
+        "createdAt": A_TIME,
+        "clientMessageId": name,
+        "tempId": "t",
+        "replyTo": "m-0",
+    }
+    assert accepted == {"success": True, "message": message}
+    message_id = accepted["message"]["_id"]
+    stored = {**accepted["message"], "seq": 1, "rev": 1}
+    for socket in (alice, bob):
+        assert await socket.hears("newMessage") == {"message": stored, "conversationId": group}
+    assert await alice.hears("messageSent") == {
+        "tempId": "t",
+        "messageId": message_id,
+        "conversationId": group,
+        "clientMessageId": name,
+        "seq": 1,
+        "rev": 1,
+    }
+    assert await bob.hears("unreadCount") == {"conversationId": group, "unread": 1, "total": 1}
+
+    ok = {"success": True}
+    assert await bob.ask("markAsDelivered", {"conversationId": group, "seq": 1}) == ok
+    delivered = {"conversationId": group, "deliveredTo": ben.id, "deliveredAt": A_TIME, "seq": 1}
+    assert await alice.hears("messageDelivered") == delivered
+    assert await bob.ask("markAsRead", {"conversationId": group, "messageId": message_id}) == ok
+    read = {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 1}
+    assert await alice.hears("messageRead") == {"messageId": message_id, **read}
+    assert await bob.hears("unreadCount", 2) == {"conversationId": group, "unread": 0, "total": 0}
+    assert await alice.ask("editMessage", {"messageId": message_id, "content": "Hello"}) == ok
+    edited = {**stored, "content": "Hello", "rev": 2, "editedAt": A_TIME}
+    assert await bob.hears("messageUpdated") == {"message": edited, "conversationId": group}
+    assert await alice.ask("deleteMessage", {"messageId": message_id, "conversationId": group}) == ok
+    gone = {"messageId": message_id, "conversationId": group, "seq": 1, "rev": 3, "deletedAt": A_TIME}
+    assert await bob.hears("messageDeleted") == gone
+    synced = (await bob.ask("sync", {"conversations": {group: 1}}))["conversations"][group]
+    tombstone = {**edited, "content": "", "rev": 3, "deletedAt": A_TIME, "status": "read"}
+    assert synced == {"rev": 3, "messages": [tombstone]}
+
+    await alice.ask("sendMessage", {"conversationId": group, "content": "Anyone?"})
+    await bob.hears("newMessage", 2)
+    assert await bob.ask("markConversationAsRead", {"conversationId": group}) == ok
+    assert await alice.hears("conversationRead") == {**read, "seq": 2}
+    assert await bob.ask("typing", {"conversationId": group}) == ok
+    stopped = {"userId": ben.id, "conversationId": group}
+    assert await alice.hears("userTyping") == {**stopped, "username": ben.id}
+    assert await bob.ask("stopTyping", {"conversationId": group}) == ok
+    assert await alice.hears("userStoppedTyping") == stopped
+    asked = await alice.ask("getOnlineUsers")
+    assert asked == {"success": True, "users": Sorted([ann.id, ben.id])}
+    assert await alice.hears("onlineUsers", 2) == Sorted([ann.id, ben.id])
+    assert await bob.ask("leaveRoom", {"conversationId": group}) == ok
+
+    await bob.close()
+    await alice.hears("userStatusChanged")
+    assert alice.all("userStatusChanged") == [{"userId": ben.id, "status": "offline", "timestamp": A_TIME}]
+    bob = await program.connect(ben, town.url, GROUPS)
+    online = {"userId": ben.id, "status": "online", "timestamp": A_TIME}
+    assert await alice.hears("userStatusChanged", 2) == online
+
+    await ann.rest("POST", f"/chats/conversations/{group}/participants", {"participants": [eve.id]})
+    nameless = {"_id": eve.id, "name": "", "username": ""}
+    added = {"conversationId": group, "participants": [nameless], "addedBy": ann.id}
+    assert await bob.hears("participantsAdded") == added
+    await ben.rest("POST", f"/chats/conversations/{group}/leave", {})
+    removed = {"conversationId": group, "userId": ben.id, "removedBy": ben.id, "newOwner": None}
+    assert await bob.hears("participantRemoved") == removed
+    assert await alice.hears("participantRemoved") == removed
+
+
+async def test_every_path_answers_as_the_guide_says(program: Program, town: Town) -> None:
+    ann, ben, eve = town.user("ann"), town.user("ben"), town.user("eve")
+    alice = await program.connect(ann, town.url, GROUPS)
+    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice)
+    status, conversation = await ann.rest(
+        "POST", "/chats/conversations", {"type": "group", "name": "Plans", "participants": [ben.id]}
+    )
+    assert status == 201
+    assert await bob.hears("conversationCreated") == conversation
+    group = conversation["_id"]
+    for socket in (alice, bob):
+        await socket.ask("joinRoom", {"conversationId": group})
+    for content in ("one", "two"):
+        await alice.ask("sendMessage", {"conversationId": group, "content": content})
+    heard = (await bob.hears("newMessage", 2))["message"]
+    messages = [payload["message"] for payload in bob.all("newMessage")]
+
+    last = {"_id": heard["_id"], "seq": 2, "senderId": ann.id, "content": "two", "type": "text"}
+    shown = {
+        **conversation,
+        "participants": [{**person(ann), "role": "owner"}, {**person(ben), "role": "member"}],
+        "lastActivityAt": heard["createdAt"],
+        "lastMessage": {**last, "createdAt": heard["createdAt"]},
+        "lastSeq": 2,
+        "rev": 2,
+        "unreadCount": 2,
+    }
+    page = {"conversations": [shown], "nextCursor": None}
+    assert await ben.rest("GET", "/chats/conversations") == (200, page)
+    assert await ben.rest("GET", f"/chats/conversations/{group}") == (200, shown)
+    whole = {"messages": messages, "nextCursor": None}
+    assert await ben.rest("GET", f"/chats/conversations/{group}/messages") == (200, whole)
+    newest = {"messages": messages[1:], "nextCursor": "2"}
+    assert await ben.rest("GET", f"/chats/conversations/{group}/messages", limit=1) == (200, newest)
+    found = {"messages": messages[:1], "nextCursor": None}
+    await eventually(lambda: answers(ben, "/search", found, q="one"))
+
+    ok = {"success": True}
+    assert await ben.rest("POST", f"/chats/conversations/{group}/read", {}) == (200, ok)
+    read = await alice.hears("conversationRead")
+    assert read == {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 2}
+    assert await ben.unread(group) == 0
+    assert await ann.rest("DELETE", f"/chats/messages/{heard['_id']}") == (200, ok)
+    assert (await bob.hears("messageDeleted"))["messageId"] == heard["_id"]
+
+    body = {"participants": [eve.id]}
+    status, grown = await ann.rest("POST", f"/chats/conversations/{group}/participants", body)
+    assert (status, [p["_id"] for p in grown["participants"]]) == (200, [ann.id, ben.id, eve.id])
+    await bob.hears("participantsAdded")
+    gone = await ann.rest("DELETE", f"/chats/conversations/{group}/participants/{eve.id}")
+    assert gone == (200, ok)
+    assert (await bob.hears("participantRemoved"))["removedBy"] == ann.id
+    assert await ben.rest("POST", f"/chats/conversations/{group}/leave", {}) == (200, ok)
+    assert (await ben.rest("GET", f"/chats/conversations/{group}"))[0] == 404
+
+
+async def answers(user: User, path: str, expected: Any, **query: Any) -> bool:
+    return await user.rest("GET", path, **query) == (200, expected)
+
+
+async def test_a_send_that_another_contradicts_is_rejected(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    one = await program.connect(ann, town.url, GROUPS)
+    other = await program.connect_elsewhere(ann, town.url, GROUPS, one)
+    body = {"type": "group", "participants": [town.user("ben").id]}
+    group = (await one.ask("createConversation", body))["conversation"]["_id"]
+    name = str(uuid.uuid4())
+    wish = {"conversationId": group, "clientMessageId": name, "tempId": "t"}
+    first = (await one.ask("sendMessage", {**wish, "content": "the first"}))["message"]
+    await other.ask("sendMessage", {**wish, "content": "the second"})
+    why = "Another message has this clientMessageId; it stands."
+    for socket in (one, other):
+        assert await socket.hears("messageRejected") == {
+            "conversationId": group,
+            "messageId": first["_id"],
+            "clientMessageId": name,
+            "tempId": "t",
+            "error": {"code": "CONFLICT", "message": why, "retryable": False},
+        }
+    again = await other.ask("sendMessage", {**wish, "content": "the first"})
+    assert again["message"]["_id"] == first["_id"]
+
+
+async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: Town, stack: Stack) -> None:
+    ann = town.user("ann")
+    alice = await program.connect(ann, town.url, GROUPS)
+    await alice.ask("getOnlineUsers")
+    failed = RecordRefused(
+        record_id=str(uuid.uuid4()),
+        conversation_id="a group",
+        user_id=ann.id,
+        failed=True,
+        code="INTERNAL",
+        reason="It could not be stored.",
+    )
+    # As a worker publishes it; tests of poison records show that a worker does.
+    async with Redis.from_url(stack.redis_url) as redis:
+        await redis.publish(rooms.channel(rooms.user(ann.id)), pack([failed]))
+    assert await alice.hears("messageFailed") == {
+        "conversationId": "a group",
+        "messageId": None,
+        "clientMessageId": None,
+        "tempId": None,
+        "error": {"code": "INTERNAL", "message": "It could not be stored.", "retryable": False},
+    }

@@ -1,17 +1,21 @@
 // Sockets of the real socket.io-client, told what to do by lines of JSON on stdin.
 //
-// in:  {id, name, do: "open" | "emit" | "ask" | "look" | "close", ...}
-// out: {id, result} | {name, event, args}
+// in:  {id, name, do, ...}, where `do` is one of DEEDS
+// out: {id, result} | {name, event, args} | {hook, state} | {complaint}
 
-import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-// The page's own installation is the one that is tested.
-const installed = createRequire(new URL("../../../gateway/src/gateway/web/package.json", import.meta.url));
-const { io } = installed("socket.io-client");
+import { useChat } from "./hooks/use-chat.mjs";
+import { useMessaging } from "./hooks/use-messaging.mjs";
+import { io } from "./installed.mjs";
+import { mount } from "./renderer.mjs";
+
+const HOOKS = { useChat, useMessaging };
 
 const sockets = new Map();
+const hooks = new Map();
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+console.error = (...words) => write({ complaint: words.join(" ") });
 
 function open({ name, url, options }) {
   const socket = io(url, { forceNew: true, ...options });
@@ -27,6 +31,13 @@ function open({ name, url, options }) {
   socket.on("connect_error", ({ message, data }) =>
     tell("connect_error", { message, data, active: socket.active }),
   );
+  return socket;
+}
+
+function mounted({ name, hook, args }) {
+  const connect = (url, options) => open({ name, url, options });
+  const { show, ...rest } = mount(HOOKS[hook], [connect, ...args], (state) => write({ hook: name, state }));
+  hooks.set(name, { show: (given) => show([connect, ...given]), ...rest });
 }
 
 function look(socket) {
@@ -40,11 +51,16 @@ function look(socket) {
 }
 
 const DEEDS = {
-  open,
+  open: (command) => void open(command),
   emit: ({ event, args }, socket) => void socket.emit(event, ...args),
   ask: ({ event, args }, socket) => socket.timeout(10_000).emitWithAck(event, ...args),
   look: (_command, socket) => look(socket),
+  drop: (_command, socket) => void socket.io.engine.close(),
   close: (_command, socket) => void socket.disconnect(),
+  mount: mounted,
+  show: ({ name, args }) => void hooks.get(name).show(args),
+  call: ({ name, method, args }) => void hooks.get(name).call(method, ...args),
+  unmount: ({ name }) => void hooks.get(name).unmount(),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

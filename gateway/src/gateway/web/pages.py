@@ -1,6 +1,7 @@
-"""Serves the chat page at `/`, and its scripts and styles below `/assets/`."""
+"""Serves the chat page at `/`, what we speak at `/docs`, and their scripts and styles below `/assets/`."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -15,7 +16,7 @@ VENDOR = {
     "vendor/socket.io.js": INSTALLED / "socket.io-client/dist/socket.io.esm.min.js",
 }
 """What others wrote and `npm ci` installs, by the name that our modules know it by."""
-OURS = ("*.js", "*.css", "*.svg", "state/*.js", "chat/*.js", "views/*.js")
+OURS = ("*.js", "*.css", "*.svg", "state/*.js", "chat/*.js", "views/*.js", "docs/*.js", "docs/*.css")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 NOT_INSTALLED = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Parley</title>'
@@ -34,8 +35,9 @@ class Asset:
 
 
 def add_routes(app: web.Application) -> None:
-    """Serve the page and its assets."""
-    app.router.add_get("/", _page)
+    """Serve the pages and their assets."""
+    app.router.add_get("/", _page("index.html"))
+    app.router.add_get("/docs", _page("docs.html"))
     app.router.add_get("/assets/{name:.+}", _asset)
 
 
@@ -45,18 +47,21 @@ def assets() -> dict[str, Path]:
     return {file.relative_to(HERE).as_posix(): file for file in own} | VENDOR
 
 
-async def _page(request: web.Request) -> web.Response:
-    if not all(file.exists() for file in VENDOR.values()):
-        missing = Asset(NOT_INSTALLED.encode(), "text/html", "missing")
-        return _secured(_answer(missing, status=503), request)
-    return _secured(_fresh(read(HERE / "index.html"), request), request)
+def _page(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def serve(request: web.Request) -> web.Response:
+        if not all(file.exists() for file in VENDOR.values()):
+            missing = Asset(NOT_INSTALLED.encode(), "text/html", "missing")
+            return _secured(_answer(missing, status=503), request)
+        return _secured(fresh(read(HERE / name), request), request)
+
+    return serve
 
 
 async def _asset(request: web.Request) -> web.Response:
     file = assets().get(request.match_info["name"])
     if file is None or not file.exists():
         raise web.HTTPNotFound(headers={"X-Content-Type-Options": "nosniff"})
-    return _fresh(read(file), request)
+    return fresh(read(file), request)
 
 
 def read(file: Path) -> Asset:
@@ -66,11 +71,15 @@ def read(file: Path) -> Asset:
 
 @lru_cache(maxsize=128)
 def _read(file: Path, _changed: int) -> Asset:
-    body = file.read_bytes()
-    return Asset(body, TYPES[file.suffix], sha256(body).hexdigest()[:32])
+    return asset(file.read_bytes(), TYPES[file.suffix])
 
 
-def _fresh(asset: Asset, request: web.Request) -> web.Response:
+def asset(body: bytes, content_type: str) -> Asset:
+    """Bytes that a browser may keep."""
+    return Asset(body, content_type, sha256(body).hexdigest()[:32])
+
+
+def fresh(asset: Asset, request: web.Request) -> web.Response:
     """The asset, or the word that what the browser has is still right."""
     held = {tag.value for tag in request.if_none_match or ()}
     return _answer(asset, status=304 if asset.digest in held else 200)

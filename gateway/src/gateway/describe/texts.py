@@ -1,0 +1,60 @@
+"""What the documents say in words."""
+
+from importlib.metadata import version
+
+from gateway.vocabularies.vocabulary import Admitted, UnreadChanged
+from shared import events as e
+
+INFO = {"title": "Parley", "version": version("parley-gateway")}
+REST = """
+The REST side of Parley, a realtime chat backend. Parley speaks several vocabularies: the same
+conversations and messages in different words, one tag for each. What they say by Socket.IO is in
+[/asyncapi.json](/asyncapi.json).
+
+Every request brings a JWT. A refusal has a `code` for programs and a `message` for people, in the shape
+of the vocabulary; what may succeed when it is tried again is answered with 503 and `Retry-After`.
+""".strip()
+SOCKETS = """
+The Socket.IO side of Parley, a realtime chat backend. Each channel is one vocabulary on a namespace of
+Socket.IO, its `address`; an event's name is its message's `name`, its one argument the payload. What a
+client emits with a callback is acknowledged: with what came of it, or with a refusal. The paths that are
+served besides are in [/openapi.json](/openapi.json).
+
+A socket connects with its user's token, and is cut off when that expires. One that is not let in hears
+`connect_error`, whose `data` is an error with `code`, `message` and `retryable`.
+
+Where several vocabularies share a namespace, the words of a socket decide. At first it may speak any of
+them, and hears the events of all. An event that is good in only some of them, by its name and its payload,
+leaves it these; from then on it hears no other's. What is good in none is refused and decides nothing.
+""".strip()
+TAG = "Paths in the words that are spoken on the Socket.IO namespace `{namespace}`."
+CHANNEL = "The vocabulary `{name}` on the Socket.IO namespace `{namespace}`."
+ALONE = "It is the only one there: `io(url + '{namespace}', {{auth: {{token}}}})` speaks it."
+BESIDE = (
+    "Also spoken there: {others}. A socket hears them all until it has said something that only some of "
+    "them understand; from then on it speaks and hears those only."
+)
+TOKEN = "A JWT, signed with HS256, or with RS256 or ES256. Its `sub`, `userId` or `id` is the user's id."
+TOKEN_IN_QUERY = "The same JWT, for what cannot set headers. It is kept out of all logs."
+TOKEN_IN_AUTH = "The JWT as `token` of the `auth` object with which a Socket.IO client connects."
+WHEN: dict[type, str] = {
+    e.MessageStored: "A message is stored and has its number.",
+    e.MessageEdited: "A message has other content.",
+    e.MessageDeleted: "A message was deleted; its number stays.",
+    e.MessageRepeated: "A message was sent again: it is stored already, and only once.",
+    e.ConversationRead: "Someone has read up to a message.",
+    e.ConversationDelivered: "A device of someone's has received up to a message.",
+    e.RecordRefused: "A message that had been accepted could not be stored.",
+    e.MembersAdded: "People came into a conversation.",
+    e.MemberRemoved: "Someone left a conversation, or was put out of it.",
+    e.TypingChanged: "Someone started or stopped typing.",
+    e.RoomChanged: "Someone opened a conversation, or closed it.",
+    e.PresenceChanged: "Someone came online, or went offline.",
+    UnreadChanged: "One's unread count changed, of a conversation and in total.",
+    Admitted: "One has come into a conversation, be it new or not.",
+}
+"""What has happened when an event is said."""
+GREETING = "One has connected."
+ECHO = "One has asked for it by `{event}`."
+TO = "Goes to {whom}"
+EXCEPT = "Not to those of whoever did it."

@@ -1,0 +1,79 @@
+"""The page that shows what is served and said: all of it, to people, and with nothing from elsewhere."""
+
+import re
+
+from playwright.async_api import Page, expect
+
+from browser.windows import OpenWindow
+from clients.chat import Town
+from gateway.vocabularies.spoken import VOCABULARIES
+
+ATTACHMENTS = {"uploadAttachment", "downloadAttachment", "lookAtAttachment"}
+
+
+async def opened(window: OpenWindow, town: Town, place: str = "") -> Page:
+    page = (await window(None)).page
+    await page.goto(f"{town.url}/docs{place}")
+    await expect(page.get_by_role("heading", name="Parley")).to_be_visible()
+    return page
+
+
+async def test_every_path_and_every_event_is_shown(window: OpenWindow, town: Town) -> None:
+    page = await opened(window, town)
+
+    for vocabulary in VOCABULARIES:
+        chapter = page.get_by_role("region", name=vocabulary.name, exact=True)
+        shown = [re.split(r"\s+", text)[:2] for text in await chapter.locator("summary").all_inner_texts()]
+        wanted = [[serves.method, serves.path] for serves in vocabulary.serves]
+        wanted += [["emit", event] for event in vocabulary.hears]
+        echoes = [hears.echoes for hears in vocabulary.hears.values() if hears.echoes is not None]
+        told = {each.event for each in (*vocabulary.greets, *echoes, *vocabulary.says)}
+        assert sorted(shown) == sorted(wanted + [["on", event] for event in told])
+    assert await page.get_by_role("region", name="attachments").locator("summary").count() == len(ATTACHMENTS)
+
+
+async def test_an_entry_unfolds_to_its_fields(window: OpenWindow, town: Town) -> None:
+    page = await opened(window, town)
+
+    event = page.locator("[id='groups.receive.sendMessage']")
+    await event.locator("summary").first.click()
+    await expect(event.get_by_role("heading", name="Payload")).to_be_visible()
+    await expect(event.locator("dt").filter(has_text="clientMessageId").first).to_be_visible()
+    await expect(event.get_by_text("at most 128 characters").first).to_be_visible()
+    await event.get_by_text("Message", exact=True).click()
+    await expect(event.locator("dt").filter(has_text="createdAt")).to_be_visible()
+
+
+async def test_a_link_leads_to_an_open_entry(window: OpenWindow, town: Town) -> None:
+    page = await opened(window, town, "#postChatsConversations")
+
+    entry = page.locator("#postChatsConversations")
+    await expect(entry).to_be_in_viewport()
+    await expect(entry.get_by_role("heading", name="Body, application/json")).to_be_visible()
+    await expect(entry.get_by_role("heading", name="Refusals")).to_be_visible()
+
+
+async def test_words_find_what_has_them(window: OpenWindow, town: Town) -> None:
+    page = await opened(window, town)
+
+    await page.get_by_label("Find").fill("search newest")
+    await expect(page.locator("main section > details")).to_have_count(1)
+    await expect(page.get_by_text("/search", exact=True)).to_be_visible()
+    await page.get_by_label("Find").fill("no such words")
+    await expect(page.get_by_role("status")).to_have_text("Nothing has these words.")
+
+
+async def test_it_leads_to_both_documents_and_loads_nothing_from_elsewhere(
+    window: OpenWindow, town: Town
+) -> None:
+    page = (await window(None)).page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    answer = await page.goto(f"{town.url}/docs")
+    assert answer is not None
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+
+    for name, path in (("OpenAPI 3.1.0", "/openapi.json"), ("AsyncAPI 3.0.0", "/asyncapi.json")):
+        link = page.get_by_role("link", name=name)
+        await expect(link).to_have_attribute("href", path)
+    assert all(url.startswith(f"{town.url}/") for url in asked)

@@ -1,0 +1,76 @@
+"""What tests in the CRM guide's words share: chats, sockets that speak them, how a message looks."""
+
+from typing import Any
+
+from clients.chat import Town, User
+from clients.javascript import JsSocket, Program
+from clients.matching import A_TIME, A_UUID
+from gateway.vocabularies.crm import CRM
+
+STAFF = {"role": "manager", "type": "admin", "department": "Sales"}
+
+
+def manager(town: Town) -> User:
+    """Ann, of whom her token tells all that the guide knows of a user."""
+    return town.user("ann", permissions=["chats.read", "chats.write"], **STAFF)
+
+
+async def chat_of(owner: User, *others: User) -> str:
+    """A group, which the guide itself has no words to start; its id."""
+    body = {"type": "group", "name": "A deal", "participants": [other.id for other in others]}
+    status, conversation = await owner.rest("POST", "/chats/conversations", body)
+    assert status == 201, conversation
+    chat_id: str = conversation["_id"]
+    return chat_id
+
+
+async def speaker(program: Program, user: User, town: Town, other: JsSocket | None = None) -> JsSocket:
+    """A socket that has said the guide's first word; on another gateway than `other`."""
+    if other is None:
+        socket = await program.connect(user, town.url, CRM)
+    else:
+        socket = await program.connect_elsewhere(user, town.url, CRM, other)
+    await socket.ask("authenticate")
+    socket.is_decided()
+    return socket
+
+
+async def in_room(program: Program, town: Town, chat: str, *users: User) -> list[JsSocket]:
+    """A socket of each in the chat's room, the first alone on its gateway."""
+    sockets: list[JsSocket] = []
+    for user in users:
+        socket = await speaker(program, user, town, sockets[0] if sockets else None)
+        await socket.ask("joinChat", {"chatId": chat})
+        sockets.append(socket)
+    return sockets
+
+
+def accepted(sender: User, chat: str, content: str, **more: Any) -> dict[str, Any]:
+    """A message that is accepted, and not stored yet; `more` of its sender's token."""
+    return {
+        "id": A_UUID,
+        "chatId": chat,
+        "senderId": sender.id,
+        "sender": {"id": sender.id, "name": sender.id.title(), "username": sender.id, **more},
+        "message": content,
+        "createdAt": A_TIME,
+        "updatedAt": A_TIME,
+        "isRead": False,
+    }
+
+
+def stored(message: dict[str, Any], seq: int, rev: int | None = None) -> dict[str, Any]:
+    """The message that an accepted one has become."""
+    return {**message, "seq": seq, "rev": rev or seq}
+
+
+def edited(message: dict[str, Any], content: str) -> dict[str, Any]:
+    """An accepted edit of a stored message."""
+    kept = {name: value for name, value in message.items() if name not in ("rev", "isRead")}
+    return {**kept, "message": content, "updatedAt": A_TIME}
+
+
+def refused(code: str, message: str, **more: Any) -> dict[str, Any]:
+    """The answer to what is not done."""
+    error = {"code": code, "message": message, "retryable": False, **more}
+    return {"success": False, "message": message, "error": error}

@@ -1,0 +1,70 @@
+"""The guides' hooks, run by React in the node process, and the states that they showed."""
+
+import json
+from typing import Any
+
+from clients.chat import User, eventually
+from clients.javascript import DEADLINE, JsSocket, Program
+from gateway.vocabularies.vocabulary import Vocabulary
+
+
+class Hook:
+    """A mounted hook of a user; `socket` is the one that it opened."""
+
+    def __init__(self, program: Program, socket: JsSocket, args: list[Any]) -> None:
+        self._program = program
+        self._args = args
+        self.socket = socket
+
+    @classmethod
+    async def mount(
+        cls,
+        program: Program,
+        hook: str,
+        user: User,
+        url: str,
+        vocabulary: Vocabulary,
+        conversation_id: str | None,
+        other: JsSocket,
+    ) -> "Hook":
+        """A hook whose socket is on another gateway than `other`."""
+        taken = (await other.look())["node"]
+        for attempt in range(8):
+            name = f"{hook} of {user.id}, {attempt}"
+            program.speakers[name] = vocabulary
+            mounted = cls(
+                program, JsSocket(program, name, vocabulary), [url + vocabulary.namespace, user.token]
+            )
+            await program.do("mount", name, hook=hook, args=[*mounted._args, conversation_id])
+            await mounted.socket.hears("connect")
+            if (await mounted.socket.look())["node"] != taken:
+                return mounted
+            await mounted.unmount()
+        raise AssertionError(f"eight times the same gateway: {taken}")
+
+    async def show(self, conversation_id: str | None) -> None:
+        """Turn to another conversation, as a component does whose property has changed."""
+        await self._program.do("show", self.socket.name, args=[*self._args, conversation_id])
+
+    async def call(self, method: str, *args: Any) -> None:
+        """Call one of the functions that the hook returns."""
+        await self._program.do("call", self.socket.name, method=method, args=args)
+
+    async def unmount(self) -> None:
+        """As when the component is gone from the page."""
+        await self._program.do("unmount", self.socket.name)
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """Every state that differed from the one before it."""
+        return [state for name, state in self._program.states if name == self.socket.name]
+
+    async def becomes(self, **fields: Any) -> None:
+        """Wait until these fields of the state have these values."""
+        try:
+            await eventually(
+                lambda: self.states and self.states[-1] == {**self.states[-1], **fields}, DEADLINE
+            )
+        except AssertionError:
+            shown = json.dumps(self.states[-5:], indent=1)
+            raise AssertionError(f"{self.socket.name} never showed {fields}, but {shown}") from None

@@ -1,0 +1,91 @@
+"""The paths of attachments alone, in an application of their own, over real storages."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.adapters.archive_members import MongoMemberships
+from gateway.adapters.archive_mongo import MongoMessages
+from gateway.adapters.attachments_mongo import MongoAttachments
+from gateway.adapters.sniff import ByteSniffer
+from gateway.core.access import Access
+from gateway.core.attachments import AttachmentService
+from gateway.core.errors import Unauthorized
+from gateway.core.ports import Files
+from gateway.core.roster import Roster
+from gateway.rest.attachments import AttachmentPaths
+from gateway.rest.mount import refusal
+from gateway.vocabularies.refusal import REFUSAL
+from shared.model import Membership, Person, new_id, now
+
+
+@dataclass
+class Site:
+    """A server of attachments; who asks is whom the Authorization header names."""
+
+    service: AttachmentService
+    attachments: MongoAttachments
+    memberships: MongoMemberships
+    server: TestServer
+    http: aiohttp.ClientSession
+
+    async def conversation(self, *user_ids: str) -> str:
+        """A conversation of these users; its id."""
+        conversation_id = new_id()
+        await self.memberships.add(
+            [Membership(conversation_id=conversation_id, user_id=u, joined_at=now()) for u in user_ids]
+        )
+        return conversation_id
+
+    async def upload(self, user: str, data: Any, name: str = "notes.txt") -> tuple[int, Any]:
+        """Send a file; status and body."""
+        form = aiohttp.FormData(quote_fields=False)
+        form.add_field("file", io.BytesIO(data) if isinstance(data, bytes) else data, filename=name)
+        return await self.post(user, form)
+
+    async def post(self, user: str, body: Any, **headers: str) -> tuple[int, Any]:
+        """Send anything to where files are sent; status and body."""
+        headers["Authorization"] = user
+        async with self.http.post(self.server.make_url("/attachments"), data=body, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def read(
+        self, user: str, attachment_id: str, method: str = "GET", **headers: str
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """Ask for a file; the answer, and its body."""
+        headers["Authorization"] = user
+        url = self.server.make_url(f"/attachments/{attachment_id}")
+        async with self.http.request(method, url, headers=headers) as answer:
+            return answer, await answer.read()
+
+
+@asynccontextmanager
+async def site(database: Any, files: Files, max_upload: int) -> AsyncIterator[Site]:
+    """A site over real storages, for as long as it is needed."""
+    memberships, attachments = MongoMemberships(database), MongoAttachments(database)
+    service = AttachmentService(
+        Access(Roster(), memberships, MongoMessages(database)),
+        attachments,
+        files,
+        loose=attachments,
+        sniffer=ByteSniffer,
+        max_upload=max_upload,
+    )
+    app = web.Application()
+    AttachmentPaths(service, max_upload=max_upload, asker=_asker, refuse=partial(refusal, REFUSAL)).mount(app)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        yield Site(service, attachments, memberships, server, http)
+
+
+async def _asker(request: web.Request) -> Person:
+    user_id = request.headers.get("Authorization")
+    if user_id is None:
+        raise Unauthorized("A token is needed.")
+    return Person(id=user_id)

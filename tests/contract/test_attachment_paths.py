@@ -1,0 +1,394 @@
+"""Attachments over HTTP, in an application of their own, on either storage."""
+
+import asyncio
+import io
+import os
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from clients.chat import eventually
+from clients.sites import Site, site
+from clients.storages import Storage
+from gateway.adapters.files_gridfs import CHUNK_BYTES
+from gateway.adapters.files_s3 import PART_BYTES
+from gateway.core.attachments import MAX_UPLOADS_OF_ONE
+from gateway.core.errors import ChatError
+from gateway.rest.file_part import OTHER_PARTS_BYTES
+from shared.documents import ATTACHMENTS, exactly
+from shared.model import Person
+
+PDF = b"%PDF-1.7\n"
+MOST = 2 * PART_BYTES + 100
+ONCE = pytest.mark.parametrize("storage", ["gridfs"], indirect=True)
+"""For what has nothing to do with where the bytes lie."""
+
+
+@pytest.fixture
+async def place(database: Any, storage: Storage) -> AsyncIterator[Site]:
+    async with site(database, storage.files, MOST) as place:
+        yield place
+
+
+@pytest.fixture
+def ann() -> str:
+    return f"ann-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def bob() -> str:
+    return f"bob-{uuid.uuid4().hex[:8]}"
+
+
+async def sent(place: Site, user: str, data: bytes = PDF, name: str = "notes.pdf") -> str:
+    status, body = await place.upload(user, data, name)
+    assert status == 201, body
+    attachment_id: str = body["attachment"]["id"]
+    return attachment_id
+
+
+async def bound(place: Site, owner: str, conversation_id: str, attachment_id: str) -> None:
+    await place.service.take(Person(id=owner), [attachment_id], conversation_id)
+
+
+async def known_of(database: Any, user: str) -> list[Any]:
+    """What is known of a user's uploads, those that only began too."""
+    known: list[Any] = await database[ATTACHMENTS].find({"ownerId": exactly(user)}).to_list(None)
+    return known
+
+
+def error(answer: tuple[int, Any], status: int, code: str) -> str:
+    assert answer[0] == status, answer
+    assert answer[1]["success"] is False
+    assert answer[1]["error"]["code"] == code, answer
+    message: str = answer[1]["error"]["message"]
+    return message
+
+
+@pytest.mark.parametrize("size", [9, CHUNK_BYTES, PART_BYTES + 1, MOST])
+async def test_what_is_uploaded_is_downloaded(place: Site, ann: str, size: int) -> None:
+    data = PDF + os.urandom(size - len(PDF))
+
+    status, body = await place.upload(ann, data, "Verträge.pdf")
+
+    attachment = body["attachment"]
+    assert (status, body["success"]) == (201, True)
+    assert attachment == {
+        "id": attachment["id"],
+        "name": "Verträge.pdf",
+        "size": size,
+        "type": "application/pdf",
+        "url": f"/attachments/{attachment['id']}",
+    }
+    answer, read = await place.read(ann, attachment["id"])
+    assert (answer.status, read == data) == (200, True)
+    told = {name.lower(): value for name, value in answer.headers.items()}
+    assert {name: value for name, value in told.items() if name not in ("date", "server")} == {
+        "content-type": "application/pdf",
+        "content-length": str(size),
+        "content-disposition": "attachment; filename=\"Vertr_ge.pdf\"; filename*=UTF-8''Vertr%C3%A4ge.pdf",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "referrer-policy": "no-referrer",
+        "cache-control": "private, no-cache",
+        "etag": f'"{attachment["id"]}"',
+        "accept-ranges": "bytes",
+    }
+
+
+@ONCE
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "inline"),
+        (b"ID3\3\0\0\0\0\0\x21" + bytes(20), "inline"),
+        (PDF, "attachment"),
+        (b"<html><script>alert(1)</script>", "attachment"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "attachment"),
+    ],
+    ids=["png", "mp3", "pdf", "html", "svg"],
+)
+async def test_only_what_cannot_be_a_page_is_shown_in_place(
+    place: Site, ann: str, data: bytes, shown: str
+) -> None:
+    answer, _ = await place.read(ann, await sent(place, ann, data, "page.html"))
+    assert answer.headers["Content-Disposition"].partition(";")[0] == shown
+    assert answer.headers["Content-Type"].partition(";")[0] not in ("text/html", "image/svg+xml")
+
+
+@ONCE
+async def test_head_says_what_get_would(place: Site, ann: str) -> None:
+    attachment_id = await sent(place, ann)
+    got, _ = await place.read(ann, attachment_id)
+    head, body = await place.read(ann, attachment_id, "HEAD", Range="bytes=0-1")
+    assert (head.status, body) == (200, b"")
+    assert {**head.headers, "Date": ""} == {**got.headers, "Date": ""}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-99999999999", 0, 600_000),
+        ("bytes=261119-261121", 261_119, 261_122),
+        ("bytes=599999-", 599_999, 600_000),
+        ("bytes=-5", 599_995, 600_000),
+        ("bytes=-999999999", 0, 600_000),
+        ("Bytes=1-2", 1, 3),
+    ],
+)
+async def test_a_range_is_given_alone(place: Site, ann: str, wanted: str, start: int, stop: int) -> None:
+    data = PDF + os.urandom(600_000 - len(PDF))
+    answer, body = await place.read(ann, await sent(place, ann, data), Range=wanted)
+    assert (answer.status, body == data[start:stop]) == (206, True)
+    assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/600000"
+    assert answer.headers["Content-Length"] == str(stop - start)
+
+
+@ONCE
+@pytest.mark.parametrize(
+    "odd", ["bytes=2-1", "bytes=0-1,3-4", "bytes=", "bytes=-", "lines=0-1", "bytes=a-b", "0-1", "bytes=--1"]
+)
+async def test_what_is_no_single_range_gets_the_whole(place: Site, ann: str, odd: str) -> None:
+    answer, body = await place.read(ann, await sent(place, ann), Range=odd)
+    assert (answer.status, body) == (200, PDF)
+
+
+@ONCE
+@pytest.mark.parametrize("beyond", ["bytes=9-", "bytes=9-10", "bytes=-0", "bytes=99999999999-"])
+async def test_a_range_behind_the_end_is_refused(place: Site, ann: str, beyond: str) -> None:
+    answer, body = await place.read(ann, await sent(place, ann), Range=beyond)
+    assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */9")
+    assert b'"RANGE_NOT_SATISFIABLE"' in body
+
+
+@ONCE
+async def test_a_download_goes_on_only_with_the_same_file(place: Site, ann: str) -> None:
+    attachment_id = await sent(place, ann)
+    more = {"Range": "bytes=1-2"}
+    same, _ = await place.read(ann, attachment_id, **more, **{"If-Range": f'"{attachment_id}"'})
+    other, _ = await place.read(ann, attachment_id, **more, **{"If-Range": '"another"'})
+    dated, _ = await place.read(ann, attachment_id, **more, **{"If-Range": "Fri, 20 Nov 2026 12:00:00 GMT"})
+    assert (same.status, other.status, dated.status) == (206, 200, 200)
+
+
+@ONCE
+async def test_what_a_browser_has_it_is_not_sent_again_as_long_as_it_may_read(
+    place: Site, ann: str, bob: str
+) -> None:
+    attachment_id = await sent(place, ann)
+    await bound(place, ann, conversation_id := await place.conversation(ann, bob), attachment_id)
+    kept = {"If-None-Match": f'W/"{attachment_id}"'}
+    assert (await place.read(bob, attachment_id, **kept))[0].status == 304
+
+    await place.memberships.remove(conversation_id, bob)
+
+    assert (await place.read(bob, attachment_id, **kept))[0].status == 404
+
+
+@ONCE
+async def test_members_read_and_nobody_else_can_tell_that_it_exists(place: Site, ann: str, bob: str) -> None:
+    attachment_id = await sent(place, ann)
+    assert (await place.read(bob, attachment_id))[0].status == 404
+    conversation_id = await place.conversation(ann, bob)
+    await bound(place, ann, conversation_id, attachment_id)
+
+    assert (await place.read(bob, attachment_id))[1] == PDF
+    hidden, secret = await place.read("a stranger", attachment_id)
+    absent, nothing = await place.read("a stranger", str(uuid.uuid4()))
+    assert (hidden.status, secret) == (absent.status, nothing)
+    assert hidden.status == 404
+
+
+@ONCE
+async def test_who_is_removed_reads_no_more_be_it_their_own(place: Site, ann: str, bob: str) -> None:
+    attachment_id = await sent(place, bob)
+    conversation_id = await place.conversation(ann, bob)
+    await bound(place, bob, conversation_id, attachment_id)
+
+    await place.memberships.remove(conversation_id, bob)
+
+    assert (await place.read(bob, attachment_id))[0].status == 404
+    assert (await place.read(ann, attachment_id))[0].status == 200
+
+
+@ONCE
+@pytest.mark.parametrize("odd", ["x", "%00", "%ED%A0%80", "..", "A" * 5_000, "%24ne"])
+async def test_what_is_no_id_is_not_found(place: Site, ann: str, odd: str) -> None:
+    assert (await place.read(ann, odd))[0].status == 404
+
+
+@ONCE
+async def test_who_says_nothing_of_themselves_is_refused(place: Site) -> None:
+    url = place.server.make_url("/attachments")
+    async with place.http.post(url, data=form((FILE, b"words")), headers=TYPE) as answer:
+        error((answer.status, await answer.json()), 401, "UNAUTHORIZED")
+    async with place.http.get(f"{url}/{uuid.uuid4()}") as answer:
+        error((answer.status, await answer.json()), 401, "UNAUTHORIZED")
+
+
+async def test_what_is_too_large_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
+    error(await place.upload(ann, PDF + bytes(MOST - len(PDF) + 1)), 413, "TOO_LARGE")
+    assert await known_of(database, ann) == []
+
+
+@ONCE
+async def test_what_says_beforehand_that_it_is_too_large_is_not_read(place: Site, ann: str) -> None:
+    error(await place.upload(ann, bytes(2 * MOST)), 413, "TOO_LARGE")
+
+
+@pytest.mark.parametrize("size", [100, PART_BYTES + 1])
+async def test_what_is_of_no_accepted_type_is_refused_and_not_kept(
+    place: Site, ann: str, size: int, database: Any
+) -> None:
+    error(await place.upload(ann, b"MZ" + bytes(size), "picture.png"), 415, "UNSUPPORTED_TYPE")
+    assert await known_of(database, ann) == []
+
+
+@ONCE
+async def test_what_is_empty_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
+    assert error(await place.upload(ann, b""), 400, "INVALID").startswith("file:")
+    assert await known_of(database, ann) == []
+
+
+def form(*parts: tuple[str, bytes], end: bytes = b"--x--\r\n") -> bytes:
+    return b"".join(b"--x\r\n%s\r\n\r\n%s\r\n" % (head.encode(), data) for head, data in parts) + end
+
+
+FILE = 'Content-Disposition: form-data; name="file"; filename="a.txt"'
+FIELD = 'Content-Disposition: form-data; name="caption"'
+CHARSET = 'Content-Disposition: form-data; name="_charset_"'
+TYPE = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+@ONCE
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--x--\r\n",
+        b"no form at all",
+        form((FIELD, b"words")),
+        form((FILE, b"one"), (FILE, b"two")),
+        form((FILE, b"the end is missing"), end=b""),
+        form((FILE, b"words"), end=b"--x\r\nContent-"),
+        b"--x\r\n" + FILE.encode(),
+        b"--x\r\nnot a header\r\n\r\nwords\r\n--x--\r\n",
+        b"--x\r\n" + b"A: " + b"a" * 100_000 + b"\r\n\r\nwords\r\n--x--\r\n",
+        form((FIELD, b"w" * (OTHER_PARTS_BYTES + 1)), (FILE, b"words")),
+        form((CHARSET, b"x" * 40), (FILE, b"words")),
+        form((CHARSET, b"\xff"), (FILE, b"words")),
+        form(("Content-Type: multipart/mixed; boundary=y", b"--y\r\n\r\nz\r\n--y--"), (FILE, b"words")),
+    ],
+)
+async def test_a_body_that_is_no_form_with_a_file_is_refused_and_not_kept(
+    place: Site, ann: str, body: bytes, database: Any
+) -> None:
+    error(await place.post(ann, body, **TYPE), 400, "INVALID")
+    assert await known_of(database, ann) == []
+
+
+@ONCE
+async def test_a_body_that_is_not_packed_as_it_says_is_refused(place: Site, ann: str) -> None:
+    packed = {**TYPE, "Content-Encoding": "gzip"}
+    error(await place.post(ann, io.BytesIO(form((FILE, b"words"))), **packed), 400, "INVALID")
+
+
+@ONCE
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "multipart/form-data",
+        'multipart/form-data; boundary=""',
+        f"multipart/form-data; boundary={'x' * 71}",
+        "text/plain",
+    ],
+)
+async def test_a_body_of_another_type_is_refused(place: Site, ann: str, content_type: str) -> None:
+    error(await place.post(ann, b"{}", **{"Content-Type": content_type}), 400, "INVALID")
+
+
+@ONCE
+async def test_other_fields_of_the_form_are_passed_over(place: Site, ann: str) -> None:
+    body = form((FIELD, b""), (FIELD, b"words"), (FILE, b"the file"), (FIELD, b"more"))
+    status, answer = await place.post(ann, body, **TYPE)
+    assert (status, answer["attachment"]["size"]) == (201, 8)
+
+
+@ONCE
+async def test_a_file_without_a_name_gets_one(place: Site, ann: str) -> None:
+    body = form(('Content-Disposition: form-data; name="file"', b"words"))
+    status, answer = await place.post(ann, body, **TYPE)
+    assert (status, answer["attachment"]["name"]) == (201, "file")
+
+
+async def test_a_client_that_goes_away_leaves_nothing_behind(
+    place: Site, ann: str, database: Any, storage: Storage
+) -> None:
+    arriving = asyncio.Event()
+
+    async def broken_off() -> AsyncIterator[bytes]:
+        yield PDF + os.urandom(2 * PART_BYTES)
+        arriving.set()
+        await asyncio.Event().wait()
+
+    uploading = asyncio.create_task(place.upload(ann, broken_off()))
+    await asyncio.wait_for(arriving.wait(), 20)
+
+    async def partly_stored() -> list[Any]:
+        return [d["_id"] for d in await known_of(database, ann) if await storage.remains(d["_id"])]
+
+    (begun,) = await eventually(partly_stored)
+    uploading.cancel()
+
+    async def gone() -> bool:
+        return not await known_of(database, ann) and not await storage.remains(begun)
+
+    await eventually(gone)
+
+
+@ONCE
+async def test_one_person_may_not_fill_all_places(place: Site, ann: str, bob: str, database: Any) -> None:
+    held = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield PDF
+        await held.wait()
+        yield b"more"
+
+    uploads = [asyncio.create_task(place.upload(ann, slow())) for _ in range(MAX_UPLOADS_OF_ONE)]
+
+    async def all_begun() -> bool:
+        return len(await known_of(database, ann)) == MAX_UPLOADS_OF_ONE
+
+    await eventually(all_begun)
+    error(await place.upload(ann, PDF), 503, "OVERLOADED")
+    await sent(place, bob)
+    held.set()
+    assert {status for status, _ in await asyncio.gather(*uploads)} == {201}
+    await sent(place, ann)
+
+
+async def test_a_file_that_is_lost_is_not_found(place: Site, ann: str, storage: Storage) -> None:
+    attachment_id = await sent(place, ann)
+    await storage.files.delete(attachment_id)
+    answer, _ = await place.read(ann, attachment_id)
+    assert answer.status == 404
+
+
+async def test_a_download_that_breaks_off_does_not_look_whole(
+    place: Site, ann: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attachment_id = await sent(place, ann, PDF + os.urandom(PART_BYTES))
+
+    async def broken(*_: Any) -> AsyncIterator[bytes]:
+        yield PDF
+        raise ChatError("the storage is gone")
+
+    monkeypatch.setattr(storage.files, "read", broken)
+    with pytest.raises(aiohttp.ClientError):
+        await place.read(ann, attachment_id)

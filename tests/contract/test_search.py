@@ -1,0 +1,350 @@
+"""Search by its port, over a real database: what is found, in which order, and what one search may read."""
+
+import random
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from gateway.adapters import archive_search
+from gateway.adapters.archive_mongo import prepare
+from gateway.adapters.archive_search import MongoSearch
+from gateway.core.errors import Invalid
+from shared.documents import CONVERSATIONS, MESSAGES, to_document
+from shared.model import Conversation, Digest, Message
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+class Library:
+    """Conversations of one test, and a search in them."""
+
+    def __init__(self, database: Any) -> None:
+        self.database = database
+        self.search = MongoSearch(database)
+        self.heads: dict[str, int] = {}
+
+    def begin(self) -> str:
+        conversation_id = str(uuid.uuid4())
+        self.heads[conversation_id] = 0
+        return conversation_id
+
+    async def store(self, conversation_id: str, *contents: str, at: datetime = NOON, **more: Any) -> None:
+        """Store messages that were stored a second apart."""
+        times = [at + timedelta(seconds=n) for n in range(len(contents))]
+        await self.store_at(conversation_id, list(zip(times, contents, strict=True)), **more)
+
+    async def store_at(self, conversation_id: str, said: Sequence[tuple[datetime, str]], **more: Any) -> None:
+        documents = [
+            to_document(self._message(conversation_id, n, at, content, more))
+            for n, (at, content) in enumerate(said, self.heads[conversation_id] + 1)
+        ]
+        await self.database[MESSAGES].insert_many(documents)
+        self.heads[conversation_id] += len(said)
+        await self.move(conversation_id, max(at for at, _ in said))
+
+    def _message(self, conversation_id: str, seq: int, at: datetime, content: str, more: Any) -> Message:
+        return Message(
+            id=str(uuid.uuid4()),
+            conversation_id=conversation_id,
+            sender_id="ann",
+            seq=seq,
+            rev=seq,
+            content=content,
+            created_at=at,
+            stored_at=at,
+            **more,
+        )
+
+    async def move(self, conversation_id: str, at: datetime) -> None:
+        """Let its last message have been sent at a time."""
+        seq = self.heads[conversation_id]
+        last = Digest(id="last", seq=seq, sender_id="ann", content="", type="text", created_at=at)
+        head = Conversation(
+            id=conversation_id,
+            kind="group",
+            created_by="ann",
+            created_at=NOON,
+            last_seq=seq,
+            last_message=last,
+        )
+        collection = self.database[CONVERSATIONS]
+        await collection.replace_one({"_id": conversation_id}, to_document(head), upsert=True)
+
+    async def find(self, *words: str) -> list[str]:
+        """What was said in the messages that are found, all of them."""
+        return [content for page in await self.pages(words) for content in page]
+
+    async def pages(self, words: Sequence[str], limit: int = 100) -> list[list[str]]:
+        """The pages, to the last."""
+        pages, cursor = [], None
+        while True:
+            found, cursor = await self.search.find(list(self.heads), words, limit, cursor)
+            pages.append([m.content for m in found])
+            if cursor is None:
+                return pages
+            assert len(pages) < 1_000, "it comes to no end"
+
+
+@pytest.fixture
+async def library(database: AsyncIOMotorDatabase) -> Library:
+    await prepare(database)
+    return Library(database)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that reads little at a time, and little in all."""
+    monkeypatch.setattr(archive_search, "WINDOW", 7)
+    monkeypatch.setattr(archive_search, "MAX_READ", 20)
+
+
+@pytest.mark.parametrize(
+    ("word", "content"),
+    [
+        ("hello", "Well, HELLO there"),
+        ("HELLO", "hello"),
+        ("vers", "our conversation"),
+        ("bÜro", "Im Büro"),
+        ("büro", "BÜRO"),
+        ("cafe\u0301", "un café"),
+        ("café", "un cafe\u0301"),
+        ("CAFÉ", "un cafe\u0301"),
+        ("straße", "HAUPTSTRASSE"),
+        ("привет", "ПРИВЕТ, мир"),
+        ("ΟΔΟΣ", "η οδος"),
+        ("izmir", "İZMİR"),
+        ("İZMİR", "izmir"),
+        ("\u0958", "\u0958\u093e"),
+        ("テスト", "日本語テストです"),
+        ("漢字", "常用漢字表"),
+        ("한국", "대한민국 한국어"),
+        ("🎉", "done 🎉"),
+        ("3.14", "pi is 3.14159"),
+        ("two", "a line\nand two"),
+    ],
+)
+async def test_a_word_is_found_in_any_case_and_script(word: str, content: str, library: Library) -> None:
+    await library.store(library.begin(), "something else", content)
+    assert await library.find(word) == [content]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "c++",
+        "a.b",
+        "(x",
+        "[y]",
+        "$where",
+        "{$gt:1}",
+        "a|b",
+        "^a",
+        "z$",
+        "\\d",
+        "100%",
+        "it's",
+        '"q"',
+        "a*",
+        "#1",
+    ],
+)
+async def test_signs_in_a_word_are_plain_text(word: str, library: Library) -> None:
+    conversation = library.begin()
+    await library.store(conversation, "aXb cc x y where gt a b z 55 100 its q aaa 1", f"so {word} it is")
+    assert await library.find(word) == [f"so {word} it is"]
+
+
+async def test_every_word_must_be_there_in_any_order(library: Library) -> None:
+    await library.store(library.begin(), "red apple", "a green\napple, not a Red one", "red pear", "apple")
+    assert await library.find("red", "apple") == ["a green\napple, not a Red one", "red apple"]
+    assert await library.find("apple", "red") == ["a green\napple, not a Red one", "red apple"]
+
+
+async def test_other_conversations_are_not_looked_into(library: Library, database: Any) -> None:
+    await library.store(library.begin(), "our secret")
+    stranger = Library(database)
+    await stranger.store(stranger.begin(), "their secret")
+
+    assert await library.find("secret") == ["our secret"]
+    assert await MongoSearch(database).find([], ["secret"], 10, None) == ([], None)
+
+
+async def test_a_tombstone_is_never_found(library: Library) -> None:
+    conversation = library.begin()
+    await library.store(conversation, "kept plan")
+    await library.store(conversation, "taken back plan", deleted_at=NOON)
+    assert await library.find("plan") == ["kept plan"]
+
+
+async def test_the_newest_come_first_of_all_conversations(library: Library) -> None:
+    one, other = library.begin(), library.begin()
+    await library.store_at(one, [(NOON + timedelta(minutes=n), f"tea {n}") for n in (1, 4, 5)])
+    await library.store_at(other, [(NOON + timedelta(minutes=n), f"tea {n}") for n in (0, 2, 3, 6)])
+
+    assert await library.find("tea") == [f"tea {n}" for n in (6, 5, 4, 3, 2, 1, 0)]
+    assert await library.pages(["tea"], 3) == [
+        ["tea 6", "tea 5", "tea 4"],
+        ["tea 3", "tea 2", "tea 1"],
+        ["tea 0"],
+    ]
+
+
+async def test_quiet_conversations_have_their_turn(library: Library) -> None:
+    lively = library.begin()
+    await library.store_at(lively, [(NOON + timedelta(hours=n), f"tea {n}") for n in range(0, 24, 2)])
+    for n in range(1, 24, 2):
+        await library.store(library.begin(), f"tea {n}", at=NOON + timedelta(hours=n))
+
+    for limit in (1, 5, 100):
+        pages = await library.pages(["tea"], limit)
+        assert [c for page in pages for c in page] == [f"tea {n}" for n in range(23, -1, -1)]
+
+
+async def test_what_was_long_under_way_is_found_late_but_once(library: Library) -> None:
+    delayed = library.begin()
+    await library.store(delayed, "tea 2")
+    await library.move(delayed, NOON - timedelta(days=3))
+    await library.store(library.begin(), "tea 3", at=NOON - timedelta(days=1))
+    await library.store(library.begin(), "tea 1", at=NOON - timedelta(days=4))
+
+    for limit in (1, 2, 3):
+        pages = await library.pages(["tea"], limit)
+        assert [c for page in pages for c in page] == ["tea 3", "tea 2", "tea 1"]
+
+
+async def test_a_last_page_that_is_full_has_no_next(library: Library) -> None:
+    await library.store(library.begin(), "tea 1", "tea 2")
+    assert await library.pages(["tea"], 2) == [["tea 2", "tea 1"]]
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("seed", range(5))
+async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, library: Library) -> None:
+    chance = random.Random(seed)
+    expected = []
+    for length in (1, 3, 30, 90):
+        conversation = library.begin()
+        # Few different times: many messages stand at the same one.
+        times = sorted(NOON + timedelta(seconds=chance.randrange(20)) for _ in range(length))
+        said = [(at, f"{chance.choice(['tea', 'coffee'])} {conversation} {n}") for n, at in enumerate(times)]
+        await library.store_at(conversation, said)
+        expected += [(at, conversation, n, content) for n, (at, content) in enumerate(said)]
+    newest_first = [content for *_, content in sorted(expected, reverse=True)]
+    for word in ("tea", "coffee"):
+        for limit in (1, 3, 10, 100):
+            shown = [content for page in await library.pages([word], limit) for content in page]
+            assert shown == [content for content in newest_first if content.startswith(word)]
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_what_one_search_does_not_reach_the_cursor_does(library: Library) -> None:
+    one, other = library.begin(), library.begin()
+    await library.store(one, "the needle", *(["hay"] * 100))
+    await library.store(other, *(["hay"] * 60), "another needle", *(["hay"] * 100))
+
+    pages = await library.pages(["needle"])
+
+    assert pages[0] == []
+    assert len(pages) > 5
+    assert [c for page in pages for c in page] == ["another needle", "the needle"]
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_search_that_takes_too_long_goes_on_by_the_cursor(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_search, "MAX_SECONDS", 0.0)
+    for _ in range(2):
+        await library.store(library.begin(), *(f"tea {n}" for n in range(20)))
+
+    pages = await library.pages(["tea"], 15)
+
+    assert max(map(len, pages)) < 15
+    assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(20) for _ in "ab")
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_what_arrives_between_pages_moves_nothing(library: Library) -> None:
+    one, other = library.begin(), library.begin()
+    await library.store(one, *(f"tea {n}" for n in range(40)))
+    await library.store(other, *(f"tea {n}" for n in range(40, 80)), at=NOON + timedelta(seconds=20))
+    whole = await library.find("tea")
+    shown: list[str] = []
+    cursor = None
+    while True:
+        found, cursor = await library.search.find([one, other], ["tea"], 7, cursor)
+        shown += [m.content for m in found]
+        if cursor is None:
+            break
+        for conversation in (one, other):
+            await library.store(conversation, *(["new tea"] * 5), at=NOON + timedelta(hours=1))
+    assert shown == whole
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_clock_that_was_set_back_loses_no_message(library: Library) -> None:
+    conversation = library.begin()
+    await store_with_clock_set_back(library, conversation)
+
+    for limit in (1, 7, 100):
+        pages = await library.pages(["tea"], limit)
+        assert [c for page in pages for c in page] == [f"tea {n}" for n in range(59, -1, -1)]
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_clock_that_was_set_back_harms_no_other_conversation(library: Library) -> None:
+    other = library.begin()
+    await library.store(other, *(f"other tea {n}" for n in range(30)), at=NOON + timedelta(seconds=5))
+    for _ in range(2):
+        await store_with_clock_set_back(library, library.begin())
+
+    for limit in (5, 100):
+        shown = [content for page in await library.pages(["tea"], limit) for content in page]
+        of_other = [content for content in shown if content.startswith("other")]
+        assert of_other == [f"other tea {n}" for n in range(29, -1, -1)]
+        assert max(shown.count(content) for content in shown) <= 2
+
+
+async def store_with_clock_set_back(library: Library, conversation: str) -> None:
+    await library.store(conversation, *(f"tea {n}" for n in range(30)))
+    await library.store(conversation, *(f"tea {n}" for n in range(30, 60)), at=NOON + timedelta(seconds=15))
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "_",
+        "__",
+        "2026-05-01T12:00:00_c_1",
+        "2026-05-01T12:00:00Z_c",
+        "2026-05-01T12:00:00Z_c_",
+        "2026-05-01T12:00:00Z_c_-1",
+        "2026-05-01T12:00:00Z_c_1e3",
+        "2026-05-01T12:00:00Z_c_" + "9" * 40,
+        "2026-13-01T12:00:00Z_c_1",
+        "0001-01-01T00:00:00+14:00_c_1",
+    ],
+)
+async def test_a_wrong_cursor_is_refused(cursor: str, library: Library) -> None:
+    await library.store(library.begin(), "tea")
+    with pytest.raises(Invalid) as refused:
+        await library.search.find(list(library.heads), ["tea"], 10, cursor)
+    assert list(refused.value.details or ()) == ["before"]
+
+
+async def test_a_cursor_of_a_conversation_that_is_no_more_ones_own_still_leads_on(library: Library) -> None:
+    left, kept = library.begin(), library.begin()
+    await library.store(left, "tea 1", "tea 3", at=NOON)
+    await library.store(kept, "tea 0", "tea 2", at=NOON - timedelta(milliseconds=500))
+    found, cursor = await library.search.find([left, kept], ["tea"], 1, None)
+    assert [m.content for m in found] == ["tea 3"]
+
+    found, _ = await library.search.find([kept], ["tea"], 5, cursor)
+
+    assert [m.content for m in found] == ["tea 2", "tea 0"]

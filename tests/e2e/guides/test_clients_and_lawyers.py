@@ -1,0 +1,369 @@
+"""The clients and lawyers guide's own sequence with the client that browsers run, beside its neighbour's."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from clients.chat import Town, User, eventually
+from clients.javascript import JsSocket, Program
+from clients.matching import A_TIME, A_UUID
+from clients.scene import refusal
+from clients.uploads import attached
+from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from gateway.vocabularies.connections import CONNECTIONS
+from shared.model import MAX_EXTRA
+
+GUIDE_S_OWN = {"receiveMessage"}
+NEIGHBOUR_S = {"message", "typing", "userOnline", "userOffline", "unreadCount", "conversationCreated"}
+
+
+def person(user: User) -> dict[str, Any]:
+    return {"id": user.id, "name": user.id.title(), "username": user.id}
+
+
+def message(sender: User, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": A_UUID,
+        "conversationId": conversation_id,
+        "senderId": sender.id,
+        "sender": person(sender),
+        "content": content,
+        "createdAt": A_TIME,
+        "updatedAt": A_TIME,
+        **more,
+    }
+
+
+async def start(one: User, other: User) -> str:
+    """The id of their conversation; both are known by name."""
+    await other.rest("GET", "/chat/unread-count")
+    status, started = await one.rest("POST", "/chat/conversations", {"participantId": other.id})
+    assert status == 201
+    return str(started["id"])
+
+
+async def both(program: Program, town: Town) -> tuple[JsSocket, JsSocket]:
+    """Sockets of ann and ben, on two gateways."""
+    alice = await program.connect(town.user("ann"), town.url, CLIENTS_AND_LAWYERS)
+    return alice, await program.connect_elsewhere(town.user("ben"), town.url, CLIENTS_AND_LAWYERS, alice)
+
+
+def events(socket: JsSocket, program: Program, since: int = 0) -> set[str]:
+    """The names of what a socket has heard, but for what the engine says."""
+    heard = {event for name, event, _ in program.heard[since:] if name == socket.name}
+    return heard - {"open", "upgrade", "connect", "disconnect"}
+
+
+@pytest.mark.parametrize(
+    "transports", [None, ["websocket"], ["polling"]], ids=["upgraded", "websocket", "polling"]
+)
+async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS, transports)
+    bob = await program.connect_elsewhere(ben, town.url, CLIENTS_AND_LAWYERS, alice, transports)
+
+    await alice.emit("sendMessage", {"conversationId": talk, "content": "Good morning", "caseId": 7})
+    alice.is_decided()
+    for socket in (alice, bob):
+        assert await socket.hears("receiveMessage") == message(
+            ann, talk, "Good morning", caseId=7, seq=1, rev=1
+        )
+    name = str(uuid.uuid4())
+    sent = await bob.ask(
+        "sendMessage", {"conversationId": talk, "text": "Good morning!", "clientMessageId": name}
+    )
+    bob.is_decided()
+    reply = message(ben, talk, "Good morning!", text="Good morning!", clientMessageId=name)
+    assert sent == {"success": True, "message": {**reply, "isRead": False}}
+    for socket in (alice, bob):
+        heard = await socket.hears("receiveMessage", 2)
+        assert heard == {**reply, "id": sent["message"]["id"], "seq": 2, "rev": 2}
+
+    since = len(program.heard)
+    assert await alice.ask("markAsRead", {"messageId": heard["id"]}) == {"success": True}
+    about = {"conversationId": talk, "messageId": heard["id"]}
+    for socket in (alice, bob):
+        read = await socket.hears("messageRead")
+        assert read == {**about, "userId": ann.id, "readAt": A_TIME, "seq": 2}
+    assert await bob.ask("editMessage", {"messageId": heard["id"], "content": "Hello"}) == {"success": True}
+    edited = {**heard, "content": "Hello", "text": "Hello", "rev": 3, "editedAt": A_TIME, "updatedAt": A_TIME}
+    for socket in (alice, bob):
+        assert await socket.hears("messageUpdated") == edited
+    assert await bob.ask("deleteMessage", {"messageId": heard["id"]}) == {"success": True}
+    for socket in (alice, bob):
+        assert await socket.hears("messageDeleted") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
+    for socket in (alice, bob):
+        assert events(socket, program, since) == {"messageRead", "messageUpdated", "messageDeleted"}
+
+
+async def test_only_the_members_of_the_conversation_hear_a_message(program: Program, town: Town) -> None:
+    talk = await start(town.user("ann"), town.user("ben"))
+    alice, bob = await both(program, town)
+    bob_2 = await program.connect_elsewhere(town.user("ben"), town.url, CLIENTS_AND_LAWYERS, bob)
+    eve = await program.connect(town.user("eve"), town.url, CLIENTS_AND_LAWYERS)
+
+    await alice.ask("sendMessage", {"conversationId": talk, "content": "between us"})
+
+    for socket in (alice, bob, bob_2):
+        await socket.hears("receiveMessage")
+        assert len(socket.all("receiveMessage")) == 1
+    assert events(eve, program) == set()
+
+
+async def test_without_a_token_nobody_comes_in(program: Program, town: Town) -> None:
+    for name, auth in (("none", {}), ("bad", {"token": "not.a.token"})):
+        await program.do("open", name, url=town.url, options={"auth": auth})
+        error = await JsSocket(program, name).hears("connect_error")
+        assert error["data"]["code"] == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("name", ["content", "message", "text"])
+async def test_the_text_goes_by_each_of_three_names(program: Program, town: Town, name: str) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    alice, bob = await both(program, town)
+
+    await alice.ask("sendMessage", {"conversationId": talk, name: "Hello!"})
+
+    expected = message(ann, talk, "Hello!", seq=1, rev=1)
+    assert await bob.hears("receiveMessage") == {**expected, name: "Hello!"}
+
+
+async def test_what_is_sent_along_comes_back_as_it_was(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    alice, bob = await both(program, town)
+    along = {
+        "timestamp": "2026-01-01T00:00:00Z",
+        "type": "note",
+        "extra": {"a": [1, 2.5, None, True, {"ü": "\u2028\u0000"}]},
+        "conversation_id": "elsewhere",
+        "client_message_id": 7,
+        "to.who": "x",
+        "": "no name",
+        "__proto__x": [],
+    }
+
+    sent = await alice.ask("sendMessage", {"conversationId": talk, "content": "Hello!", **along})
+
+    expected = {**message(ann, talk, "Hello!"), **along}
+    assert sent["message"] == {**expected, "isRead": False}
+    for socket in (alice, bob):
+        assert await socket.hears("receiveMessage") == {**expected, "seq": 1, "rev": 1}
+
+
+async def test_an_upload_goes_along_with_a_message(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+    file = await attached(town.url, ann, b"a plea", "plea.txt")
+
+    await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]], "page": 2})
+
+    expected = message(ann, talk, "", attachments=[file], page=2, seq=1, rev=1)
+    assert await bob.hears("receiveMessage") == expected
+    refused = await alice.call("sendMessage", {"conversationId": talk, "attachments": [str(uuid.uuid4())]})
+    refusal(refused, "NOT_FOUND")
+
+
+async def test_nobody_speaks_under_another_s_name(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+    forged = {
+        "id": "mine",
+        "sender": {"id": ben.id, "name": "Ben"},
+        "senderId": ben.id,
+        "createdAt": "1999-01-01T00:00:00Z",
+        "updatedAt": "1999-01-01T00:00:00Z",
+        "editedAt": "1999-01-01T00:00:00Z",
+        "deletedAt": "1999-01-01T00:00:00Z",
+        "seq": 99,
+        "rev": 99,
+        "isRead": True,
+    }
+
+    sent = await alice.ask("sendMessage", {"conversationId": talk, "content": "I am Ben", **forged})
+
+    expected = message(ann, talk, "I am Ben")
+    assert sent["message"] == {**expected, "isRead": False}
+    for socket in (alice, bob):
+        assert await socket.hears("receiveMessage") == {**expected, "seq": 1, "rev": 1}
+
+
+async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
+    program: Program, town: Town
+) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
+    await alice.ask("sendMessage", {"conversationId": talk, "message": "Hello!", "secretOfOurs": 1})
+    await alice.hears("receiveMessage")
+
+    (shown,) = await ben.history(talk)
+    assert (shown["content"], "secretOfOurs" in shown) == ("Hello!", False)
+    (shown,) = (await ben.rest("GET", f"/chat/conversations/{talk}/messages"))[1]
+    assert shown == message(ann, talk, "Hello!", seq=1, rev=1, isRead=False)
+
+
+async def test_a_retry_through_another_gateway_is_one_message_and_other_content_is_rejected(
+    program: Program, town: Town
+) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    one = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
+    other = await program.connect_elsewhere(ann, town.url, CLIENTS_AND_LAWYERS, one)
+    retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
+    first = [(await one.ask("sendMessage", {**retried, "text": "first"}))["message"]]
+    await one.hears("receiveMessage")
+    first.append((await other.ask("sendMessage", {**retried, "text": "first"}))["message"])
+    assert first[0]["id"] == first[1]["id"]
+
+    second = (await one.ask("sendMessage", {**taken, "text": "second"}))["message"]
+    await one.hears("receiveMessage", 2)
+    await other.ask("sendMessage", {**taken, "text": "third"})
+
+    rejected = await other.hears("messageRejected")
+    assert rejected == {
+        **taken,
+        "messageId": second["id"],
+        "error": {"code": "CONFLICT", "message": rejected["error"]["message"], "retryable": False},
+    }
+    assert [m["content"] for m in other.all("receiveMessage")] == ["first", "second"]
+
+
+async def test_what_is_others_looks_like_what_does_not_exist(program: Program, town: Town) -> None:
+    talk = await start(town.user("ann"), town.user("ben"))
+    alice, bob = await both(program, town)
+    await alice.ask("sendMessage", {"conversationId": talk, "text": "secret"})
+    theirs = (await bob.hears("receiveMessage"))["id"]
+    eve = await program.connect(town.user("eve"), town.url, CLIENTS_AND_LAWYERS)
+
+    for event, field, own, more in (
+        ("sendMessage", "conversationId", talk, {"text": "hello"}),
+        ("editMessage", "messageId", theirs, {"content": "hello"}),
+        ("deleteMessage", "messageId", theirs, {}),
+        ("markAsRead", "messageId", theirs, {}),
+    ):
+        answers = [await eve.call(event, {field: each, **more}) for each in (own, str(uuid.uuid4()))]
+        refusal(answers[0], "NOT_FOUND")
+        assert answers[0] == answers[1]
+    assert len(await town.user("ben").history(talk)) == 1
+
+
+DEEP: Any = []
+for _ in range(250):
+    DEEP = [DEEP]
+BAD_WORDS: list[tuple[dict[str, Any], str]] = [
+    ({}, "content"),
+    ({"content": " "}, "content"),
+    ({"content": "x" * 8_001}, "content"),
+    ({"text": 7}, "text"),
+    ({"content": "x", "text": "x"}, "text"),
+    ({"content": "x", "message": "x"}, "message"),
+    ({"content": "x", "clientMessageId": "x"}, "clientMessageId"),
+    ({"content": "x", "attachments": [{"url": "x"}]}, "attachments"),
+    ({"content": "x", "small": 1, "large": "x" * MAX_EXTRA}, "large"),
+    ({"content": "x", "shallow": 1, "deep": DEEP}, "deep"),
+    ({"content": "x", "conversationId": 7}, "conversationId"),
+]
+
+
+async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
+    program: Program, town: Town
+) -> None:
+    talk = await start(town.user("ann"), town.user("ben"))
+    alice, bob = await both(program, town)
+
+    for payload, field in BAD_WORDS:
+        error = refusal(await alice.call("sendMessage", {"conversationId": talk, **payload}), "INVALID")
+        assert field in error["details"], (payload, error)
+        assert error["message"].startswith(f"{field}: "), error
+    refusal(await alice.call("sendMessage", {"text": "x", "colour": 1}), "INVALID")
+    for no_object in ("text", ["a"], 7):
+        refusal(await alice.call("sendMessage", no_object), "INVALID")
+
+    room = MAX_EXTRA - len('{"large":""}')
+    await alice.ask("sendMessage", {"conversationId": talk, "content": "good", "large": "x" * room})
+    assert (await bob.hears("receiveMessage"))["large"] == "x" * room
+    assert [m["content"] for m in await town.user("ben").history(talk)] == ["good"]
+
+
+async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guide_listen_for(
+    program: Program, town: Town
+) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+    payload = {"conversationId": talk, "content": "good in both"}
+
+    sent = await alice.ask("sendMessage", payload)
+
+    # What one guide answers is good for the other.
+    CONNECTIONS.hears["sendMessage"].answer.field.deserialize(sent)
+    expected = message(ann, talk, "good in both", seq=1, rev=1)
+    for socket in (alice, bob):
+        assert await socket.hears("receiveMessage") == expected
+        assert await socket.hears("message") == {**expected, "isRead": False}
+    about = {"messageId": sent["message"]["id"]}
+    await bob.ask("markAsRead", about)
+    await alice.ask("editMessage", {**about, "content": "edited"})
+    await alice.ask("deleteMessage", about)
+    for socket in (alice, bob):
+        await socket.hears("messageDeleted")
+        # What both guides say alike is said once.
+        for event in ("receiveMessage", "message", "messageRead", "messageUpdated", "messageDeleted"):
+            assert len(socket.all(event)) == 1, event
+
+
+@pytest.mark.parametrize("decided_by", ["a further field", "text", "message"])
+async def test_a_payload_that_only_this_guide_takes_decides(
+    program: Program, town: Town, decided_by: str
+) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
+    bob = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice)
+    payloads = {
+        "a further field": {"content": "x", "colour": "red"},
+        "text": {"text": "x"},
+        "message": {"message": "x"},
+    }
+    await alice.ask("sendMessage", {"conversationId": talk, **payloads[decided_by]})
+    alice.is_decided()
+    await bob.hears("message")
+    since = len(program.heard)
+
+    await bob.ask("typing", {"conversationId": talk, "isTyping": True})
+    await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
+    await alice.hears("receiveMessage", 2)
+    await bob.close()
+    other = await program.connect(ben, town.url, CLIENTS_AND_LAWYERS)
+    await other.ask("sendMessage", {"conversationId": talk, "text": "again"})
+    await alice.hears("receiveMessage", 3)
+
+    assert events(alice, program, since) == GUIDE_S_OWN
+
+
+async def test_a_word_of_the_other_guide_decides_for_it(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice = await program.connect(ann, town.url, CONNECTIONS)
+    bob = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice)
+    await bob.ask("typing", {"conversationId": talk, "isTyping": False})
+    bob.is_decided()
+
+    await alice.ask("sendMessage", {"conversationId": talk, "content": "hello"})
+
+    await bob.hears("message")
+    await bob.hears("unreadCount")
+    assert bob.all("receiveMessage") == []
+    await alice.hears("receiveMessage")
+    refused = refusal(await bob.call("sendMessage", {"conversationId": talk, "text": "x"}), "INVALID")
+    assert "text" in refused["details"]
+    answer = await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
+    assert answer["message"]["isRead"] is False
+    assert await eventually(lambda: len(alice.all("message")) == 2)
+    assert events(bob, program) <= NEIGHBOUR_S

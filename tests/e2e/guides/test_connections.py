@@ -1,0 +1,546 @@
+"""The connections guide's own sequence with the client that browsers run: through nginx, on two gateways."""
+
+import uuid
+from typing import Any
+
+import aio_pika
+import msgspec
+import pytest
+
+from clients.chat import Town, User, eventually
+from clients.javascript import JsSocket, Program
+from clients.matching import A_TIME, A_UUID
+from clients.scene import refusal
+from clients.uploads import attached
+from clients.workers import DeadLetters
+from gateway.vocabularies.connections import CONNECTIONS
+from shared import model, records
+from shared.partitions import EXCHANGE, Partitions
+from stack import Stack
+
+LIST = "/chat/conversations"
+BEFORE_TIME = "0001-01-01T00:00:00+14:00"
+"""In UTC this is before the first year, so that no MongoDB driver can write it."""
+
+
+def person(user: User) -> dict[str, Any]:
+    return {"id": user.id, "name": user.id.title(), "username": user.id}
+
+
+def message(sender: User, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": A_UUID,
+        "conversationId": conversation_id,
+        "senderId": sender.id,
+        "sender": person(sender),
+        "content": content,
+        "isRead": False,
+        "createdAt": A_TIME,
+        "updatedAt": A_TIME,
+        **more,
+    }
+
+
+def conversation(one: User, other: User, **more: Any) -> dict[str, Any]:
+    return {
+        "id": A_UUID,
+        "participant1Id": one.id,
+        "participant2Id": other.id,
+        "participant1": {**person(one), "avatar": None},
+        "participant2": {**person(other), "avatar": None},
+        "lastMessage": None,
+        "lastMessageAt": None,
+        "createdAt": A_TIME,
+        "updatedAt": A_TIME,
+        "unreadCount": 0,
+        **more,
+    }
+
+
+async def start(one: User, other: User) -> str:
+    """The id of their conversation; both are known by name."""
+    assert await other.rest("GET", "/chat/unread-count") == (200, {"count": 0})
+    status, started = await one.rest("POST", LIST, {"participantId": other.id})
+    assert status == 201
+    return str(started["id"])
+
+
+async def both(program: Program, town: Town) -> tuple[JsSocket, JsSocket]:
+    """Sockets of ann and ben, on two gateways."""
+    alice = await program.connect(town.user("ann"), town.url, CONNECTIONS)
+    return alice, await program.connect_elsewhere(town.user("ben"), town.url, CONNECTIONS, alice)
+
+
+async def join(conversation_id: str, *sockets: JsSocket) -> None:
+    """Have each socket tell by its words which guide it speaks."""
+    for socket in sockets:
+        await socket.ask("joinConversation", {"conversationId": conversation_id})
+        socket.is_decided()
+
+
+async def said(socket: JsSocket, conversation_id: str, *contents: str) -> list[dict[str, Any]]:
+    """The messages as they were heard, once they have their numbers."""
+    for content in contents:
+        await socket.ask("sendMessage", {"conversationId": conversation_id, "content": content})
+    heard = [
+        await eventually(lambda c=c: [m for m in socket.all("message") if m["content"] == c])
+        for c in contents
+    ]
+    return [found[0] for found in heard]
+
+
+@pytest.mark.parametrize(
+    "transports", [None, ["websocket"], ["polling"]], ids=["upgraded", "websocket", "polling"]
+)
+async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    alice = await program.connect(ann, town.url, CONNECTIONS, transports)
+    bob = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice, transports)
+
+    status, created = await ann.rest("POST", LIST, {"participantId": ben.id})
+    assert (status, created) == (201, conversation(ann, ben))
+    for socket in (alice, bob):
+        assert await socket.hears("conversationCreated") == created
+    talk = created["id"]
+    of = {"conversationId": talk}
+    for socket in (alice, bob):
+        assert await socket.ask("joinConversation", of) == {"success": True, **of, "seq": 0, "rev": 0}
+        socket.is_decided()
+
+    for times, is_typing in ((1, True), (2, False)):
+        await alice.emit("typing", {**of, "isTyping": is_typing})
+        assert await bob.hears("typing", times) == {**of, "userId": ann.id, "isTyping": is_typing}
+
+    await alice.emit("sendMessage", {**of, "content": "Hello!"})
+    for socket in (alice, bob):
+        assert await socket.hears("message") == message(ann, talk, "Hello!", seq=1, rev=1)
+    hello = (await bob.hears("message"))["id"]
+    assert await bob.hears("unreadCount") == {**of, "unreadCount": 1, "count": 1}
+    assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 1})
+    name = str(uuid.uuid4())
+    sent = await alice.ask("sendMessage", {**of, "content": "Anyone?", "clientMessageId": name})
+    second = message(ann, talk, "Anyone?", clientMessageId=name)
+    assert sent == {"success": True, "message": second}
+    assert await bob.hears("message", 2) == {**second, "id": sent["message"]["id"], "seq": 2, "rev": 2}
+    assert await bob.hears("unreadCount", 2) == {**of, "unreadCount": 2, "count": 2}
+
+    assert await bob.ask("markAsRead", {"messageId": hello}) == {"success": True}
+    read = {**of, "messageId": hello, "userId": ben.id, "readAt": A_TIME, "seq": 1}
+    for socket in (alice, bob):
+        assert await socket.hears("messageRead") == read
+    assert await bob.hears("unreadCount", 3) == {**of, "unreadCount": 1, "count": 1}
+    status, history = await ann.rest("GET", f"{LIST}/{talk}/messages")
+    assert (status, history) == (
+        200,
+        [
+            message(ann, talk, "Hello!", seq=1, rev=1, isRead=True, id=hello),
+            message(ann, talk, "Anyone?", seq=2, rev=2, clientMessageId=name, id=sent["message"]["id"]),
+        ],
+    )
+
+    last = {
+        "id": sent["message"]["id"],
+        "seq": 2,
+        "senderId": ann.id,
+        "content": "Anyone?",
+        "createdAt": sent["message"]["createdAt"],
+    }
+    shown = conversation(ann, ben, id=talk, lastMessage=last, lastMessageAt=last["createdAt"])
+    assert await ben.rest("GET", LIST) == (200, [{**shown, "unreadCount": 1}])
+    assert await ann.rest("GET", LIST) == (200, [shown])
+    assert alice.all("typing") == alice.all("unreadCount") == []
+
+    await bob.close()
+    assert await alice.hears("userOffline") == {"userId": ben.id}
+    again = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice, transports)
+    assert await eventually(lambda: alice.all("userOnline")) == [{"userId": ben.id}]
+    assert await again.hears("userOnline") == {"userId": ann.id}
+
+
+async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
+    program: Program, town: Town
+) -> None:
+    ann, ben, cid, dan = (town.user(name) for name in ("ann", "ben", "cid", "dan"))
+    for other in (ben, cid, dan):
+        await start(ann, other)
+    bob = await program.connect(ben, town.url, CONNECTIONS)
+    carl = await program.connect_elsewhere(cid, town.url, CONNECTIONS, bob)
+
+    alice = await program.connect(ann, town.url, CONNECTIONS)
+
+    for socket in (bob, carl):
+        assert await socket.hears("userOnline") == {"userId": ann.id}
+    await alice.hears("userOnline", 2)
+    await alice.ask("markAsRead", {"messageId": (await said(alice, await start(ann, ben), "hello"))[0]["id"]})
+    assert sorted(heard["userId"] for heard in alice.all("userOnline")) == sorted([ben.id, cid.id])
+    assert bob.all("userOnline") == carl.all("userOnline") == [{"userId": ann.id}]
+
+
+async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
+    program: Program, town: Town
+) -> None:
+    talk = await start(town.user("ann"), town.user("ben"))
+    alice, bob = await both(program, town)
+    alice_2, bob_2 = await both(program, town)
+    await join(talk, alice, bob)
+    await bob.ask("leaveConversation", {"conversationId": talk})
+
+    await said(alice, talk, "one", "two")
+
+    for socket in (alice, alice_2, bob, bob_2):
+        await socket.hears("message", 2)
+        assert [m["content"] for m in socket.all("message")] == ["one", "two"]
+
+
+async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, town: Town) -> None:
+    talk = await start(town.user("ann"), town.user("ben"))
+    alice, bob = await both(program, town)
+    alice_2, bob_2 = await both(program, town)
+
+    assert await alice.ask("typing", {"conversationId": talk, "isTyping": True}) == {"success": True}
+
+    for socket in (bob, bob_2):
+        heard = await socket.hears("typing")
+        assert heard == {"userId": town.user("ann").id, "isTyping": True, "conversationId": talk}
+        # A start that is not renewed lapses by itself.
+        assert await socket.hears("typing", 2) == {**heard, "isTyping": False}
+    assert alice.all("typing") == alice_2.all("typing") == []
+
+
+async def test_who_starts_a_conversation_again_finds_it(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+
+    assert await ben.rest("POST", LIST, {"participantId": ann.id}) == (201, conversation(ann, ben, id=talk))
+    assert await start(ann, ben) == talk
+    await said(alice, talk, "hello")
+    await bob.hears("message")
+
+    assert alice.all("conversationCreated") == bob.all("conversationCreated") == []
+    assert [c["id"] for c in (await ben.rest("GET", LIST))[1]] == [talk]
+
+
+async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+    first, second = await said(alice, talk, "one", "two")
+    await bob.hears("unreadCount", 1)
+
+    for _ in range(2):
+        assert await ben.rest("PUT", f"/chat/messages/{second['id']}/read") == (
+            200,
+            {**second, "isRead": True},
+        )
+
+    read = {"conversationId": talk, "messageId": second["id"], "userId": ben.id, "readAt": A_TIME, "seq": 2}
+    assert await alice.hears("messageRead") == read
+    await eventually(lambda: (bob.all("unreadCount") or [{}])[-1].get("count") == 0)
+    assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 0})
+    assert await ben.rest("PUT", f"/chat/messages/{first['id']}/read") == (200, {**first, "isRead": True})
+    assert alice.all("messageRead") == [read]
+
+
+async def test_the_count_is_of_all_conversations(program: Program, town: Town) -> None:
+    ann, ben, cid = (town.user(name) for name in ("ann", "ben", "cid"))
+    of_ann, of_cid = await start(ann, ben), await start(cid, ben)
+    alice, bob = await both(program, town)
+    carl = await program.connect(cid, town.url, CONNECTIONS)
+    await said(alice, of_ann, "one", "two")
+    await said(carl, of_cid, "three")
+
+    told = await eventually(lambda: [u for u in bob.all("unreadCount") if u["count"] == 3])
+    assert {**told[0], "unreadCount": 0} in [
+        {"conversationId": c, "unreadCount": 0, "count": 3} for c in (of_ann, of_cid)
+    ]
+    assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 3})
+    listed = (await ben.rest("GET", LIST))[1]
+    assert [(c["id"], c["unreadCount"]) for c in listed] == [(of_cid, 1), (of_ann, 2)]
+
+
+async def test_history_is_paged_by_number_by_message_and_by_page(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    alice = await program.connect(ann, town.url, CONNECTIONS)
+    texts = [str(number) for number in range(1, 104)]
+    for text in texts:
+        await alice.emit("sendMessage", {"conversationId": talk, "content": text})
+    await alice.hears("message", len(texts))
+
+    async def page(**query: Any) -> list[str]:
+        status, messages = await ann.rest("GET", f"{LIST}/{talk}/messages", **query)
+        assert status == 200, messages
+        return [m["content"] for m in messages]
+
+    assert await page() == texts[-100:]
+    assert await page(limit=5) == texts[-5:]
+    assert await page(limit=5, page=2) == texts[-10:-5]
+    assert await page(page=2) == texts[:3]
+    assert await page(page=3) == []
+    assert await page(limit=3, before=10) == texts[6:9]
+    assert await page(limit=3, before=alice.all("message")[9]["id"]) == texts[6:9]
+    assert await page(limit=3, before=10, page=2) == texts[3:6]
+    assert await page(before=1) == await page(before=0) == []
+
+
+async def test_the_list_is_paged(town: Town) -> None:
+    ann = town.user("ann")
+    started = [await start(ann, town.user(name)) for name in ("ben", "cid", "dan")]
+
+    async def page(**query: Any) -> list[str]:
+        status, conversations = await ann.rest("GET", LIST, **query)
+        assert status == 200, conversations
+        return [c["id"] for c in conversations]
+
+    everything = await page()
+    assert sorted(everything) == sorted(started)
+    assert await page(limit=2) == everything[:2]
+    assert await page(limit=2, page=2) == everything[2:]
+    assert await page(limit=2, page=3) == []
+
+
+async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+    await join(talk, alice, bob)
+    (first,) = await said(alice, talk, "colour")
+
+    assert await alice.ask("editMessage", {"messageId": first["id"], "content": "color"}) == {"success": True}
+    changed = {**message(ann, talk, "color", seq=1, rev=2, id=first["id"]), "editedAt": A_TIME}
+    del changed["isRead"]
+    for socket in (alice, bob):
+        updated = await socket.hears("messageUpdated")
+        assert updated == changed
+        assert updated["updatedAt"] == updated["editedAt"] != updated["createdAt"]
+    assert await alice.ask("deleteMessage", {"messageId": first["id"]}) == {"success": True}
+    about = {"conversationId": talk, "messageId": first["id"]}
+    for socket in (alice, bob):
+        deleted = await socket.hears("messageDeleted")
+        assert deleted == {**about, "seq": 1, "rev": 3, "deletedAt": A_TIME}
+    (kept,) = (await ben.rest("GET", f"{LIST}/{talk}/messages"))[1]
+    assert kept == message(
+        ann, talk, "", seq=1, rev=3, id=first["id"], editedAt=A_TIME, deletedAt=deleted["deletedAt"]
+    )
+    assert kept["updatedAt"] == deleted["deletedAt"]
+
+
+async def test_a_retry_is_one_message_and_other_content_by_its_name_is_rejected(
+    program: Program, town: Town, database: Any
+) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    one = await program.connect(ann, town.url, CONNECTIONS)
+    other = await program.connect_elsewhere(ann, town.url, CONNECTIONS, one)
+    await join(talk, one, other)
+    retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
+    first = [(await one.ask("sendMessage", {**retried, "content": "first"}))["message"]]
+    await one.hears("message")
+    first.append((await other.ask("sendMessage", {**retried, "content": "first"}))["message"])
+    assert first[0]["id"] == first[1]["id"]
+
+    second = (await one.ask("sendMessage", {**taken, "content": "second"}))["message"]
+    await one.hears("message", 2)
+    await other.ask("sendMessage", {**taken, "content": "third"})
+
+    rejected = await other.hears("messageRejected")
+    assert rejected == {
+        **taken,
+        "messageId": second["id"],
+        "error": {"code": "CONFLICT", "message": rejected["error"]["message"], "retryable": False},
+    }
+    assert [m["content"] for m in other.all("message")] == ["first", "second"]
+    assert [m["content"] for m in (await stored(database, talk))[2]] == ["first", "second"]
+
+
+async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
+    program: Program, town: Town, stack: Stack
+) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    alice, bob = await both(program, town)
+    await join(talk, alice, bob)
+    bad = model.Message(
+        id=model.new_id(), conversation_id=talk, sender_id=ann.id, content="bad", created_at=model.now()
+    )
+    record = msgspec.to_builtins(
+        records.NewMessage(id=model.new_id(), message=bad, sender=model.Person(id=ann.id))
+    )
+    record["message"]["createdAt"] = BEFORE_TIME
+    async with await aio_pika.connect(stack.rabbitmq_url) as connection:
+        exchange = await (await connection.channel()).get_exchange(EXCHANGE, ensure=False)
+        await exchange.publish(
+            aio_pika.Message(msgspec.msgpack.encode([record])), str(Partitions(8).of(talk))
+        )
+
+    failed = await alice.hears("messageFailed")
+    assert failed == {
+        "conversationId": talk,
+        "messageId": bad.id,
+        "clientMessageId": None,
+        "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
+    }
+    await said(alice, talk, "good")
+    await bob.hears("message")
+    assert bob.all("messageFailed") == []
+    await eventually(DeadLetters(stack).take)
+
+
+async def test_an_upload_goes_along_with_a_message(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice, bob = await both(program, town)
+    await join(talk, alice, bob)
+    file = await attached(town.url, ann, b"an offer", "offer.txt")
+
+    await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]]})
+
+    assert file == {
+        "id": A_UUID,
+        "name": "offer.txt",
+        "size": 8,
+        "type": "text/plain",
+        "url": f"/attachments/{file['id']}",
+    }
+    assert await bob.hears("message") == message(ann, talk, "", seq=1, rev=1, attachments=[file])
+
+
+async def test_a_group_shows_with_its_creator_and_another(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    alice, bob = await both(program, town)
+    owner = await ann.socket()
+    group = await town.group(owner, "ben")
+    for socket in (alice, bob):
+        assert await socket.hears("conversationCreated") == conversation(ann, ben, id=group)
+    await owner.say(group, "from another guide")
+    for socket in (alice, bob):
+        assert await socket.hears("message") == message(ann, group, "from another guide", seq=1, rev=1)
+    (shown,) = (await ben.rest("GET", LIST))[1]
+    assert (shown["participant1Id"], shown["participant2Id"], shown["unreadCount"]) == (ann.id, ben.id, 1)
+
+    assert (await ben.rest("POST", f"/chats/conversations/{group}/leave"))[0] == 200
+
+    (shown,) = (await ann.rest("GET", LIST))[1]
+    assert (shown["participant1Id"], shown["participant2Id"], shown["participant2"]) == (ann.id, None, None)
+
+
+OF_CONVERSATION: dict[str, dict[str, Any]] = {
+    "sendMessage": {"content": "hello"},
+    "typing": {"isTyping": True},
+    "joinConversation": {},
+}
+OF_MESSAGE: dict[str, dict[str, Any]] = {
+    "markAsRead": {},
+    "editMessage": {"content": "hello"},
+    "deleteMessage": {},
+}
+
+
+async def test_what_is_others_looks_like_what_does_not_exist(
+    program: Program, town: Town, database: Any
+) -> None:
+    ann, eve = town.user("ann"), town.user("eve")
+    talk = await start(ann, town.user("ben"))
+    alice = await program.connect(ann, town.url, CONNECTIONS)
+    (theirs,) = await said(alice, talk, "secret")
+    mallory = await program.connect(eve, town.url, CONNECTIONS)
+    before = await stored(database, talk)
+
+    for event, more in OF_CONVERSATION.items():
+        answers = [
+            await mallory.call(event, {"conversationId": c, **more}) for c in (talk, str(uuid.uuid4()))
+        ]
+        refusal(answers[0], "NOT_FOUND")
+        assert answers[0] == answers[1]
+    for event, more in OF_MESSAGE.items():
+        answers = [
+            await mallory.call(event, {"messageId": m, **more}) for m in (theirs["id"], str(uuid.uuid4()))
+        ]
+        refusal(answers[0], "NOT_FOUND")
+        assert answers[0] == answers[1]
+    for method, path, ids in (
+        ("GET", LIST + "/{}/messages", (talk, "nowhere")),
+        ("PUT", "/chat/messages/{}/read", (theirs["id"], "none")),
+    ):
+        answered = [await eve.rest(method, path.format(each)) for each in ids]
+        assert answered[0] == answered[1]
+        assert answered[0][0] == 404
+        refusal(answered[0][1], "NOT_FOUND")
+    of_other = await start(ann, eve)
+    refused = await eve.rest("GET", f"{LIST}/{of_other}/messages", before=theirs["id"])
+    assert refused == await eve.rest("GET", f"{LIST}/{of_other}/messages", before=str(uuid.uuid4()))
+    assert refused[0] == 404
+    assert await stored(database, talk) == before
+    assert mallory.all("message") == alice.all("typing") == []
+
+
+BAD_WORDS: list[tuple[str, dict[str, Any], str]] = [
+    ("sendMessage", {"content": "hello"}, "conversationId"),
+    ("sendMessage", {"content": " "}, "content"),
+    ("sendMessage", {"content": "x" * 8_001}, "content"),
+    ("sendMessage", {"content": 7}, "content"),
+    ("sendMessage", {"content": "x", "clientMessageId": "x"}, "clientMessageId"),
+    ("sendMessage", {"content": "x", "attachments": "x"}, "attachments"),
+    ("sendMessage", {}, "content"),
+    ("sendMessage", {"content": "x", "text": "x"}, "text"),
+    ("typing", {}, "isTyping"),
+    ("typing", {"isTyping": "yes"}, "isTyping"),
+    ("joinConversation", {"conversationId": 7}, "conversationId"),
+    ("joinConversation", {"room": "x"}, "room"),
+    ("leaveConversation", {"conversationId": ""}, "conversationId"),
+    ("markAsRead", {}, "messageId"),
+    ("markAsRead", {"messageId": ["x"]}, "messageId"),
+    ("editMessage", {"messageId": "x"}, "content"),
+    ("deleteMessage", {"messageId": None}, "messageId"),
+]
+
+
+async def test_what_makes_no_sense_is_refused_by_name_and_changes_nothing(
+    program: Program, town: Town, database: Any
+) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    talk = await start(ann, ben)
+    alice = await program.connect(ann, town.url, CONNECTIONS)
+    await join(talk, alice)
+    before = await stored(database, talk)
+
+    for event, payload, field in BAD_WORDS:
+        of_talk = event in ("sendMessage", "typing", "joinConversation") and field != "conversationId"
+        sent = {"conversationId": talk, **payload} if of_talk else payload
+        error = refusal(await alice.call(event, sent), "INVALID")
+        assert field in error["details"], (event, payload, error)
+        assert error["message"].startswith(f"{field}: "), error
+    for payload in ("text", ["a", "b"], 7):
+        refusal(await alice.call("sendMessage", payload), "INVALID")
+
+    for body, field in (
+        ({}, "participantId"),
+        ({"participantId": ann.id}, "participantId"),
+        ({"participantId": 7}, "participantId"),
+        ({"participantId": ben.id, "name": "x"}, "name"),
+    ):
+        status, answer = await ann.rest("POST", LIST, body)
+        assert (status, list(refusal(answer, "INVALID")["details"])) == (400, [field])
+    for path, name, value in (
+        (LIST, "limit", "101"),
+        (LIST, "page", "0"),
+        (f"{LIST}/{talk}/messages", "limit", "many"),
+        (f"{LIST}/{talk}/messages", "page", "9" * 30),
+        (f"{LIST}/{talk}/messages", "before", ""),
+        (f"{LIST}/{talk}/messages", "after", "1"),
+        ("/chat/unread-count", "of", "me"),
+    ):
+        status, answer = await ann.rest("GET", path, **{name: value})
+        assert (status, list(refusal(answer, "INVALID")["details"])) == (400, [name])
+    assert (await ann.rest("GET", f"{LIST}/{talk}/messages", before="9" * 30))[0] == 404
+    assert await stored(database, talk) == before
+
+
+async def stored(database: Any, conversation_id: str) -> list[Any]:
+    """All documents of a conversation."""
+    return [
+        await database.conversations.find({"_id": conversation_id}).to_list(None),
+        await database.memberships.find({"conversationId": conversation_id}).to_list(None),
+        await database.messages.find({"conversationId": conversation_id}).to_list(None),
+    ]

@@ -1,0 +1,153 @@
+"""The parties of a contract: all of what they say reaches them once, and nothing once they are none."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+from clients.chat import Town, eventually
+from clients.deal import (
+    ALL,
+    Deal,
+    bad,
+    both,
+    by_id,
+    contents,
+    conversations,
+    counts,
+    good,
+    paths,
+    person,
+    words,
+)
+from clients.javascript import JsSocket, Program
+from gateway.vocabularies.contracts import CONTRACTS
+
+
+async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one_does(
+    program: Program, town: Town, deal: Deal
+) -> None:
+    alice, bob = await both(program, town, deal)
+    carl = await program.connect(deal.cid, town.url, CONTRACTS)
+    second = await program.connect_elsewhere(deal.cid, town.url, CONTRACTS, carl)
+    conversation = (await deal.start("For ben."))["conversationId"]
+    of = {"conversationId": conversation}
+    for socket in (alice, bob):
+        await socket.hears("message_notification")
+        await socket.ask("join_conversation", of)
+    bad(await carl.call("join_conversation", of), "NOT_FOUND")
+
+    await deal.put(deal.ann, deal.cid, "m1", "m2")
+    await eventually(lambda: refused(bob, of))
+    sent = (await alice.ask("send_message", {**of, "content": "For cid."}))["message"]
+    for socket in (carl, second):
+        assert await socket.hears("message_notification") == {
+            **of,
+            "message": {**sent, "seq": 2, "rev": 2},
+        }
+    await alice.hears("new_message")
+    before = counts(program, bob)
+    for event, payload in words(conversation, sent["id"], deal.id, "m1").items():
+        bad(await bob.call(event, payload), "NOT_FOUND")
+    for each in paths(conversation, deal.id, "m1"):
+        bad(await deal.ben.rest(*each), "NOT_FOUND")
+    assert (await conversations(deal.ben))["total"] == 0
+    assert before == counts(program, bob) == {"connected": 1, "message_notification": 1}
+
+    await carl.ask("join_conversation", of)
+    reply = await carl.ask("create_message", {"contractId": deal.id, "content": "I am new."})
+    assert reply["message"]["conversationId"] == conversation
+    assert (await alice.hears("new_message", 2))["sender"] == person(deal.cid)
+    assert await contents(deal.cid, conversation) == ["For ben.", "For cid.", "I am new."]
+    shown = good(
+        await deal.ann.rest("GET", f"{ALL}/{conversation}"), 200, "Conversation retrieved successfully"
+    )
+    assert (shown["client"], shown["freelancer"]) == (person(deal.ann), person(deal.cid))
+    assert by_id(shown) == sorted([person(deal.ann), person(deal.cid)], key=lambda each: each["id"])
+    for socket in (carl, second):
+        assert counts(program, socket)["message_notification"] <= 2
+
+
+async def refused(socket: JsSocket, of: dict[str, str]) -> bool:
+    return bool((await socket.call("join_conversation", of)).get("code") == "NOT_FOUND")
+
+
+async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket_once(
+    program: Program, town: Town
+) -> None:
+    deal = Deal(town)
+    milestones = [f"m{number}" for number in range(20)]
+    await deal.put(deal.ann, deal.ben, *milestones)
+    alice, bob = await both(program, town, deal)
+    # Each of them on both gateways.
+    sockets = [
+        alice,
+        bob,
+        await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice),
+        await program.connect_elsewhere(deal.ben, town.url, CONTRACTS, bob),
+    ]
+    begun = [
+        socket.ask("create_message", {"contractId": deal.id, "milestoneId": milestone, "content": name})
+        for milestone in milestones
+        for name, socket in (("ann", alice), ("ben", bob))
+    ]
+    answers = await asyncio.gather(*begun)
+    by_conversation: dict[str, list[str]] = {}
+    for answer in answers:
+        by_conversation.setdefault(answer["message"]["conversationId"], []).append(answer["message"]["id"])
+    assert sorted(map(len, by_conversation.values())) == [2] * 20
+
+    last = [
+        (await alice.ask("send_message", {"conversationId": c, "content": "the last"}))["message"]["id"]
+        for c in by_conversation
+    ]
+    ids = Counter([*(answer["message"]["id"] for answer in answers), *last])
+    for socket in sockets:
+        await socket.hears("message_notification", times=60)
+        heard = socket.all("message_notification")
+        assert Counter(each["message"]["id"] for each in heard) == ids
+        for conversation in by_conversation:
+            assert numbers(heard, conversation) == [1, 2, 3]
+        assert socket.all("new_message") == []
+
+
+def numbers(heard: Iterable[Any], conversation: str) -> list[int]:
+    return [each["message"]["seq"] for each in heard if each["conversationId"] == conversation]
+
+
+async def test_who_joins_while_a_conversation_begins_hears_each_message_by_one_of_its_two_words(
+    program: Program, town: Town
+) -> None:
+    deal = Deal(town)
+    milestones = [f"m{number}" for number in range(20)]
+    await deal.put(deal.ann, deal.ben, *milestones)
+    alice, bob = await both(program, town, deal)
+    other = await program.connect_elsewhere(deal.ben, town.url, CONTRACTS, bob)
+
+    async def begin(milestone: str) -> list[str]:
+        payload = {"contractId": deal.id, "milestoneId": milestone, "content": "first"}
+        first = (await alice.ask("create_message", payload))["message"]
+        of = {"conversationId": first["conversationId"]}
+        joining = [socket.ask("join_conversation", of) for socket in (alice, bob, other)]
+        sending = [socket.ask("send_message", {**of, "content": "more"}) for socket in (alice, bob)]
+        answers = await asyncio.gather(*joining, *sending)
+        return [first["id"], *(answer["message"]["id"] for answer in answers[3:])]
+
+    ids = Counter(chain.from_iterable(await asyncio.gather(*map(begin, milestones))))
+    for socket in (alice, bob, other):
+        await hears_all(socket, ids)
+
+
+async def hears_all(socket: JsSocket, ids: Counter[str]) -> None:
+    """Wait until the socket heard as many messages; they are these, each once."""
+    with suppress(AssertionError):
+        await eventually(lambda: heard_ids(socket).total() >= ids.total())
+    assert heard_ids(socket) == ids, f"missing: {ids - heard_ids(socket)}, beyond: {heard_ids(socket) - ids}"
+
+
+def heard_ids(socket: JsSocket) -> Counter[str]:
+    """The messages that a socket heard, by whichever word."""
+    notified = [each["message"] for each in socket.all("message_notification")]
+    return Counter(each["id"] for each in [*notified, *socket.all("new_message")])

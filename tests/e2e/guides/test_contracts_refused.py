@@ -1,0 +1,219 @@
+"""What the contracts guide's words and paths refuse: to whom, and why."""
+
+import uuid
+from typing import Any
+
+import aio_pika
+import aiohttp
+import msgspec
+
+from clients.chat import Town, eventually
+from clients.deal import ALL, Deal, bad, both, contents, conversations, counts, paths, person, words
+from clients.javascript import JsSocket, Program
+from clients.workers import DeadLetters
+from gateway.vocabularies.contracts import CONTRACTS
+from shared import model
+from shared.partitions import EXCHANGE, Partitions
+from shared.records import NewMessage
+from stack import Stack
+
+BEFORE_TIME = "0001-01-01T00:00:00+14:00"
+"""In UTC this is before the first year, so that no MongoDB driver can write it."""
+
+
+async def test_only_admins_and_services_make_contracts_known(town: Town, deal: Deal) -> None:
+    path = f"/api/contracts/{deal.id}"
+    body = {"clientId": town.user("mallory").id, "freelancerId": deal.ben.id, "milestones": []}
+    for user in (town.user("mallory"), deal.ann, town.user("eve", role="client")):
+        bad(await user.rest("PUT", path, body), "FORBIDDEN")
+    status, _ = await town.user("boss", role="admin").rest(
+        "PUT", path, {"clientId": deal.ann.id, "freelancerId": deal.ben.id}
+    )
+    assert status == 200
+    wrong: dict[str, Any] = {
+        "freelancerId": {"clientId": deal.ann.id, "freelancerId": deal.ann.id},
+        "clientId": {"freelancerId": deal.ann.id},
+        "milestones": {"clientId": deal.ann.id, "freelancerId": deal.ben.id, "milestones": ["m", "m"]},
+        "client": {**body, "client": "ann"},
+    }
+    for field, payload in wrong.items():
+        bad(await deal.clerk.rest("PUT", path, payload), "INVALID", field)
+    hello = await deal.start()
+    assert hello["sender"] == person(deal.ann)
+
+
+async def test_for_everybody_else_a_contract_looks_like_none(
+    program: Program, town: Town, deal: Deal
+) -> None:
+    said = await deal.start(milestoneId="m1")
+    conversation = said["conversationId"]
+    for user in (deal.cid, town.user("boss", role="admin"), deal.clerk):
+        socket = await program.connect(user, town.url, CONTRACTS)
+        for event, payload in words(conversation, said["id"], deal.id, "m1").items():
+            nowhere = words("nowhere", str(uuid.uuid4()), "no-contract", "m9")[event]
+            refused = await socket.call(event, payload)
+            bad(refused, "NOT_FOUND")
+            assert refused == await socket.call(event, nowhere), event
+        for there, nowhere in zip(
+            paths(conversation, deal.id, "m1"), paths("nowhere", "no-contract", "m9"), strict=True
+        ):
+            refused = await user.rest(*there)
+            bad(refused, "NOT_FOUND")
+            assert refused == await user.rest(*nowhere), there
+        assert (await conversations(user, contractId=deal.id))["total"] == 0
+        assert counts(program, socket) == {"connected": 1}
+
+    bob = await program.connect(deal.ben, town.url, CONTRACTS)
+    unknown = {"contractId": deal.id, "milestoneId": "m9", "content": "x"}
+    refused = bad(await bob.call("create_message", unknown), "NOT_FOUND")
+    assert refused == bad(await deal.ben.rest("POST", "/api/messages", unknown), "NOT_FOUND")
+    elsewhere = await deal.start("elsewhere")
+    answer = await deal.ben.rest("GET", f"{ALL}/{conversation}/messages", before=elsewhere["id"])
+    bad(answer, "NOT_FOUND")
+    assert await contents(deal.ben, conversation) == [said["content"]]
+
+
+BAD_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "no conversation": ("conversationId", {"content": "x"}),
+    "no text": ("content", {"conversationId": "c", "content": 5}),
+    "only white space": ("content", {"conversationId": "c", "content": "  "}),
+    "too long": ("content", {"conversationId": "c", "content": "x" * 8_001}),
+    "no such type": ("messageType", {"conversationId": "c", "content": "x", "messageType": "voice"}),
+    "a file without one": ("attachments", {"conversationId": "c", "content": "x", "messageType": "file"}),
+    "too many files": ("attachments", {"conversationId": "c", "content": "x", "attachments": ["a"] * 11}),
+    "no uuid": ("clientMessageId", {"conversationId": "c", "content": "x", "clientMessageId": "7"}),
+    "an unknown field": ("milestoneId", {"conversationId": "c", "content": "x", "milestoneId": "m1"}),
+}
+
+
+async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
+    program: Program, town: Town, deal: Deal
+) -> None:
+    conversation = (await deal.start("The only one."))["conversationId"]
+    socket = await program.connect(deal.ben, town.url, CONTRACTS)
+    for field, payload in BAD_WORDS.values():
+        if "conversationId" in payload:
+            payload = {**payload, "conversationId": conversation}
+        text = bad(await socket.call("send_message", payload), "INVALID", field)
+        rest = {name: value for name, value in payload.items() if name != "conversationId"}
+        if field != "conversationId":
+            path = f"{ALL}/{conversation}/messages"
+            assert bad(await deal.ben.rest("POST", path, rest), "INVALID", field) == text
+    system = {"conversationId": conversation, "content": "x", "messageType": "system"}
+    bad(await socket.call("send_message", system), "FORBIDDEN")
+    other_words: dict[str, tuple[str, dict[str, Any]]] = {
+        "create_message": ("contractId", {"content": "x"}),
+        "typing": ("isTyping", {"conversationId": conversation, "isTyping": "yes"}),
+        "join_conversation": ("conversationId", {}),
+        "leave_conversation": ("conversationId", {"conversationId": ""}),
+        "mark_as_read": ("messageId", {"conversationId": conversation, "messageId": "x"}),
+        "update_message": ("content", {"messageId": "x"}),
+        "delete_message": ("messageId", {}),
+    }
+    for event, (field, payload) in other_words.items():
+        bad(await socket.call(event, payload), "INVALID", field)
+    unknown = await socket.call("sendMessage", {"conversationId": conversation, "content": "x"})
+    assert unknown["code"] == "UNKNOWN_EVENT"
+    assert await contents(deal.ben, conversation) == ["The only one."]
+
+
+async def test_a_path_that_is_asked_wrongly_says_which_field(town: Town, deal: Deal) -> None:
+    conversation = (await deal.start())["conversationId"]
+    wrong: list[tuple[str, str, dict[str, Any]]] = [
+        ("page", ALL, {"page": 0}),
+        ("limit", ALL, {"limit": 101}),
+        ("includeArchived", ALL, {"includeArchived": "maybe"}),
+        ("cursor", ALL, {"cursor": "x"}),
+        ("page", f"{ALL}/{conversation}/messages", {"page": "x"}),
+        ("limit", f"{ALL}/{conversation}/messages", {"limit": 0}),
+        ("before", f"{ALL}/{conversation}/messages", {"before": ""}),
+    ]
+    for field, path, query in wrong:
+        bad(await deal.ann.rest("GET", path, **query), "INVALID", field)
+    archived = {"archived": "yes"}
+    bad(await deal.ann.rest("PATCH", f"{ALL}/{conversation}/archive", archived), "INVALID", "archived")
+    async with aiohttp.ClientSession() as nobody, nobody.get(town.url + ALL) as answer:
+        bad((answer.status, await answer.json()), "UNAUTHORIZED")
+
+
+async def test_a_send_that_comes_again_is_one_message_whichever_gateway_takes_it(
+    program: Program, town: Town, deal: Deal
+) -> None:
+    alice = await program.connect(deal.ann, town.url, CONTRACTS)
+    elsewhere = await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice)
+    bob = await program.connect(deal.ben, town.url, CONTRACTS)
+    wish = {"contractId": deal.id, "content": "Once.", "clientMessageId": str(uuid.uuid4())}
+    first = (await alice.ask("create_message", wish))["message"]
+    for socket in (alice, elsewhere):
+        again = (await socket.ask("create_message", wish))["message"]
+        assert (again["id"], again["conversationId"]) == (first["id"], first["conversationId"])
+    await alice.ask("create_message", {"contractId": deal.id, "content": "After."})
+    await bob.hears("message_notification", 2)
+    assert [each["message"]["content"] for each in bob.all("message_notification")] == ["Once.", "After."]
+
+    bad(await alice.call("create_message", {**wish, "content": "Other."}), "CONFLICT", "messageId")
+
+
+async def test_a_send_that_another_contradicts_is_rejected(program: Program, town: Town, deal: Deal) -> None:
+    alice = await program.connect(deal.ann, town.url, CONTRACTS)
+    elsewhere = await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice)
+    wish = {"contractId": deal.id, "content": "The first.", "clientMessageId": str(uuid.uuid4())}
+    first = (await alice.ask("create_message", wish))["message"]
+    await alice.hears("message_notification")
+
+    await elsewhere.ask("create_message", {**wish, "content": "The second."})
+
+    for socket in (alice, elsewhere):
+        rejected = await socket.hears("message_rejected")
+        assert rejected == {
+            "conversationId": first["conversationId"],
+            "messageId": first["id"],
+            "clientMessageId": wish["clientMessageId"],
+            "error": rejected["message"],
+            "message": rejected["message"],
+            "code": "CONFLICT",
+            "retryable": False,
+        }
+    assert await contents(deal.ben, first["conversationId"]) == ["The first."]
+
+
+async def test_a_send_that_cannot_be_stored_has_failed(
+    program: Program, town: Town, deal: Deal, stack: Stack
+) -> None:
+    alice, bob = await both(program, town, deal)
+    conversation = (await deal.start())["conversationId"]
+    await alice.hears("message_notification")
+    message = model.Message(
+        id=model.new_id(),
+        conversation_id=conversation,
+        sender_id=deal.ann.id,
+        content="x",
+        created_at=model.now(),
+    )
+    record = NewMessage(id=model.new_id(), message=message, sender=model.Person(id=deal.ann.id))
+    sent = msgspec.to_builtins(record)
+    sent["message"]["createdAt"] = BEFORE_TIME
+    async with await aio_pika.connect(stack.rabbitmq_url) as connection:
+        exchange = await (await connection.channel()).get_exchange(EXCHANGE, ensure=False)
+        letter = aio_pika.Message(msgspec.msgpack.encode([sent]))
+        await exchange.publish(letter, str(Partitions(8).of(conversation)))
+
+    failed = await alice.hears("message_failed")
+    assert failed == {
+        "conversationId": conversation,
+        "messageId": message.id,
+        "clientMessageId": None,
+        "error": failed["message"],
+        "message": failed["message"],
+        "code": failed["code"],
+        "retryable": False,
+    }
+    assert bob.all("message_failed") == []
+    await eventually(DeadLetters(stack).take)
+
+
+async def test_a_bad_token_is_a_connect_error_that_says_why(program: Program, stack: Stack) -> None:
+    options = {"auth": {"token": "not.a.token"}}
+    await program.do("open", "mallory", url=f"{stack.url}/messages", options=options)
+    error = await JsSocket(program, "mallory").hears("connect_error")
+    assert (error["message"], error["data"]["code"]) == ("The token is not valid.", "UNAUTHORIZED")

@@ -1,0 +1,132 @@
+"""Two guides on one namespace: a socket's words tell which it speaks, and it hears no other's."""
+
+from typing import Any
+
+from clients.chat import Town, User
+from clients.crm import accepted, chat_of, in_room, stored
+from clients.javascript import ENGINE_S_OWN, JsSocket, Program
+from clients.matching import A_TIME
+from gateway.vocabularies.crm import CRM
+from gateway.vocabularies.groups import GROUPS
+from gateway.vocabularies.vocabulary import Vocabulary
+
+
+async def undecided(
+    program: Program, user: User, town: Town, vocabulary: Vocabulary, node: str | None = None
+) -> JsSocket:
+    """A socket that has said nothing yet; on this gateway if one is named."""
+    for _ in range(12):
+        socket = await program.connect(user, town.url, vocabulary)
+        if node in (None, (await socket.look())["node"]):
+            return socket
+        await socket.close()
+    raise AssertionError(f"twelve times another gateway than {node}")
+
+
+def heard(program: Program, socket: JsSocket, since: int) -> set[str]:
+    """The names of the events that a socket has heard since."""
+    own = {event for name, event, _ in program.heard[since:] if name == socket.name}
+    return own - ENGINE_S_OWN
+
+
+async def test_until_its_first_word_a_socket_hears_all(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    one = await undecided(program, ann, town, CRM)
+    two = await undecided(program, ann, town, GROUPS, (await one.look())["node"])
+    assert await one.hears("onlineUsers") == [ann.id]
+    first = await chat_of(ben, ann)
+    for socket in (one, two):
+        assert (await socket.hears("conversationCreated"))["_id"] == first
+
+    await one.ask("authenticate")
+    one.is_decided()
+    await two.ask("getOnlineUsers")
+    two.is_decided()
+    since = len(program.heard)
+    second = await chat_of(ben, ann)
+    await two.hears("conversationCreated", times=2)
+    await one.ask("joinChat", {"chatId": second})
+    await two.ask("joinRoom", {"conversationId": second})
+    status, _ = await ben.rest("POST", "/chat-messages", {"chatId": second, "content": "Hello!"})
+    assert status == 201
+    await two.hears("unreadCount")
+    message = (await one.hears("newMessage"))["message"]
+    assert (message["chatId"], message["message"]) == (second, "Hello!")
+    message = (await two.hears("newMessage"))["message"]
+    assert (message["conversationId"], message["content"]) == (second, "Hello!")
+
+    assert heard(program, one, since) == {"newMessage"}
+    assert heard(program, two, since) == {"conversationCreated", "newMessage", "unreadCount"}
+    refusal = await one.call("joinRoom", {"conversationId": second})
+    assert refusal["error"]["code"] == "UNKNOWN_EVENT"
+    refusal = await two.call("joinChat", {"chatId": second})
+    assert refusal["error"]["code"] == "UNKNOWN_EVENT"
+
+
+async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    chat = await chat_of(ann, ben)
+    ids = []
+    for content in ("one", "two"):
+        body = {"chatId": chat, "content": content}
+        ids.append((await ann.rest("POST", "/chat-messages", body))[1]["data"]["id"])
+    for vocabulary, message_id in ((CRM, ids[0]), (GROUPS, ids[1])):
+        socket = await undecided(program, ann, town, vocabulary)
+        assert await socket.ask("deleteMessage", {"messageId": message_id}) == {"success": True}
+        fresh = await chat_of(ben, ann)
+        assert (await socket.hears("conversationCreated"))["_id"] == fresh
+        if vocabulary is CRM:
+            await socket.ask("joinChat", {"chatId": fresh})
+        else:
+            await socket.ask("joinRoom", {"conversationId": fresh})
+        socket.is_decided()
+        await ben.rest("POST", "/chat-messages", {"chatId": fresh, "content": "Hello!"})
+        shown = (await socket.hears("newMessage"))["message"]
+        assert shown.get("message" if vocabulary is CRM else "content") == "Hello!"
+    page = (await ben.rest("GET", "/chat-messages", chatId=chat))[1]
+    assert [("deletedAt" in m, m["message"]) for m in page["data"]] == [(True, ""), (True, "")]
+
+
+async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    chat = await chat_of(ann, ben)
+    (one,) = await in_room(program, town, chat, ann)
+    two = await program.connect_elsewhere(ben, town.url, GROUPS, one)
+    of_ben: dict[str, Any] = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
+
+    await two.ask("joinRoom", {"conversationId": chat})
+    two.is_decided()
+    assert await one.hears("userJoined") == of_ben
+    await two.ask("sendMessage", {"conversationId": chat, "content": "from the group"})
+    new = await one.hears("newMessage")
+    message = stored(accepted(ben, chat, "from the group"), 1)
+    assert new == {"message": message, "chatId": chat, "timestamp": new["message"]["createdAt"]}
+    own = {"messageId": new["message"]["id"], "conversationId": chat}
+    await two.ask("editMessage", {**own, "content": "from the whole group"})
+    updated = (await one.hears("messageUpdated"))["message"]
+    assert (updated["id"], updated["message"], updated["rev"]) == (
+        own["messageId"],
+        "from the whole group",
+        2,
+    )
+    await two.ask("deleteMessage", own)
+    gone = {"messageId": own["messageId"], "chatId": chat, "timestamp": A_TIME}
+    assert await one.hears("messageDeleted") == gone
+
+    for number, (word, typing) in enumerate((("typing", True), ("stopTyping", False)), start=1):
+        await two.ask(word, {"conversationId": chat})
+        assert await one.hears("userTyping", number) == {**of_ben, "isTyping": typing}
+    await one.ask("sendMessage", {"chatId": chat, "content": "from the CRM"})
+    said = (await two.hears("newMessage", times=2))["message"]
+    assert (said["conversationId"], said["content"], said["sender"]["_id"]) == (chat, "from the CRM", ann.id)
+    await two.ask("markConversationAsRead", {"conversationId": chat})
+    assert await one.hears("messageRead") == {**of_ben, "messageId": said["_id"]}
+    await one.ask("markAsRead", {"chatId": chat, "messageId": said["_id"]})
+    read = await two.hears("messageRead")
+    assert (read["messageId"], read["readBy"]) == (said["_id"], ann.id)
+
+    await two.ask("leaveRoom", {"conversationId": chat})
+    assert await one.hears("userLeft") == of_ben
+    crm_only = {"userJoined", "userLeft"}
+    assert not heard(program, two, 0) & crm_only
+    assert heard(program, one, program.decided[one.name]) <= {says.event for says in CRM.says}

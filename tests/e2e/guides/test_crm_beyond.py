@@ -1,0 +1,134 @@
+"""What clients of the CRM guide get beyond it: numbers for ids, retries, files, rooms that empty."""
+
+import secrets
+import time
+import uuid
+from typing import Any
+
+from clients.chat import Town, eventually
+from clients.crm import STAFF, accepted, chat_of, in_room, manager, speaker, stored
+from clients.javascript import Program
+from clients.matching import A_TIME
+from gateway.vocabularies.crm import CRM
+from shared.documents import to_document
+from shared.model import Attachment, Conversation, Membership, now
+
+
+async def test_ids_may_be_numbers(program: Program, town: Town, database: Any) -> None:
+    number, user_id = (1 + secrets.randbelow(10**12) for _ in range(2))
+    ann = town.user("ann", sub=None, id=user_id)
+    await seed(database, str(number), str(user_id))
+    one = await program.connect(ann, town.url, CRM)
+    assert (await one.ask("authenticate"))["userId"] == str(user_id)
+    one.is_decided()
+
+    joined = await one.ask("joinChat", {"chatId": number})
+    assert joined == {"success": True, "message": f"Joined chat {number}"}
+    await one.ask("sendMessage", {"chatId": number, "content": "Hello, world!"})
+    heard = await one.hears("newMessage")
+    assert (heard["chatId"], heard["message"]["senderId"]) == (str(number), str(user_id))
+    for event in ("updateMessage", "deleteMessage"):
+        more = {"content": "new"} if event == "updateMessage" else {}
+        refusal = await one.call(event, {"chatId": number, "messageId": 456, **more})
+        assert refusal["error"]["code"] == "NOT_FOUND"
+    refusal = await one.call("markAsRead", {"chatId": number, "messageId": 456})
+    assert refusal["error"]["code"] == "NOT_FOUND"
+    await one.ask("markAsRead", {"chatId": number, "messageId": heard["message"]["id"]})
+    assert (await one.ask("typing", {"chatId": number, "isTyping": True})) == {"success": True}
+    left = await one.ask("leaveChat", {"chatId": number})
+    assert left == {"success": True, "message": f"Left chat {number}"}
+
+    assert (await ann.rest("POST", "/chat-messages", {"chatId": number, "content": "Hello!"}))[0] == 201
+    assert (await ann.rest("GET", "/chat-messages", chatId=number))[1]["total"] == 2
+
+
+async def seed(database: Any, chat: str, user_id: str) -> None:
+    """A chat with an id of the team's own."""
+    at = now()
+    conversation = Conversation(id=chat, kind="group", created_by=user_id, created_at=at)
+    membership = Membership(conversation_id=chat, user_id=user_id, role="owner", joined_at=at)
+    await database["conversations"].insert_one(to_document(conversation))
+    await database["memberships"].insert_one(to_document(membership))
+
+
+async def test_a_retry_gives_the_same_message(program: Program, town: Town) -> None:
+    ann, ben = manager(town), town.user("ben")
+    chat = await chat_of(ann, ben)
+    one, two = await in_room(program, town, chat, ann, ben)
+    name = str(uuid.uuid4())
+    wish = {"chatId": chat, "content": "only once", "clientMessageId": name}
+
+    first = (await one.ask("sendMessage", wish))["data"]
+    assert first == {**accepted(ann, chat, "only once", **STAFF), "clientMessageId": name}
+    assert (await two.hears("newMessage"))["message"] == stored(first, 1)
+    assert (await one.ask("sendMessage", wish))["data"]["id"] == first["id"]
+    status, body = await ann.rest("POST", "/chat-messages", wish)
+    assert (status, body["data"]["id"]) == (201, first["id"])
+    await one.ask("sendMessage", {"chatId": chat, "content": "after"})
+    await two.hears("newMessage", times=2)
+    page = (await ann.rest("GET", "/chat-messages", chatId=chat))[1]
+    assert [(m["seq"], m["message"]) for m in page["data"]] == [(1, "only once"), (2, "after")]
+
+
+async def test_a_message_carries_its_attachments(program: Program, town: Town, database: Any) -> None:
+    ann, ben = manager(town), town.user("ben")
+    chat = await chat_of(ann, ben)
+    one, two = await in_room(program, town, chat, ann, ben)
+    upload = Attachment(id=str(uuid.uuid4()), name="offer.pdf", size=7, type="application/pdf")
+    document = {**to_document(upload), "ownerId": ann.id, "loose": int(time.time())}
+    await database["attachments"].insert_one(document)
+
+    answer = await one.ask("sendMessage", {"chatId": chat, "attachments": [upload.id]})
+
+    shown = {"id": upload.id, "name": "offer.pdf", "size": 7, "type": "application/pdf"}
+    attachments = [{**shown, "url": f"/attachments/{upload.id}"}]
+    assert answer["data"] == {**accepted(ann, chat, "", **STAFF), "attachments": attachments}
+    assert (await two.hears("newMessage"))["message"] == stored(answer["data"], 1)
+    again = await two.call("sendMessage", {"chatId": chat, "attachments": [str(uuid.uuid4())]})
+    assert again["error"]["code"] == "NOT_FOUND"
+
+
+async def test_whoever_is_put_out_hears_no_more(program: Program, town: Town) -> None:
+    ann, ben, cid = manager(town), town.user("ben"), town.user("cid")
+    chat = await chat_of(ann, ben, cid)
+    one, two, three = await in_room(program, town, chat, ann, ben, cid)
+
+    status, _ = await ann.rest("DELETE", f"/chats/conversations/{chat}/participants/{ben.id}")
+    assert status == 200
+    left = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
+    for socket in (one, three):
+        assert await socket.hears("userLeft") == left
+    await one.ask("sendMessage", {"chatId": chat, "content": "without you"})
+    # On the same gateway as the one who was put out.
+    await three.hears("newMessage")
+    assert two.all("newMessage") == two.all("userLeft") == []
+    refusal = await two.call("joinChat", {"chatId": chat})
+    assert refusal["error"]["code"] == "NOT_FOUND"
+
+
+async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, town: Town) -> None:
+    ann, ben = manager(town), town.user("ben")
+    chat = await chat_of(ann, ben)
+    one, two = await in_room(program, town, chat, ann, ben)
+    await one.hears("userJoined")
+    node = (await two.look())["node"]
+    second = await speaker(program, ben, town, one)
+    assert (await second.look())["node"] == node
+    await second.ask("joinChat", {"chatId": chat})
+
+    await two.ask("leaveChat", {"chatId": chat})
+    await second.ask("sendMessage", {"chatId": chat, "content": "still here"})
+    await one.hears("newMessage")
+    assert one.all("userLeft") == []
+    await second.close()
+    await one.hears("userLeft")
+    assert len(one.all("userJoined")) == len(one.all("userLeft")) == 1
+
+
+async def test_typing_ends_by_itself(program: Program, town: Town) -> None:
+    ann, ben = manager(town), town.user("ben")
+    chat = await chat_of(ann, ben)
+    one, two = await in_room(program, town, chat, ann, ben)
+    await two.emit("typing", {"chatId": chat, "isTyping": True})
+
+    await eventually(lambda: [t["isTyping"] for t in one.all("userTyping")] == [True, False])

@@ -1,0 +1,253 @@
+"""One conversation, five members, one of each guide: everyone hears everything once, in their own words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from clients.chat import Town, User, eventually
+from clients.javascript import JsSocket, Program
+from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from gateway.vocabularies.connections import CONNECTIONS
+from gateway.vocabularies.contracts import CONTRACTS
+from gateway.vocabularies.crm import CRM
+from gateway.vocabularies.groups import GROUPS
+from gateway.vocabularies.vocabulary import Vocabulary
+
+Words = Callable[[str, str], tuple[str, dict[str, Any]]]
+Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """How the client of one guide says and hears what all have."""
+
+    vocabulary: Vocabulary
+    joins: Callable[[str], list[tuple[str, dict[str, Any]]]]
+    sends: Words
+    edits: Words
+    deletes: Callable[[str], tuple[str, dict[str, Any]]]
+    reads: Words
+    heard: str
+    updated: str
+    deleted: str
+    read: str
+    message: Read
+    text: str
+    reader: str
+    sent_id: Read
+
+
+SPEAKERS = [
+    Speaker(
+        vocabulary=CLIENTS_AND_LAWYERS,
+        # The matter is of no other guide of this namespace: so the first word decides.
+        joins=lambda c: [("sendMessage", {"conversationId": c, "content": "I am here", "matter": "M-1"})],
+        sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
+        edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
+        deletes=lambda m: ("deleteMessage", {"messageId": m}),
+        reads=lambda c, m: ("markAsRead", {"messageId": m}),
+        heard="receiveMessage",
+        updated="receiveEdit",
+        deleted="receiveDeletion",
+        read="receiveRead",
+        message=lambda p: p,
+        text="content",
+        reader="userId",
+        sent_id=lambda answer: answer["message"]["id"],
+    ),
+    Speaker(
+        vocabulary=CONNECTIONS,
+        joins=lambda c: [("joinConversation", {"conversationId": c})],
+        sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
+        edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
+        deletes=lambda m: ("deleteMessage", {"messageId": m}),
+        reads=lambda c, m: ("markAsRead", {"messageId": m}),
+        heard="message",
+        updated="messageUpdated",
+        deleted="messageDeleted",
+        read="messageRead",
+        message=lambda p: p.get("message", p),
+        text="content",
+        reader="userId",
+        sent_id=lambda answer: answer["message"]["id"],
+    ),
+    Speaker(
+        vocabulary=CRM,
+        joins=lambda c: [("authenticate", {}), ("joinChat", {"chatId": c})],
+        sends=lambda c, text: ("sendMessage", {"chatId": c, "content": text}),
+        edits=lambda m, text: ("updateMessage", {"messageId": m, "content": text}),
+        deletes=lambda m: ("deleteMessage", {"messageId": m}),
+        reads=lambda c, m: ("markAsRead", {"chatId": c, "messageId": m}),
+        heard="newMessage",
+        updated="messageUpdated",
+        deleted="messageDeleted",
+        read="messageRead",
+        message=lambda p: p["message"],
+        text="message",
+        reader="userId",
+        sent_id=lambda answer: answer["data"]["id"],
+    ),
+    Speaker(
+        vocabulary=GROUPS,
+        joins=lambda c: [("joinRoom", {"conversationId": c})],
+        sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
+        edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
+        deletes=lambda m: ("deleteMessage", {"messageId": m}),
+        reads=lambda c, m: ("markAsRead", {"conversationId": c, "messageId": m}),
+        heard="newMessage",
+        updated="messageUpdated",
+        deleted="messageDeleted",
+        read="messageRead",
+        message=lambda p: p["message"],
+        text="content",
+        reader="readBy",
+        sent_id=lambda answer: answer["message"]["_id"],
+    ),
+    Speaker(
+        vocabulary=CONTRACTS,
+        joins=lambda c: [("join_conversation", {"conversationId": c})],
+        sends=lambda c, text: ("send_message", {"conversationId": c, "content": text}),
+        edits=lambda m, text: ("update_message", {"messageId": m, "content": text}),
+        deletes=lambda m: ("delete_message", {"messageId": m}),
+        reads=lambda c, m: ("mark_as_read", {"conversationId": c}),
+        heard="new_message",
+        updated="message_updated",
+        deleted="message_deleted",
+        read="messages_read",
+        message=lambda p: p.get("message", p),
+        text="content",
+        reader="userId",
+        sent_id=lambda answer: answer["message"]["id"],
+    ),
+]
+
+
+@dataclass
+class Member:
+    """One of the five, with a socket on one of the two gateways."""
+
+    user: User
+    speaker: Speaker
+    socket: JsSocket
+
+    def texts(self, event: str) -> list[str]:
+        """The texts of the messages that came with an event."""
+        found = (self.speaker.message(payload) for payload in self.socket.all(event))
+        return [message[self.speaker.text] for message in found]
+
+    def readers(self) -> list[str]:
+        return [payload[self.speaker.reader] for payload in self.socket.all(self.speaker.read)]
+
+
+@dataclass
+class Table:
+    """The five, and their conversation."""
+
+    conversation: str
+    members: list[Member]
+
+    def all_heard(self, event: Callable[[Speaker], str], *texts: str) -> bool:
+        """Whether each member has heard these texts, in this order, once."""
+        return all(m.texts(event(m.speaker))[-len(texts) :] == list(texts) for m in self.members)
+
+
+@pytest.fixture
+async def table(program: Program, town: Town) -> Table:
+    users = [town.user(s.vocabulary.name) for s in SPEAKERS]
+    begun, conversation = await users[3].rest(
+        "POST",
+        "/chats/conversations",
+        {"type": "group", "name": "All", "participants": [u.id for u in users if u is not users[3]]},
+    )
+    assert begun == 201
+    members: list[Member] = []
+    for user, speaker in zip(users, SPEAKERS, strict=True):
+        other = members[-1].socket if members else None
+        socket = (
+            await program.connect(user, town.url, speaker.vocabulary)
+            if other is None
+            else await program.connect_elsewhere(user, town.url, speaker.vocabulary, other)
+        )
+        members.append(Member(user, speaker, socket))
+    # The first one joins by saying something: last, so that all hear it.
+    for member in reversed(members):
+        for event, payload in member.speaker.joins(conversation["_id"]):
+            await member.socket.ask(event, payload)
+        member.socket.is_decided()
+    table = Table(conversation["_id"], members)
+    await eventually(lambda: table.all_heard(lambda s: s.heard, "I am here"))
+    return table
+
+
+async def test_what_one_says_all_hear_once_in_their_own_words(table: Table) -> None:
+    said = []
+    for member in table.members:
+        said.append(f"from {member.speaker.vocabulary.name}")
+        await member.socket.ask(*member.speaker.sends(table.conversation, said[-1]))
+    await eventually(lambda: table.all_heard(lambda s: s.heard, *said))
+    for member in table.members:
+        assert member.texts(member.speaker.heard) == ["I am here", *said]
+
+
+async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
+    edited = []
+    for member in table.members:
+        speaker = member.speaker
+        answer = await member.socket.ask(*speaker.sends(table.conversation, "first"))
+        message_id = speaker.sent_id(answer)
+        await eventually(lambda: table.all_heard(lambda s: s.heard, "first"))
+        edited.append(f"edited by {speaker.vocabulary.name}")
+        await member.socket.ask(*speaker.edits(message_id, edited[-1]))
+        await eventually(lambda: table.all_heard(lambda s: s.updated, *edited))
+        await member.socket.ask(*speaker.deletes(message_id))
+        for other in table.members:
+            await other.socket.hears(other.speaker.deleted, len(edited))
+            assert other.socket.all(other.speaker.deleted)[-1]["messageId"] == message_id
+    for member in table.members:
+        assert member.texts(member.speaker.updated) == edited
+        assert len(member.socket.all(member.speaker.deleted)) == len(edited)
+
+
+async def test_what_one_reads_is_read_for_all(table: Table) -> None:
+    writer = table.members[3]
+    for member in table.members:
+        answer = await writer.socket.ask(*writer.speaker.sends(table.conversation, "read this"))
+        message_id = writer.speaker.sent_id(answer)
+        await eventually(lambda: table.all_heard(lambda s: s.heard, "read this"))
+        if member is writer:
+            continue
+        await member.socket.ask(*member.speaker.reads(table.conversation, message_id))
+        for other in table.members:
+            if other is not member:
+                await eventually(partial(has_been_told, other, member))
+                assert other.readers().count(member.user.id) == 1
+        assert await member.user.unread(table.conversation) == 0
+
+
+def has_been_told(one: Member, of: Member) -> bool:
+    return of.user.id in one.readers()
+
+
+async def test_rest_shows_the_same_to_all(table: Table) -> None:
+    for member in table.members:
+        await member.socket.ask(*member.speaker.sends(table.conversation, member.speaker.vocabulary.name))
+    names = [m.speaker.vocabulary.name for m in table.members]
+    await eventually(lambda: table.all_heard(lambda s: s.heard, *names))
+    lou, con, crm, gro, fre = (m.user for m in table.members)
+    expected = ["I am here", *names]
+
+    _, messages = await con.rest("GET", f"/chat/conversations/{table.conversation}/messages")
+    assert [(m["seq"], m["content"]) for m in messages] == list(enumerate(expected, 1))
+    _, body = await crm.rest("GET", "/chat-messages", chatId=table.conversation)
+    assert [(m["seq"], m["message"]) for m in body["data"]] == list(enumerate(expected, 1))
+    assert [(m["seq"], m["content"]) for m in await gro.history(table.conversation)] == list(
+        enumerate(expected, 1)
+    )
+    _, body = await fre.rest("GET", f"/api/messages/conversations/{table.conversation}/messages")
+    assert [(m["seq"], m["content"]) for m in body["data"]["messages"]] == list(enumerate(expected, 1))
+    for user in (lou, con, crm, gro, fre):
+        assert await user.unread(table.conversation) == len(expected) - (2 if user is lou else 1)
+    assert (await con.rest("GET", "/chat/unread-count"))[1] == {"count": len(expected) - 1}

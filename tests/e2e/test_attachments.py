@@ -1,0 +1,206 @@
+"""Attachments, through nginx: sent with a message, heard with it, read by members only."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from clients.chat import Town, eventually
+from clients.uploads import attached, read, upload
+from shared.documents import ATTACHMENTS, FILE_CHUNKS, exactly
+from stack import Stack
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+MOST = 25 * 1024 * 1024
+PDF = b"%PDF-1.7\n"
+
+
+def shown(attachment: dict[str, Any]) -> dict[str, Any]:
+    """An attachment as messages show it."""
+    return {name: attachment[name] for name in ("id", "name", "size", "type", "url")}
+
+
+async def test_a_file_is_sent_with_a_message_and_heard_with_it(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+    file = await attached(town.url, town.user("alice"), PDF, "Contract.pdf")
+
+    sent = await alice.say(group, "", type="file", attachments=[file["id"]])
+
+    heard = await bob.hears("newMessage", conversationId=group)
+    assert sent["attachments"] == heard["message"]["attachments"] == [shown(file)]
+    assert (heard["message"]["type"], heard["message"]["content"]) == ("file", "")
+    assert (file["name"], file["size"], file["type"]) == ("Contract.pdf", len(PDF), "application/pdf")
+    (stored,) = await eventually(lambda: town.user("bob").history(group))
+    assert stored["attachments"] == [shown(file)]
+
+
+async def test_members_read_it_and_others_cannot_tell_that_it_exists(town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    file = await attached(town.url, town.user("alice"), PDF)
+    assert (await read(town.url, town.user("bob"), file["url"])).status == 404
+
+    await alice.say(group, "see", type="file", attachments=[file["id"]])
+
+    assert (await read(town.url, town.user("bob"), file["url"])).body == PDF
+    hidden = await read(town.url, town.user("carol"), file["url"])
+    absent = await read(town.url, town.user("carol"), f"/attachments/{group}")
+    assert (hidden.status, hidden.body) == (absent.status, absent.body)
+    assert hidden.status == 404
+    assert b'"NOT_FOUND"' in hidden.body
+
+
+async def test_who_leaves_reads_no_more_not_even_what_they_sent(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    file = await attached(town.url, town.user("bob"), PDF)
+    await bob.say(group, "see", type="file", attachments=[file["id"]])
+    assert (await read(town.url, town.user("bob"), file["url"])).status == 200
+
+    status, _ = await town.user("bob").rest("POST", f"/chats/conversations/{group}/leave")
+    assert status == 200
+
+    async def refused() -> bool:
+        return (await read(town.url, town.user("bob"), file["url"])).status == 404
+
+    await eventually(refused)
+    assert (await read(town.url, town.user("alice"), file["url"])).body == PDF
+
+
+async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message(town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    here, there = await town.group(alice, "bob"), await town.group(alice, "carol")
+    file = await attached(town.url, town.user("alice"), PDF)
+    message = {"conversationId": here, "content": "", "type": "file", "attachments": [file["id"]]}
+    message["clientMessageId"] = "0b7e6a52-0d0f-4d0e-9b5d-3a1f1f6f6c11"
+
+    first, again = await alice.do("sendMessage", message), await alice.do("sendMessage", message)
+    elsewhere = await alice.ask("sendMessage", {**message, "conversationId": there})
+
+    assert first["message"]["_id"] == again["message"]["_id"]
+    assert elsewhere["success"] is False
+    assert elsewhere["error"]["code"] == "NOT_FOUND"
+
+
+async def test_what_is_not_ones_own_cannot_be_sent(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    file = await attached(town.url, town.user("alice"), PDF)
+    stolen = {"conversationId": group, "content": "", "type": "file", "attachments": [file["id"]]}
+    answer = await bob.ask("sendMessage", stolen)
+    assert answer["error"]["code"] == "NOT_FOUND"
+    await alice.do("sendMessage", stolen)
+
+
+async def test_the_largest_file_comes_back_as_it_was_whole_and_in_part(town: Town) -> None:
+    user = town.user("alice")
+    data = PDF + os.urandom(MOST - len(PDF))
+    file = await attached(town.url, user, data)
+
+    assert (await read(town.url, user, file["url"])).body == data
+    part = await read(town.url, user, file["url"], Range="bytes=12345678-12345699")
+    assert (part.status, part.body) == (206, data[12345678:12345700])
+    assert part.headers["Content-Range"] == f"bytes 12345678-12345699/{MOST}"
+    head = await read(town.url, user, file["url"], "HEAD")
+    assert (head.status, head.headers["Content-Length"], head.body) == (200, str(MOST), b"")
+
+
+@pytest.mark.parametrize("size", [MOST + 1, MOST + 400_000, 2 * MOST])
+async def test_a_larger_one_is_refused_by_whoever_notices_first(town: Town, size: int) -> None:
+    status, body = await upload(town.url, town.user("alice"), PDF + bytes(size - len(PDF)))
+    assert (status, body["success"], body["error"]["code"]) == (413, False, "TOO_LARGE")
+
+
+async def test_a_larger_one_that_does_not_say_so_is_refused_too(town: Town) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PDF
+        for _ in range(MOST // 65_536):
+            yield bytes(65_536)
+
+    status, body = await upload(town.url, town.user("alice"), pieces())
+    assert (status, body["error"]["code"]) == (413, "TOO_LARGE")
+
+
+async def test_what_is_not_on_the_list_is_refused_whatever_its_name(town: Town) -> None:
+    for size in (100, 5_000_000):
+        status, body = await upload(town.url, town.user("alice"), b"MZ" + bytes(size), "photo.png")
+        assert (status, body["error"]["code"]) == (415, "UNSUPPORTED_TYPE")
+        assert body["error"]["retryable"] is False
+
+
+async def test_without_a_token_nothing_is_sent_or_read(town: Town) -> None:
+    file = await attached(town.url, town.user("alice"), PDF)
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{town.url}/attachments", data={"file": "words"}) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (401, "UNAUTHORIZED")
+        async with http.get(town.url + file["url"]) as answer:
+            assert answer.status == 401
+        async with http.get(town.url + file["url"], params={"token": town.user("alice").token}) as answer:
+            assert await answer.read() == PDF
+
+
+async def test_a_client_that_goes_away_leaves_nothing_behind(town: Town, database: Any) -> None:
+    user = town.user("alice")
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield PDF + bytes(1_000_000)
+        await asyncio.Event().wait()
+
+    async def begun() -> list[Any]:
+        known = database[ATTACHMENTS].find({"ownerId": exactly(user.id)})
+        return list(await known.to_list(None))
+
+    async def stored(file_id: str) -> Any:
+        return await database[FILE_CHUNKS].find_one({"files_id": exactly(file_id)})
+
+    uploading = asyncio.create_task(upload(town.url, user, endless()))
+    (file,) = await eventually(begun)
+    await eventually(lambda: stored(file["_id"]))
+    uploading.cancel()
+
+    async def gone() -> bool:
+        return not await begun() and not await stored(file["_id"])
+
+    await eventually(gone)
+
+
+async def test_a_client_that_stops_reading_and_goes_is_no_error(town: Town) -> None:
+    """The logs stay quiet, which every test here asks for."""
+    file = await attached(town.url, town.user("alice"), PDF + bytes(MOST - len(PDF)))
+    for _ in range(4):
+        async with aiohttp.ClientSession() as http:
+            answer = await http.get(town.url + file["url"], params={"token": town.user("alice").token})
+            await answer.content.readany()
+            answer.close()
+    assert (await read(town.url, town.user("alice"), file["url"])).status == 200
+
+
+async def test_memory_stays_flat_however_much_is_under_way(town: Town, stack: Stack) -> None:
+    """Eight files of 25 MiB at once, to and from two gateways."""
+    user, data = town.user("alice"), PDF + bytes(MOST - len(PDF))
+    await attached(town.url, user, data)
+    before = grown(stack)
+
+    files = await asyncio.gather(*(attached(town.url, user, data) for _ in range(8)))
+    sizes = [len((await read(town.url, user, f["url"])).body) for f in files]
+
+    assert sizes == [MOST] * 8
+    growth = {name: size - before[name] for name, size in grown(stack).items()}
+    print(f"memory grew by {growth} KiB")
+    assert max(growth.values()) < 32 * 1024
+
+
+def grown(stack: Stack) -> dict[str, int]:
+    """The most memory that each gateway ever had, in KiB."""
+    peaks = {}
+    for name in ("gateway-1", "gateway-2"):
+        status = Path(f"/proc/{stack.pid(name)}/status").read_text()
+        peaks[name] = int(status.partition("VmHWM:")[2].split()[0])
+    return peaks

@@ -1,0 +1,53 @@
+"""Attachments in a bucket: the whole system with nothing changed but its settings."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from clients.chat import Town
+from clients.storages import client_of, s3_server
+from clients.uploads import attached, read
+from gateway.adapters.files_s3 import PREFIX, Bucket
+from stack import Stack
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with s3_server() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+async def town(bucket: Bucket, tmp_path: Path) -> AsyncIterator[Town]:
+    """Users of a stack of its own, which keeps its files in the bucket."""
+    settings = {
+        "ATTACHMENTS": "s3",
+        "S3_ENDPOINT": bucket.endpoint,
+        "S3_BUCKET": bucket.name,
+        "S3_ACCESS_KEY": bucket.access_key,
+        "S3_SECRET_KEY": bucket.secret_key,
+    }
+    async with client_of(bucket):
+        with Stack(tmp_path, gateways=1, workers=1, settings=settings) as stack:
+            town = Town(stack.url, stack.jwt_secret)
+            yield town
+            await town.close()
+
+
+async def test_a_file_lies_in_the_bucket_and_goes_to_members(town: Town, bucket: Bucket) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    data = b"%PDF-1.7\n" + os.urandom(12_000_000)
+    file = await attached(town.url, town.user("alice"), data)
+
+    await alice.say(group, "", type="file", attachments=[file["id"]])
+
+    assert (await read(town.url, town.user("bob"), file["url"])).body == data
+    part = await read(town.url, town.user("bob"), file["url"], Range="bytes=-1000")
+    assert (part.status, part.body == data[-1000:]) == (206, True)
+    assert (await read(town.url, town.user("carol"), file["url"])).status == 404
+    async with client_of(bucket) as s3:
+        kept = await s3.head_object(Bucket=bucket.name, Key=PREFIX + file["id"])
+    assert kept["ContentLength"] == len(data)
