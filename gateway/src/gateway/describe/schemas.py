@@ -93,11 +93,8 @@ def _pattern(_: Any, _field: fields.Field[Any], *, ret: Json) -> Json:
     """Python matches from the start and says \\Z for the end; ECMA-262 looks anywhere and says $."""
     if "pattern" not in ret:
         return {}
-    inner, end = ret["pattern"].removeprefix("^"), ""
-    for mark in (r"\Z", "$"):
-        if inner.endswith(mark):
-            inner, end = inner.removesuffix(mark), "$"
-    return {"pattern": f"^(?:{inner}){end}" if "|" in inner else f"^{inner}{end}"}
+    inner = ret["pattern"].replace(r"\Z", "$").removeprefix("^")
+    return {"pattern": f"^(?:{inner})" if "|" in inner else f"^{inner}"}
 
 
 def _of_object(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
