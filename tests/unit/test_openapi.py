@@ -210,7 +210,7 @@ VALUES = [
         for value in ({}, {"a": 1}, {"": 1}, {"a": -1}, {"a": "1"}, {"a": 1, "b": 2, "c": 3}, [])
     ),
     *({"named": value} for value in ("7f0c2ad6-7c1a-4c3e-9f52-3f1c5a0f3a10", None, "7f0c2ad6", 5)),
-    *({"coded": value} for value in ("abc", "x", "xx", "", "dab", "\nx")),
+    *({"coded": value} for value in ("abc", "abd", "x", "xx", "", "dab", "\nx")),
     {},
     {"unknown": 1},
 ]

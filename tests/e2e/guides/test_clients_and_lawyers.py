@@ -8,11 +8,13 @@ import pytest
 from clients.chat import Town, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
+from clients.poison import clear_away, send_unstorable
 from clients.scene import refusal
 from clients.uploads import attached
 from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from gateway.vocabularies.connections import CONNECTIONS
 from shared.model import MAX_EXTRA
+from stack import Stack
 
 GUIDE_S_OWN = {"receiveMessage"}
 NEIGHBOUR_S = {"message", "typing", "userOnline", "userOffline", "unreadCount", "conversationCreated"}
@@ -85,17 +87,17 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     assert await alice.ask("markAsRead", {"messageId": heard["id"]}) == {"success": True}
     about = {"conversationId": talk, "messageId": heard["id"]}
     for socket in (alice, bob):
-        read = await socket.hears("messageRead")
+        read = await socket.hears("receiveRead")
         assert read == {**about, "userId": ann.id, "readAt": A_TIME, "seq": 2}
     assert await bob.ask("editMessage", {"messageId": heard["id"], "content": "Hello"}) == {"success": True}
     edited = {**heard, "content": "Hello", "text": "Hello", "rev": 3, "editedAt": A_TIME, "updatedAt": A_TIME}
     for socket in (alice, bob):
-        assert await socket.hears("messageUpdated") == edited
+        assert await socket.hears("receiveEdit") == edited
     assert await bob.ask("deleteMessage", {"messageId": heard["id"]}) == {"success": True}
     for socket in (alice, bob):
-        assert await socket.hears("messageDeleted") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
+        assert await socket.hears("receiveDeletion") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
     for socket in (alice, bob):
-        assert events(socket, program, since) == {"messageRead", "messageUpdated", "messageDeleted"}
+        assert events(socket, program, since) == {"receiveRead", "receiveEdit", "receiveDeletion"}
 
 
 async def test_only_the_members_of_the_conversation_hear_a_message(program: Program, town: Town) -> None:
@@ -225,7 +227,7 @@ async def test_a_retry_through_another_gateway_is_one_message_and_other_content_
     await one.hears("receiveMessage", 2)
     await other.ask("sendMessage", {**taken, "text": "third"})
 
-    rejected = await other.hears("messageRejected")
+    rejected = await other.hears("receiveRejection")
     assert rejected == {
         **taken,
         "messageId": second["id"],
@@ -312,9 +314,11 @@ async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guid
     await alice.ask("editMessage", {**about, "content": "edited"})
     await alice.ask("deleteMessage", about)
     for socket in (alice, bob):
+        await socket.hears("receiveDeletion")
         await socket.hears("messageDeleted")
-        # What both guides say alike is said once.
-        for event in ("receiveMessage", "message", "messageRead", "messageUpdated", "messageDeleted"):
+        for event in ("receiveMessage", "receiveRead", "receiveEdit", "receiveDeletion"):
+            assert len(socket.all(event)) == 1, event
+        for event in ("message", "messageRead", "messageUpdated", "messageDeleted"):
             assert len(socket.all(event)) == 1, event
 
 
@@ -367,3 +371,21 @@ async def test_a_word_of_the_other_guide_decides_for_it(program: Program, town: 
     assert answer["message"]["isRead"] is False
     assert await eventually(lambda: len(alice.all("message")) == 2)
     assert events(bob, program) <= NEIGHBOUR_S
+
+
+async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
+    program: Program, town: Town, stack: Stack
+) -> None:
+    ann = town.user("ann")
+    talk = await start(ann, town.user("ben"))
+    alice, bob = await both(program, town)
+    bad = await send_unstorable(stack, ann, talk)
+    failed = await alice.hears("receiveFailure")
+    assert failed == {
+        "conversationId": talk,
+        "messageId": bad,
+        "clientMessageId": None,
+        "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
+    }
+    assert bob.all("receiveFailure") == []
+    await clear_away(stack)

@@ -3,23 +3,18 @@
 import uuid
 from typing import Any
 
-import aio_pika
-import msgspec
 import pytest
 
 from clients.chat import Town, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
+from clients.poison import clear_away, send_unstorable
 from clients.scene import refusal
 from clients.uploads import attached
-from clients.workers import DeadLetters
 from gateway.vocabularies.connections import CONNECTIONS
-from shared import model, records
-from shared.partitions import EXCHANGE, Partitions
 from stack import Stack
 
 LIST = "/chat/conversations"
-BEFORE_TIME = "0001-01-01T00:00:00+14:00"
 """In UTC this is before the first year, so that no MongoDB driver can write it."""
 
 
@@ -361,30 +356,19 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     talk = await start(ann, town.user("ben"))
     alice, bob = await both(program, town)
     await join(talk, alice, bob)
-    bad = model.Message(
-        id=model.new_id(), conversation_id=talk, sender_id=ann.id, content="bad", created_at=model.now()
-    )
-    record = msgspec.to_builtins(
-        records.NewMessage(id=model.new_id(), message=bad, sender=model.Person(id=ann.id))
-    )
-    record["message"]["createdAt"] = BEFORE_TIME
-    async with await aio_pika.connect(stack.rabbitmq_url) as connection:
-        exchange = await (await connection.channel()).get_exchange(EXCHANGE, ensure=False)
-        await exchange.publish(
-            aio_pika.Message(msgspec.msgpack.encode([record])), str(Partitions(8).of(talk))
-        )
+    bad = await send_unstorable(stack, ann, talk)
 
     failed = await alice.hears("messageFailed")
     assert failed == {
         "conversationId": talk,
-        "messageId": bad.id,
+        "messageId": bad,
         "clientMessageId": None,
         "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
     await said(alice, talk, "good")
     await bob.hears("message")
     assert bob.all("messageFailed") == []
-    await eventually(DeadLetters(stack).take)
+    await clear_away(stack)
 
 
 async def test_an_upload_goes_along_with_a_message(program: Program, town: Town) -> None:

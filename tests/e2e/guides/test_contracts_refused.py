@@ -3,21 +3,15 @@
 import uuid
 from typing import Any
 
-import aio_pika
 import aiohttp
-import msgspec
 
-from clients.chat import Town, eventually
+from clients.chat import Town
 from clients.deal import ALL, Deal, bad, both, contents, conversations, counts, paths, person, words
 from clients.javascript import JsSocket, Program
-from clients.workers import DeadLetters
+from clients.poison import clear_away, send_unstorable
 from gateway.vocabularies.contracts import CONTRACTS
-from shared import model
-from shared.partitions import EXCHANGE, Partitions
-from shared.records import NewMessage
 from stack import Stack
 
-BEFORE_TIME = "0001-01-01T00:00:00+14:00"
 """In UTC this is before the first year, so that no MongoDB driver can write it."""
 
 
@@ -183,25 +177,12 @@ async def test_a_send_that_cannot_be_stored_has_failed(
     alice, bob = await both(program, town, deal)
     conversation = (await deal.start())["conversationId"]
     await alice.hears("message_notification")
-    message = model.Message(
-        id=model.new_id(),
-        conversation_id=conversation,
-        sender_id=deal.ann.id,
-        content="x",
-        created_at=model.now(),
-    )
-    record = NewMessage(id=model.new_id(), message=message, sender=model.Person(id=deal.ann.id))
-    sent = msgspec.to_builtins(record)
-    sent["message"]["createdAt"] = BEFORE_TIME
-    async with await aio_pika.connect(stack.rabbitmq_url) as connection:
-        exchange = await (await connection.channel()).get_exchange(EXCHANGE, ensure=False)
-        letter = aio_pika.Message(msgspec.msgpack.encode([sent]))
-        await exchange.publish(letter, str(Partitions(8).of(conversation)))
+    bad = await send_unstorable(stack, deal.ann, conversation)
 
     failed = await alice.hears("message_failed")
     assert failed == {
         "conversationId": conversation,
-        "messageId": message.id,
+        "messageId": bad,
         "clientMessageId": None,
         "error": failed["message"],
         "message": failed["message"],
@@ -209,7 +190,7 @@ async def test_a_send_that_cannot_be_stored_has_failed(
         "retryable": False,
     }
     assert bob.all("message_failed") == []
-    await eventually(DeadLetters(stack).take)
+    await clear_away(stack)
 
 
 async def test_a_bad_token_is_a_connect_error_that_says_why(program: Program, stack: Stack) -> None:

@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from clients.chat import Town, User
 from clients.crm import chat_of, in_room, refused, speaker
 from clients.javascript import JsSocket, Program
-from shared import rooms
-from shared.events import RecordRefused, pack
+from clients.poison import clear_away, send_unstorable
 from stack import Stack
 
 NO_CHAT = refused("NOT_FOUND", "There is no such conversation.")
@@ -201,28 +199,15 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
 
 async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: Town, stack: Stack) -> None:
     ann = town.user("ann")
+    chat = await chat_of(ann, town.user("ben"))
     one = await speaker(program, ann, town)
-    failed = RecordRefused(
-        record_id=str(uuid.uuid4()),
-        conversation_id="a chat",
-        user_id=ann.id,
-        failed=True,
-        code="INTERNAL",
-        reason="It could not be stored.",
-    )
-
-    await stack_says(stack, rooms.user(ann.id), failed)
-
-    assert await one.hears("messageFailed") == {
-        "chatId": "a chat",
-        "messageId": None,
+    bad = await send_unstorable(stack, ann, chat)
+    failed = await one.hears("messageFailed")
+    assert failed == {
+        "chatId": chat,
+        "messageId": bad,
         "clientMessageId": None,
-        "message": "It could not be stored.",
-        "error": {"code": "INTERNAL", "message": "It could not be stored.", "retryable": False},
+        "message": failed["error"]["message"],
+        "error": {"code": failed["error"]["code"], "message": failed["message"], "retryable": False},
     }
-
-
-async def stack_says(stack: Stack, room: str, event: RecordRefused) -> None:
-    """Publish what a worker would."""
-    async with Redis.from_url(stack.redis_url) as redis:
-        await redis.publish(rooms.channel(room), pack([event]))
+    await clear_away(stack)

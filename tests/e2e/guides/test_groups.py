@@ -7,14 +7,12 @@ from typing import Any
 
 import jwt
 import pytest
-from redis.asyncio import Redis
 
 from clients.chat import Town, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID, Sorted
+from clients.poison import clear_away, send_unstorable
 from gateway.vocabularies.groups import GROUPS
-from shared import rooms
-from shared.events import RecordRefused, pack
 from stack import Stack
 
 SECONDS = 1.0
@@ -382,22 +380,15 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
 async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: Town, stack: Stack) -> None:
     ann = town.user("ann")
     alice = await program.connect(ann, town.url, GROUPS)
-    await alice.ask("getOnlineUsers")
-    failed = RecordRefused(
-        record_id=str(uuid.uuid4()),
-        conversation_id="a group",
-        user_id=ann.id,
-        failed=True,
-        code="INTERNAL",
-        reason="It could not be stored.",
-    )
-    # As a worker publishes it; tests of poison records show that a worker does.
-    async with Redis.from_url(stack.redis_url) as redis:
-        await redis.publish(rooms.channel(rooms.user(ann.id)), pack([failed]))
-    assert await alice.hears("messageFailed") == {
-        "conversationId": "a group",
-        "messageId": None,
+    body = {"type": "group", "participants": [town.user("ben").id]}
+    group = (await alice.ask("createConversation", body))["conversation"]["_id"]
+    bad = await send_unstorable(stack, ann, group)
+    failed = await alice.hears("messageFailed")
+    assert failed == {
+        "conversationId": group,
+        "messageId": bad,
         "clientMessageId": None,
         "tempId": None,
-        "error": {"code": "INTERNAL", "message": "It could not be stored.", "retryable": False},
+        "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
+    await clear_away(stack)

@@ -89,8 +89,8 @@ class MessageService:
         Raises:
             NotFound, Forbidden, Invalid, Conflict: it is not accepted.
         """
+        content = checked_content(command.content)
         message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
-        content = checked_content(command.content, needed=not message.attachments)
         if message.sender_id != person.id:
             raise Forbidden("Only its sender can edit a message.")
         if message.deleted_at is not None:

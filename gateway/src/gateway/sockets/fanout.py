@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,14 +24,6 @@ from shared.model import Message
 log = structlog.get_logger()
 
 REMEMBERED_RECORDS = 20_000
-
-
-class _Said(NamedTuple):
-    """What the sockets of a room were told of an event."""
-
-    namespace: str
-    data: list[Any]
-    room: str
 
 
 class FanOut:
@@ -104,11 +96,10 @@ class FanOut:
 
     def say(self, event: Any) -> None:
         """Put an event into each vocabulary's words, and write them to the sockets concerned."""
-        said: list[_Said] = []
         for vocabulary in self._vocabularies:
             for says in vocabulary.says_of.get(type(event), ()):
                 if says.when(event):
-                    self._deliver(vocabulary, says, event, said)
+                    self._deliver(vocabulary, says, event)
 
     def make_up(self, event: e.ConversationRead | e.ConversationDelivered) -> None:
         """Tell of a mark that was found to have been missed."""
@@ -176,17 +167,13 @@ class FanOut:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
-    def _deliver(self, vocabulary: Vocabulary, says: Says, event: Any, said: list[_Said]) -> None:
+    def _deliver(self, vocabulary: Vocabulary, says: Says, event: Any) -> None:
         namespace, room = vocabulary.namespace, within(says.room(event), vocabulary)
-        if self._manager.is_empty(namespace, room):
-            return
-        now = _Said(namespace, [says.event, says.payload(event)], room)
-        # What several vocabularies say alike, a socket that may speak any of them is told once.
-        skipped = [earlier.room for earlier in said if (earlier.namespace, earlier.data) == now[:2]]
-        skipped += [within(excepted, vocabulary) for excepted in _excepted(says, event)]
-        skip = {sid for each in skipped for sid in self._manager.sockets_in(namespace, each)}
-        self._manager.deliver(namespace, room, now.data, skip)
-        said.append(now)
+        if not self._manager.is_empty(namespace, room):
+            skip: set[str] = set()
+            for excepted in _excepted(says, event):
+                skip.update(self._manager.sockets_in(namespace, within(excepted, vocabulary)))
+            self._manager.deliver(namespace, room, [says.event, says.payload(event)], skip)
 
     def _numbered(self, _room: str, event: e.Numbered) -> None:
         self.streams.receive(event)

@@ -216,24 +216,24 @@ REJECTED = Shape(
 
 SAYS = (
     Says(event="receiveMessage", of=e.MessageStored, payload=MESSAGE, room=members),
-    Says(event="messageUpdated", of=e.MessageEdited, payload=MESSAGE, room=members),
-    Says(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=members),
+    Says(event="receiveEdit", of=e.MessageEdited, payload=MESSAGE, room=members),
+    Says(event="receiveDeletion", of=e.MessageDeleted, payload=DELETED, room=members),
     Says(
-        event="messageRead",
+        event="receiveRead",
         of=e.ConversationRead,
         payload=READ,
         room=members,
         when=lambda read: (read.message_id or read.last_id) is not None,
     ),
     Says(
-        event="messageRejected",
+        event="receiveRejection",
         of=e.RecordRefused,
         payload=REJECTED,
         room=user,
         when=lambda refused: not refused.failed,
     ),
     Says(
-        event="messageFailed",
+        event="receiveFailure",
         of=e.RecordRefused,
         payload=REJECTED,
         room=user,

@@ -83,7 +83,7 @@ class Admitted:
     view: ConversationView
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Vocabulary:
     """One guide's words on one Socket.IO namespace, and its REST paths."""
 
@@ -101,6 +101,9 @@ class Vocabulary:
         for says in self.says:
             by_type[says.of] = (*by_type.get(says.of, ()), says)
         object.__setattr__(self, "says_of", by_type)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.name!r})"
 
 
 def joined(event: Any) -> str:
