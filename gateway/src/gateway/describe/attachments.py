@@ -4,7 +4,7 @@ from gateway.describe.refusals import Refusals
 from gateway.describe.schemas import Json
 from gateway.rest.attachments import PATH
 from gateway.rest.file_part import FIELD
-from gateway.vocabularies.groups import ATTACHMENT
+from gateway.vocabularies.alike import ATTACHMENT
 from gateway.vocabularies.shape import Shape, always, one
 
 TAG = {

@@ -6,6 +6,21 @@ import orjson
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from gateway.core import commands as c
+from gateway.vocabularies.alike import (
+    CHANGED,
+    DELETED,
+    DONE,
+    FILES,
+    PERSON,
+    READ,
+    REJECTED,
+    STORED,
+    EditMessageDto,
+    OfMessage,
+    changed_at,
+    is_of_a_message,
+    not_stored,
+)
 from gateway.vocabularies.fields import Id
 from gateway.vocabularies.refusal import REFUSAL
 from gateway.vocabularies.shape import (
@@ -13,15 +28,11 @@ from gateway.vocabularies.shape import (
     always,
     flag,
     ident,
-    many,
-    nullable,
-    number,
     one,
-    optional,
     text,
     time,
 )
-from gateway.vocabularies.vocabulary import Hears, Payload, Says, Vocabulary, members, user
+from gateway.vocabularies.vocabulary import Hears, Payload, Says, Vocabulary, members
 from shared import events as e
 from shared.model import MAX_ATTACHMENTS, MAX_EXTRA, Message
 
@@ -62,19 +73,6 @@ class SendMessageDto(Schema):
             # It goes back by the name that it came by, and is kept once.
             along[named] = None
         return {**data, "content": data.get(named, ""), "extra": _extra(along)}
-
-
-class OfMessage(Schema):
-    """A message by its id; its conversation may be named too."""
-
-    message_id = Id(required=True, data_key="messageId")
-    conversation_id = Id(data_key="conversationId")
-
-
-class EditMessageDto(OfMessage):
-    """Other content for a message."""
-
-    content = fields.String(required=True)
 
 
 def _extra(along: Payload) -> str | None:
@@ -120,29 +118,6 @@ def _sent_along(message: Message) -> Payload:
     return {name: message.content if name in TEXTS else each for name, each in sent.items()}
 
 
-def _changed_at(view: Any) -> Any:
-    return view.message.deleted_at or view.message.edited_at or view.message.created_at
-
-
-PERSON = Shape(
-    "Person",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "username": text("username"),
-        "avatar": optional(text("avatar")),
-    },
-)
-ATTACHMENT = Shape(
-    "Attachment",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "size": number("size"),
-        "type": text("type"),
-        "url": text(lambda a: f"/attachments/{a.id}"),
-    },
-)
 MESSAGE = Shape(
     "Message",
     {
@@ -152,13 +127,10 @@ MESSAGE = Shape(
         "sender": one(PERSON, "sender"),
         "content": text("message.content"),
         "createdAt": time("message.created_at"),
-        "updatedAt": time(_changed_at),
-        "seq": optional(number(lambda view: view.message.seq or None)),
-        "rev": optional(number(lambda view: view.message.rev or None)),
-        "clientMessageId": optional(text("message.client_message_id")),
-        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
-        "editedAt": optional(time("message.edited_at")),
-        "deletedAt": optional(time("message.deleted_at")),
+        "updatedAt": time(changed_at),
+        **STORED,
+        "attachments": FILES,
+        **CHANGED,
     },
     rest=lambda view: _sent_along(view.message),
 )
@@ -168,51 +140,15 @@ ACCEPTED_MESSAGE = Shape(
     {**MESSAGE.parts, "isRead": flag(lambda _: False)},
     rest=lambda view: _sent_along(view.message),
 )
-OK = Shape("Done", {"success": always(True)})
 OK_MESSAGE = Shape("Accepted", {"success": always(True), "message": one(ACCEPTED_MESSAGE, "")})
 
 HEARS = {
     "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
-    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), OK),
-    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
-    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), OK),
+    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
+    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), DONE),
 }
 
-DELETED = Shape(
-    "MessageDeleted",
-    {
-        "messageId": ident("message.id"),
-        "conversationId": ident("conversation_id"),
-        "seq": number("message.seq"),
-        "rev": number("message.rev"),
-        "deletedAt": time("message.deleted_at"),
-    },
-)
-READ = Shape(
-    "MessageRead",
-    {
-        "messageId": ident(lambda read: read.message_id or read.last_id),
-        "conversationId": ident("conversation_id"),
-        "userId": ident("user_id"),
-        "readAt": time("at"),
-        "seq": number("seq"),
-    },
-)
-REJECTED = Shape(
-    "MessageRejected",
-    {
-        "conversationId": ident("conversation_id"),
-        "messageId": nullable(text("message_id")),
-        "clientMessageId": nullable(text("client_message_id")),
-        "error": one(
-            Shape(
-                "Rejection",
-                {"code": text("code"), "message": text("reason"), "retryable": always(False)},
-            ),
-            "",
-        ),
-    },
-)
 
 SAYS = (
     Says(event="receiveMessage", of=e.MessageStored, payload=MESSAGE, room=members),
@@ -223,22 +159,9 @@ SAYS = (
         of=e.ConversationRead,
         payload=READ,
         room=members,
-        when=lambda read: (read.message_id or read.last_id) is not None,
+        when=is_of_a_message,
     ),
-    Says(
-        event="receiveRejection",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: not refused.failed,
-    ),
-    Says(
-        event="receiveFailure",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: refused.failed,
-    ),
+    *not_stored("receiveRejection", "receiveFailure", REJECTED),
 )
 
 CLIENTS_AND_LAWYERS = Vocabulary(

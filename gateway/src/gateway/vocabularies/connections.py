@@ -8,6 +8,30 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from gateway.core import commands as c
 from gateway.core.errors import ChatError, Invalid
 from gateway.core.results import ConversationView, Introduction
+from gateway.vocabularies.alike import (
+    CHANGED,
+    DELETED,
+    DONE,
+    FILES,
+    IS_READ,
+    JOINED,
+    MAX_PAGES,
+    PERSON,
+    READ,
+    REJECTED,
+    STORED,
+    EditMessageDto,
+    Nothing,
+    OfConversation,
+    OfMessage,
+    Sending,
+    TypingDto,
+    changed_at,
+    is_of_a_message,
+    not_stored,
+    sending,
+    typist,
+)
 from gateway.vocabularies.fields import Id
 from gateway.vocabularies.refusal import ERROR
 from gateway.vocabularies.shape import (
@@ -19,7 +43,6 @@ from gateway.vocabularies.shape import (
     nullable,
     number,
     one,
-    optional,
     text,
     time,
 )
@@ -37,55 +60,23 @@ from gateway.vocabularies.vocabulary import (
     user,
 )
 from shared import events as e
-from shared.model import MAX_ATTACHMENTS, MAX_PAGE, Person
+from shared.model import MAX_PAGE, Person
 
-MAX_PAGES = 1_000_000
 DIGITS_OF_NUMBERS = 15
 """Digits of the numbers that messages can have: 2**53 has one more."""
 
 # What comes in.
 
 
-class Nothing(Schema):
-    """No payload, or an empty object."""
-
-
-class OfConversation(Schema):
-    """A conversation by its id."""
-
-    conversation_id = Id(required=True, data_key="conversationId")
-
-
-class OfMessage(Schema):
-    """A message by its id; its conversation may be named too."""
-
-    message_id = Id(required=True, data_key="messageId")
-    conversation_id = Id(data_key="conversationId")
-
-
-class SendMessageDto(OfConversation):
+class SendMessageDto(Sending, OfConversation):
     """A message to send; with attachments, which are uploads by their ids, it may have no content."""
 
     content = fields.String()
-    attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
-    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True, load_default=None)
 
     @validates_schema
     def _something(self, data: Payload, **_: Any) -> None:
         if "content" not in data and not data["attachments"]:
             raise ValidationError("Missing data for required field.", "content")
-
-
-class EditMessageDto(OfMessage):
-    """Other content for a message."""
-
-    content = fields.String(required=True)
-
-
-class TypingDto(OfConversation):
-    """Whether one is typing."""
-
-    typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
 
 
 class CreateConversationDto(Schema):
@@ -116,14 +107,7 @@ class MarkAsReadDto(Schema):
 
 
 def _send(p: Payload) -> c.SendMessage:
-    named = p["client_message_id"]
-    return c.SendMessage(
-        conversation_id=p["conversation_id"],
-        content=p.get("content", ""),
-        type="file" if p["attachments"] else "text",
-        attachments=tuple(p["attachments"]),
-        client_message_id=str(named) if named else None,
-    )
+    return c.SendMessage(**{"content": "", "type": "file" if p["attachments"] else "text", **sending(p)})
 
 
 def _create(p: Payload) -> c.CreateConversation:
@@ -152,10 +136,6 @@ def _named(error: ChatError) -> ChatError:
 # What goes out.
 
 
-def _changed_at(view: Any) -> Any:
-    return view.message.deleted_at or view.message.edited_at or view.message.created_at
-
-
 def _first(view: ConversationView) -> Person:
     """The creator; where they have gone, who is shown first of the others."""
     creator = view.person(view.conversation.created_by)
@@ -172,28 +152,9 @@ def _second_id(view: ConversationView) -> str | None:
     return second.id if second else None
 
 
-PARTICIPANT = Shape(
-    "Participant",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "username": text("username"),
-        "avatar": nullable(text("avatar")),
-    },
-)
-PERSON = Shape("Person", {**PARTICIPANT.parts, "avatar": optional(text("avatar"))})
-ATTACHMENT = Shape(
-    "Attachment",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "size": number("size"),
-        "type": text("type"),
-        "url": text(lambda a: f"/attachments/{a.id}"),
-    },
-)
+PARTICIPANT = Shape("Participant", {**PERSON.parts, "avatar": nullable(text("avatar"))})
 # What does not know how far others have read says nothing of it, rather than what may be wrong.
-CHANGED = Shape(
+WITHOUT_READERS = Shape(
     "ChangedMessage",
     {
         "id": ident("message.id"),
@@ -202,18 +163,15 @@ CHANGED = Shape(
         "sender": one(PERSON, "sender"),
         "content": text("message.content"),
         "createdAt": time("message.created_at"),
-        "updatedAt": time(_changed_at),
-        "seq": optional(number(lambda view: view.message.seq or None)),
-        "rev": optional(number(lambda view: view.message.rev or None)),
-        "clientMessageId": optional(text("message.client_message_id")),
-        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
-        "editedAt": optional(time("message.edited_at")),
-        "deletedAt": optional(time("message.deleted_at")),
+        "updatedAt": time(changed_at),
+        **STORED,
+        "attachments": FILES,
+        **CHANGED,
     },
 )
 MESSAGE = Shape(
     "Message",
-    {**CHANGED.parts, "isRead": flag(lambda view: getattr(view, "status", "sent") == "read")},
+    {**WITHOUT_READERS.parts, "isRead": IS_READ},
 )
 LAST_MESSAGE = Shape(
     "LastMessage",
@@ -242,65 +200,20 @@ CONVERSATION = Shape(
         "unreadCount": number("unread"),
     },
 )
-OK = Shape("Done", {"success": always(True)})
 OK_MESSAGE = Shape("Accepted", {"success": always(True), "message": one(MESSAGE, "")})
-JOINED = Shape(
-    "Joined",
-    {
-        "success": always(True),
-        "conversationId": ident("conversation_id"),
-        "seq": number("seq"),
-        "rev": number("rev"),
-    },
-)
 TOTAL = Shape("UnreadTotal", {"count": number("")})
 REFUSAL = Shape("Refusal", {"success": always(False), "error": one(ERROR, _named)})
 
 HEARS = {
     "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
-    "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), OK),
+    "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), DONE),
     "joinConversation": Hears(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
-    "leaveConversation": Hears(OfConversation(), lambda p: c.LeaveRoom(**p), OK),
-    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), OK),
-    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), OK),
-    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
+    "leaveConversation": Hears(OfConversation(), lambda p: c.LeaveRoom(**p), DONE),
+    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), DONE),
+    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
 }
 
-DELETED = Shape(
-    "MessageDeleted",
-    {
-        "messageId": ident("message.id"),
-        "conversationId": ident("conversation_id"),
-        "seq": number("message.seq"),
-        "rev": number("message.rev"),
-        "deletedAt": time("message.deleted_at"),
-    },
-)
-READ = Shape(
-    "MessageRead",
-    {
-        "messageId": ident(lambda read: read.message_id or read.last_id),
-        "conversationId": ident("conversation_id"),
-        "userId": ident("user_id"),
-        "readAt": time("at"),
-        "seq": number("seq"),
-    },
-)
-REJECTED = Shape(
-    "MessageRejected",
-    {
-        "conversationId": ident("conversation_id"),
-        "messageId": nullable(text("message_id")),
-        "clientMessageId": nullable(text("client_message_id")),
-        "error": one(
-            Shape(
-                "Rejection",
-                {"code": text("code"), "message": text("reason"), "retryable": always(False)},
-            ),
-            "",
-        ),
-    },
-)
 TYPING = Shape(
     "TypingChanged",
     {
@@ -323,35 +236,22 @@ def _online_contacts(introduction: Introduction) -> Iterable[str]:
 
 SAYS = (
     Says(event="message", of=e.MessageStored, payload=MESSAGE, room=members),
-    Says(event="messageUpdated", of=e.MessageEdited, payload=CHANGED, room=members),
+    Says(event="messageUpdated", of=e.MessageEdited, payload=WITHOUT_READERS, room=members),
     Says(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=members),
     Says(
         event="messageRead",
         of=e.ConversationRead,
         payload=READ,
         room=members,
-        when=lambda read: (read.message_id or read.last_id) is not None,
+        when=is_of_a_message,
     ),
-    Says(
-        event="messageRejected",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: not refused.failed,
-    ),
-    Says(
-        event="messageFailed",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: refused.failed,
-    ),
+    *not_stored("messageRejected", "messageFailed", REJECTED),
     Says(
         event="typing",
         of=e.TypingChanged,
         payload=TYPING,
         room=members,
-        except_user=lambda t: t.user.id,
+        except_user=typist,
     ),
     Says(event="userOnline", of=e.PresenceChanged, payload=PRESENCE, room=contacts, when=lambda p: p.online),
     Says(

@@ -7,6 +7,23 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from gateway.core import commands as c
 from gateway.core.results import ConversationView
+from gateway.vocabularies.alike import (
+    ATTACHMENT,
+    CHANGED,
+    DELETED,
+    IS_READ,
+    MAX_PAGES,
+    STORED,
+    EditMessageDto,
+    OfConversation,
+    OfMessage,
+    Sending,
+    TypingDto,
+    not_stored,
+    reader,
+    sending,
+    typist,
+)
 from gateway.vocabularies.fields import Id
 from gateway.vocabularies.shape import (
     Form,
@@ -34,12 +51,9 @@ from gateway.vocabularies.vocabulary import (
     Vocabulary,
     joined,
     members,
-    user,
 )
 from shared import events as e
 from shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, Person
-
-MAX_PAGES = 1_000_000
 
 # What comes in.
 
@@ -65,20 +79,7 @@ class IdOrObject(Id):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class OfConversation(Schema):
-    """A conversation by its id."""
-
-    conversation_id = Id(required=True, data_key="conversationId")
-
-
-class OfMessage(Schema):
-    """A message by its id; its conversation may be named too."""
-
-    message_id = Id(required=True, data_key="messageId")
-    conversation_id = Id(data_key="conversationId")
-
-
-class ContentDto(Schema):
+class ContentDto(Sending):
     """What a message says, with uploads as ids or as objects that have one."""
 
     content = fields.String(load_default="")
@@ -86,7 +87,6 @@ class ContentDto(Schema):
         data_key="messageType", load_default="text", validate=validate.OneOf(["text", "file", "system"])
     )
     attachments = fields.List(IdOrObject(), validate=validate.Length(max=MAX_ATTACHMENTS), load_default=list)
-    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True, load_default=None)
 
 
 class SendMessageDto(ContentDto, OfConversation):
@@ -98,18 +98,6 @@ class CreateMessageDto(ContentDto):
 
     contract_id = Id(required=True, data_key="contractId")
     milestone_id = Id(data_key="milestoneId", allow_none=True)
-
-
-class UpdateMessageDto(OfMessage):
-    """Other content for a message."""
-
-    content = fields.String(required=True)
-
-
-class TypingDto(OfConversation):
-    """Whether one is typing."""
-
-    typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
 
 
 class ContractDto(Schema):
@@ -144,11 +132,6 @@ class ArchiveDto(OfConversation):
     """Whether to put a conversation away, or to take it back."""
 
     archived = fields.Boolean(load_default=True, truthy={True}, falsy={False})
-
-
-def _content(p: Payload) -> Payload:
-    named = p["client_message_id"]
-    return {**p, "attachments": tuple(p["attachments"]), "client_message_id": str(named) if named else None}
 
 
 def _put(p: Payload) -> c.PutContract:
@@ -199,16 +182,6 @@ PERSON = Shape(
         "avatar": nullable(text("avatar")),
     },
 )
-ATTACHMENT = Shape(
-    "Attachment",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "size": number("size"),
-        "type": text("type"),
-        "url": text(lambda file: f"/attachments/{file.id}"),
-    },
-)
 MESSAGE = Shape(
     "Message",
     {
@@ -219,12 +192,9 @@ MESSAGE = Shape(
         "messageType": text("message.type", "text", "file", "system"),
         "attachments": many(ATTACHMENT, "message.attachments"),
         "sentAt": time("message.created_at"),
-        "isRead": flag(lambda view: getattr(view, "status", "sent") == "read"),
-        "seq": optional(number(lambda view: view.message.seq or None)),
-        "rev": optional(number(lambda view: view.message.rev or None)),
-        "clientMessageId": optional(text("message.client_message_id")),
-        "editedAt": optional(time("message.edited_at")),
-        "deletedAt": optional(time("message.deleted_at")),
+        "isRead": IS_READ,
+        **STORED,
+        **CHANGED,
     },
 )
 LAST_MESSAGE = Shape(
@@ -290,10 +260,10 @@ HEARS = {
     "leave_conversation": Hears(
         OfConversation(), lambda p: c.LeaveRoom(**p), _said("Left conversation successfully")
     ),
-    "send_message": Hears(SendMessageDto(), lambda p: c.SendMessage(**_content(p)), SENT),
-    "create_message": Hears(CreateMessageDto(), lambda p: c.SendToContract(**_content(p)), SENT),
+    "send_message": Hears(SendMessageDto(), lambda p: c.SendMessage(**sending(p)), SENT),
+    "create_message": Hears(CreateMessageDto(), lambda p: c.SendToContract(**sending(p)), SENT),
     "update_message": Hears(
-        UpdateMessageDto(), lambda p: c.EditMessage(**p), _said("Message updated successfully")
+        EditMessageDto(), lambda p: c.EditMessage(**p), _said("Message updated successfully")
     ),
     "delete_message": Hears(
         OfMessage(), lambda p: c.DeleteMessage(**p), _said("Message deleted successfully")
@@ -305,16 +275,6 @@ HEARS = {
 }
 
 ABOUT_MESSAGE = Shape("MessageOf", {"conversationId": ident("conversation_id"), "message": one(MESSAGE, "")})
-DELETED = Shape(
-    "MessageDeleted",
-    {
-        "conversationId": ident("conversation_id"),
-        "messageId": ident("message.id"),
-        "deletedAt": time("message.deleted_at"),
-        "seq": number("message.seq"),
-        "rev": number("message.rev"),
-    },
-)
 TYPING = Shape(
     "UserTyping",
     {"conversationId": ident("conversation_id"), "userId": ident("user.id"), "isTyping": flag("typing")},
@@ -358,29 +318,16 @@ SAYS = (
         of=e.TypingChanged,
         payload=TYPING,
         room=joined,
-        except_user=lambda typing: typing.user.id,
+        except_user=typist,
     ),
     Says(
         event="messages_read",
         of=e.ConversationRead,
         payload=READ,
         room=joined,
-        except_user=lambda read: read.user_id,
+        except_user=reader,
     ),
-    Says(
-        event="message_rejected",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: not refused.failed,
-    ),
-    Says(
-        event="message_failed",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: refused.failed,
-    ),
+    *not_stored("message_rejected", "message_failed", REJECTED),
 )
 
 _ALL = "/api/messages/conversations"
@@ -399,7 +346,7 @@ SERVES = (
         method="POST",
         path="/api/messages",
         schema=CreateMessageDto(),
-        command=lambda p: c.SendToContract(**_content(p)),
+        command=lambda p: c.SendToContract(**sending(p)),
         answer=_envelope("MessageCreated", "Message created successfully", MESSAGE),
         status=201,
         body=True,
@@ -433,7 +380,7 @@ SERVES = (
         method="POST",
         path=f"{_ONE}/messages",
         schema=SendMessageDto(),
-        command=lambda p: c.SendMessage(**_content(p)),
+        command=lambda p: c.SendMessage(**sending(p)),
         answer=_envelope("MessageSent", "Message sent successfully", MESSAGE),
         status=201,
         body=True,

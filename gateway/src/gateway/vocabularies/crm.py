@@ -6,6 +6,20 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from gateway.core import commands as c
+from gateway.vocabularies.alike import (
+    CHANGED,
+    DONE,
+    FILES,
+    IS_READ,
+    MAX_PAGES,
+    REJECTION,
+    STORED,
+    Nothing,
+    changed_at,
+    is_of_a_message,
+    not_stored,
+    typist,
+)
 from gateway.vocabularies.fields import NumericId
 from gateway.vocabularies.refusal import ERROR
 from gateway.vocabularies.shape import (
@@ -22,15 +36,11 @@ from gateway.vocabularies.shape import (
     text,
     time,
 )
-from gateway.vocabularies.vocabulary import Hears, Payload, Says, Serves, Vocabulary, joined, user
+from gateway.vocabularies.vocabulary import Hears, Payload, Says, Serves, Vocabulary, joined
 from shared import events as e
 from shared.model import MAX_ATTACHMENTS, MAX_PAGE
 
 # What comes in.
-
-
-class Nothing(Schema):
-    """No payload, or an empty object."""
 
 
 class OfChat(Schema):
@@ -84,7 +94,7 @@ class MarkAsReadDto(OfChat):
 class PageDto(OfChat):
     """A page of a chat: the last, or one further back; before a message, by its id or its number."""
 
-    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
+    page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
     before = NumericId()
 
@@ -146,16 +156,6 @@ SENDER = Shape(
         "department": optional(text("department")),
     },
 )
-ATTACHMENT = Shape(
-    "Attachment",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "size": number("size"),
-        "type": text("type"),
-        "url": text(lambda a: f"/attachments/{a.id}"),
-    },
-)
 # An edit that is accepted has no revision yet, and none knows who has read the message.
 ACCEPTED_EDIT = Shape(
     "AcceptedEdit",
@@ -165,25 +165,22 @@ ACCEPTED_EDIT = Shape(
         "senderId": ident("message.sender_id"),
         "sender": one(SENDER, "sender"),
         "message": text("message.content"),
-        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
+        "attachments": FILES,
         "createdAt": time("message.created_at"),
-        "updatedAt": time(
-            lambda view: view.message.deleted_at or view.message.edited_at or view.message.created_at
-        ),
-        "seq": optional(number(lambda view: view.message.seq or None)),
-        "clientMessageId": optional(text("message.client_message_id")),
-        "deletedAt": optional(time("message.deleted_at")),
+        "updatedAt": time(changed_at),
+        "seq": STORED["seq"],
+        "clientMessageId": STORED["clientMessageId"],
+        "deletedAt": CHANGED["deletedAt"],
     },
 )
 EDITED = Shape(
     "EditedMessage",
-    {**ACCEPTED_EDIT.parts, "rev": optional(number(lambda view: view.message.rev or None))},
+    {**ACCEPTED_EDIT.parts, "rev": STORED["rev"]},
 )
 MESSAGE = Shape(
     "Message",
-    {**EDITED.parts, "isRead": flag(lambda view: getattr(view, "status", "sent") == "read")},
+    {**EDITED.parts, "isRead": IS_READ},
 )
-OK = Shape("Done", {"success": always(True)})
 OK_AUTHENTICATED = Shape(
     "Authenticated",
     {
@@ -223,9 +220,9 @@ HEARS = {
     "leaveChat": Hears(OfChat(), lambda p: c.LeaveRoom(**p), OK_LEFT),
     "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
     "updateMessage": Hears(UpdateMessageDto(), _update, OK_EDITED),
-    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
-    "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), OK),
-    "markAsRead": Hears(MarkAsReadDto(), lambda p: c.MarkRead(**p), OK),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
+    "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), DONE),
+    "markAsRead": Hears(MarkAsReadDto(), lambda p: c.MarkRead(**p), DONE),
     "ping": Hears(Nothing(), lambda _: c.Ping(), PONG),
 }
 
@@ -275,17 +272,7 @@ IN_ROOM = Shape(
     "UserInRoom", {"chatId": ident("conversation_id"), "userId": ident("user_id"), "timestamp": time("at")}
 )
 REJECTED = Shape(
-    "MessageRejected",
-    {
-        "chatId": ident("conversation_id"),
-        "messageId": nullable(text("message_id")),
-        "clientMessageId": nullable(text("client_message_id")),
-        "message": text("reason"),
-        "error": one(
-            Shape("Rejection", {"code": text("code"), "message": text("reason"), "retryable": always(False)}),
-            "",
-        ),
-    },
+    "MessageRejected", {"chatId": ident("conversation_id"), "message": text("reason"), **REJECTION}
 )
 
 
@@ -302,7 +289,7 @@ SAYS = (
         of=e.TypingChanged,
         payload=TYPING,
         room=joined,
-        except_user=lambda typing: typing.user.id,
+        except_user=typist,
     ),
     Says(
         event="messageRead",
@@ -310,7 +297,7 @@ SAYS = (
         payload=READ,
         room=joined,
         except_user=_themselves,
-        when=lambda read: read.last_id is not None,
+        when=is_of_a_message,
     ),
     Says(
         event="userJoined",
@@ -329,20 +316,7 @@ SAYS = (
         when=lambda room: not room.joined,
     ),
     Says(event="userLeft", of=e.MemberRemoved, payload=IN_ROOM, room=joined, except_user=_themselves),
-    Says(
-        event="messageRejected",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: not refused.failed,
-    ),
-    Says(
-        event="messageFailed",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: refused.failed,
-    ),
+    *not_stored("messageRejected", "messageFailed", REJECTED),
 )
 
 

@@ -5,6 +5,23 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from gateway.core import commands as c
+from gateway.vocabularies.alike import (
+    CHANGED,
+    DELETED,
+    DONE,
+    FILES,
+    JOINED,
+    REJECTION,
+    STORED,
+    EditMessageDto,
+    Nothing,
+    OfConversation,
+    OfMessage,
+    Sending,
+    not_stored,
+    sending,
+    typist,
+)
 from gateway.vocabularies.fields import Count, Id
 from gateway.vocabularies.refusal import REFUSAL
 from gateway.vocabularies.shape import (
@@ -37,43 +54,18 @@ from gateway.vocabularies.vocabulary import (
 )
 from shared import events as e
 from shared import rooms
-from shared.model import MAX_ATTACHMENTS, MAX_PAGE, MAX_TITLE
+from shared.model import MAX_PAGE, MAX_TITLE
 
 # What comes in.
 
 
-class Nothing(Schema):
-    """No payload, or an empty object."""
-
-
-class OfConversation(Schema):
-    """A conversation by its id."""
-
-    conversation_id = Id(required=True, data_key="conversationId")
-
-
-class OfMessage(Schema):
-    """A message by its id; its conversation may be named too."""
-
-    message_id = Id(required=True, data_key="messageId")
-    conversation_id = Id(data_key="conversationId")
-
-
-class SendMessageDto(OfConversation):
+class SendMessageDto(Sending, OfConversation):
     """A message to send; one of type `file` refers to uploads by their ids."""
 
     content = fields.String(load_default="")
     type = fields.String(load_default="text", validate=validate.OneOf(["text", "file", "system"]))
-    attachments = fields.List(Id(), validate=validate.Length(max=MAX_ATTACHMENTS))
     temp_id = Id(data_key="tempId", allow_none=True)
-    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True)
     reply_to = Id(data_key="replyTo", allow_none=True)
-
-
-class EditMessageDto(OfMessage):
-    """Other content for a message."""
-
-    content = fields.String(required=True)
 
 
 class MarkAsDeliveredDto(OfConversation):
@@ -139,12 +131,6 @@ class SearchDto(Schema):
     before = fields.String(validate=validate.Length(1, 200))
 
 
-def _send(p: Payload) -> c.SendMessage:
-    named = p.get("client_message_id")
-    files = tuple(p.get("attachments", ()))
-    return c.SendMessage(**{**p, "client_message_id": str(named) if named else None, "attachments": files})
-
-
 def _create(p: Payload) -> c.CreateConversation:
     named = p.get("participants") or p.get("participant_ids") or []
     return c.CreateConversation(kind=p["kind"], participants=tuple(named), title=p["title"])
@@ -158,16 +144,6 @@ def _add(p: Payload) -> c.AddParticipants:
 
 PERSON = Shape("Person", {"_id": ident("id"), "name": text("name"), "username": text("username")})
 MEMBER = Shape("Participant", {**PERSON.of("person"), "role": text("role", "owner", "admin", "member")})
-ATTACHMENT = Shape(
-    "Attachment",
-    {
-        "id": ident("id"),
-        "name": text("name"),
-        "size": number("size"),
-        "type": text("type"),
-        "url": text(lambda a: f"/attachments/{a.id}"),
-    },
-)
 MESSAGE = Shape(
     "Message",
     {
@@ -176,16 +152,13 @@ MESSAGE = Shape(
         "sender": one(PERSON, "sender"),
         "content": text("message.content"),
         "type": text("message.type", "text", "file", "system"),
-        "attachments": optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None)),
+        "attachments": FILES,
         "status": text(lambda view: getattr(view, "status", "sent"), "sent", "delivered", "read"),
         "createdAt": time("message.created_at"),
-        "seq": optional(number(lambda view: view.message.seq or None)),
-        "rev": optional(number(lambda view: view.message.rev or None)),
-        "clientMessageId": optional(text("message.client_message_id")),
+        **STORED,
         "tempId": optional(text("message.temp_id")),
         "replyTo": optional(text("message.reply_to")),
-        "editedAt": optional(time("message.edited_at")),
-        "deletedAt": optional(time("message.deleted_at")),
+        **CHANGED,
     },
 )
 LAST_MESSAGE = Shape(
@@ -215,18 +188,8 @@ CONVERSATION = Shape(
         "unreadCount": number("unread"),
     },
 )
-OK = Shape("Done", {"success": always(True)})
 OK_MESSAGE = Shape("Accepted", {"success": always(True), "message": one(MESSAGE, "")})
 OK_CONVERSATION = Shape("Created", {"success": always(True), "conversation": one(CONVERSATION, "")})
-JOINED = Shape(
-    "Joined",
-    {
-        "success": always(True),
-        "conversationId": ident("conversation_id"),
-        "seq": number("seq"),
-        "rev": number("rev"),
-    },
-)
 USERS = many(ident(""))
 ONLINE = Shape("Online", {"success": always(True), "users": USERS})
 CHANGES = Shape(
@@ -257,15 +220,15 @@ CONVERSATIONS_PAGE = Shape(
 HEARS = {
     "createConversation": Hears(CreateConversationDto(), _create, OK_CONVERSATION),
     "joinRoom": Hears(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
-    "leaveRoom": Hears(OfConversation(), lambda p: c.LeaveRoom(**p), OK),
-    "sendMessage": Hears(SendMessageDto(), _send, OK_MESSAGE),
-    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), OK),
-    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), OK),
-    "typing": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=True), OK),
-    "stopTyping": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=False), OK),
-    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), OK),
-    "markConversationAsRead": Hears(OfConversation(), lambda p: c.MarkConversationRead(**p), OK),
-    "markAsDelivered": Hears(MarkAsDeliveredDto(), lambda p: c.MarkDelivered(**p), OK),
+    "leaveRoom": Hears(OfConversation(), lambda p: c.LeaveRoom(**p), DONE),
+    "sendMessage": Hears(SendMessageDto(), lambda p: c.SendMessage(**sending(p)), OK_MESSAGE),
+    "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
+    "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
+    "typing": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=True), DONE),
+    "stopTyping": Hears(OfConversation(), lambda p: c.SetTyping(**p, typing=False), DONE),
+    "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), DONE),
+    "markConversationAsRead": Hears(OfConversation(), lambda p: c.MarkConversationRead(**p), DONE),
+    "markAsDelivered": Hears(MarkAsDeliveredDto(), lambda p: c.MarkDelivered(**p), DONE),
     "getOnlineUsers": Hears(Nothing(), lambda _: c.ListOnline(), ONLINE, echoes=Tells("onlineUsers", USERS)),
     "sync": Hears(SyncDto(), lambda p: c.Sync(revs=p["conversations"]), SYNCED),
 }
@@ -280,16 +243,6 @@ SENT = Shape(
         "clientMessageId": nullable(text("message.client_message_id")),
         "seq": number("message.seq"),
         "rev": number("message.rev"),
-    },
-)
-DELETED = Shape(
-    "MessageDeleted",
-    {
-        "messageId": ident("message.id"),
-        "conversationId": ident("conversation_id"),
-        "seq": number("message.seq"),
-        "rev": number("message.rev"),
-        "deletedAt": time("message.deleted_at"),
     },
 )
 READ = Shape(
@@ -313,19 +266,7 @@ DELIVERED = Shape(
 )
 REJECTED = Shape(
     "MessageRejected",
-    {
-        "conversationId": ident("conversation_id"),
-        "messageId": nullable(text("message_id")),
-        "clientMessageId": nullable(text("client_message_id")),
-        "tempId": nullable(text("temp_id")),
-        "error": one(
-            Shape(
-                "Rejection",
-                {"code": text("code"), "message": text("reason"), "retryable": always(False)},
-            ),
-            "",
-        ),
-    },
+    {"conversationId": ident("conversation_id"), **REJECTION, "tempId": nullable(text("temp_id"))},
 )
 STOPPED = Shape("StoppedTyping", {"userId": ident("user.id"), "conversationId": ident("conversation_id")})
 TYPING = Shape("Typing", {**STOPPED.parts, "username": text(lambda t: t.user.username or t.user.name)})
@@ -386,20 +327,7 @@ SAYS = (
         when=lambda read: read.message_id is None,
     ),
     Says(event="messageDelivered", of=e.ConversationDelivered, payload=DELIVERED, room=joined),
-    Says(
-        event="messageRejected",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: not refused.failed,
-    ),
-    Says(
-        event="messageFailed",
-        of=e.RecordRefused,
-        payload=REJECTED,
-        room=user,
-        when=lambda refused: refused.failed,
-    ),
+    *not_stored("messageRejected", "messageFailed", REJECTED),
     Says(event="participantsAdded", of=e.MembersAdded, payload=ADDED, room=members),
     Says(event="participantRemoved", of=e.MemberRemoved, payload=REMOVED, room=members),
     Says(
@@ -407,7 +335,7 @@ SAYS = (
         of=e.TypingChanged,
         payload=TYPING,
         room=joined,
-        except_user=lambda t: t.user.id,
+        except_user=typist,
         when=lambda t: t.typing,
     ),
     Says(
@@ -415,7 +343,7 @@ SAYS = (
         of=e.TypingChanged,
         payload=STOPPED,
         room=joined,
-        except_user=lambda t: t.user.id,
+        except_user=typist,
         when=lambda t: not t.typing,
     ),
     Says(event="userStatusChanged", of=e.PresenceChanged, payload=STATUS, room=contacts),
@@ -464,7 +392,7 @@ SERVES = (
         path=f"{_ONE}/read",
         schema=OfConversation(),
         command=lambda p: c.MarkConversationRead(**p),
-        answer=OK,
+        answer=DONE,
         body=True,
         doc="Mark everything in a conversation as read.",
     ),
@@ -473,7 +401,7 @@ SERVES = (
         path="/chats/messages/{messageId}",
         schema=OfMessage(),
         command=lambda p: c.DeleteMessage(**p),
-        answer=OK,
+        answer=DONE,
         doc="Delete a message: one's own, or as an admin anyone's.",
     ),
     Serves(
@@ -490,7 +418,7 @@ SERVES = (
         path=_ONE + "/participants/{userId}",
         schema=RemoveParticipantDto(),
         command=lambda p: c.RemoveParticipant(**p),
-        answer=OK,
+        answer=DONE,
         doc="Put someone out of a group.",
     ),
     Serves(
@@ -498,7 +426,7 @@ SERVES = (
         path=f"{_ONE}/leave",
         schema=OfConversation(),
         command=lambda p: c.LeaveConversation(**p),
-        answer=OK,
+        answer=DONE,
         body=True,
         doc="Go out of a group for good.",
     ),
