@@ -14,7 +14,8 @@ from stack import Stack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two gateways and two workers behind nginx, on servers of their own."""
     directory: Path = tmp_path_factory.mktemp("stack")
-    with Stack(directory, gateways=2, workers=2) as running:
+    # All tests are one address, and some are one user who says a thousand things.
+    with Stack(directory, gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as running:
         yield running
 
 

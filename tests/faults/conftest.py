@@ -15,7 +15,8 @@ SENDERS = [f"sender-{number}" for number in range(6)]
 
 @pytest.fixture(scope="session")
 def _breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("fragile"), gateways=2, workers=2) as stack:
+    settings = {"RATE_LIMITS": "off"}
+    with Stack(tmp_path_factory.mktemp("fragile"), gateways=2, workers=2, settings=settings) as stack:
         yield stack
 
 

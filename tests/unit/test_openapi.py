@@ -66,7 +66,9 @@ def test_its_own_parser_takes_it(document: dict[str, Any]) -> None:
 def test_every_path_that_is_served_is_described_and_no_other(document: dict[str, Any]) -> None:
     app = web.Application()
     nobody = cast(Any, None)
-    rest = Rest(chat=nobody, people=nobody, authenticator=nobody, token_in_query=True, settle=nobody)
+    rest = Rest(
+        chat=nobody, people=nobody, authenticator=nobody, token_in_query=True, settle=nobody, rates=nobody
+    )
     for vocabulary in VOCABULARIES:
         rest.mount(app, vocabulary)
     AttachmentPaths(nobody, max_upload=1, asker=nobody, refuse=nobody).mount(app)

@@ -23,6 +23,7 @@ from gateway.background import Background
 from gateway.core.chat import Chat, World
 from gateway.core.errors import Unavailable
 from gateway.core.ports import Files
+from gateway.core.rates import Rates
 from gateway.core.results import Deferred
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
@@ -32,10 +33,11 @@ from gateway.redis_client import connect
 from gateway.rest.attachments import AttachmentPaths
 from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest, refusal
-from gateway.settings import Settings, check_attachments
+from gateway.settings import Settings, check_attachments, rates_of
 from gateway.sockets import connection, json
 from gateway.sockets.auditor import Auditor
 from gateway.sockets.bus import Bus
+from gateway.sockets.doorkeeper import Doorkeeper
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.namespace import ChatNamespace
@@ -108,6 +110,7 @@ class Gateway:
             sniffer=ByteSniffer,
             max_upload=settings.max_upload,
         )
+        self.rates = Rates(rates_of(settings))
         self.chat = Chat(self.world, self.roster)
         self.authenticator = Authenticator(
             Keys(settings.jwt_secret, settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience
@@ -164,7 +167,10 @@ class Gateway:
 
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""
-        app = web.Application(client_max_size=self.settings.max_body, middlewares=[json_errors])
+        doorkeeper = Doorkeeper(self.rates, self.server.eio.sockets, self.settings.max_sockets)
+        app = web.Application(
+            client_max_size=self.settings.max_body, middlewares=[json_errors, doorkeeper.middleware]
+        )
         self.server.attach(app)
         rest = Rest(
             chat=self.chat,
@@ -172,6 +178,7 @@ class Gateway:
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
             settle=self._settle,
+            rates=self.rates,
         )
         for vocabulary in self.vocabularies:
             rest.mount(app, vocabulary)
@@ -218,6 +225,8 @@ class Gateway:
             lobby=self.lobby,
             seats=self.seats,
             fanout=self.fanout,
+            rates=self.rates,
+            max_sockets_of_user=self.settings.max_sockets_of_user,
         )
 
     def _socket_id(self) -> str:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from gateway.core.rates import Rate
 from shared.settings import SettingsError, SharedSettings, setting
+
+RATE = r"[0-9]{1,6}(\.[0-9]{1,3})?:[1-9][0-9]{0,6}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,22 @@ class Settings(SharedSettings):
     drain_seconds: float = setting(
         "Over how long a stopping gateway sends its clients elsewhere.", 5.0, least=0
     )
+    rate_limits: bool = setting("Whether rates are kept to; off is for load tests.", True)
+    rate_sends: str = setting(
+        "Sends, edits and deletions of one user: so many a second, and so many at once.", "20:100", form=RATE
+    )
+    rate_typing: str = setting("Starts and stops of typing of one user, likewise.", "5:50", form=RATE)
+    rate_joins: str = setting("Rooms that one user joins and leaves, likewise.", "50:1000", form=RATE)
+    rate_creates: str = setting(
+        "Conversations and memberships that one user changes, likewise.", "5:50", form=RATE
+    )
+    rate_reads: str = setting(
+        "Pages, searches, receipts and all else of one user, likewise.", "50:500", form=RATE
+    )
+    rate_events: str = setting("Events of one socket, good or bad, likewise.", "100:1000", form=RATE)
+    rate_connects: str = setting("New sockets from one address, likewise.", "100:2000", form=RATE)
+    max_sockets: int = setting("Sockets that one gateway takes.", 20_000, least=1)
+    max_sockets_of_user: int = setting("Sockets that one user may have at one gateway.", 100, least=1)
     audit_seconds: float = setting("How often all heads are compared with what was passed on.", 20.0, least=1)
     attachments: str = setting("Where uploads are kept: gridfs or s3.", "gridfs", form="gridfs|s3")
     max_upload: int = setting(
@@ -47,6 +66,23 @@ class Settings(SharedSettings):
     s3_region: str = setting("The bucket's region.", "us-east-1")
     s3_access_key: str = setting("The access key's id; empty takes the machine's own role.", "")
     s3_secret_key: str = setting("The access key's secret.", "")
+
+
+def rates_of(settings: Settings) -> dict[str, Rate]:
+    """The rates by kind; none when they are off.
+
+    Raises:
+        SettingsError: one lets nothing pass.
+    """
+    kinds = ("sends", "typing", "joins", "creates", "reads", "events", "connects")
+    return {kind: _rate(f"rate_{kind}", settings) for kind in kinds} if settings.rate_limits else {}
+
+
+def _rate(name: str, settings: Settings) -> Rate:
+    per_second, _, burst = getattr(settings, name).partition(":")
+    if float(per_second) == 0:
+        raise SettingsError(f"{name.upper()} must let something pass; RATE_LIMITS=off lets everything.")
+    return Rate(float(per_second), int(burst))
 
 
 def check_attachments(settings: Settings) -> None:

@@ -9,6 +9,8 @@ class ChatError(Exception):
 
     code = "INTERNAL"
     retryable = False
+    retry_after: float | None = None
+    """Seconds after which the same may succeed, if that is known."""
 
     def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -80,6 +82,17 @@ class Unavailable(ChatError):
 
     code = "UNAVAILABLE"
     retryable = True
+
+
+class RateLimited(ChatError):
+    """One user does too much; the same may succeed after `retry_after` seconds."""
+
+    code = "RATE_LIMITED"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = round(retry_after, 3)
 
 
 class Overloaded(ChatError):

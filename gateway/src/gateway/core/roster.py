@@ -15,7 +15,8 @@ class Place:
     """A local user's place in a conversation.
 
     What the database said may be older than what was heard since, so one's own messages are
-    remembered for a while; `shown` is the unread count last shown. No `role`: not known yet.
+    remembered for a while; `shown` is the unread count last shown, which a new socket has not heard
+    when it is to be shown `again`. No `role`: not known yet.
     """
 
     role: Role | None = None
@@ -23,6 +24,7 @@ class Place:
     own_since_read: int = 0
     own_seq: int = -1
     shown: int = 0
+    again: bool = False
     own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OWN))
 
     def unread(self, last_seq: int) -> int:
@@ -132,10 +134,8 @@ class Roster:
 
     def show_again(self, user_id: str) -> None:
         """Have all the user's counts told once more: a new socket has not heard them."""
-        user = self.users[user_id]
-        user.total = 0
-        for conversation_id, place in user.places.items():
-            place.shown = 0
+        for conversation_id, place in self.users[user_id].places.items():
+            place.again = place.shown != 0
             self._dirty.add(conversation_id)
 
     def role(self, conversation_id: str, user_id: str) -> Role | None:
@@ -222,8 +222,8 @@ class Roster:
             if place.role is None:
                 continue
             unread = place.unread(conversation.seq)
-            if unread != place.shown:
+            if unread != place.shown or place.again:
                 user = self.users[user_id]
                 user.total += unread - place.shown
-                place.shown = unread
+                place.shown, place.again = unread, False
                 yield user_id, conversation_id, unread, user.total

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from math import ceil
 from typing import Any
 
 import orjson
@@ -18,12 +19,14 @@ from gateway.core.errors import (
     Invalid,
     NotFound,
     Overloaded,
+    RateLimited,
     TooLarge,
     Unauthorized,
     Unavailable,
     Unsupported,
 )
 from gateway.core.ports import People
+from gateway.core.rates import Rates
 from gateway.core.results import Deferred
 from gateway.vocabularies.shape import Form
 from gateway.vocabularies.vocabulary import Payload, Serves, Vocabulary, fields_of
@@ -41,6 +44,7 @@ STATUSES: dict[type[ChatError], int] = {
     Unsupported: 415,
     Unavailable: 503,
     Overloaded: 503,
+    RateLimited: 429,
 }
 RETRY_AFTER_SECONDS = 1
 
@@ -59,12 +63,14 @@ class Rest:
         authenticator: Authenticator,
         token_in_query: bool,
         settle: Settle,
+        rates: Rates,
     ) -> None:
         self._chat = chat
         self._people = people
         self._authenticator = authenticator
         self._token_in_query = token_in_query
         self._settle = settle
+        self._rates = rates
 
     def mount(self, app: web.Application, vocabulary: Vocabulary) -> None:
         """Add a vocabulary's paths to an application."""
@@ -102,6 +108,7 @@ class Rest:
         return person
 
     async def _do(self, person: Person, command: Any) -> Any:
+        self._rates.check(person.id, command)
         result = await self._chat.handle(person, command)
         if not isinstance(result, Deferred):
             return result
@@ -159,7 +166,7 @@ def refusal(refuses: Form, error: ChatError) -> web.Response:
     """An error as a vocabulary words it, under its HTTP status."""
     answer = response(refuses(error), STATUSES.get(type(error), 500))
     if error.retryable:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        answer.headers["Retry-After"] = str(ceil(error.retry_after or RETRY_AFTER_SECONDS))
     if isinstance(error, Unauthorized):
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer

@@ -14,7 +14,8 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from gateway.auth import Authenticator
 from gateway.core import commands as c
 from gateway.core.chat import Chat
-from gateway.core.errors import ChatError, Invalid, Unavailable
+from gateway.core.errors import ChatError, Invalid, Overloaded, RateLimited, Unavailable
+from gateway.core.rates import Buckets, Rate, Rates
 from gateway.core.results import Deferred, Introduction
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
@@ -30,6 +31,8 @@ from shared.model import now
 log = structlog.get_logger()
 
 READ_SECONDS = 2.0
+PATIENCE = Rate(2, 100)
+"""Refusals for doing too much that one socket may have; whoever goes on is cut off."""
 
 
 class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
@@ -47,6 +50,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         lobby: Lobby,
         seats: Seats,
         fanout: FanOut,
+        rates: Rates,
+        max_sockets_of_user: int,
     ) -> None:
         super().__init__(namespace)
         self._vocabularies = vocabularies
@@ -57,6 +62,9 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._lobby = lobby
         self._seats = seats
         self._fanout = fanout
+        self._rates = rates
+        self._max_sockets_of_user = max_sockets_of_user
+        self._patience = Buckets(PATIENCE)
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Find out who it is and make everything ready.
@@ -66,6 +74,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         """
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
+            if len(self._sessions.of_user(identity.person.id)) >= self._max_sockets_of_user:
+                raise Overloaded("You have as many sockets here as one user may have.")
             session = await self._lobby.arrive(sid, identity.person, self._vocabularies)
         except ChatError as error:
             raise Refused(error.message, ERROR(error)) from error
@@ -91,6 +101,16 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         session = self._sessions.get(sid)
         if session is None or not session.connected:
             return None
+        try:
+            self._rates.count("events", sid)
+            return await self._hear(session, event, args)
+        except RateLimited as error:
+            if self._patience.take(sid):
+                log.info("closing a socket that does not slow down", user=session.person.id)
+                self.server.cut_off(sid, self.namespace)
+            return session.speaks[0].refuses(error)
+
+    async def _hear(self, session: Session, event: Any, args: list[Any]) -> Any:
         if isinstance(event, Malformed):
             return session.speaks[0].refuses(Invalid(str(event)))
         try:
@@ -102,6 +122,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         refuses = understood.by[0].refuses
         try:
             return await self._answer(session, understood)
+        except RateLimited:
+            raise
         except ChatError as error:
             return refuses(error)
         except Exception:
@@ -118,6 +140,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         return hears.answer(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
+        self._rates.check(session.person.id, command)
         match command:
             case c.JoinRoom(conversation_id=conversation_id):
                 return await self._lobby.join(session, conversation_id)

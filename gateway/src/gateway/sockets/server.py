@@ -98,6 +98,16 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         else:
             self._acknowledge(eio_sid, namespace, id, answer)
 
+    def cut_off(self, sid: str, namespace: str) -> None:
+        """Close the connection of a socket, at once."""
+        socket = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
+        if socket is None:
+            return
+        if socket.queue.wire is not None:
+            socket.queue.wire.close()
+        else:
+            socket.queue.put_nowait(eio.Packet(eio.CLOSE))
+
     def _acknowledge(self, eio_sid: str, namespace: str, id: int, answer: Any) -> None:
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None and not socket.closed:

@@ -39,6 +39,7 @@ from gateway.vocabularies.shape import (
     number,
     one,
     optional,
+    seconds,
     text,
     time,
 )
@@ -248,7 +249,15 @@ FAULT: dict[str, Part] = {
     "code": text("code"),
     "retryable": flag("retryable"),
 }
-REFUSAL = Shape("Refusal", {"success": always(False), **FAULT, "details": optional(anything("details"))})
+REFUSAL = Shape(
+    "Refusal",
+    {
+        "success": always(False),
+        **FAULT,
+        "retryAfter": optional(seconds("retry_after")),
+        "details": optional(anything("details")),
+    },
+)
 SENT = Shape("Sent", {"success": always(True), "message": one(MESSAGE, ""), "data": one(MESSAGE, "")})
 JOINED = Shape(
     "Joined",

@@ -1,6 +1,6 @@
 """How an error is told where a guide does not say."""
 
-from gateway.vocabularies.shape import Shape, always, anything, flag, one, optional, text
+from gateway.vocabularies.shape import Shape, always, anything, flag, one, optional, seconds, text
 
 ERROR = Shape(
     "Error",
@@ -8,6 +8,7 @@ ERROR = Shape(
         "code": text("code"),
         "message": text("message"),
         "retryable": flag("retryable"),
+        "retryAfter": optional(seconds("retry_after")),
         "details": optional(anything("details")),
     },
 )

@@ -100,6 +100,11 @@ def number(source: Source) -> Part:
     return Part(fields.Integer(required=True, strict=True), _getter(source))
 
 
+def seconds(source: Source) -> Part:
+    """A duration in seconds."""
+    return Part(fields.Float(required=True), _getter(source))
+
+
 def flag(source: Source) -> Part:
     """True or false."""
     return Part(fields.Boolean(required=True, truthy={True}, falsy={False}), _getter(source))

@@ -1,0 +1,56 @@
+"""The doorkeeper: turns away whoever connects too often, and everyone when the house is full."""
+
+from collections.abc import Sized
+from math import ceil
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.core.errors import ChatError, Overloaded, RateLimited
+from gateway.core.rates import Rates
+from gateway.vocabularies.refusal import REFUSAL
+
+PATH = "/socket.io/"
+
+
+class Doorkeeper:
+    """An aiohttp middleware before the Engine.IO handshake, which costs more than what it does."""
+
+    def __init__(self, rates: Rates, sockets: Sized, most: int) -> None:
+        self._rates = rates
+        self._sockets = sockets
+        self._most = most
+
+    @property
+    def middleware(self) -> Middleware:
+        """What aiohttp takes."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith(PATH) and request.method == "GET" and "sid" not in request.query:
+                try:
+                    self._admit(request)
+                except ChatError as error:
+                    return _away(error)
+            return await handler(request)
+
+        return guard
+
+    def _admit(self, request: web.Request) -> None:
+        self._rates.count("connects", address_of(request))
+        if len(self._sockets) >= self._most:
+            raise Overloaded("This gateway has as many sockets as it takes; try again.")
+
+
+def address_of(request: web.Request) -> str:
+    """Where a request comes from, as the nginx in front saw it: it appends to what it was told."""
+    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return told or request.remote or ""
+
+
+def _away(error: ChatError) -> web.Response:
+    status = 429 if isinstance(error, RateLimited) else 503
+    headers = {"Retry-After": str(ceil(error.retry_after or 1)), "Cache-Control": "no-store"}
+    body = orjson.dumps(REFUSAL(error))
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)

@@ -1,0 +1,174 @@
+"""Whoever does too much is told so, then cut off; nobody else is troubled."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+import socketio
+
+from clients.chat import Socket, Town, User, eventually
+from stack import Stack
+
+SECONDS = 1.0
+LOW = {
+    "RATE_SENDS": "10:20",
+    "RATE_TYPING": "2:5",
+    "RATE_JOINS": "2:5",
+    "RATE_CREATES": "1:3",
+    "RATE_READS": "5:40",
+    "RATE_EVENTS": "50:200",
+    "RATE_CONNECTS": "1:60",
+    "MAX_SOCKETS_OF_USER": "3",
+}
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("strict"), gateways=1, workers=1, settings=LOW) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def town(strict: Stack) -> AsyncIterator[Town]:
+    town = Town(strict.url, strict.jwt_secret)
+    yield town
+    await town.close()
+
+
+def is_limited(answer: dict[str, Any]) -> bool:
+    if answer["success"]:
+        return False
+    error = answer["error"]
+    assert (error["code"], error["retryable"]) == ("RATE_LIMITED", True), answer
+    assert 0 < error["retryAfter"] < 10 * SECONDS
+    return True
+
+
+async def tries(socket: Socket, times: int, event: str, payload: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(await asyncio.gather(*(socket.ask(event, payload) for _ in range(times))))
+
+
+async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    say = {"conversationId": group, "content": "hello"}
+
+    answers = await tries(alice, 30, "sendMessage", say)
+
+    limited = [answer for answer in answers if is_limited(answer)]
+    assert 5 <= len(limited) <= 10
+    told = max(answer["error"]["retryAfter"] for answer in limited)
+    refused = time.monotonic()
+
+    async def is_accepted() -> bool:
+        return not is_limited(await alice.ask("sendMessage", say))
+
+    await eventually(is_accepted)
+    assert time.monotonic() - refused < told + SECONDS
+    assert (await bob.ask("sendMessage", say))["success"] is True
+    stored = len(answers) - len(limited) + 2
+    await eventually(lambda: has_stored(town.user("bob"), group, stored))
+
+
+async def has_stored(user: User, group: str, count: int) -> bool:
+    return len(await user.history(group)) == count
+
+
+async def test_a_user_s_sockets_and_rest_share_one_bucket(town: Town) -> None:
+    one = await town.user("alice").socket()
+    other = await town.user("alice").socket()
+    chat = await town.group(one, "bob")
+    say = {"conversationId": chat, "content": "hello"}
+    await asyncio.gather(tries(one, 15, "sendMessage", say), tries(other, 15, "sendMessage", say))
+
+    status, answer = await town.user("alice").rest(
+        "POST", "/chat-messages", {"chatId": chat, "content": "by REST"}
+    )
+
+    assert status == 429
+    assert is_limited(answer)
+
+
+async def test_rest_says_when_to_try_again(town: Town, strict: Stack) -> None:
+    headers = {"Authorization": f"Bearer {town.user('alice').token}"}
+    body = {"type": "group", "participants": [town.user("bob").id]}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for _ in range(3):
+            async with http.post(f"{strict.url}/chats/conversations", json=body) as answer:
+                assert answer.status == 201
+        async with http.post(f"{strict.url}/chats/conversations", json=body) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+            assert is_limited(await answer.json())
+
+
+@pytest.mark.parametrize(
+    ("event", "burst"), [("typing", 5), ("joinRoom", 5), ("createConversation", 3), ("getOnlineUsers", 40)]
+)
+async def test_each_kind_has_a_rate_of_its_own(event: str, burst: int, town: Town) -> None:
+    alice = await town.user("alice").socket()
+    status, conversation = await town.user("bob").rest(
+        "POST", "/chats/conversations", {"type": "group", "participants": [town.user("alice").id]}
+    )
+    assert status == 201
+    group = conversation["_id"]
+    payload: dict[str, Any] = {
+        "createConversation": {"type": "group", "participants": [town.user("bob").id]},
+        "getOnlineUsers": {},
+    }.get(event, {"conversationId": group})
+
+    answers = await tries(alice, burst + 20, event, payload)
+
+    passed = [answer for answer in answers if not is_limited(answer)]
+    assert burst <= len(passed) < burst + 15
+    assert (await alice.ask("sendMessage", {"conversationId": group, "content": "hello"}))["success"] is True
+
+
+async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_are_not(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    for _ in range(2_000):
+        if not alice.connected:
+            break
+        try:
+            await alice.tell("nonsense", {})
+        except socketio.exceptions.BadNamespaceError:
+            break
+    await eventually(lambda: not alice.connected)
+    assert (await bob.ask("getOnlineUsers"))["success"] is True
+    again = await town.user("alice").socket()
+    assert (await again.ask("getOnlineUsers"))["success"] is True
+
+
+async def test_a_user_has_so_many_sockets_and_no_more(town: Town) -> None:
+    sockets = [await town.user("alice").socket() for _ in range(3)]
+    with pytest.raises(socketio.exceptions.ConnectionError, match="failed to connect"):
+        await town.user("alice").socket()
+    await sockets[0].close()
+
+    async def is_let_in() -> bool:
+        try:
+            return bool(await town.user("alice").socket())
+        except socketio.exceptions.ConnectionError:
+            return False
+
+    await eventually(is_let_in)
+
+
+async def test_an_address_that_connects_too_often_waits(strict: Stack) -> None:
+    url = f"{strict.gateway_urls[0]}/socket.io/?EIO=4&transport=polling"
+    # An address that nobody else has, as the nginx in front would tell it.
+    headers = {"X-Forwarded-For": f"198.51.100.7, 203.0.113.{time.time_ns() % 250}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        statuses = []
+        for _ in range(70):
+            async with http.get(url) as answer:
+                statuses.append(answer.status)
+                body = await answer.read()
+        assert statuses[:60] == [200] * 60
+        assert 429 in statuses
+        assert b"RATE_LIMITED" in body
+        assert int(answer.headers["Retry-After"]) >= 1
+        async with http.get(url, headers={"X-Forwarded-For": "203.0.113.254"}) as answer:
+            assert answer.status == 200
