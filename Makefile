@@ -7,7 +7,7 @@ TTL ?= 24h
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench check test clean install
+.PHONY: help up down status logs scale token replay bench check test faults clean install
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,9 +35,8 @@ replay: up ## say an IRC log through the stack and prove the result: LOG=file [S
 	@PYTHONPATH=tests $(VENV)/python -m stack exec $(VENV)/python -m load.replay "$(LOG)" --speed "$(SPEED)" \
 		--url "$$($(VENV)/python -m stack url)"
 
-bench: up ## messages and deliveries a second of this machine: [ARGS="--sockets 200 --seconds 5"]
-	@PYTHONPATH=tests $(VENV)/python -m stack exec $(VENV)/python -m load.throughput \
-		--url "$$($(VENV)/python -m stack url)" $(ARGS)
+bench: install ## messages and deliveries a second of this machine: [ARGS="--sockets 200 --seconds 5"]
+	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
 
 check: install ## ruff, mypy (strict), import-linter
 	$(VENV)/ruff check .
@@ -48,6 +47,10 @@ check: install ## ruff, mypy (strict), import-linter
 test: ## the tests, against real servers of their own: [ARGS="-k word"]
 	@$(PYTHON) deploy/src/stack/install.py --for-tests
 	$(VENV)/pytest $(ARGS)
+
+faults: ## break everything there is, under load, and print what users saw of it: [ARGS="--rows a,b --markdown"]
+	@$(PYTHON) deploy/src/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m faults $(ARGS)
 
 clean: $(VENV)/python ## delete the stack's data, after asking: [CONFIRM=yes]
 	@$(VENV)/python -m stack clean $(if $(filter yes,$(CONFIRM)),--yes)

@@ -4,15 +4,18 @@ import argparse
 import asyncio
 import contextlib
 import os
+import tempfile
 import time
 import uuid
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from clients.chat import NAMESPACE, eventually, token
 from clients.socketio_lean import LeanSocket
+from stack import Stack
 
 GROUP = 10
 
@@ -88,15 +91,30 @@ class Load:
         print(f"heard: {dict(self.heard)}")
 
 
+def measure(url: str, secret: str, args: argparse.Namespace) -> None:
+    """Load a stack that is up, and print the figures."""
+    uvloop.run(Load(url, secret, args.sockets, args.window).run(args.seconds))
+
+
 def main() -> None:
-    """Read the arguments and run; JWT_SECRET comes from the environment."""
+    """Read the arguments and run: on a stack of its own that keeps to no rates, or on the one at `--url`.
+
+    Of that one JWT_SECRET comes from the environment.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://localhost:8080")
+    parser.add_argument("--url", help="a stack that is up, with RATE_LIMITS=off; else one of its own")
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--window", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
-    uvloop.run(Load(args.url, os.environ["JWT_SECRET"], args.sockets, args.window).run(args.seconds))
+    if args.url:
+        measure(args.url, os.environ["JWT_SECRET"], args)
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="parley-bench-") as directory,
+        Stack(Path(directory), settings={"RATE_LIMITS": "off"}) as stack,
+    ):
+        measure(stack.url, stack.jwt_secret, args)
 
 
 if __name__ == "__main__":
