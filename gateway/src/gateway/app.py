@@ -23,6 +23,7 @@ from gateway.background import Background
 from gateway.core.chat import Chat, World
 from gateway.core.errors import Unavailable
 from gateway.core.ports import Files
+from gateway.core.pressure import Pressure
 from gateway.core.rates import Rates
 from gateway.core.results import Deferred
 from gateway.core.roster import Roster
@@ -63,6 +64,7 @@ LOOSE_SECONDS = 3_600.0
 SWEEP_SECONDS = 1.0
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
+PRESSURE_SECONDS = 0.25
 
 
 class Gateway:
@@ -111,7 +113,8 @@ class Gateway:
             max_upload=settings.max_upload,
         )
         self.rates = Rates(rates_of(settings))
-        self.chat = Chat(self.world, self.roster)
+        self.pressure = Pressure(self.outbox.fullness)
+        self.chat = Chat(self.world, self.roster, self.pressure)
         self.authenticator = Authenticator(
             Keys(settings.jwt_secret, settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience
         )
@@ -122,6 +125,7 @@ class Gateway:
             board=self.board,
             passed_on=self.chat.receipts.passed_on,
             refused=self.chat.messages.refused,
+            pressure=self.pressure,
         )
         self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
         self.seats = Seats(self.manager, self.sessions)
@@ -240,6 +244,7 @@ class Gateway:
         self.presence.start()
         self.background.repeat(COUNTS_SECONDS, self._say_counts)
         self.background.repeat(TYPING_SECONDS, self._say_lapsed)
+        self.background.spawn(self._feel_pressure())
         self.background.repeat(SWEEP_SECONDS, Sweeper(self.server.eio, self._has_joined).sweep)
         self.background.repeat(self.settings.audit_seconds, self.auditor.audit_heads)
         self.background.repeat(self.settings.audit_seconds, self.auditor.audit_members)
@@ -279,6 +284,15 @@ class Gateway:
 
     def _has_joined(self, eio_sid: str) -> bool:
         return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in self.vocabularies)
+
+    async def _feel_pressure(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + PRESSURE_SECONDS
+            await asyncio.sleep(PRESSURE_SECONDS)
+            self.pressure.felt(loop.time() - due)
+            if not self.pressure.high:
+                self.fanout.say_put_off()
 
     async def _say_counts(self) -> None:
         self.fanout.say_counts()

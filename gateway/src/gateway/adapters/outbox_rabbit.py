@@ -76,6 +76,10 @@ class RabbitOutbox:
         """Whether the broker can be published to."""
         return self._exchange is not None
 
+    def fullness(self) -> float:
+        """What waits, as a share of what may."""
+        return self._waiting / self._limit
+
     def start(self) -> None:
         """Connect, and keep connected."""
         self._keeper = asyncio.create_task(self._keep_connected())

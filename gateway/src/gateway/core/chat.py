@@ -28,6 +28,7 @@ from gateway.core.ports import (
     Sniffer,
 )
 from gateway.core.presence import PresenceService
+from gateway.core.pressure import Pressure
 from gateway.core.receipts import ReceiptService
 from gateway.core.roster import Roster
 from gateway.core.search import SearchService
@@ -60,7 +61,7 @@ class World:
 class Chat:
     """Dispatches commands to the services."""
 
-    def __init__(self, world: World, roster: Roster) -> None:
+    def __init__(self, world: World, roster: Roster, pressure: Pressure) -> None:
         self.access = Access(roster, world.memberships, world.messages)
         self.attachments = AttachmentService(
             self.access,
@@ -86,7 +87,9 @@ class Chat:
         )
         self.history = HistoryService(self.access, world.messages, world.conversations, world.people)
         self.search = SearchService(self.access, world.memberships, world.search, self.history)
-        self.presence = PresenceService(self.access, world.memberships, world.presence, world.announcer)
+        self.presence = PresenceService(
+            self.access, world.memberships, world.presence, world.announcer, pressure
+        )
         self._handlers: dict[type, Handler] = {
             c.SendMessage: self.messages.send,
             c.SendToContract: self.contracts.send,

@@ -3,6 +3,7 @@
 from gateway.core.access import Access
 from gateway.core.commands import ListOnline, SetTyping
 from gateway.core.ports import Announcer, Memberships, Presence
+from gateway.core.pressure import Pressure
 from gateway.core.results import Done
 from shared import rooms
 from shared.events import RoomChanged, TypingChanged
@@ -16,12 +17,18 @@ class PresenceService:
     """Presence and typing: told to those who share a conversation, and never stored."""
 
     def __init__(
-        self, access: Access, memberships: Memberships, presence: Presence, announcer: Announcer
+        self,
+        access: Access,
+        memberships: Memberships,
+        presence: Presence,
+        announcer: Announcer,
+        pressure: Pressure,
     ) -> None:
         self._access = access
         self._memberships = memberships
         self._presence = presence
         self._announcer = announcer
+        self._pressure = pressure
 
     async def contacts(self, person: Person, conversation_ids: list[str]) -> set[str]:
         """Whose comings and goings the user is told of."""
@@ -34,8 +41,10 @@ class PresenceService:
         return await self._presence.online({person.id, *await self.contacts(person, mine)})
 
     async def typing(self, person: Person, command: SetTyping) -> Done:
-        """Tell the conversation. Raises `NotFound`."""
+        """Tell the conversation, unless there is more important to do. Raises `NotFound`."""
         await self._access.role(person.id, command.conversation_id)
+        if command.typing and self._pressure.high:
+            return Done()
         event = TypingChanged(
             conversation_id=command.conversation_id, user=person, typing=command.typing, at=now()
         )

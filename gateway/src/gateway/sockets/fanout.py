@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from gateway.core.pressure import Pressure
 from gateway.core.recent import Recent
 from gateway.core.results import Introduction
 from gateway.core.roster import Roster
@@ -38,6 +39,7 @@ class FanOut:
         board: TypingBoard,
         passed_on: Callable[[Message], None],
         refused: Callable[[e.RecordRefused], None],
+        pressure: Pressure,
     ) -> None:
         self._manager = manager
         self._vocabularies = vocabularies
@@ -45,6 +47,8 @@ class FanOut:
         self._board = board
         self._passed_on = passed_on
         self._refused = refused
+        self._pressure = pressure
+        self._put_off: dict[str, e.PresenceChanged] = {}
         self._told: Recent[str, None] = Recent(REMEMBERED_RECORDS)
         self._passed: Recent[str, None] = Recent(REMEMBERED_RECORDS)
         self._awaited: dict[str, asyncio.Future[None]] = {}
@@ -66,7 +70,7 @@ class FanOut:
             e.MemberRemoved: self._removed,
             e.TypingChanged: self._typing,
             e.RoomChanged: lambda _, event: self.say(event),
-            e.PresenceChanged: lambda _, event: self.say(event),
+            e.PresenceChanged: lambda _, event: self._presence(event),
             e.Heartbeat: lambda _room, _event: self.on_heartbeat(),
             e.Emit: lambda _, event: self._manager.hear(event),
             e.Control: lambda _, event: self.on_control(event),
@@ -151,6 +155,12 @@ class FanOut:
         for event in self._board.lapsed():
             self.say(event)
 
+    def say_put_off(self) -> None:
+        """Tell how those stand of whom nothing was told while there was more important to do."""
+        put_off, self._put_off = self._put_off, {}
+        for event in put_off.values():
+            self.say(event)
+
     @contextmanager
     def awaiting(self, record_id: str) -> "Iterator[asyncio.Future[None]]":
         """A future that is done when an event of this record comes."""
@@ -201,8 +211,15 @@ class FanOut:
             self._roster.promote(event.conversation_id, event.heir)
         self.on_removed(event)
 
+    def _presence(self, event: e.PresenceChanged) -> None:
+        if self._pressure.high:
+            self._put_off[event.user_id] = event
+        else:
+            self.say(event)
+
     def _typing(self, _room: str, event: e.TypingChanged) -> None:
-        if self._board.heard(event):
+        shed = event.typing and self._pressure.high
+        if not shed and self._board.heard(event):
             self.say(event)
 
 

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.core.access import NO_CONVERSATION, Access
-from gateway.core.errors import NotFound, Unavailable
+from gateway.core.errors import Forbidden, NotFound, Unavailable
 from gateway.core.ports import Conversations, Memberships, People, Presence
 from gateway.core.presence import PresenceService
 from gateway.core.results import ConversationView, Joined, Left
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 CONTACTS_AT_ONCE = 500
 ARRIVE_SECONDS = 10.0
+MAX_JOINED = 1_000
+"""Conversations that one socket may have joined."""
 
 
 class Lobby:
@@ -141,9 +143,12 @@ class Lobby:
 
         Raises:
             NotFound: it is not the user's.
+            Forbidden: the socket has joined as many as it may.
             Unavailable: it cannot be heard now.
         """
         await self._access.role(session.person.id, conversation_id)
+        if len(session.joined) >= MAX_JOINED and rooms.joined(conversation_id) not in session.places:
+            raise Forbidden(f"A socket may be in at most {MAX_JOINED} rooms: leave one first.")
         known = self._roster.role(conversation_id, session.person.id) is not None
         # While the user is being let in, what they are told depends on whether a socket has joined.
         if not known or rooms.conversation(conversation_id) not in session.places:
