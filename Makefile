@@ -7,7 +7,7 @@ TTL ?= 24h
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench check test faults clean install
+.PHONY: help up down status logs scale token replay bench overload soak check test faults clean install
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,8 @@ logs: $(VENV)/python ## follow the logs, or one: PART=gateway-1
 scale: $(VENV)/python ## change the numbers: GATEWAYS=4 WORKERS=3
 	@$(VENV)/python -m stack scale $(SIZE)
 
-token: $(VENV)/python ## a token to try things with: USER=alice [NAME=Alice] [TTL=24h]
-	@$(VENV)/python -m stack token "$(if $(filter command line,$(origin USER)),$(USER))" --name "$(NAME)" --ttl "$(TTL)"
+token: $(VENV)/python ## a token to try things with: USER=alice [NAME=Alice] [ROLE=admin] [TTL=24h]
+	@$(VENV)/python -m stack token "$(if $(filter command line,$(origin USER)),$(USER))" --name "$(NAME)" --role "$(ROLE)" --ttl "$(TTL)"
 
 replay: up ## say an IRC log through the stack and prove the result: LOG=file [SPEED=1|10|max]
 	@test -n "$(LOG)" || { echo "parley: say which log: make replay LOG=path/to/irc.log" >&2; exit 2; }
@@ -37,6 +37,12 @@ replay: up ## say an IRC log through the stack and prove the result: LOG=file [S
 
 bench: install ## messages and deliveries a second of this machine: [ARGS="--sockets 200 --seconds 5"]
 	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
+
+overload: install ## offer more than can be carried, and draw what is: [ARGS="--seconds 8 --picture file.svg"]
+	@PYTHONPATH=tests $(VENV)/python -m load.overload $(ARGS)
+
+soak: install ## people come and go abruptly for minutes, then all is back where it was: [ARGS="--minutes 3"]
+	@PYTHONPATH=tests $(VENV)/python -m load.soak $(ARGS)
 
 check: install ## ruff, mypy (strict), import-linter
 	$(VENV)/ruff check .

@@ -16,7 +16,7 @@ from gateway.vocabularies.vocabulary import Vocabulary
 NODE = Path(sys.prefix, "bin", "node")
 PROGRAM = Path(__file__).parents[1] / "e2e" / "js" / "clients.mjs"
 DEADLINE = 10.0
-ENGINE_S_OWN = {"open", "upgrade", "connect", "disconnect", "connect_error"}
+ENGINE_S_OWN = {"open", "upgrade", "connect", "disconnect", "connect_error", "offset"}
 
 
 class Program:

@@ -59,6 +59,11 @@ class RawSocket:
         found: list[str] = await eventually(lambda: [f for f in self.frames if f.startswith(start)])
         return found[-1]
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self._reader.done()
+
     async def is_closed_by_the_server(self) -> None:
         """Wait until it is."""
         await eventually(self._reader.done, 5)

@@ -15,10 +15,11 @@ from gateway.core.results import (
     Left,
     MessageView,
     Page,
+    Renewed,
 )
 from gateway.vocabularies.vocabulary import Admitted, UnreadChanged
 from shared import events as e
-from shared.model import Attachment, Contract, Conversation, Digest, Member, Message, Person
+from shared.model import Attachment, Contract, Conversation, Digest, Member, Message, Person, Revocation
 
 AT = datetime(2026, 3, 1, 12, 30, 5, 678000, tzinfo=UTC)
 BARE = Person(id="ann")
@@ -111,6 +112,12 @@ RESULTS: dict[type, Sequence[Any]] = {
     c.SendMessage: VIEWS[:2],
     c.SendToContract: VIEWS[:2],
     c.PutContract: (CONTRACT,),
+    c.Revoke: (
+        Revocation(id="x-1", user_id="ann", before=AT.timestamp(), until=AT),
+        Revocation(id="x-1", token_id="t-1", before=AT.timestamp(), until=AT),
+        Revocation(id="x-1", user_id="ann", token_id="t-1", before=AT.timestamp(), until=AT),
+    ),
+    c.Reauthenticate: (Renewed(AT),),
     c.EditMessage: VIEWS[2:3],
     c.DeleteMessage: VIEWS[3:],
     c.MarkRead: (Done(),),

@@ -1,10 +1,11 @@
 """The paths of attachments alone, in an application of their own, over real storages."""
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -19,9 +20,12 @@ from gateway.core.access import Access
 from gateway.core.attachments import AttachmentService
 from gateway.core.errors import Unauthorized
 from gateway.core.ports import Files
+from gateway.core.rates import Rate, Rates
 from gateway.core.roster import Roster
-from gateway.rest.attachments import AttachmentPaths
+from gateway.rest.attachments import PACE, AttachmentPaths
+from gateway.rest.form_body import Pace
 from gateway.rest.mount import refusal
+from gateway.rest.packed import refuse_packed
 from gateway.vocabularies.refusal import REFUSAL
 from shared.model import Membership, Person, new_id, now
 
@@ -67,7 +71,13 @@ class Site:
 
 
 @asynccontextmanager
-async def site(database: Any, files: Files, max_upload: int) -> AsyncIterator[Site]:
+async def site(
+    database: Any,
+    files: Files,
+    max_upload: int,
+    pace: Pace = PACE,
+    rates: Mapping[str, Rate] = MappingProxyType({}),
+) -> AsyncIterator[Site]:
     """A site over real storages, for as long as it is needed."""
     memberships, attachments = MongoMemberships(database), MongoAttachments(database)
     service = AttachmentService(
@@ -78,9 +88,18 @@ async def site(database: Any, files: Files, max_upload: int) -> AsyncIterator[Si
         sniffer=ByteSniffer,
         max_upload=max_upload,
     )
-    app = web.Application()
-    AttachmentPaths(service, max_upload=max_upload, asker=_asker, refuse=partial(refusal, REFUSAL)).mount(app)
-    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+    app = web.Application(middlewares=[refuse_packed])
+    AttachmentPaths(
+        service,
+        max_upload=max_upload,
+        asker=_asker,
+        refuse=partial(refusal, REFUSAL),
+        rates=Rates(rates),
+        pace=pace,
+    ).mount(app)
+    server = TestServer(app)
+    await server.start_server(auto_decompress=False)
+    async with server, aiohttp.ClientSession() as http:
         yield Site(service, attachments, memberships, server, http)
 
 

@@ -38,7 +38,7 @@ class LeanSocket(WSListener):
         self.closed = asyncio.Event()
         self._hear = hear
         self._auth = orjson.dumps(auth)
-        self._prefix = namespace.encode() + b","
+        self._prefix = b"" if namespace == "/" else namespace.encode() + b","
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._call_ids = itertools.count()
@@ -74,15 +74,17 @@ class LeanSocket(WSListener):
 
         Raises TimeoutError when none came `within` seconds, Disconnected when the socket closed.
         """
+        async with asyncio.timeout(within):
+            return await self.ask(event, *args)
+
+    def ask(self, event: str, *args: Any) -> "asyncio.Future[Any]":
+        """Says an event; what is given back will be its acknowledgement's first argument, or Disconnected."""
         number = next(self._call_ids)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._send(b"42%b%d%b" % (self._prefix, number, orjson.dumps([event, *args])))
         self._calls[number] = answer
-        try:
-            self._send(b"42%b%d%b" % (self._prefix, number, orjson.dumps([event, *args])))
-            async with asyncio.timeout(within):
-                return await answer
-        finally:
-            del self._calls[number]
+        answer.add_done_callback(lambda _: self._calls.pop(number, None))
+        return answer
 
     async def close(self) -> None:
         """Leaves the namespace and waits until the socket is closed."""
@@ -91,6 +93,11 @@ class LeanSocket(WSListener):
             self._transport.send_close()
             self._transport.disconnect()
             await self.closed.wait()
+
+    def break_off(self) -> None:
+        """Closes the connection without a word."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport

@@ -3,8 +3,11 @@
 import asyncio
 import io
 import os
+import time
 import uuid
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -17,7 +20,9 @@ from gateway.adapters.files_gridfs import CHUNK_BYTES
 from gateway.adapters.files_s3 import PART_BYTES
 from gateway.core.attachments import MAX_UPLOADS_OF_ONE
 from gateway.core.errors import ChatError
-from gateway.rest.file_part import OTHER_PARTS_BYTES
+from gateway.core.rates import Rate
+from gateway.rest.file_part import MAX_PARTS
+from gateway.rest.form_body import BESIDE_BYTES, Pace
 from shared.documents import ATTACHMENTS, exactly
 from shared.model import Person
 
@@ -278,7 +283,7 @@ TYPE = {"Content-Type": "multipart/form-data; boundary=x"}
         b"--x\r\n" + FILE.encode(),
         b"--x\r\nnot a header\r\n\r\nwords\r\n--x--\r\n",
         b"--x\r\n" + b"A: " + b"a" * 100_000 + b"\r\n\r\nwords\r\n--x--\r\n",
-        form((FIELD, b"w" * (OTHER_PARTS_BYTES + 1)), (FILE, b"words")),
+        form((FIELD, b"w" * (2 * BESIDE_BYTES)), (FILE, b"words")),
         form((CHARSET, b"x" * 40), (FILE, b"words")),
         form((CHARSET, b"\xff"), (FILE, b"words")),
         form(("Content-Type: multipart/mixed; boundary=y", b"--y\r\n\r\nz\r\n--y--"), (FILE, b"words")),
@@ -292,9 +297,80 @@ async def test_a_body_that_is_no_form_with_a_file_is_refused_and_not_kept(
 
 
 @ONCE
-async def test_a_body_that_is_not_packed_as_it_says_is_refused(place: Site, ann: str) -> None:
-    packed = {**TYPE, "Content-Encoding": "gzip"}
-    error(await place.post(ann, io.BytesIO(form((FILE, b"words"))), **packed), 400, "INVALID")
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "Deflate", "br", "zstd", "identity, gzip", "x"])
+async def test_a_packed_body_is_refused_before_it_is_unpacked(place: Site, ann: str, encoding: str) -> None:
+    packed = io.BytesIO(zlib.compress(form(*[(FIELD, b"")] * 100_000), 9))
+    answer = await place.post(ann, packed, **TYPE, **{"Content-Encoding": encoding})
+    assert "packed" in error(answer, 415, "UNSUPPORTED_TYPE")
+
+
+@ONCE
+async def test_a_body_that_says_that_it_is_not_packed_is_taken(place: Site, ann: str) -> None:
+    body = io.BytesIO(form((FILE, b"words")))
+    assert (await place.post(ann, body, **TYPE, **{"Content-Encoding": "identity"}))[0] == 201
+
+
+LARGE = 1_500_000
+TEDIOUS = {
+    "empty parts": form((FIELD, b"")) * (LARGE // 50),
+    "empty parts after the file": form((FILE, b"words"), *[(FIELD, b"")] * (LARGE // 50)),
+    "lines before": b"\n" * LARGE + form((FILE, b"words")),
+    "a line before": b"x" * LARGE + b"\r\n" + form((FILE, b"words")),
+    "a field of lines": form((FIELD, b"\r\n" * (LARGE // 2)), (FILE, b"words")),
+    "headers": b"--x\r\n" + b"A: b\r\n" * (LARGE // 6) + b"\r\nwords\r\n--x--\r\n",
+    "a header": b"--x\r\nContent-Disposition: form-data" + b"; a" * (LARGE // 3) + b"\r\n\r\n",
+}
+
+
+@ONCE
+@pytest.mark.parametrize("body", TEDIOUS.values(), ids=TEDIOUS)
+async def test_a_form_that_is_tedious_is_refused_and_holds_nobody_up(
+    place: Site, ann: str, body: bytes, database: Any
+) -> None:
+    async with longest_turn() as longest:
+        begun = time.monotonic()
+        error(await place.post(ann, io.BytesIO(body), **TYPE), 400, "INVALID")
+        took = time.monotonic() - begun
+    assert took < 3
+    assert longest() < 0.5
+    assert await known_of(database, ann) == []
+
+
+@asynccontextmanager
+async def longest_turn() -> AsyncIterator[Callable[[], float]]:
+    """The longest time, in seconds, for which nothing else had its turn."""
+    longest, last = 0.0, time.monotonic()
+
+    async def watch() -> None:
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    watching = asyncio.create_task(watch())
+    yield lambda: longest
+    watching.cancel()
+
+
+@ONCE
+async def test_a_file_that_looks_like_a_form_is_kept_as_it_is(place: Site, ann: str) -> None:
+    data = b"\r\n--y\r\n\n\r\n-x\r\n--\n" * (LARGE // 20)
+    attachment_id = (await place.post(ann, io.BytesIO(form((FILE, data))), **TYPE))[1]["attachment"]["id"]
+    assert (await place.read(ann, attachment_id))[1] == data
+
+
+@ONCE
+async def test_a_form_may_have_some_parts_and_not_more(place: Site, ann: str) -> None:
+    fields = [(FIELD, b"words")] * (MAX_PARTS - 1)
+    assert (await place.post(ann, form(*fields, (FILE, b"words")), **TYPE))[0] == 201
+    error(await place.post(ann, form((FILE, b"words"), *fields, (FIELD, b"")), **TYPE), 400, "INVALID")
+
+
+@ONCE
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "x"])
+async def test_a_part_that_is_not_sent_as_it_is_is_refused(place: Site, ann: str, encoding: str) -> None:
+    body = form((f"{FILE}\r\nContent-Transfer-Encoding: {encoding}", b"d29yZHM="))
+    error(await place.post(ann, body, **TYPE), 400, "INVALID")
 
 
 @ONCE
@@ -371,6 +447,46 @@ async def test_one_person_may_not_fill_all_places(place: Site, ann: str, bob: st
     held.set()
     assert {status for status, _ in await asyncio.gather(*uploads)} == {201}
     await sent(place, ann)
+
+
+@ONCE
+@pytest.mark.parametrize("arrived", [b"--x\r\n", *(form((FILE, b"w" * n), end=b"") for n in (5, 1_000_000))])
+async def test_who_stalls_is_refused_and_gives_the_place_up(
+    database: Any, storage: Storage, ann: str, arrived: bytes
+) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield arrived
+        await asyncio.Event().wait()
+
+    async with site(database, storage.files, MOST, Pace(grace=0.3)) as place:
+        uploads = [place.post(ann, stalled(), **TYPE) for _ in range(MAX_UPLOADS_OF_ONE)]
+        for answer in await asyncio.wait_for(asyncio.gather(*uploads), 10):
+            error(answer, 408, "TOO_SLOW")
+        assert await known_of(database, ann) == []
+        await sent(place, ann)
+
+
+@ONCE
+async def test_what_comes_slowly_but_comes_is_taken(database: Any, storage: Storage, ann: str) -> None:
+    """Twice as long as nothing at all may take."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"words" * 1_000
+            await asyncio.sleep(0.1)
+
+    async with site(database, storage.files, MOST, Pace(grace=1.0, bytes_per_second=10_000)) as place:
+        assert (await place.upload(ann, slow()))[0] == 201
+
+
+@ONCE
+async def test_who_uploads_too_often_is_told_when_to_go_on(
+    database: Any, storage: Storage, ann: str, bob: str
+) -> None:
+    async with site(database, storage.files, MOST, rates={"creates": Rate(0.1, 2)}) as place:
+        assert [(await place.upload(ann, PDF))[0] for _ in range(2)] == [201, 201]
+        error(await place.upload(ann, PDF), 429, "RATE_LIMITED")
+        await sent(place, bob)
 
 
 async def test_a_file_that_is_lost_is_not_found(place: Site, ann: str, storage: Storage) -> None:

@@ -92,6 +92,47 @@ async def test_one_that_cannot_be_had_keeps_the_others_free(place: Site, ann: Pe
     assert await place.service.take(ann, [file.id], there) == (file,)
 
 
+async def test_when_one_is_gone_meanwhile_those_before_it_are_free_again(
+    place: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, gone = await uploaded(place, ann), await uploaded(place, ann)
+    here, there = await place.conversation(ann.id), await place.conversation(ann.id)
+    on_the_way = place.attachments.bind
+
+    async def late(attachment_id: str, *rest: str) -> bool:
+        if attachment_id == gone.id:
+            await on_the_way(attachment_id, ann.id, there, new_id())
+        return await on_the_way(attachment_id, *rest)
+
+    monkeypatch.setattr(place.attachments, "bind", late)
+    with pytest.raises(NotFound):
+        await place.service.take(ann, [file.id, gone.id], here)
+    monkeypatch.undo()
+
+    assert (await place.attachments.get([file.id]))[file.id].conversation_id is None
+    assert await place.service.take(ann, [file.id, gone.id], there) == (file, gone)
+
+
+async def test_what_somebody_took_meanwhile_stays_bound(place: Site, ann: Person) -> None:
+    file, conversation_id = await uploaded(place, ann), await place.conversation(ann.id)
+    assert await place.attachments.bind(file.id, ann.id, conversation_id, "one")
+    await place.service.take(ann, [file.id], conversation_id)
+
+    await place.attachments.unbind(file.id, "one")
+
+    assert (await place.attachments.get([file.id]))[file.id].conversation_id == conversation_id
+
+
+async def test_what_is_unbound_waits_a_day_again(place: Site, ann: Person) -> None:
+    file, conversation_id = await uploaded(place, ann), await place.conversation(ann.id)
+    for binding in ("one", "one"):
+        assert await place.attachments.bind(file.id, ann.id, conversation_id, binding)
+        await place.attachments.unbind(file.id, "another")
+        await place.attachments.unbind(file.id, binding)
+    assert file.id not in await place.attachments.condemn(now() - timedelta(hours=1), 10_000)
+    assert file.id in await place.attachments.condemn(now() + timedelta(hours=1), 10_000)
+
+
 async def test_of_two_conversations_at_once_one_gets_it(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     conversations = [await place.conversation(ann.id) for _ in range(8)]
@@ -179,7 +220,7 @@ async def test_what_is_condemned_is_taken_no_more_and_found_until_it_is_forgotte
 
     with pytest.raises(NotFound):
         await place.service.take(ann, [file.id], await place.conversation(ann.id))
-    assert not await place.attachments.bind(file.id, ann.id, new_id())
+    assert not await place.attachments.bind(file.id, ann.id, new_id(), new_id())
     with pytest.raises(Unavailable):
         await place.attachments.finish(file)
     await place.attachments.forget(file.id)

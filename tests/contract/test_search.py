@@ -1,5 +1,6 @@
 """Search by its port, over a real database: what is found, in which order, and what one search may read."""
 
+import asyncio
 import random
 import uuid
 from collections.abc import Sequence
@@ -9,12 +10,19 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
+from clients.chat import eventually
 from gateway.adapters import archive_search
-from gateway.adapters.archive_mongo import prepare
+from gateway.adapters.archive_members import MongoMemberships, MongoPeople
+from gateway.adapters.archive_mongo import MongoConversations, MongoMessages, prepare
 from gateway.adapters.archive_search import MongoSearch
-from gateway.core.errors import Invalid
+from gateway.core.access import Access
+from gateway.core.commands import Search
+from gateway.core.errors import Invalid, RateLimited
+from gateway.core.history import HistoryService
+from gateway.core.roster import Roster
+from gateway.core.search import SearchService
 from shared.documents import CONVERSATIONS, MESSAGES, to_document
-from shared.model import Conversation, Digest, Message
+from shared.model import Conversation, Digest, Message, Person
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -100,6 +108,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that reads little at a time, and little in all."""
     monkeypatch.setattr(archive_search, "WINDOW", 7)
     monkeypatch.setattr(archive_search, "MAX_READ", 20)
+    monkeypatch.setattr(archive_search, "CANDIDATES", 5)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +247,8 @@ async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, libr
         for limit in (1, 3, 10, 100):
             shown = [content for page in await library.pages([word], limit) for content in page]
             assert shown == [content for content in newest_first if content.startswith(word)]
+            both = [content for page in await library.pages([word, "7"], limit) for content in page]
+            assert both == [content for content in shown if "7" in content]
 
 
 @pytest.mark.usefixtures("narrow")
@@ -265,6 +276,68 @@ async def test_a_search_that_takes_too_long_goes_on_by_the_cursor(
 
     assert max(map(len, pages)) < 15
     assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(20) for _ in "ab")
+
+
+async def test_when_time_is_up_little_is_read_of_conversations_not_begun(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_search, "MAX_SECONDS", -1.0)
+    for _ in range(3):
+        await library.store(library.begin(), *(f"tea {n}" for n in range(60)))
+
+    pages = await library.pages(["tea"])
+
+    assert max(map(len, pages)) <= 3 * archive_search.LEAST_WINDOW
+    assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(60) for _ in "abc")
+
+
+async def test_a_piece_of_a_long_word_is_not_enough(library: Library) -> None:
+    said = [f"internationali{'sz'[n % 2]}ation {n}" for n in range(200)]
+    await library.store(library.begin(), *said)
+    assert await library.find("internationalization") == said[::-2]
+
+
+async def test_a_user_searches_twice_at_a_time_at_most(library: Library, database: Any) -> None:
+    ann, bob = Person(id=str(uuid.uuid4())), Person(id=str(uuid.uuid4()))
+    slow = SlowSearch(database)
+    service = search_service(database, slow)
+    under_way = [asyncio.create_task(service.find(ann, Search(text="tea"))) for _ in range(2)]
+    await eventually(lambda: slow.begun == 2)
+
+    with pytest.raises(RateLimited) as refused:
+        await service.find(ann, Search(text="tea"))
+    assert refused.value.retry_after
+    others = asyncio.create_task(service.find(bob, Search(text="tea")))
+    await eventually(lambda: slow.begun == 3)
+
+    under_way[0].cancel()
+    await asyncio.wait(under_way[:1])
+    next_ = asyncio.create_task(service.find(ann, Search(text="tea")))
+    await eventually(lambda: slow.begun == 4)
+    slow.go.set()
+    for search in (under_way[1], others, next_):
+        assert (await search).items == ()
+
+
+class SlowSearch(MongoSearch):
+    """A search that begins, and goes on only when it may."""
+
+    def __init__(self, database: Any) -> None:
+        super().__init__(database)
+        self.begun = 0
+        self.go = asyncio.Event()
+
+    async def find(self, *asked: Any) -> tuple[list[Message], str | None]:
+        self.begun += 1
+        await self.go.wait()
+        return await super().find(*asked)
+
+
+def search_service(database: Any, search: MongoSearch) -> SearchService:
+    memberships, messages = MongoMemberships(database), MongoMessages(database)
+    access = Access(Roster(), memberships, messages)
+    history = HistoryService(access, messages, MongoConversations(database), MongoPeople(database))
+    return SearchService(access, memberships, search, history)
 
 
 @pytest.mark.usefixtures("narrow")

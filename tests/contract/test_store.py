@@ -151,6 +151,17 @@ async def test_a_revision_moves_even_when_the_number_was_overtaken(store: Store)
     assert await store.heads.read([c]) == {c: Head(4, 6)}
 
 
+async def test_a_head_that_was_overtaken_by_a_change_shows_nothing_older(store: Store) -> None:
+    c = await store.begin("ann")
+    said = message(c, 1)
+    await store.heads.move([HeadMove(c, Head(1, 2), digest(replace(said, rev=2, content="edited")))])
+    await store.heads.move([HeadMove(c, Head(1, 1), digest(said))])
+    assert await store.heads.read([c]) == {c: Head(1, 2)}
+    moved = (await store.conversation(c)).last_message
+    assert moved is not None
+    assert moved.content == "edited"
+
+
 async def test_counters_are_saved_only_over_what_was_read(store: Store) -> None:
     c = await store.begin("ann", "bob")
     was = await store.memberships.read([(c, "ann"), (c, "bob"), (c, "nobody")])

@@ -1,7 +1,10 @@
 """Attachments, through nginx: sent with a message, heard with it, read by members only."""
 
 import asyncio
+import io
 import os
+import time
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,66 @@ async def test_who_leaves_reads_no_more_not_even_what_they_sent(town: Town) -> N
 
     await eventually(refused)
     assert (await read(town.url, town.user("alice"), file["url"])).body == PDF
+
+
+async def test_with_its_last_message_a_file_is_gone(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+    file = await attached(town.url, town.user("alice"), PDF)
+    first = await alice.say(group, "", type="file", attachments=[file["id"]])
+    await bob.hears("newMessage", conversationId=group)
+    again = await bob.say(group, "once more", attachments=[file["id"]])
+    await alice.hears("messageSent", messageId=first["_id"])
+    await bob.hears("messageSent", messageId=again["_id"])
+
+    await alice.do("deleteMessage", {"messageId": first["_id"]})
+    await bob.hears("messageDeleted", messageId=first["_id"])
+    assert (await read(town.url, town.user("bob"), file["url"])).body == PDF
+
+    await bob.do("deleteMessage", {"messageId": again["_id"]})
+    await bob.hears("messageDeleted", messageId=again["_id"])
+    for name in ("alice", "bob"):
+        assert (await read(town.url, town.user(name), file["url"])).status == 404
+
+
+async def test_uploads_that_stall_hold_up_nobody_else(town: Town, database: Any) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield PDF
+        await asyncio.Event().wait()
+
+    names = [f"stalling-{n}" for n in range(4)]
+    uploads = [
+        asyncio.create_task(upload(town.url, town.user(name), stalled())) for name in names for _ in range(8)
+    ]
+
+    async def begun() -> bool:
+        known = [await database[ATTACHMENTS].find_one({"ownerId": exactly(town.user(n).id)}) for n in names]
+        return all(known)
+
+    await eventually(begun)
+    await attached(town.url, town.user("alice"), PDF)
+    for uploading in uploads:
+        uploading.cancel()
+    await asyncio.gather(*uploads, return_exceptions=True)
+
+
+async def test_a_packed_form_is_refused(town: Town) -> None:
+    """Through nginx, which passes it on as it comes."""
+    part = b'--x\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
+    packed = zlib.compress(part * (MOST // len(part)) + b"--x--\r\n", 9)
+    headers = {
+        "Authorization": f"Bearer {town.user('alice').token}",
+        "Content-Type": "multipart/form-data; boundary=x",
+        "Content-Encoding": "deflate",
+    }
+    begun = time.monotonic()
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{town.url}/attachments", data=io.BytesIO(packed)) as answer,
+    ):
+        assert (answer.status, (await answer.json())["error"]["code"]) == (415, "UNSUPPORTED_TYPE")
+    assert time.monotonic() - begun < 2
 
 
 async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message(town: Town) -> None:
@@ -184,12 +247,13 @@ async def test_a_client_that_stops_reading_and_goes_is_no_error(town: Town) -> N
 
 async def test_memory_stays_flat_however_much_is_under_way(town: Town, stack: Stack) -> None:
     """Eight files of 25 MiB at once, to and from two gateways."""
-    user, data = town.user("alice"), PDF + bytes(MOST - len(PDF))
-    await attached(town.url, user, data)
+    users, data = [town.user("alice"), town.user("bob")] * 4, PDF + bytes(MOST - len(PDF))
+    for user in users[:2]:
+        await attached(town.url, user, data)
     before = grown(stack)
 
-    files = await asyncio.gather(*(attached(town.url, user, data) for _ in range(8)))
-    sizes = [len((await read(town.url, user, f["url"])).body) for f in files]
+    files = await asyncio.gather(*(attached(town.url, user, data) for user in users))
+    sizes = [len((await read(town.url, user, f["url"])).body) for user, f in zip(users, files, strict=True)]
 
     assert sizes == [MOST] * 8
     growth = {name: size - before[name] for name, size in grown(stack).items()}

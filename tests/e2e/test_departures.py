@@ -5,7 +5,7 @@ import json
 
 import aiohttp
 
-from clients.chat import NAMESPACE, Town, eventually
+from clients.chat import NAMESPACE, Socket, Town, eventually
 from clients.raw import RawSocket
 from stack import Stack
 
@@ -52,3 +52,26 @@ async def connect_and_close(http: aiohttp.ClientSession, url: str, token: str) -
             pass
 
     await asyncio.gather(post(connect), post("1"))
+
+
+async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(town: Town) -> None:
+    alice, bob, carol = await town.sockets("alice", "bob", "carol")
+    group = await town.group(alice, "bob")
+    await town.group(alice, "carol")
+    await town.group(bob, "carol")
+    await bob.hears("conversationCreated", _id=group)
+    path = f"/chats/conversations/{group}/participants/{town.user('bob').id}"
+    assert (await town.user("alice").rest("DELETE", path))[0] == 200
+    await bob.hears("participantRemoved", conversationId=group)
+    await alice.hears("participantRemoved", conversationId=group)
+    # Whoever was put out on one gateway may hear until the other has looked, too.
+    await bob.do("getOnlineUsers")
+    await alice.do("getOnlineUsers")
+
+    def heard(socket: Socket, name: str) -> list[str]:
+        return [p["status"] for p in socket.all("userStatusChanged", userId=town.user(name).id)]
+
+    before = heard(bob, "alice")
+    await alice.close()
+    await carol.hears("userStatusChanged", deadline=30, userId=town.user("alice").id, status="offline")
+    assert heard(bob, "alice") == before

@@ -1,11 +1,15 @@
 """Search through nginx: in one's own conversations, and nowhere else."""
 
+import asyncio
+import time
 import uuid
 from typing import Any
 
 import pytest
 
 from clients.chat import Socket, Town, User, eventually
+from shared.documents import CONVERSATIONS, MESSAGES, to_document
+from shared.model import MAX_CONTENT, Message, now
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -140,13 +144,59 @@ async def test_pages_follow_each_other_while_more_is_said(town: Town) -> None:
     assert shown == [f"tea {n}" for n in range(8, -1, -1)]
 
 
+LONG = 500
+MADE = ["a" * 49 + "b", " ".join("a" * n + "b" for n in (24, 23, 22, 21, 20, 19, 18, 17)), "ß" * 49 + "b"]
+
+
+async def long_messages(database: Any, conversation_id: str, letters: str) -> None:
+    """Let very long messages have been stored in a conversation that had none."""
+    at = now()
+    messages = [
+        Message(
+            id=str(uuid.uuid4()),
+            conversation_id=conversation_id,
+            sender_id="ann",
+            seq=n,
+            rev=n,
+            content=(letters * MAX_CONTENT)[:MAX_CONTENT],
+            created_at=at,
+            stored_at=at,
+        )
+        for n in range(1, LONG + 1)
+    ]
+    for start in range(0, LONG, 100):
+        await database[MESSAGES].insert_many(map(to_document, messages[start : start + 100]))
+    await database[CONVERSATIONS].update_one(
+        {"_id": conversation_id}, {"$set": {"lastSeq": LONG, "rev": LONG}}
+    )
+
+
+@pytest.mark.parametrize("made", MADE)
+async def test_a_query_that_is_made_for_a_text_holds_up_nobody(made: str, town: Town, database: Any) -> None:
+    (ann,) = await town.sockets("ann")
+    group, user, other = await town.group(ann, "bob"), town.user("ann"), town.user("bob")
+    await long_messages(database, group, "s" if "ß" in made else "a")
+
+    searches = asyncio.gather(*(refused(user, q=made) for _ in range(4)))
+    slowest = 0.0
+    while not searches.done():
+        began = time.monotonic()
+        assert (await other.rest("GET", "/chat/unread-count"))[0] == 200
+        slowest = max(slowest, time.monotonic() - began)
+
+    assert slowest < 1
+    for status, body in await searches:
+        assert status == 429 if "error" in body else body["messages"] == []
+
+
 @pytest.mark.parametrize(
     ("field", "query"),
     [
         ("q", {}),
         ("q", {"q": ""}),
         ("q", {"q": " ... "}),
-        ("q", {"q": "x" * 201}),
+        ("q", {"q": "x " * 101}),
+        ("q", {"q": "x" * 51}),
         ("q", {"q": "a b c d e f g h i"}),
         ("q", {"q": "a\0b"}),
         ("limit", {"q": "tea", "limit": "0"}),

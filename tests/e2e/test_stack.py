@@ -172,6 +172,28 @@ def test_a_size_that_makes_no_sense_is_refused(running: Stack) -> None:
     assert pids(running) == before
 
 
+def test_a_part_that_is_killed_for_good_stays_away_until_it_is_started(running: Stack) -> None:
+    before = pids(running)["redis"]
+    running.kill("redis")
+    assert {part.name: part.state for part in running.status()}["redis"] == "STOPPED"
+    running.start("redis")
+    assert pids(running)["redis"] not in (0, before)
+
+
+def test_only_a_service_that_is_told_something_of_its_own_is_restarted(running: Stack) -> None:
+    before = pids(running)
+    running.tell({"worker-2": {"BATCH_LIMIT": "7"}})
+    told = pids(running)
+    environment = Path(f"/proc/{told['worker-2']}/environ").read_bytes().split(b"\0")
+    assert b"BATCH_LIMIT=7" in environment
+    running.tell({})
+    after = pids(running)
+    assert {name for name in before if before[name] != told[name]} == {"worker-2"}
+    assert {name for name in before if told[name] != after[name]} == {"worker-2"}
+    with pytest.raises(StackError, match="There is no part worker-9"):
+        running.tell({"worker-9": {}})
+
+
 def test_the_broker_answers_its_own_control_command(running: Stack) -> None:
     assert "parley" in running.rabbitmqctl("list_users")
 

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from persistence_worker.ports import Head, HeadMove, MemberKey
-from shared.model import Conversation, Membership, Message
+from shared.model import Contract, Conversation, Membership, Message, Person
 
 
 class Tables:
-    """What is stored; `fail_at` counts down the calls until one fails before or after its effect."""
+    """What is stored."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Message] = {}
         self.conversations: dict[str, Conversation] = {}
         self.memberships: dict[MemberKey, Membership] = {}
+        self.contracts: dict[str, Contract] = {}
+        self.people: dict[str, Person] = {}
 
     def of_conversation(self, conversation_id: str) -> list[Message]:
         found = [m for m in self.messages.values() if m.conversation_id == conversation_id]
@@ -71,7 +73,8 @@ class MemoryHeads:
     async def move(self, moves: Sequence[HeadMove]) -> None:
         for move in moves:
             c = self._tables.conversations[move.conversation_id]
-            last = move.last_message if move.to.seq >= c.last_seq else None
+            further = move.to.seq >= c.last_seq and move.to.rev >= c.rev
+            last = move.last_message if further else None
             self._tables.conversations[move.conversation_id] = replace(
                 c,
                 last_seq=max(c.last_seq, move.to.seq),

@@ -109,6 +109,22 @@ def test_what_is_said_is_what_its_schema_says(
         assert complaints(document, schema, payload) == []
 
 
+@every_said
+def test_who_does_not_hear_it_is_told(document: dict[str, Any], vocabulary: Vocabulary, says: Says) -> None:
+    described = operation(document, vocabulary, "send", says.event)["description"]
+    told = [s for s in vocabulary.says if s.event == says.event]
+    assert ("Not to those of whoever did it." in described) is any(s.except_user for s in told)
+    assert ("Not to the sockets that joined" in described) is any(s.except_room for s in told)
+
+
+def test_a_notification_goes_to_all_but_those_who_joined(document: dict[str, Any]) -> None:
+    described = document["operations"]["contracts.send.message_notification"]["description"]
+    assert described.endswith(
+        "Goes to all sockets of the members of an event's conversation. "
+        "Not to the sockets that joined the conversation of an event."
+    )
+
+
 @every_vocabulary
 def test_a_greeting_is_what_its_schema_says(document: dict[str, Any], vocabulary: Vocabulary) -> None:
     for tells in vocabulary.greets:

@@ -8,9 +8,14 @@ from marshmallow import Schema, fields
 from gateway.core import commands as c
 from gateway.core.errors import Invalid, UnknownEvent
 from gateway.vocabularies.choice import Misunderstood, understand
+from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from gateway.vocabularies.connections import CONNECTIONS
+from gateway.vocabularies.crm import CRM
 from gateway.vocabularies.fields import Id
+from gateway.vocabularies.groups import GROUPS
 from gateway.vocabularies.refusal import REFUSAL
 from gateway.vocabularies.shape import Shape, always
+from gateway.vocabularies.spoken import VOCABULARIES
 from gateway.vocabularies.vocabulary import Hears, Vocabulary
 
 OK = Shape("Done", {"success": always(True)})
@@ -55,6 +60,15 @@ def test_an_event_that_one_knows_decides_for_it() -> None:
 def test_a_payload_that_is_good_in_one_decides_for_it() -> None:
     assert by("join", {"room": "a"}) == (ROOMS,)
     assert by("join", {"chat": "a"}) == (CHATS,)
+
+
+@pytest.mark.parametrize("beside", [(CLIENTS_AND_LAWYERS, CONNECTIONS), (CRM, GROUPS)], ids=["/", "/chat"])
+def test_a_fresh_token_decides_nothing(beside: tuple[Vocabulary, ...]) -> None:
+    assert understand(beside, "reauthenticate", [{"token": "a.b.c"}]).by == beside
+
+
+def test_every_vocabulary_takes_a_fresh_token() -> None:
+    assert [v.name for v in VOCABULARIES if "reauthenticate" not in v.hears] == []
 
 
 def test_what_is_good_in_both_decides_nothing() -> None:

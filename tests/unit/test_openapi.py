@@ -17,6 +17,7 @@ from gateway.describe import documents
 from gateway.describe.openapi import openapi
 from gateway.rest.attachments import AttachmentPaths, described
 from gateway.rest.mount import Rest
+from gateway.vocabularies.administration import ADMINISTRATION
 from gateway.vocabularies.contracts import IdOrObject
 from gateway.vocabularies.fields import Count, Id, NumericId
 from gateway.vocabularies.refusal import REFUSAL
@@ -25,7 +26,8 @@ from gateway.vocabularies.spoken import VOCABULARIES
 from gateway.vocabularies.vocabulary import Serves, Vocabulary
 
 MAX_UPLOAD = 25 * 1024 * 1024
-ROWS = [(vocabulary, serves) for vocabulary in VOCABULARIES for serves in vocabulary.serves]
+SERVED = (*VOCABULARIES, ADMINISTRATION)
+ROWS = [(vocabulary, serves) for vocabulary in SERVED for serves in vocabulary.serves]
 BY_NAME = [f"{vocabulary.name} {serves.method} {serves.path}" for vocabulary, serves in ROWS]
 
 every_row = pytest.mark.parametrize(("vocabulary", "serves"), ROWS, ids=BY_NAME)
@@ -69,9 +71,9 @@ def test_every_path_that_is_served_is_described_and_no_other(document: dict[str,
     rest = Rest(
         chat=nobody, people=nobody, authenticator=nobody, token_in_query=True, settle=nobody, rates=nobody
     )
-    for vocabulary in VOCABULARIES:
+    for vocabulary in SERVED:
         rest.mount(app, vocabulary)
-    AttachmentPaths(nobody, max_upload=1, asker=nobody, refuse=nobody).mount(app)
+    AttachmentPaths(nobody, max_upload=1, asker=nobody, refuse=nobody, rates=nobody).mount(app)
     served = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None}
     assert operations(document).keys() == served
 
@@ -86,7 +88,7 @@ def test_every_operation_has_a_name_a_summary_and_its_vocabulary_s_tag(document:
 
 
 def test_components_are_told_apart_by_their_owners(document: dict[str, Any]) -> None:
-    owners = {"gateway", *(vocabulary.name for vocabulary in VOCABULARIES)}
+    owners = {"gateway", *(vocabulary.name for vocabulary in SERVED)}
     for kind in ("schemas", "responses"):
         assert {name.partition(".")[0] for name in document["components"][kind]} <= owners
     used = {reference.rpartition("/")[2] for reference in references(document)}
@@ -97,6 +99,22 @@ def test_patterns_are_javascript_s(document: dict[str, Any]) -> None:
     text = orjson.dumps(document).decode()
     assert r"\\Z" not in text
     assert "(?P" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "ways_on"),
+    [
+        ("/chat/conversations", ["`page=2`"]),
+        ("/chat/conversations/{conversationId}/messages", ["`page=2`", "`before`"]),
+    ],
+)
+def test_a_plain_array_says_where_it_ends_and_how_to_go_on(
+    document: dict[str, Any], path: str, ways_on: list[str]
+) -> None:
+    operation = operations(document)["GET", path]
+    assert {each["name"] for each in operation["parameters"]} >= {"limit", "page"}
+    for said in ["`limit`, which is 100", *ways_on]:
+        assert said in operation["summary"]
 
 
 @every_row

@@ -364,6 +364,79 @@ def test_a_zombie_that_goes_on_where_it_was_frozen_does_no_harm(
     world.check()
 
 
+async def overtaken(world: World, records: list[Record], calls: int, *meanwhile: list[Record]) -> None:
+    """A worker freezes at one of its calls; another does its records and more; then the first goes on."""
+    gate = asyncio.Event()
+    zombie = asyncio.create_task(frozen(world, gate, calls).persist(records))
+    for _ in range(60):
+        await asyncio.sleep(0)
+    await world.worker().persist(records, redelivered=True)
+    for batch in meanwhile:
+        await world.worker().persist(batch)
+    gate.set()
+    await zombie
+
+
+async def test_a_worker_that_inserted_half_a_batch_shows_no_older_message_as_the_last() -> None:
+    world = World()
+    first, second = new("ann", "first", str(uuid.uuid4())), new("ann", "second", str(uuid.uuid4()))
+
+    class Half(MemoryMessages):
+        """Another worker did everything between the first message and the second."""
+
+        async def insert(self, messages: Sequence[Message]) -> int:
+            if not (done := await super().insert(messages[:1])):
+                return 0
+            await world.worker().persist([first, second], redelivered=True)
+            return done
+
+    heads, members = MemoryHeads(world.tables), MemoryMemberships(world.tables)
+    await Persister(Half(world.tables), heads, members, world.told).persist([first, second])
+
+    last = world.tables.conversations[C].last_message
+    assert last is not None
+    assert last.content == "second"
+    world.check()
+
+
+async def test_what_was_deleted_is_not_shown_again_by_a_worker_that_was_frozen_before_it() -> None:
+    for calls in range(1, 12):
+        world = World()
+        said = new("ann", "secret", str(uuid.uuid4()))
+        await overtaken(world, [said], calls, [delete(said)])
+        last = world.tables.conversations[C].last_message
+        assert last is not None
+        assert last.content == "", calls
+
+
+async def test_an_edit_that_a_frozen_worker_held_does_not_undo_a_later_one() -> None:
+    world = World()
+    first = new("ann")
+    await world.worker().persist([first])
+    held, later = edit(first, "held"), edit(first, "later")
+
+    await overtaken(world, [held], 1, [later])
+    assert [m.content for m in world.tables.of_conversation(C)] == ["later"]
+
+    again = edit(first, "again")
+    await overtaken(world, [held], 1, [later, again])
+    assert [m.content for m in world.tables.of_conversation(C)] == ["again"]
+    world.check()
+
+
+async def test_an_edit_that_comes_again_after_a_deletion_tells_of_the_deletion() -> None:
+    world = World()
+    first = new("ann")
+    change = edit(first, "better")
+    await world.worker().persist([first, change])
+    await world.worker().persist([delete(first)])
+
+    await world.worker().persist([change], redelivered=True)
+
+    assert len(world.told.all(MessageEdited)) == 1
+    assert [e.message.rev for e in world.told.all(MessageDeleted)] == [3, 3]
+
+
 def frozen(world: World, gate: asyncio.Event, calls: int) -> Persister:
     class Freezing:
         left = calls

@@ -120,6 +120,15 @@ def test_a_new_socket_has_all_counts_told_again() -> None:
     assert list(roster.changed_counts()) == [("bob", "c", 1, 1)]
 
 
+def test_a_socket_that_was_there_hears_what_was_read_while_another_came() -> None:
+    roster = with_users("ann", "bob")
+    roster.stored(message(1, "ann"))
+    list(roster.changed_counts())
+    roster.show_again("bob")
+    roster.read(read("bob", 1))
+    assert list(roster.changed_counts()) == [("bob", "c", 0, 0)]
+
+
 def test_a_snapshot_that_is_older_than_what_was_heard_changes_nothing() -> None:
     """A second device connects while the first one speaks and reads."""
     roster = with_users("bob")

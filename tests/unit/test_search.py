@@ -1,14 +1,16 @@
-"""What a query becomes: its words, the pattern that finds them, and the way down a conversation."""
+"""What a query becomes: its words, the needle that finds them, and the way down a conversation."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.adapters.archive_search import Lane, Place
-from gateway.adapters.search_pattern import pattern
+from gateway.adapters.search_lane import Lane, Place
+from gateway.adapters.search_pattern import PROBE, Needle, needle
 from gateway.core.errors import Invalid
-from gateway.core.search import MAX_TEXT, MAX_WORDS, searched_words
+from gateway.core.search import MAX_TEXT, MAX_WORD, MAX_WORDS, searched_words
+from shared.model import MAX_CONTENT
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ from gateway.core.search import MAX_TEXT, MAX_WORDS, searched_words
         ("🎉", ["🎉"]),
         ("5 €", ["5", "€"]),
         ("日本語", ["日本語"]),
-        ("x" * MAX_TEXT, ["x" * MAX_TEXT]),
+        ("x" * MAX_WORD, ["x" * MAX_WORD]),
     ],
 )
 def test_a_query_is_its_words(text: str, words: list[str]) -> None:
@@ -40,7 +42,9 @@ def test_a_query_is_its_words(text: str, words: list[str]) -> None:
         "\u200b",
         "a\0b",
         "\ud800",
-        "x" * (MAX_TEXT + 1),
+        "x" * (MAX_WORD + 1),
+        "short " + "x" * (MAX_WORD + 1),
+        " " * MAX_TEXT + "x",
         " ".join(f"w{n}" for n in range(MAX_WORDS + 1)),
     ],
 )
@@ -50,24 +54,76 @@ def test_a_query_without_sense_is_refused(text: str) -> None:
     assert list(refused.value.details or ()) == ["q"]
 
 
+def finds(needle: Needle, text: str) -> bool:
+    """As a search does it: the server looks for the pattern, the gateway for the rest."""
+    return re.search(needle.pattern, text) is not None and needle.is_in(text)
+
+
 def test_every_sign_stands_for_itself() -> None:
     signs = "".join(map(chr, range(33, 127)))
-    assert re.search(pattern([signs]), signs.swapcase())
-    assert not re.search(pattern([signs]), signs[:-1])
     for sign in signs:
-        assert re.findall(pattern([sign]), signs) == sorted({sign.upper(), sign.lower()})
+        assert re.findall(needle([sign]).pattern, signs) == sorted({sign.upper(), sign.lower()})
+    for start in range(0, len(signs), MAX_WORD // 2):
+        word = signs[start : start + MAX_WORD]
+        assert finds(needle([word]), signs.swapcase())
+        assert not finds(needle([word]), signs.replace(word[-1], ""))
 
 
 def test_no_word_may_be_missing() -> None:
-    both = pattern(["tea", "cup"])
-    assert re.search(both, "Cup\nof TEA")
-    assert not re.search(both, "cup of coffee")
-    assert not re.search(both, "tea")
+    both = needle(["tea", "cup"])
+    assert finds(both, "Cup\nof TEA")
+    assert not finds(both, "cup of coffee")
+    assert not finds(both, "tea")
 
 
-def test_the_pattern_of_the_longest_query_finds_in_the_longest_message() -> None:
+def test_a_long_word_is_found_whole_or_not_at_all() -> None:
+    long = needle(["internationalization"])
+    assert finds(long, "What about INTERNATIONALIZATION?")
+    assert not finds(long, "internationalisation")
+    assert not finds(long, "internationalizatio")
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("Hauptstraßenfest", "HAUPTSTRASSENFEST"),
+        ("crème-brûlée", "CRE\u0300ME-BRU\u0302LE\u0301E"),
+        ("cre\u0300me-bru\u0302le\u0301e", "Crème-Brûlée"),
+        ("İstanbul'daki", "istanbul'daki"),
+        ("istanbul'daki", "İSTANBUL'DAKİ"),
+        ("diyarbak\u0131r'da", "DIYARBAKIR'DA"),
+        ("ΟΔΥΣΣΕΑΣ-ΟΔΟΣ", "Οδυσσεας-οδος"),
+        ("\u0958" * 10, "\u0958" * 11),
+        ("достопримечательность", "ДОСТОПРИМЕЧАТЕЛЬНОСТЬ"),
+    ],
+)
+def test_long_words_and_many_are_found_in_any_case_and_script(word: str, text: str) -> None:
+    assert finds(needle([word]), text)
+    assert finds(needle(["and", word]), f"{text}, AND more")
+    assert not finds(needle([word, "more"]), text)
+
+
+def test_the_server_looks_for_the_rarest_piece() -> None:
+    assert needle(["tea"]) == Needle(needle(["tea"]).pattern)
+    assert needle(["aaaaaaaaaaaa", "tea"]).pattern == needle(["tea"]).pattern
+    assert re.search(needle(["a" * 20 + "zebra"]).pattern, "aaaazebr")
+
+
+def test_the_longest_query_finds_in_the_longest_message() -> None:
     words = [f"w{n}" + "x" * 20 for n in range(MAX_WORDS)]
-    assert re.search(pattern(words), "y" * 7_000 + " ".join(reversed(words)))
+    assert finds(needle(words), "y" * 7_000 + " ".join(reversed(words)))
+
+
+@pytest.mark.parametrize("letter", ["a", "i", "ß", "é", "\u1ff4", "İ"])
+def test_a_query_made_for_a_text_costs_little(letter: str) -> None:
+    made = needle([letter * (MAX_WORD - 1) + "b", letter * (MAX_WORD - 2) + "c"])
+    texts = [(form * MAX_CONTENT)[:MAX_CONTENT] for form in (letter, letter.casefold(), letter.upper())]
+    began = time.process_time()
+    for text in texts:
+        assert not finds(made, text)
+        assert not made.is_in(text)
+    assert time.process_time() - began < 0.1
+    assert len(made.pattern) < PROBE * 40
 
 
 def test_a_lane_only_comes_down_whatever_a_clock_says() -> None:

@@ -1,13 +1,14 @@
 """Settings: what the environment says becomes a value, or one clear sentence; .env.example says them all."""
 
 import re
+import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
 from gateway.settings import Settings as GatewaySettings
-from gateway.settings import check_attachments
+from gateway.settings import check_attachments, check_secret
 from persistence_worker.settings import Settings as WorkerSettings
 from shared.settings import SettingsError, SharedSettings, host_name, load, setting
 
@@ -155,3 +156,55 @@ def test_settings_of_attachments_that_make_no_sense_are_one_clear_sentence(
 )
 def test_settings_of_attachments_that_make_sense_are_taken(environ: dict[str, str]) -> None:
     check_attachments(load(GatewaySettings, environ))
+
+
+WEAK = [
+    ("secret", "is shorter than 32 bytes"),
+    ("0123456789abcdefghijklmnopqrstu", "is shorter than 32 bytes"),
+    ("a" * 64, "repeats a few characters"),
+    ("0101" * 16, "repeats a few characters"),
+    ("your-secret-key-change-in-production", "is a placeholder that is known to all"),
+    ("your-super-secret-jwt-key-change-this", "is a placeholder that is known to all"),
+    ("your_jwt_secret_key", "is a placeholder that is known to all"),
+    ("your-production-secret-key", "is a placeholder that is known to all"),
+    ("CHANGE_ME_" * 4, "is a placeholder that is known to all"),
+    ("this is a super secret of the whole team", "is a placeholder that is known to all"),
+]
+
+
+@pytest.mark.parametrize(("secret", "weakness"), WEAK)
+def test_a_secret_that_can_be_guessed_is_refused_in_one_clear_sentence(secret: str, weakness: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_secret(load(GatewaySettings, {"JWT_SECRET": secret}))
+    assert str(caught.value) == (
+        f"JWT_SECRET {weakness}: take what `openssl rand -base64 48` says, "
+        "or set ENVIRONMENT=development to try things out."
+    )
+
+
+@pytest.mark.parametrize("secret", [secret for secret, _ in WEAK])
+def test_in_development_a_secret_may_be_guessed(secret: str) -> None:
+    check_secret(load(GatewaySettings, {"JWT_SECRET": secret, "ENVIRONMENT": "development"}))
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+def test_without_a_secret_or_keys_nothing_starts(environment: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET is not set: tokens could not be checked\.$"):
+        check_secret(load(GatewaySettings, {"ENVIRONMENT": environment}))
+
+
+def test_what_is_not_used_may_be_weak() -> None:
+    check_secret(load(GatewaySettings, {"JWT_SECRET": "secret", "JWT_JWKS_URL": "https://id.example/keys"}))
+
+
+@pytest.mark.parametrize("bytes_", [24, 32, 48])
+def test_random_secrets_are_taken(bytes_: int) -> None:
+    for _ in range(100):
+        check_secret(load(GatewaySettings, {"JWT_SECRET": secrets.token_urlsafe(bytes_)}))
+        check_secret(load(GatewaySettings, {"JWT_SECRET": secrets.token_hex(bytes_)}))
+
+
+@pytest.mark.parametrize("environment", ["prod", "staging", "Development"])
+def test_there_are_two_environments(environment: str) -> None:
+    with pytest.raises(SettingsError, match=r"^ENVIRONMENT has not the form that it needs"):
+        load(GatewaySettings, {"ENVIRONMENT": environment})

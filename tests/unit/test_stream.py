@@ -184,6 +184,19 @@ async def test_a_lost_deletion_of_a_message_that_was_heard_is_heard(stored: Stor
     await eventually(lambda: client.contents[1] == "")
 
 
+async def test_a_message_told_again_after_an_edit_that_was_not_told_of_tells_of_it(
+    stored: Stored, client: Client
+) -> None:
+    """A worker died between an edit and its announcement, and a retry of the message came first."""
+    streams = started(stored, client)
+    streams.receive(stored.new())
+    edited = stored.edit(1)
+    streams.receive(MessageStored(record_id="r1", message=edited.message, sender=edited.sender))
+    streams.receive(edited)
+    assert client.order == [1]
+    assert client.contents == {1: "edited"}
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["new", "new", "edit", "delete"]), st.integers(0, 99)), max_size=40
 )

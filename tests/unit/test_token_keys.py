@@ -1,68 +1,86 @@
 """Tokens by a set of public keys: only the algorithms of those keys count, never a shared secret."""
 
+import asyncio
 import hmac
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import jwt
-import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from gateway.auth import Authenticator, Keys
+from clients.chat import eventually
+from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed, without
+from fakes.memory_revocations import Announced, MemoryRevocations
+from gateway import keys
+from gateway.auth import Authenticator
 from gateway.core.errors import Unauthorized, Unavailable
+from gateway.core.revocations import RevocationService
+from gateway.keys import Keys
 
 SECRET = "a shared secret that is long enough for this"
-OWN = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-ANOTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OWN = rsa_key()
+ANOTHER = rsa_key()
+CURVED = ec_key()
 PUBLIC = OWN.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
 )
+ONE = jwk(OWN, "one", alg="RS256")
+
+
+def checks(trusted: Keys, issuer: str = "", audience: str = "") -> Authenticator:
+    revocations = RevocationService(MemoryRevocations(), Announced(), timedelta(days=1))
+    return Authenticator(trusted, revocations, issuer=issuer, audience=audience)
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[TestServer]:
+async def issuer() -> AsyncIterator[Issuer]:
     """An issuer that publishes one key, `one`."""
-    key = {**RSAAlgorithm.to_jwk(OWN.public_key(), as_dict=True), "kid": "one", "alg": "RS256"}
-
-    async def keys(_request: web.Request) -> web.Response:
-        return web.Response(body=orjson.dumps({"keys": [key]}), content_type="application/json")
-
-    app = web.Application()
-    app.router.add_get("/keys", keys)
-    server = TestServer(app)
-    await server.start_server()
-    yield server
-    await server.close()
+    async with Issuer() as issuer:
+        issuer.keys = [ONE]
+        yield issuer
 
 
 @pytest.fixture
-def authenticator(server: TestServer) -> Authenticator:
-    """Checks by the published keys, although a secret is set too."""
-    return Authenticator(Keys(SECRET, str(server.make_url("/keys"))))
+def trusted(issuer: Issuer) -> Keys:
+    """The published keys, although a secret is set too."""
+    return Keys(SECRET, issuer.url)
 
 
-def token(key: Any, algorithm: str, kid: str | None = "one", **claims: Any) -> str:
-    headers = {"kid": kid} if kid is not None else {}
-    known = {"sub": "alice", "exp": int(time.time()) + 60, **claims}
-    return jwt.encode(known, key, algorithm, headers=headers)
+@pytest.fixture
+def authenticator(trusted: Keys) -> Authenticator:
+    return checks(trusted)
 
 
-def by_hand(secret: bytes) -> str:
-    """An HS256 token by a secret that PyJWT would not sign with."""
-    head, body, _ = token(SECRET, "HS256").split(".")
-    signature = hmac.digest(secret, f"{head}.{body}".encode(), "sha256")
-    return f"{head}.{body}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch may follow another at once."""
+    monkeypatch.setattr(keys, "REFETCH_SECONDS", 0.0)
+    monkeypatch.setattr(keys, "RETRY_SECONDS", 0.0)
+
+
+def by_hand(algorithm: str, secret: bytes) -> str:
+    """A token by a secret that PyJWT would not sign with, whatever algorithm it names."""
+    body = signed(SECRET, "HS256", "one").split(".")[1]
+    head = _part(f'{{"alg":"{algorithm}","typ":"JWT","kid":"one"}}'.encode())
+    return f"{head}.{body}.{_part(hmac.digest(secret, f'{head}.{body}'.encode(), 'sha256'))}"
+
+
+def _part(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+async def is_refused(authenticator: Authenticator, token: str) -> None:
+    with pytest.raises(Unauthorized):
+        await authenticator.identify(token)
 
 
 async def test_a_token_by_the_published_key_is_trusted(authenticator: Authenticator) -> None:
-    identity = await authenticator.identify(token(OWN, "RS256"))
+    identity = await authenticator.identify(signed(OWN, "RS256", "one"))
 
     assert identity.person.id == "alice"
 
@@ -70,30 +88,206 @@ async def test_a_token_by_the_published_key_is_trusted(authenticator: Authentica
 @pytest.mark.parametrize(
     "wrong",
     [
-        pytest.param(lambda: token(SECRET, "HS256"), id="by the secret"),
-        pytest.param(lambda: token(SECRET, "HS256", kid=None), id="by the secret, without a kid"),
-        pytest.param(lambda: by_hand(PUBLIC), id="by the public key as a secret"),
-        pytest.param(lambda: token("", "none"), id="unsigned"),
-        pytest.param(lambda: token(ANOTHER, "RS256"), id="by another key of this name"),
-        pytest.param(lambda: token(ANOTHER, "RS256", kid="two"), id="by an unknown key"),
-        pytest.param(lambda: token(OWN, "RS256", kid=None), id="by a key without a name"),
-        pytest.param(lambda: token(OWN, "RS512"), id="by another algorithm"),
-        pytest.param(lambda: token(OWN, "RS256", exp=1), id="expired"),
-        pytest.param(lambda: token(OWN, "RS256", sub=""), id="without a subject"),
+        pytest.param(lambda: signed(SECRET, "HS256", "one"), id="by the secret"),
+        pytest.param(lambda: signed(SECRET, "HS256", None), id="by the secret, without a kid"),
+        pytest.param(lambda: by_hand("HS256", PUBLIC), id="by the public key as a secret"),
+        pytest.param(lambda: by_hand("RS256", PUBLIC), id="by the public key as a secret, as if by RSA"),
+        pytest.param(lambda: signed("", "none", "one"), id="unsigned"),
+        pytest.param(lambda: signed(ANOTHER, "RS256", "one"), id="by another key of this name"),
+        pytest.param(lambda: signed(ANOTHER, "RS256", "two"), id="by an unknown key"),
+        pytest.param(lambda: signed(OWN, "RS256", None), id="by a key without a name"),
+        pytest.param(lambda: signed(OWN, "RS512", "one"), id="by another algorithm"),
+        pytest.param(lambda: signed(OWN, "PS256", "one"), id="by another padding"),
+        pytest.param(lambda: signed(CURVED, "ES256", "one"), id="by another kind of key"),
+        pytest.param(lambda: signed(OWN, "RS256", "one", exp=1), id="expired"),
+        pytest.param(lambda: signed(OWN, "RS256", "one", sub=""), id="without a subject"),
         pytest.param(lambda: "not.a.token", id="not a token"),
         pytest.param(lambda: "\udcff", id="not even text"),
     ],
 )
 async def test_no_other_token_is_trusted(wrong: Any, authenticator: Authenticator) -> None:
-    with pytest.raises(Unauthorized):
-        await authenticator.identify(wrong())
+    await is_refused(authenticator, wrong())
 
 
-async def test_while_the_keys_cannot_be_had_one_may_try_again(server: TestServer) -> None:
-    authenticator = Authenticator(Keys("", str(server.make_url("/elsewhere"))))
+async def test_a_token_without_a_name_is_by_the_key_without_a_name(
+    issuer: Issuer, authenticator: Authenticator
+) -> None:
+    issuer.keys = [without(ONE, "kid")]
+
+    assert (await authenticator.identify(signed(OWN, "RS256", None))).person.id == "alice"
+
+
+async def test_an_elliptic_key_is_for_its_own_algorithm_only(
+    issuer: Issuer, authenticator: Authenticator
+) -> None:
+    issuer.keys = [ONE, jwk(CURVED, "curved")]
+
+    assert (await authenticator.identify(signed(CURVED, "ES256", "curved"))).person.id == "alice"
+    await is_refused(authenticator, signed(OWN, "RS256", "curved"))
+    await is_refused(authenticator, signed(CURVED, "ES256", "one"))
+
+
+@pytest.mark.parametrize(
+    ("published", "key", "algorithm"),
+    [
+        pytest.param(
+            {"kty": "oct", "k": _part(SECRET.encode()), "kid": "two"}, SECRET, "HS256", id="a shared secret"
+        ),
+        pytest.param(
+            {"kty": "oct", "k": _part(SECRET.encode()), "kid": "two", "alg": "RS256"},
+            SECRET,
+            "HS256",
+            id="a shared secret that pretends",
+        ),
+        pytest.param(jwk(OWN, "two", alg="RS512"), OWN, "RS256", id="a key for another algorithm"),
+        pytest.param(jwk(OWN, "two", alg="none"), OWN, "RS256", id="a key for no algorithm"),
+        pytest.param(jwk(OWN, "two", alg="ES256"), OWN, "RS256", id="a key of another kind"),
+        pytest.param(jwk(CURVED, "two", alg="RS256"), CURVED, "ES256", id="a key of another kind, too"),
+        pytest.param(jwk(OWN, "two", use="enc"), OWN, "RS256", id="a key to encrypt with"),
+        pytest.param(
+            {**RSAAlgorithm.to_jwk(OWN, as_dict=True), "kid": "two"}, OWN, "RS256", id="a private key"
+        ),
+        pytest.param(
+            {**ECAlgorithm.to_jwk(ec_key(ec.SECP384R1()), as_dict=True), "kid": "two", "alg": "ES256"},
+            CURVED,
+            "ES256",
+            id="a key on another curve",
+        ),
+        pytest.param(without(jwk(OWN, "two"), "n"), OWN, "RS256", id="a key without a number"),
+        pytest.param({"kid": "two"}, OWN, "RS256", id="an object"),
+        pytest.param("two", OWN, "RS256", id="a text"),
+    ],
+)
+async def test_what_is_no_key_for_our_tokens_is_passed_over(
+    published: Any, key: Any, algorithm: str, issuer: Issuer, authenticator: Authenticator
+) -> None:
+    issuer.keys = [published, ONE]
+
+    await is_refused(authenticator, signed(key, algorithm, "two"))
+    assert (await authenticator.identify(signed(OWN, "RS256", "one"))).person.id == "alice"
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+async def test_a_key_that_is_too_short_is_not_trusted(issuer: Issuer, authenticator: Authenticator) -> None:
+    short = rsa_key(1024)
+    issuer.keys = [ONE, jwk(short, "short")]
+
+    await is_refused(authenticator, signed(short, "RS256", "short"))
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+async def test_a_secret_that_is_too_short_is_not_trusted() -> None:
+    await is_refused(checks(Keys("short", "")), signed("short", "HS256", None))
+
+
+async def test_while_the_keys_cannot_be_had_one_may_try_again(issuer: Issuer) -> None:
+    authenticator = checks(Keys("", issuer.url.replace("/keys", "/elsewhere")))
 
     with pytest.raises(Unavailable):
-        await authenticator.identify(token(OWN, "RS256"))
+        await authenticator.identify(signed(OWN, "RS256", "one"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'"keys"', b'{"keys": []}', b'{"keys": {}}', b'{"keys": [5]}', b"\xff", b"<html>"],
+)
+async def test_what_is_no_key_set_is_none(body: bytes, issuer: Issuer, authenticator: Authenticator) -> None:
+    issuer.body = body
+
+    with pytest.raises(Unavailable):
+        await authenticator.identify(signed(OWN, "RS256", "one"))
+
+
+async def test_a_new_key_is_fetched_when_a_token_names_it(
+    issuer: Issuer, authenticator: Authenticator, impatient: None
+) -> None:
+    await authenticator.identify(signed(OWN, "RS256", "one"))
+    issuer.keys = [ONE, jwk(ANOTHER, "two")]
+
+    await authenticator.identify(signed(ANOTHER, "RS256", "two"))
+    await authenticator.identify(signed(OWN, "RS256", "one"))
+
+    assert issuer.asked == 2
+
+
+async def test_a_key_that_was_taken_out_is_trusted_no_more(
+    issuer: Issuer, trusted: Keys, authenticator: Authenticator
+) -> None:
+    issuer.keys = [ONE, jwk(CURVED, "two")]
+    old = await authenticator.identify(signed(OWN, "RS256", "one"))
+    stays = await authenticator.identify(signed(CURVED, "ES256", "two"))
+    issuer.keys = [jwk(ANOTHER, "one"), jwk(CURVED, "two")]
+
+    await trusted.refresh()
+
+    assert not authenticator.holds(old)
+    assert authenticator.holds(stays)
+    await is_refused(authenticator, signed(OWN, "RS256", "one"))
+    assert (await authenticator.identify(signed(ANOTHER, "RS256", "one"))).person.id == "alice"
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, None), (200, b'{"keys": []}'), (200, b"<html>")])
+async def test_while_the_issuer_is_ill_the_known_keys_are_trusted(
+    status: int, body: bytes | None, issuer: Issuer, trusted: Keys, authenticator: Authenticator
+) -> None:
+    identity = await authenticator.identify(signed(OWN, "RS256", "one"))
+    issuer.status, issuer.body = status, body
+
+    with pytest.raises(Unavailable):
+        await trusted.refresh()
+
+    assert authenticator.holds(identity)
+    assert (await authenticator.identify(signed(OWN, "RS256", "one"))).person.id == "alice"
+
+
+async def test_names_that_nobody_has_do_not_hammer_the_issuer(
+    issuer: Issuer, authenticator: Authenticator
+) -> None:
+    await authenticator.identify(signed(OWN, "RS256", "one"))
+
+    for number in range(50):
+        await is_refused(authenticator, signed(ANOTHER, "RS256", f"random {number}"))
+
+    assert issuer.asked == 1
+
+
+async def test_names_that_nobody_has_do_not_hammer_an_issuer_that_is_ill(issuer: Issuer) -> None:
+    issuer.status = 500
+    authenticator = checks(Keys("", issuer.url))
+
+    asked = (authenticator.identify(signed(ANOTHER, "RS256", f"random {n}")) for n in range(50))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert issuer.asked == 1
+
+
+async def test_while_the_issuer_does_not_answer_the_known_keys_are_not_waited_for(
+    issuer: Issuer, authenticator: Authenticator, impatient: None
+) -> None:
+    await authenticator.identify(signed(OWN, "RS256", "one"))
+    issuer.answering.clear()
+    strangers = [
+        asyncio.create_task(authenticator.identify(signed(ANOTHER, "RS256", f"random {n}")))
+        for n in range(20)
+    ]
+    await eventually(lambda: issuer.asked == 2)
+
+    async with asyncio.timeout(0.5):
+        assert (await authenticator.identify(signed(OWN, "RS256", "one"))).person.id == "alice"
+
+    issuer.answering.set()
+    answers = await asyncio.gather(*strangers, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unauthorized}
+
+
+async def test_a_token_by_no_algorithm_of_ours_is_not_worth_a_fetch(
+    issuer: Issuer, authenticator: Authenticator
+) -> None:
+    for wrong in (signed(SECRET, "HS256", "two"), signed("", "none", "two"), signed(OWN, "PS256", "two")):
+        await is_refused(authenticator, wrong)
+
+    assert issuer.asked == 0
 
 
 @pytest.mark.parametrize(
@@ -108,10 +302,10 @@ async def test_while_the_keys_cannot_be_had_one_may_try_again(server: TestServer
     ],
 )
 async def test_issuer_and_audience_must_be_those_that_are_set(claims: dict[str, Any], trusted: bool) -> None:
-    authenticator = Authenticator(Keys(SECRET, ""), "https://id.example", "parley")
+    authenticator = checks(Keys(SECRET, ""), "https://id.example", "parley")
+    token = jwt.encode({"sub": "alice", "exp": 2**40, **claims}, SECRET, "HS256")
 
     if trusted:
-        assert (await authenticator.identify(token(SECRET, "HS256", **claims))).person.id == "alice"
+        assert (await authenticator.identify(token)).person.id == "alice"
     else:
-        with pytest.raises(Unauthorized):
-            await authenticator.identify(token(SECRET, "HS256", **claims))
+        await is_refused(authenticator, token)

@@ -24,6 +24,16 @@ def test_a_start_is_news_once_and_a_stop_only_after_a_start() -> None:
     assert not board.heard(typing("ann", on=False))
 
 
+def test_a_start_that_is_renewed_is_told_again_now_and_then() -> None:
+    clock = Clock()
+    board = TypingBoard(clock)
+    told = []
+    for tenth in range(60):
+        clock.time = tenth / 10
+        told.append(board.heard(typing("ann")))
+    assert [tenth / 10 for tenth, news in enumerate(told) if news] == [0.0, 2.0, 4.0]
+
+
 def test_a_start_lapses_unless_it_is_renewed() -> None:
     clock = Clock()
     board = TypingBoard(clock)

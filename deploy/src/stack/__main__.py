@@ -59,7 +59,7 @@ def print_token(arguments: argparse.Namespace) -> None:
     secret = settings.load(arguments.root).get("JWT_SECRET")
     if not secret:
         raise StackError("There is no JWT_SECRET in .env yet: run `make up` first.")
-    print(token(secret, arguments.user, arguments.name or None, arguments.ttl))
+    print(token(secret, arguments.user, arguments.name or None, arguments.ttl, arguments.role or None))
 
 
 def url(arguments: argparse.Namespace) -> None:
@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("user")
     one.add_argument("--name")
     one.add_argument("--ttl", default="24h")
+    one.add_argument("--role")
     one = _command(commands.add_parser("clean", help="delete the stack's data"), clean)
     one.add_argument("--yes", action="store_true")
     one = _command(commands.add_parser("exec", help="run a command that finds the servers"), execute)

@@ -2,6 +2,7 @@
 
 import re
 import time
+import uuid
 
 import jwt
 
@@ -10,7 +11,9 @@ from stack.errors import StackError
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def token(secret: str, user: str, name: str | None = None, lifetime: str = "24h") -> str:
+def token(
+    secret: str, user: str, name: str | None = None, lifetime: str = "24h", role: str | None = None
+) -> str:
     """A JWT for `user` (HS256); `lifetime` is a number with s, m, h or d."""
     if not user.strip():
         raise StackError("A token needs a user: make token USER=alice")
@@ -19,9 +22,12 @@ def token(secret: str, user: str, name: str | None = None, lifetime: str = "24h"
         "sub": user,
         "name": name or user,
         "username": user,
+        "jti": uuid.uuid4().hex,
         "iat": now,
         "exp": now + _seconds(lifetime),
     }
+    if role:
+        claims["role"] = role
     return jwt.encode(claims, secret, algorithm="HS256")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import secrets
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,43 +18,55 @@ from gateway.adapters.archive_search import MongoSearch
 from gateway.adapters.attachments_mongo import MongoAttachments
 from gateway.adapters.outbox_rabbit import RabbitOutbox
 from gateway.adapters.presence_redis import RedisPresence
+from gateway.adapters.recovery_redis import RedisKeepsakes
+from gateway.adapters.revocations_mongo import MongoRevocations
 from gateway.adapters.sniff import ByteSniffer
-from gateway.auth import Authenticator, Keys
+from gateway.auth import Authenticator
 from gateway.background import Background
+from gateway.core import commands as c
 from gateway.core.chat import Chat, World
-from gateway.core.errors import Unavailable
+from gateway.core.errors import ChatError, Conflict, NotFound, Unavailable
 from gateway.core.ports import Files
 from gateway.core.pressure import Pressure
 from gateway.core.rates import Rates
 from gateway.core.results import Deferred
+from gateway.core.revocations import RevocationService
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
 from gateway.describe import documents
+from gateway.keys import Keys
 from gateway.redis_client import connect
 from gateway.rest.attachments import AttachmentPaths
+from gateway.rest.cors import Cors
 from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest, refusal
-from gateway.settings import Settings, check_attachments, rates_of
+from gateway.rest.packed import refuse_packed
+from gateway.settings import Settings, check_attachments, check_secret, rates_of
 from gateway.sockets import connection, json
 from gateway.sockets.auditor import Auditor
 from gateway.sockets.bus import Bus
 from gateway.sockets.doorkeeper import Doorkeeper
+from gateway.sockets.evictor import Evictor
 from gateway.sockets.fanout import FanOut
+from gateway.sockets.keeper import Keeper
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.namespace import ChatNamespace
 from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.packets import ClientPacket
+from gateway.sockets.recovery import Recovery
 from gateway.sockets.redis_manager import RedisManager
 from gateway.sockets.seats import Seats
 from gateway.sockets.server import ChatServer
 from gateway.sockets.sessions import Sessions
 from gateway.sockets.sweeper import Sweeper
+from gateway.vocabularies.administration import ADMINISTRATION
 from gateway.vocabularies.refusal import REFUSAL
 from gateway.vocabularies.spoken import VOCABULARIES
 from gateway.vocabularies.vocabulary import Vocabulary
 from gateway.web import pages
 from shared import health, rooms
+from shared.events import MemberRemoved, RecordRefused
 from shared.partitions import Partitions
 from shared.settings import SettingsError
 
@@ -62,9 +75,13 @@ log = structlog.get_logger()
 COUNTS_SECONDS = 0.1
 LOOSE_SECONDS = 3_600.0
 SWEEP_SECONDS = 1.0
+REVOCATIONS_SECONDS = 2.0
+"""How soon a node learns of a revocation that the bus did not bring."""
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
 PRESSURE_SECONDS = 0.25
+REFUSALS: dict[str, type[ChatError]] = {kind.code: kind for kind in (NotFound, Conflict)}
+"""What a worker's refusals are to whoever waits for one."""
 
 
 class Gateway:
@@ -114,9 +131,17 @@ class Gateway:
         )
         self.rates = Rates(rates_of(settings))
         self.pressure = Pressure(self.outbox.fullness)
-        self.chat = Chat(self.world, self.roster, self.pressure)
+        self.revocations = RevocationService(
+            MongoRevocations(database), self.bus, timedelta(days=settings.revocation_days)
+        )
+        self.chat = Chat(self.world, self.roster, self.pressure, {c.Revoke: self.revocations.revoke})
+        self.keys = Keys(settings.jwt_secret, settings.jwt_jwks_url)
         self.authenticator = Authenticator(
-            Keys(settings.jwt_secret, settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience
+            self.keys,
+            self.revocations,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            short_keys=settings.environment == "development",
         )
         self.fanout = FanOut(
             manager=self.manager,
@@ -141,7 +166,26 @@ class Gateway:
             presence=self.presence,
             contacts=self.chat.presence,
             newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
-            on_admitted=self.fanout.say,
+            tell=self.fanout.say,
+        )
+        self.keepsakes = RedisKeepsakes(connect(settings.redis_url))
+        self.keeper = Keeper(
+            self.keepsakes,
+            self.sessions,
+            vocabularies,
+            head=self.streams.head,
+            latest=self.fanout.latest,
+        )
+        self.seats.on_change = self.keeper.note
+        self.recovery = Recovery(
+            self.keepsakes,
+            keeper=self.keeper,
+            lobby=self.lobby,
+            streams=self.streams,
+            messages=self.world.messages,
+            people=self.world.people,
+            fanout=self.fanout,
+            manager=self.manager,
         )
         self.auditor = Auditor(
             lobby=self.lobby,
@@ -156,25 +200,46 @@ class Gateway:
         self.background = Background()
         self._stopping = False
         self.server = self._socketio()
+        self.evictor = Evictor(
+            sessions=self.sessions,
+            seats=self.seats,
+            server=self.server,
+            holds=self.authenticator.holds,
+            spawn=self.background.spawn,
+        )
         self._connect_parts()
 
     def _connect_parts(self) -> None:
         self.bus.on_message = self.fanout.receive
         self.bus.on_restored = self.auditor.restore
         self.fanout.streams = self.streams
+        self.fanout.on_revoked = self.revocations.heard
+        self.revocations.on_change = self.evictor.look_soon
         self.fanout.on_heartbeat = self.bus.beat_heard
         self.fanout.on_created = lambda user_id, event: self.background.spawn(
             self.lobby.admit(user_id, event)
         )
-        self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
+        self.fanout.on_removed = self._removed
         self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
+
+    def _removed(self, event: MemberRemoved) -> None:
+        self.lobby.expel(event.conversation_id, event.user_id)
+        self.background.spawn(self._part(event.user_id))
+
+    async def _part(self, user_id: str) -> None:
+        try:
+            await self.lobby.part(user_id)
+        except Unavailable as error:
+            log.warning("some still hear of each other", user=user_id, error=str(error))
 
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""
         doorkeeper = Doorkeeper(self.rates, self.server.eio.sockets, self.settings.max_sockets)
         app = web.Application(
-            client_max_size=self.settings.max_body, middlewares=[json_errors, doorkeeper.middleware]
+            client_max_size=self.settings.max_body,
+            middlewares=[json_errors, refuse_packed, doorkeeper.middleware],
         )
+        Cors(self.settings.cors_origins).guard(app)
         self.server.attach(app)
         rest = Rest(
             chat=self.chat,
@@ -184,13 +249,14 @@ class Gateway:
             settle=self._settle,
             rates=self.rates,
         )
-        for vocabulary in self.vocabularies:
+        for vocabulary in (*self.vocabularies, ADMINISTRATION):
             rest.mount(app, vocabulary)
         AttachmentPaths(
             self.chat.attachments,
             max_upload=self.settings.max_upload,
             asker=rest.asker,
             refuse=partial(refusal, REFUSAL),
+            rates=self.rates,
         ).mount(app)
         health.add_routes(app, self.problems)
         documents.add_routes(
@@ -231,6 +297,7 @@ class Gateway:
             fanout=self.fanout,
             rates=self.rates,
             max_sockets_of_user=self.settings.max_sockets_of_user,
+            recovery=self.recovery,
         )
 
     def _socket_id(self) -> str:
@@ -242,10 +309,14 @@ class Gateway:
         self.bus.start()
         self.outbox.start()
         self.presence.start()
+        self.keeper.start()
         self.background.repeat(COUNTS_SECONDS, self._say_counts)
         self.background.repeat(TYPING_SECONDS, self._say_lapsed)
         self.background.spawn(self._feel_pressure())
         self.background.repeat(SWEEP_SECONDS, Sweeper(self.server.eio, self._has_joined).sweep)
+        self.background.repeat(SWEEP_SECONDS, self._evict)
+        self.background.repeat(REVOCATIONS_SECONDS, self.revocations.look)
+        self.background.repeat(self.settings.jwt_jwks_seconds, self.keys.refresh)
         self.background.repeat(self.settings.audit_seconds, self.auditor.audit_heads)
         self.background.repeat(self.settings.audit_seconds, self.auditor.audit_members)
         self.background.repeat(LOOSE_SECONDS, self.chat.attachments.sweep)
@@ -254,8 +325,10 @@ class Gateway:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""
         self._stopping = True
         await connection.drain(self.server.eio, self.settings.drain_seconds)
+        await self.keeper.stop()
         await self.outbox.stop()
         await self.presence.stop()
+        await self.keepsakes.close()
         await self.background.stop()
         await self.streams.stop()
         await self.manager.stop()
@@ -277,10 +350,14 @@ class Gateway:
     async def _settle(self, deferred: Deferred) -> None:
         with self.fanout.awaiting(deferred.record_id) as heard:
             try:
-                await self.manager.prepare([rooms.conversation(deferred.conversation_id)])
-                await asyncio.wait_for(asyncio.shield(heard), SETTLE_SECONDS)
+                places = [rooms.conversation(deferred.conversation_id), rooms.user(deferred.user_id)]
+                await self.manager.prepare(places)
+                event = await asyncio.wait_for(asyncio.shield(heard), SETTLE_SECONDS)
             except (Unavailable, TimeoutError):
                 log.debug("cannot wait for what was accepted")
+                return
+        if isinstance(event, RecordRefused):
+            raise REFUSALS.get(event.code, ChatError)(event.reason)
 
     def _has_joined(self, eio_sid: str) -> bool:
         return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in self.vocabularies)
@@ -294,6 +371,9 @@ class Gateway:
             if not self.pressure.high:
                 self.fanout.say_put_off()
 
+    async def _evict(self) -> None:
+        self.evictor.look()
+
     async def _say_counts(self) -> None:
         self.fanout.say_counts()
 
@@ -303,9 +383,8 @@ class Gateway:
 
 def _check(settings: Settings) -> None:
     check_attachments(settings)
+    check_secret(settings)
     if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
         raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
-    if not settings.jwt_secret and not settings.jwt_jwks_url:
-        raise SettingsError("JWT_SECRET is not set: tokens could not be checked.")
     if "*" in settings.cors_origins:
         raise SettingsError("CORS_ORIGINS must list origins: * would let any page act for its visitors.")

@@ -1,84 +1,46 @@
 """Tokens: who asks, until when. JSON Web Tokens (RFC 7519), the algorithms closed by kind of key."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic
+from time import time
 from typing import Any
 
-import aiohttp
 import jwt
 
-from gateway.core.errors import Unauthorized, Unavailable
+from gateway.core.errors import Unauthorized
+from gateway.core.revocations import RevocationService
+from gateway.keys import Key, Keys
 from shared.model import MAX_ID, Person
 
 SUBJECTS = ("sub", "userId", "id")
-REFETCH_SECONDS = 10.0
-FETCH_SECONDS = 3.0
-RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A person, and the Unix time at which their token ends."""
+    """A person by a token: when it ends and began (Unix time), its id (`jti`), the key that signed it."""
 
     person: Person
     expires_at: float
-
-
-class Keys:
-    """The keys that tokens are checked with: a shared secret, or a JWK set (RFC 7517) by URL."""
-
-    def __init__(self, secret: str, jwks_url: str) -> None:
-        self._secret = secret
-        self._url = jwks_url
-        self._set: dict[str, Any] = {}
-        self._fetched = self._failed = -REFETCH_SECONDS
-        self._lock = asyncio.Lock()
-
-    @property
-    def algorithms(self) -> list[str]:
-        """The algorithms that these keys are for, and no others."""
-        return ["RS256", "ES256"] if self._url else ["HS256"]
-
-    async def key_for(self, token: str) -> Any:
-        """The key that the token says it is signed by.
-
-        Raises:
-            Unauthorized: there is no such key.
-            Unavailable: the key set cannot be fetched.
-        """
-        if not self._url:
-            return self._secret
-        kid = jwt.get_unverified_header(token).get("kid", "")
-        if kid not in self._set:
-            await self._fetch()
-        if kid not in self._set:
-            raise Unauthorized("The token is signed by an unknown key.")
-        return self._set[kid]
-
-    async def _fetch(self) -> None:
-        async with self._lock:
-            if monotonic() - self._fetched < REFETCH_SECONDS:
-                return
-            if monotonic() - self._failed < RETRY_SECONDS:
-                raise Unavailable("The keys for tokens cannot be fetched.")
-            timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
-            try:
-                async with aiohttp.ClientSession(timeout=timeout) as http, http.get(self._url) as answer:
-                    found = jwt.PyJWKSet.from_dict(await answer.json(content_type=None))
-            except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWKSetError) as error:
-                self._failed = monotonic()
-                raise Unavailable("The keys for tokens cannot be fetched.") from error
-            self._set = {key.key_id or "": key for key in found.keys}
-            self._fetched = monotonic()
+    issued_at: float | None
+    token_id: str | None
+    key: Key
 
 
 class Authenticator:
     """Tells from a token who it is."""
 
-    def __init__(self, keys: Keys, issuer: str = "", audience: str = "") -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        revocations: RevocationService,
+        *,
+        issuer: str = "",
+        audience: str = "",
+        short_keys: bool = False,
+    ) -> None:
         self._keys = keys
+        self._revocations = revocations
+        self._short_keys = short_keys
         self._issuer = issuer or None
         self._audience = audience or None
 
@@ -87,26 +49,54 @@ class Authenticator:
 
         Raises:
             Unauthorized: the token is missing or cannot be trusted; says why.
+            Unavailable: that cannot be told now.
         """
+        identity = await self._identity(token)
+        if await self._revocations.refuses(identity.person.id, identity.token_id, identity.issued_at):
+            raise Unauthorized("The token was revoked.")
+        return identity
+
+    def holds(self, identity: Identity) -> bool:
+        """Whether a token that was trusted still is, as far as this node knows."""
+        return (
+            time() < identity.expires_at
+            and self._keys.trusts(identity.key)
+            and not self._revocations.refuses_now(identity.person.id, identity.token_id, identity.issued_at)
+        )
+
+    async def _identity(self, token: Any) -> Identity:
         if not isinstance(token, str) or not token:
             raise Unauthorized("A token is needed.")
         try:
+            key = await self._keys.key_for(token)
             claims = jwt.decode(
                 token,
-                await self._keys.key_for(token),
-                algorithms=self._keys.algorithms,
+                key.material,
+                algorithms=[key.algorithm],
                 issuer=self._issuer,
                 audience=self._audience,
-                options={"require": ["exp"], "verify_aud": self._audience is not None, "verify_sub": False},
+                options={
+                    "require": ["exp"],
+                    "verify_aud": self._audience is not None,
+                    "verify_sub": False,
+                    "enforce_minimum_key_length": not self._short_keys,
+                },
             )
             expires_at = float(claims["exp"])
+            issued_at = float(claims["iat"]) if "iat" in claims else None
         except jwt.ExpiredSignatureError:
             raise Unauthorized("The token has expired.") from None
         except jwt.MissingRequiredClaimError as error:
             raise Unauthorized(f"The token has no {error.claim}.") from None
         except (jwt.PyJWTError, ValueError, OverflowError):
             raise Unauthorized("The token is not valid.") from None
-        return Identity(_person(claims), expires_at)
+        return Identity(
+            person=_person(claims),
+            expires_at=expires_at,
+            issued_at=issued_at,
+            token_id=claims.get("jti"),
+            key=key,
+        )
 
 
 def _person(claims: Mapping[str, Any]) -> Person:

@@ -27,7 +27,13 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         database = await stack.enter_async_context(archive_mongo.connect(settings.mongo_url))
         files = await stack.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files)
-        runner = web.AppRunner(gateway.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            gateway.application(),
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            # Packed bodies are refused, so none is worth unpacking.
+            auto_decompress=False,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await _prepare(database, stopped)

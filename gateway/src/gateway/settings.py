@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from gateway.core.rates import Rate
 from shared.settings import SettingsError, SharedSettings, setting
 
+SECRET_BYTES = 32
+SECRET_CHARACTERS = 6
+PLACEHOLDERS = ("changeme", "changethis", "changein", "replaceme", "placeholder", "secretkey", "supersecret")
+"""What stands in secrets that somebody has copied; likewise anything that begins with `your`."""
 RATE = r"[0-9]{1,6}(\.[0-9]{1,3})?:[1-9][0-9]{0,6}"
 
 
@@ -20,9 +24,20 @@ class Settings(SharedSettings):
     gateway_host: str = setting("The address that the gateway listens on.", "127.0.0.1")
     gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1)
     jwt_secret: str = setting("The secret of HS256 tokens; not needed with JWT_JWKS_URL.", "")
+    environment: str = setting(
+        "production or development: only the latter starts with a weak JWT_SECRET.",
+        "production",
+        form="production|development",
+    )
     jwt_jwks_url: str = setting("Where the keys of RS256 and ES256 tokens are.", "")
+    jwt_jwks_seconds: float = setting(
+        "How often those keys are fetched anew; one that was taken out is trusted so long.", 300.0, least=1
+    )
     jwt_issuer: str = setting("The issuer that tokens must name, if any.", "")
     jwt_audience: str = setting("The audience that tokens must name, if any.", "")
+    revocation_days: int = setting(
+        "Days for which a revocation is remembered: at least as long as any token is valid.", 365, least=1
+    )
     token_in_query: bool = setting("Whether ?token= is accepted too.", True)
     cors_origins: tuple[str, ...] = setting(
         "Origins of pages that may call, with commas; the gateway's own is always allowed.", ()
@@ -83,6 +98,35 @@ def _rate(name: str, settings: Settings) -> Rate:
     if float(per_second) == 0:
         raise SettingsError(f"{name.upper()} must let something pass; RATE_LIMITS=off lets everything.")
     return Rate(float(per_second), int(burst))
+
+
+def check_secret(settings: Settings) -> None:
+    """Check that nobody can guess what tokens are signed with.
+
+    Raises:
+        SettingsError: there is no secret, or it is a weak one outside development.
+    """
+    if settings.jwt_jwks_url:
+        return
+    if not settings.jwt_secret:
+        raise SettingsError("JWT_SECRET is not set: tokens could not be checked.")
+    weakness = _weakness(settings.jwt_secret)
+    if weakness and settings.environment != "development":
+        raise SettingsError(
+            f"JWT_SECRET {weakness}: take what `openssl rand -base64 48` says, "
+            "or set ENVIRONMENT=development to try things out."
+        )
+
+
+def _weakness(secret: str) -> str:
+    plain = "".join(filter(str.isalnum, secret.lower()))
+    if plain.startswith("your") or any(word in plain for word in PLACEHOLDERS):
+        return "is a placeholder that is known to all"
+    if len(secret.encode()) < SECRET_BYTES:
+        return f"is shorter than {SECRET_BYTES} bytes"
+    if len(set(secret)) < SECRET_CHARACTERS:
+        return "repeats a few characters"
+    return ""
 
 
 def check_attachments(settings: Settings) -> None:

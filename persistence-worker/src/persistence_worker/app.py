@@ -14,6 +14,8 @@ from persistence_worker.ownership import Ownership
 from persistence_worker.persist import Persister
 from persistence_worker.ports import StoreUnavailable
 from persistence_worker.settings import Settings
+from persistence_worker.uses import AttachedMessages
+from persistence_worker.uses_mongo import MongoUses
 from shared import health
 from shared.partitions import Partitions
 
@@ -42,7 +44,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
 
 def _ownership(settings: Settings, database: object, announcer: announce_redis.RedisAnnouncer) -> Ownership:
     persister = Persister(
-        store_mongo.MongoMessages(database),
+        AttachedMessages(store_mongo.MongoMessages(database), MongoUses(database)),
         store_mongo.MongoHeads(database),
         store_mongo.MongoMemberships(database),
         announcer,

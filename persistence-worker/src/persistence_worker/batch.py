@@ -34,6 +34,12 @@ class Batch:
     def say(self, room: str, event: Event) -> None:
         self.events[room].append(event)
 
+    def show(self, message: Message) -> None:
+        """Have lists show a message as its conversation's last, unless a later one is known."""
+        known = self.last.get(message.conversation_id)
+        if known is None or message.seq >= known.seq:
+            self.last[message.conversation_id] = digest(message)
+
     def refuse(self, record: Record, code: str, reason: str) -> None:
         self.say(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
 

@@ -1,28 +1,33 @@
 """What an edit or a deletion makes of a message."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from shared.model import Message
-from shared.records import Change, Edit
+from shared.model import REMEMBERED_CHANGES, Message
+from shared.records import Change, Deletion, Edit
 
 
-def change(message: Message, record: Change, *, rev: int) -> Message:
-    """The changed message under `rev`, or the same object when there is nothing (more) to change.
+def decisive(records: Sequence[Change]) -> Change:
+    """The one of several changes of a message that counts: the first deletion, else the last edit."""
+    return next((record for record in records if isinstance(record, Deletion)), records[-1])
+
+
+def change(message: Message, records: Sequence[Change], *, rev: int) -> Message:
+    """The message under `rev` as these changes leave it, or the same object when none is news to it.
 
     A tombstone keeps its id, number and sender, and nothing of what was said.
     """
-    if message.deleted_at is not None or message.change_id == record.id:
+    news = [r for r in records if r.id not in message.changed_by]
+    if message.deleted_at is not None or not news:
         return message
-    if isinstance(record, Edit):
-        return msgspec.structs.replace(
-            message, content=record.content, rev=rev, edited_at=record.at, change_id=record.id
-        )
-    return msgspec.structs.replace(
+    record = decisive(news)
+    changed = msgspec.structs.replace(
         message,
-        content="",
-        attachments=(),
-        extra=None,
         rev=rev,
-        deleted_at=record.at,
         change_id=record.id,
+        changed_by=(*message.changed_by, *(r.id for r in news))[-REMEMBERED_CHANGES:],
     )
+    if isinstance(record, Edit):
+        return msgspec.structs.replace(changed, content=record.content, edited_at=record.at)
+    return msgspec.structs.replace(changed, content="", attachments=(), extra=None, deleted_at=record.at)

@@ -7,8 +7,8 @@ step can be repeated after a crash at any point, by this worker or by another.
 
 from collections.abc import Sequence
 
-from persistence_worker.batch import Batch, digest, number
-from persistence_worker.changes import change
+from persistence_worker.batch import Batch, number
+from persistence_worker.changes import change, decisive
 from persistence_worker.counting import Counting
 from persistence_worker.ports import Announcer, Head, HeadMove, Heads, Memberships, Messages
 from shared import rooms
@@ -20,7 +20,7 @@ from shared.events import (
     MessageStored,
 )
 from shared.model import Message, Person
-from shared.records import Change, Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
+from shared.records import Change, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
 ATTEMPTS = 10
 
@@ -77,7 +77,7 @@ class Persister:
         known = batch.heads[conversation_id]
         batch.heads[conversation_id] = Head(max(known.seq, measured.seq), max(known.rev, measured.rev))
         if last is not None and last.seq >= known.seq:
-            batch.last[conversation_id] = digest(last)
+            batch.show(last)
 
     async def _store(self, records: list[NewMessage], batch: Batch, counting: Counting) -> None:
         waiting: dict[str, NewMessage] = {}
@@ -104,7 +104,7 @@ class Persister:
 
     def _keep(self, message: Message, record: NewMessage, batch: Batch, counting: Counting) -> None:
         counting.count_own(message)
-        batch.last[message.conversation_id] = digest(message)
+        batch.show(message)
         batch.say(
             rooms.conversation(message.conversation_id),
             MessageStored(record_id=record.id, message=message, sender=record.sender),
@@ -146,21 +146,21 @@ class Persister:
         return [r for r in rest if r.message.id not in batch.found]
 
     async def _change(self, records: list[Change], batch: Batch) -> None:
-        last_of: dict[str, Change] = {}
+        of: dict[str, list[Change]] = {}
         for record in records:
-            if not isinstance(last_of.get(record.message_id), Deletion):
-                last_of[record.message_id] = record
-        for record in last_of.values():
-            await self._change_one(record, batch)
+            of.setdefault(record.message_id, []).append(record)
+        for changes in of.values():
+            await self._change_one(changes, batch)
 
-    async def _change_one(self, record: Change, batch: Batch) -> None:
+    async def _change_one(self, changes: list[Change], batch: Batch) -> None:
+        record = decisive(changes)
         for _ in range(ATTEMPTS):
             message = (await self._messages.find([record.message_id])).get(record.message_id)
             if message is None or message.conversation_id != record.conversation_id:
                 batch.refuse(record, "NOT_FOUND", "There is no such message.")
                 return
             await self._trust(message.conversation_id, message.seq, message.rev, batch)
-            changed = change(message, record, rev=batch.heads[record.conversation_id].rev + 1)
+            changed = change(message, changes, rev=batch.heads[record.conversation_id].rev + 1)
             if changed is message or await self._messages.replace(changed, message.rev):
                 self._tell_change(record, message, changed, batch)
                 return
@@ -172,7 +172,7 @@ class Persister:
             head = batch.heads[record.conversation_id]
             batch.heads[record.conversation_id] = Head(head.seq, changed.rev)
             if changed.seq == head.seq:
-                batch.last[record.conversation_id] = digest(changed)
+                batch.show(changed)
         elif not batch.redelivered:
             return
         batch.say(rooms.conversation(record.conversation_id), _changed(changed, record))
@@ -189,11 +189,12 @@ class Persister:
 
 def _says_something_else(message: Message, first: Message) -> bool:
     changed = first.edited_at is not None or first.deleted_at is not None
-    same = (message.content, message.attachments) == (first.content, first.attachments)
-    return not (changed or same)
+    said, stands = ((m.content, m.attachments, m.extra) for m in (message, first))
+    return not changed and said != stands
 
 
 def _changed(message: Message, record: Change) -> Event:
-    if isinstance(record, Edit):
+    # An edit that comes again may find the message deleted since.
+    if isinstance(record, Edit) and message.deleted_at is None:
         return MessageEdited(message=message, sender=record.user)
     return MessageDeleted(message=message, sender=Person(id=message.sender_id))

@@ -47,6 +47,20 @@ class Messages(Protocol):
         """How many of the messages with above < seq <= upto are the user's."""
 
 
+class Uses(Protocol):
+    """Which stored messages name an upload; one that none names any more is nobody's to read."""
+
+    async def begin(self, messages: Sequence[Message]) -> None:
+        """These messages, about to be stored, name their attachments; to be told again changes nothing."""
+
+    async def end(self, message: Message) -> None:
+        """This message, about to be a tombstone, names none any more.
+
+        Those of its attachments that no other message names are condemned: nobody can read them from
+        now on, and the gateways sweep them away. To be told again changes nothing.
+        """
+
+
 class Heads(Protocol):
     """The conversations' heads."""
 

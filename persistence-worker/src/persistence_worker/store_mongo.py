@@ -1,4 +1,4 @@
-"""The store in MongoDB; the only module of the worker that knows its driver."""
+"""The store in MongoDB; only this module and `uses_mongo` know its driver."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -143,8 +143,9 @@ class MongoHeads:
     async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
         of = {"conversationId": exactly(conversation_id)}
         with translated():
-            last = await self._messages.find_one(of, sort=[("seq", -1)])
+            # In this order: a revision that comes in between must not seem to be known.
             newest = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
+            last = await self._messages.find_one(of, sort=[("seq", -1)])
         if last is None or newest is None:
             return Head(0, 0), None
         return Head(last["seq"], newest["rev"]), from_document(Message, last)
@@ -153,11 +154,8 @@ class MongoHeads:
         with translated():
             result = await self._conversations.bulk_write([_move(move) for move in moves], ordered=False)
             if result.matched_count < len(moves):
-                # Somebody is further: our changes still count for what changed last.
-                await self._conversations.bulk_write(
-                    [UpdateOne({"_id": m.conversation_id}, {"$max": {"rev": m.to.rev}}) for m in moves],
-                    ordered=False,
-                )
+                # Somebody is further, and has shown a later message, or what became of the same.
+                await self._conversations.bulk_write([_reach(move) for move in moves], ordered=False)
 
 
 class MongoMemberships:
@@ -201,11 +199,20 @@ class MongoAttempts:
 
 
 def _move(move: HeadMove) -> UpdateOne:
-    values: Document = {"$max": {"lastSeq": move.to.seq, "rev": move.to.rev}}
+    values: Document = {"$max": _numbers(move)}
     if move.last_message is not None:
         digest = to_document(move.last_message)
         values["$set"] = {"lastMessage": {"id": digest.pop("_id"), **digest}}
-    return UpdateOne({"_id": move.conversation_id, "lastSeq": {"$lte": move.to.seq}}, values)
+    reached = {name: {"$lte": number} for name, number in _numbers(move).items()}
+    return UpdateOne({"_id": move.conversation_id, **reached}, values)
+
+
+def _reach(move: HeadMove) -> UpdateOne:
+    return UpdateOne({"_id": move.conversation_id}, {"$max": _numbers(move)})
+
+
+def _numbers(move: HeadMove) -> dict[str, int]:
+    return {"lastSeq": move.to.seq, "rev": move.to.rev}
 
 
 def _save(was: Membership, becomes: Membership) -> UpdateOne:

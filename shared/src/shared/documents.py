@@ -20,7 +20,9 @@ CONTRACTS = "contracts"
 ATTACHMENTS = "attachments"
 FILES = "attachments.files"
 FILE_CHUNKS = "attachments.chunks"
+ATTACHMENT_USES = "attachment_uses"
 ATTEMPTS = "attempts"
+REVOCATIONS = "revocations"
 
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [
@@ -48,6 +50,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
     ],
     ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],
+    ATTACHMENT_USES: [IndexModel([("attachmentId", ASCENDING)], name="of_attachment")],
+    REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared.model import Conversation, Member, Message, Person
+from shared.model import Conversation, Member, Message, Person, Revocation
 
 
 class MessageStored(Struct, frozen=True, kw_only=True, tag="stored", forbid_unknown_fields=True):
@@ -150,6 +150,12 @@ class PresenceChanged(Struct, frozen=True, kw_only=True, tag="presence", forbid_
     at: datetime
 
 
+class TokensRevoked(Struct, frozen=True, kw_only=True, tag="revoked", forbid_unknown_fields=True):
+    """Told to all nodes: some tokens are refused from now on."""
+
+    revocation: Revocation
+
+
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat", forbid_unknown_fields=True):
     """A node says to itself, through the bus, that the bus can be heard."""
 
@@ -190,6 +196,7 @@ Event = (
     | TypingChanged
     | RoomChanged
     | PresenceChanged
+    | TokensRevoked
     | Heartbeat
     | Emit
     | Control

@@ -3,6 +3,7 @@
 import logging
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 
 def configure(level: str, style: str, **always: str) -> None:
@@ -24,4 +25,10 @@ def configure(level: str, style: str, **always: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**always)
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     logging.basicConfig(level=max(numeric, logging.WARNING), format="%(name)s %(levelname)s %(message)s")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What cannot be read as HTTP is its client's fault; it would be quoted, with the token in it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

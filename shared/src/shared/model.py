@@ -28,6 +28,8 @@ MEMBERS_SHOWN = 50
 """Members that a list, or the news of a conversation, shows of each."""
 MAX_PAGE = 100
 """Entries of one page of a list."""
+REMEMBERED_CHANGES = 8
+"""Changes of one message whose records it remembers."""
 MAX_CHANGES = 500
 """Changes of one conversation that one `sync` gives; past that the client is too far behind."""
 
@@ -47,6 +49,19 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     type: str | None = None
     department: str | None = None
     permissions: tuple[str, ...] = ()
+
+
+class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Tokens that are refused though they have not expired, until a day by which they have.
+
+    Those of a user that were issued up to `before` (Unix time), the one of an id (its `jti`), or both.
+    """
+
+    id: str
+    user_id: str | None = None
+    token_id: str | None = None
+    before: float
+    until: datetime
 
 
 class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -86,7 +101,9 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
     change_id: str | None = None
-    """The record that changed it last, so that the same change is not made twice."""
+    """The record that changed it last."""
+    changed_by: tuple[str, ...] = ()
+    """The last records that changed it, so that none does again, over what a later one made of it."""
 
 
 class Digest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

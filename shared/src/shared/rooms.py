@@ -56,7 +56,16 @@ def joined_id(room: str) -> str | None:
 
 def user_id(room: str) -> str:
     """The user whose room this is."""
-    return room.removeprefix("user:").replace("%2F", "/").replace("%25", "%")
+    return _chosen(room.removeprefix("user:"))
+
+
+def presence_id(room: str) -> str | None:
+    """The user whose comings and goings are told in this room, if it is such a one."""
+    return _chosen(room.removeprefix("presence:")) if room.startswith("presence:") else None
+
+
+def _chosen(segment: str) -> str:
+    return segment.replace("%2F", "/").replace("%25", "%")
 
 
 def _segment(chosen: str) -> str:

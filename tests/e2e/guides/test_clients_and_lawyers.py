@@ -10,6 +10,7 @@ from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
 from clients.poison import clear_away, send_unstorable
 from clients.scene import refusal
+from clients.tokens import fresh
 from clients.uploads import attached
 from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from gateway.vocabularies.connections import CONNECTIONS
@@ -30,6 +31,8 @@ def message(sender: User, conversation_id: str, content: str, **more: Any) -> di
         "conversationId": conversation_id,
         "senderId": sender.id,
         "sender": person(sender),
+        "senderName": sender.id.title(),
+        "type": more.get("type", "file" if "attachments" in more else "text"),
         "content": content,
         "createdAt": A_TIME,
         "updatedAt": A_TIME,
@@ -139,7 +142,7 @@ async def test_what_is_sent_along_comes_back_as_it_was(program: Program, town: T
     alice, bob = await both(program, town)
     along = {
         "timestamp": "2026-01-01T00:00:00Z",
-        "type": "note",
+        "kind": "note",
         "extra": {"a": [1, 2.5, None, True, {"ü": "\u2028\u0000"}]},
         "conversation_id": "elsewhere",
         "client_message_id": 7,
@@ -185,6 +188,8 @@ async def test_nobody_speaks_under_another_s_name(program: Program, town: Town) 
         "seq": 99,
         "rev": 99,
         "isRead": True,
+        "senderName": "Ben",
+        "type": "system",
     }
 
     sent = await alice.ask("sendMessage", {"conversationId": talk, "content": "I am Ben", **forged})
@@ -389,3 +394,13 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     }
     assert bob.all("receiveFailure") == []
     await clear_away(stack)
+
+
+async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    socket = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
+
+    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+
+    assert renewed == {"success": True, "expiresAt": A_TIME}
+    assert (await socket.look())["connected"] is True

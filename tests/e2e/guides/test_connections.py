@@ -10,6 +10,7 @@ from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
 from clients.poison import clear_away, send_unstorable
 from clients.scene import refusal
+from clients.tokens import fresh
 from clients.uploads import attached
 from gateway.vocabularies.connections import CONNECTIONS
 from stack import Stack
@@ -28,6 +29,8 @@ def message(sender: User, conversation_id: str, content: str, **more: Any) -> di
         "conversationId": conversation_id,
         "senderId": sender.id,
         "sender": person(sender),
+        "senderName": sender.id.title(),
+        "type": "file" if "attachments" in more else "text",
         "content": content,
         "isRead": False,
         "createdAt": A_TIME,
@@ -528,3 +531,13 @@ async def stored(database: Any, conversation_id: str) -> list[Any]:
         await database.memberships.find({"conversationId": conversation_id}).to_list(None),
         await database.messages.find({"conversationId": conversation_id}).to_list(None),
     ]
+
+
+async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    socket = await program.connect(ann, town.url, CONNECTIONS)
+
+    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+
+    assert renewed == {"success": True, "expiresAt": A_TIME}
+    assert (await socket.look())["connected"] is True

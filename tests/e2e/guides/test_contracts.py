@@ -7,7 +7,9 @@ from clients.chat import Town, eventually
 from clients.deal import ALL, Deal, bad, both, by_id, conversations, counts, good, message, person
 from clients.javascript import Program
 from clients.matching import A_TIME
+from clients.tokens import fresh
 from clients.uploads import attached
+from gateway.vocabularies.contracts import CONTRACTS
 
 
 async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal) -> None:
@@ -270,3 +272,13 @@ async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
     for wrong in ([{"name": "no id"}], [1], "x"):
         refusal = await alice.call("create_message", {**theirs, "attachments": wrong})
         bad(refusal, "INVALID", "attachments")
+
+
+async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    socket = await program.connect(ann, town.url, CONTRACTS)
+
+    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+
+    assert renewed == {"success": True, "expiresAt": A_TIME}
+    assert (await socket.look())["connected"] is True

@@ -9,6 +9,7 @@ from clients.chat import Town
 from clients.crm import STAFF, accepted, chat_of, edited, in_room, manager, stored
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME
+from clients.tokens import fresh
 from gateway.vocabularies.crm import CRM
 
 
@@ -205,3 +206,13 @@ async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program
         for message, read in zip(heard, (True, True, False), strict=True):
             _, found = await user.rest("GET", f"/chat-messages/{message['id']}")
             assert found == {"success": True, "data": {**message, "isRead": read}}
+
+
+async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    socket = await program.connect(ann, town.url, CRM)
+
+    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+
+    assert renewed == {"success": True, "expiresAt": A_TIME}
+    assert (await socket.look())["connected"] is True

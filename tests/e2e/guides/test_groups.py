@@ -12,6 +12,7 @@ from clients.chat import Town, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID, Sorted
 from clients.poison import clear_away, send_unstorable
+from clients.tokens import fresh
 from gateway.vocabularies.groups import GROUPS
 from stack import Stack
 
@@ -392,3 +393,13 @@ async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: T
         "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
     await clear_away(stack)
+
+
+async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
+    ann = town.user("ann")
+    socket = await program.connect(ann, town.url, GROUPS)
+
+    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+
+    assert renewed == {"success": True, "expiresAt": A_TIME}
+    assert (await socket.look())["connected"] is True

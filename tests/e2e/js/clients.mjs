@@ -45,6 +45,7 @@ function look(socket) {
   return {
     connected: socket.connected,
     id: socket.id,
+    recovered: socket.recovered,
     node: engine.id?.split(".")[0],
     transport: engine.transport?.name,
   };

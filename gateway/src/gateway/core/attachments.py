@@ -17,7 +17,7 @@ MAX_UPLOAD = 25 * 1024 * 1024
 """Bytes of one attachment, unless settings say otherwise."""
 MAX_NAME = 255
 """Characters of a file's name."""
-MAX_UPLOADS, MAX_UPLOADS_OF_ONE = 32, 8
+MAX_UPLOADS, MAX_UPLOADS_OF_ONE = 64, 4
 """Uploads under way at one gateway: of all, and of one person. Each holds some memory."""
 LOOSE_FOR = timedelta(days=1)
 SWEPT_AT_ONCE = 500
@@ -64,6 +64,8 @@ class AttachmentService:
 
     async def upload(self, person: Person, name: str, chunks: AsyncIterator[bytes]) -> Attachment:
         """Take a file in as it comes; it is its owner's until a message takes it to a conversation.
+
+        While it is under way it has one of few places, so `chunks` must not wait for ever.
 
         Raises:
             Unsupported, TooLarge, Invalid, Overloaded, Unavailable: nothing of it is kept. So it is
@@ -124,23 +126,41 @@ class AttachmentService:
     ) -> tuple[Attachment, ...]:
         """Take files to a conversation that the person is in: their own loose ones, or ones it has already.
 
+        They are bound to it from now on, also when the message that wanted them is accepted nowhere:
+        its members may read them then, and the same send, tried again, takes them again.
+
         Raises:
             Invalid: too many, or one of them twice.
-            NotFound: one of them is not there, not theirs, or another conversation's.
+            NotFound: one of them is not there, not theirs, or another conversation's; all are as they were.
         """
         _check_list(attachment_ids)
         uploads = await self._uploads(attachment_ids)
         if not all(_may_take(person, upload, conversation_id) for upload in uploads):
             raise NotFound(NO_ATTACHMENT)
-        for upload in uploads:
-            await self._bind(upload, conversation_id)
+        binding = new_id()
+        try:
+            for upload in uploads:
+                await self._bind(upload, conversation_id, binding)
+        except BaseException:
+            await asyncio.shield(self._unbind(attachment_ids, binding))
+            raise
         return tuple(upload.attachment for upload in uploads)
 
-    async def _bind(self, upload: Upload, conversation_id: str) -> None:
-        if upload.conversation_id is not None:
+    async def _bind(self, upload: Upload, conversation_id: str, binding: str) -> None:
+        attachment_id = upload.attachment.id
+        if upload.conversation_id is None and await self._attachments.bind(
+            attachment_id, upload.owner_id, conversation_id, binding
+        ):
             return
-        if not await self._attachments.bind(upload.attachment.id, upload.owner_id, conversation_id):
+        # Somebody else may have bound it, to have it back: not any more.
+        if not await self._attachments.settle(attachment_id, conversation_id):
             raise NotFound(NO_ATTACHMENT)
+
+    async def _unbind(self, attachment_ids: Sequence[str], binding: str) -> None:
+        # What cannot be undone now stays with the conversation, whose member sent it there.
+        with suppress(Unavailable):
+            for attachment_id in attachment_ids:
+                await self._attachments.unbind(attachment_id, binding)
 
     async def open(self, person: Person, attachment_id: str) -> Download:
         """An attachment of a conversation that the person is in, or one of their own that is loose.
@@ -171,7 +191,9 @@ class AttachmentService:
             raise NotFound(NO_ATTACHMENT) from None
 
     async def sweep(self) -> None:
-        """Remove what no message took within a day, and what uploads that died left; any gateway may.
+        """Remove what uploads that died left, and what for a day no message took or all that did are deleted.
+
+        Any gateway may.
 
         Raises:
             Unavailable: the rest is for the next time.

@@ -1,6 +1,6 @@
 """The core as one thing: give it a person's command, get what it comes to."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +59,15 @@ class World:
 
 
 class Chat:
-    """Dispatches commands to the services."""
+    """Dispatches commands to the services; `also` handles those that need more than the world."""
 
-    def __init__(self, world: World, roster: Roster, pressure: Pressure) -> None:
+    def __init__(
+        self,
+        world: World,
+        roster: Roster,
+        pressure: Pressure,
+        also: Mapping[type[c.Command], Handler] | None = None,
+    ) -> None:
         self.access = Access(roster, world.memberships, world.messages)
         self.attachments = AttachmentService(
             self.access,
@@ -113,6 +119,7 @@ class Chat:
             c.Sync: self.history.sync,
             c.ListOnline: self.presence.online,
             c.SetTyping: self.presence.typing,
+            **(also or {}),
         }
 
     async def handle(self, person: Person, command: c.Command) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.model import Kind, MessageType
+from shared.model import MAX_PARTICIPANTS, Kind, MessageType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,21 @@ class PutContract:
     client_id: str
     freelancer_id: str
     milestones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """Have tokens refused from now on: all that a user has, the one of an id, or both."""
+
+    user_id: str | None = None
+    token_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reauthenticate:
+    """Go on with another token of the same user."""
+
+    token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +183,10 @@ class Sync:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetConversation:
-    """One conversation."""
+    """One conversation, with so many of its members."""
 
     conversation_id: str
+    shown: int = MAX_PARTICIPANTS + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +217,8 @@ class ListMessages:
     before: int | None = None
     before_id: str | None = None
     after: int | None = None
+    counted: bool = False
+    """Whether the page shall know how many messages there are in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +248,8 @@ Command = (
     SendMessage
     | SendToContract
     | PutContract
+    | Revoke
+    | Reauthenticate
     | EditMessage
     | DeleteMessage
     | MarkRead

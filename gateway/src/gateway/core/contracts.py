@@ -1,5 +1,8 @@
 """Contracts: who may talk within which, and the conversations that they start there."""
 
+from collections.abc import Callable
+from time import monotonic
+
 from gateway.core.access import Access
 from gateway.core.commands import PutContract, SendMessage, SendToContract
 from gateway.core.conversations import ConversationService
@@ -12,6 +15,8 @@ from shared.model import Contract, Conversation, Person, contract_key, new_id, n
 
 KNOWS_CONTRACTS = ("admin", "service")
 REMEMBERED_CONVERSATIONS = 20_000
+TRUSTED_SECONDS = 30.0
+"""How long a started conversation is taken for that of its contract, which may change elsewhere."""
 
 NO_CONTRACT = "There is no such contract."
 
@@ -26,13 +31,15 @@ class ContractService:
         conversations: Conversations,
         starting: ConversationService,
         messages: MessageService,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._access = access
         self._contracts = contracts
         self._conversations = conversations
         self._starting = starting
         self._messages = messages
-        self._started: Recent[tuple[str, str | None], str] = Recent(REMEMBERED_CONVERSATIONS)
+        self._clock = clock
+        self._started: Recent[tuple[str, str | None], tuple[str, float]] = Recent(REMEMBERED_CONVERSATIONS)
 
     async def put(self, person: Person, command: PutContract) -> Contract:
         """Make a contract known; where its parties change, so do those of its conversations.
@@ -55,8 +62,7 @@ class ContractService:
         )
         await self._contracts.put(contract)
         # Also when nothing changed: whoever put it last may have died before this.
-        for conversation in await self._conversations.of_contract(contract.id):
-            await self._starting.seat(conversation, _parties(contract), person.id)
+        await self._seat(contract, person)
         return contract
 
     async def send(self, person: Person, command: SendToContract) -> Deferred:
@@ -77,13 +83,14 @@ class ContractService:
         return await self._messages.send(person, send)
 
     async def _conversation(self, person: Person, contract_id: str, milestone_id: str | None) -> str:
-        known = self._started.get((contract_id, milestone_id))
-        if known is None:
+        known, until = self._started.get((contract_id, milestone_id)) or ("", 0.0)
+        if self._clock() >= until:
             known = await self._find_or_start(person, contract_id, milestone_id)
-            self._started.put((contract_id, milestone_id), known)
+            self._started.put((contract_id, milestone_id), (known, self._clock() + TRUSTED_SECONDS))
         try:
             await self._access.role(person.id, known)
         except NotFound:
+            self._started.drop((contract_id, milestone_id))
             raise NotFound(NO_CONTRACT) from None
         return known
 
@@ -104,9 +111,20 @@ class ContractService:
         others = [party for party in _parties(contract) if party != person.id]
         conversation = await self._starting.start(wanted, others)
         # Its parties may have changed while it began, unseen by whoever changed them.
-        contract = (await self._contracts.get([contract_id])).get(contract_id, contract)
-        await self._starting.seat(conversation, _parties(contract), person.id)
+        await self._seat(contract, person)
         return conversation.id
+
+    async def _seat(self, contract: Contract, person: Person) -> None:
+        """Have the parties, and nobody else, in the contract's conversations: those that it has by then.
+
+        Others may change it meanwhile; whoever seats last has read it after that.
+        """
+        seated: Contract | None = None
+        while contract != seated:
+            for conversation in await self._conversations.of_contract(contract.id):
+                await self._starting.seat(conversation, _parties(contract), person.id)
+            seated = contract
+            contract = (await self._contracts.get([contract.id])).get(contract.id, contract)
 
     async def _contract_of(self, person: Person, contract_id: str) -> Contract:
         contract = (await self._contracts.get([contract_id])).get(contract_id)

@@ -1,6 +1,7 @@
 """Starting conversations, who is in them, and showing them."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 
 from gateway.core.access import NO_CONVERSATION, Access
 from gateway.core.commands import (
@@ -39,6 +40,9 @@ from shared.model import (
     new_id,
     now,
 )
+
+SIDE_BY_SIDE = 4
+"""Conversations of a page whose members are asked for at the same time."""
 
 
 class ConversationService:
@@ -171,7 +175,7 @@ class ConversationService:
         """One conversation. Raises `NotFound`."""
         await self._access.role(person.id, command.conversation_id)
         conversation = await self._existing(command.conversation_id)
-        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
+        members = await self._members(conversation.id, command.shown)
         return await self._view(person, conversation, members)
 
     async def page(self, person: Person, command: ListConversations) -> Page:
@@ -187,10 +191,8 @@ class ConversationService:
             list(mine), Cut(command.limit, command.page, command.before, command.after), command.contract_id
         )
         contracts = await self._contracts_of(found.conversations)
-        views = [
-            _seen(conversation, await self._members(conversation.id, MEMBERS_SHOWN), mine, contracts)
-            for conversation in found.conversations
-        ]
+        members = await self._members_of([c.id for c in found.conversations], MEMBERS_SHOWN)
+        views = [_seen(c, members[c.id], mine, contracts) for c in found.conversations]
         return Page(tuple(views), found.cursor, found.total, command.limit, command.page)
 
     async def archive(self, person: Person, command: ArchiveConversation) -> Done:
@@ -217,9 +219,24 @@ class ConversationService:
         return await self._contracts.get(ids) if ids else {}
 
     async def _members(self, conversation_id: str, limit: int) -> tuple[Member, ...]:
-        memberships = await self._memberships.of_conversation(conversation_id, limit)
-        named = await self._people.named([m.user_id for m in memberships])
-        return tuple(Member(person=named[m.user_id], role=m.role) for m in memberships)
+        return (await self._members_of([conversation_id], limit))[conversation_id]
+
+    async def _members_of(
+        self, conversation_ids: Collection[str], limit: int
+    ) -> dict[str, tuple[Member, ...]]:
+        """The first `limit` members of each conversation."""
+        turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def of(conversation_id: str) -> list[Membership]:
+            async with turns:
+                return await self._memberships.of_conversation(conversation_id, limit)
+
+        found = await asyncio.gather(*map(of, conversation_ids))
+        named = await self._people.named({m.user_id for memberships in found for m in memberships})
+        return {
+            conversation_id: tuple(Member(person=named[m.user_id], role=m.role) for m in memberships)
+            for conversation_id, memberships in zip(conversation_ids, found, strict=True)
+        }
 
     async def _existing(self, conversation_id: str) -> Conversation:
         conversation = (await self._conversations.get([conversation_id])).get(conversation_id)

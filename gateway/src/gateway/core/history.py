@@ -35,7 +35,9 @@ class HistoryService:
         if command.after is not None and (command.before is not None or command.before_id is not None):
             raise Invalid.field("before", "Give before or after, not both.")
         await self._access.role(person.id, command.conversation_id)
-        total = await self._last_seq(command.conversation_id)
+        # Numbers have no holes: the last one is how many there are.
+        wanted = command.counted or command.page > 1
+        total = await self._last_seq(command.conversation_id) if wanted else 0
         before = await self._end(person, command, total)
         # One more than asked for tells whether there is a next page.
         found = await self._messages.page(command.conversation_id, command.limit + 1, before, command.after)
@@ -47,7 +49,7 @@ class HistoryService:
         return Page(tuple(await self.views(shown)), cursor, total, command.limit, command.page)
 
     async def _end(self, person: Person, command: ListMessages, total: int) -> int | None:
-        """The number that the page ends below: numbers have no holes, so pages are counted by them."""
+        """The number that the page ends below."""
         before = command.before
         if command.before_id is not None:
             message, _ = await self._access.message(person.id, command.before_id, command.conversation_id)

@@ -2,6 +2,7 @@
 
 from asyncio import Future
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -27,13 +28,14 @@ class MessageService:
         self._access = access
         self._outbox = outbox
         self._attachments = attachments
-        self._sent: Recent[str, tuple[str, tuple[str, ...]]] = Recent(REMEMBERED_SENDS)
+        self._sent: Recent[str, tuple[Any, ...]] = Recent(REMEMBERED_SENDS)
 
     async def send(self, person: Person, command: SendMessage) -> Deferred:
         """Accept a message.
 
         Raises:
-            NotFound, Invalid, Forbidden, Overloaded: it is not accepted, and nothing has changed.
+            NotFound, Invalid, Forbidden, Overloaded: it is not accepted; its uploads may be bound
+                to the conversation, where a retry finds them.
             Conflict: another message went by this `client_message_id`; that one stands.
         """
         content = checked_content(command.content, needed=not command.attachments)
@@ -63,11 +65,12 @@ class MessageService:
 
     def _put(self, record: NewMessage | Change, message: Message, person: Person) -> Deferred:
         confirmed = self._outbox.put(record)
-        return Deferred(MessageView(message, person), confirmed, record.id, record.conversation_id)
+        view = MessageView(message, person)
+        return Deferred(view, confirmed, record.id, record.conversation_id, person.id)
 
     def _check_repeat(self, named: str, command: SendMessage) -> None:
         first = self._sent.get(named)
-        if first is not None and first != (command.content, command.attachments):
+        if first is not None and first != _said(command):
             raise Conflict(
                 "Another message has this clientMessageId; it stands.", details={"messageId": named}
             )
@@ -76,7 +79,7 @@ class MessageService:
         """Only what was accepted stands; a worker sees what came by way of other gateways."""
         accepted = not confirmed.cancelled() and confirmed.exception() is None
         if accepted and command.client_message_id is not None and named not in self._sent:
-            self._sent.put(named, (command.content, command.attachments))
+            self._sent.put(named, _said(command))
 
     def refused(self, event: RecordRefused) -> None:
         """What a worker refused does not stand: the name is another message's, or free again."""
@@ -124,6 +127,11 @@ class MessageService:
             at=now(),
         )
         return self._put(record, message, person)
+
+
+def _said(command: SendMessage) -> tuple[Any, ...]:
+    """What must be the same when a message is sent again."""
+    return command.content, command.attachments, command.extra
 
 
 def _check_type(person: Person, command: SendMessage) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.events import Event
-from shared.model import Attachment, Contract, Conversation, Membership, Message, Person
+from shared.model import Attachment, Contract, Conversation, Membership, Message, Person, Revocation
 from shared.records import Record
 
 
@@ -140,6 +140,19 @@ class People(Protocol):
         """The users by id; one who never came has only an id."""
 
 
+class Revocations(Protocol):
+    """The stored revocations."""
+
+    async def put(self, revocation: Revocation) -> None:
+        """Store a revocation."""
+
+    async def count(self) -> int:
+        """How often something was put: another number than before says that there is something new."""
+
+    async def all(self) -> list[Revocation]:
+        """Those that are kept."""
+
+
 class Presence(Protocol):
     """Who has a live socket, on any node."""
 
@@ -177,18 +190,24 @@ class Attachments(Protocol):
     async def get(self, attachment_ids: Collection[str]) -> dict[str, Upload]:
         """Those of the uploads that are wholly there, by id."""
 
-    async def bind(self, attachment_id: str, owner_id: str, conversation_id: str) -> bool:
+    async def bind(self, attachment_id: str, owner_id: str, conversation_id: str, binding: str) -> bool:
         """Bind to a conversation what its owner has bound to none, at most once whoever else tries.
 
-        Binding it again to the same changes nothing. False: it is another's, bound elsewhere, or gone.
+        `binding` is what `unbind` knows it by. False: it is another's, bound already, or gone.
         """
+
+    async def settle(self, attachment_id: str, conversation_id: str) -> bool:
+        """Let what a conversation has stay there: it is unbound no more. False: it has it not."""
+
+    async def unbind(self, attachment_id: str, binding: str) -> None:
+        """Undo a binding that was not settled since; harmless when it was, or is undone."""
 
 
 class LooseAttachments(Protocol):
-    """Uploads that no conversation has. Every method may raise `Unavailable`."""
+    """Uploads that no conversation has, or only in deleted messages. Every method may raise `Unavailable`."""
 
     async def condemn(self, before: datetime, limit: int) -> list[str]:
-        """Up to `limit` ids of those begun before a time; from now on nobody gets or binds them.
+        """Up to `limit` ids of those that are so since before a time; from now on nobody gets or binds them.
 
         Gives the same ones again until they are forgotten.
         """
@@ -236,7 +255,8 @@ class Search(Protocol):
         """Up to `limit` messages of these conversations that hold every word, and the cursor to go on from.
 
         Words are found in any case and inside others; what stands in them is plain text. Deleted messages
-        are not found. Newest first: by when they were stored, in a conversation always by number. The
-        work is bounded, so fewer may be found while there is a cursor; following it misses none and
-        repeats none, whatever arrives meanwhile. Raises `Invalid`.
+        are not found. Newest first: by when they were stored, in a conversation always by number. Each
+        conversation may be looked into, so the work grows with their number; beside that it is bounded,
+        so fewer may be found while there is a cursor. Following it misses none and repeats none, whatever
+        arrives meanwhile. Raises `Invalid`.
         """

@@ -56,6 +56,7 @@ KINDS: dict[type, str] = {
     c.LeaveConversation: "creates",
     c.ArchiveConversation: "creates",
     c.PutContract: "creates",
+    c.Revoke: "creates",
 }
 """What each command counts as; all others only read, or mark as read."""
 READS = "reads"

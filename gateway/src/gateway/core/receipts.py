@@ -104,7 +104,7 @@ class ReceiptService:
         )
 
     def _put(self, mark: ReadMark | DeliveredMark) -> Deferred:
-        return Deferred(Done(), self._outbox.put(mark), mark.id, mark.conversation_id)
+        return Deferred(Done(), self._outbox.put(mark), mark.id, mark.conversation_id, mark.user_id)
 
     async def _last_seq(self, conversation_id: str) -> int:
         conversation = (await self._conversations.get([conversation_id])).get(conversation_id)

@@ -2,6 +2,7 @@
 
 from asyncio import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.model import Contract, Conversation, Member, Message, Person
@@ -16,13 +17,15 @@ class Done:
 class Deferred:
     """`result` holds once `confirmed` does; its exception is a `ChatError`.
 
-    An event with this `record_id`, in the conversation's room, says that it is stored.
+    An event with this `record_id` says that it is stored, in the conversation's room, or why it is
+    not, in the user's.
     """
 
     result: Any
     confirmed: "Future[None]"
     record_id: str
     conversation_id: str
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ class Introduction:
     person: Person
     socket_id: str
     online: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The socket goes on with another token, which ends then."""
+
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

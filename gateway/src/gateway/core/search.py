@@ -1,12 +1,13 @@
 """Finding what was said in one's own conversations."""
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from gateway.core.access import Access
 from gateway.core.commands import Search as SearchCommand
-from gateway.core.errors import Invalid
+from gateway.core.errors import Invalid, RateLimited
 from gateway.core.history import HistoryService
 from gateway.core.ports import Memberships, Search
 from gateway.core.results import MessageView, Page
@@ -16,6 +17,12 @@ MAX_TEXT = 200
 """Characters of what is searched for."""
 MAX_WORDS = 8
 """Words that must all be found in a message."""
+MAX_WORD = 50
+"""Characters of each."""
+MAX_SEARCHES_OF_ONE = 2
+"""Searches of one user that a gateway does at the same time."""
+RETRY_SECONDS = 1.0
+"""After which one of them is over: about as long as one may take."""
 
 
 class SearchService:
@@ -28,6 +35,7 @@ class SearchService:
         self._memberships = memberships
         self._search = search
         self._history = history
+        self._under_way: Counter[str] = Counter()
 
     async def find(self, person: Person, command: SearchCommand) -> Page:
         """A page of the messages that hold every word, newest first.
@@ -36,12 +44,26 @@ class SearchService:
 
         Raises:
             NotFound: no such conversation for this user.
-            Invalid: there is no word to look for, too many, or the cursor is none.
+            Invalid: there is no word to look for, too many, too long a one, or the cursor is none.
+            RateLimited: as many searches of this user are under way as may be.
         """
         words = searched_words(command.text)
-        within = await self._within(person, command.conversation_id)
-        found, cursor = await self._search.find(within, words, command.limit, command.before)
-        return Page(tuple(await self._views(found)), cursor)
+        with self._turn(person.id):
+            within = await self._within(person, command.conversation_id)
+            found, cursor = await self._search.find(within, words, command.limit, command.before)
+            return Page(tuple(await self._views(found)), cursor)
+
+    @contextmanager
+    def _turn(self, user_id: str) -> Iterator[None]:
+        if self._under_way[user_id] >= MAX_SEARCHES_OF_ONE:
+            raise RateLimited("Too many of your searches are under way.", retry_after=RETRY_SECONDS)
+        self._under_way[user_id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[user_id] -= 1
+            if not self._under_way[user_id]:
+                del self._under_way[user_id]
 
     async def _within(self, person: Person, conversation_id: str | None) -> list[str]:
         if conversation_id is None:
@@ -65,7 +87,7 @@ def searched_words(text: str) -> list[str]:
     """The words of a query: what white space parts; signs that stand alone are passed over.
 
     Raises:
-        Invalid: there is none, there are too many, or it is not text.
+        Invalid: there is none, there are too many, one is too long, or it is not text.
     """
     if len(text) > MAX_TEXT:
         raise Invalid.field("q", f"It must not be longer than {MAX_TEXT} characters.")
@@ -76,6 +98,8 @@ def searched_words(text: str) -> list[str]:
         raise Invalid.field("q", "There must be a word in it.")
     if len(words) > MAX_WORDS:
         raise Invalid.field("q", f"At most {MAX_WORDS} words.")
+    if any(len(word) > MAX_WORD for word in words):
+        raise Invalid.field("q", f"No word may be longer than {MAX_WORD} characters.")
     return words
 
 

@@ -109,10 +109,14 @@ class Streams:
 
     def _next(self, stream: Stream, event: Numbered) -> None:
         stream.rev = event.message.rev
-        # Healing reads new messages beyond the revision that it vouches for.
-        if not isinstance(event, MessageStored) or event.message.seq > stream.seq:
-            stream.seq = max(stream.seq, event.message.seq)
+        if not isinstance(event, MessageStored):
             self._pass_on(event)
+        elif event.message.seq > stream.seq:
+            stream.seq = event.message.seq
+            self._pass_on(event)
+        elif _has_changed(event.message):
+            # Stored long since, and told again under the revision of a change that nobody told of.
+            self._pass_on(changed_event(event.message, {event.sender.id: event.sender}))
 
     def _heal(self, conversation_id: str, stream: Stream) -> None:
         stream.healing = asyncio.create_task(self._read_missing(conversation_id, stream))
@@ -134,7 +138,7 @@ class Streams:
         rev = stream.rev
         while True:
             messages = await self._insist(lambda: self._messages.changes(conversation_id, rev, PAGE))  # noqa: B023 - called at once
-            old = [m for m in messages if m.seq <= stream.seq and (m.edited_at or m.deleted_at)]
+            old = [m for m in messages if m.seq <= stream.seq and _has_changed(m)]
             people = await self._named(old)
             for message in old:
                 self._pass_on(changed_event(message, people))
@@ -175,6 +179,10 @@ class Streams:
 def stored_event(message: Message, people: Mapping[str, Person]) -> MessageStored:
     """What would have been told of a stored message."""
     return MessageStored(record_id="", message=message, sender=people[message.sender_id])
+
+
+def _has_changed(message: Message) -> bool:
+    return message.edited_at is not None or message.deleted_at is not None
 
 
 def changed_event(message: Message, people: Mapping[str, Person]) -> Numbered:

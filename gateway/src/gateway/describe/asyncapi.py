@@ -3,8 +3,9 @@
 Operations are the gateway's: what clients may emit it receives, what they may hear it sends.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import getdoc
+from typing import Any
 
 from gateway.describe import texts
 from gateway.describe.schemas import Json, Schemas
@@ -122,10 +123,18 @@ def _by_event(vocabulary: Vocabulary) -> dict[str, list[tuple[str, Says | Tells]
 
 
 def _about(says: Says) -> str:
-    room = getdoc(says.room) or "the sockets concerned."
-    when = texts.WHEN.get(says.of) or getdoc(says.of) or ""
-    to = texts.TO.format(whom=room[:1].lower() + room[1:])
-    return f"{when} {to} {texts.EXCEPT}" if says.except_user else f"{when} {to}"
+    sentences = [texts.WHEN.get(says.of) or getdoc(says.of) or "", texts.TO.format(whom=_whom(says.room))]
+    if says.except_user is not None:
+        sentences.append(texts.EXCEPT_USER)
+    if says.except_room is not None:
+        sentences.append(texts.EXCEPT_ROOM.format(whom=_whom(says.except_room)))
+    return " ".join(sentences)
+
+
+def _whom(room: Callable[[Any], str]) -> str:
+    """A room's sockets, within a sentence and with its end."""
+    sockets = getdoc(room) or "the sockets concerned."
+    return sockets[:1].lower() + sockets[1:]
 
 
 _HANDSHAKE: Json = {

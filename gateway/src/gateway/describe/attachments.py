@@ -46,7 +46,7 @@ def _upload(refusals: Refusals, max_upload: int) -> Json:
         "tags": [TAG["name"]],
         "summary": "Upload a file",
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
-        "responses": {"201": uploaded, **refusals.of([400, 401, 413, 415, 503])},
+        "responses": {"201": uploaded, **refusals.of([400, 401, 408, 413, 415, 429, 503])},
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from gateway.describe import attachments, texts
 from gateway.describe.refusals import GATEWAY, Refusals
 from gateway.describe.schemas import OPENAPI, Json, Schemas, has_ids, required
+from gateway.vocabularies.administration import ADMINISTRATION
 from gateway.vocabularies.refusal import REFUSAL
 from gateway.vocabularies.vocabulary import Serves, Vocabulary
 
@@ -15,7 +16,7 @@ WORD = re.compile(r"\w+")
 
 def openapi(vocabularies: Sequence[Vocabulary], *, token_in_query: bool, max_upload: int) -> Json:
     """The document, as JSON has it; attachments have at most `max_upload` bytes."""
-    spoken = [v for v in vocabularies if v.serves]
+    spoken = [v for v in (*vocabularies, ADMINISTRATION) if v.serves]
     own = Refusals(GATEWAY, Schemas(GATEWAY), REFUSAL)
     parts = [_Paths(vocabulary, own) for vocabulary in spoken]
     paths: Json = {}
@@ -103,7 +104,8 @@ def operation_id(method: str, path: str) -> str:
 
 
 def _tag(vocabulary: Vocabulary) -> Json:
-    return {"name": vocabulary.name, "description": texts.TAG.format(namespace=vocabulary.namespace)}
+    about = texts.TAG.format(namespace=vocabulary.namespace) if vocabulary.hears else texts.TAG_ALONE
+    return {"name": vocabulary.name, "description": about}
 
 
 def _as_text(schema: Json) -> Json:

@@ -19,15 +19,24 @@ KINDS: dict[int, tuple[str, str]] = {
             errors.Forbidden,
             errors.NotFound,
             errors.Conflict,
+            errors.RateLimited,
             errors.Unavailable,
         )
     },
+    408: ("TooSlow", "The body came too slowly."),
     413: ("TooLarge", "The body is larger than is accepted."),
     414: ("UriTooLong", "The address is longer than 8 KiB."),
     415: ("Unsupported", "The body, or a file in it, is of a type that is not accepted."),
     416: ("RangeNotSatisfiable", "None of the bytes that are wanted exist."),
 }
 """The name and the meaning of each status that refuses."""
+RETRY_AFTER: Json = {
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    }
+}
 HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"type": "string"}}},
     416: {
@@ -37,13 +46,8 @@ HEADERS: dict[int, Json] = {
             "schema": {"type": "string", "pattern": r"^bytes \*/[0-9]+$"},
         }
     },
-    503: {
-        "Retry-After": {
-            "description": "Seconds to wait.",
-            "required": True,
-            "schema": {"type": "string", "pattern": "^[0-9]+$"},
-        }
-    },
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
 }
 
 

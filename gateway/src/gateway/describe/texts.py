@@ -20,14 +20,21 @@ Socket.IO, its `address`; an event's name is its message's `name`, its one argum
 client emits with a callback is acknowledged: with what came of it, or with a refusal. The paths that are
 served besides are in [/openapi.json](/openapi.json).
 
-A socket connects with its user's token, and is cut off when that expires. One that is not let in hears
-`connect_error`, whose `data` is an error with `code`, `message` and `retryable`.
+A socket connects with its user's token. When that expires or is revoked it hears `disconnect` and is closed,
+unless it has gone on by `reauthenticate` with another token of the same user before. One that is not let in
+hears `connect_error`, whose `data` is an error with `code`, `message` and `retryable`.
+
+A client that loses its connection goes on where it was, as with Socket.IO's connection state recovery: its
+library brings back the `pid` that it was told on connecting and the last `offset`, an event that follows each
+message of a room that was joined, and that nobody needs to listen to. The new socket is in the rooms that
+the old one had joined, and hears what it missed there. What is kept lapses after two minutes.
 
 Where several vocabularies share a namespace, the words of a socket decide. At first it may speak any of
 them, and hears the events of all. An event that is good in only some of them, by its name and its payload,
 leaves it these; from then on it hears no other's. What is good in none is refused and decides nothing.
 """.strip()
 TAG = "Paths in the words that are spoken on the Socket.IO namespace `{namespace}`."
+TAG_ALONE = "Paths in words of their own, with no events."
 CHANNEL = "The vocabulary `{name}` on the Socket.IO namespace `{namespace}`."
 ALONE = "It is the only one there: `io(url + '{namespace}', {{auth: {{token}}}})` speaks it."
 BESIDE = (
@@ -57,4 +64,5 @@ WHEN: dict[type, str] = {
 GREETING = "One has connected."
 ECHO = "One has asked for it by `{event}`."
 TO = "Goes to {whom}"
-EXCEPT = "Not to those of whoever did it."
+EXCEPT_USER = "Not to those of whoever did it."
+EXCEPT_ROOM = "Not to {whom}"

@@ -11,8 +11,10 @@ from aiohttp import web
 
 from gateway.core.attachments import AttachmentService, Download, too_large
 from gateway.core.errors import ChatError, Invalid
+from gateway.core.rates import Rates
 from gateway.rest.byte_range import Unsatisfiable, wanted
 from gateway.rest.file_part import FilePart
+from gateway.rest.form_body import Pace, TooSlow
 from shared.model import Attachment, Person
 
 log = structlog.get_logger()
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 PATH = "/attachments"
 FORM_BYTES = 128 * 1024
 """What a form may have besides its file."""
+PACE = Pace()
 SHOWN = ("image/", "audio/", "video/")
 """What a browser may show in place; all else it saves."""
 
@@ -42,11 +45,15 @@ class AttachmentPaths:
         max_upload: int,
         asker: Callable[[web.Request], Awaitable[Person]],
         refuse: Callable[[ChatError], web.Response],
+        rates: Rates,
+        pace: Pace = PACE,
     ) -> None:
         self._attachments = attachments
         self._max_upload = max_upload
         self._asker = asker
         self._refuse = refuse
+        self._rates = rates
+        self._pace = pace
 
     def mount(self, app: web.Application) -> None:
         """Add the paths to an application."""
@@ -58,6 +65,8 @@ class AttachmentPaths:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
+            except TooSlow as error:
+                return self._refuse_slow(error)
             except ChatError as error:
                 return self._refuse(error)
             except web.HTTPException:
@@ -73,9 +82,10 @@ class AttachmentPaths:
 
     async def _upload(self, request: web.Request) -> web.Response:
         person = await self._asker(request)
+        self._rates.count("creates", person.id)
         if (request.content_length or 0) > self._max_upload + FORM_BYTES:
             raise too_large(self._max_upload)
-        part = FilePart(request)
+        part = FilePart(request, self._pace)
         name = await part.find()
         attachment = await self._attachments.upload(person, name, part.chunks())
         body = {"success": True, "attachment": described(attachment)}
@@ -104,6 +114,13 @@ class AttachmentPaths:
             await answer.prepare(request)
             return answer
         return await _send(request, answer, download, start, stop)
+
+    def _refuse_slow(self, error: TooSlow) -> web.Response:
+        answer = self._refuse(error)
+        answer.set_status(408)
+        # The rest would come as slowly.
+        answer.force_close()
+        return answer
 
     def _refuse_range(self, attachment: Attachment) -> web.Response:
         answer = self._refuse(RangeNotSatisfiable("The file has no such bytes."))

@@ -49,7 +49,10 @@ STATUSES: dict[type[ChatError], int] = {
 RETRY_AFTER_SECONDS = 1
 
 Settle = Callable[[Deferred], Coroutine[Any, Any, None]]
-"""Waits until what was accepted is stored, so that who asks next sees it; not for ever."""
+"""Waits until what was accepted is stored, so that who asks next sees it; not for ever.
+
+Raises the `ChatError` that a worker refuses it with, if it does so by then.
+"""
 
 
 class Rest:

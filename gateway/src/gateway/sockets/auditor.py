@@ -94,11 +94,13 @@ class Auditor:
         stored = {(m.user_id, m.conversation_id): m for m in memberships}
         for user_id, conversation_id in known - stored.keys():
             log.warning("a removal was missed", user=user_id, conversation=conversation_id)
-            self._lobby.expel(conversation_id, user_id)
+            self._lobby.expel_missed(conversation_id, user_id)
         for key in known & stored.keys():
             self._roster.admit(stored[key])
-        for user_id, conversation_id in stored.keys() - known:
-            await self._admit_missed(user_id, conversation_id)
+        # Not only whom the roster does not know: a socket that came since knows, and an older one does not.
+        for user_id, conversation_id in stored:
+            if not self._lobby.knows(conversation_id, user_id):
+                await self._admit_missed(user_id, conversation_id)
 
     async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
         found = (await self._conversations.get([conversation_id])).get(conversation_id)

@@ -8,6 +8,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import structlog
 from aiohttp import WSMsgType, web
 from engineio import packet as eio
 from engineio.async_drivers import aiohttp as driver
@@ -15,6 +16,8 @@ from engineio.async_socket import AsyncSocket
 
 from gateway.sockets.polling import translate_request
 from gateway.sockets.wire import PacketQueue, Wire
+
+log = structlog.get_logger()
 
 GOING_AWAY = 1001
 INBOX_PACKETS = 64
@@ -35,6 +38,7 @@ class LeanWebSocket:
     def __init__(self, handler: Any, server: Any) -> None:
         self._socket: AsyncSocket = handler.__self__
         self._server = server
+        self._reason = server.reason.TRANSPORT_CLOSE
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve a websocket request until either side ends it."""
@@ -49,7 +53,7 @@ class LeanWebSocket:
         if transport is not None:
             self._socket.queue.attach(Wire(transport, self.backlog_limit))
             await self._read(ws)
-        await self._socket.close(wait=False, abort=True, reason=self._server.reason.TRANSPORT_CLOSE)
+        await self._socket.close(wait=False, abort=True, reason=self._reason)
         return ws
 
     async def _upgrade(self, ws: web.WebSocketResponse) -> bool:
@@ -90,7 +94,8 @@ class LeanWebSocket:
             raise
         except Exception as error:
             # Whoever breaks the protocol is not talked to any more.
-            self._server.logger.info("closing %s: %r", self._socket.sid, error)
+            log.info("closing a socket that breaks the protocol", error=type(error).__name__)
+            self._reason = self._server.reason.TRANSPORT_ERROR
         await inbox.put(None)
         await handling
 
@@ -101,7 +106,8 @@ class LeanWebSocket:
                 if not broken:
                     await self._socket.receive(packet)
             except Exception as error:
-                self._server.logger.info("closing %s: %r", self._socket.sid, error)
+                log.info("closing a socket that breaks the protocol", error=type(error).__name__)
+                self._reason = self._server.reason.TRANSPORT_ERROR
                 self._socket.queue.wire.close()
                 broken = True
 

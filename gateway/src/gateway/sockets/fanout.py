@@ -1,8 +1,9 @@
 """The fan-out: what comes off the bus goes through the roster and the streams, into words, to rooms."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import structlog
 
 from gateway.core.pressure import Pressure
 from gateway.core.recent import Recent
+from gateway.core.recovery import Position, offset_of
 from gateway.core.results import Introduction
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
@@ -25,6 +27,8 @@ from shared.model import Message
 log = structlog.get_logger()
 
 REMEMBERED_RECORDS = 20_000
+OFFSET = "offset"
+"""The event that tells a client how far it has heard."""
 
 
 class FanOut:
@@ -51,12 +55,15 @@ class FanOut:
         self._put_off: dict[str, e.PresenceChanged] = {}
         self._told: Recent[str, None] = Recent(REMEMBERED_RECORDS)
         self._passed: Recent[str, None] = Recent(REMEMBERED_RECORDS)
-        self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._clock = count()
+        self._ticks: Recent[str, int] = Recent(REMEMBERED_RECORDS)
+        self._awaited: dict[str, asyncio.Future[e.Event]] = {}
         self.streams: Streams
         self.on_heartbeat: Callable[[], None] = lambda: None
         self.on_created: Callable[[str, e.ConversationCreated], None]
         self.on_removed: Callable[[e.MemberRemoved], None]
         self.on_control: Callable[[e.Control], None]
+        self.on_revoked: Callable[[e.TokensRevoked], None] = lambda _: None
         self._takes: dict[type, Callable[[str, Any], None]] = {
             e.MessageStored: self._numbered,
             e.MessageEdited: self._numbered,
@@ -71,6 +78,7 @@ class FanOut:
             e.TypingChanged: self._typing,
             e.RoomChanged: lambda _, event: self.say(event),
             e.PresenceChanged: lambda _, event: self._presence(event),
+            e.TokensRevoked: lambda _, event: self.on_revoked(event),
             e.Heartbeat: lambda _room, _event: self.on_heartbeat(),
             e.Emit: lambda _, event: self._manager.hear(event),
             e.Control: lambda _, event: self.on_control(event),
@@ -96,6 +104,7 @@ class FanOut:
             self._passed_on(event.message)
             self._told.put(event.record_id, None)
             self._passed.put(event.message.id, None)
+            self._ticks.put(event.conversation_id, next(self._clock))
         self.say(event)
 
     def say(self, event: Any) -> None:
@@ -137,6 +146,27 @@ class FanOut:
                     if missed or room == rooms.conversation(event.conversation_id):
                         self._tell_one(session, says, event)
 
+    def tell_missed(self, session: Session, event: e.Numbered, offset: str | None = None) -> None:
+        """Tell a socket what the rooms of a conversation that it has joined heard while it was away.
+
+        Of a message, only what is said to those who joined: others were never told where they are.
+        """
+        heard_in = {rooms.joined(event.conversation_id)}
+        if not isinstance(event, e.MessageStored):
+            heard_in.add(rooms.conversation(event.conversation_id))
+        for vocabulary in session.speaks:
+            for says in vocabulary.says_of.get(type(event), ()):
+                if says.room(event) in heard_in:
+                    self._tell_one(session, says, event)
+        if offset is not None:
+            self._write(session, [OFFSET, offset])
+
+    def latest(self, conversation_ids: Collection[str]) -> str | None:
+        """Of these conversations, the one whose message was passed on last; None if that is not known."""
+        ticks = {each: self._ticks.get(each) for each in conversation_ids}
+        known = [(tick, each) for each, tick in ticks.items() if tick is not None]
+        return max(known)[1] if known else None
+
     def _tell_one(self, session: Session, says: Says, event: Any) -> None:
         excepted = says.except_room is not None and says.except_room(event) in session.places
         if says.when(event) and not excepted:
@@ -162,9 +192,9 @@ class FanOut:
             self.say(event)
 
     @contextmanager
-    def awaiting(self, record_id: str) -> "Iterator[asyncio.Future[None]]":
-        """A future that is done when an event of this record comes."""
-        heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def awaiting(self, record_id: str) -> "Iterator[asyncio.Future[e.Event]]":
+        """A future that holds the event of this record when it comes."""
+        heard: asyncio.Future[e.Event] = asyncio.get_running_loop().create_future()
         self._awaited[record_id] = heard
         try:
             yield heard
@@ -175,7 +205,7 @@ class FanOut:
         if self._awaited:
             waiter = self._awaited.get(_record_id(event))
             if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(event)
 
     def _deliver(self, vocabulary: Vocabulary, says: Says, event: Any) -> None:
         namespace, room = vocabulary.namespace, within(says.room(event), vocabulary)
@@ -183,7 +213,17 @@ class FanOut:
             skip: set[str] = set()
             for excepted in _excepted(says, event):
                 skip.update(self._manager.sockets_in(namespace, within(excepted, vocabulary)))
-            self._manager.deliver(namespace, room, [says.event, says.payload(event)], skip)
+            told = [says.event, says.payload(event)]
+            self._manager.deliver(namespace, room, told, skip, self._offset(room, event))
+
+    def _offset(self, room: str, event: Any) -> list[str] | None:
+        """What a client whose library recovers brings back, to say that it has heard this message.
+
+        An event of its own, for which nobody listens: not all libraries take a second argument lightly.
+        """
+        if not isinstance(event, e.MessageStored) or rooms.joined_id(room) is None:
+            return None
+        return [OFFSET, offset_of(event.conversation_id, Position(*self.streams.head(event.conversation_id)))]
 
     def _numbered(self, _room: str, event: e.Numbered) -> None:
         self.streams.receive(event)

@@ -9,7 +9,7 @@ import structlog
 from gateway.core.access import NO_CONVERSATION, Access
 from gateway.core.errors import Forbidden, NotFound, Unavailable
 from gateway.core.ports import Conversations, Memberships, People, Presence
-from gateway.core.presence import PresenceService
+from gateway.core.presence import MAX_CONTACTS, PresenceService
 from gateway.core.results import ConversationView, Joined, Left
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
@@ -18,8 +18,8 @@ from gateway.sockets.seats import Seats
 from gateway.sockets.sessions import Session, Sessions
 from gateway.vocabularies.vocabulary import Admitted, Vocabulary
 from shared import rooms
-from shared.events import ConversationCreated
-from shared.model import Membership, Person
+from shared.events import ConversationCreated, MemberRemoved
+from shared.model import Membership, Person, now
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class Lobby:
         presence: Presence,
         contacts: PresenceService,
         newcomers: Newcomers,
-        on_admitted: Callable[[Admitted], None],
+        tell: Callable[[Admitted | MemberRemoved], None],
     ) -> None:
         self._sessions = sessions
         self._seats = seats
@@ -59,7 +59,7 @@ class Lobby:
         self._presence = presence
         self._contacts = contacts
         self._newcomers = newcomers
-        self._on_admitted = on_admitted
+        self._tell = tell
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def arrive(self, sid: str, person: Person, speaks: tuple[Vocabulary, ...]) -> Session:
@@ -108,7 +108,7 @@ class Lobby:
             await self._listen(ids - heard)
             heard |= ids
         for gone in heard - ids:
-            self.expel(gone, user_id)
+            self.expel_missed(gone, user_id)
         for membership in memberships:
             self._roster.admit(membership)
         # Free unless another socket of the user failed meanwhile, and took a stream along.
@@ -127,8 +127,6 @@ class Lobby:
         session = self._sessions.get(sid)
         if session is None:
             return
-        if session.expiry is not None:
-            session.expiry.cancel()
         self._forget(session)
         if session.connected:
             for conversation_id in session.joined:
@@ -181,7 +179,7 @@ class Lobby:
         """A local user has come into a conversation: tell them, unless they knew."""
         await self._admit_late(user_id, created.conversation.id, created)
 
-    def _knows(self, conversation_id: str, user_id: str) -> bool:
+    def knows(self, conversation_id: str, user_id: str) -> bool:
         """Whether all sockets of a local user hear a conversation: one may have come before it."""
         name = rooms.conversation(conversation_id)
         return self._roster.role(conversation_id, user_id) is not None and all(
@@ -193,7 +191,7 @@ class Lobby:
     ) -> None:
         turn = self._turns.setdefault((user_id, conversation_id), asyncio.Lock())
         async with turn:
-            if self._knows(conversation_id, user_id):
+            if self.knows(conversation_id, user_id):
                 return
             try:
                 await self._admit_now(user_id, conversation_id, created)
@@ -213,12 +211,12 @@ class Lobby:
         # Read last, for they may have gone again meanwhile.
         membership = await self._memberships.get(conversation_id, user_id)
         if membership is None:
-            self.expel(conversation_id, user_id)
+            self.expel_missed(conversation_id, user_id)
             return
         self._roster.admit(membership)
         if created is not None:
-            self._on_admitted(_admitted(created, membership))
-        await self._newcomers.catch_up(membership, self._outside(user_id, conversation_id))
+            self._tell(_admitted(created, membership))
+        await self._newcomers.catch_up(membership, lambda: self._outside(user_id, conversation_id))
         if self._roster.role(conversation_id, user_id) is not None:
             for session in self._sessions.of_user(user_id):
                 for room in entered:
@@ -236,6 +234,34 @@ class Lobby:
             self._seats.leave(session, rooms.conversation(conversation_id))
         self._roster.expel(conversation_id, user_id)
         self._tidy([conversation_id])
+
+    async def part(self, user_id: str) -> None:
+        """A user has left a conversation: those who share none with them any more are told no more
+        of each other's comings and goings.
+
+        Raises:
+            Unavailable: the archive is away; it stays as it was until they connect again.
+        """
+        memberships = await self._memberships.of_users([user_id])
+        ids = [m.conversation_id for m in memberships]
+        contacts = await self._memberships.contacts(ids, MAX_CONTACTS)
+        if len(contacts) >= MAX_CONTACTS:
+            return
+        for session in self._sessions.of_user(user_id):
+            for place in list(session.places):
+                other = rooms.presence_id(place)
+                if other is not None and other not in contacts:
+                    self._seats.leave(session, place)
+        for session in self._sessions.in_place(rooms.presence(user_id)):
+            if session.person.id not in contacts:
+                self._seats.leave(session, rooms.presence(user_id))
+
+    def expel_missed(self, conversation_id: str, user_id: str) -> None:
+        """A local user was found to be no longer in a conversation: tell, for who is out hears no event."""
+        if self._roster.role(conversation_id, user_id) is not None:
+            # Who did it is not stored.
+            self._tell(MemberRemoved(conversation_id=conversation_id, user_id=user_id, by="", at=now()))
+        self.expel(conversation_id, user_id)
 
     async def _listen(self, conversation_ids: Collection[str]) -> None:
         """Open the streams of conversations whose channels are subscribed to, from their heads."""

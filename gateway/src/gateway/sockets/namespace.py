@@ -1,25 +1,26 @@
 """A Socket.IO namespace: from the socket's vocabulary to the core, and the answer back."""
 
 import asyncio
-import time
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
-from socketio import AsyncNamespace
+from socketio import AsyncNamespace, AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from gateway.auth import Authenticator
 from gateway.core import commands as c
 from gateway.core.chat import Chat
-from gateway.core.errors import ChatError, Invalid, Overloaded, RateLimited, Unavailable
+from gateway.core.errors import ChatError, Forbidden, Invalid, Overloaded, RateLimited, Unavailable
 from gateway.core.rates import Buckets, Rate, Rates
-from gateway.core.results import Deferred, Introduction
+from gateway.core.results import Deferred, Introduction, Renewed
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.packets import Malformed
+from gateway.sockets.recovery import Recovery
 from gateway.sockets.seats import Seats
 from gateway.sockets.server import Later
 from gateway.sockets.sessions import Session, Sessions
@@ -31,8 +32,11 @@ from shared.model import now
 log = structlog.get_logger()
 
 READ_SECONDS = 2.0
+END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 PATIENCE = Rate(2, 100)
 """Refusals for doing too much that one socket may have; whoever goes on is cut off."""
+LOST = (AsyncServer.reason.TRANSPORT_CLOSE, AsyncServer.reason.PING_TIMEOUT)
+"""Why a socket is gone whose client did not mean to go; other than when either side has said so."""
 
 
 class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
@@ -52,6 +56,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         fanout: FanOut,
         rates: Rates,
         max_sockets_of_user: int,
+        recovery: Recovery,
     ) -> None:
         super().__init__(namespace)
         self._vocabularies = vocabularies
@@ -64,6 +69,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._fanout = fanout
         self._rates = rates
         self._max_sockets_of_user = max_sockets_of_user
+        self._recovery = recovery
         self._patience = Buckets(PATIENCE)
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
@@ -76,24 +82,45 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             identity = await self._authenticator.identify(self._token(environ, auth))
             if len(self._sessions.of_user(identity.person.id)) >= self._max_sockets_of_user:
                 raise Overloaded("You have as many sockets here as one user may have.")
-            session = await self._lobby.arrive(sid, identity.person, self._vocabularies)
+            recalled = await self._recovery.recall(auth, identity.person.id, self._vocabularies)
+            speaks = recalled.speaks if recalled is not None else self._vocabularies
+            session = await self._lobby.arrive(sid, identity.person, speaks)
         except ChatError as error:
             raise Refused(error.message, ERROR(error)) from error
         except Exception as error:
             log.exception("could not let a socket in")
             raise Refused("Something went wrong.", {"code": "INTERNAL", "retryable": True}) from error
-        left = max(0.0, identity.expires_at - time.time())
-        session.expiry = asyncio.get_running_loop().call_later(left, self._expire, sid)
+        session.identity = identity
+        if recalled is not None:
+            await self._recovery.rejoin(session, recalled)
+
+    def private_id(self, sid: str) -> str | None:
+        """By what the client of a socket finds it again when it is lost."""
+        session = self._sessions.get(sid)
+        return session.pid if session is not None else None
 
     async def welcome(self, sid: str) -> None:
         """The client knows that it is connected: let it hear its rooms."""
         session = self._sessions.get(sid)
-        if session is not None:
+        if session is None:
+            return
+        try:
+            await self._recovery.catch_up(session)
+        except Exception as error:
+            # Its client comes again, and names the same place.
+            log.warning("closing a socket that cannot be told what it missed", error=repr(error))
+            self.server.cut_off(sid, self.namespace)
+            return
+        if self._sessions.get(sid) is session:
             self._lobby.enter(session)
             self._fanout.greet(session)
 
-    async def on_disconnect(self, sid: str, _reason: Any = None) -> None:
+    async def on_disconnect(self, sid: str, reason: Any = None) -> None:
         """See a socket out."""
+        session = self._sessions.get(sid)
+        if session is not None:
+            lost = reason in LOST and session.identity is not None
+            self._recovery.ended(session, lost=lost)
         await self._lobby.depart(sid)
 
     async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
@@ -107,6 +134,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         except RateLimited as error:
             if self._patience.take(sid):
                 log.info("closing a socket that does not slow down", user=session.person.id)
+                self._recovery.ended(session, lost=False)
                 self.server.cut_off(sid, self.namespace)
             return session.speaks[0].refuses(error)
 
@@ -150,10 +178,19 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
                 return Introduction(session.person, session.sid, session.online)
             case c.Ping():
                 return now()
+            case c.Reauthenticate(token=token):
+                return await self._renew(session, token)
             case c.ListOnline() | c.Sync() | c.MarkRead() | c.MarkConversationRead() | c.MarkDelivered():
                 return await self._soon(self._chat.handle(session.person, command))
             case _:
                 return await self._chat.handle(session.person, command)
+
+    async def _renew(self, session: Session, token: str) -> Renewed:
+        identity = await self._authenticator.identify(token)
+        if identity.person.id != session.person.id:
+            raise Forbidden("The token is another user's.")
+        session.identity, session.person = identity, identity.person
+        return Renewed(datetime.fromtimestamp(min(identity.expires_at, END_OF_TIME), UTC))
 
     async def _soon(self, answer: Awaitable[Any]) -> Any:
         """What only reads does not hold up what the client says next for long."""
@@ -172,8 +209,3 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             return bearer.strip()
         query = parse_qs(environ.get("QUERY_STRING", ""))
         return query.get("token", [None])[0] if self._token_in_query else None
-
-    def _expire(self, sid: str) -> None:
-        log.info("a token expired", sid=sid)
-        task = asyncio.ensure_future(self.server.disconnect(sid, namespace=self.namespace, ignore_queue=True))
-        task.add_done_callback(lambda done: done.exception())

@@ -1,12 +1,12 @@
 """Newcomers: whoever comes into a conversation hears what was said since, though it was before their room."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.core.ports import Messages, People
 from gateway.core.stream import Streams, changed_event, stored_event
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.sessions import Session
-from shared.model import Membership
+from shared.model import Membership, Message, Person
 
 PAGE = 200
 """Messages that one who came late is told; past that they read the history."""
@@ -21,19 +21,33 @@ class Newcomers:
         self._people = people
         self._fanout = fanout
 
-    async def catch_up(self, membership: Membership, sessions: Sequence[Session]) -> None:
+    async def catch_up(self, membership: Membership, outside: Callable[[], Sequence[Session]]) -> None:
         """Tell what was said since the member came, up to what the room's sockets have heard.
 
-        When it returns nothing lies between: what comes next, the room tells.
+        `outside` gives their sockets that are connected and not in the room, which may become more. When
+        it returns nothing lies between: what comes next, the room tells.
         """
         conversation_id = membership.conversation_id
-        told = max(membership.join_seq, self._streams.head(conversation_id)[0] - PAGE)
-        while sessions and told < self._streams.head(conversation_id)[0]:
-            messages = await self._messages.page(conversation_id, PAGE, None, told)
+        begin = max(membership.join_seq, self._streams.head(conversation_id)[0] - PAGE)
+        told: dict[str, int] = {}
+        while late := self._late(conversation_id, outside(), told, begin):
+            since = min(told.get(session.sid, begin) for session in late)
+            messages = await self._messages.page(conversation_id, PAGE, None, since)
             people = await self._people.named({m.sender_id for m in messages})
             heard = self._streams.head(conversation_id)[0]
             for message in (m for m in messages if m.seq <= heard):
-                self._fanout.tell_late(sessions, stored_event(message, people))
-                if message.deleted_at is not None:
-                    self._fanout.tell_late(sessions, changed_event(message, people))
-            told = max([told + 1, *(m.seq for m in messages if m.seq <= heard)])
+                due = [s for s in late if told.get(s.sid, begin) < message.seq]
+                self._tell(due, message, people)
+            reached = max([since + 1, *(m.seq for m in messages if m.seq <= heard)])
+            told |= {s.sid: max(reached, told.get(s.sid, begin)) for s in late}
+
+    def _late(
+        self, conversation_id: str, sessions: Sequence[Session], told: dict[str, int], begin: int
+    ) -> list[Session]:
+        head = self._streams.head(conversation_id)[0]
+        return [session for session in sessions if told.get(session.sid, begin) < head]
+
+    def _tell(self, sessions: Sequence[Session], message: Message, people: Mapping[str, Person]) -> None:
+        self._fanout.tell_late(sessions, stored_event(message, people))
+        if message.deleted_at is not None:
+            self._fanout.tell_late(sessions, changed_event(message, people))

@@ -143,8 +143,15 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         encoded = packet.Packet(packet.EVENT, namespace=namespace, data=[event, *args], id=ack)
         await self.server._send_packet(self.eio_sid_from_sid(target, namespace), encoded)
 
-    def deliver(self, namespace: str, room: str | None, data: list[Any], skip: Collection[str] = ()) -> int:
-        """Write an event to the sockets of a room on this node; how many they were.
+    def deliver(
+        self,
+        namespace: str,
+        room: str | None,
+        data: list[Any],
+        skip: Collection[str] = (),
+        then: list[Any] | None = None,
+    ) -> int:
+        """Write an event, and `then` another, to the sockets of a room on this node; how many they were.
 
         It is encoded once, as one websocket frame.
         """
@@ -154,9 +161,8 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         if room is None:
             # Whoever is still being let in has not been told that it is connected.
             skip = [*skip, *self.pending_connect.get(namespace, ())]
-        encoded = self.server.packet_class(packet.EVENT, namespace=namespace, data=data).encode()
-        parts = encoded if isinstance(encoded, list) else [encoded]
-        packets = [eio.Packet(eio.MESSAGE, part) for part in parts]
+        told = [data] if then is None else [data, then]
+        packets = [p for event in told for p in self._packets(namespace, event)]
         written = b"".join(frame(p.encode()) for p in packets)
         sockets = self.server.eio.sockets
         count = 0
@@ -172,6 +178,11 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
                 for p in packets:
                     queue.put_nowait(p)
         return count
+
+    def _packets(self, namespace: str, data: list[Any]) -> list[eio.Packet]:
+        encoded = self.server.packet_class(packet.EVENT, namespace=namespace, data=data).encode()
+        parts = encoded if isinstance(encoded, list) else [encoded]
+        return [eio.Packet(eio.MESSAGE, part) for part in parts]
 
     # What comes from the bus.
 
@@ -196,6 +207,11 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
     def sockets_in(self, namespace: str, room: str) -> list[str]:
         """The Socket.IO ids of a room's sockets on this node."""
         return list(self.rooms.get(namespace, {}).get(room, ()))
+
+    def backlog(self, sid: str, namespace: str) -> float:
+        """How much a socket has not taken yet: it is cut off past 1, and 0 when it is gone."""
+        socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
+        return socket.queue.backlog if socket is not None and not socket.closed else 0.0
 
     def is_empty(self, namespace: str, room: str) -> bool:
         """Whether no socket of this node is in a room."""

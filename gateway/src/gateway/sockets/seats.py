@@ -1,6 +1,6 @@
 """Seats: the rooms that each socket is in, once for every vocabulary that it may speak."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway.sockets.redis_manager import RedisManager
 from gateway.sockets.sessions import Session, Sessions, within
@@ -13,6 +13,8 @@ class Seats:
     def __init__(self, manager: RedisManager, sessions: Sessions) -> None:
         self._manager = manager
         self._sessions = sessions
+        self.on_change: Callable[[Session, str | None], None] = lambda _session, _place: None
+        """Called with the place that a session has entered or left; with None for any other change."""
 
     async def prepare(self, session: Session, names: Iterable[str]) -> None:
         """Have a session in rooms whose channels are subscribed to. Raises `Unavailable`."""
@@ -30,6 +32,7 @@ class Seats:
         session.connected = True
         for place in session.places:
             self._enter(session, place)
+        self.on_change(session, None)
 
     def decide(self, session: Session, speaks: tuple[Vocabulary, ...]) -> None:
         """The socket's words have told which vocabularies it speaks: it hears the others no more."""
@@ -38,6 +41,7 @@ class Seats:
                 if vocabulary not in speaks:
                     self._manager.basic_leave_room(session.sid, session.namespace, within(place, vocabulary))
         session.speaks = speaks
+        self.on_change(session, None)
 
     def enter(self, session: Session, name: str) -> None:
         """Have a session in a room, at once or when it is connected; not if it is gone."""
@@ -45,12 +49,20 @@ class Seats:
             session.places.add(name)
             if session.connected:
                 self._enter(session, name)
+            self.on_change(session, name)
 
     def leave(self, session: Session, name: str) -> None:
         """Have a session out of a room."""
         session.places.discard(name)
         for vocabulary in session.speaks:
             self._manager.basic_leave_room(session.sid, session.namespace, within(name, vocabulary))
+        self.on_change(session, name)
+
+    def mute(self, session: Session) -> None:
+        """Have a session hear nothing any more; its places stay known, for others are told that it leaves."""
+        for place in session.places:
+            for vocabulary in session.speaks:
+                self._manager.basic_leave_room(session.sid, session.namespace, within(place, vocabulary))
 
     def _enter(self, session: Session, name: str) -> None:
         for vocabulary in session.speaks:

@@ -38,6 +38,9 @@ class Hearer(Protocol):
     async def welcome(self, sid: str) -> None:
         """A socket's connection is complete."""
 
+    def private_id(self, sid: str) -> str | None:
+        """By what the client of a socket finds it again when it is lost."""
+
 
 class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
     """Handles one client's events in their order, without waiting for what one of them waits for."""
@@ -59,8 +62,15 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         if sid is not None and self.manager.is_connected(sid, namespace):
             await self.namespace_handlers[namespace].welcome(sid)
 
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if pkt.packet_type == packet.CONNECT:
+            pkt.data["pid"] = self.namespace_handlers[pkt.namespace].private_id(pkt.data["sid"])
+        await super()._send_packet(eio_sid, pkt)
+
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        await super()._handle_eio_disconnect(eio_sid, reason)
+        # A client that goes for good says so within its namespace; what it closes below, it may have lost.
+        lost = reason == self.reason.CLIENT_DISCONNECT
+        await super()._handle_eio_disconnect(eio_sid, self.reason.TRANSPORT_CLOSE if lost else reason)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None:
             # A poll that waits would otherwise wait for as long as a ping may take; and a websocket
@@ -74,7 +84,7 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
             await super()._handle_eio_message(eio_sid, data)
         except ValueError as error:
             # Whoever breaks the protocol is not talked to any more.
-            log.info("closing a socket", sid=eio_sid, reason=str(error))
+            log.info("closing a socket that breaks the protocol", error=type(error).__name__)
             socket = self.eio.sockets.get(eio_sid)
             if socket is not None:
                 await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)

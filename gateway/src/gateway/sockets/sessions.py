@@ -1,11 +1,16 @@
 """The sockets that are connected to this node, and who is behind each."""
 
-import asyncio
-from dataclasses import dataclass
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from gateway.auth import Identity
+from gateway.core.recovery import Position
 from gateway.vocabularies.vocabulary import Vocabulary
 from shared import rooms
 from shared.model import Person
+
+PID_BYTES = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -13,6 +18,9 @@ class Session:
     """One socket of one person; `speaks` are the vocabularies that its words have left possible.
 
     `places` are the rooms that are its own; in each it hears what is for sockets of its vocabularies.
+    `identity` is by the token that it was let in with, or has renewed itself with since.
+    `pid` is its private id, by which its client finds again what is kept of it when it is lost; `heard`
+    is how far the client is known to have heard the conversations that it has joined.
     """
 
     sid: str
@@ -21,7 +29,10 @@ class Session:
     places: set[str]
     connected: bool = False
     online: tuple[str, ...] = ()
-    expiry: asyncio.TimerHandle | None = None
+    identity: Identity | None = None
+    pid: str = field(default_factory=lambda: secrets.token_urlsafe(PID_BYTES), repr=False)
+    heard: dict[str, Position] = field(default_factory=dict)
+    recoverable: bool = True
 
     @property
     def namespace(self) -> str:
@@ -69,6 +80,13 @@ class Sessions:
     def of_user(self, user_id: str) -> list[Session]:
         """A user's sessions on this node."""
         return list(self._by_user.get(user_id, ()))
+
+    def in_place(self, name: str) -> list[Session]:
+        """The sessions that have a place in a room."""
+        return [session for session in self._by_sid.values() if name in session.places]
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_sid.values()))
 
     def connected_users(self) -> list[str]:
         """The users who have a connected socket on this node."""

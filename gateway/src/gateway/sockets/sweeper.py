@@ -9,7 +9,7 @@ import structlog
 log = structlog.get_logger()
 
 JOIN_SECONDS = 10.0
-"""How long a socket may be in no namespace: new, refused, or with a token that has expired."""
+"""How long a socket may be in no namespace: new, or refused."""
 
 
 class Sweeper:
@@ -28,11 +28,13 @@ class Sweeper:
                 idle[sid] = self._idle_since.get(sid, monotonic())
             lost = sid in idle and monotonic() - idle[sid] > JOIN_SECONDS
             if lost or socket.queue.overflown:
-                log.info("closing a socket", sid=sid, unread=socket.queue.overflown)
-                await self._close(socket)
+                log.info("closing a socket", unread=socket.queue.overflown)
+                await close(self._engine, socket)
         self._idle_since = idle
 
-    async def _close(self, socket: Any) -> None:
-        await socket.close(wait=False, abort=True, reason=self._engine.reason.SERVER_DISCONNECT)
-        if socket.queue.wire is not None:
-            socket.queue.wire.close()
+
+async def close(engine: Any, socket: Any) -> None:
+    """Close an Engine.IO socket, whatever its client makes of that."""
+    await socket.close(wait=False, abort=True, reason=engine.reason.SERVER_DISCONNECT)
+    if socket.queue.wire is not None:
+        socket.queue.wire.close()

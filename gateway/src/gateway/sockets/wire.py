@@ -35,6 +35,11 @@ class Wire:
         self._frames: list[bytes] = []
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._transport.get_write_buffer_size() + sum(map(len, self._frames))
+
     def write(self, data: bytes) -> None:
         """Write a frame before the next tick is over."""
         if not self._frames:
@@ -80,6 +85,11 @@ class PacketQueue(asyncio.Queue[Any]):
     def overflown(self) -> bool:
         """Whether a polling client has left more unread than it may."""
         return self._unread > self._limit
+
+    @property
+    def backlog(self) -> float:
+        """How much the client has not taken yet, of what it may leave: from 0 to 1, and past that."""
+        return (self._unread if self.wire is None else self.wire.backlog) / self._limit
 
     def put_nowait(self, item: Any) -> None:
         """Queue a packet, or write it; None ends a polling client's waiting."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from gateway.core import commands as c
 from gateway.vocabularies.fields import Id
 from gateway.vocabularies.shape import (
     Form,
@@ -20,11 +21,13 @@ from gateway.vocabularies.shape import (
     text,
     time,
 )
-from gateway.vocabularies.vocabulary import Payload, Says, user
+from gateway.vocabularies.vocabulary import Hears, Payload, Says, user
 from shared import events as e
 from shared.model import MAX_ATTACHMENTS
 
 MAX_PAGES = 1_000_000
+MAX_TOKEN = 16_384
+"""Characters of a token."""
 
 # What comes in.
 
@@ -56,6 +59,12 @@ class TypingDto(OfConversation):
     """Whether one is typing."""
 
     typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
+
+
+class ReauthenticateDto(Schema):
+    """Another token of the same user: the socket goes on until that expires."""
+
+    token = fields.String(required=True, validate=validate.Length(1, MAX_TOKEN))
 
 
 class Sending(Schema):
@@ -122,6 +131,9 @@ JOINED = Shape(
         "rev": number("rev"),
     },
 )
+RENEWED = Shape("Renewed", {"success": always(True), "expiresAt": time("expires_at")})
+EVERYWHERE = {"reauthenticate": Hears(ReauthenticateDto(), lambda p: c.Reauthenticate(**p), RENEWED)}
+"""What every vocabulary hears; so it tells of none that a socket speaks it."""
 DELETED = Shape(
     "MessageDeleted",
     {

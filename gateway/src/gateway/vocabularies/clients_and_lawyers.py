@@ -10,6 +10,7 @@ from gateway.vocabularies.alike import (
     CHANGED,
     DELETED,
     DONE,
+    EVERYWHERE,
     FILES,
     PERSON,
     READ,
@@ -125,6 +126,8 @@ MESSAGE = Shape(
         "conversationId": ident("message.conversation_id"),
         "senderId": ident("message.sender_id"),
         "sender": one(PERSON, "sender"),
+        "senderName": text("sender.name"),
+        "type": text("message.type", "text", "file", "system"),
         "content": text("message.content"),
         "createdAt": time("message.created_at"),
         "updatedAt": time(changed_at),
@@ -147,6 +150,7 @@ HEARS = {
     "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
     "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
     "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), DONE),
+    **EVERYWHERE,
 }
 
 

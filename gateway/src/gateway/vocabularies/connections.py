@@ -12,6 +12,7 @@ from gateway.vocabularies.alike import (
     CHANGED,
     DELETED,
     DONE,
+    EVERYWHERE,
     FILES,
     IS_READ,
     JOINED,
@@ -161,6 +162,8 @@ WITHOUT_READERS = Shape(
         "conversationId": ident("message.conversation_id"),
         "senderId": ident("message.sender_id"),
         "sender": one(PERSON, "sender"),
+        "senderName": text("sender.name"),
+        "type": text("message.type", "text", "file", "system"),
         "content": text("message.content"),
         "createdAt": time("message.created_at"),
         "updatedAt": time(changed_at),
@@ -212,6 +215,7 @@ HEARS = {
     "markAsRead": Hears(OfMessage(), lambda p: c.MarkRead(**p), DONE),
     "editMessage": Hears(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
     "deleteMessage": Hears(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
+    **EVERYWHERE,
 }
 
 TYPING = Shape(
@@ -282,7 +286,8 @@ SERVES = (
         schema=ConversationsDto(),
         command=lambda p: c.ListConversations(**p),
         answer=many(CONVERSATION, "items"),
-        doc="One's conversations, the liveliest first.",
+        doc="One's conversations, the liveliest first: at most `limit`, which is 100 unless it is less. "
+        "Fewer are the last; after as many, `page=2` has the next.",
     ),
     Serves(
         method="GET",
@@ -290,7 +295,9 @@ SERVES = (
         schema=MessagesDto(),
         command=_list_messages,
         answer=many(MESSAGE, "items"),
-        doc="The last messages of a conversation, or the last before one of them, in their order.",
+        doc="The last messages of a conversation, or the last before one of them, in their order: at most "
+        "`limit`, which is 100 unless it is less. Fewer are the first there are; after as many, `page=2` "
+        "has those before them, as has `before` with the id or number of the first of them.",
     ),
     Serves(
         method="GET",

@@ -11,6 +11,7 @@ from gateway.vocabularies.alike import (
     ATTACHMENT,
     CHANGED,
     DELETED,
+    EVERYWHERE,
     IS_READ,
     MAX_PAGES,
     STORED,
@@ -29,7 +30,6 @@ from gateway.vocabularies.shape import (
     Form,
     Part,
     Shape,
-    Source,
     always,
     anything,
     flag,
@@ -54,7 +54,7 @@ from gateway.vocabularies.vocabulary import (
     members,
 )
 from shared import events as e
-from shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, Person
+from shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, MEMBERS_SHOWN, Person
 
 # What comes in.
 
@@ -140,7 +140,7 @@ def _put(p: Payload) -> c.PutContract:
 
 
 def _of_conversation(p: Payload) -> c.GetConversation:
-    return c.GetConversation(conversation_id=p["conversation_id"])
+    return c.GetConversation(conversation_id=p["conversation_id"], shown=MEMBERS_SHOWN)
 
 
 # What goes out.
@@ -154,13 +154,17 @@ def _names(person: Person) -> tuple[str, str]:
     return first, last
 
 
-def _party(role: str) -> Source:
-    """The member who has this role in the conversation's contract."""
+def _client(view: ConversationView) -> Person | None:
+    """The contract's client; where there is no contract, whoever began to talk."""
+    return view.person(view.contract.client_id if view.contract else view.conversation.created_by)
 
-    def find(view: ConversationView) -> Person | None:
-        return view.person(getattr(view.contract, role)) if view.contract else None
 
-    return find
+def _freelancer(view: ConversationView) -> Person | None:
+    """The contract's freelancer; where there is no contract, another member."""
+    if view.contract:
+        return view.person(view.contract.freelancer_id)
+    creator = view.conversation.created_by
+    return next((member.person for member in view.members if member.person.id != creator), None)
 
 
 def _said(sentence: str) -> Shape:
@@ -215,8 +219,8 @@ CONVERSATION = Shape(
         "id": ident("conversation.id"),
         "contractId": nullable(ident("conversation.contract_id")),
         "milestoneId": nullable(ident("conversation.milestone_id")),
-        "client": nullable(one(PERSON, _party("client_id"))),
-        "freelancer": nullable(one(PERSON, _party("freelancer_id"))),
+        "client": nullable(one(PERSON, _client)),
+        "freelancer": nullable(one(PERSON, _freelancer)),
         "participants": many(PERSON, lambda view: [member.person for member in view.members]),
         "lastMessage": nullable(one(LAST_MESSAGE, "conversation.last_message")),
         "unreadCount": number("unread"),
@@ -281,6 +285,7 @@ HEARS = {
     "mark_as_read": Hears(
         OfConversation(), lambda p: c.MarkConversationRead(**p), _said("Messages marked as read successfully")
     ),
+    **EVERYWHERE,
 }
 
 ABOUT_MESSAGE = Shape("MessageOf", {"conversationId": ident("conversation_id"), "message": one(MESSAGE, "")})
@@ -381,7 +386,7 @@ SERVES = (
         method="GET",
         path=f"{_ONE}/messages",
         schema=MessagesDto(),
-        command=lambda p: c.ListMessages(**p),
+        command=lambda p: c.ListMessages(**p, counted=True),
         answer=_envelope("MessagesRetrieved", "Messages retrieved successfully", MESSAGES),
         doc="A page of a conversation, in its order; the first page is the newest.",
     ),

@@ -9,6 +9,7 @@ from gateway.core import commands as c
 from gateway.vocabularies.alike import (
     CHANGED,
     DONE,
+    EVERYWHERE,
     FILES,
     IS_READ,
     MAX_PAGES,
@@ -129,8 +130,8 @@ def _update(p: Payload) -> c.EditMessage:
 def _page(p: Payload) -> c.ListMessages:
     named = p.get("before")
     if named is not None and re.fullmatch("[0-9]{1,15}", named):
-        return c.ListMessages(**{**p, "before": int(named)})
-    return c.ListMessages(**{**p, "before": None}, before_id=named)
+        return c.ListMessages(**{**p, "before": int(named)}, counted=True)
+    return c.ListMessages(**{**p, "before": None}, before_id=named, counted=True)
 
 
 # What goes out.
@@ -224,6 +225,7 @@ HEARS = {
     "typing": Hears(TypingDto(), lambda p: c.SetTyping(**p), DONE),
     "markAsRead": Hears(MarkAsReadDto(), lambda p: c.MarkRead(**p), DONE),
     "ping": Hears(Nothing(), lambda _: c.Ping(), PONG),
+    **EVERYWHERE,
 }
 
 NEW = Shape(

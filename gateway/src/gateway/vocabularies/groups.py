@@ -9,6 +9,7 @@ from gateway.vocabularies.alike import (
     CHANGED,
     DELETED,
     DONE,
+    EVERYWHERE,
     FILES,
     JOINED,
     REJECTION,
@@ -231,6 +232,7 @@ HEARS = {
     "markAsDelivered": Hears(MarkAsDeliveredDto(), lambda p: c.MarkDelivered(**p), DONE),
     "getOnlineUsers": Hears(Nothing(), lambda _: c.ListOnline(), ONLINE, echoes=Tells("onlineUsers", USERS)),
     "sync": Hears(SyncDto(), lambda p: c.Sync(revs=p["conversations"]), SYNCED),
+    **EVERYWHERE,
 }
 
 ABOUT_MESSAGE = Shape("MessageOf", {"message": one(MESSAGE, ""), "conversationId": ident("conversation_id")})

@@ -1,0 +1,74 @@
+"""The evictor: closes the sockets whose tokens hold no more."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from gateway.auth import Identity
+from gateway.sockets import sweeper
+from gateway.sockets.seats import Seats
+from gateway.sockets.server import ChatServer
+from gateway.sockets.sessions import Session, Sessions
+
+log = structlog.get_logger()
+
+SOON_SECONDS = 0.05
+FAREWELL_SECONDS = 1.0
+"""How long a client has to go by itself once it was told."""
+
+
+class Evictor:
+    """Looks over a node's sessions, again and again and whenever something was revoked."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        seats: Seats,
+        server: ChatServer,
+        holds: Callable[[Identity], bool],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._sessions = sessions
+        self._seats = seats
+        self._server = server
+        self._holds = holds
+        self._spawn = spawn
+        self._looking: asyncio.Handle | None = None
+
+    def look_soon(self) -> None:
+        """Look once for everything that is revoked within a moment, however much that is."""
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(SOON_SECONDS, self.look)
+
+    def look(self) -> None:
+        """See out whoever's token has expired, was revoked, or is by a key that is trusted no more."""
+        self._looking = None
+        for session in self._sessions:
+            if session.connected and session.identity is not None and not self._holds(session.identity):
+                log.info("a token holds no more", user=session.person.id)
+                session.identity = None
+                # Their seats are taken at once, for the rest may wait for a server that is away.
+                self._seats.mute(session)
+                self._spawn(self._see_out(session))
+
+    async def _see_out(self, session: Session) -> None:
+        """Tell the client, whose library then neither stays nor comes back; close what stays."""
+        manager, engine = self._server.manager, self._server.eio
+        socket = engine.sockets.get(manager.eio_sid_from_sid(session.sid, session.namespace))
+        leaving = asyncio.create_task(
+            self._server.disconnect(session.sid, namespace=session.namespace, ignore_queue=True)
+        )
+        await asyncio.wait([leaving], timeout=FAREWELL_SECONDS)
+        await asyncio.sleep(FAREWELL_SECONDS)
+        if socket is not None and not socket.closed and not self._is_elsewhere(socket):
+            await sweeper.close(engine, socket)
+        await leaving
+
+    def _is_elsewhere(self, socket: Any) -> bool:
+        """Whether the connection serves another namespace too, or has come again by another token."""
+        manager = self._server.manager
+        seats = ((manager.sid_from_eio_sid(socket.sid, n), n) for n in self._server.namespace_handlers)
+        return any(sid is not None and manager.is_connected(sid, n) for sid, n in seats)

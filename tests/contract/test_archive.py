@@ -1,0 +1,185 @@
+"""What the gateway reads and writes itself: the same of MongoDB and of the stand-in in memory."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from fakes.memory_archive import (
+    MemoryContracts,
+    MemoryConversations,
+    MemoryHistory,
+    MemoryMembers,
+    MemoryPeople,
+)
+from fakes.memory_store import MemoryMessages, Tables
+from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
+from gateway.adapters.archive_mongo import MongoConversations
+from gateway.adapters.archive_mongo import MongoMessages as MongoHistory
+from gateway.core import ports
+from gateway.core.ports import Cut
+from persistence_worker.ports import Messages
+from persistence_worker.store_mongo import MongoMessages, prepare
+from shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
+
+
+@dataclass
+class Archive:
+    conversations: ports.Conversations
+    history: ports.Messages
+    memberships: ports.Memberships
+    changes: ports.MembershipChanges
+    people: ports.People
+    contracts: ports.Contracts
+    written: Messages
+
+    async def begin(self, *users: str, **more: Any) -> str:
+        """A conversation with members, its owner first; its id."""
+        conversation = Conversation(
+            id=str(uuid.uuid4()), **{"kind": "group", "created_by": users[0], "created_at": now(), **more}
+        )
+        members = [member(conversation.id, u, role="owner" if u == users[0] else "member") for u in users]
+        return (await self.conversations.create(conversation, members)).id
+
+    async def say(self, conversation_id: str, count: int) -> list[Message]:
+        """Messages 1 to `count`."""
+        messages = [
+            Message(
+                id=str(uuid.uuid4()),
+                conversation_id=conversation_id,
+                sender_id="ann",
+                content=str(n),
+                created_at=now(),
+                seq=n,
+                rev=n,
+            )
+            for n in range(1, count + 1)
+        ]
+        await self.written.insert(messages)
+        return messages
+
+
+def member(conversation_id: str, user: str, **more: Any) -> Membership:
+    return Membership(**{"conversation_id": conversation_id, "user_id": user, "joined_at": now(), **more})
+
+
+@pytest.fixture(params=["memory", "mongodb"])
+async def archive(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase) -> Archive:
+    if request.param == "memory":
+        tables = Tables()
+        members = MemoryMembers(tables)
+        return Archive(
+            MemoryConversations(tables),
+            MemoryHistory(tables),
+            members,
+            members,
+            MemoryPeople(tables),
+            MemoryContracts(tables),
+            MemoryMessages(tables),
+        )
+    await prepare(database)
+    stored = MongoMemberships(database)
+    return Archive(
+        MongoConversations(database),
+        MongoHistory(database),
+        stored,
+        stored,
+        MongoPeople(database),
+        MongoContracts(database),
+        MongoMessages(database),
+    )
+
+
+async def test_a_direct_conversation_is_begun_once(archive: Archive) -> None:
+    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+    key = direct_key(one, other)
+    first = await archive.begin(one, other, kind="direct", direct_key=key)
+    assert await archive.begin(other, one, kind="direct", direct_key=key) == first
+    assert {m.user_id for m in await archive.memberships.of_conversation(first, 10)} == {one, other}
+
+
+async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> None:
+    c = await archive.begin("ann")
+    first, second, third = await archive.say(c, 3)
+    assert await archive.history.page(c, 2, None, None) == [second, third]
+    assert await archive.history.page(c, 2, 3, None) == [first, second]
+    assert await archive.history.page(c, 1, None, 1) == [second]
+    assert await archive.history.changes(c, 1, 10) == [second, third]
+    assert await archive.history.changes(c, 0, 1) == [first]
+    assert await archive.history.get(second.id) == second
+    assert await archive.history.get("nothing") is None
+
+
+async def test_who_leaves_is_in_it_no_more_and_has_no_role(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob")
+    assert await archive.changes.remove(c, "ann")
+    assert not await archive.changes.remove(c, "ann")
+    assert await archive.memberships.get(c, "ann") is None
+    assert [m.user_id for m in await archive.memberships.of_conversation(c, 10)] == ["bob"]
+    assert not await archive.changes.promote(c, "ann")
+    assert await archive.changes.promote(c, "bob")
+    bob = await archive.memberships.get(c, "bob")
+    assert bob is not None
+    assert bob.role == "owner"
+
+
+async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob")
+    await archive.changes.remove(c, "bob")
+    assert await archive.changes.add([member(c, "bob", join_seq=4), member(c, "cem", join_seq=4)]) == [
+        "cem",
+        "bob",
+    ]
+    assert await archive.changes.add([member(c, "bob", join_seq=9)]) == []
+    bob = await archive.memberships.get(c, "bob")
+    assert bob is not None
+    assert (bob.join_seq, bob.own_since_read, bob.left_at, bob.role) == (4, 0, None, "member")
+
+
+async def test_everything_of_users_and_everyone_of_conversations(archive: Archive) -> None:
+    user = str(uuid.uuid4())
+    c, d = await archive.begin(user, "bob"), await archive.begin(user, "cem")
+    assert {m.conversation_id for m in await archive.memberships.of_users([user])} == {c, d}
+    assert await archive.memberships.contacts([c, d], 10) == {user, "bob", "cem"}
+    assert len(await archive.memberships.contacts([c, d], 2)) == 2
+
+
+async def test_members_come_in_the_order_in_which_they_came(archive: Archive) -> None:
+    c = await archive.begin("bob")
+    await archive.changes.add([member(c, "ann", joined_at=now() + timedelta(seconds=1))])
+    assert [m.user_id for m in await archive.memberships.of_conversation(c, 10)] == ["bob", "ann"]
+    assert [m.user_id for m in await archive.memberships.of_conversation(c, 1)] == ["bob"]
+
+
+async def test_the_liveliest_come_first_page_by_page(archive: Archive) -> None:
+    at = now()
+    ids = [await archive.begin("ann", created_at=at + timedelta(seconds=n)) for n in range(3)]
+    first = await archive.conversations.liveliest(ids, Cut(2), None)
+    assert ([c.id for c in first.conversations], first.total) == ([ids[2], ids[1]], 3)
+    rest = await archive.conversations.liveliest(ids, Cut(2, before=first.cursor), None)
+    assert ([c.id for c in rest.conversations], rest.cursor) == ([ids[0]], None)
+
+
+async def test_a_conversation_is_put_away_and_back(archive: Archive) -> None:
+    c = await archive.begin("ann")
+    for archived in (True, False):
+        assert await archive.changes.archive(c, "ann", archived)
+        ann = await archive.memberships.get(c, "ann")
+        assert ann is not None
+        assert ann.archived is archived
+    assert not await archive.changes.archive(c, "nobody", True)
+
+
+async def test_people_and_contracts_are_found_again(archive: Archive) -> None:
+    known, unknown, contract = str(uuid.uuid4()), str(uuid.uuid4()), str(uuid.uuid4())
+    await archive.people.remember(Person(id=known, name="Known"))
+    named = await archive.people.named([known, unknown])
+    assert named == {known: Person(id=known, name="Known"), unknown: Person(id=unknown)}
+    agreed = Contract(id=contract, client_id=known, freelancer_id=unknown)
+    await archive.contracts.put(agreed)
+    assert await archive.contracts.get([contract, "nothing"]) == {contract: agreed}
+    c = await archive.begin(known, contract_id=contract)
+    assert [found.id for found in await archive.conversations.of_contract(contract)] == [c]

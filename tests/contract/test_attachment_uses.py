@@ -1,0 +1,163 @@
+"""An upload lasts as long as a stored message names it: what the worker writes, and the gateways read."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from clients.sites import Site, site
+from clients.storages import Storage
+from gateway.core.attachments import LOOSE_FOR
+from gateway.core.errors import NotFound
+from persistence_worker.ports import Messages
+from persistence_worker.store_mongo import MongoMessages
+from persistence_worker.uses import AttachedMessages
+from persistence_worker.uses_mongo import MongoUses
+from shared.documents import ATTACHMENT_USES, ATTACHMENTS, exactly
+from shared.model import Attachment, Message, Person, new_id, now
+
+ANN, BOB = Person(id=f"ann-{uuid.uuid4().hex[:8]}"), Person(id=f"bob-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+async def place(database: Any, gridfs_storage: Storage) -> AsyncIterator[Site]:
+    async with site(database, gridfs_storage.files, 1_000) as place:
+        yield place
+
+
+@pytest.fixture
+def messages(database: Any) -> Messages:
+    return AttachedMessages(MongoMessages(database), MongoUses(database))
+
+
+@pytest.fixture
+async def here(place: Site) -> str:
+    """A conversation of Ann and Bob."""
+    return await place.conversation(ANN.id, BOB.id)
+
+
+async def attached(place: Site, conversation_id: str) -> Attachment:
+    """A file of Ann's that a conversation has."""
+
+    async def words() -> AsyncIterator[bytes]:
+        yield b"words"
+
+    file = await place.service.upload(ANN, "words.txt", words())
+    (taken,) = await place.service.take(ANN, [file.id], conversation_id)
+    return taken
+
+
+def message(conversation_id: str, seq: int, *files: Attachment) -> Message:
+    return Message(
+        id=new_id(),
+        conversation_id=conversation_id,
+        sender_id=ANN.id,
+        content="see",
+        attachments=files,
+        created_at=now(),
+        seq=seq,
+        rev=seq,
+    )
+
+
+async def delete(messages: Messages, message: Message) -> bool:
+    gone = replace(message, content="", attachments=(), deleted_at=now(), rev=message.rev + 100)
+    return await messages.replace(gone, message.rev)
+
+
+async def is_readable(place: Site, file: Attachment) -> bool:
+    """Whether its members read it; they all do, or none."""
+    answers = await asyncio.gather(
+        *(place.service.open(person, file.id) for person in (ANN, BOB)), return_exceptions=True
+    )
+    assert not [a for a in answers if isinstance(a, BaseException) and not isinstance(a, NotFound)]
+    failed = {isinstance(answer, NotFound) for answer in answers}
+    assert len(failed) == 1
+    return failed == {False}
+
+
+async def test_with_its_only_message_it_is_gone_for_all(place: Site, messages: Messages, here: str) -> None:
+    file, other = await attached(place, here), await attached(place, here)
+    only = message(here, 1, file)
+    await messages.insert([only, message(here, 2, other)])
+
+    assert await delete(messages, only)
+
+    assert not await is_readable(place, file)
+    assert await is_readable(place, other)
+    with pytest.raises(NotFound):
+        await place.service.take(ANN, [file.id], here)
+
+
+async def test_what_another_message_names_stays_until_that_is_deleted_too(
+    place: Site, messages: Messages, here: str
+) -> None:
+    file = await attached(place, here)
+    first, again = message(here, 1, file), message(here, 2, file)
+    await messages.insert([first])
+    await messages.insert([again])
+    assert await delete(messages, first)
+    assert await is_readable(place, file)
+    assert await delete(messages, again)
+    assert not await is_readable(place, file)
+
+
+async def test_what_is_told_twice_counts_once(
+    place: Site, messages: Messages, here: str, database: Any
+) -> None:
+    """A worker that dies between the account and the message is told both again."""
+    file = await attached(place, here)
+    first, again = message(here, 1, file), message(here, 2, file)
+    uses = MongoUses(database)
+    for _ in range(2):
+        await uses.begin([first, again])
+    await messages.insert([first, again])
+    for _ in range(2):
+        await uses.end(first)
+    assert await delete(messages, first)
+    assert await is_readable(place, file)
+    await uses.end(again)
+    assert await delete(messages, again)
+    assert not await is_readable(place, file)
+    assert await database[ATTACHMENT_USES].find_one({"attachmentId": exactly(file.id)}) is None
+
+
+async def test_an_edit_takes_nothing_away(place: Site, messages: Messages, here: str) -> None:
+    file = await attached(place, here)
+    first = message(here, 1, file)
+    await messages.insert([first])
+    assert await messages.replace(replace(first, content="look", edited_at=now(), rev=2), 1)
+    assert await is_readable(place, file)
+
+
+async def test_what_was_taken_before_the_deletion_and_is_stored_after_it_is_there_again(
+    place: Site, messages: Messages, here: str
+) -> None:
+    file = await attached(place, here)
+    first, on_its_way = message(here, 1, file), message(here, 2, file)
+    await messages.insert([first])
+    assert await delete(messages, first)
+    await messages.insert([on_its_way])
+    await place.service.sweep()
+    assert await is_readable(place, file)
+
+
+async def test_what_is_deleted_is_swept_a_day_later(
+    place: Site, messages: Messages, here: str, database: Any, gridfs_storage: Storage
+) -> None:
+    file = await attached(place, here)
+    only = message(here, 1, file)
+    await messages.insert([only])
+    assert await delete(messages, only)
+    await place.service.sweep()
+    assert await gridfs_storage.remains(file.id) != []
+
+    day = int(LOOSE_FOR.total_seconds()) + 60
+    await database[ATTACHMENTS].update_one({"_id": file.id}, {"$inc": {"loose": -day}})
+    await place.service.sweep()
+
+    assert await gridfs_storage.remains(file.id) == []
+    assert await database[ATTACHMENTS].find_one({"_id": file.id}) is None

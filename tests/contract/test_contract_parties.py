@@ -1,0 +1,162 @@
+"""Who sits in a contract's conversations is whom the contract names, whoever changes it meanwhile."""
+
+import asyncio
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
+from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
+from gateway.core.access import Access
+from gateway.core.commands import PutContract, SendToContract
+from gateway.core.contracts import TRUSTED_SECONDS, ContractService
+from gateway.core.conversations import ConversationService
+from gateway.core.errors import NotFound
+from gateway.core.roster import Roster
+from shared.model import Contract, Person
+
+
+class Silence:
+    """An announcer that nobody listens to."""
+
+    async def announce(self, _events: Any) -> None: ...
+
+    def mention(self, _room: str, _event: Any) -> None: ...
+
+
+class Sent:
+    """Remembers what would have been sent."""
+
+    def __init__(self) -> None:
+        self.commands: list[Any] = []
+
+    async def send(self, _person: Person, command: Any) -> None:
+        self.commands.append(command)
+
+
+class Hesitant(MongoContracts):
+    """After its second read it waits until it may go on with what it has read."""
+
+    def __init__(self, database: Any) -> None:
+        super().__init__(database)
+        self.reads = 0
+        self.has_read, self.may_go = asyncio.Event(), asyncio.Event()
+
+    async def get(self, contract_ids: Collection[str]) -> dict[str, Contract]:
+        found = await super().get(contract_ids)
+        self.reads += 1
+        if self.reads == 2:
+            self.has_read.set()
+            await self.may_go.wait()
+        return found
+
+
+class Gateway:
+    """The part of a gateway that knows contracts."""
+
+    def __init__(self, database: Any, contracts: MongoContracts | None = None) -> None:
+        self.contracts = contracts or MongoContracts(database)
+        self.memberships = MongoMemberships(database)
+        self.conversations = MongoConversations(database)
+        self.sent = Sent()
+        self.now = 0.0
+        access = Access(Roster(), self.memberships, MongoMessages(database))
+        starting = ConversationService(
+            access,
+            self.conversations,
+            self.memberships,
+            self.memberships,
+            self.contracts,
+            MongoPeople(database),
+            Silence(),
+        )
+        self.service = ContractService(
+            access, self.contracts, self.conversations, starting, self.sent, lambda: self.now
+        )  # type: ignore[arg-type]
+
+    async def seated(self, contract_id: str) -> set[str]:
+        """Who is in the contract's one conversation."""
+        (conversation,) = await self.conversations.of_contract(contract_id)
+        return {m.user_id for m in await self.memberships.of_conversation(conversation.id, 10)}
+
+
+class Deal:
+    """A contract and the people around it, who are of no other test."""
+
+    def __init__(self) -> None:
+        name = uuid.uuid4().hex[:8]
+        self.id = f"contract-{name}"
+        self.admin = Person(id=f"admin-{name}", role="admin")
+        self.client, self.old, self.new = (Person(id=f"{who}-{name}") for who in ("client", "old", "new"))
+
+    def put(self, freelancer: Person, *milestones: str) -> PutContract:
+        return PutContract(
+            contract_id=self.id,
+            client_id=self.client.id,
+            freelancer_id=freelancer.id,
+            milestones=milestones,
+        )
+
+    def say(self, milestone: str | None = None) -> SendToContract:
+        return SendToContract(contract_id=self.id, milestone_id=milestone, content="hello")
+
+
+async def test_a_party_that_is_replaced_while_they_start_to_talk_is_not_seated(database: Any) -> None:
+    deal, one, other = Deal(), Gateway(database), Gateway(database, Hesitant(database))
+    await one.service.put(deal.admin, deal.put(deal.old))
+    assert isinstance(other.contracts, Hesitant)
+    starting = asyncio.create_task(other.service.send(deal.old, deal.say()))
+    await other.contracts.has_read.wait()
+    await one.service.put(deal.admin, deal.put(deal.new))
+    other.contracts.may_go.set()
+    with pytest.raises(NotFound):
+        await starting
+    assert await one.seated(deal.id) == {deal.client.id, deal.new.id}
+    assert other.sent.commands == []
+
+
+async def test_of_two_changes_at_once_those_sit_there_whom_the_contract_names(database: Any) -> None:
+    deal, one, other = Deal(), Gateway(database), Gateway(database)
+    await one.service.put(deal.admin, deal.put(deal.old))
+    await one.service.send(deal.client, deal.say())
+    reached, gate = asyncio.Event(), asyncio.Event()
+    real = other.conversations.of_contract
+
+    async def slowly(contract_id: str) -> Any:
+        found = await real(contract_id)
+        reached.set()
+        await gate.wait()
+        return found
+
+    other.conversations.of_contract = slowly  # type: ignore[method-assign]
+    first = asyncio.create_task(other.service.put(deal.admin, deal.put(deal.new)))
+    await reached.wait()
+    await one.service.put(deal.admin, deal.put(deal.old))
+    gate.set()
+    await first
+    contract = (await one.contracts.get([deal.id]))[deal.id]
+    assert await one.seated(deal.id) == {contract.client_id, contract.freelancer_id}
+
+
+async def test_a_milestone_that_another_gateway_removed_is_forgotten_before_long(database: Any) -> None:
+    deal, one, other = Deal(), Gateway(database), Gateway(database)
+    await one.service.put(deal.admin, deal.put(deal.old, "design"))
+    await other.service.send(deal.client, deal.say("design"))
+    await one.service.put(deal.admin, deal.put(deal.old))
+    other.now += TRUSTED_SECONDS
+    with pytest.raises(NotFound, match="milestone"):
+        await other.service.send(deal.client, deal.say("design"))
+
+
+async def test_a_new_party_is_let_in_by_a_gateway_that_remembers_the_old_one(database: Any) -> None:
+    deal, one, other = Deal(), Gateway(database), Gateway(database)
+    await one.service.put(deal.admin, deal.put(deal.old))
+    await other.service.send(deal.client, deal.say())
+    # Whoever changed the contract died before they seated anyone.
+    await one.contracts.put(Contract(id=deal.id, client_id=deal.client.id, freelancer_id=deal.new.id))
+    with pytest.raises(NotFound):
+        await other.service.send(deal.new, deal.say())
+    await other.service.send(deal.new, deal.say())
+    assert await one.seated(deal.id) == {deal.client.id, deal.new.id}

@@ -1,0 +1,108 @@
+"""What a page of conversations asks of the archive, over a real database."""
+
+import asyncio
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from clients.chat import eventually
+from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
+from gateway.adapters.archive_mongo import MongoConversations, MongoMessages, prepare
+from gateway.core.access import Access
+from gateway.core.commands import CreateConversation, ListConversations
+from gateway.core.conversations import SIDE_BY_SIDE, ConversationService
+from gateway.core.roster import Roster
+from shared.model import Membership, Person
+
+ROWS = 2 * SIDE_BY_SIDE + 3
+
+
+class Silence:
+    """An announcer that nobody listens to."""
+
+    async def announce(self, _events: Any) -> None: ...
+
+    def mention(self, _room: str, _event: Any) -> None: ...
+
+
+class CountedPeople(MongoPeople):
+    """Counts what is asked."""
+
+    def __init__(self, database: Any) -> None:
+        super().__init__(database)
+        self.asked = 0
+
+    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+        self.asked += 1
+        return await super().named(user_ids)
+
+
+class HeldMemberships(MongoMemberships):
+    """Holds up who asks for members while the gate is shut, and counts them."""
+
+    def __init__(self, database: Any) -> None:
+        super().__init__(database)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = self.most = 0
+
+    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await self.gate.wait()
+        found = await super().of_conversation(conversation_id, limit)
+        self.waiting -= 1
+        return found
+
+
+class Desk:
+    """Conversations of one person, each with one other of their own."""
+
+    def __init__(self, database: Any) -> None:
+        self.ann = Person(id=str(uuid.uuid4()))
+        self.people, self.memberships = CountedPeople(database), HeldMemberships(database)
+        self.service = ConversationService(
+            Access(Roster(), self.memberships, MongoMessages(database)),
+            MongoConversations(database),
+            self.memberships,
+            self.memberships,
+            MongoContracts(database),
+            self.people,
+            Silence(),
+        )
+
+    async def start(self, other: Person) -> None:
+        await self.people.remember(other)
+        await self.service.create(self.ann, CreateConversation(kind="direct", participants=(other.id,)))
+
+
+@pytest.fixture
+async def desk(database: Any) -> Desk:
+    await prepare(database)
+    return Desk(database)
+
+
+async def test_a_page_asks_for_people_once_and_for_members_side_by_side(desk: Desk) -> None:
+    others = [Person(id=str(uuid.uuid4()), name=f"Other {n}") for n in range(ROWS)]
+    for other in others:
+        await desk.start(other)
+    desk.people.asked = desk.memberships.most = 0
+    desk.memberships.gate.clear()
+
+    asked = asyncio.create_task(desk.service.page(desk.ann, ListConversations(limit=100)))
+    await eventually(lambda: desk.memberships.waiting == SIDE_BY_SIDE)
+    desk.memberships.gate.set()
+    page = await asked
+
+    assert desk.people.asked == 1
+    assert desk.memberships.most == SIDE_BY_SIDE
+    assert len(page.items) == ROWS
+    shown = [{m.person.name for m in view.members if m.person.id != desk.ann.id} for view in page.items]
+    assert sorted(map(str, shown)) == sorted(str({other.name}) for other in others)
+
+
+async def test_a_page_of_none_is_empty(desk: Desk) -> None:
+    page = await desk.service.page(desk.ann, ListConversations(limit=100))
+    assert page.items == ()

@@ -1,0 +1,59 @@
+"""What revoking relies on: the same of MongoDB and of the stand-in that unit tests use."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from fakes.memory_revocations import MemoryRevocations
+from gateway.adapters.revocations_mongo import MongoRevocations
+from gateway.core.ports import Revocations
+from shared.documents import REVOCATIONS, create_indexes
+from shared.model import Revocation, new_id, now
+
+
+@pytest.fixture(params=["memory", "mongodb"])
+async def revocations(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase) -> Revocations:
+    if request.param == "memory":
+        return MemoryRevocations()
+    await create_indexes(database)
+    return MongoRevocations(database)
+
+
+def of(**named: str) -> Revocation:
+    """A revocation of somebody whom no other test knows."""
+    return Revocation(id=new_id(), before=100.5, until=now() + timedelta(days=1), **named)
+
+
+async def kept(revocations: Revocations, *wanted: Revocation) -> list[Revocation]:
+    found = {r.id: r for r in await revocations.all()}
+    return [found[each.id] for each in wanted]
+
+
+async def test_what_was_put_is_kept_as_it_was(revocations: Revocations) -> None:
+    name = f"of:a user/{uuid.uuid4()}"
+    put = [of(user_id=name), of(token_id=name), of(user_id=name, token_id=name), of(user_id=name)]
+    for each in put:
+        await revocations.put(each)
+
+    assert await kept(revocations, *put) == put
+
+
+async def test_many_at_once_are_all_kept_and_counted(revocations: Revocations) -> None:
+    before = await revocations.count()
+    put = [of(user_id="ann") for _ in range(20)]
+
+    await asyncio.gather(*map(revocations.put, put))
+
+    assert await revocations.count() == before + 20
+    assert await kept(revocations, *put) == put
+
+
+async def test_mongodb_removes_what_has_lapsed(database: AsyncIOMotorDatabase) -> None:
+    await create_indexes(database)
+
+    made = (await database[REVOCATIONS].index_information()).values()
+
+    assert [index["expireAfterSeconds"] for index in made if index["key"] == [("until", 1)]] == [0]

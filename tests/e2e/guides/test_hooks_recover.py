@@ -1,0 +1,151 @@
+"""The hooks of two guides, which join their room once: they go on in it when their socket is lost."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from clients.chat import Town, eventually
+from clients.deal import Deal
+from clients.hooks import Hook
+from clients.javascript import JsSocket, Program
+from gateway.vocabularies.contracts import CONTRACTS
+from gateway.vocabularies.groups import GROUPS
+from gateway.vocabularies.vocabulary import Vocabulary
+from stack import Stack
+
+
+@dataclass
+class Talk:
+    """Somebody who says something, and a hook on another gateway that shows it."""
+
+    program: Program
+    stack: Stack
+    conversation: str
+    speaker: JsSocket
+    hook: Hook
+
+    async def say(self, *contents: str) -> None:
+        event = "send_message" if self.speaker.vocabulary is CONTRACTS else "sendMessage"
+        for content in contents:
+            await self.speaker.ask(event, {"conversationId": self.conversation, "content": content})
+
+    async def shows(self, *contents: str) -> None:
+        """Wait until the hook shows as many messages; these, in this order."""
+        await eventually(lambda: len(self.shown) >= len(contents))
+        assert self.shown == list(contents)
+
+    @property
+    def shown(self) -> list[str]:
+        return [m["content"] for m in self.hook.states[-1]["messages"]]
+
+    async def loses_its_socket(self, how: str) -> None:
+        """Wait until it knows."""
+        if how == "drop":
+            await self.program.do("drop", self.hook.socket.name)
+        else:
+            node = (await self.hook.socket.look())["node"]
+            number = {"drain": signal.SIGTERM, "kill": signal.SIGKILL}[how]
+            self.stack.signal(node.replace("g", "gateway-"), number)
+        await self.hook.becomes(isConnected=False)
+
+    async def is_back(self) -> None:
+        await self.hook.becomes(isConnected=True)
+        assert (await self.hook.socket.look())["recovered"] is True
+
+
+@pytest.fixture
+def mended(stack: Stack) -> Iterator[Stack]:
+    """The stack, whole again when the test is over."""
+    yield stack
+    stack.up()
+
+
+@pytest.fixture(params=["useMessaging", "useChat"])
+async def talk(
+    request: pytest.FixtureRequest, program: Program, town: Town, deal: Deal, mended: Stack
+) -> AsyncIterator[Talk]:
+    """One of the hooks, in its room."""
+    ann, ben = deal.ann, deal.ben
+    vocabulary: Vocabulary = {"useMessaging": CONTRACTS, "useChat": GROUPS}[request.param]
+    speaker = await program.connect(ann, town.url, vocabulary)
+    if vocabulary is CONTRACTS:
+        conversation = (await deal.start(milestoneId="m1"))["conversationId"]
+        join, mark = "join_conversation", "mark_as_read"
+    else:
+        conversation = await a_group(speaker, ben.id)
+        join, mark = "joinRoom", "markConversationAsRead"
+    await speaker.ask(join, {"conversationId": conversation})
+    hook = await Hook.mount(program, request.param, ben, town.url, vocabulary, conversation, speaker)
+    await hook.becomes(isConnected=True)
+    # Words of one socket are taken in their order: after this answer the hook's own have been, too.
+    await hook.socket.ask(mark, {"conversationId": conversation})
+    yield Talk(program, mended, conversation, speaker, hook)
+    await hook.unmount()
+
+
+@pytest.mark.parametrize("how", ["drop", "drain", "kill"])
+async def test_a_hook_that_lost_its_socket_shows_what_was_said_meanwhile_and_what_comes(
+    how: str, talk: Talk
+) -> None:
+    await talk.say("one", "two")
+    await talk.shows("one", "two")
+
+    await talk.loses_its_socket(how)
+    await talk.say("three", "four")
+    await talk.is_back()
+    await talk.say("five")
+
+    await talk.shows("one", "two", "three", "four", "five")
+
+
+@pytest.mark.parametrize("how", ["drop", "kill"])
+async def test_a_hook_that_had_heard_nothing_yet_shows_all_that_was_said_since_it_joined(
+    how: str, talk: Talk
+) -> None:
+    await talk.loses_its_socket(how)
+    await talk.say("one")
+    await talk.is_back()
+    await talk.say("two")
+
+    await talk.shows("one", "two")
+
+
+async def test_a_hook_goes_on_however_often_its_socket_is_lost(talk: Talk) -> None:
+    said = []
+    for turn in range(4):
+        said += [f"before {turn}", f"while away {turn}"]
+        await talk.say(said[-2])
+        await talk.shows(*said[:-1])
+        await talk.loses_its_socket("drop")
+        await talk.say(said[-1])
+        await talk.is_back()
+        await talk.shows(*said)
+
+
+async def test_a_client_that_polls_goes_on_too(program: Program, town: Town) -> None:
+    ann, ben = town.user("ann"), town.user("ben")
+    alice = await program.connect(ann, town.url, GROUPS)
+    group = await a_group(alice, ben.id)
+    bob = await program.connect(ben, town.url, GROUPS, ["polling"])
+    await bob.ask("joinRoom", {"conversationId": group})
+    await alice.ask("sendMessage", {"conversationId": group, "content": "one"})
+    await bob.hears("newMessage")
+
+    await program.do("drop", bob.name)
+    await bob.hears("disconnect")
+    await alice.ask("sendMessage", {"conversationId": group, "content": "two"})
+    await bob.hears("connect", 2)
+    await alice.ask("sendMessage", {"conversationId": group, "content": "three"})
+    await bob.hears("newMessage", 3)
+
+    assert bob.contents() == ["one", "two", "three"]
+
+
+async def a_group(owner: JsSocket, *others: str) -> str:
+    group: dict[str, Any] = {"type": "group", "name": "Plans", "participants": list(others)}
+    answer = await owner.ask("createConversation", group)
+    conversation_id: str = answer["conversation"]["_id"]
+    return conversation_id

@@ -1,0 +1,122 @@
+"""Keys of tokens come and go at their issuer, and no gateway is restarted for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from clients.chat import Socket, eventually
+from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed
+from clients.raw import request
+from clients.tokens import is_closed, is_let_in, is_refused
+from stack import Stack
+
+REFRESH_SECONDS = 2.0
+REFETCH_SECONDS = 10.0
+OLD, NEW, EVIL = rsa_key(), ec_key(), rsa_key()
+
+
+@pytest.fixture(scope="module")
+async def issuer() -> AsyncIterator[Issuer]:
+    async with Issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+async def keyed(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Two gateways that take the issuer's tokens."""
+    settings = {"JWT_JWKS_URL": issuer.url, "JWT_JWKS_SECONDS": str(REFRESH_SECONDS), "RATE_LIMITS": "off"}
+    stack = Stack(tmp_path_factory.mktemp("keyed"), gateways=2, workers=1, settings=settings)
+    await asyncio.to_thread(stack.up)
+    yield stack
+    await asyncio.to_thread(stack.down)
+
+
+@pytest.fixture(autouse=True)
+async def published(issuer: Issuer, keyed: Stack) -> None:
+    """All gateways know the old key, and no other."""
+    issuer.keys, issuer.status = [jwk(OLD, "old", alg="RS256")], 200
+    issuer.answering.set()
+    for url in keyed.gateway_urls:
+        await eventually(lambda url=url: answers(url, 200, signed(OLD, "RS256", "old")))
+        await eventually(lambda url=url: answers(url, 401, signed(NEW, "ES256", "new")))
+
+
+async def answers(url: str, status: int, token: str) -> bool:
+    """Whether a gateway answers so to a token."""
+    answer = await request(url, "GET", "/chats/conversations", Authorization=f"Bearer {token}")
+    return answer.status == status
+
+
+async def enter(url: str, token: str) -> Socket:
+    return await Socket(url, {"token": token}, ["websocket"]).connect()
+
+
+async def test_a_new_key_is_taken_and_an_old_one_dropped_while_sockets_live(
+    issuer: Issuer, keyed: Stack
+) -> None:
+    old, new = signed(OLD, "RS256", "old"), signed(NEW, "ES256", "new")
+    before = [await enter(url, old) for url in keyed.gateway_urls]
+
+    issuer.keys = [jwk(OLD, "old"), jwk(NEW, "new")]
+    for url in keyed.gateway_urls:
+        await eventually(lambda url=url: answers(url, 200, new), REFETCH_SECONDS)
+        await is_let_in(url, old)
+    after = [await enter(url, new) for url in keyed.gateway_urls]
+    renewed, *rest = before
+    await renewed.do("reauthenticate", {"token": new})
+
+    issuer.keys = [jwk(NEW, "new")]
+    since = time.monotonic() + REFRESH_SECONDS
+    await asyncio.gather(*(is_closed(socket, since) for socket in rest))
+    for url in keyed.gateway_urls:
+        await is_refused(url, old)
+        await is_let_in(url, new)
+    for socket in (renewed, *after):
+        await socket.do("getOnlineUsers")
+        await socket.close()
+
+
+@pytest.mark.parametrize("how", ["it fails", "it hangs"])
+async def test_an_outage_of_the_issuer_is_not_noticed_by_those_with_known_keys(
+    how: str, issuer: Issuer, keyed: Stack
+) -> None:
+    token = signed(OLD, "RS256", "old")
+    sockets = [await enter(url, token) for url in keyed.gateway_urls]
+    if how == "it hangs":
+        issuer.answering.clear()
+    issuer.status, asked = 500, issuer.asked
+    await eventually(lambda: issuer.asked >= asked + 4)
+
+    for url in keyed.gateway_urls:
+        stranger = asyncio.create_task(answers(url, 503, signed(EVIL, "RS256", "strange")))
+        async with asyncio.timeout(1.0):
+            await is_let_in(url, token)
+        await stranger
+    for socket in sockets:
+        await socket.do("getOnlineUsers")
+        await socket.close()
+
+
+async def test_random_names_of_keys_do_not_reach_the_issuer(issuer: Issuer, keyed: Stack) -> None:
+    asked, begun = issuer.asked, time.monotonic()
+    for number in range(100):
+        assert await answers(keyed.url, 401, signed(EVIL, "RS256", f"random {number}"))
+
+    periods = 1 + (time.monotonic() - begun) / REFRESH_SECONDS
+    assert issuer.asked - asked <= 2 * (periods + 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda stack: signed(stack.jwt_secret, "HS256", "old"), id="the secret"),
+        pytest.param(lambda _: signed("", "none", "old"), id="none"),
+        pytest.param(lambda _: signed(EVIL, "RS256", "old"), id="another key"),
+        pytest.param(lambda _: signed(NEW, "ES256", "old"), id="another kind of key"),
+    ],
+)
+async def test_no_socket_comes_in_by(wrong: Any, keyed: Stack) -> None:
+    await is_refused(keyed.url, wrong(keyed))

@@ -1,0 +1,187 @@
+"""A socket lives as long as its token: it is closed at its end, unless another token came first."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from clients.chat import Socket, Town, User, eventually
+from clients.javascript import Program
+from clients.raw import RawSocket
+from clients.scene import refusal
+from clients.tokens import CLOSED_SECONDS, fresh, is_closed, seconds_of
+from gateway.vocabularies.groups import GROUPS
+from stack import Stack
+
+SHORT = 3.0
+LONG = 3600.0
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+@pytest.fixture
+def alice(town: Town, stack: Stack) -> User:
+    """Someone whose token ends in a moment."""
+    alice = town.user("alice")
+    alice.token = fresh(stack.jwt_secret, alice.id, SHORT)
+    return alice
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_socket_is_closed_when_its_token_ends(transport: str, alice: User) -> None:
+    ends = time.monotonic() + SHORT
+    socket = await alice.socket(transport)
+
+    await is_closed(socket, ends)
+
+    assert time.monotonic() > ends - 1
+
+
+async def test_a_client_that_stays_is_closed_all_the_same(alice: User, stack: Stack) -> None:
+    ends = time.monotonic() + SHORT
+    raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
+
+    await raw.hears("41/chat,")
+    await eventually(lambda: raw.is_closed, max(0.1, ends + CLOSED_SECONDS - time.monotonic()))
+    await raw.close()
+
+
+async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, stack: Stack) -> None:
+    raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
+    await raw.hears("41/chat,")
+
+    with suppress(ConnectionError):
+        await raw.send('42/chat,7["getOnlineUsers"]')
+    await eventually(lambda: raw.is_closed, CLOSED_SECONDS)
+
+    assert not any(frame.startswith("43/chat,7") for frame in raw.frames)
+    await raw.close()
+
+
+async def test_what_another_token_opened_on_the_same_connection_stays(alice: User, stack: Stack) -> None:
+    raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
+    await raw.send(f'40/messages,{{"token":"{fresh(stack.jwt_secret, alice.id, LONG)}"}}')
+    await raw.hears("40/messages,")
+
+    await raw.hears("41/chat,")
+    until = time.monotonic() + CLOSED_SECONDS
+    await eventually(lambda: time.monotonic() > until)
+
+    assert not raw.is_closed
+    await raw.send('42/messages,1["typing",{}]')
+    await raw.hears("43/messages,1[")
+    await raw.close()
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids=lambda t: t[0])
+async def test_the_javascript_client_is_told_and_comes_again_with_another_token(
+    transports: list[str], alice: User, stack: Stack
+) -> None:
+    program = await Program.start()
+    try:
+        socket = await program.connect(alice, stack.url, GROUPS, transports)
+
+        assert await socket.hears("disconnect") == "io server disconnect"
+        assert (await socket.look())["connected"] is False
+        assert len(socket.all("open")) == 1
+
+        alice.token = fresh(stack.jwt_secret, alice.id)
+        again = await program.connect(alice, stack.url, GROUPS, transports)
+        assert (await again.look())["connected"] is True
+    finally:
+        await program.stop()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_another_token_keeps_the_socket(transport: str, alice: User, town: Town, stack: Stack) -> None:
+    ends = time.time() + SHORT
+    socket = await alice.socket(transport)
+    bob = await town.user("bob").socket()
+    group = await town.group(bob, "alice")
+    await socket.hears("conversationCreated")
+    await socket.do("joinRoom", {"conversationId": group})
+
+    renewed = await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, LONG)})
+
+    assert abs(seconds_of(renewed["expiresAt"]) - (time.time() + LONG)) < 10
+    assert renewed["expiresAt"].endswith("Z")
+    await eventually(lambda: time.time() > ends + CLOSED_SECONDS)
+    assert socket.connected
+    await bob.say(group, "still there?")
+    await socket.hears("newMessage", conversationId=group)
+    await socket.do("getOnlineUsers")
+
+
+async def test_the_socket_is_closed_when_the_other_token_ends(town: Town, stack: Stack) -> None:
+    alice = town.user("alice")
+    alice.token = fresh(stack.jwt_secret, alice.id, LONG)
+    socket = await alice.socket()
+
+    await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, SHORT)})
+
+    await is_closed(socket, time.monotonic() + SHORT)
+
+
+@pytest.mark.parametrize("expires", [2**53, 10**18])
+async def test_a_token_for_very_long_is_told_as_the_last_time_that_there_is(
+    expires: int, alice: User, stack: Stack
+) -> None:
+    socket = await alice.socket()
+
+    renewed = await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, exp=expires)})
+
+    assert renewed["expiresAt"].startswith("9999-12-31")
+
+
+async def unchanged(socket: Socket, answer: dict[str, Any], code: str, ends: float) -> None:
+    """It was refused, and the socket ends when it would have."""
+    refusal(answer, code)
+    await socket.do("getOnlineUsers")
+    await is_closed(socket, ends)
+
+
+@pytest.mark.parametrize("role", [None, "admin"])
+async def test_another_user_s_token_changes_nothing(
+    role: str | None, alice: User, town: Town, stack: Stack
+) -> None:
+    ends = time.monotonic() + SHORT
+    socket = await alice.socket()
+    theirs = fresh(stack.jwt_secret, town.user("mallory").id, LONG, role=role)
+
+    await unchanged(socket, await socket.ask("reauthenticate", {"token": theirs}), "FORBIDDEN", ends)
+
+
+@pytest.mark.parametrize("wrong", ["", "expired", "forged"])
+async def test_a_token_that_is_not_trusted_changes_nothing(wrong: str, alice: User, stack: Stack) -> None:
+    ends = time.monotonic() + SHORT
+    socket = await alice.socket()
+    tokens = {
+        "expired": fresh(stack.jwt_secret, alice.id, -1),
+        "forged": fresh("another secret that is quite as long as the first", alice.id),
+    }
+
+    answer = await socket.ask("reauthenticate", {"token": tokens.get(wrong, wrong)})
+
+    await unchanged(socket, answer, "UNAUTHORIZED" if wrong else "INVALID", ends)
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"token": 5}, {"token": None}, {"token": "x" * 20_000}, "x"])
+async def test_what_is_no_token_is_told_so(payload: Any, town: Town) -> None:
+    (socket,) = await town.sockets("alice")
+
+    refusal(await socket.ask("reauthenticate", payload), "INVALID")
+    assert socket.connected
+
+
+async def test_the_other_token_s_role_counts_from_then_on(town: Town, stack: Stack) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(bob, "alice")
+    await alice.hears("conversationCreated")
+    said = {"conversationId": group, "content": "The house is open.", "type": "system"}
+    refusal(await alice.ask("sendMessage", said), "FORBIDDEN")
+
+    admin = fresh(stack.jwt_secret, town.user("alice").id, role="admin")
+    await alice.do("reauthenticate", {"token": admin})
+
+    await alice.do("sendMessage", said)

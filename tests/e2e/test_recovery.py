@@ -1,0 +1,352 @@
+"""What is kept of a socket that is lost, and who gets it back: by hand, frame by frame."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from clients.chat import NAMESPACE, Socket, Town, User, eventually, token
+from clients.raw import RawSocket
+from stack import Stack
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+CONNECTED, SAID = f"40{NAMESPACE},", f"42{NAMESPACE},"
+
+
+class Visitor:
+    """One client over many connections, who brings back what the real one would."""
+
+    def __init__(self, stack: Stack, user: User) -> None:
+        self.user = user
+        self.pid = ""
+        self.offset: str | None = None
+        self._stack = stack
+        self._sockets: list[RawSocket] = []
+        self._calls = 0
+
+    @property
+    def raw(self) -> RawSocket:
+        return self._sockets[-1]
+
+    async def come(self, node: int = 0, **auth: Any) -> bool:
+        """Connect; whether that was as the one who was here before."""
+        before, kept = self.pid, {"pid": self.pid, "offset": self.offset} if self.pid else {}
+        self._sockets.append(await RawSocket(self._stack.gateway_urls[node]).open())
+        await self.raw.enter({"token": self.user.token, **kept, **auth})
+        self.pid = json.loads((await self.raw.hears(CONNECTED)).removeprefix(CONNECTED))["pid"]
+        return self.pid == before
+
+    async def lose(self) -> None:
+        """The connection ends, without a word from the client."""
+        self.offset = self.last_offset() or self.offset
+        await self.raw.close()
+
+    def last_offset(self) -> str | None:
+        told = [args for name, *args in self.events() if name == "offset"]
+        return str(told[-1][0]) if told else None
+
+    async def ask(self, event: str, **payload: Any) -> Any:
+        self._calls += 1
+        return await self.raw.event(self._calls, json.dumps([event, payload]))
+
+    def events(self) -> list[list[Any]]:
+        """What the present connection heard."""
+        return [json.loads(f.removeprefix(SAID)) for f in self.raw.frames if f.startswith(SAID)]
+
+    def contents(self, conversation_id: str) -> list[str]:
+        told = [args[0] for name, *args in self.events() if name == "newMessage"]
+        return [p["message"]["content"] for p in told if p["conversationId"] == conversation_id]
+
+    async def hears(self, conversation_id: str, *contents: str) -> None:
+        """Wait until it heard as many messages on this connection; these, in this order."""
+        await eventually(lambda: len(self.contents(conversation_id)) >= len(contents))
+        assert self.contents(conversation_id) == list(contents)
+
+    async def close(self) -> None:
+        for raw in self._sockets:
+            await raw.close()
+
+
+@pytest.fixture
+async def bob(town: Town, stack: Stack) -> AsyncIterator[Visitor]:
+    visitor = Visitor(stack, town.user("bob"))
+    yield visitor
+    await visitor.close()
+
+
+@pytest.fixture
+async def alice(town: Town) -> Socket:
+    return await town.user("alice").socket()
+
+
+@pytest.fixture
+async def group(town: Town, alice: Socket, bob: Visitor) -> str:
+    """A group of alice, bob and carol; bob has joined it."""
+    group = await town.group(alice, "bob", "carol")
+    await bob.come()
+    assert (await bob.ask("joinRoom", conversationId=group))["success"] is True
+    return group
+
+
+async def test_who_comes_back_elsewhere_hears_what_was_missed_and_goes_on(
+    alice: Socket, bob: Visitor, group: str
+) -> None:
+    await alice.say(group, "one")
+    await bob.hears(group, "one")
+    await bob.lose()
+    for content in ("two", "three"):
+        await alice.say(group, content)
+
+    assert await bob.come(node=1) is True
+    await bob.hears(group, "two", "three")
+    await alice.say(group, "four")
+
+    await bob.hears(group, "two", "three", "four")
+
+
+async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
+    alice: Socket, bob: Visitor, group: str
+) -> None:
+    for content in ("one", "two", "three"):
+        await alice.say(group, content)
+    await bob.hears(group, "one", "two", "three")
+    first = next(args[0] for name, *args in bob.events() if name == "offset")
+    await bob.lose()
+
+    assert await bob.come(node=1, offset=first) is True
+
+    await bob.hears(group, "two", "three")
+
+
+async def test_who_comes_back_before_the_loss_is_noticed_is_known(
+    alice: Socket, bob: Visitor, group: str
+) -> None:
+    await alice.say(group, "one")
+    await bob.hears(group, "one")
+    bob.offset, old = bob.last_offset(), bob.raw
+
+    assert await bob.come(node=1) is True
+    await alice.say(group, "two")
+    await bob.hears(group, "two")
+    await old.close()
+    await bob.lose()
+    await alice.say(group, "three")
+
+    assert await bob.come() is True
+    await bob.hears(group, "three")
+
+
+async def test_what_was_edited_and_deleted_meanwhile_is_told(alice: Socket, bob: Visitor, group: str) -> None:
+    one, two = [await alice.say(group, content) for content in ("one", "two")]
+    await bob.hears(group, "one", "two")
+    await bob.lose()
+    await alice.do("joinRoom", {"conversationId": group})
+    await alice.do("editMessage", {"messageId": one["_id"], "content": "won"})
+    await alice.do("deleteMessage", {"messageId": two["_id"]})
+    await alice.hears("messageDeleted", messageId=two["_id"])
+
+    assert await bob.come(node=1) is True
+
+    await eventually(lambda: [e for e in bob.events() if e[0] == "messageDeleted"])
+    (edited,) = [args[0] for name, *args in bob.events() if name == "messageUpdated"]
+    assert edited["message"]["content"] == "won"
+    assert bob.contents(group) == []
+
+
+async def test_each_room_is_heard_from_where_it_was_left(
+    town: Town, alice: Socket, bob: Visitor, group: str
+) -> None:
+    other = await town.group(alice, "bob")
+    await bob.ask("joinRoom", conversationId=other)
+    for conversation in (group, other):
+        await alice.say(conversation, "heard")
+        await bob.hears(conversation, "heard")
+    await bob.lose()
+    for conversation in (group, other):
+        await alice.say(conversation, "missed")
+
+    assert await bob.come(node=1) is True
+
+    for conversation in (group, other):
+        await bob.hears(conversation, "missed")
+
+
+async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
+    town: Town, alice: Socket, bob: Visitor, group: str
+) -> None:
+    other = await town.group(alice, "bob")
+    await bob.ask("joinRoom", conversationId=other)
+    for conversation in (group, other):
+        await alice.say(conversation, "heard")
+        await bob.hears(conversation, "heard")
+    bob.offset = bob.last_offset()
+
+    assert await bob.come(node=1) is False
+
+    for conversation in (group, other):
+        await alice.say(conversation, "new")
+        await bob.hears(conversation, "new")
+
+
+async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
+    alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.lose()
+    much = [f"{number} {'€' * 7_900}" for number in range(120)]
+    for content in much:
+        await alice.say(group, content)
+
+    assert await bob.come(node=1) is True
+
+    await bob.hears(group, *much)
+
+
+async def test_who_missed_more_than_is_told_is_told_that_it_is_not_all(
+    alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.lose()
+    said = [await alice.say(group, f"{number}") for number in range(210)]
+    await alice.hears("messageSent", messageId=said[-1]["_id"])
+
+    assert await bob.come(node=1) is False
+
+    await bob.hears(group, *(f"{number}" for number in range(10, 210)))
+
+
+async def test_a_room_that_was_left_is_not_entered_again(
+    town: Town, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.ask("leaveRoom", conversationId=group)
+    await bob.lose()
+
+    await bob.come(node=1)
+
+    await is_deaf(bob, town, alice, group)
+
+
+async def test_a_member_who_was_removed_meanwhile_does_not_come_back(
+    town: Town, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.lose()
+    path = f"/chats/conversations/{group}/participants/{bob.user.id}"
+    assert (await town.user("alice").rest("DELETE", path))[0] == 200
+
+    await bob.come(node=1)
+
+    await is_deaf(bob, town, alice, group)
+
+
+async def test_another_user_s_private_id_is_worth_nothing(
+    town: Town, stack: Stack, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.lose()
+    carol = Visitor(stack, town.user("carol"))
+    carol.pid, carol.offset = bob.pid, f"{group}:0:0"
+
+    assert await carol.come(node=1) is False
+
+    await is_deaf(carol, town, alice, group)
+    assert await bob.come() is True
+    await carol.close()
+
+
+async def test_who_says_goodbye_is_forgotten(town: Town, alice: Socket, bob: Visitor, group: str) -> None:
+    await bob.raw.send(f"41{NAMESPACE},")
+    await bob.lose()
+
+    assert await bob.come(node=1) is False
+
+    await is_deaf(bob, town, alice, group)
+
+
+async def test_who_breaks_the_protocol_is_forgotten(
+    town: Town, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.raw.send(f'42{NAMESPACE},{{"not": "an event"}}')
+    await bob.raw.is_closed_by_the_server()
+
+    assert await bob.come(node=1) is False
+
+    await is_deaf(bob, town, alice, group)
+
+
+async def test_whose_token_expired_is_forgotten(
+    town: Town, stack: Stack, alice: Socket, bob: Visitor
+) -> None:
+    group = await town.group(alice, "bob")
+    await bob.come(token=token(stack.jwt_secret, bob.user.id, exp=int(time.time()) + 2))
+    await bob.ask("joinRoom", conversationId=group)
+    await bob.raw.hears(f"41{NAMESPACE},")
+    await bob.lose()
+
+    assert await bob.come(node=1) is False
+
+    await is_deaf(bob, town, alice, group)
+
+
+async def test_the_vocabulary_that_was_decided_stays_decided(alice: Socket, bob: Visitor, group: str) -> None:
+    await bob.ask("markConversationAsRead", conversationId=group)
+    await bob.lose()
+    await alice.say(group, "one")
+
+    assert await bob.come(node=1) is True
+    await alice.say(group, "two")
+
+    await bob.hears(group, "one", "two")
+    await bob.ask("getOnlineUsers")
+    assert [e for e in bob.events() if e[0] in ("newMessage", "offset")][0::2] == [
+        e for e in bob.events() if e[0] == "newMessage"
+    ]
+
+
+@pytest.mark.parametrize("pid", [5, True, [], {}, "", "x" * 22, "x" * 5000, "*", "\u0000" * 22])
+async def test_a_private_id_that_is_none_is_as_good_as_no_id(pid: Any, bob: Visitor) -> None:
+    assert await bob.come(pid=pid) is False
+
+    assert len(bob.pid) == 22
+    assert bob.pid != pid
+
+
+@pytest.mark.parametrize(
+    "offset", [5, None, [], "", ":", "a:b:c", "::", f"x:{'9' * 5000}:1", "x:-1:-1", "\u0661:\u0661:\u0661"]
+)
+async def test_an_offset_that_is_none_says_that_nothing_was_heard(
+    offset: Any, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await alice.say(group, "one")
+    await bob.hears(group, "one")
+    await bob.lose()
+
+    assert await bob.come(node=1, offset=offset) is True
+
+    await bob.hears(group, "one")
+
+
+async def test_an_offset_beyond_all_messages_harms_nobody(alice: Socket, bob: Visitor, group: str) -> None:
+    await bob.lose()
+
+    assert await bob.come(node=1, offset=f"{group}:{10**14}:{10**14}") is True
+
+    await alice.say(group, "one")
+    await bob.hears(group, "one")
+
+
+async def test_a_private_id_is_in_no_log(stack: Stack, bob: Visitor, group: str) -> None:
+    await bob.lose()
+    await bob.come(node=1)
+
+    names = ("gateway-1", "gateway-2", "worker-1", "worker-2", "nginx", "nginx-access")
+    assert not any(bob.pid in stack.log(name).read_text() for name in names)
+
+
+async def is_deaf(visitor: Visitor, town: Town, alice: Socket, group: str) -> None:
+    """Nothing that is said in the room reaches them; what happens after it, to them, does."""
+    await alice.do("joinRoom", {"conversationId": group})
+    await alice.say(group, "not for them")
+    await alice.hears("newMessage", conversationId=group)
+    await town.group(alice, visitor.user.id.partition("-")[0])
+    await eventually(lambda: [e for e in visitor.events() if e[0] == "conversationCreated"])
+    assert visitor.contents(group) == []

@@ -1,0 +1,301 @@
+"""What an admin revokes is refused by every gateway, and its sockets are closed, whatever else is away."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from clients.chat import Socket, Town, User, eventually
+from clients.raw import RawSocket, request
+from clients.scene import refusal
+from clients.tokens import fresh, is_closed, is_let_in, is_refused, later, seconds_of
+from stack import Stack
+
+DAYS = 30
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack of its own, for parts of it are stopped."""
+    settings = {"RATE_LIMITS": "off", "REVOCATION_DAYS": str(DAYS)}
+    with Stack(tmp_path_factory.mktemp("guarded"), gateways=2, workers=1, settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def town(guarded: Stack) -> AsyncIterator[Town]:
+    town = Town(guarded.url, guarded.jwt_secret)
+    yield town
+    await town.close()
+
+
+@pytest.fixture
+def admin(town: Town) -> User:
+    return town.user("root", role="admin")
+
+
+@pytest.fixture
+def alice(town: Town, guarded: Stack) -> User:
+    """Someone whose token says when it was issued, and which it is."""
+    alice = town.user("alice")
+    alice.token = fresh(guarded.jwt_secret, alice.id, jti=f"of {alice.id}")
+    return alice
+
+
+async def revoke(admin: User, **whom: str) -> dict[str, Any]:
+    status, answer = await admin.rest("POST", "/admin/revoke", whom)
+    assert status == 200, answer
+    assert answer["success"] is True
+    return dict(answer)
+
+
+async def lets_in(url: str, token: str) -> bool:
+    answer = await request(url, "GET", "/chats/conversations", Authorization=f"Bearer {token}")
+    return answer.status == 200
+
+
+async def everywhere(user: User, stack: Stack) -> list[Socket]:
+    """A socket of a user's on each gateway, by each transport."""
+    return [await user.socket(t, url=url) for url in stack.gateway_urls for t in ("websocket", "polling")]
+
+
+async def are_closed(sockets: list[Socket]) -> None:
+    since = time.monotonic()
+    await asyncio.gather(*(is_closed(socket, since) for socket in sockets))
+
+
+async def test_a_user_who_is_revoked_is_out_everywhere_and_nobody_else(
+    admin: User, alice: User, town: Town, guarded: Stack
+) -> None:
+    hers, bobs = await everywhere(alice, guarded), await everywhere(town.user("bob"), guarded)
+
+    answer = await revoke(admin, userId=alice.id)
+
+    await are_closed(hers)
+    for url in guarded.gateway_urls:
+        await is_refused(url, alice.token)
+        await is_let_in(url, town.user("bob").token)
+    assert all(socket.connected for socket in bobs)
+    assert answer["userId"] == alice.id
+    assert abs(seconds_of(answer["rememberedUntil"]) - time.time() - DAYS * 86_400) < 60
+
+
+async def test_a_token_of_theirs_that_is_issued_later_is_good(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    await revoke(admin, userId=alice.id)
+
+    alice.token = await later(alice, guarded.jwt_secret, time.time())
+
+    for url in guarded.gateway_urls:
+        await is_let_in(url, alice.token)
+        assert (await alice.socket(url=url)).connected
+
+
+async def test_tokens_that_do_not_say_when_they_were_issued_are_refused_with_their_user_s(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    alice.token = fresh(guarded.jwt_secret, alice.id, iat=None)
+    hers = await everywhere(alice, guarded)
+
+    await revoke(admin, userId=alice.id)
+
+    await are_closed(hers)
+    await is_refused(guarded.url, alice.token)
+    await is_refused(guarded.url, fresh(guarded.jwt_secret, alice.id, iat=None))
+
+
+async def test_one_token_is_revoked_by_its_jti_and_no_other(admin: User, alice: User, guarded: Stack) -> None:
+    other = fresh(guarded.jwt_secret, alice.id)
+    stolen, hers = alice.token, await everywhere(alice, guarded)
+    alice.token = other
+    stay = await everywhere(alice, guarded)
+
+    answer = await revoke(admin, jti=f"of {alice.id}")
+
+    await are_closed(hers)
+    for url in guarded.gateway_urls:
+        await is_refused(url, stolen)
+        await is_let_in(url, other)
+    assert all(socket.connected for socket in stay)
+    assert answer["jti"] == f"of {alice.id}"
+    assert "userId" not in answer
+
+
+async def test_a_socket_that_goes_on_by_another_token_is_of_that_one(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    (socket, *_) = await everywhere(alice, guarded)
+    await socket.do("reauthenticate", {"token": fresh(guarded.jwt_secret, alice.id, jti=f"new {alice.id}")})
+
+    await revoke(admin, jti=f"of {alice.id}")
+    refusal(await socket.ask("reauthenticate", {"token": alice.token}), "UNAUTHORIZED")
+    await socket.do("getOnlineUsers")
+
+    await revoke(admin, jti=f"new {alice.id}")
+    await is_closed(socket)
+
+
+async def test_a_user_and_a_token_may_be_revoked_at_once(
+    admin: User, alice: User, town: Town, guarded: Stack
+) -> None:
+    bob = town.user("bob")
+    bob.token = fresh(guarded.jwt_secret, bob.id, jti=f"of {bob.id}")
+    sockets = [await alice.socket(), await bob.socket()]
+
+    await revoke(admin, userId=alice.id, jti=f"of {bob.id}")
+
+    await are_closed(sockets)
+    await is_refused(guarded.url, alice.token)
+    await is_refused(guarded.url, bob.token)
+
+
+async def test_a_user_without_sockets_and_an_unknown_token_may_be_revoked(admin: User) -> None:
+    await revoke(admin, userId=f"nobody-{uuid.uuid4()}")
+    await revoke(admin, jti=f"none-{uuid.uuid4()}")
+
+
+@pytest.mark.parametrize("role", [None, "member", "service", "ADMIN"])
+async def test_only_an_admin_may_revoke(role: str | None, alice: User, town: Town, guarded: Stack) -> None:
+    mallory = town.user("mallory", role=role)
+    socket = await alice.socket()
+
+    for whom in ({"userId": alice.id}, {"jti": f"of {alice.id}"}, {}):
+        status, answer = await mallory.rest("POST", "/admin/revoke", whom)
+        assert status == 403
+        refusal(answer, "FORBIDDEN")
+
+    await is_let_in(guarded.url, alice.token)
+    assert socket.connected
+
+
+async def test_without_a_token_nothing_is_revoked(alice: User, guarded: Stack) -> None:
+    answer = await request(
+        guarded.url, "POST", "/admin/revoke", f'{{"userId":"{alice.id}"}}', Content_Type="application/json"
+    )
+
+    assert answer.status == 401
+    refusal(answer.body, "UNAUTHORIZED")
+    await is_let_in(guarded.url, alice.token)
+
+
+@pytest.mark.parametrize(
+    "whom",
+    [
+        {},
+        {"userId": ""},
+        {"userId": 5},
+        {"userId": None},
+        {"jti": ""},
+        {"jti": "a\x00b"},
+        {"jti": "x" * 501},
+        {"jti": ["x"]},
+        {"userId": {"$ne": ""}},
+        {"user": "x"},
+    ],
+    ids=repr,
+)
+async def test_who_is_named_wrongly_is_not_revoked(whom: dict[str, Any], admin: User) -> None:
+    status, answer = await admin.rest("POST", "/admin/revoke", whom)
+
+    assert status == 400
+    refusal(answer, "INVALID")
+
+
+async def test_an_admin_who_is_revoked_is_an_admin_no_more(admin: User, town: Town, guarded: Stack) -> None:
+    other = town.user("other", role="admin")
+    await revoke(admin, userId=other.id)
+
+    status, _ = await other.rest("POST", "/admin/revoke", {"userId": admin.id})
+
+    assert status == 401
+    await is_let_in(guarded.url, admin.token)
+
+
+async def test_what_was_revoked_stays_so_when_the_gateways_start_again(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    await revoke(admin, userId=alice.id)
+
+    for name in ("gateway-1", "gateway-2"):
+        await asyncio.to_thread(guarded.stop, name)
+        await asyncio.to_thread(guarded.start, name)
+
+    for url in guarded.gateway_urls:
+        await is_refused(url, alice.token)
+        await is_let_in(url, admin.token)
+
+
+@pytest.mark.parametrize("how", ["it is down", "it hangs"])
+async def test_while_redis_is_away_every_gateway_learns_of_it_from_mongodb(
+    how: str, admin: User, alice: User, guarded: Stack
+) -> None:
+    hers = await everywhere(alice, guarded)
+    if how == "it is down":
+        await asyncio.to_thread(guarded.stop, "redis")
+    else:
+        guarded.signal("redis", signal.SIGSTOP)
+    try:
+        revoking = asyncio.create_task(revoke(admin, userId=alice.id))
+        await are_closed(hers)
+        for url in guarded.gateway_urls:
+            await is_refused(url, alice.token)
+        await revoking
+    finally:
+        if how == "it is down":
+            await asyncio.to_thread(guarded.start, "redis")
+        else:
+            guarded.signal("redis", signal.SIGCONT)
+
+
+async def test_a_client_that_stays_is_closed_while_redis_hangs_too(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    raw = await (await RawSocket(guarded.gateway_urls[0]).open()).enter({"token": alice.token})
+    guarded.signal("redis", signal.SIGSTOP)
+    try:
+        revoking = asyncio.create_task(revoke(admin, userId=alice.id))
+        await raw.is_closed_by_the_server()
+        await revoking
+    finally:
+        guarded.signal("redis", signal.SIGCONT)
+    await raw.close()
+
+
+async def test_a_gateway_that_slept_meanwhile_learns_of_it_when_it_wakes(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    first, second = guarded.gateway_urls
+    sleepers = [await alice.socket(url=second) for _ in range(2)]
+    guarded.signal("gateway-2", signal.SIGSTOP)
+    try:
+        waking = User(first, guarded.jwt_secret, admin.id, role="admin")
+        await revoke(waking, userId=alice.id)
+        await waking.close()
+        await is_refused(first, alice.token)
+    finally:
+        guarded.signal("gateway-2", signal.SIGCONT)
+
+    await are_closed(sleepers)
+    await is_refused(second, alice.token)
+
+
+async def test_while_mongodb_is_away_nothing_is_revoked_and_that_is_said(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    await is_let_in(guarded.url, alice.token)
+    await is_let_in(guarded.url, admin.token)
+    await asyncio.to_thread(guarded.stop, "mongodb")
+    try:
+        status, answer = await admin.rest("POST", "/admin/revoke", {"userId": alice.id})
+        assert status == 503
+        assert answer["error"]["retryable"] is True
+    finally:
+        await asyncio.to_thread(guarded.start, "mongodb")
+
+    for url in guarded.gateway_urls:
+        await eventually(lambda url=url: lets_in(url, alice.token))

@@ -1,0 +1,257 @@
+"""What lets somebody in is in no log: neither tokens, nor the ids by which a polling client is known."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import socketio
+from yarl import URL
+
+from clients.chat import NAMESPACE, Socket, Town, eventually
+from clients.raw import RawSocket, request
+from clients.tokens import fresh, is_closed
+from stack import Stack
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("gateway-1", "gateway-2", "worker-1")
+
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that logs all that it can."""
+    settings = {"LOG_LEVEL": "debug", "RATE_EVENTS": "5:20", "MAX_SOCKETS_OF_USER": "20"}
+    with Stack(tmp_path_factory.mktemp("talkative"), gateways=2, workers=1, settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def town(talkative: Stack) -> AsyncIterator[Town]:
+    town = Town(talkative.url, talkative.jwt_secret)
+    yield town
+    await town.close()
+
+
+class Secrets:
+    """What must be in no file of a stack's logs."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._of: dict[str, bytes] = {}
+
+    def token(self, what: str, user_id: str, seconds: float = 3600) -> str:
+        """A token that is one."""
+        made = fresh(self._stack.jwt_secret, user_id, seconds)
+        _, claims, signature = made.split(".")
+        self.add(f"the signature of {what}", signature)
+        self.add(f"the claims of {what}", claims)
+        return made
+
+    def add(self, what: str, secret: str) -> str:
+        """Something else that is one."""
+        assert len(secret) >= 16
+        self._of[what] = secret.encode()
+        return secret
+
+    def ids_of(self, what: str, io: socketio.AsyncClient) -> None:
+        """The ids of a client that is connected."""
+        self.add(f"the Engine.IO id of {what}", str(io.eio.sid))
+        self.add(f"the Socket.IO id of {what}", str(io.get_sid(NAMESPACE)))
+
+    def found(self) -> list[str]:
+        """Which of them are where."""
+        files = [p for p in (self._stack.directory / "log").rglob("*") if p.is_file()]
+        assert {f"{name}.log" for name in (*SERVICES, "nginx-access", "rabbitmq")} <= {p.name for p in files}
+        return [
+            f"{what} in {p.name}"
+            for p in files
+            for text in [p.read_bytes()]
+            for what, secret in self._of.items()
+            if secret in text
+        ]
+
+
+async def test_no_log_has_a_token_or_an_id(town: Town, talkative: Stack) -> None:
+    secrets = Secrets(talkative)
+    secrets.add("the secret itself", talkative.jwt_secret)
+    alice = town.user("alice")
+    for transport in ("websocket", "polling"):
+        for where in ("auth", "header", "query"):
+            await visit(secrets, talkative, f"{where} by {transport}", alice.id, where, transport)
+    await visit_by_upgrade(secrets, talkative, alice.id)
+    await do_wrong(secrets, talkative, alice.id)
+    await expire(secrets, talkative, alice.id)
+    await break_the_protocol(secrets, talkative, alice.id)
+    await do_too_much(secrets, talkative, alice.id)
+    await break_http(secrets, talkative, alice.id)
+
+    # The access log is written once a second.
+    access = talkative.log("nginx-access")
+    last = f"/last-{uuid.uuid4().hex}"
+    await request(talkative.url, "GET", f"{last}?token={secrets.token('the last request', alice.id)}")
+    await eventually(lambda: last in access.read_text())
+    assert secrets.found() == []
+
+
+async def test_the_test_would_find_them(town: Town, talkative: Stack) -> None:
+    secrets = Secrets(talkative)
+    found = secrets.add("a path", f"/in-the-path-{uuid.uuid4().hex}")
+
+    await request(talkative.url, "GET", found)
+
+    await eventually(lambda: secrets.found() == ["a path in nginx-access.log"])
+
+
+async def visit(secrets: Secrets, stack: Stack, what: str, user_id: str, where: str, transport: str) -> None:
+    """A whole visit: connect, talk, REST, go."""
+    token = secrets.token(what, user_id)
+    io = socketio.AsyncClient(reconnection=False)
+    await io.connect(
+        f"{stack.url}?token={token}" if where == "query" else stack.url,
+        headers={"Authorization": f"Bearer {token}"} if where == "header" else {},
+        auth={"token": token} if where == "auth" else None,
+        namespaces=[NAMESPACE],
+        transports=[transport],
+    )
+    secrets.ids_of(what, io)
+    assert (await io.call("getOnlineUsers", namespace=NAMESPACE))["success"] is True
+    renewed = {"token": secrets.token(f"the other token of {what}", user_id)}
+    assert (await io.call("reauthenticate", renewed, namespace=NAMESPACE))["success"] is True
+    if where == "query":
+        answer = await request(stack.url, "GET", f"/chats/conversations?token={token}")
+    else:
+        answer = await request(stack.url, "GET", "/chats/conversations", Authorization=f"Bearer {token}")
+    assert answer.status == 200
+    await io.disconnect()
+
+
+async def visit_by_upgrade(secrets: Secrets, stack: Stack, user_id: str) -> None:
+    """As browsers come: by polling, then by websocket under the same id."""
+    token = secrets.token("an upgrade", user_id)
+    io = socketio.AsyncClient(reconnection=False)
+    await io.connect(stack.url, auth={"token": token}, namespaces=[NAMESPACE])
+    await eventually(lambda: io.transport() == "websocket")
+    secrets.ids_of("an upgrade", io)
+    await io.disconnect()
+
+
+async def do_wrong(secrets: Secrets, stack: Stack, user_id: str) -> None:
+    """Tokens and ids that are refused."""
+    token = secrets.token("an expired visit", user_id, -5)
+    for path in (f"/chats/conversations?token={token}", f"/nowhere?token={token}", f"/%zz?token={token}"):
+        await request(stack.url, "GET", path)
+    await request(stack.url, "POST", f"/admin/revoke?token={token}", "not json")
+    for node in ("gateway-1", "gateway-2", "gateway-9", "nowhere"):
+        unknown = secrets.add(f"an id of {node}", f"{node}.{uuid.uuid4().hex}")
+        for method in ("GET", "POST", "PUT"):
+            path = f"/socket.io/?EIO=4&transport=polling&sid={unknown}&token={token}"
+            await request(stack.url, method, path, "40" if method == "POST" else None)
+    for query in (f"EIO=3&transport=polling&token={token}", f"EIO=4&transport=pigeon&token={token}"):
+        await request(stack.url, "GET", f"/socket.io/?{query}")
+    socket = Socket(f"{stack.url}?token={token}", {"token": token}, ["websocket"])
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await socket.connect()
+    await socket.close()
+
+
+async def expire(secrets: Secrets, stack: Stack, user_id: str) -> None:
+    """Sockets that are closed when their tokens end."""
+    for transport in ("websocket", "polling"):
+        token = secrets.token(f"a short visit by {transport}", user_id, 3)
+        socket = await Socket(stack.url, {"token": token}, [transport]).connect()
+        secrets.ids_of(f"a short visit by {transport}", socket.io)
+        await is_closed(socket)
+        await socket.close()
+
+
+async def break_the_protocol(secrets: Secrets, stack: Stack, user_id: str) -> None:
+    """Frames that are none, with a token in them."""
+    token = secrets.token("a broken frame", user_id)
+    for frame in (
+        f"40{NAMESPACE},{{{token}",
+        f"4{token}",
+        token,
+        f"42{NAMESPACE},{token}",
+        f'42{NAMESPACE},1["reauthenticate",{{"token":"{token}"',
+        f'42{NAMESPACE},["{token}"]',
+        f'45{token}-["x"]',
+        f'99["{token}"]',
+    ):
+        raw = await (await RawSocket(stack.url).open()).enter({"token": token})
+        greeting = await raw.hears("0{")
+        secrets.add(f"the id of a broken frame {frame[:9]}", greeting.split('"')[3])
+        await raw.send(frame)
+        await asyncio.wait({asyncio.create_task(raw.is_closed_by_the_server())}, timeout=0.5)
+        await raw.close()
+
+
+async def break_http(secrets: Secrets, stack: Stack, user_id: str) -> None:
+    """Requests that cannot be read, with a token in them; polls whose body is none."""
+    token = secrets.token("a broken request", user_id)
+    head, bearer = f"/chats/conversations?token={token}", f"Authorization: Bearer {token}"
+    for url in (stack.url, *stack.gateway_urls):
+        for text in (
+            f"GET {head} HTTP/1.1\r\nHost: x\r\n{bearer}\x01",
+            f"GET {head}\x7f HTTP/1.1\r\nHost: x",
+            f"GET {head} HTTP/9.9\r\nHost: x",
+            f"G@T {head} HTTP/1.1\r\nHost: x",
+            f"GET http://[::1{head} HTTP/1.1\r\nHost: x",
+            f"GET {head} HTTP/1.1\r\nHost: x\r\n{token}",
+            f"POST {head} HTTP/1.1\r\nHost: x\r\n{bearer}\r\nContent-Length: -{token}",
+            f"POST {head} HTTP/1.1\r\nHost: x\r\n{bearer}\r\nTransfer-Encoding: chunked\r\n\r\nzz{token}",
+        ):
+            await unreadable(url, text)
+    io = socketio.AsyncClient(reconnection=False)
+    await io.connect(stack.url, auth={"token": token}, namespaces=[NAMESPACE], transports=["polling"])
+    secrets.ids_of("a poll whose body is none", io)
+    for body in (token, f"4{token}", f"b{token}", f"42{NAMESPACE},{token}", f"9{token}"):
+        await request(stack.url, "POST", f"/socket.io/?EIO=4&transport=polling&sid={io.eio.sid}", body)
+    await io.disconnect()
+
+
+async def unreadable(url: str, text: str) -> None:
+    """A request that hardly is one, and whatever is answered."""
+    at = URL(url)
+    reader, writer = await asyncio.open_connection(at.host, at.port)
+    writer.write(f"{text}\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def do_too_much(secrets: Secrets, stack: Stack, user_id: str) -> None:
+    """A socket that is cut off for not slowing down."""
+    raw = await (await RawSocket(stack.url).open()).enter({"token": secrets.token("haste", user_id)})
+    secrets.add("the id of haste", (await raw.hears("0{")).split('"')[3])
+    with suppress(ConnectionError):
+        for number in range(1_000):
+            await raw.send(f'42{NAMESPACE},{number}["getOnlineUsers"]')
+    await raw.is_closed_by_the_server()
+    await raw.close()
+
+
+def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
+    logs: Path = talkative.directory / "log"
+    assert logs.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("config", ["deploy/src/stack/templates/nginx.conf", "deploy/docker/nginx.conf"])
+def test_nginx_writes_nothing_of_a_query(config: str) -> None:
+    (written,) = re.findall(r"log_format parley(.*?);", (ROOT / config).read_text(), re.S)
+
+    logged = set(re.findall(r"\$(\w+)", written))
+    assert "uri" in logged
+    assert not logged & {
+        "request",
+        "request_uri",
+        "args",
+        "query_string",
+        "http_referer",
+        "http_authorization",
+    }
+    assert not any(name.startswith(("arg_", "cookie_", "request_body")) for name in logged)
+    assert re.findall(r"^ *error_log (.+);$", (ROOT / config).read_text(), re.M)[-1] == "stderr emerg"

@@ -1,0 +1,43 @@
+"""A gateway whose tokens anybody could sign does not start, and says why."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ADVICE = "take what `openssl rand -base64 48` says, or set ENVIRONMENT=development to try things out."
+
+
+def started(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A gateway on its own, with no server to be found."""
+    nowhere = {"MONGO_URL": "mongodb://127.0.0.1:9/parley", "GATEWAY_PORT": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "gateway"],
+        cwd=directory,
+        env={**nowhere, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("secret", "complaint"),
+    [
+        ("", "JWT_SECRET is not set: tokens could not be checked."),
+        ("secret", f"JWT_SECRET is shorter than 32 bytes: {ADVICE}"),
+        ("x" * 40, f"JWT_SECRET repeats a few characters: {ADVICE}"),
+        (
+            "your-secret-key-change-in-production",
+            f"JWT_SECRET is a placeholder that is known to all: {ADVICE}",
+        ),
+    ],
+)
+def test_a_gateway_with_a_weak_secret_does_not_start(secret: str, complaint: str, tmp_path: Path) -> None:
+    done = started(tmp_path, JWT_SECRET=secret)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [complaint]
+    assert done.stdout == ""

@@ -1,0 +1,198 @@
+"""The gateway's archive in memory, over the same tables as the worker's store."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from fakes.memory_store import Tables
+from gateway.core.errors import Invalid
+from gateway.core.ports import Cut, Slice
+from shared.documents import membership_id
+from shared.model import Contract, Conversation, Membership, Message, Person, now
+
+Place = tuple[datetime, str]
+
+
+async def _at_once() -> None:
+    """Nothing happens between two steps."""
+
+
+class MemoryConversations:
+    """`Conversations`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
+        conversation = self._same_direct(conversation) or conversation
+        self._tables.conversations.setdefault(conversation.id, conversation)
+        for member in members:
+            key = (conversation.id, member.user_id)
+            self._tables.memberships.setdefault(key, replace(member, conversation_id=conversation.id))
+        return conversation
+
+    def _same_direct(self, wanted: Conversation) -> Conversation | None:
+        known = self._tables.conversations.values()
+        return next((c for c in known if c.direct_key and c.direct_key == wanted.direct_key), None)
+
+    async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
+        known = self._tables.conversations
+        return {i: known[i] for i in conversation_ids if i in known}
+
+    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
+        found = await self.get(conversation_ids)
+        of = [c for c in found.values() if contract_id is None or c.contract_id == contract_id]
+        every = sorted((c.last_activity_at, c.id) for c in of)
+        skipped = (cut.number - 1) * cut.limit
+        if cut.after is not None:
+            start = _read_cursor("after", cut.after)
+            rest = [place for place in every if place > start][skipped:]
+            shown, edge = rest[: cut.limit], -1
+        else:
+            end = _read_cursor("before", cut.before) if cut.before is not None else None
+            rest = [place for place in every if end is None or place < end]
+            rest = rest[: max(0, len(rest) - skipped)]
+            shown, edge = rest[-cut.limit :], 0
+        cursor = _write_cursor(shown[edge]) if len(rest) > cut.limit else None
+        return Slice([found[i] for _, i in reversed(shown)], cursor, len(every))
+
+    async def of_contract(self, contract_id: str) -> list[Conversation]:
+        return [c for c in self._tables.conversations.values() if c.contract_id == contract_id]
+
+
+class MemoryHistory:
+    """`Messages`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, message_id: str) -> Message | None:
+        return self._tables.messages.get(message_id)
+
+    async def page(
+        self, conversation_id: str, limit: int, before: int | None, after: int | None
+    ) -> list[Message]:
+        of = self._tables.of_conversation(conversation_id)
+        if after is not None:
+            return [m for m in of if m.seq > after][:limit]
+        return [m for m in of if before is None or m.seq < before][-limit:]
+
+    async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
+        of = self._tables.of_conversation(conversation_id)
+        return sorted((m for m in of if m.rev > rev), key=lambda m: m.rev)[:limit]
+
+    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
+        of = [m for (c, _), m in self._tables.memberships.items() if c == conversation_id]
+        readers = sorted(of, key=lambda m: -m.read_seq)[:2]
+        return readers, sorted(of, key=lambda m: -m.delivered_seq)[:2]
+
+
+class MemoryMembers:
+    """`Memberships` and `MembershipChanges`; `between` is awaited where two steps are not one."""
+
+    def __init__(self, tables: Tables, between: Callable[[], Awaitable[None]] = _at_once) -> None:
+        self._tables = tables
+        self._between = between
+
+    def _present(self) -> list[Membership]:
+        return [m for m in self._tables.memberships.values() if m.left_at is None]
+
+    async def get(self, conversation_id: str, user_id: str) -> Membership | None:
+        membership = self._tables.memberships.get((conversation_id, user_id))
+        return membership if membership and membership.left_at is None else None
+
+    async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
+        return [m for m in self._present() if m.user_id in user_ids]
+
+    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
+        of = [m for m in self._present() if m.conversation_id == conversation_id]
+        return sorted(of, key=lambda m: (m.joined_at, membership_id(conversation_id, m.user_id)))[:limit]
+
+    async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
+        of = [m.user_id for m in self._present() if m.conversation_id in conversation_ids]
+        return set(list(dict.fromkeys(of))[:limit])
+
+    async def add(self, memberships: Sequence[Membership]) -> list[str]:
+        keys = [(m.conversation_id, m.user_id) for m in memberships]
+        known = {k: self._tables.memberships[k] for k in keys if k in self._tables.memberships}
+        wanted = dict(zip(keys, memberships, strict=True))
+        added = []
+        for key in sorted(keys, key=lambda k: k in known):
+            await self._between()
+            if self._insert(wanted[key]) if key not in known else self._return(wanted[key], known[key]):
+                added.append(key[1])
+        return added
+
+    def _insert(self, m: Membership) -> bool:
+        return self._tables.memberships.setdefault((m.conversation_id, m.user_id), m) is m
+
+    def _return(self, m: Membership, left: Membership) -> bool:
+        key = (m.conversation_id, m.user_id)
+        stored = self._tables.memberships[key]
+        if left.left_at is None or stored.left_at is None or stored.own_seq != left.own_seq:
+            return False
+        self._tables.memberships[key] = replace(
+            left,
+            role=m.role,
+            joined_at=m.joined_at,
+            join_seq=max(m.join_seq, left.own_seq),
+            own_since_read=0,
+            left_at=None,
+            archived_at=None,
+        )
+        return True
+
+    async def remove(self, conversation_id: str, user_id: str) -> bool:
+        return self._change(conversation_id, user_id, left_at=now(), role="member")
+
+    async def promote(self, conversation_id: str, user_id: str) -> bool:
+        return self._change(conversation_id, user_id, role="owner")
+
+    async def archive(self, conversation_id: str, user_id: str, archived: bool) -> bool:
+        return self._change(conversation_id, user_id, archived_at=now() if archived else None)
+
+    def _change(self, conversation_id: str, user_id: str, **fields: object) -> bool:
+        membership = self._tables.memberships.get((conversation_id, user_id))
+        if membership is None or membership.left_at is not None:
+            return False
+        self._tables.memberships[conversation_id, user_id] = replace(membership, **fields)
+        return True
+
+
+class MemoryContracts:
+    """`Contracts`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, contract_ids: Collection[str]) -> dict[str, Contract]:
+        return {i: self._tables.contracts[i] for i in contract_ids if i in self._tables.contracts}
+
+    async def put(self, contract: Contract) -> None:
+        self._tables.contracts[contract.id] = contract
+
+
+class MemoryPeople:
+    """`People`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def remember(self, person: Person) -> None:
+        self._tables.people[person.id] = person
+
+    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+        return {i: self._tables.people.get(i) or Person(id=i) for i in user_ids}
+
+
+def _write_cursor(place: Place) -> str:
+    return f"{place[0].isoformat()}_{place[1]}"
+
+
+def _read_cursor(name: str, text: str) -> Place:
+    at, _, last_id = text.partition("_")
+    try:
+        return datetime.fromisoformat(at), last_id
+    except ValueError:
+        raise Invalid.field(name, "Not a cursor.") from None

@@ -1,0 +1,58 @@
+"""The bus in memory: what is published waits at each ear until somebody lets it be heard, or lose it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from shared import events, rooms
+from shared.events import Event
+
+
+class Air:
+    """What is published reaches every ear that is subscribed to its channel."""
+
+    def __init__(self) -> None:
+        self.ears: list[MemoryBus] = []
+
+    def publish(self, channel: str, body: bytes) -> None:
+        for ear in self.ears:
+            if channel in ear.confirmed:
+                ear.waiting.append((channel, body))
+
+    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        for room, told in events_by_room.items():
+            self.publish(rooms.channel(room), events.pack(told))
+
+
+class MemoryBus:
+    """One node's way to the air, and its ear; `waiting` is what it will hear."""
+
+    def __init__(self, air: Air) -> None:
+        self._air = air
+        self.confirmed: set[str] = set()
+        self.waiting: deque[tuple[str, bytes]] = deque()
+        air.ears.append(self)
+
+    def stop(self) -> None:
+        """Nothing reaches it any more."""
+        self._air.ears.remove(self)
+
+    async def subscribe(self, channels: Iterable[str]) -> None:
+        wanted = set(channels)
+        if wanted <= self.confirmed:
+            return
+        await asyncio.sleep(0)
+        self.confirmed |= wanted
+
+    def drop(self, channels: Collection[str]) -> None:
+        self.confirmed.difference_update(channels)
+
+    async def publish(self, bodies: Mapping[str, bytes]) -> None:
+        for channel, body in bodies.items():
+            self._air.publish(channel, body)
+
+    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        await self._air.announce(events_by_room)
+
+    def mention(self, room: str, event: Event) -> None:
+        self._air.publish(rooms.channel(room), events.pack([event]))

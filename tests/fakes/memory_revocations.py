@@ -1,0 +1,35 @@
+"""Revocations in memory: what the adapter on MongoDB promises, without a server."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.events import Event
+from shared.model import Revocation
+
+
+class MemoryRevocations:
+    """`Revocations`."""
+
+    def __init__(self) -> None:
+        self._kept: list[Revocation] = []
+
+    async def put(self, revocation: Revocation) -> None:
+        self._kept.append(revocation)
+
+    async def count(self) -> int:
+        return len(self._kept)
+
+    async def all(self) -> list[Revocation]:
+        return list(self._kept)
+
+
+class Announced:
+    """An announcer that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Event]] = []
+
+    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        self.events += [(room, event) for room, events in events_by_room.items() for event in events]
+
+    def mention(self, room: str, event: Event) -> None:
+        self.events.append((room, event))

@@ -1,0 +1,384 @@
+"""Clients: one that knows of revisions and catches up, and one that believes what it hears."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+from gateway.core import commands as c
+from gateway.core.errors import ChatError, NotFound
+from model.node import CONNECTED, REFUSED, Node
+from shared.model import Message, Person
+
+PAGE = 3
+
+
+class Shown(NamedTuple):
+    """A message as it is on the screen."""
+
+    seq: int
+    rev: int
+    content: str
+    deleted: bool
+
+    @classmethod
+    def stored(cls, message: Message) -> "Shown":
+        return cls(message.seq, message.rev, message.content, message.deleted_at is not None)
+
+    @classmethod
+    def told(cls, payload: dict[str, Any]) -> "Shown":
+        return cls(payload["seq"], payload["rev"], payload["content"], "deletedAt" in payload)
+
+
+class Gone(Exception):
+    """The socket was lost before the answer came."""
+
+
+class Declined(Exception):
+    """The answer was no."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error))
+        self.code = error["code"]
+
+
+class Client:
+    """A socket and who sits behind it; what it is written waits on the wire while it `lags`."""
+
+    namespace: str
+
+    def __init__(self, name: str, user: str) -> None:
+        self.name, self.user = name, user
+        self.node: Node | None = None
+        self.ready = False
+        self.lags = False
+        self._sid = ""
+        self._wire: deque[Callable[[], None]] = deque()
+        self._asked: set[asyncio.Future[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets = 0
+        self.wrong: list[str] = []
+        """What should not have been heard."""
+
+    def connect(self, node: Node) -> None:
+        """Open a socket to a node."""
+        self._sockets += 1
+        self.node, self._sid = node, f"{node.name}.{self.name}-{self._sockets}"
+        node.let_in(self._sid, self.user, self.namespace, partial(self._write, self._sid))
+
+    def disconnect(self) -> None:
+        """Close it; what is on the wire is lost."""
+        node, sid = self.node, self._sid
+        self.lose()
+        if node is not None:
+            node.see_out(sid, self.namespace)
+
+    def lose(self) -> None:
+        """The socket broke."""
+        self.node, self._sid, self.ready, self.lags = None, "", False, False
+        self._wire.clear()
+        for asked in self._asked:
+            if not asked.done():
+                asked.set_exception(Gone())
+        for task in self._tasks:
+            task.cancel()
+        self.was_lost()
+
+    def read_some(self, count: int) -> None:
+        """Read so many things of what is on the wire."""
+        for _ in range(min(count, len(self._wire))):
+            self._wire.popleft()()
+
+    def read(self) -> None:
+        """Read what is on the wire."""
+        self.lags = False
+        while self._wire and not self.lags:
+            self._wire.popleft()()
+
+    def ask(
+        self, event: str, payload: Any, then: Callable[[Any], None] = lambda _: None
+    ) -> "asyncio.Future[Any]":
+        """Say something; the acknowledgement, which `then` has seen before anything else was read.
+
+        It fails with `Gone` or `Declined`.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if self.node is None or not self.ready:
+            future.set_exception(Gone())
+            return future
+        self._asked.add(future)
+        future.add_done_callback(self._asked.discard)
+        sid = self._sid
+
+        def answered(answer: Any) -> None:
+            self._put(sid, lambda: self._answered(future, answer, then))
+
+        self.node.take(sid, event, payload, answered)
+        return future
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something until the socket is lost."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def connected(self) -> None:
+        """The socket is there."""
+
+    def was_lost(self) -> None:
+        """It is not any more."""
+
+    def hear(self, event: str, payload: Any) -> None:
+        """An event."""
+
+    def _answered(self, future: "asyncio.Future[Any]", answer: Any, then: Callable[[Any], None]) -> None:
+        if future.done():
+            return
+        if answer is None or not answer["success"]:
+            future.set_exception(Declined(answer["error"]) if answer else Gone())
+        else:
+            then(answer)
+            future.set_result(answer)
+
+    def _write(self, sid: str, data: Any) -> None:
+        if data == CONNECTED:
+            self.let_in(sid)
+            self._put(sid, self._now_ready)
+        elif data == REFUSED:
+            self._put(sid, self.lose)
+        else:
+            self._put(sid, lambda: self.hear(*data))
+
+    def let_in(self, sid: str) -> None:
+        """The node has just let the socket in."""
+
+    def _now_ready(self) -> None:
+        self.ready = True
+        self.connected()
+
+    def _put(self, sid: str, entry: Callable[[], None]) -> None:
+        if sid == self._sid:
+            self._wire.append(entry)
+            if not self.lags:
+                self.read()
+
+
+@dataclass
+class Held:
+    """What a client holds of a conversation; `heard` is the last number that it heard in the room."""
+
+    messages: dict[str, Shown] = field(default_factory=dict)
+    rev: int = 0
+    ahead: int = 0
+    joined: bool = False
+    synced: bool = False
+    loaded: bool = False
+    heard: int | None = None
+
+    def place(self, message_id: str, shown: Shown) -> None:
+        """Each message once, in its newest revision."""
+        known = self.messages.get(message_id)
+        if known is None or shown.rev >= known.rev:
+            self.messages[message_id] = shown
+
+    def advance(self, rev: int) -> None:
+        """A change was heard live."""
+        if self.synced:
+            self.rev = max(self.rev, rev)
+        else:
+            self.ahead = max(self.ahead, rev)
+
+    def caught_up(self, rev: int) -> None:
+        """Every change up to `rev` is known, and what was heard meanwhile."""
+        self.rev, self.ahead, self.synced = max(rev, self.ahead), 0, True
+
+
+class Knowing(Client):
+    """Speaks the groups words as the README says a good client does."""
+
+    namespace = "/chat"
+
+    def __init__(self, name: str, user: str) -> None:
+        super().__init__(name, user)
+        self.known: dict[str, Held] = {}
+        self.unread: dict[str, int] = {}
+        self.sent: list[dict[str, Any]] = []
+        self.caught_up = False
+
+    def connected(self) -> None:
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Catch up, again if it failed."""
+        self.spawn(self._catch_up())
+
+    def was_lost(self) -> None:
+        self.caught_up = False
+        self.unread = {}
+        for held in self.known.values():
+            held.joined, held.synced, held.heard = False, False, None
+
+    async def _catch_up(self) -> None:
+        try:
+            page = await self._read(c.ListConversations(limit=50))
+            for view in page.items:
+                self.known.setdefault(view.conversation.id, Held())
+            for conversation_id in list(self.known):
+                await self._join(conversation_id)
+            await self._sync()
+            self.caught_up = all(h.joined and h.synced and h.loaded for h in self.known.values())
+        except (Gone, Declined, ChatError):
+            return
+
+    async def _read(self, command: c.Command) -> Any:
+        assert self.node is not None
+        return await self.node.chat.handle(Person(id=self.user, name=self.user), command)
+
+    async def _join(self, conversation_id: str) -> None:
+        held = self.known[conversation_id]
+
+        def joined(answer: Any) -> None:
+            held.joined, held.heard = True, answer["seq"]
+            if not held.loaded:
+                held.synced, held.rev, held.ahead = True, answer["rev"], 0
+
+        try:
+            await self.ask("joinRoom", {"conversationId": conversation_id}, joined)
+        except Declined as no:
+            if no.code != "NOT_FOUND":
+                raise
+            self.known.pop(conversation_id, None)
+            return
+        await self._load(conversation_id)
+
+    async def _load(self, conversation_id: str) -> None:
+        held = self.known.get(conversation_id)
+        before: int | None = None
+        while held is not None and not held.loaded:
+            try:
+                page = await self._read(
+                    c.ListMessages(conversation_id=conversation_id, limit=PAGE, before=before)
+                )
+            except NotFound:
+                return
+            for view in page.items:
+                held.place(view.message.id, Shown.stored(view.message))
+            before = int(page.next_cursor) if page.next_cursor else None
+            held.loaded = before is None
+
+    async def _sync(self) -> None:
+        behind = {i: held.rev for i, held in self.known.items() if held.joined and not held.synced}
+        if behind:
+            await self.ask("sync", {"conversations": behind}, self._synced)
+        for conversation_id in list(self.known):
+            await self._load(conversation_id)
+
+    def _synced(self, answer: Any) -> None:
+        for conversation_id, changes in answer["conversations"].items():
+            held = self.known.get(conversation_id)
+            if held is None:
+                continue
+            held.caught_up(changes["rev"])
+            if changes.get("tooFar"):
+                held.messages, held.loaded = {}, False
+            for message in changes.get("messages", ()):
+                held.place(message["_id"], Shown.told(message))
+
+    def hear(self, event: str, payload: Any) -> None:
+        take = self._takes.get(event)
+        if take is not None:
+            take(self, payload)
+
+    def _new(self, payload: Any) -> None:
+        shown = Shown.told(payload["message"])
+        held = self.known.get(payload["conversationId"])
+        if held is not None and held.heard is not None:
+            if shown.seq != held.heard + 1:
+                self.wrong.append(f"{self.name} heard {shown.seq} after {held.heard}")
+            held.heard = shown.seq
+        self._place(payload, payload["message"]["_id"], shown)
+
+    def _updated(self, payload: Any) -> None:
+        self._place(payload, payload["message"]["_id"], Shown.told(payload["message"]))
+
+    def _deleted(self, payload: Any) -> None:
+        self._place(payload, payload["messageId"], Shown(payload["seq"], payload["rev"], "", True))
+
+    def _place(self, payload: Any, message_id: str, shown: Shown) -> None:
+        held = self.known.get(payload["conversationId"])
+        if held is None:
+            self.wrong.append(f"{self.name} heard {shown} of a conversation that it has left")
+            return
+        held.place(message_id, shown)
+        held.advance(shown.rev)
+
+    def _created(self, payload: Any) -> None:
+        self._meet(payload["_id"])
+
+    def _meet(self, conversation_id: str) -> None:
+        if not self.known.setdefault(conversation_id, Held()).joined:
+            self.caught_up = False
+            self.go_on()
+
+    def _removed(self, payload: Any) -> None:
+        if payload["userId"] == self.user:
+            self.known.pop(payload["conversationId"], None)
+            self.unread.pop(payload["conversationId"], None)
+
+    def _counted(self, payload: Any) -> None:
+        self.unread[payload["conversationId"]] = payload["unread"]
+        if payload["conversationId"] not in self.known:
+            self._meet(payload["conversationId"])
+
+    def _sent(self, payload: Any) -> None:
+        self.sent.append(payload)
+
+    _takes: ClassVar[dict[str, Callable[["Knowing", Any], None]]] = {
+        "newMessage": _new,
+        "messageUpdated": _updated,
+        "messageDeleted": _deleted,
+        "conversationCreated": _created,
+        "participantRemoved": _removed,
+        "unreadCount": _counted,
+        "messageSent": _sent,
+    }
+
+
+class Believing(Client):
+    """Knows nothing of numbers: what it hears is on the screen, in the order in which it came."""
+
+    namespace = "/"
+
+    def __init__(self, name: str, user: str, heads: Callable[[], dict[str, int]]) -> None:
+        super().__init__(name, user)
+        self._heads = heads
+        self.since: dict[str, int] = {}
+        """The last numbers that were stored when the socket was let in."""
+        self.order: defaultdict[str, list[int]] = defaultdict(list)
+        self.screen: dict[str, Shown] = {}
+
+    def let_in(self, sid: str) -> None:
+        if sid == self._sid:
+            self.since = self._heads()
+
+    def was_lost(self) -> None:
+        self.order.clear()
+        self.screen = {}
+
+    def hear(self, event: str, payload: Any) -> None:
+        if event == "receiveMessage":
+            self._new(payload)
+        elif event == "receiveEdit" and payload["id"] in self.screen:
+            self.screen[payload["id"]] = Shown.told(payload)
+        elif event == "receiveDeletion" and payload["messageId"] in self.screen:
+            self.screen[payload["messageId"]] = Shown(payload["seq"], payload["rev"], "", True)
+
+    def _new(self, payload: Any) -> None:
+        order = self.order[payload["conversationId"]]
+        if order and payload["seq"] <= order[-1]:
+            self.wrong.append(f"{self.name} heard {payload['seq']} after {order}")
+        order.append(payload["seq"])
+        self.screen[payload["id"]] = Shown.told(payload)

@@ -1,0 +1,12 @@
+"""How long the play lasts: some seconds and always the same, or long and ever new."""
+
+from hypothesis import HealthCheck, settings
+
+ANY = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], print_blob=True
+)
+
+settings.register_profile(
+    "short", ANY, max_examples=300, stateful_step_count=60, derandomize=True, database=None
+)
+settings.register_profile("long", ANY, max_examples=20_000, stateful_step_count=80)

@@ -1,0 +1,252 @@
+"""A gateway of real parts, but for its servers and sockets."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any
+
+from fakes.memory_archive import (
+    MemoryContracts,
+    MemoryConversations,
+    MemoryHistory,
+    MemoryMembers,
+    MemoryPeople,
+)
+from fakes.memory_bus import Air, MemoryBus
+from fakes.memory_queue import MemoryOutbox, Partition
+from fakes.memory_store import Tables
+from gateway.background import Background
+from gateway.core import commands as c
+from gateway.core.chat import Chat, World
+from gateway.core.errors import ChatError, Unavailable
+from gateway.core.pressure import Pressure
+from gateway.core.results import Deferred
+from gateway.core.roster import Roster
+from gateway.core.stream import Streams
+from gateway.core.typing_board import TypingBoard
+from gateway.sockets.auditor import Auditor
+from gateway.sockets.fanout import FanOut
+from gateway.sockets.lobby import Lobby
+from gateway.sockets.newcomers import Newcomers
+from gateway.sockets.redis_manager import RedisManager
+from gateway.sockets.seats import Seats
+from gateway.sockets.sessions import Session, Sessions
+from gateway.vocabularies.choice import understand
+from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from gateway.vocabularies.groups import GROUPS
+from model.trap import Trap, Trapped
+from shared.model import Person
+
+VOCABULARIES = (CLIENTS_AND_LAWYERS, GROUPS)
+
+Hear = Callable[[Any], None]
+
+CONNECTED, REFUSED = "connected", "refused"
+
+
+class Rooms(RedisManager):
+    """The real rooms; what a socket is written, its client is handed."""
+
+    def __init__(self, bus: Any) -> None:
+        super().__init__(bus)
+        self.ears: dict[str, Hear] = {}
+
+    def deliver(
+        self,
+        namespace: str,
+        room: str | None,
+        data: list[Any],
+        skip: Collection[str] = (),
+        then: list[Any] | None = None,
+    ) -> int:
+        members = [sid for sid in self.rooms.get(namespace, {}).get(room, ()) if sid not in skip]
+        for sid in members:
+            self.ears[sid](data)
+            if then is not None:
+                self.ears[sid](then)
+        return len(members)
+
+
+class Nowhere:
+    """`Presence` of nobody: it is not what is played."""
+
+    async def arrive(self, user_id: str, socket_id: str) -> None: ...
+
+    async def leave(self, user_id: str, socket_id: str) -> None: ...
+
+    def forget(self, user_id: str, socket_id: str) -> None: ...
+
+    async def online(self, user_ids: Collection[str]) -> list[str]:
+        return []
+
+
+class Doors(MemoryMembers):
+    """Notes who was put out."""
+
+    def __init__(self, tables: Tables, trap: Trap, outsiders: set[tuple[str, str]]) -> None:
+        super().__init__(tables, trap.step)
+        self._outsiders = outsiders
+
+    async def remove(self, conversation_id: str, user_id: str) -> bool:
+        removed = await super().remove(conversation_id, user_id)
+        if removed:
+            self._outsiders.add((conversation_id, user_id))
+        return removed
+
+
+class Node:
+    """One gateway, wired as the real one is."""
+
+    def __init__(
+        self, name: str, tables: Tables, partition: Partition, air: Air, outsiders: set[tuple[str, str]]
+    ) -> None:
+        self.name = name
+        self.trap = Trap(Unavailable)
+        self.outbox = MemoryOutbox(partition)
+        self.bus = MemoryBus(air)
+        self.manager = Rooms(self.bus)
+        self.roster = Roster()
+        self.sessions = Sessions()
+        self.background = Background()
+        self.world = self._world(tables, Doors(tables, self.trap, outsiders))
+        calm = Pressure(lambda: 0.0)
+        self.chat = Chat(self.world, self.roster, calm)
+        self.fanout = FanOut(
+            manager=self.manager,
+            vocabularies=VOCABULARIES,
+            roster=self.roster,
+            board=TypingBoard(),
+            pressure=calm,
+            passed_on=self.chat.receipts.passed_on,
+            refused=self.chat.messages.refused,
+        )
+        self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
+        self.seats = Seats(self.manager, self.sessions)
+        self.lobby = Lobby(
+            sessions=self.sessions,
+            seats=self.seats,
+            roster=self.roster,
+            streams=self.streams,
+            access=self.chat.access,
+            conversations=self.world.conversations,
+            memberships=self.world.memberships,
+            people=self.world.people,
+            presence=self.world.presence,
+            contacts=self.chat.presence,
+            newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
+            tell=self.fanout.say,
+        )
+        self.auditor = Auditor(
+            lobby=self.lobby,
+            sessions=self.sessions,
+            roster=self.roster,
+            streams=self.streams,
+            conversations=self.world.conversations,
+            memberships=self.world.memberships,
+            messages=self.world.messages,
+            fanout=self.fanout,
+        )
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._connect_parts()
+
+    def _world(self, tables: Tables, doors: Doors) -> World:
+        members = Trapped(doors, self.trap)
+        nothing: Any = None
+        return World(
+            outbox=self.outbox,
+            announcer=self.bus,
+            presence=Nowhere(),
+            conversations=Trapped(MemoryConversations(tables), self.trap),
+            memberships=members,
+            membership_changes=members,
+            contracts=MemoryContracts(tables),
+            messages=Trapped(MemoryHistory(tables), self.trap),
+            search=nothing,
+            people=Trapped(MemoryPeople(tables), self.trap),
+            attachments=nothing,
+            loose=nothing,
+            files=nothing,
+            sniffer=nothing,
+            max_upload=0,
+        )
+
+    def _connect_parts(self) -> None:
+        self.fanout.streams = self.streams
+        self.fanout.on_created = lambda user_id, event: self.background.spawn(
+            self.lobby.admit(user_id, event)
+        )
+        self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
+
+    def let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
+        """Let a socket in; it hears `CONNECTED` or `REFUSED`."""
+        self.manager.ears[sid] = hear
+        self._turns[sid] = asyncio.Lock()
+        self.manager.basic_enter_room(sid, namespace, None, eio_sid=sid)
+        self.manager.basic_enter_room(sid, namespace, sid)
+        self.background.spawn(self._let_in(sid, user_id, namespace, hear))
+
+    async def _let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
+        speaks = tuple(v for v in VOCABULARIES if v.namespace == namespace)
+        async with self._turns[sid]:
+            try:
+                session = await self.lobby.arrive(sid, Person(id=user_id, name=user_id), speaks)
+            except Unavailable:
+                self.manager.basic_disconnect(sid, namespace)
+                hear(REFUSED)
+                return
+            if sid in self._turns:
+                hear(CONNECTED)
+                self.lobby.enter(session)
+
+    def see_out(self, sid: str, namespace: str) -> None:
+        """A socket is gone, once what it said before has been heard."""
+        self.background.spawn(self._see_out(sid, namespace, self._turns.pop(sid)))
+
+    async def _see_out(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
+        async with turn:
+            await self.lobby.depart(sid)
+            self.manager.basic_disconnect(sid, namespace)
+
+    def take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
+        """A client's event; `answer` is given the acknowledgement."""
+        self.background.spawn(self._take(sid, event, payload, answer))
+
+    async def _take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
+        answer(await self._hear(sid, event, payload))
+
+    async def _hear(self, sid: str, event: str, payload: Any) -> Any:
+        """The acknowledgement of a client's event, in its turn."""
+        turn, session = self._turns.get(sid), self.sessions.get(sid)
+        if turn is None or session is None:
+            return None
+        understood = understand(session.speaks, event, [payload])
+        try:
+            async with turn:
+                result = await self._do(session, understood.hears.command(understood.payload))
+            if isinstance(result, Deferred):
+                await result.confirmed
+                result = result.result
+        except ChatError as error:
+            return understood.by[0].refuses(error)
+        return understood.hears.answer(result)
+
+    async def _do(self, session: Session, command: c.Command) -> Any:
+        if isinstance(command, c.JoinRoom):
+            return await self.lobby.join(session, command.conversation_id)
+        return await self.chat.handle(session.person, command)
+
+    def hear_bus(self, channel: str, body: bytes) -> None:
+        """Something comes off the bus."""
+        self.fanout.receive(channel, body)
+
+    async def audit(self) -> None:
+        """What the node does now and then."""
+        await self.auditor.audit_heads(patience=0)
+        await self.auditor.audit_members()
+
+    async def stop(self) -> None:
+        """The node is gone, and finishes nothing."""
+        self.bus.stop()
+        self.outbox.stop()
+        await self.background.stop()
+        await self.streams.stop()
+        await self.manager.stop()

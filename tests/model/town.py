@@ -1,0 +1,212 @@
+"""The whole town: workers, nodes, clients and what lies between them."""
+
+import itertools
+import uuid
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fakes.memory_bus import Air
+from fakes.memory_queue import Partition
+from fakes.memory_store import Tables
+from gateway.core import commands as c
+from gateway.core.errors import ChatError
+from model.client import Believing, Client, Declined, Gone, Knowing
+from model.clock import ClockLoop
+from model.node import Node
+from model.worker import Worker
+from shared.events import Event
+from shared.model import Conversation, Membership, Message, Person, now
+
+USERS = ("ann", "bob", "cem", "dan")
+ROOMS = {"first": ("ann", "bob", "cem"), "second": ("bob", "ann")}
+"""Who is in a conversation from the start, its owner first."""
+ROUNDS = 12
+
+
+@dataclass
+class Send:
+    """What somebody said; `accepted` when they were told so."""
+
+    user: str
+    payload: dict[str, Any]
+    accepted: bool = False
+
+    @property
+    def named(self) -> bool:
+        return self.payload["clientMessageId"] is not None
+
+
+class Town:
+    """Everything that happens, happens here, and stands still in between."""
+
+    def __init__(self) -> None:
+        self.loop = ClockLoop()
+        self.names: Iterator[uuid.UUID] = (uuid.UUID(int=n, version=4) for n in itertools.count(1))
+        self.tables = Tables()
+        self.partition = Partition()
+        self.air = Air()
+        self.told: list[Event] = []
+        self.sends: list[Send] = []
+        self.outsiders: set[tuple[str, str]] = set()
+        """Who was outside of a conversation at some time."""
+
+    def found(self) -> None:
+        """Begin: two conversations, two workers, two nodes, and nobody connected."""
+        for conversation_id, members in ROOMS.items():
+            self._found(conversation_id, members)
+        self.workers = [Worker(self.tables, self.partition, self.air, self.told) for _ in range(2)]
+        self.nodes = [self._node(n) for n in range(2)]
+        self.clients: list[Client] = [Knowing(user, user) for user in USERS]
+        self.clients += [
+            Knowing("bob-too", "bob"),
+            *(Believing(f"{u}-old", u, self.heads) for u in USERS[1:]),
+        ]
+
+    def _found(self, conversation_id: str, members: tuple[str, ...]) -> None:
+        at = now()
+        self.tables.conversations[conversation_id] = Conversation(
+            id=conversation_id, kind="group", created_by=members[0], created_at=at
+        )
+        for user in members:
+            self.tables.memberships[conversation_id, user] = Membership(
+                conversation_id=conversation_id,
+                user_id=user,
+                role="owner" if user == members[0] else "member",
+                joined_at=at,
+            )
+        self.outsiders |= {(conversation_id, user) for user in USERS if user not in members}
+
+    def _node(self, number: int) -> Node:
+        return Node(f"g{number}", self.tables, self.partition, self.air, self.outsiders)
+
+    def heads(self) -> dict[str, int]:
+        """The last number stored, by conversation."""
+        return {i: len(self.tables.of_conversation(i)) for i in self.tables.conversations}
+
+    def member(self, conversation_id: str, user: str) -> Membership | None:
+        """The user's membership, if they are in the conversation now."""
+        membership = self.tables.memberships.get((conversation_id, user))
+        return membership if membership and membership.left_at is None else None
+
+    def here(self, conversation_id: str | None = None) -> list[Client]:
+        """The clients that are connected: all, or those of a conversation's members."""
+        connected = [client for client in self.clients if client.node is not None]
+        return [x for x in connected if conversation_id is None or self.member(conversation_id, x.user)]
+
+    def away(self) -> list[Client]:
+        """Those that are not."""
+        return [client for client in self.clients if client.node is None]
+
+    def admins(self, conversation_id: str) -> list[str]:
+        """Who may add and remove people."""
+        members = {user: self.member(conversation_id, user) for user in USERS}
+        return [user for user, m in members.items() if m is not None and m.role != "member"]
+
+    def latest(self) -> list[Message]:
+        """What is stored, the last first."""
+        return list(self.tables.messages.values())[::-1]
+
+    # What clients do.
+
+    def compose(self, client: Client, conversation_id: str, *, named: bool) -> Send:
+        """Something new to say."""
+        payload = {
+            "conversationId": conversation_id,
+            "content": f"m{len(self.sends)}",
+            "clientMessageId": str(next(self.names)) if named else None,
+        }
+        self.sends.append(Send(client.user, payload))
+        return self.sends[-1]
+
+    def send(self, client: Client, send: Send) -> None:
+        """Say something, or say it again."""
+        client.spawn(self._accepted(send, client.ask("sendMessage", send.payload)))
+
+    async def _accepted(self, send: Send, answer: Awaitable[Any]) -> None:
+        try:
+            await answer
+        except (Gone, Declined):
+            return
+        send.accepted = True
+
+    def command(self, node: Node, user: str, command: c.Command) -> None:
+        """Do something by REST."""
+        node.background.spawn(_settled(node.chat.handle(Person(id=user, name=user), command)))
+
+    # What happens to the machines.
+
+    def kill(self, number: int) -> None:
+        """A node dies, and another takes its place."""
+        node = self.nodes[number]
+        for client in self.clients:
+            if client.node is node:
+                self.loop.act(client.lose)
+        self.loop.finish(node.stop())
+        self.nodes[number] = self._node(number)
+
+    def forget(self) -> None:
+        """Redis restarts: what was on its way is lost; every node takes what it missed from the archive."""
+        for node in self.nodes:
+            node.bus.waiting.clear()
+            node.background.spawn(_settled(node.auditor.restore()))
+
+    def audit(self, node: Node) -> None:
+        """A node compares what it believes with what is stored."""
+        node.background.spawn(_settled(node.audit()))
+
+    def settle(self) -> None:
+        """Nothing goes wrong any more: everything goes on until nothing is left to do."""
+        for trap in [part.trap for part in self.workers] + [part.trap for part in self.nodes]:
+            trap.release()
+        self.loop.rest(1)
+        for _ in range(ROUNDS):
+            self._go_on()
+            if not self._moves():
+                break
+        else:
+            raise AssertionError("it does not come to rest")
+        self._go_on()
+
+    def _moves(self) -> bool:
+        waits = any(node.bus.waiting for node in self.nodes)
+        behind = any(isinstance(x, Knowing) and x.ready and not x.caught_up for x in self.clients)
+        return bool(self.partition.deliveries) or waits or behind
+
+    def _go_on(self) -> None:
+        self.loop.act(lambda: self.workers[0].work(100), 1)
+        for node in self.nodes:
+            self.loop.act(partial(self.hear, node, len(node.bus.waiting)))
+            self.loop.act(partial(self.audit, node), 1)
+        for client in self.clients:
+            self.loop.act(client.read)
+        self.loop.act(self._catch_up, 1)
+        for node in self.nodes:
+            self.loop.act(node.fanout.say_counts)
+
+    def _catch_up(self) -> None:
+        for client in self.clients:
+            if isinstance(client, Knowing) and client.ready and not client.caught_up:
+                client.go_on()
+
+    def hear(self, node: Node, count: int) -> None:
+        """A node hears what waits at its ear."""
+        for _ in range(min(count, len(node.bus.waiting))):
+            node.hear_bus(*node.bus.waiting.popleft())
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        for client in self.clients:
+            self.loop.act(client.lose)
+        for node in self.nodes:
+            self.loop.finish(node.stop())
+        self.loop.end()
+
+
+async def _settled(work: Awaitable[Any]) -> None:
+    """Do it; that it is refused is an answer as well."""
+    try:
+        await work
+    except (ChatError, ConnectionError):
+        return

@@ -1,0 +1,52 @@
+"""A worker that may crash or freeze at every step of the batch algorithm."""
+
+import asyncio
+
+from fakes.memory_bus import Air
+from fakes.memory_queue import Delivery, Partition
+from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
+from model.trap import Trap, TrappedAnnouncer, TrappedHeads, TrappedMemberships, TrappedMessages
+from persistence_worker.persist import Persister
+from shared.events import Event
+
+
+class Crash(Exception):
+    """The worker was killed here."""
+
+
+class Worker:
+    """Takes batches of a partition; whoever froze goes on later, when the partition is another's."""
+
+    def __init__(self, tables: Tables, partition: Partition, air: Air, told: list[Event]) -> None:
+        self._partition = partition
+        self.trap = Trap(Crash)
+        self._persister = Persister(
+            TrappedMessages(MemoryMessages(tables), self.trap),
+            TrappedHeads(MemoryHeads(tables), self.trap),
+            TrappedMemberships(MemoryMemberships(tables), self.trap),
+            TrappedAnnouncer(air, self.trap, told),
+        )
+        self._batch: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is in its hands."""
+        return self._batch is not None and not self._batch.done()
+
+    def work(self, size: int) -> None:
+        """Take a batch of up to `size` deliveries, from whoever else has them."""
+        if not self.busy:
+            deliveries = self._partition.take(self, size)
+            if deliveries:
+                self._batch = asyncio.get_running_loop().create_task(self._store(deliveries))
+
+    async def _store(self, deliveries: list[Delivery]) -> None:
+        batch = [record for delivery in deliveries for record in delivery.records()]
+        again = any(delivery.redelivered for delivery in deliveries)
+        try:
+            await self._persister.persist(batch, redelivered=again)
+        except Crash:
+            if self._partition.owner is self:
+                self._partition.give_back()
+            return
+        self._partition.acknowledge(self)

@@ -1,0 +1,216 @@
+"""Revoking: who may, what it refuses, and how every node comes to know."""
+
+import asyncio
+from datetime import timedelta
+from time import time
+from typing import Any
+
+import jwt
+import pytest
+
+from fakes.memory_revocations import Announced, MemoryRevocations
+from gateway.auth import Authenticator
+from gateway.core.commands import Revoke
+from gateway.core.errors import Forbidden, Invalid, Unauthorized, Unavailable
+from gateway.core.revocations import RevocationService
+from gateway.keys import Keys
+from shared import rooms
+from shared.events import TokensRevoked, pack, unpack
+from shared.model import Person
+
+SECRET = "a shared secret that is long enough for this"
+ADMIN = Person(id="root", role="admin")
+DAY = timedelta(days=1)
+
+
+class Away(MemoryRevocations):
+    """A store that can be away."""
+
+    here = True
+
+    async def put(self, revocation: Any) -> None:
+        self._insist()
+        await super().put(revocation)
+
+    async def count(self) -> int:
+        self._insist()
+        return await super().count()
+
+    def _insist(self) -> None:
+        if not self.here:
+            raise Unavailable("The archive is away; try again.")
+
+
+class Node:
+    """One gateway's part in it."""
+
+    def __init__(self, store: MemoryRevocations) -> None:
+        self.bus = Announced()
+        self.revocations = RevocationService(store, self.bus, DAY)
+        self.authenticator = Authenticator(Keys(SECRET, ""), self.revocations)
+        self.changes = 0
+        self.revocations.on_change = self._changed
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def trusts(self, **claims: Any) -> bool:
+        token = jwt.encode({"sub": "alice", "exp": time() + 60, **claims}, SECRET, "HS256")
+        try:
+            await self.authenticator.identify(token)
+        except Unauthorized:
+            return False
+        return True
+
+
+@pytest.fixture
+def store() -> Away:
+    return Away()
+
+
+@pytest.fixture
+def nodes(store: Away) -> tuple[Node, Node]:
+    return Node(store), Node(store)
+
+
+async def test_a_user_s_tokens_are_refused_that_were_issued_until_then(nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
+
+    now = time()
+    assert not await here.trusts(iat=now - 60)
+    assert not await here.trusts(iat=int(now))
+    assert not await here.trusts()
+    assert await here.trusts(sub="bob", iat=now - 60)
+
+
+async def test_a_token_that_is_issued_later_is_trusted(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = nodes
+    monkeypatch.setattr("gateway.core.revocations.time", lambda: time() - 10)
+    await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
+
+    assert await here.trusts(iat=int(time()) - 5)
+    assert not await here.trusts(iat=int(time()) - 15)
+
+
+async def test_one_token_is_refused_by_its_id_whoever_bears_it(nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
+
+    assert not await here.trusts(jti="stolen", iat=time() - 1)
+    assert not await here.trusts(sub="bob", jti="stolen")
+    assert await here.trusts(jti="another")
+    assert await here.trusts()
+
+
+async def test_both_are_both(nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    await here.revocations.revoke(ADMIN, Revoke(user_id="alice", token_id="stolen"))
+
+    assert not await here.trusts()
+    assert not await here.trusts(sub="bob", jti="stolen")
+    assert await here.trusts(sub="bob")
+
+
+@pytest.mark.parametrize("role", [None, "", "member", "service", "Admin"])
+async def test_only_an_admin_may(role: str | None, nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    with pytest.raises(Forbidden):
+        await here.revocations.revoke(Person(id="mallory", role=role), Revoke(user_id="alice"))
+
+    assert await here.trusts()
+    assert here.bus.events == []
+
+
+async def test_nobody_named_is_nobody_revoked(nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    with pytest.raises(Invalid):
+        await here.revocations.revoke(ADMIN, Revoke())
+
+    assert here.bus.events == []
+
+
+async def test_other_nodes_know_as_soon_as_they_hear_of_it(nodes: tuple[Node, Node]) -> None:
+    here, there = nodes
+    assert await there.trusts()
+    await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
+    ((room, event),) = here.bus.events
+    assert room == rooms.everyone()
+    (heard,) = unpack(pack([event]))
+    assert isinstance(heard, TokensRevoked)
+
+    there.revocations.heard(heard)
+
+    assert not await there.trusts()
+    assert (here.changes, there.changes) == (1, 1)
+
+
+async def test_what_the_bus_lost_is_found_by_looking(nodes: tuple[Node, Node], store: Away) -> None:
+    here, there = nodes
+    assert await there.trusts()
+    await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
+    assert await there.trusts()
+
+    await there.revocations.look()
+
+    assert not await there.trusts()
+
+
+async def test_looking_changes_nothing_when_there_is_nothing_new(nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    await here.revocations.look()
+    changes = here.changes
+
+    await here.revocations.look()
+
+    assert here.changes == changes
+
+
+async def test_a_node_that_starts_knows_of_what_was_revoked_before(
+    nodes: tuple[Node, Node], store: Away
+) -> None:
+    here, _ = nodes
+    await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
+
+    assert not await Node(store).trusts(jti="stolen")
+
+
+async def test_a_node_that_does_not_know_yet_lets_nobody_in(store: Away) -> None:
+    store.here = False
+    node = Node(store)
+
+    answers = await asyncio.gather(node.trusts(), node.trusts(), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+
+    store.here = True
+    assert await node.trusts()
+
+
+async def test_what_a_node_knows_it_knows_without_the_store(nodes: tuple[Node, Node], store: Away) -> None:
+    here, _ = nodes
+    await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
+    await here.revocations.look()
+    store.here = False
+
+    assert not await here.trusts(jti="stolen")
+    assert await here.trusts(jti="another")
+    with pytest.raises(Unavailable):
+        await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
+    assert await here.trusts(jti="another")
+
+
+async def test_what_no_token_can_outlive_is_forgotten(
+    nodes: tuple[Node, Node], store: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = nodes
+    await here.revocations.revoke(ADMIN, Revoke(user_id="alice", token_id="stolen"))
+    await here.revocations.look()
+    assert not await here.trusts(jti="stolen")
+    (kept,) = await store.all()
+    monkeypatch.setattr("gateway.core.revocations.now", lambda: kept.until)
+
+    await here.revocations.look()
+
+    assert await here.trusts(jti="stolen")
