@@ -16,11 +16,13 @@ from clients.socketio_lean import Disconnected
 class Chatter:
     """Voices that go on talking until the end of the block, by turns in all the conversations.
 
-    Each says one thing after the other and insists on it; `pause` is the time in between, in seconds.
+    Each says one thing after the other and insists on it; `pause` is the time in between, in seconds, and
+    `padding` ends everything that is said: both may be changed meanwhile.
     """
 
     def __init__(self, voices: Sequence[Voice], conversations: Sequence[str], pause: float = 0.0) -> None:
-        self._voices, self._conversations, self._pause = voices, conversations, pause
+        self._voices, self._conversations = voices, conversations
+        self.pause, self.padding = pause, ""
         self._over = False
         self._tasks: list[asyncio.Task[None]] = []
         self.accepted: list[float] = []
@@ -51,11 +53,11 @@ class Chatter:
             if self._over:
                 return
             conversation_id = self._conversations[turn % len(self._conversations)]
-            await voice.insist(conversation_id, f"{voice.user_id} says {turn}")
+            await voice.insist(conversation_id, f"{voice.user_id} says {turn}{self.padding}")
             self.accepted.append(time.monotonic())
             if turn % 10 == 9:
                 await self._read(voice, conversation_id)
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(self.pause)
 
     async def _read(self, voice: Voice, conversation_id: str) -> None:
         with contextlib.suppress(TimeoutError, Disconnected):

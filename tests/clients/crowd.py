@@ -32,19 +32,27 @@ class Voice:
         self.user_id = user.id
         self._user = user
         self.said: defaultdict[str, list[str]] = defaultdict(list)
+        self.accepted: dict[str, float] = {}
+        """When each message was accepted, by its id and the monotonic clock."""
         self.heard: defaultdict[str, list[str]] = defaultdict(list)
         """The ids of the messages heard, in the order in which they were heard."""
+        self.heard_at: dict[str, float] = {}
+        """When each message was known first, by its id and the monotonic clock."""
+        self.strays: list[tuple[str, int, int]] = []
+        """Conversation and two numbers, for every message that did not follow the one heard before it."""
         self.confirmed: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
         """The errors of sends, each with `seconds` that it took."""
+        self.unanswered = 0
+        """Sends that nobody answered, though the socket lived."""
         self.unread: dict[str, int] = {}
         self.status: dict[str, str] = {}
         """What was heard last of each user: `online` or `offline`."""
         self.trouble: list[tuple[str, Any]] = []
         """Each `messageRejected` and `messageFailed`."""
         self._url, self._transport = url, transport
-        self._auth = {"token": user.token}
         self._socket: LeanSocket | StockSocket | None = None
+        self._last: dict[str, int] = {}
 
     @property
     def socket(self) -> LeanSocket | StockSocket:
@@ -57,12 +65,11 @@ class Voice:
         return self.socket.engine_sid.partition(".")[0]
 
     async def connect(self) -> Self:
+        auth = {"token": self._user.token}
         if self._transport == "polling":
-            self._socket = await StockSocket.connect(
-                self._url, NAMESPACE, self._auth, self._hear, ("polling",)
-            )
+            self._socket = await StockSocket.connect(self._url, NAMESPACE, auth, self._hear, ("polling",))
         else:
-            self._socket = await LeanSocket.connect(self._url, NAMESPACE, self._auth, self._hear)
+            self._socket = await LeanSocket.connect(self._url, NAMESPACE, auth, self._hear)
         return self
 
     async def ask(self, event: str, payload: Any, within: float = 10.0) -> dict[str, Any]:
@@ -85,6 +92,7 @@ class Voice:
         answer = await self.ask("sendMessage", payload, PATIENCE)
         if answer["success"]:
             self.said[conversation_id].append(content)
+            self.accepted.setdefault(answer["message"]["_id"], time.monotonic())
         else:
             self.refused.append({**answer["error"], "seconds": time.monotonic() - started})
         return answer
@@ -95,7 +103,8 @@ class Voice:
         while time.monotonic() < deadline:
             try:
                 answer = await self.say(conversation_id, content, clientMessageId=name)
-            except (TimeoutError, Disconnected):
+            except (TimeoutError, Disconnected) as error:
+                self.unanswered += isinstance(error, TimeoutError)
                 answer = {"success": False, "error": {"retryable": True}}
             if answer["success"]:
                 return
@@ -110,7 +119,7 @@ class Voice:
     def _hear(self, event: str, payload: Any) -> None:
         match event:
             case "newMessage":
-                self.heard[payload["conversationId"]].append(payload["message"]["_id"])
+                self._hear_message(payload["conversationId"], payload["message"])
             case "messageSent":
                 self.confirmed.append(payload)
             case "unreadCount":
@@ -119,6 +128,14 @@ class Voice:
                 self.status[payload["userId"]] = payload["status"]
             case "messageRejected" | "messageFailed":
                 self.trouble.append((event, payload))
+
+    def _hear_message(self, conversation_id: str, message: dict[str, Any]) -> None:
+        last = self._last.get(conversation_id)
+        if last is not None and message["seq"] != last + 1:
+            self.strays.append((conversation_id, last, message["seq"]))
+        self._last[conversation_id] = message["seq"]
+        self.heard[conversation_id].append(message["_id"])
+        self.heard_at.setdefault(message["_id"], time.monotonic())
 
 
 class Crowd:

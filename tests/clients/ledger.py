@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import DEADLINE, Town, eventually, token
 from clients.crowd import Voice
+from shared.documents import exactly
 
 Document = dict[str, Any]
 REST_AT_ONCE = 10
@@ -37,11 +38,20 @@ async def assert_whole(
 
 async def how_many(database: "AsyncIOMotorDatabase[Document]", *conversation_ids: str) -> int:
     """How many messages of these conversations are stored."""
-    # The plain command, for count_documents is an aggregation, which some servers answer slowly.
-    query = {"conversationId": {"$in": list(conversation_ids)}}
-    answer = await database.command({"count": "messages", "query": query})
-    count: int = answer["n"]
+    count = 0
+    for conversation_id in conversation_ids:
+        # The plain command, for count_documents is an aggregation, which some servers answer slowly.
+        query = {"conversationId": exactly(conversation_id)}
+        answer = await database.command({"count": "messages", "query": query})
+        count += answer["n"]
     return count
+
+
+async def stored_messages(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> list[Document]:
+    """The conversation's messages by their numbers."""
+    found = database.messages.find({"conversationId": exactly(conversation_id)}).sort("seq", 1)
+    messages: list[Document] = await found.to_list(None)
+    return messages
 
 
 def spoken(voices: Iterable[Voice], conversation_id: str) -> dict[str, list[str]]:
@@ -66,15 +76,19 @@ async def assert_kept(
         return await how_many(database, conversation_id) >= count
 
     await eventually(all_there, deadline)
-    messages: list[Document] = (
-        await database.messages.find({"conversationId": conversation_id}).sort("seq", 1).to_list(None)
-    )
+    messages = await stored_messages(database, conversation_id)
     assert_numbered(messages)
-    stored: defaultdict[str, list[str]] = defaultdict(list)
-    for message in messages:
-        stored[message["senderId"]].append(message["content"])
-    assert stored == dict(said), difference(stored, said)
+    stored = by_sender(messages)
+    assert stored == said, difference(stored, said)
     return messages
+
+
+def by_sender(messages: Iterable[Document]) -> dict[str, list[str]]:
+    """What each user said, in the messages' order."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for message in messages:
+        found[message["senderId"]].append(message["content"])
+    return dict(found)
 
 
 def assert_numbered(messages: Sequence[Document]) -> None:
@@ -105,30 +119,36 @@ async def assert_counted(
     database: "AsyncIOMotorDatabase[Document]", town: Town, conversation_id: str, deadline: float = DEADLINE
 ) -> None:
     """Every member's unread count, as kept and as told by REST, comes to equal the recount."""
-    wrong: dict[str, tuple[int, int]] = {}
+    assert await miscounts(database, town, conversation_id, deadline) == {}, "kept, recounted, told by REST"
+
+
+async def miscounts(
+    database: "AsyncIOMotorDatabase[Document]", town: Town, conversation_id: str, deadline: float = DEADLINE
+) -> dict[str, tuple[int, int, int]]:
+    """The members whose unread count does not come to be right: as kept, as recounted, as told by REST."""
+    kept, right = {}, {}
 
     async def exact() -> bool:
+        nonlocal kept, right
         await asyncio.sleep(0.05)
         kept, right = await _kept(database, conversation_id), await recount(database, conversation_id)
-        wrong.clear()
-        wrong.update({user: (kept[user], right[user]) for user in right if kept[user] != right[user]})
-        return not wrong
+        return all(kept[user] == right[user] for user in right)
 
-    try:
+    with contextlib.suppress(AssertionError):
         await eventually(exact, deadline)
-    except AssertionError:
-        raise AssertionError(f"kept and recounted unread differ: {wrong}") from None
-    right = await recount(database, conversation_id)
-    assert await _told(town, conversation_id, list(right)) == right
+    told = await _told(town, conversation_id, list(right))
+    counts = {user: (kept[user], right[user], told[user]) for user in right}
+    return {user: count for user, count in counts.items() if len(set(count)) > 1}
 
 
 async def recount(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> dict[str, int]:
     """For each member how many messages of others are stored above their read mark."""
-    of = {"conversationId": conversation_id}
+    of = {"conversationId": exactly(conversation_id)}
     senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(of, {"seq": 1, "senderId": 1})]
     return {
         m["userId"]: sum(s > max(m["readSeq"], m["joinSeq"]) and by != m["userId"] for s, by in senders)
-        async for m in database.memberships.find({**of, "leftAt": {"$exists": False}})
+        async for m in database.memberships.find(of)
+        if "leftAt" not in m
     }
 
 
@@ -137,7 +157,7 @@ async def _kept(database: "AsyncIOMotorDatabase[Document]", conversation_id: str
     assert conversation is not None
     return {
         m["userId"]: conversation["lastSeq"] - max(m["readSeq"], m["joinSeq"]) - m["ownSinceRead"]
-        async for m in database.memberships.find({"conversationId": conversation_id})
+        async for m in database.memberships.find({"conversationId": exactly(conversation_id)})
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from picows import WSError
 
 from clients.crowd import Voice
-from clients.socketio_lean import Disconnected, Refused
+from clients.socketio_lean import Disconnected, LeanSocket, Refused
 
 DELAY = 0.15, 0.45
 """Seconds before a client connects again, as the chat page waits at first."""
@@ -26,6 +26,7 @@ class Returning(Voice):
         """Content by number, by conversation."""
         self.absences: list[float] = []
         """Seconds from each loss of the socket until everything was caught up with."""
+        self.losses = 0
         self._revs: dict[str, int] = {}
         self._caught_up = True
         self._keeper: asyncio.Task[None] | None = None
@@ -39,26 +40,32 @@ class Returning(Voice):
         self._revs.setdefault(conversation_id, 0)
         return await super().join(conversation_id)
 
+    def lose(self) -> None:
+        """Lose the socket, as when the network changes."""
+        assert isinstance(self.socket, LeanSocket)
+        self.socket.break_off()
+
     async def close(self) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         await super().close()
 
-    def _hear(self, event: str, payload: Any) -> None:
-        super()._hear(event, payload)
-        if event == "newMessage":
-            self._hold(payload["conversationId"], payload["message"])
-            if self._caught_up:
-                self._revs[payload["conversationId"]] = payload["message"]["rev"]
+    def _hear_message(self, conversation_id: str, message: dict[str, Any]) -> None:
+        super()._hear_message(conversation_id, message)
+        self._hold(conversation_id, message)
+        if self._caught_up:
+            self._revs[conversation_id] = message["rev"]
 
     def _hold(self, conversation_id: str, message: dict[str, Any]) -> None:
         self.held[conversation_id][message["seq"]] = message["content"]
+        self.heard_at.setdefault(message["_id"], time.monotonic())
 
     async def _keep(self) -> None:
         while True:
             await self.socket.closed.wait()
             gone, self._caught_up = time.monotonic(), False
+            self.losses += 1
             while not self._caught_up:
                 await asyncio.sleep(random.uniform(*DELAY))
                 with contextlib.suppress(*LOST):
@@ -66,6 +73,7 @@ class Returning(Voice):
             self.absences.append(time.monotonic() - gone)
 
     async def _come_back(self) -> None:
+        self._last.clear()
         await super().connect()
         try:
             await self._catch_up()

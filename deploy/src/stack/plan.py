@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from stack.memory import Memory
 from stack.parts.mongodb import mongodb
@@ -29,6 +29,7 @@ class Plan:
     """Everything that decides what runs.
 
     `settings` are the services' environment variables; a server's url among them replaces our own server.
+    `special` are those of single services, by the part's name, which go before them.
     `owner` is the pid that the stack ends with, None when it stands alone.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     settings: Mapping[str, str]
     commands: Commands
     owner: int | None
+    special: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def redis_url(self) -> str:
@@ -93,16 +95,19 @@ class Plan:
     def _gateways(self) -> list[Part]:
         command, settings = self.commands["gateway"], self.environment()
         return [
-            gateway(self.place, number, self.ports.gateway(number), command, settings)
+            self._told(gateway(self.place, number, self.ports.gateway(number), command, settings))
             for number in _count(self.memory.gateways)
         ]
 
     def _workers(self) -> list[Part]:
         command, settings = self.commands["worker"], self.environment()
         return [
-            worker(self.place, number, self.ports.worker(number), command, settings)
+            self._told(worker(self.place, number, self.ports.worker(number), command, settings))
             for number in _count(self.memory.workers)
         ]
+
+    def _told(self, part: Part) -> Part:
+        return replace(part, env={**part.env, **self.special.get(part.name, {})})
 
 
 def _count(number: int) -> range:

@@ -27,6 +27,9 @@ from stack.supervisor import Supervisor
 WHOLE_GROUP = {signals.SIGKILL, signals.SIGSTOP, signals.SIGCONT}
 """These hit a part's helper processes too, as a machine that dies or sleeps would."""
 
+RABBITMQCTL_PATIENCE = 60.0
+"""Seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PartStatus:
@@ -165,6 +168,16 @@ class Stack:
             self._plan.memory.save(self._plan.place)
             Convergence(self._plan, self._supervisor, self._report).run()
 
+    def tell(self, special: Mapping[str, Mapping[str, str]]) -> None:
+        """Give single services, by name, settings of their own, and take back those given before.
+
+        Those of which that changes anything are restarted; returns when they are ready.
+        """
+        for name in special:
+            self._part(name)
+        self._plan = replace(self._plan, special=special)
+        self.up()
+
     def start(self, name: str) -> None:
         """Start a part that was stopped, and wait until it is ready."""
         self._part(name)
@@ -173,6 +186,14 @@ class Stack:
     def stop(self, name: str) -> None:
         """Stop a part (SIGTERM) and wait until it has ended; it stays stopped until `start` or `up`."""
         self._part(name)
+        self._supervisor.stop({name})
+
+    def kill(self, name: str) -> None:
+        """Kill a part (SIGKILL); other than after `signal` it stays away until `start` or `up`."""
+        # Frozen, it does not see the SIGTERM by which supervisor gives it up.
+        self.signal(name, signals.SIGSTOP)
+        self._supervisor.ask_to_stop(name)
+        self.signal(name, signals.SIGKILL)
         self._supervisor.stop({name})
 
     def pid(self, name: str) -> int:
@@ -213,13 +234,19 @@ class Stack:
     def rabbitmqctl(self, *arguments: str) -> str:
         """Run rabbitmqctl against this stack's node; returns what it prints."""
         command, env = rabbitmqctl(self._plan.place, self._plan.ports)
-        done = subprocess.run(
-            [*command, *arguments],
-            env={"PATH": os.environ.get("PATH", os.defpath), **env},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*command, *arguments],
+                env={"PATH": os.environ.get("PATH", os.defpath), **env},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=RABBITMQCTL_PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            raise StackError(
+                f"rabbitmqctl {' '.join(arguments)} has not ended after {RABBITMQCTL_PATIENCE:.0f} s."
+            ) from None
         if done.returncode:
             raise StackError(
                 f"rabbitmqctl {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip()}"

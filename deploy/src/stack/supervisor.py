@@ -66,12 +66,16 @@ class Supervisor:
         """Ask all at once, and wait until the last one has ended."""
         names = set(names) & set(self.processes())
         for name in names:
-            self._call("stopProcess", name, False, forgive=_NOT_RUNNING)
+            self.ask_to_stop(name)
         deadline = time.monotonic() + STOP_PATIENCE
         while left := {name for name in names if self.processes()[name].state not in STOPPED_STATES}:
             if time.monotonic() > deadline:
                 raise StackError(f"{', '.join(sorted(left))} did not stop within {STOP_PATIENCE:.0f} s.")
             time.sleep(0.05)
+
+    def ask_to_stop(self, name: str) -> None:
+        """Send it SIGTERM, and start it no more."""
+        self._call("stopProcess", name, False, forgive=_NOT_RUNNING)
 
     def signal(self, name: str, number: int) -> None:
         self._call("signalProcess", name, str(int(number)))

@@ -1,0 +1,118 @@
+"""A TCP proxy between a service and its server, which can hold back what passes, or make it late."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+CHUNK = 1 << 16
+LOOPBACK = "127.0.0.1"
+
+
+class Proxy:
+    """Stands before the server of a url, in a thread of its own: who uses it may block.
+
+    While it is `cut` nothing passes either way, and nobody is told: as when a cable is pulled. What was
+    under way arrives when it is `mended`, as TCP would have it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._server = urlsplit(url)
+        self._delay = 0.0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._pipes: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._listener = self._do(asyncio.start_server(self._accept, LOOPBACK, 0))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """The server's url by way of the proxy."""
+        user, at, _ = self._server.netloc.rpartition("@")
+        port = self._listener.sockets[0].getsockname()[1]
+        return urlunsplit(self._server._replace(netloc=f"{user}{at}{LOOPBACK}:{port}"))
+
+    def cut(self) -> None:
+        """Let nothing pass."""
+        self._loop.call_soon_threadsafe(self._passing.clear)
+
+    def mend(self) -> None:
+        """Let everything pass."""
+        self._loop.call_soon_threadsafe(self._passing.set)
+
+    def slow(self, seconds: float) -> None:
+        """Let everything pass so much later, each way."""
+        self._delay = seconds
+
+    def _do(self, step: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(step, self._loop).result()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._pipes.add(task)
+        task.add_done_callback(self._pipes.discard)
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            await self._passing.wait()
+            there = await asyncio.open_connection(self._server.hostname, self._server.port)
+            with contextlib.closing(there[1]):
+                await self._both(self._pipe(reader, there[1]), self._pipe(there[0], writer))
+
+    async def _both(self, *pipes: Coroutine[Any, Any, None]) -> None:
+        """Until one side has closed."""
+        tasks = [asyncio.ensure_future(pipe) for pipe in pipes]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(CHUNK // 64)
+        await self._both(self._take(reader, under_way), self._give(under_way, writer))
+
+    async def _take(
+        self, reader: asyncio.StreamReader, under_way: asyncio.Queue[tuple[float, bytes]]
+    ) -> None:
+        while True:
+            chunk = await reader.read(CHUNK)
+            await under_way.put((time.monotonic() + self._delay, chunk))
+            if not chunk:
+                # The other end sees this one close when it has all that came before.
+                await asyncio.Event().wait()
+
+    async def _give(
+        self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            due, chunk = await under_way.get()
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await self._passing.wait()
+            if not chunk:
+                return
+            writer.write(chunk)
+            await writer.drain()
+
+    async def _end(self) -> None:
+        self._listener.close()
+        for task in self._pipes:
+            task.cancel()
+        await asyncio.gather(*self._pipes, return_exceptions=True)

@@ -1,0 +1,55 @@
+"""A client that can stop reading: a websocket by hand, with a small receive buffer."""
+
+import base64
+import json
+import os
+import socket
+import struct
+from urllib.parse import urlsplit
+
+from clients.chat import NAMESPACE, User
+
+ESTABLISHED = 1
+BUFFER = 4096
+
+
+class Sleeper:
+    """A user's socket that reads only what it is told to; its methods block."""
+
+    def __init__(self, url: str, user: User) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        self._socket.connect((urlsplit(url).hostname, urlsplit(url).port))
+        self._socket.settimeout(5)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._socket.sendall(
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        self._read_until(b'"sid"')
+        self._say(f"40{NAMESPACE}," + json.dumps({"token": user.token}))
+        self._read_until(f"40{NAMESPACE},".encode())
+
+    def join(self, conversation_id: str) -> None:
+        """Join a conversation, and read no more."""
+        self._say(f"42{NAMESPACE},1" + json.dumps(["joinRoom", {"conversationId": conversation_id}]))
+        self._read_until(f"43{NAMESPACE},1[".encode())
+
+    @property
+    def established(self) -> bool:
+        """Whether the connection stands, by the kernel and without reading."""
+        return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _read_until(self, word: bytes) -> None:
+        heard = b""
+        while word not in heard:
+            heard += self._socket.recv(BUFFER)
+
+    def _say(self, text: str) -> None:
+        """Send one masked frame."""
+        body, mask = text.encode(), os.urandom(4)
+        masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(body))
+        self._socket.sendall(b"\x81\xfe" + struct.pack(">H", len(body)) + mask + masked)

@@ -1,0 +1,112 @@
+"""`python -m faults`: every row of the table on a stack of its own; exit code 0 if all have passed."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from faults import render
+from faults.row import Outcome, Row
+from faults.table import ROWS
+from faults.trial import carry_out, do
+from stack import Stack, StackError
+
+DIRECTORY = Path(__file__).resolve().parents[2] / ".run" / "faults"
+LONGEST = 14 * 60.0
+"""Seconds after which no further row is begun, and the one under way is broken off."""
+
+PASSED, FAILED, NOT_BEGUN, INTERRUPTED = 0, 1, 2, 130
+_STARTED = time.monotonic()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments ask for, and print the table."""
+    options = _options(arguments)
+    # A polling client calls it an error that its server is gone.
+    logging.getLogger("engineio").setLevel(logging.CRITICAL)
+    try:
+        return uvloop.run(_interruptible(options))
+    except StackError as error:
+        print(f"parley: {error}", file=sys.stderr)
+        return NOT_BEGUN
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+
+
+async def _interruptible(options: argparse.Namespace) -> int:
+    running = asyncio.current_task()
+    assert running is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await _run(options)
+
+
+async def _run(options: argparse.Namespace) -> int:
+    stack = await _fresh_stack()
+    outcomes: list[Outcome] = []
+    try:
+        _say("starting two gateways, two workers and their servers")
+        await do(stack.up)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST):
+                for number, row in enumerate(options.rows, 1):
+                    _say(f"{number}/{len(options.rows)} {row.name}: {row.fault} ({row.done})")
+                    outcomes.append(await carry_out(row, stack, lambda line: _say(f"    {line}")))
+                    _say(f"    {render.line(outcomes[-1])}")
+    finally:
+        _say("stopping everything")
+        await do(stack.down)
+    outcomes += [Outcome(row=row, reasons=["no time was left"]) for row in options.rows[len(outcomes) :]]
+    print("\n" + (render.markdown if options.markdown else render.text)(outcomes))
+    return _verdict(outcomes)
+
+
+async def _fresh_stack() -> Stack:
+    """A stack with no data of an earlier run; its logs stay for whoever wants to know more."""
+    if await do(Stack(DIRECTORY).is_up):
+        raise StackError("The faults are being run already.")
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    return Stack(DIRECTORY, gateways=2, workers=2, settings={"RATE_LIMITS": "off"})
+
+
+def _verdict(outcomes: Sequence[Outcome]) -> int:
+    failed = sum(not outcome.passed for outcome in outcomes)
+    spent = time.monotonic() - _STARTED
+    print(f"\n{len(outcomes) - failed} of {len(outcomes)} rows passed in {spent / 60:.1f} minutes.")
+    if failed:
+        print(f"The logs are in {DIRECTORY / 'log'}.")
+    return FAILED if failed else PASSED
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="faults", description=__doc__)
+    parser.add_argument("--rows", type=_rows, default=ROWS, help="names with commas: " + ", ".join(_NAMED))
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    return parser.parse_args(arguments)
+
+
+_NAMED = {row.name: row for row in ROWS}
+
+
+def _rows(names: str) -> Sequence[Row]:
+    unknown = [name for name in names.split(",") if name not in _NAMED]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"there is no row {', '.join(unknown)}: there are {', '.join(_NAMED)}"
+        )
+    return [_NAMED[name] for name in names.split(",")]
+
+
+def _say(line: str) -> None:
+    print(f"[{time.monotonic() - _STARTED:5.0f} s] {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Prints outcomes as a table: aligned for people, or as Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from faults.row import Outcome
+
+HEAD = (
+    "fault",
+    "what was done",
+    "accepted",
+    "lost",
+    "doubled",
+    "holes",
+    "unread wrong",
+    "longest silence",
+    "recovered after",
+    "passed",
+)
+
+
+def text(outcomes: Iterable[Outcome]) -> str:
+    """Aligned columns, and below them why rows have not passed."""
+    outcomes = list(outcomes)
+    lines = [HEAD, *map(_cells, outcomes)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+    rows = ["  ".join(map(_justified, line, widths, range(len(HEAD)))).rstrip() for line in lines]
+    return "\n".join([*rows, *_reasons(outcomes)])
+
+
+def markdown(outcomes: Iterable[Outcome]) -> str:
+    """A table of GitHub's Markdown, and below it why rows have not passed."""
+    outcomes = list(outcomes)
+    dashes = ("---", "---", *["--:"] * (len(HEAD) - 3), "---")
+    rows = [f"| {' | '.join(line)} |" for line in (HEAD, dashes, *map(_cells, outcomes))]
+    return "\n".join([*rows, *_reasons(outcomes)])
+
+
+def line(outcome: Outcome) -> str:
+    """One outcome in a sentence."""
+    named = zip(HEAD[2:-1], _cells(outcome)[2:-1], strict=True)
+    figures = ", ".join(f"{name} {figure}" for name, figure in named)
+    return f"{'passed' if outcome.passed else 'NOT passed'} in {outcome.seconds:.0f} s: {figures}"
+
+
+def _cells(outcome: Outcome) -> Sequence[str]:
+    counts = (outcome.accepted, outcome.lost, outcome.doubled, outcome.holes, outcome.unread_wrong)
+    return (
+        outcome.row.fault,
+        outcome.row.done,
+        *("-" if count is None else f"{count:,}" for count in counts),
+        *("-" if span is None else f"{span:.1f} s" for span in (outcome.silence, outcome.recovery)),
+        "yes" if outcome.passed else "no",
+    )
+
+
+def _justified(cell: str, width: int, column: int) -> str:
+    return cell.rjust(width) if 2 <= column < len(HEAD) - 1 else cell.ljust(width)
+
+
+def _reasons(outcomes: Iterable[Outcome]) -> list[str]:
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    reasons = [f"{outcome.row.name}: {reason}" for outcome in failed for reason in outcome.reasons]
+    return ["", "Not passed:", *(f"- {reason}" for reason in reasons)] if reasons else []

@@ -1,0 +1,52 @@
+"""The judge of the table sees what is wrong: a verdict that cannot fail would prove nothing."""
+
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from clients.chat import Town
+from faults.row import Outcome
+from faults.table import ROWS
+from faults.traffic import Traffic
+from faults.verdict import judge, silence
+from stack import Stack
+
+
+def test_silence_is_counted_from_when_something_was_due() -> None:
+    assert silence({"a": 10.0}, {"a": 10.5}) == 0.5
+    assert silence({"a": 10.0, "b": 50.0}, {"a": 10.5, "b": 50.1}) == 0.5
+
+
+def test_news_of_something_else_ends_a_silence() -> None:
+    assert silence({"late": 10.0, "b": 11.0}, {"b": 12.0, "late": 15.0}) == 3.0
+
+
+def test_what_was_heard_before_it_was_acknowledged_is_no_silence() -> None:
+    assert silence({"a": 10.0}, {"a": 9.0}) <= 0.0
+    assert silence({}, {}) == 0.0
+
+
+async def test_what_is_lost_doubled_and_miscounted_is_found(
+    fragile: Stack, town: Town, database: AsyncIOMotorDatabase[Any]
+) -> None:
+    async with Traffic(fragile, town) as traffic:
+        async with traffic.chat():
+            await traffic.goes_on()
+        right, wrong = Outcome(row=ROWS[0]), Outcome(row=ROWS[0])
+        await judge(right, traffic, town, database)
+        assert (right.reasons, right.lost, right.doubled, right.holes) == ([], 0, 0, 0)
+
+        lost, doubled, miscounted = traffic.groups[:3]
+        await database.messages.delete_one({"conversationId": lost, "seq": 2})
+        message = await database.messages.find_one({"conversationId": doubled, "seq": 2})
+        assert message is not None
+        again = message["seq"] + 1_000_000
+        await database.messages.insert_one({**message, "_id": "again", "seq": again, "rev": again})
+        member = f"{miscounted}:{traffic.ears[0].user_id}"
+        await database.memberships.update_one({"_id": member}, {"$inc": {"ownSinceRead": 1}})
+        await judge(wrong, traffic, town, database, patience=0.5)
+
+    assert (wrong.lost, wrong.doubled) == (2, 1)
+    assert wrong.holes
+    assert wrong.unread_wrong
+    assert not wrong.passed

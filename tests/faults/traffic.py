@@ -1,0 +1,101 @@
+"""The steady load: groups on every partition, clients that come back, and some that know of nothing."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from clients.chat import Town
+from clients.chatter import Chatter, Stopwatch
+from clients.crowd import Crowd, Voice
+from clients.returning import Returning
+from stack import Stack
+
+SPEAKERS = [f"speaker-{number}" for number in range(8)]
+LISTENER, ABSENT = "listener", "absent"
+PAUSE = 0.06
+WARM = 100
+"""Messages before something is broken."""
+
+
+class Traffic:
+    """Eight who speak in all groups, and come back by themselves; one who listens; one who is absent.
+
+    The speakers come through nginx; the listener has a websocket and polls at each gateway, and neither
+    reconnects nor syncs.
+    """
+
+    def __init__(self, stack: Stack, town: Town) -> None:
+        self._stack, self._town = stack, town
+        self._crowd = Crowd(town)
+        self._end = AsyncExitStack()
+        self.groups: list[str] = []
+        self.speakers: list[Returning] = []
+        self.ears: list[Voice] = []
+        self.chatter: Chatter
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as end:
+            await end.enter_async_context(self._crowd)
+            self.groups = await self._crowd.groups_everywhere(*SPEAKERS, LISTENER, ABSENT)
+            for name in SPEAKERS:
+                self.speakers.append(await self._crowd.add(Returning(self._town.user(name), self._town.url)))
+            self.ears = await self._crowd.ears(LISTENER, self._stack.gateway_urls)
+            for client in self.clients:
+                await client.join_all(self.groups)
+            self._end = end.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end.aclose()
+
+    def chat(self) -> Chatter:
+        """The load itself."""
+        self.chatter = Chatter(self.speakers, self.groups, PAUSE)
+        return self.chatter
+
+    @property
+    def clients(self) -> Sequence[Voice]:
+        return [*self.speakers, *self.ears]
+
+    @property
+    def living(self) -> list[Voice]:
+        """The clients that have not lost their only socket."""
+        return [*self.speakers, *(ear for ear in self.ears if not ear.socket.closed.is_set())]
+
+    def on(self, node: str) -> list[Returning]:
+        """The speakers whom this gateway holds."""
+        return [speaker for speaker in self.speakers if speaker.node == node]
+
+    async def visit(self, url: str) -> Voice:
+        """The one who is absent comes to a gateway, with one socket that will not come back."""
+        return await self._crowd.voice(ABSENT, url)
+
+    async def is_as_before(self, deadline: float) -> float:
+        """Wait until everyone may speak again, and everything accepted until then is known to all.
+
+        The seconds that it took from now.
+        """
+        watch = Stopwatch()
+        before = {speaker: len(speaker.accepted) for speaker in self.speakers}
+        await watch.until(lambda: all(len(s.accepted) > count for s, count in before.items()), deadline)
+        due = self.accepted.keys()
+        missing = {client: due - client.heard_at.keys() for client in self.clients}
+
+        def all_know_all() -> bool:
+            for client in self.living:
+                missing[client] = {id for id in missing[client] if id not in client.heard_at}
+            return not any(missing[client] for client in self.living)
+
+        return await watch.until(all_know_all, deadline)
+
+    @property
+    def accepted(self) -> dict[str, float]:
+        """When each message was accepted, by its id."""
+        return {id: at for speaker in self.speakers for id, at in speaker.accepted.items()}
+
+    async def goes_on(self, count: int = WARM) -> None:
+        """Wait until so many more are accepted."""
+        await self.chatter.goes_on(count)

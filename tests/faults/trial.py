@@ -1,0 +1,158 @@
+"""What a row has at hand while it breaks something: the stack, the load, and bounds to hold it to."""
+
+import asyncio
+import contextlib
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import aiohttp
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from clients.chat import Town
+from clients.chatter import Stopwatch
+from clients.workers import DeadLetters, Shares
+from faults.row import Outcome, Row
+from faults.traffic import Traffic
+from faults.verdict import judge
+from stack import Stack
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Say = Callable[[str], None]
+ASKING = 0.5
+
+
+class Trial:
+    """One run of a row on a stack that is whole; users and conversations are its own."""
+
+    def __init__(self, row: Row, stack: Stack, say: Say) -> None:
+        self.stack, self.say = stack, say
+        self.outcome = Outcome(row=row)
+        self.town = Town(stack.url, stack.jwt_secret)
+        self.dead_letters = DeadLetters(stack)
+        self._end = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(self.stack.mongo_url, tz_aware=True)
+        self._end.callback(client.close)
+        self.database = client.get_default_database()
+        timeout = aiohttp.ClientTimeout(total=5)
+        self.http = await self._end.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        asking = aiohttp.ClientTimeout(total=ASKING)
+        http = await self._end.enter_async_context(aiohttp.ClientSession(timeout=asking))
+        self.shares = Shares(self.stack, http)
+        self._end.push_async_callback(self.town.close)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end.aclose()
+
+    @asynccontextmanager
+    async def traffic(self) -> AsyncIterator[Traffic]:
+        """The steady load, warm; at the end it is judged. What fails within is a reason."""
+        await self.dead_letters.take()
+        async with Traffic(self.stack, self.town) as traffic:
+            try:
+                async with traffic.chat():
+                    await traffic.goes_on()
+                    try:
+                        yield traffic
+                        await traffic.goes_on()
+                    except Exception as failure:
+                        self.fails(failure)
+                        await do(self.stack.up)
+            except Exception as failure:
+                self.fails(failure)
+            await judge(self.outcome, traffic, self.town, self.database)
+        if letters := await self.dead_letters.take():
+            self.outcome.reasons.append(f"{len(letters)} dead letters")
+
+    @asynccontextmanager
+    async def told(self, special: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
+        """Single services with settings of their own."""
+        await do(self.stack.tell, special)
+        await self.shares.become(4, 4)
+        try:
+            yield
+        finally:
+            await do(self.stack.tell, {})
+
+    def fails(self, failure: BaseException) -> None:
+        """Take down why the row does not hold."""
+        self.outcome.reasons.append(str(failure) or repr(failure))
+
+    def expect(self, holds: bool, otherwise: str) -> None:
+        """Go on either way."""
+        if not holds:
+            self.outcome.reasons.append(otherwise)
+
+    async def sees(self, what: str, condition: Callable[[], Any], within: float) -> float:
+        """Wait for it, and say when it came; the seconds. AssertionError when it does not come."""
+        watch = Stopwatch()
+        try:
+            await watch.until(condition, within)
+        except AssertionError:
+            raise AssertionError(f"not within {within:g} s: {what}") from None
+        self.say(f"{what} after {watch.seconds:.1f} s")
+        return watch.seconds
+
+    async def recovers(self, traffic: Traffic) -> None:
+        """The fault is over: wait until it is felt no more, and hold that to the row's bound."""
+        limit = self.outcome.row.recovery
+        seconds = await self.sees("all as before", lambda: traffic.is_as_before(limit), limit)
+        self.outcome.recovery = max(seconds, self.outcome.recovery or 0.0)
+
+    async def terminates(self, name: str, within: float) -> None:
+        """Tell a part to stop (SIGTERM), and wait until it has ended by itself, with exit code 0."""
+        log = self.stack.log("supervisord")
+        seen = log.stat().st_size
+        ending = re.compile(rf"exited: {name} \(([^;)]*)")
+        self.stack.signal(name, signal.SIGTERM)
+
+        def end() -> str:
+            found = ending.search(log.read_bytes()[seen:].decode())
+            return found[1] if found else ""
+
+        await self.sees(f"{name} has ended", end, within)
+        self.expect(end() == "exit status 0", f"{name} ended with {end()}")
+
+    async def are_ready(self) -> list[bool]:
+        """Whether each gateway says that it is ready."""
+        statuses = []
+        for url in self.stack.gateway_urls:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with self.http.get(f"{url}/readyz") as answer:
+                    statuses.append(answer.status == 200)
+                continue
+            statuses.append(False)
+        return statuses
+
+
+async def do(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    """Do what blocks, while the load goes on."""
+    return await asyncio.to_thread(call, *args, **more)
+
+
+async def carry_out(row: Row, stack: Stack, say: Say) -> Outcome:
+    """Run a row in its bound; leaves the stack whole, or the reason why it is not."""
+    start = time.monotonic()
+    async with Trial(row, stack, say) as trial:
+        try:
+            async with asyncio.timeout(row.bound) as bound:
+                await row.run(trial)
+        except Exception as failure:
+            trial.fails(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
+        try:
+            await do(stack.up)
+            await trial.shares.become(4, 4)
+        except Exception as failure:
+            trial.fails(AssertionError(f"left broken: {failure}"))
+        trial.outcome.seconds = time.monotonic() - start
+        return trial.outcome

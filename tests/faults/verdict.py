@@ -1,0 +1,155 @@
+"""Judges a row at rest: what was lost, doubled, miscounted, and how long a client heard nothing."""
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorDatabase
+
+from clients.chat import Town, eventually
+from clients.crowd import Voice
+from clients.ledger import by_sender, difference, how_many, miscounts, spoken, stored_messages
+from faults.row import Outcome, Row
+from faults.traffic import Traffic
+
+Document = dict[str, Any]
+SETTLING = 25.0
+"""Seconds in which all must be stored and heard; the slow audit of the gateways fits into them."""
+
+REFUSED_SECONDS = 2.0
+
+
+async def judge(
+    outcome: Outcome,
+    traffic: Traffic,
+    town: Town,
+    database: "AsyncIOMotorDatabase[Document]",
+    patience: float = SETTLING,
+) -> None:
+    """Write the figures into the outcome, and a reason for each that is wrong."""
+    accepted = traffic.accepted
+    await _settled(traffic, database, len(accepted), patience)
+    stored = {group: await stored_messages(database, group) for group in traffic.groups}
+    ids = {message["_id"] for messages in stored.values() for message in messages}
+    strays = [stray for client in traffic.clients for stray in client.strays]
+    not_stored, unheard = accepted.keys() - ids, _unheard(traffic, ids)
+    wrong = [await miscounts(database, town, group, patience) for group in traffic.groups]
+    outcome.accepted = len(accepted)
+    outcome.lost = len(not_stored.union(*unheard.values()))
+    outcome.doubled = sum(map(_doubled, stored.values())) + sum(now <= last for _, last, now in strays)
+    outcome.holes = sum(map(_holes, stored.values())) + sum(now > last + 1 for _, last, now in strays)
+    outcome.unread_wrong = sum(map(len, wrong))
+    outcome.silence = max(_silences(traffic, stored))
+    outcome.reasons += _reasons(outcome, not_stored, unheard, strays)
+    outcome.reasons += [f"kept, recounted and told unread: {counts}" for counts in wrong if counts]
+    outcome.reasons += _differences(traffic, stored)
+    outcome.reasons += _refusals(traffic, outcome.row)
+    outcome.reasons += _losses(traffic, outcome.row)
+
+
+async def _settled(
+    traffic: Traffic, database: "AsyncIOMotorDatabase[Document]", accepted: int, patience: float
+) -> None:
+    async def all_stored() -> bool:
+        return await how_many(database, *traffic.groups) >= accepted
+
+    with contextlib.suppress(AssertionError):
+        await eventually(all_stored, patience)
+        await eventually(lambda: all(len(c.heard_at) >= accepted for c in traffic.living), patience)
+
+
+def _silences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iterator[float]:
+    """For every client and conversation."""
+    accepted = traffic.accepted
+    for messages in stored.values():
+        for client in traffic.living:
+            known = [message["_id"] for message in messages if message["_id"] in client.heard_at]
+            yield silence(accepted, {id: client.heard_at[id] for id in known})
+
+
+def silence(accepted: Mapping[str, float], heard_at: Mapping[str, float]) -> float:
+    """The longest time in seconds in which nothing was heard, though something accepted was due."""
+    times = sorted((at, accepted.get(id, at)) for id, at in heard_at.items())
+    # For each piece of news, since when it or anything that came later was due.
+    due = list(itertools.accumulate((at for _, at in reversed(times)), min))[::-1]
+    before = [0.0, *(heard for heard, _ in times)]
+    return max((heard - max(b, d) for (heard, _), b, d in zip(times, before, due, strict=False)), default=0.0)
+
+
+def _unheard(traffic: Traffic, ids: set[str]) -> dict[str, set[str]]:
+    """What clients that are there do not know of, by client."""
+    missing = {_name(client): ids - client.heard_at.keys() for client in traffic.living}
+    return {name: unknown for name, unknown in missing.items() if unknown}
+
+
+def _name(client: Voice) -> str:
+    return f"{client.user_id} on {client.node}"
+
+
+def _doubled(messages: list[Document]) -> int:
+    """How often something was stored again."""
+    said = Counter((message["senderId"], message["content"]) for message in messages)
+    return sum(count - 1 for count in said.values())
+
+
+def _holes(messages: list[Document]) -> int:
+    """How many numbers or revisions are missing."""
+    right = set(range(1, len(messages) + 1))
+    return len(right - {m["seq"] for m in messages}) + len(right - {m["rev"] for m in messages})
+
+
+def _reasons(
+    outcome: Outcome, not_stored: set[str], unheard: Mapping[str, set[str]], strays: list[Any]
+) -> Iterator[str]:
+    if not_stored:
+        yield f"accepted, but not stored: {_some(not_stored)}"
+    for name, unknown in unheard.items():
+        yield f"not heard by {name}: {_some(unknown)}"
+    if outcome.doubled or outcome.holes:
+        yield f"doubles and holes; heard out of turn (conversation, after, number): {_some(strays)}"
+    if outcome.silence is not None and outcome.silence > outcome.row.silence:
+        heard = f"a client heard nothing of a conversation for {outcome.silence:.1f} s"
+        yield f"{heard}, more than {outcome.row.silence:g}"
+
+
+def _some(things: Any) -> str:
+    shown = list(itertools.islice(things, 3))
+    return f"{shown} ({len(things)} in all)"
+
+
+def _differences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iterator[str]:
+    """Where what is stored or held is not what was said, in its order."""
+    for group, messages in stored.items():
+        said, kept = spoken(traffic.speakers, group), by_sender(messages)
+        if said != kept:
+            yield f"said and stored differ: {difference(kept, said)}"
+        contents = {message["seq"]: message["content"] for message in messages}
+        for speaker in traffic.speakers:
+            if speaker.held[group] != contents:
+                yield f"{_name(speaker)} does not hold what the database holds"
+
+
+def _losses(traffic: Traffic, row: Row) -> Iterator[str]:
+    lost = [_name(client) for client in traffic.clients if client not in traffic.living]
+    lost += [_name(speaker) for speaker in traffic.speakers if speaker.losses]
+    if lost and not row.cuts:
+        yield f"sockets were lost, for no reason: {_some(lost)}"
+
+
+def _refusals(traffic: Traffic, row: Row) -> Iterator[str]:
+    refused = [refusal for speaker in traffic.speakers for refusal in speaker.refused]
+    groundless = [refusal for refusal in refused if refusal["code"] not in row.refuses]
+    if groundless:
+        yield f"sends were refused, for no reason: {_some(groundless)}"
+    slow = [refusal for refusal in refused if refusal["seconds"] > REFUSED_SECONDS]
+    if slow:
+        slowest = max(refusal["seconds"] for refusal in slow)
+        yield f"{len(slow)} sends were refused after more than {REFUSED_SECONDS:g} s, up to {slowest:.1f}"
+    unanswered = sum(speaker.unanswered for speaker in traffic.speakers)
+    if unanswered:
+        yield f"{unanswered} sends had no answer at all"
+    trouble = [about for client in traffic.speakers for about in client.trouble]
+    if trouble:
+        yield f"told to have failed: {_some(trouble)}"
