@@ -4,10 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from clients.chat import Town
 from stack import Stack
+
+# By its name tests that make up their input know how long they may: clients/fuzz.py, model/conftest.py.
+settings.register_profile("long", database=None)
 
 
 @pytest.fixture(scope="session")

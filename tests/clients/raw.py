@@ -17,8 +17,9 @@ EVENT, ACK, BINARY_EVENT = "42", "43", "45"
 class RawSocket:
     """One websocket; text and bytes go out as they are."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
         self.frames: list[str] = []
+        self._within = "" if namespace == "/" else f"{namespace},"
         self._url = url
         self._http = aiohttp.ClientSession()
         self._ws: aiohttp.ClientWebSocketResponse
@@ -33,8 +34,8 @@ class RawSocket:
 
     async def enter(self, auth: Any) -> Self:
         """Connect to the namespace, and insist on it."""
-        await self.send(f"40{NAMESPACE},{json.dumps(auth)}")
-        await self.hears(f"40{NAMESPACE},")
+        await self.send(f"40{self._within}{json.dumps(auth)}")
+        await self.hears(f"40{self._within}")
         return self
 
     async def send(self, frame: str | bytes) -> None:
@@ -46,12 +47,12 @@ class RawSocket:
 
     async def event(self, number: int, text: str) -> Any:
         """Send an event with this JSON text and acknowledgement number; the acknowledgement."""
-        await self.send(f"{EVENT}{NAMESPACE},{number}{text}")
+        await self.send(f"{EVENT}{self._within}{number}{text}")
         return await self.acknowledged(number)
 
     async def acknowledged(self, number: int) -> Any:
         """Wait for an acknowledgement; its argument."""
-        start = f"{ACK}{NAMESPACE},{number}["
+        start = f"{ACK}{self._within}{number}["
         return json.loads((await self.hears(start)).removeprefix(start[:-1]))[0]
 
     async def hears(self, start: str) -> str:

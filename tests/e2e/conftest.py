@@ -1,15 +1,25 @@
 """What the tests of bad input share: a scene that must stay as it is, and logs that must stay quiet."""
 
+import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from clients.chat import Town
+from clients.fuzz import is_long
 from clients.scene import Scene
+from clients.steady import Steady
 from stack import Stack
 
 SERVICES = ("gateway-1", "gateway-2", "worker-1", "worker-2")
+GAUGES = r'^parley_(held\{what="(?:sessions|seats)"\}) (\S+)'
+# What is closed is swept, and its task of pings ends, half a minute later.
+LONG_GAUGES = r'^parley_(tasks|held\{what="(?:sockets|sessions|seats)"\}) (\S+)'
+STRAY_TASKS = 10
 ALARMS = ("Traceback", '"level": "error"', " ERROR ", " CRITICAL ")
 
 
@@ -22,6 +32,12 @@ async def scene(town: Town, database: Any) -> AsyncIterator[Scene]:
 
 
 @pytest.fixture
+async def steady(town: Town) -> Steady:
+    """Somebody who is to be served meanwhile."""
+    return await Steady(town).set()
+
+
+@pytest.fixture
 def quiet(stack: Stack) -> Iterator[None]:
     """No service complains of itself: what clients do wrong is no error of ours."""
     starts = {name: stack.log(name).stat().st_size for name in SERVICES}
@@ -29,3 +45,30 @@ def quiet(stack: Stack) -> Iterator[None]:
     for name, start in starts.items():
         said = stack.log(name).read_bytes()[start:].decode()
         assert not any(alarm in said for alarm in ALARMS), said
+
+
+@pytest.fixture(scope="module")
+async def nothing_left(stack: Stack) -> AsyncIterator[None]:
+    """When these tests are over, no gateway holds of its clients what it did not hold before."""
+    before = await _held(stack)
+    yield
+
+    deadline = time.monotonic() + (60 if is_long() else 10)
+    while more := _more(before, await _held(stack)):
+        assert time.monotonic() < deadline, more
+        await asyncio.sleep(0.1)
+
+
+def _more(before: dict[str, float], now: dict[str, float]) -> dict[str, tuple[float, float]]:
+    spare = {name: STRAY_TASKS * name.startswith("tasks") for name in before}
+    return {name: (held, now[name]) for name, held in before.items() if now[name] > held + spare[name]}
+
+
+async def _held(stack: Stack) -> dict[str, float]:
+    held: dict[str, float] = {}
+    async with aiohttp.ClientSession() as http:
+        for url in stack.gateway_urls:
+            text = await (await http.get(f"{url}/metrics")).text()
+            for name, value in re.findall(LONG_GAUGES if is_long() else GAUGES, text, re.M):
+                held[f"{name} of {url}"] = float(value)
+    return held

@@ -1,26 +1,12 @@
 """A gateway whose tokens anybody could sign does not start, and says why."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from clients.alone import started
+
 ADVICE = "take what `openssl rand -base64 48` says, or set ENVIRONMENT=development to try things out."
-
-
-def started(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A gateway on its own, with no server to be found."""
-    nowhere = {"MONGO_URL": "mongodb://127.0.0.1:9/parley", "GATEWAY_PORT": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "gateway"],
-        cwd=directory,
-        env={**nowhere, **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ OURS = ("nginx", "gateway", "worker")
 SERVERS = ("redis", "rabbitmq", "mongo")
 SERVICES = (("gateway", GatewaySettings), ("worker", WorkerSettings))
 OF_THE_IMAGE = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
-REQUIRED = ("JWT_SECRET", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD")
+REQUIRED = ("JWT_SECRET", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,3 +194,30 @@ def test_data_outlive_their_container(name: str, path: str) -> None:
 
 def test_rabbitmq_keeps_the_name_that_its_data_stand_under() -> None:
     assert service("rabbitmq")["hostname"] == "rabbitmq"
+
+
+def test_the_services_come_to_their_servers_by_name_and_password_and_as_nobodys_root() -> None:
+    urls = [service("gateway")["environment"][name] for name in ("REDIS_URL", "RABBITMQ_URL", "MONGO_URL")]
+    assert all("://parley:${" in url and "authSource=admin" not in url for url in urls)
+    assert service("mongo")["environment"]["MONGO_INITDB_ROOT_USERNAME"] != "parley"
+
+
+def test_in_mongodb_they_write_to_their_own_database_alone() -> None:
+    made = compose()["configs"]["mongo"]["content"]
+    assert re.findall(r"roles: (.*),", made) == ['[{ role: "readWrite", db: "parley" }]']
+    assert re.findall(r'getSiblingDB\("(\w+)"\)', made) == ["parley"]
+    assert service("mongo")["configs"] == [
+        {"source": "mongo", "target": "/docker-entrypoint-initdb.d/parley.js"}
+    ]
+
+
+def test_in_rabbitmq_they_govern_nothing() -> None:
+    assert "default_user_tags.administrator = false" in compose()["configs"]["rabbitmq"]["content"]
+    assert service("rabbitmq")["configs"][0]["target"].startswith("/etc/rabbitmq/conf.d/")
+
+
+def test_redis_lets_nobody_in_without_a_name() -> None:
+    command = " ".join(service("redis")["command"])
+    assert "--user default off" in command
+    assert "--requirepass" not in command
+    assert "nopass" not in command

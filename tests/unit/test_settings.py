@@ -3,10 +3,15 @@
 import re
 import secrets
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 
+import aio_pika
 import pytest
+from redis.asyncio import SSLConnection
+from yarl import URL
 
+from gateway.redis_client import connect
 from gateway.settings import Settings as GatewaySettings
 from gateway.settings import check_attachments, check_secret
 from persistence_worker.settings import Settings as WorkerSettings
@@ -16,7 +21,14 @@ EXAMPLE = Path(__file__).parents[2] / ".env.example"
 SERVICES = (GatewaySettings, WorkerSettings)
 PER_PROCESS = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
 SERVERS = {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL"}
-OF_THE_STACK = {"HTTP_PORT", "HTTP_HOST", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD"}
+OF_THE_STACK = {
+    "HTTP_PORT",
+    "HTTP_HOST",
+    "REDIS_PASSWORD",
+    "RABBITMQ_PASSWORD",
+    "MONGO_PASSWORD",
+    "MONGO_ROOT_PASSWORD",
+}
 KNOWN = {
     f.name.upper(): f for service in SERVICES for f in fields(service) if f.name.upper() not in PER_PROCESS
 }
@@ -208,3 +220,24 @@ def test_random_secrets_are_taken(bytes_: int) -> None:
 def test_there_are_two_environments(environment: str) -> None:
     with pytest.raises(SettingsError, match=r"^ENVIRONMENT has not the form that it needs"):
         load(GatewaySettings, {"ENVIRONMENT": environment})
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("REDIS_URL", "rediss://parley:secret@redis.example:6380/0?ssl_ca_certs=/ca.pem"),
+        ("RABBITMQ_URL", "amqps://parley:secret@rabbitmq.example:5671/chat?cafile=/ca.pem"),
+        ("MONGO_URL", "mongodb+srv://parley:secret@cluster.example/parley?retryWrites=true"),
+        ("MONGO_URL", "mongodb://parley:secret@mongo.example/parley?tls=true"),
+    ],
+)
+@pytest.mark.parametrize("service", [GatewaySettings, WorkerSettings])
+def test_servers_may_be_reached_by_tls(name: str, url: str, service: type[SharedSettings]) -> None:
+    assert getattr(load(service, {name: url}), name.lower()) == url
+
+
+async def test_the_drivers_take_these_urls_for_tls() -> None:
+    connection = connect("rediss://parley:secret@redis.example:6380/0").connection_pool.make_connection()
+    assert isinstance(connection, SSLConnection)
+    assert aio_pika.Connection(URL("amqps://parley:secret@rabbitmq.example/chat")).url.scheme == "amqps"
+    assert find_spec("dns") is not None, "mongodb+srv:// asks the DNS for the hosts"

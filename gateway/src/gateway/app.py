@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway import gauges
 from gateway.adapters import archive_mongo
 from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
 from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
@@ -37,13 +38,14 @@ from gateway.core.typing_board import TypingBoard
 from gateway.describe import documents
 from gateway.keys import Keys
 from gateway.redis_client import connect
+from gateway.rest import safe_headers
 from gateway.rest.attachments import AttachmentPaths
 from gateway.rest.cors import Cors
 from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest, refusal
 from gateway.rest.packed import refuse_packed
 from gateway.settings import Settings, check_attachments, check_secret, rates_of
-from gateway.sockets import connection, json
+from gateway.sockets import connection, json, origins
 from gateway.sockets.auditor import Auditor
 from gateway.sockets.bus import Bus
 from gateway.sockets.doorkeeper import Doorkeeper
@@ -80,6 +82,8 @@ REVOCATIONS_SECONDS = 2.0
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
 PRESSURE_SECONDS = 0.25
+ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
+"""As browsers write it: no path, not even a slash."""
 REFUSALS: dict[str, type[ChatError]] = {kind.code: kind for kind in (NotFound, Conflict)}
 """What a worker's refusals are to whoever waits for one."""
 
@@ -100,9 +104,10 @@ class Gateway:
         self.database = database
         self.bus = Bus(settings.redis_url, settings.node_name)
         self.manager = RedisManager(self.bus)
+        partitions = Partitions(settings.partitions)
         self.outbox = RabbitOutbox(
             settings.rabbitmq_url,
-            Partitions(settings.partitions),
+            partitions,
             limit=settings.outbox_limit,
             name=settings.node_name,
         )
@@ -208,6 +213,7 @@ class Gateway:
             spawn=self.background.spawn,
         )
         self._connect_parts()
+        self._show_sizes()
 
     def _connect_parts(self) -> None:
         self.bus.on_message = self.fanout.receive
@@ -232,6 +238,20 @@ class Gateway:
         except Unavailable as error:
             log.warning("some still hear of each other", user=user_id, error=str(error))
 
+    def _show_sizes(self) -> None:
+        gauges.show(
+            sockets=lambda: len(self.server.eio.sockets),
+            sessions=lambda: len(self.sessions),
+            seats=self.manager.count_seats,
+            channels=lambda: self.bus.channels,
+            streams=lambda: len(self.streams.ids()),
+            users=lambda: len(self.roster.users),
+            conversations=lambda: len(self.roster.conversations),
+            leases=lambda: len(self.presence),
+            typing=lambda: len(self.board),
+            buckets=lambda: len(self.rates),
+        )
+
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""
         doorkeeper = Doorkeeper(self.rates, self.server.eio.sockets, self.settings.max_sockets)
@@ -240,6 +260,7 @@ class Gateway:
             middlewares=[json_errors, refuse_packed, doorkeeper.middleware],
         )
         Cors(self.settings.cors_origins).guard(app)
+        safe_headers.guard(app)
         self.server.attach(app)
         rest = Rest(
             chat=self.chat,
@@ -275,10 +296,11 @@ class Gateway:
             async_handlers=False,
             serializer=ClientPacket,
             json=json,
-            cors_allowed_origins=list(self.settings.cors_origins) or None,
+            cors_credentials=False,
             max_http_buffer_size=self.settings.max_frame,
         )
         connection.install(server.eio, self.settings.backlog_limit)
+        origins.install(server.eio, self.settings.cors_origins)
         server.eio.generate_id = self._socket_id
         for namespace in {v.namespace for v in self.vocabularies}:
             server.register_namespace(self._namespace(namespace))
@@ -388,3 +410,5 @@ def _check(settings: Settings) -> None:
         raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
     if "*" in settings.cors_origins:
         raise SettingsError("CORS_ORIGINS must list origins: * would let any page act for its visitors.")
+    if wrong := [origin for origin in settings.cors_origins if not re.fullmatch(ORIGIN, origin)]:
+        raise SettingsError(f"CORS_ORIGINS must list origins as https://chat.example:8443, not {wrong[0]!r}.")

@@ -109,7 +109,7 @@ class Consumer:
         size = 0
         while first is not None:
             deliveries.append(first)
-            size += int(first.headers.get("records", 1))  # type: ignore[arg-type]
+            size += _size(first)
             enough = size >= self._limits.batch or _returns(first) > 1
             if enough or self._inbox.empty() or self._stopping:
                 break
@@ -200,6 +200,12 @@ class Consumer:
                     raise
                 again = True
                 await asyncio.sleep(RETRY_SECONDS)
+
+
+def _size(delivery: AbstractIncomingMessage) -> int:
+    """How many records it says it carries."""
+    count = delivery.headers.get("records")
+    return count if isinstance(count, int) and count > 0 else 1
 
 
 def _returns(delivery: AbstractIncomingMessage) -> int:

@@ -217,4 +217,7 @@ def unpack(body: bytes) -> list[Event]:
     Raises:
         msgspec.DecodeError: the body is not what `pack` makes.
     """
-    return _decode(body)
+    try:
+        return _decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

@@ -1,9 +1,12 @@
 """Answers for operators: alive, ready, metrics."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.metrics import tasks
 
 Problems = Callable[[], Awaitable[list[str]]]
 
@@ -25,4 +28,5 @@ async def _alive(_request: web.Request) -> web.Response:
 
 
 async def _metrics(_request: web.Request) -> web.Response:
+    tasks.set(len(asyncio.all_tasks()))
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -84,6 +84,10 @@ _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode: Callable[[bytes], Record] = msgspec.msgpack.Decoder(Record).decode
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading bytes of somebody else's may come to."""
+
+
 class Broken(Struct, frozen=True):
     """A record that cannot be read, and why."""
 
@@ -100,7 +104,7 @@ def unpack(body: bytes) -> list[Record | Broken]:
     """The records of one AMQP message; one that cannot be read does not harm its neighbours."""
     try:
         parts = _split(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return [Broken(body, str(error))]
     return [_unpack_one(bytes(part)) for part in parts]
 
@@ -108,5 +112,5 @@ def unpack(body: bytes) -> list[Record | Broken]:
 def _unpack_one(part: bytes) -> Record | Broken:
     try:
         return _decode(part)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return Broken(_encode([msgspec.Raw(part)]), str(error))

@@ -40,6 +40,10 @@ class RedisPresence:
         self._unsaid: set[str] = set()
         self._background = Background()
 
+    def __len__(self) -> int:
+        """This node's leases."""
+        return len(self._mine)
+
     def start(self) -> None:
         """Renew this node's leases, and sweep what has ended on any node."""
         self._background.repeat(RENEW_SECONDS, self._renew)

@@ -27,6 +27,9 @@ class Buckets:
         self._clock = clock
         self._full_at: Recent[str, float] = Recent(REMEMBERED_BUCKETS)
 
+    def __len__(self) -> int:
+        return len(self._full_at)
+
     def take(self, key: str) -> float:
         """Take a token: 0 when there was one, else the seconds until there is.
 
@@ -67,6 +70,10 @@ class Rates:
 
     def __init__(self, rates: Mapping[str, Rate], clock: Callable[[], float] = monotonic) -> None:
         self._buckets = {kind: Buckets(rate, clock) for kind, rate in rates.items()}
+
+    def __len__(self) -> int:
+        """How many buckets are remembered."""
+        return sum(map(len, self._buckets.values()))
 
     def check(self, user_id: str, command: c.Command) -> None:
         """Count a user's command. Raises `RateLimited`."""

@@ -30,5 +30,8 @@ class Recent(Generic[K, V]):
         """Forget an entry, if there is one."""
         self._entries.pop(key, None)
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def __contains__(self, key: K) -> bool:
         return key in self._entries

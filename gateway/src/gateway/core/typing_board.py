@@ -27,6 +27,9 @@ class TypingBoard:
         self._clock = clock
         self._typing: dict[tuple[str, str], _Typing] = {}
 
+    def __len__(self) -> int:
+        return len(self._typing)
+
     def heard(self, event: TypingChanged) -> bool:
         """Note an event; whether it is news for the clients: a renewal is, now and then."""
         key = (event.conversation_id, event.user.id)

@@ -54,6 +54,11 @@ class Bus:
         """Whether the node has not heard its own heartbeat for too long."""
         return monotonic() - self._heard > DEAF_SECONDS
 
+    @property
+    def channels(self) -> int:
+        """How many are to be heard."""
+        return len(self._wanted)
+
     def start(self) -> None:
         """Begin to listen and to beat."""
         self._background.spawn(self._listen())

@@ -14,7 +14,7 @@ from engineio import packet as eio
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
 
-from gateway.sockets.polling import translate_request
+from gateway.sockets import polling
 from gateway.sockets.wire import PacketQueue, Wire
 
 log = structlog.get_logger()
@@ -54,6 +54,7 @@ class LeanWebSocket:
             self._socket.queue.attach(Wire(transport, self.backlog_limit))
             await self._read(ws)
         await self._socket.close(wait=False, abort=True, reason=self._reason)
+        _forget_frames(ws.exception())
         return ws
 
     async def _upgrade(self, ws: web.WebSocketResponse) -> bool:
@@ -112,6 +113,15 @@ class LeanWebSocket:
                 broken = True
 
 
+def _forget_frames(error: BaseException | None) -> None:
+    """Have an error not hold, by its traceback, the websocket that holds the error.
+
+    Such a circle waits for the garbage collector, which comes rarely here; every socket would leave one.
+    """
+    if error is not None:
+        error.__traceback__ = error.__context__ = None
+
+
 async def drain(engine: Any, seconds: float) -> None:
     """Send all clients elsewhere, spread over `seconds`: closed transports make them reconnect."""
     sockets = list(engine.sockets.values())
@@ -128,6 +138,7 @@ async def drain(engine: Any, seconds: float) -> None:
 def install(engine: Any, backlog_limit: int) -> None:
     """Give a python-engineio server this driver and these queues."""
     websocket = type("BoundedWebSocket", (LeanWebSocket,), {"backlog_limit": backlog_limit})
-    engine._async = {**driver._async, "websocket": websocket, "translate_request": translate_request}
+    engine._async = {**driver._async, "websocket": websocket, "translate_request": polling.translate_request}
+    polling.guard(engine)
     engine.create_queue = partial(PacketQueue, backlog_limit)
     engine.log_message_keys |= CLIENTS_FAULTS

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from gateway.core.pressure import Pressure
+from gateway.core.rates import Buckets, Rate
 from gateway.core.recent import Recent
 from gateway.core.recovery import Position, offset_of
 from gateway.core.results import Introduction
@@ -27,6 +28,8 @@ from shared.model import Message
 log = structlog.get_logger()
 
 REMEMBERED_RECORDS = 20_000
+COMPLAINTS = Rate(1, 10)
+"""All that cannot be read is counted; of so much a log tells."""
 OFFSET = "offset"
 """The event that tells a client how far it has heard."""
 
@@ -52,6 +55,7 @@ class FanOut:
         self._passed_on = passed_on
         self._refused = refused
         self._pressure = pressure
+        self._complaints = Buckets(COMPLAINTS)
         self._put_off: dict[str, e.PresenceChanged] = {}
         self._told: Recent[str, None] = Recent(REMEMBERED_RECORDS)
         self._passed: Recent[str, None] = Recent(REMEMBERED_RECORDS)
@@ -90,7 +94,8 @@ class FanOut:
             told = e.unpack(body)
         except msgspec.DecodeError as error:
             bus_failures.labels("decode").inc()
-            log.warning("dropped something from the bus", channel=channel, error=str(error))
+            if not self._complaints.take(""):
+                log.warning("dropped something from the bus", channel=channel, error=str(error))
             return
         room = rooms.of_channel(channel)
         for event in told:

@@ -37,3 +37,23 @@ def translate_request(request: web.Request) -> dict[str, Any]:
     """The environment of a request, with its body checked."""
     environ: dict[str, Any] = driver.translate_request(request)
     return {**environ, "wsgi.input": Body(request.content)}
+
+
+def guard(engine: Any) -> None:
+    """Have a python-engineio server answer polls of sessions that are over, which it would fail at."""
+    inner = engine.handle_request
+
+    async def handle_request(request: web.Request) -> web.StreamResponse:
+        sid = request.query.get("sid", "")
+        socket = engine.sockets.get(sid)
+        if socket is not None and socket.closed:
+            # It keeps them for some seconds more.
+            engine.sockets.pop(sid)
+        try:
+            answer: web.StreamResponse = await inner(request)
+        except UnboundLocalError:
+            # To a wrong body whose session has ended while it came, it finds no answer.
+            return web.json_response("Invalid session", status=400)
+        return answer
+
+    engine.handle_request = handle_request

@@ -217,6 +217,10 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         """Whether no socket of this node is in a room."""
         return not self.rooms.get(namespace, {}).get(room)
 
+    def count_seats(self) -> int:
+        """Sockets in rooms, each room of each."""
+        return sum(len(members) for of in self.rooms.values() for members in of.values())
+
     async def stop(self) -> None:
         """Cancel what lingers."""
         for handle in self._lingering.values():

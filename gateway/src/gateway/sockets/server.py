@@ -71,6 +71,8 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         # A client that goes for good says so within its namespace; what it closes below, it may have lost.
         lost = reason == self.reason.CLIENT_DISCONNECT
         await super()._handle_eio_disconnect(eio_sid, self.reason.TRANSPORT_CLOSE if lost else reason)
+        # The event whose attachments have not come; python-socketio would keep it for ever.
+        self._binary_packet.pop(eio_sid, None)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None:
             # A poll that waits would otherwise wait for as long as a ping may take; and a websocket
@@ -80,6 +82,9 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
                 asyncio.get_running_loop().call_soon(socket.queue.wire.close)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        if eio_sid not in self.environ:
+            # What came behind what has closed the connection: a seat taken now, nobody would give back.
+            return
         try:
             await super()._handle_eio_message(eio_sid, data)
         except ValueError as error:

@@ -28,7 +28,9 @@ class Sweeper:
                 idle[sid] = self._idle_since.get(sid, monotonic())
             lost = sid in idle and monotonic() - idle[sid] > JOIN_SECONDS
             if lost or socket.queue.overflown:
-                log.info("closing a socket", unread=socket.queue.overflown)
+                # One that is closed stays among them for some seconds more.
+                if not socket.closed:
+                    log.info("closing a socket", unread=socket.queue.overflown)
                 await close(self._engine, socket)
         self._idle_since = idle
 

@@ -52,7 +52,8 @@ def _taken(knowing: Sequence[Vocabulary], event: str, payload: Payload) -> Under
         try:
             loaded[vocabulary.name] = vocabulary.hears[event].schema.load(payload)
         except ValidationError as error:
-            wrong.append((vocabulary, fields_of(error)))
+            # Its frames hold the error itself, and all that was at work, until the garbage collector comes.
+            wrong.append((vocabulary, fields_of(error.with_traceback(None))))
     if not loaded:
         nearest, reasons = min(wrong, key=lambda pair: len(pair[1]))
         raise Misunderstood(nearest, Invalid.fields(reasons))

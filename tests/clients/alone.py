@@ -1,0 +1,19 @@
+"""A gateway that is started by itself, to see what it says of its settings."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def started(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A gateway on its own, with no server to be found."""
+    nowhere = {"MONGO_URL": "mongodb://127.0.0.1:9/parley", "GATEWAY_PORT": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "gateway"],
+        cwd=directory,
+        env={**nowhere, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )

@@ -1,0 +1,29 @@
+"""Somebody who behaves, beside others who do not: is served in time, whatever they send."""
+
+import asyncio
+from typing import Self
+
+from clients.chat import Socket, Town
+
+IN_TIME = 3.0
+"""Seconds."""
+
+
+class Steady:
+    """A user with a socket at one gateway, and REST at any."""
+
+    _socket: Socket
+
+    def __init__(self, town: Town, name: str = "steady") -> None:
+        self._user = town.user(name)
+
+    async def set(self) -> Self:
+        self._socket = await self._user.socket()
+        return self
+
+    async def is_served(self) -> None:
+        """Both are answered, in time."""
+        async with asyncio.timeout(IN_TIME):
+            await self._socket.do("getOnlineUsers")
+            status, body = await self._user.rest("GET", "/chats/conversations")
+        assert status == 200, body

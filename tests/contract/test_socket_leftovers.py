@@ -1,0 +1,106 @@
+"""What clients leave half done when they go: nothing of it stays, and what comes behind it has an answer."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import socketio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.sockets import connection, json
+from gateway.sockets.packets import ClientPacket
+from gateway.sockets.server import ChatServer
+
+POLLING = "/socket.io/?EIO=4&transport=polling"
+
+
+class Welcoming(socketio.AsyncNamespace):  # type: ignore[misc]
+    async def welcome(self, sid: str) -> None:
+        pass
+
+    def private_id(self, sid: str) -> None:
+        return None
+
+    async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
+        return "heard"
+
+
+@pytest.fixture
+async def sockets() -> AsyncIterator[ChatServer]:
+    server = ChatServer(async_mode="aiohttp", async_handlers=False, serializer=ClientPacket, json=json)
+    connection.install(server.eio, 1 << 20)
+    server.register_namespace(Welcoming("/chat"))
+    yield server
+    await server.shutdown()
+
+
+@pytest.fixture
+async def server(sockets: ChatServer) -> AsyncIterator[TestServer]:
+    app = web.Application()
+    sockets.attach(app)
+    async with TestServer(app) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def opened(server: TestServer, http: aiohttp.ClientSession) -> str:
+    """The path of a session that is in the namespace."""
+    greeting = await (await http.get(server.make_url(POLLING))).text()
+    sid = greeting.partition('"sid":"')[2].partition('"')[0]
+    path = f"{POLLING}&sid={sid}"
+    assert (await http.post(server.make_url(path), data="40/chat,")).status == 200
+    return path
+
+
+async def test_attachments_that_never_come_are_not_waited_for(
+    sockets: ChatServer, server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    path = await opened(server, http)
+    await http.post(server.make_url(path), data='451-/chat,1["x",{"_placeholder":true,"num":0}]')
+    assert len(sockets._binary_packet) == 1
+
+    await http.post(server.make_url(path), data="1")
+
+    assert sockets._binary_packet == {}
+
+
+async def test_nobody_comes_in_behind_what_has_closed_the_connection(
+    sockets: ChatServer, server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    path = await opened(server, http)
+
+    await http.post(server.make_url(path), data='4x\x1e40/chat,\x1e42/chat,1["x"]')
+
+    assert not list(sockets.manager.get_participants("/chat", None))
+
+
+async def test_a_session_that_is_over_is_told_to_be(
+    sockets: ChatServer, server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    path = await opened(server, http)
+    await http.post(server.make_url(path), data="1")
+
+    for method in ("POST", "GET", "POST"):
+        assert (await http.request(method, server.make_url(path), data="2")).status == 400
+
+
+async def test_a_wrong_body_whose_session_ends_while_it_comes_has_an_answer(
+    sockets: ChatServer, server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    path = await opened(server, http)
+    sid = path.rpartition("=")[2]
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+        await sockets.eio.disconnect(sid)
+        yield b"x"
+
+    answer = await http.post(server.make_url(path), data=body(), headers={"Content-Length": "2"})
+    assert answer.status == 400

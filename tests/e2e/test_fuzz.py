@@ -1,0 +1,190 @@
+"""Whatever is sent: an answer or the door in good time, nothing that fails, and others are served."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.chat import NAMESPACE, Town, eventually
+from clients.fuzz import fuzz
+from clients.payloads import GARBAGE, TEXTS, payloads
+from clients.raw import RawSocket, request
+from clients.steady import Steady
+from gateway.vocabularies.spoken import VOCABULARIES
+from gateway.vocabularies.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.usefixtures("quiet", "nothing_left")
+
+POLLING = "/socket.io/?EIO=4&transport=polling"
+SECONDS = 5.0
+IDS = [f"<{what}>" for what in ("group", "elsewhere", "message", "foreign", "me", "other", "nobody")]
+"""They stand for ids that an example's own run knows."""
+LAST = 987_654_321
+"""The acknowledgement number of what is asked at the end."""
+ASK = f'42{NAMESPACE},{LAST}["getOnlineUsers"]'
+
+
+@pytest.fixture
+async def known(town: Town) -> dict[str, str]:
+    """The ids that stand behind `IDS`."""
+    alice, carol = await town.sockets("alice", "carol")
+    group, elsewhere = await town.group(alice, "bob"), await town.group(carol, "dave")
+    message, foreign = await alice.say(group, "hello"), await carol.say(elsewhere, "hello")
+    return dict(
+        zip(
+            IDS,
+            (
+                group,
+                elsewhere,
+                message["_id"],
+                foreign["_id"],
+                town.user("alice").id,
+                town.user("bob").id,
+                "x",
+            ),
+            strict=True,
+        )
+    )
+
+
+def named(value: Any, known: dict[str, str]) -> str:
+    """As JSON, with the ids that this run knows."""
+    text = json.dumps(value)
+    for name, found in known.items():
+        text = text.replace(name, found)
+    return text
+
+
+@asynccontextmanager
+async def raw_socket(url: str, token: str, namespace: str = NAMESPACE) -> AsyncIterator[RawSocket]:
+    socket = await (await RawSocket(url, namespace).open()).enter({"token": token})
+    try:
+        yield socket
+    finally:
+        await socket.close()
+
+
+def an_event_each(vocabulary: Vocabulary) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {event: payloads(hears.schema, IDS) for event, hears in vocabulary.hears.items()}
+    )
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=[v.name for v in VOCABULARIES])
+@fuzz(12)
+@given(data=st.data())
+async def test_every_event_is_acknowledged_whatever_it_brings(
+    vocabulary: Vocabulary, town: Town, known: dict[str, str], steady: Steady, data: st.DataObject
+) -> None:
+    said = data.draw(an_event_each(vocabulary))
+    async with raw_socket(town.url, town.user("alice").token, vocabulary.namespace) as socket:
+        answers = [
+            socket.event(number, f"[{json.dumps(event)},{named(payload, known)}]")
+            for number, (event, payload) in enumerate(said.items())
+        ]
+        for answer in await asyncio.gather(*answers):
+            assert "INTERNAL" not in json.dumps(answer), answer
+        assert not socket.is_closed
+    await steady.is_served()
+
+
+GOOD = st.sampled_from(
+    [
+        ASK,
+        f"40{NAMESPACE},{{}}",
+        f'451-{NAMESPACE},1["x",{{"_placeholder":true,"num":0}}]',
+        "2probe",
+        "5",
+        "3",
+    ]
+)
+HEADS = st.from_regex(r"[0-9b]?[0-9]?[0-9]{0,3}-?(/chat|/|/x)?,?[0-9]{0,3}(?!\n)", fullmatch=True)
+
+
+def _cut(frame: str, at: int, more: str) -> str:
+    return frame[: at % (len(frame) + 1)] + more + frame[at % (len(frame) + 1) :]
+
+
+WRITTEN = (
+    st.builds(_cut, GOOD, st.integers(0, 60), TEXTS)
+    | st.builds(lambda head, body: head + json.dumps(body), HEADS, GARBAGE)
+    | st.builds(lambda head, body: head + body, HEADS, TEXTS)
+    | TEXTS
+).filter(lambda text: not any("\ud800" <= letter <= "\udfff" for letter in text))
+FRAMES = WRITTEN | st.binary(max_size=60)
+
+
+@fuzz(75)
+@given(frames=st.lists(FRAMES, min_size=1, max_size=5))
+async def test_every_frame_leaves_a_socket_that_answers_or_is_closed(
+    town: Town, steady: Steady, frames: list[str | bytes]
+) -> None:
+    token = town.user("alice").token
+    async with raw_socket(town.url, token) as socket:
+        for frame in [*frames, f"40{NAMESPACE},{json.dumps({'token': token})}", ASK]:
+            if not socket.is_closed:
+                await send(socket, frame)
+        await eventually(lambda: socket.is_closed or answered(socket), SECONDS)
+    await steady.is_served()
+
+
+async def send(socket: RawSocket, frame: str | bytes) -> None:
+    try:
+        await socket.send(frame)
+    except ConnectionError:
+        await socket.is_closed_by_the_server()
+
+
+def answered(socket: RawSocket) -> bool:
+    return any(frame.startswith(f"43{NAMESPACE},{LAST}[") for frame in socket.frames)
+
+
+BODIES = st.lists(WRITTEN, min_size=1, max_size=4).map(lambda parts: "\x1e".join(parts).encode()) | st.binary(
+    min_size=1, max_size=100
+)
+
+
+@fuzz(60)
+@given(body=BODIES)
+async def test_every_poll_leaves_a_session_that_answers_or_is_over(
+    town: Town, steady: Steady, body: bytes
+) -> None:
+    opened = await request(town.url, "GET", POLLING)
+    path = f"{POLLING}&sid={json.loads(opened.text[1:])['sid']}"
+    auth = f"40{NAMESPACE},{json.dumps({'token': town.user('alice').token})}"
+    for sent in (auth, body, auth, ASK):
+        assert (await request(town.url, "POST", path, sent)).status in (200, 400, 413)
+    async with asyncio.timeout(SECONDS):
+        while (heard := await request(town.url, "GET", path)).status == 200 and str(LAST) not in heard.text:
+            pass
+    assert heard.status in (200, 400)
+    await request(town.url, "POST", path, "1")
+    await steady.is_served()
+
+
+QUERIES = st.dictionaries(
+    st.sampled_from(["EIO", "transport", "sid", "j", "t", "b64", "token"]),
+    st.sampled_from(["4", "3", "polling", "websocket", "0", "-1", "g1.x", "%00", "%ff", "%0d%0a", "'"])
+    | st.text("0123456789abcg.%/", max_size=9).map(lambda text: text.replace("%", "%25")),
+)
+
+
+@fuzz(80)
+@given(query=QUERIES, method=st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"]))
+async def test_every_way_to_open_is_answered(
+    town: Town, steady: Steady, query: dict[str, str], method: str
+) -> None:
+    path = "/socket.io/?" + "&".join(f"{name}={value}" for name, value in query.items())
+    async with asyncio.timeout(SECONDS):
+        answer = await request(town.url, method, path)
+    assert answer.status < 500, answer
+    if answer.text.startswith('0{"sid"'):
+        sid = json.loads(answer.text[1:])["sid"]
+        await request(town.url, "POST", f"{POLLING}&sid={sid}", "1")
+
+    await steady.is_served()

@@ -1,0 +1,64 @@
+"""Through nginx, whose headers say what our own origin is: other pages open no socket."""
+
+import secrets
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from clients.alone import started
+from clients.chat import Town
+from clients.raw import request
+
+POLLING = "/socket.io/?EIO=4&transport=polling"
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+
+
+async def test_our_own_page_may(town: Town) -> None:
+    assert (await request(town.url, "GET", POLLING, Origin=town.url)).status == 200
+    async with aiohttp.ClientSession() as http, http.ws_connect(town.url + WEBSOCKET, origin=town.url) as ws:
+        assert (await ws.receive_str(timeout=5)).startswith("0{")
+
+
+async def test_so_may_it_when_tls_ends_before_nginx(town: Town) -> None:
+    secure = town.url.replace("http://", "https://")
+    assert (await request(town.url, "GET", POLLING, Origin=secure)).status == 400
+    answer = await request(town.url, "GET", POLLING, Origin=secure, X_Forwarded_Proto="https")
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
+async def test_another_page_may_not(origin: str, town: Town) -> None:
+    answer = await request(town.url, "GET", POLLING, Origin=origin, X_Forwarded_Host="evil.example")
+    assert answer.status == 400
+    assert not [name for name in answer.headers if name.startswith("Access-Control-")]
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
+            await http.ws_connect(town.url + WEBSOCKET, origin=origin)
+
+
+async def test_rest_tells_another_page_nothing(town: Town) -> None:
+    answer = await request(
+        town.url, "GET", "/chats/conversations", Origin="https://evil.example",
+        Authorization=f"Bearer {town.user('alice').token}",
+    )  # fmt: skip
+    assert answer.status == 200
+    assert not [name for name in answer.headers if name.startswith("Access-Control-")]
+
+
+@pytest.mark.parametrize(
+    ("origins", "complaint"),
+    [
+        ("*", "CORS_ORIGINS must list origins: * would let any page act for its visitors."),
+        ("https://a.example,*", "CORS_ORIGINS must list origins: * would let any page act for its visitors."),
+        *(
+            (origin, f"CORS_ORIGINS must list origins as https://chat.example:8443, not {origin!r}.")
+            for origin in ("https://a.example/", "a.example", "null", "https://*.example", "https://")
+        ),
+    ],
+)
+def test_what_is_no_origin_is_not_listed(origins: str, complaint: str, tmp_path: Path) -> None:
+    done = started(tmp_path, JWT_SECRET=secrets.token_hex(32), CORS_ORIGINS=origins)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [complaint]
