@@ -52,6 +52,9 @@ class Socket:
     async def close(self) -> None:
         await self._io.disconnect()
         await self._io.eio.wait()
+        # Whoever was refused has connected to nothing, and the client leaves its HTTP session open.
+        if self._io.eio.http is not None:
+            await self._io.eio.http.close()
 
     @property
     def connected(self) -> bool:

@@ -46,7 +46,6 @@ ROWS = (
         silence=5,
         recovery=5,
         refuses=(UNAVAILABLE,),
-        tested=True,
     ),
     Row(
         name="rabbitmq-killed",
@@ -65,7 +64,6 @@ ROWS = (
         run=servers.redis_connections_closed,
         silence=5,
         recovery=5,
-        tested=True,
     ),
     Row(
         name="redis-restarted",
@@ -108,7 +106,6 @@ ROWS = (
         run=workers.delivered_twice,
         silence=2,
         recovery=5,
-        tested=True,
     ),
     Row(
         name="worker-asleep",
@@ -127,7 +124,6 @@ ROWS = (
         run=workers.poisoned,
         silence=5,
         recovery=5,
-        tested=True,
     ),
     Row(
         name="slow-reader",
@@ -155,7 +151,6 @@ ROWS = (
         run=workers.told_to_stop,
         silence=5,
         recovery=5,
-        tested=True,
     ),
     Row(
         name="rolling-restart",
@@ -184,7 +179,6 @@ ROWS = (
         silence=5,
         recovery=5,
         cuts=True,
-        tested=True,
     ),
     Row(
         name="token-revoked",
