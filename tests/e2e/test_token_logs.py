@@ -1,6 +1,7 @@
 """What lets somebody in is in no log: neither tokens, nor the ids by which a polling client is known."""
 
 import asyncio
+import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import socketio
 from yarl import URL
 
 from clients.chat import NAMESPACE, Socket, Town, eventually
+from clients.logs import files_of, logs_of
 from clients.raw import RawSocket, request
 from clients.tokens import fresh, is_closed
 from stack import Stack
@@ -63,7 +65,7 @@ class Secrets:
 
     def found(self) -> list[str]:
         """Which of them are where."""
-        files = [p for p in (self._stack.directory / "log").rglob("*") if p.is_file()]
+        files = files_of(self._stack)
         assert {f"{name}.log" for name in (*SERVICES, "nginx-access", "rabbitmq")} <= {p.name for p in files}
         return [
             f"{what} in {p.name}"
@@ -88,11 +90,7 @@ async def test_no_log_has_a_token_or_an_id(town: Town, talkative: Stack) -> None
     await do_too_much(secrets, talkative, alice.id)
     await break_http(secrets, talkative, alice.id)
 
-    # The access log is written once a second.
-    access = talkative.log("nginx-access")
-    last = f"/last-{uuid.uuid4().hex}"
-    await request(talkative.url, "GET", f"{last}?token={secrets.token('the last request', alice.id)}")
-    await eventually(lambda: last in access.read_text())
+    await logs_of(talkative, f"?token={secrets.token('the last request', alice.id)}")
     assert secrets.found() == []
 
 
@@ -216,7 +214,7 @@ async def unreadable(url: str, text: str) -> None:
     """A request that hardly is one, and whatever is answered."""
     at = URL(url)
     reader, writer = await asyncio.open_connection(at.host, at.port)
-    writer.write(f"{text}\r\n\r\n".encode())
+    writer.write(f"{text}\r\n\r\n".encode("latin-1"))
     async with asyncio.timeout(5):
         assert (await reader.readline()).startswith(b"HTTP/")
     writer.close()
@@ -234,6 +232,17 @@ async def do_too_much(secrets: Secrets, stack: Stack, user_id: str) -> None:
     await raw.close()
 
 
+async def test_a_line_of_the_access_log_is_json_whatever_is_asked_for(talkative: Stack) -> None:
+    paths = ["/%ff", "/\xff", '/a"b\\c', "/ü", "/%00", "/a%0ab", "/%F0%9F%98%80", "*", "//x/../y"]
+    for path in paths:
+        await unreadable(talkative.url, f"GET {path}?a=1 HTTP/1.1\r\nHost: x\r\nConnection: close")
+
+    lines = (await logs_of(talkative))["nginx-access.log"].decode("ascii").splitlines()
+
+    asked = {json.loads(line)["path"] for line in lines}
+    assert {"/%ff", "/", '/a"b\\c', "/a%0ab", "/%F0%9F%98%80", "//x/../y"} <= asked
+
+
 def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
     logs: Path = talkative.directory / "log"
     assert logs.stat().st_mode & 0o077 == 0
@@ -241,12 +250,18 @@ def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
 
 @pytest.mark.parametrize("config", ["deploy/src/stack/templates/nginx.conf", "deploy/docker/nginx.conf"])
 def test_nginx_writes_nothing_of_a_query(config: str) -> None:
-    (written,) = re.findall(r"log_format parley(.*?);", (ROOT / config).read_text(), re.S)
+    text = (ROOT / config).read_text()
+    (written,) = re.findall(r"log_format parley(.*?);", text, re.S)
+    (path,) = re.findall(r"^ *map \$request_uri \$path {[^}]*\"~(.*)\" \$asked;", text, re.M)
 
     logged = set(re.findall(r"\$(\w+)", written))
-    assert "uri" in logged
+    assert "path" in logged
+    asked = re.match(path.replace("?<", "?P<"), "/chats?token=secret?x")
+    assert asked is not None
+    assert asked["asked"] == "/chats"
     assert not logged & {
         "request",
+        "uri",
         "request_uri",
         "args",
         "query_string",
@@ -254,4 +269,4 @@ def test_nginx_writes_nothing_of_a_query(config: str) -> None:
         "http_authorization",
     }
     assert not any(name.startswith(("arg_", "cookie_", "request_body")) for name in logged)
-    assert re.findall(r"^ *error_log (.+);$", (ROOT / config).read_text(), re.M)[-1] == "stderr emerg"
+    assert re.findall(r"^ *error_log (.+);$", text, re.M)[-1] == "stderr emerg"
