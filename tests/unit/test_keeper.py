@@ -1,5 +1,6 @@
 """What the keeper writes of this node's sockets, and what becomes of it when that fails."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -97,6 +98,23 @@ async def test_joined_rooms_are_kept_from_where_they_stood(house: House) -> None
 
     await house.keeps(session, {"a": Heard(FIRST), "b": Heard(SECOND)})
     assert house.store.flights == 1
+
+
+async def test_who_waits_for_it_waits_until_it_is_kept(house: House) -> None:
+    session = house.session()
+    house.join(session, "a")
+    await house.keeper.kept(session)
+
+    assert keepsake_of(await house.store.find(session.pid)) is not None
+
+
+async def test_who_waits_for_it_does_not_wait_for_redis_to_come_back(house: House) -> None:
+    session = house.session()
+    house.store.away = True
+    house.join(session, "a")
+
+    async with asyncio.timeout(5):
+        await house.keeper.kept(session)
 
 
 async def test_a_room_that_is_left_is_not_kept_and_the_others_from_where_they_stand(house: House) -> None:

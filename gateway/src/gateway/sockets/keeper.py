@@ -1,10 +1,11 @@
 """The keeper: notes what a socket had joined and spoke, so that its client finds it again elsewhere.
 
-Nobody waits for it. What fails is tried again with the next renewal, and may be lost with Redis.
+What fails is tried again with the next renewal, and may be lost with Redis.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -26,7 +27,6 @@ from shared import rooms
 
 log = structlog.get_logger()
 
-GATHER_SECONDS = 0.02
 RENEW_SECONDS = KEPT_SECONDS / 4
 RENEW_AT_ONCE = 500
 WRITE_AT_ONCE = 200
@@ -55,6 +55,8 @@ class Keeper:
         self._latest = latest
         self._written: dict[str, dict[str, str]] = {}
         self._due: dict[str, tuple[Session, Keepsake | None]] = {}
+        self._flying: set[str] = set()
+        self._landed = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._background = Background()
 
@@ -81,6 +83,11 @@ class Keeper:
             self._note_room(session, conversation_id, entered=place in session.places)
         if session.connected and session.recoverable and self._is_worth_it(session):
             self._put(session, None)
+
+    async def kept(self, session: Session) -> None:
+        """Wait until what was noted of a socket is written, or cannot be now."""
+        while self._writing is not None and (session.sid in self._due or session.sid in self._flying):
+            await self._landed.wait()
 
     def end(self, session: Session) -> None:
         """A socket is gone, and its client may come again."""
@@ -129,16 +136,26 @@ class Keeper:
     async def _write(self) -> None:
         try:
             while self._due:
-                await asyncio.sleep(GATHER_SECONDS)
                 await self._write_some()
         finally:
             self._writing = None
+
+    @contextmanager
+    def _flight(self, sids: Collection[str]) -> Iterator[None]:
+        self._flying.update(sids)
+        try:
+            yield
+        finally:
+            self._flying.clear()
+            landed, self._landed = self._landed, asyncio.Event()
+            landed.set()
 
     async def _write_some(self) -> None:
         due = {sid: self._due.pop(sid) for sid in list(self._due)[:WRITE_AT_ONCE]}
         changes = [self._change(session, last_will) for session, last_will in due.values()]
         try:
-            await self._keepsakes.keep(changes)
+            with self._flight(due):
+                await self._keepsakes.keep(changes)
         except Unavailable:
             for sid in due:
                 self._written.pop(sid, None)

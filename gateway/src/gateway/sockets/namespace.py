@@ -171,7 +171,9 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._rates.check(session.person.id, command)
         match command:
             case c.JoinRoom(conversation_id=conversation_id):
-                return await self._lobby.join(session, conversation_id)
+                joined = await self._lobby.join(session, conversation_id)
+                await self._recovery.kept(session)
+                return joined
             case c.LeaveRoom(conversation_id=conversation_id):
                 return self._lobby.leave_room(session, conversation_id)
             case c.Introduce():

@@ -139,6 +139,10 @@ class Recovery:
             for conversation_id in late:
                 points[conversation_id] = await self._tell(session, conversation_id, points[conversation_id])
 
+    async def kept(self, session: Session) -> None:
+        """Wait until a client that loses its socket now, however abruptly, finds what it has joined."""
+        await self._keeper.kept(session)
+
     def ended(self, session: Session, *, lost: bool) -> None:
         """A socket is gone, or is about to be: keep where it stood if its client may come again."""
         self._points.pop(session.sid, None)
