@@ -194,6 +194,21 @@ def test_only_a_service_that_is_told_something_of_its_own_is_restarted(running: 
         running.tell({"worker-9": {}})
 
 
+def test_what_was_killed_a_moment_ago_is_waited_for(running: Stack) -> None:
+    for _ in range(2):
+        before = pids(running)["gateway-2"]
+        running.signal("gateway-2", signal.SIGKILL)
+        running.up()
+        assert pids(running)["gateway-2"] not in (0, before)
+
+
+def test_a_service_that_cannot_start_is_named_with_its_reason(running: Stack) -> None:
+    with pytest.raises(StackError, match=r"worker-2 ends right after its start(.|\n)*PARTITIONS"):
+        running.tell({"worker-2": {"PARTITIONS": "none"}})
+    running.tell({})
+    assert pids(running)["worker-2"] != 0
+
+
 def test_the_broker_answers_its_own_control_command(running: Stack) -> None:
     assert "parley" in running.rabbitmqctl("list_users")
 

@@ -1,8 +1,8 @@
 """Makes what runs become what is planned, touching nothing that is right already."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from signal import SIGHUP
 
 from stack import programs
@@ -11,7 +11,7 @@ from stack.parts import nginx
 from stack.parts.part import Part, Tier
 from stack.parts.services import node
 from stack.plan import Plan
-from stack.supervisor import STOPPED_STATES, Supervisor
+from stack.supervisor import STOPPED_STATES, Process, Supervisor
 
 Report = Callable[[str], None]
 """Hears one line for each step."""
@@ -23,6 +23,21 @@ START_PATIENCE = 90.0
 RELOAD_PATIENCE = 10.0
 POLL = 0.05
 """Seconds."""
+
+
+@dataclass
+class Starts:
+    """The starts of a part: `ours`, or those of supervisor, which brings back what fell."""
+
+    ours: bool
+    pids: set[int] = field(default_factory=set)
+
+    def have_failed(self, process: Process) -> bool:
+        """Whether the part has ended once more; one that had ended before we came is being brought back."""
+        self.pids.update({process.pid} - {0})
+        if self.ours:
+            return process.state in STOPPED_STATES | {"BACKOFF"} or len(self.pids) > 1
+        return process.state in STOPPED_STATES - {"EXITED"} or len(self.pids) > 2
 
 
 class Convergence:
@@ -87,21 +102,23 @@ class Convergence:
 
     def _wait(self, parts: Iterable[Part], announce: Collection[str]) -> None:
         waiting = {part.name: part for part in parts}
-        pids = {name: self._supervisor.processes()[name].pid for name in waiting}
+        starts = {name: Starts(ours=name in announce) for name in waiting}
         deadline = time.monotonic() + START_PATIENCE
         while waiting:
             for name in [name for name, part in waiting.items() if part.ready()]:
                 del waiting[name]
                 if name in announce:
                     self._report(f"{name} is ready")
-            self._refuse_failures(waiting, pids, deadline)
+            self._refuse_failures(waiting, starts, deadline)
             if waiting:
                 time.sleep(POLL)
 
-    def _refuse_failures(self, waiting: Collection[str], pids: dict[str, int], deadline: float) -> None:
+    def _refuse_failures(
+        self, waiting: Collection[str], starts: Mapping[str, "Starts"], deadline: float
+    ) -> None:
         states = self._supervisor.processes() if waiting else {}
         for name in waiting:
-            if states[name].state in STOPPED_STATES | {"BACKOFF"} or states[name].pid != pids[name]:
+            if starts[name].have_failed(states[name]):
                 raise StackError(f"{name} ends right after its start.{self._log_of(name)}")
             if time.monotonic() > deadline:
                 raise StackError(f"{name} is not ready after {START_PATIENCE:.0f} s.{self._log_of(name)}")
