@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv/bin
 SPEED ?= max
 TTL ?= 24h
+# All tests wait more than they compute; a few, asked for by name, are told of as they go.
+JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
@@ -45,9 +47,9 @@ check: install ## ruff, mypy (strict), import-linter, known vulnerabilities
 	$(VENV)/lint-imports
 	$(VENV)/python -m stack.audit
 
-test: ## the tests, against real servers of their own: [ARGS="-k word"]
+test: ## the tests, against real servers of their own: [ARGS="-k word"] [JOBS=2]
 	@$(PYTHON) deploy/src/stack/install.py --for-tests
-	$(VENV)/pytest $(ARGS)
+	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 faults: ## break everything there is, under load, and print what users saw of it: [ARGS="--rows a,b --markdown"]
 	@$(PYTHON) deploy/src/stack/install.py --for-tests

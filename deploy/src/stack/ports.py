@@ -1,5 +1,6 @@
 """Which port each part listens on, all on 127.0.0.1."""
 
+import contextlib
 import errno
 import random
 import socket
@@ -13,6 +14,8 @@ FIRST, LAST = 10_240, 32_000
 """Below the ephemeral ports: a client that retries to one of those can end up connected to itself."""
 
 MOST_REPLICAS = 24
+_claims: dict[int, int] = {}
+"""Blocks that this process chose, by base: a descriptor that listens on the last port, no server's."""
 _FIRST_GATEWAY, _FIRST_WORKER = 8, 36
 
 
@@ -56,17 +59,22 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def free_base() -> int:
-    """The base of a block of which no port is in use."""
+    """The base of a block of which no port is in use, and which nobody else is given while we live."""
     blocks = list(range(FIRST, LAST, BLOCK))
     random.shuffle(blocks)
     for base in blocks:
-        if block_is_free(base):
-            return base
+        if base not in _claims and block_is_free(base):
+            # Whoever looked at the same time is left with a block that is in use.
+            with contextlib.suppress(OSError):
+                _claims[base] = _listen(_last(base), LOOPBACK).detach()
+                return base
     raise StackError(f"No {BLOCK} neighbouring free ports between {FIRST} and {LAST}.")
 
 
 def block_is_free(base: int) -> bool:
-    return all(is_free(port) for port in range(base, base + BLOCK))
+    """Whether nobody uses any port of a block, or claims it, but ourselves."""
+    end = _last(base) if base in _claims else base + BLOCK
+    return all(is_free(port) for port in range(base, end))
 
 
 def require_free(port: int, host: str, setting: str) -> None:
@@ -83,10 +91,23 @@ def require_free(port: int, host: str, setting: str) -> None:
 
 def _refusal(port: int, host: str) -> OSError | None:
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            probe.listen(1)
+        _listen(port, host).close()
     except OSError as refusal:
         return refusal
     return None
+
+
+def _last(base: int) -> int:
+    return base + BLOCK - 1
+
+
+def _listen(port: int, host: str) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1)
+    except OSError:
+        listening.close()
+        raise
+    return listening
