@@ -9,7 +9,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench check test faults clean install
+.PHONY: help up down status logs scale token replay bench overload soak check test faults clean install
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ replay: up ## say an IRC log through the stack and prove the result: LOG=file [S
 
 bench: install ## messages and deliveries a second of this machine: [ARGS="--sockets 200 --seconds 5"]
 	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
+
+overload: install ## offer more than can be carried, and draw what is: [ARGS="--seconds 8 --picture file.svg"]
+	@PYTHONPATH=tests $(VENV)/python -m load.overload $(ARGS)
+
+soak: install ## people come and go abruptly for minutes, then all is back where it was: [ARGS="--minutes 3"]
+	@PYTHONPATH=tests $(VENV)/python -m load.soak $(ARGS)
 
 check: install ## ruff, mypy (strict), import-linter, known vulnerabilities
 	$(VENV)/ruff check .

@@ -25,6 +25,7 @@ from gateway.adapters.sniff import ByteSniffer
 from gateway.auth import Authenticator
 from gateway.background import Background
 from gateway.core import commands as c
+from gateway.core.backlog import Backlog
 from gateway.core.chat import Chat, World
 from gateway.core.errors import ChatError, Conflict, NotFound, Unavailable
 from gateway.core.ports import Files
@@ -111,6 +112,10 @@ class Gateway:
             limit=settings.outbox_limit,
             name=settings.node_name,
         )
+        self.backlog = Backlog(
+            self.outbox, partitions.of, partitions.count, within=settings.store_within_seconds
+        )
+        self.outbox.patience = self.backlog.patience
         self.presence = RedisPresence(connect(settings.redis_url), self.bus)
         self.roster = Roster()
         self.board = TypingBoard()
@@ -118,7 +123,7 @@ class Gateway:
         memberships = MongoMemberships(database)
         attachments = MongoAttachments(database)
         self.world = World(
-            outbox=self.outbox,
+            outbox=self.backlog,
             announcer=self.bus,
             presence=self.presence,
             conversations=MongoConversations(database),
@@ -222,6 +227,7 @@ class Gateway:
         self.fanout.on_revoked = self.revocations.heard
         self.revocations.on_change = self.evictor.look_soon
         self.fanout.on_heartbeat = self.bus.beat_heard
+        self.fanout.on_settled = self.backlog.settled
         self.fanout.on_created = lambda user_id, event: self.background.spawn(
             self.lobby.admit(user_id, event)
         )
@@ -249,6 +255,7 @@ class Gateway:
             conversations=lambda: len(self.roster.conversations),
             leases=lambda: len(self.presence),
             typing=lambda: len(self.board),
+            backlog=lambda: len(self.backlog),
             buckets=lambda: len(self.rates),
         )
 

@@ -45,6 +45,11 @@ class Settings(SharedSettings):
     outbox_limit: int = setting(
         "Records that may wait for RabbitMQ; past that sends are refused.", 20_000, least=1
     )
+    store_within_seconds: float = setting(
+        "How soon what is accepted is to be stored; where it takes longer, some sends are refused.",
+        5.0,
+        least=0,
+    )
     backlog_limit: int = setting(
         "Bytes that a client may leave unread before it is cut off.", 1 << 20, least=1
     )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -70,6 +70,8 @@ class RabbitOutbox:
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self.patience: Callable[[int], float] = lambda partition: 0.0
+        """How many seconds a flight may wait for more records, where others are under way."""
 
     @property
     def connected(self) -> bool:
@@ -125,6 +127,8 @@ class RabbitOutbox:
                         raise
                 else:
                     self._land(flight)
+                    if lane.waiting and not lane.waiting[0].is_full():
+                        await asyncio.sleep(self.patience(partition))
         finally:
             lane.flying = False
 

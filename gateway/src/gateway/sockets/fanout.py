@@ -32,6 +32,8 @@ COMPLAINTS = Rate(1, 10)
 """All that cannot be read is counted; of so much a log tells."""
 OFFSET = "offset"
 """The event that tells a client how far it has heard."""
+SETTLED = e.MessageStored | e.MessageRepeated | e.RecordRefused
+"""What may be heard of a new message's record."""
 
 
 class FanOut:
@@ -64,6 +66,7 @@ class FanOut:
         self._awaited: dict[str, asyncio.Future[e.Event]] = {}
         self.streams: Streams
         self.on_heartbeat: Callable[[], None] = lambda: None
+        self.on_settled: Callable[[str, str], None] = lambda conversation_id, record_id: None
         self.on_created: Callable[[str, e.ConversationCreated], None]
         self.on_removed: Callable[[e.MemberRemoved], None]
         self.on_control: Callable[[e.Control], None]
@@ -207,6 +210,8 @@ class FanOut:
             del self._awaited[record_id]
 
     def _note(self, event: e.Event) -> None:
+        if isinstance(event, SETTLED):
+            self.on_settled(event.conversation_id, event.record_id)
         if self._awaited:
             waiter = self._awaited.get(_record_id(event))
             if waiter is not None and not waiter.done():

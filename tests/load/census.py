@@ -1,0 +1,83 @@
+"""Counts what the services and servers of a stack hold, to compare it with what they hold later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+from redis.asyncio import Redis
+
+from load.meters import MIB, Meters, Reader
+from stack import Stack
+
+HELD = "parley_held"
+BUCKETS = f'{HELD}{{what="buckets"}}'
+MEMORY = "resident memory, MiB"
+DESCRIPTORS = "open descriptors"
+LISTS = {
+    "rabbit_amqqueue:list()": "queues",
+    "rabbit_networking:connections()": "connections",
+    "rabbit_channel:list()": "channels",
+    'rabbit_amqqueue:consumers_all(<<"/">>)': "consumers",
+}
+"""What rabbitmqctl is asked for in one go: it takes a second to start."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What may be more afterwards."""
+
+    memory: float = 24.0
+    """MiB of one service: what a node remembers of the last 20,000 messages and of its buckets fills up.
+
+    A leak of what one socket takes would be three times as much after three minutes.
+    """
+    descriptors: int = 8
+    """Of one service: the idle connections of its pools to MongoDB and Redis, and of nginx to it."""
+    tasks: int = 4
+    """Of one service: the requests of that moment, this one among them."""
+    lapsing: int = 0
+    """Keys of Redis that lapse by themselves within minutes."""
+    buckets: int = 50_000
+    """Of each kind of rate: the node remembers the last so many users, sockets and addresses."""
+
+
+Census = Mapping[str, float]
+"""How many of each thing there are."""
+
+
+async def count_services(reader: Reader) -> Census:
+    """What the gateways and workers say that they hold."""
+    meters = await reader.read()
+    return {f"{name}: {what}": count for name in meters for what, count in _of_service(meters, name).items()}
+
+
+def _of_service(meters: Meters, name: str) -> dict[str, float]:
+    of = meters[name]
+    held = {sample.partition('"')[2].rstrip('"}'): n for sample, n in of.items() if sample.startswith(HELD)}
+    return {
+        MEMORY: of["process_resident_memory_bytes"] / MIB,
+        DESCRIPTORS: of["process_open_fds"],
+        "tasks": of["parley_tasks"],
+        **held,
+    }
+
+
+async def count_redis(url: str) -> Census:
+    """Keys, and channels that somebody listens to."""
+    async with Redis.from_url(url) as redis:
+        keys = await redis.keys()
+        lapsing = [await redis.ttl(key) >= 0 for key in keys]
+        channels = await redis.pubsub_channels()
+        patterns = await redis.pubsub_numpat()
+    return {
+        "redis: keys that stay": len(keys) - sum(lapsing),
+        "redis: keys that lapse": sum(lapsing),
+        "redis: channels": len(channels),
+        "redis: patterns": patterns,
+    }
+
+
+def count_rabbitmq(stack: Stack) -> Census:
+    """Queues, and who is connected."""
+    counts = orjson.loads(stack.rabbitmqctl("-q", "eval", f"[length(List) || List <- [{','.join(LISTS)}]]."))
+    return {f"rabbitmq: {thing}": count for thing, count in zip(LISTS.values(), counts, strict=True)}

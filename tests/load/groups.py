@@ -1,0 +1,162 @@
+"""Groups of ten that talk over lean sockets: as fast as they are heard, or as fast as the clock says."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from clients.chat import NAMESPACE, token
+from clients.socketio_lean import Disconnected, LeanSocket
+
+GROUP = 10
+CONTENT = "x" * 100
+TICK_SECONDS = 0.005
+PAUSE_SECONDS = 0.05
+"""After a refusal, where the next send waits for the one before."""
+
+
+@dataclass
+class Counts:
+    """How many messages came how far; `heard` counts deliveries, `group` times as many."""
+
+    offered: int = 0
+    accepted: int = 0
+    stored: int = 0
+    heard: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def copy(self) -> "Counts":
+        return Counts(self.offered, self.accepted, self.stored, self.heard, self.refused.copy())
+
+    @property
+    def unanswered(self) -> int:
+        return self.offered - self.accepted - self.refused.total()
+
+
+@dataclass
+class Delays:
+    """Seconds from a send to what came of it."""
+
+    accepted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    heard: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Voice:
+    """A member of a group."""
+
+    room: str
+    socket: LeanSocket
+
+
+class Groups:
+    """Sockets in groups of ten, all of which hear each other; `counts` and `delays` begin anew by `reset`."""
+
+    def __init__(self, url: str, secret: str, sockets: int) -> None:
+        self.counts, self.delays = Counts(), Delays()
+        self._url, self._secret, self._sockets = url, secret, sockets
+        self._run = uuid.uuid4().hex[:8]
+        self._voices: list[Voice] = []
+        self._sent_at: dict[str, float] = {}
+        self._when_stored: Callable[[str], None] = lambda client_message_id: None
+
+    async def __aenter__(self) -> Self:
+        groups = [await self._group(number) for number in range(self._sockets // GROUP)]
+        # In turn over the groups, so that those who speak at once speak in different ones.
+        self._voices = [voice for turn in zip(*groups, strict=True) for voice in turn]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await asyncio.gather(*(voice.socket.close() for voice in self._voices))
+
+    @property
+    def lost(self) -> int:
+        """Sockets that the servers closed."""
+        return sum(voice.socket.closed.is_set() for voice in self._voices)
+
+    def reset(self) -> None:
+        """Count from nothing."""
+        self.counts, self.delays = Counts(), Delays()
+        self._sent_at.clear()
+
+    async def converse(self, seconds: float, window: int) -> None:
+        """A closed loop: each has `window` messages under way, and says the next when one was stored."""
+        end = time.perf_counter() + seconds
+        speaker: dict[str, Voice] = {}
+        loop = asyncio.get_running_loop()
+
+        def say(voice: Voice) -> None:
+            if time.perf_counter() < end and not voice.socket.closed.is_set():
+                speaker[self._say(voice, lambda _: loop.call_later(PAUSE_SECONDS, say, voice))] = voice
+
+        self._when_stored = lambda name: say(speaker.pop(name))
+        for voice in self._voices * window:
+            say(voice)
+        await asyncio.sleep(seconds)
+        self._when_stored = lambda client_message_id: None
+
+    async def proclaim(self, seconds: float, rate: float) -> None:
+        """An open loop: `rate` messages a second by the clock, whatever becomes of them."""
+        began = time.perf_counter()
+        while (passed := time.perf_counter() - began) < seconds:
+            for _ in range(int(rate * passed) - self.counts.offered):
+                self._say(self._voices[self.counts.offered % len(self._voices)])
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _say(self, voice: Voice, when_refused: Callable[[str], Any] = lambda code: None) -> str:
+        name = str(uuid.UUID(int=random.getrandbits(128), version=4))
+        said = {"conversationId": voice.room, "content": CONTENT, "clientMessageId": name}
+        counts, delays, began = self.counts, self.delays, time.perf_counter()
+        counts.offered += 1
+        self._sent_at[name] = began
+
+        def answered(answer: "asyncio.Future[Any]") -> None:
+            delay = time.perf_counter() - began
+            if (code := _refusal(answer)) is None:
+                counts.accepted += 1
+                delays.accepted.append(delay)
+            else:
+                counts.refused[code] += 1
+                delays.refused.append(delay)
+                when_refused(code)
+
+        try:
+            voice.socket.ask("sendMessage", said).add_done_callback(answered)
+        except Disconnected:
+            counts.refused["DISCONNECTED"] += 1
+        return name
+
+    def _hear(self, event: str, payload: Any) -> None:
+        if event == "newMessage":
+            self.counts.heard += 1
+            said = self._sent_at.get(payload["message"]["clientMessageId"])
+            if said is not None:
+                self.delays.heard.append(time.perf_counter() - said)
+        elif event == "messageSent":
+            self.counts.stored += 1
+            self._when_stored(payload["clientMessageId"])
+
+    async def _group(self, number: int) -> list[Voice]:
+        users = [f"load-{self._run}-{number}-{n}" for n in range(GROUP)]
+        sockets = await asyncio.gather(*map(self._connect, users))
+        wanted = {"type": "group", "name": f"group {number}", "participants": users[1:]}
+        created = await sockets[0].call("createConversation", wanted)
+        room: str = created["conversation"]["_id"]
+        await asyncio.gather(*(socket.call("joinRoom", {"conversationId": room}) for socket in sockets))
+        return [Voice(room, socket) for socket in sockets]
+
+    async def _connect(self, user: str) -> LeanSocket:
+        auth = {"token": token(self._secret, user)}
+        return await LeanSocket.connect(self._url, NAMESPACE, auth, self._hear)
+
+
+def _refusal(answer: "asyncio.Future[Any]") -> str | None:
+    if answer.cancelled() or answer.exception() is not None:
+        return "DISCONNECTED"
+    reply = answer.result()
+    return None if reply["success"] else str(reply["error"]["code"])

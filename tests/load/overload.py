@@ -1,0 +1,227 @@
+"""`python -m load.overload`: what is carried when more is offered than can be; a table and a picture."""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import uvloop
+
+from load import meters
+from load.figures import percentile
+from load.groups import GROUP, Counts, Delays, Groups
+from load.overload_picture import draw
+from stack import Stack
+
+SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+"""What is offered, in parts of what the stack carries."""
+SETTLE_SECONDS = 1.0
+"""Of the beginning of each step nothing is said in its rates."""
+LOOK_SECONDS = 1.0
+QUIET_SECONDS = 8.0
+"""Without any news for so long, what is still missing counts as lost."""
+WINDOW = 4
+REFUSED_WITHIN = 2.0
+"""Seconds in which a send is accepted or refused, at the latest."""
+
+
+@dataclass
+class Step:
+    """What became of one offered load; rates are a second."""
+
+    share: float
+    offered: float
+    accepted: float
+    stored: float
+    heard: float
+    refused: Counter[str]
+    seconds: float
+    """Over which they were refused."""
+    delays: Delays
+    lost: int = 0
+    """Accepted, but not heard by all."""
+    unanswered: int = 0
+    drain: float = 0.0
+    gateway_mib: float = 0.0
+    worker_mib: float = 0.0
+    waiting: float = 0.0
+
+    @property
+    def refused_rate(self) -> float:
+        return self.refused.total() / self.seconds
+
+    @property
+    def accepted_delays(self) -> list[float]:
+        return self.delays.accepted
+
+    @property
+    def heard_delays(self) -> list[float]:
+        return self.delays.heard
+
+    @property
+    def slowest_answer(self) -> float:
+        return max([*self.delays.accepted, *self.delays.refused], default=0.0)
+
+
+@dataclass
+class Peak:
+    """The most of each that was seen."""
+
+    gateway_mib: float = 0.0
+    worker_mib: float = 0.0
+    waiting: float = 0.0
+
+    def see(self, now: meters.Meters) -> None:
+        self.gateway_mib = max(self.gateway_mib, meters.memory(now, "gateway"))
+        self.worker_mib = max(self.worker_mib, meters.memory(now, "worker"))
+        self.waiting = max(self.waiting, meters.waiting(now))
+
+
+@dataclass
+class Rig:
+    """The load, and the meters of what it loads."""
+
+    groups: Groups
+    reader: meters.Reader
+    seconds: float
+    peak: Peak = field(default_factory=Peak)
+
+    async def capacity(self) -> float:
+        """Messages stored and heard a second, when each waits until what it said was stored."""
+        talking = asyncio.create_task(self.groups.converse(self.seconds, WINDOW))
+        counted, _ = await self._count(self.seconds)
+        await talking
+        await self._drain()
+        return counted.stored
+
+    async def step(self, share: float, rate: float) -> Step:
+        """Offer `rate` messages a second for a while, and wait until all that was accepted was heard."""
+        self.groups.reset()
+        self.peak = Peak()
+        speaking = asyncio.create_task(self.groups.proclaim(self.seconds, rate))
+        rates, refused = await self._count(self.seconds)
+        await speaking
+        drain = await self._drain()
+        counts = self.groups.counts
+        return Step(
+            share=share,
+            offered=rates.offered,
+            accepted=rates.accepted,
+            stored=rates.stored,
+            heard=rates.heard,
+            refused=refused,
+            seconds=self.seconds - SETTLE_SECONDS,
+            delays=self.groups.delays,
+            lost=counts.accepted * GROUP - counts.heard,
+            unanswered=counts.unanswered,
+            drain=drain,
+            **vars(self.peak),
+        )
+
+    async def _count(self, seconds: float) -> tuple["Rates", Counter[str]]:
+        await asyncio.sleep(SETTLE_SECONDS)
+        first, began = self.groups.counts.copy(), time.perf_counter()
+        end = began + seconds - SETTLE_SECONDS
+        while (left := end - time.perf_counter()) > 0:
+            await asyncio.sleep(min(LOOK_SECONDS, left))
+            self.peak.see(await self.reader.read())
+        last, passed = self.groups.counts, time.perf_counter() - began
+        return Rates.between(first, last.copy(), passed), last.refused - first.refused
+
+    async def _drain(self) -> float:
+        began = news = time.perf_counter()
+        before = -1
+        while not self._is_drained() and time.perf_counter() - news < QUIET_SECONDS:
+            counts = self.groups.counts
+            if (progress := counts.heard + counts.stored + counts.accepted) != before:
+                before, news = progress, time.perf_counter()
+            await asyncio.sleep(0.05)
+        self.peak.see(await self.reader.read())
+        return time.perf_counter() - began
+
+    def _is_drained(self) -> bool:
+        counts = self.groups.counts
+        return not counts.unanswered and counts.heard >= counts.accepted * GROUP
+
+
+@dataclass
+class Rates:
+    """Counts a second."""
+
+    offered: float
+    accepted: float
+    stored: float
+    heard: float
+
+    @classmethod
+    def between(cls, first: Counts, last: Counts, seconds: float) -> "Rates":
+        names = ("offered", "accepted", "stored", "heard")
+        return cls(**{name: (getattr(last, name) - getattr(first, name)) / seconds for name in names})
+
+
+async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[Step]]:
+    """What the stack carries, and what becomes of each part of it that is offered."""
+    async with (
+        aiohttp.ClientSession() as http,
+        Groups(stack.url, stack.jwt_secret, args.sockets) as groups,
+    ):
+        rig = Rig(groups, meters.Reader(stack, http), args.seconds)
+        await rig.capacity()  # Connections open, caches fill.
+        groups.reset()
+        capacity = await rig.capacity()
+        print(f"carried when each waits to be stored: {capacity:,.0f} messages/s", flush=True)
+        steps = []
+        for share in args.shares:
+            steps.append(await rig.step(share, share * capacity))
+            print(row(steps[-1]), flush=True)
+        return capacity, steps
+
+
+HEADS = (
+    ("load", 5), ("offered/s", 9), ("accepted/s", 10), ("stored/s", 8), ("heard/s", 8), ("refused", 24),
+    ("accepted p50", 12), ("p99", 6), ("heard p50", 9), ("p99", 6), ("slowest", 7),
+    ("waiting", 7), ("gateway MiB", 11), ("worker MiB", 10), ("drain s", 7), ("lost", 4),
+)  # fmt: skip
+"""The table's columns and their widths; delays are in ms."""
+
+
+def row(step: Step) -> str:
+    """A line of the table."""
+    ms = [
+        f"{1000 * percentile(delays, share):,.0f}"
+        for delays in (step.delays.accepted, step.delays.heard)
+        for share in (0.5, 0.99)
+    ]
+    cells = (
+        f"{step.share:g}x", f"{step.offered:,.0f}", f"{step.accepted:,.0f}", f"{step.stored:,.0f}",
+        f"{step.heard:,.0f}", ", ".join(f"{n} {code}" for code, n in step.refused.items()) or "0",
+        *ms, f"{1000 * step.slowest_answer:,.0f}", f"{step.waiting:,.0f}", f"{step.gateway_mib:.0f}",
+        f"{step.worker_mib:.0f}", f"{step.drain:.1f}", f"{step.lost + step.unanswered}",
+    )  # fmt: skip
+    return "  ".join(cell.rjust(width) for cell, (_, width) in zip(cells, HEADS, strict=True))
+
+
+def main() -> None:
+    """Read the arguments, and run on a stack of its own that keeps to no rates."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sockets", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=8, help="how long each load is offered")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in parts of what is carried")
+    parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
+    args = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="parley-overload-") as directory,
+        Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,
+    ):
+        print("  ".join(name.rjust(width) for name, width in HEADS))
+        capacity, steps = uvloop.run(measure(stack, args))
+    draw(args.picture, capacity, steps)
+    print(f"the picture is {args.picture}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""`python -m load.soak`: people come and go abruptly for minutes; then everything is back where it was."""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import math
+import random
+import sys
+import tempfile
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from clients.chat import NAMESPACE, eventually, token
+from clients.socketio_lean import LeanSocket
+from clients.workers import Shares
+from load import census
+from load.census import Census, Margins
+from load.meters import Reader
+from load.visits import TONGUES, Place, Visits
+from stack import Stack
+
+GROUPS = 10
+SHARE = 4
+"""The partitions of each of two workers."""
+AT_ONCE = 20
+SLOW_AT_ONCE = 100
+FOUND_OUT_SECONDS = 65.0
+"""A ping that is not answered is noticed in this time."""
+WARM_UP_SECONDS = 20.0
+WARMING = Margins(memory=math.inf, descriptors=1_000, lapsing=100_000)
+"""What is not waited for before the soak itself."""
+LOOK_SECONDS = 0.5
+SETTLE_SECONDS = 240.0
+"""What is found out last is kept for two minutes, to be recovered."""
+
+
+class Soak:
+    """The people of some groups, one of each vocabulary in each, and what they leave behind."""
+
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession, *, slow: bool = True) -> None:
+        self._stack, self._http = stack, http
+        self._reader = Reader(stack, http)
+        self.visits = Visits(stack.url, stack.jwt_secret, http)
+        self._ways = self.visits.quick + (self.visits.slow if slow else ())
+        self._slow_since: deque[float] = deque()
+        self._places: list[Place] = []
+
+    async def prepare(self) -> None:
+        """Have the groups created, and the partitions shared out."""
+        await Shares(self._stack, self._http).become(SHARE, SHARE)
+        run = uuid.uuid4().hex[:8]
+        for number in range(GROUPS):
+            users = [f"soak-{run}-{number}-{n}" for n in range(len(TONGUES))]
+            group = await self._create(users)
+            self._places += [Place(user, group, tongue) for user, tongue in zip(users, TONGUES, strict=True)]
+
+    async def _create(self, users: list[str]) -> str:
+        auth = {"token": token(self._stack.jwt_secret, users[0])}
+        socket = await LeanSocket.connect(self._stack.url, NAMESPACE, auth, lambda event, payload: None)
+        wish = {"type": "group", "name": "A soak", "participants": users[1:]}
+        created: dict[str, Any] = await socket.call("createConversation", wish)
+        await socket.close()
+        return str(created["conversation"]["_id"])
+
+    async def go_on(self, seconds: float) -> None:
+        """Let them come and go, some at once, each way in its turn."""
+        end = time.monotonic() + seconds
+        ways = itertools.cycle(self._ways)
+
+        async def one_after_the_other() -> None:
+            while time.monotonic() < end:
+                way = next(ways)
+                await asyncio.sleep(0)
+                if way in self.visits.quick or self._may_be_slow():
+                    await self.visits.visit(way, random.choice(self._places))
+
+        await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+
+    def _may_be_slow(self) -> bool:
+        """Whether one more may stay until it is found out: as many at once in a short round as in a long."""
+        now = time.monotonic()
+        while self._slow_since and now - self._slow_since[0] > FOUND_OUT_SECONDS:
+            self._slow_since.popleft()
+        if len(self._slow_since) >= SLOW_AT_ONCE:
+            return False
+        self._slow_since.append(now)
+        return True
+
+    async def count(self) -> Census:
+        """Everything that is held now."""
+        held = await self._quickly()
+        return {**held, **await asyncio.to_thread(census.count_rabbitmq, self._stack)}
+
+    async def settle(self, before: Census, margins: Margins) -> Census:
+        """Wait until everything is back, or long enough; what is held then."""
+
+        async def is_back() -> bool:
+            await asyncio.sleep(LOOK_SECONDS)
+            return not remains(before, await self._quickly(), margins)
+
+        with contextlib.suppress(AssertionError):
+            await eventually(is_back, SETTLE_SECONDS)
+        return await self.count()
+
+    async def _quickly(self) -> Census:
+        services = await census.count_services(self._reader)
+        return {**services, **await census.count_redis(self._stack.redis_url)}
+
+
+def remains(before: Census, after: Census, margins: Margins) -> list[str]:
+    """Of what there is more than before, beyond the margins."""
+    return [what for what in after if after[what] > before.get(what, 0) + margin(what, margins)]
+
+
+def margin(what: str, margins: Margins) -> float:
+    """How much more of a thing there may be."""
+    return {
+        census.MEMORY: margins.memory,
+        census.DESCRIPTORS: margins.descriptors,
+        "tasks": margins.tasks,
+        "keys that lapse": margins.lapsing,
+        "buckets": margins.buckets,
+    }.get(what.partition(": ")[2], 0)
+
+
+def table(before: Census, after: Census, margins: Margins) -> str:
+    """Before, after and verdict of each thing."""
+    left = remains(before, after, margins)
+    width = max(map(len, after))
+    lines = [f"{'what'.ljust(width)}  {'before':>8}  {'after':>8}  {'margin':>6}"]
+    for what in sorted(after):
+        numbers = f"{before.get(what, 0):8.0f}  {after[what]:8.0f}  {margin(what, margins):6.0f}"
+        lines.append(f"{what.ljust(width)}  {numbers}  {'NOT BACK' if what in left else ''}".rstrip())
+    return "\n".join(lines)
+
+
+async def run(stack: Stack, seconds: float) -> int:
+    """Warm up, soak, and say what has remained; 0 when nothing has."""
+    margins = Margins()
+    async with aiohttp.ClientSession() as http:
+        soak = Soak(stack, http)
+        await soak.prepare()
+        fresh = await soak.count()
+        await soak.go_on(WARM_UP_SECONDS)
+        # What the services keep once they have worked: code, connections, the allocator's arenas.
+        warm = {**(await soak.settle(fresh, WARMING)), **_but_of_processes(fresh)}
+        print(f"warm after {soak.visits.tally.total():,} visits and answers", flush=True)
+        soak.visits.tally.clear()
+        await soak.go_on(seconds)
+        after = await soak.settle(warm, margins)
+        soak.visits.let_go()
+    for what, count in sorted(soak.visits.tally.items()):
+        print(f"{count:8,} {what}")
+    print(table(warm, after, margins))
+    return 1 if remains(warm, after, margins) else 0
+
+
+def _but_of_processes(fresh: Census) -> Mapping[str, float]:
+    """What must fall back to where it was when nobody had come yet."""
+    kept = (census.MEMORY, census.DESCRIPTORS)
+    return {what: count for what, count in fresh.items() if not what.endswith(kept)}
+
+
+def main() -> None:
+    """Read the arguments, and run on a stack of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3)
+    args = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="parley-soak-") as directory,
+        Stack(Path(directory), gateways=2, workers=2) as stack,
+    ):
+        sys.exit(uvloop.run(run(stack, 60 * args.minutes)))
+
+
+if __name__ == "__main__":
+    main()

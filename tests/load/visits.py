@@ -1,0 +1,264 @@
+"""People who come, join, say, type and read in the words of any guide, and vanish without a goodbye."""
+
+import asyncio
+import contextlib
+import os
+import random
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from picows import WSInvalidStatusError, WSMsgType, WSTransport
+
+from clients.chat import token
+from clients.socketio_lean import Disconnected, LeanSocket, Refused
+
+Words = Callable[[str], list[tuple[str, dict[str, Any]]]]
+GARBAGE = (
+    "",
+    "9",
+    "4",
+    "42",
+    "42[",
+    "42{}",
+    "45-",
+    "451-[]",
+    "40/nowhere,",
+    "\x00",
+    "42/chat,[1]",
+    "4" * 2000,
+)
+STAY_SECONDS = 1.5
+"""How long a visit lasts at most, apart from what it waits for."""
+FLEETING_SECONDS = 0.05
+SLOW_ANSWER = 20.0
+
+
+@dataclass(frozen=True)
+class Tongue:
+    """One guide's namespace, and what its client says in a conversation."""
+
+    namespace: str
+    says: Words
+
+
+def _text() -> str:
+    return f"gone soon {uuid.uuid4()}"
+
+
+TONGUES = (
+    Tongue(
+        "/",
+        # The matter is of no other guide of this namespace: so the first word decides.
+        lambda c: [("sendMessage", {"conversationId": c, "content": _text(), "matter": "M-1"})],
+    ),
+    Tongue(
+        "/",
+        lambda c: [
+            ("joinConversation", {"conversationId": c}),
+            ("typing", {"conversationId": c, "isTyping": True}),
+            ("sendMessage", {"conversationId": c, "content": _text()}),
+        ],
+    ),
+    Tongue(
+        "/chat",
+        lambda c: [
+            ("authenticate", {}),
+            ("joinChat", {"chatId": c}),
+            ("typing", {"chatId": c, "isTyping": True}),
+            ("sendMessage", {"chatId": c, "content": _text()}),
+        ],
+    ),
+    Tongue(
+        "/chat",
+        lambda c: [
+            ("joinRoom", {"conversationId": c}),
+            ("typing", {"conversationId": c}),
+            ("sendMessage", {"conversationId": c, "content": _text(), "clientMessageId": str(uuid.uuid4())}),
+            ("markConversationAsRead", {"conversationId": c}),
+        ],
+    ),
+    Tongue(
+        "/messages",
+        lambda c: [
+            ("join_conversation", {"conversationId": c}),
+            ("typing", {"conversationId": c, "isTyping": True}),
+            ("send_message", {"conversationId": c, "content": _text()}),
+            ("mark_as_read", {"conversationId": c}),
+        ],
+    ),
+)
+"""What clients of the five vocabularies say, in the order of `gateway.vocabularies.spoken`."""
+
+
+class Fleeting(LeanSocket):
+    """Breaks off a moment after the websocket stands."""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        asyncio.get_running_loop().call_later(random.uniform(0, FLEETING_SECONDS), self.break_off)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one person talks, and how."""
+
+    user_id: str
+    conversation_id: str
+    tongue: Tongue
+
+
+class Rude(LeanSocket):
+    """Says what it likes; once it stalls, it reads and answers nothing while its connection stands."""
+
+    stalled = False
+
+    def utter(self, kind: WSMsgType, frame: bytes) -> None:
+        """Send a websocket frame as it is."""
+        if self._transport is not None and not self.closed.is_set():
+            self._transport.send(kind, frame)
+
+    def stall(self) -> None:
+        """From now on."""
+        self.stalled = True
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
+
+    def _read(self, packet: bytes) -> None:
+        if not self.stalled:
+            super()._read(packet)
+
+
+class Visits:
+    """The ways of one visit. Each opens a connection of its own, and gives it up without a goodbye."""
+
+    def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
+        self.tally: Counter[str] = Counter()
+        """Visits by their way; `refused <code>` and `answered` by what was said."""
+        self._url, self._secret, self._http = url, secret, http
+        self._stalled: list[LeanSocket] = []
+        self.quick: tuple[Callable[[Place], Awaitable[None]], ...] = (
+            self.breaks_off,
+            self.breaks_off_at_once,
+            self.breaks_off_in_the_middle,
+            self.has_a_wrong_token,
+            self.talks_garbage,
+            self.sends_half_a_request,
+        )
+        """Those of which the servers learn at once, or by a deadline of their own."""
+        self.slow: tuple[Callable[[Place], Awaitable[None]], ...] = (self.stalls, self.polls_no_more)
+        """Those that are found out when pings have not been answered for too long."""
+
+    async def breaks_off(self, place: Place) -> None:
+        """Says all that there is to say, hears the answers, and is gone."""
+        socket = await self._socket(place)
+        for event, payload in place.tongue.says(place.conversation_id):
+            self._note(await socket.call(event, payload, within=SLOW_ANSWER))
+        await _a_while()
+        socket.break_off()
+
+    async def breaks_off_at_once(self, place: Place) -> None:
+        """Is gone while it is let in, or a moment later."""
+        auth = {"token": token(self._secret, place.user_id)}
+        with contextlib.suppress(Disconnected):
+            await Fleeting.connect(self._url, place.tongue.namespace, auth, _deaf)
+
+    async def breaks_off_in_the_middle(self, place: Place) -> None:
+        """Says everything at once and waits for no answer."""
+        socket = await self._socket(place)
+        for event, payload in place.tongue.says(place.conversation_id):
+            _unheard(socket.ask(event, payload))
+        await asyncio.sleep(random.uniform(0, 0.1))
+        socket.break_off()
+
+    async def has_a_wrong_token(self, place: Place) -> None:
+        """Is refused, and stays where it has no business."""
+        await LeanSocket.connect(self._url, place.tongue.namespace, {"token": "none"}, _deaf)
+
+    async def talks_garbage(self, place: Place) -> None:
+        """Says what means nothing, as text and as bytes, before and after it was let in."""
+        socket = await self._socket(place)
+        for frame in random.sample(GARBAGE, 3):
+            socket.utter(WSMsgType.TEXT, frame.encode())
+        socket.utter(WSMsgType.BINARY, os.urandom(64))
+        await _a_while()
+        socket.break_off()
+
+    async def sends_half_a_request(self, _place: Place) -> None:
+        """Begins a request, and does not end it."""
+        at = urlsplit(self._url)
+        _, writer = await asyncio.open_connection(at.hostname, at.port)
+        writer.write(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: lo")
+        await writer.drain()
+        await _a_while()
+        writer.transport.abort()
+
+    async def stalls(self, place: Place) -> None:
+        """Says all, then neither reads nor answers, and the connection stands."""
+        socket = await self._socket(place)
+        for event, payload in place.tongue.says(place.conversation_id):
+            self._note(await socket.call(event, payload, within=SLOW_ANSWER))
+        socket.stall()
+        self._stalled.append(socket)
+
+    async def polls_no_more(self, place: Place) -> None:
+        """Comes by polling, says all, and never polls again."""
+        base = f"{self._url}/socket.io/?EIO=4&transport=polling"
+        async with self._http.get(base) as answer:
+            sid = orjson.loads((await answer.text())[1:])["sid"]
+        auth = orjson.dumps({"token": token(self._secret, place.user_id)}).decode()
+        namespace = "" if place.tongue.namespace == "/" else place.tongue.namespace + ","
+        events = [orjson.dumps(said).decode() for said in place.tongue.says(place.conversation_id)]
+        for body in (f"40{namespace}{auth}", "\x1e".join(f"42{namespace}{event}" for event in events)):
+            async with self._http.post(f"{base}&sid={sid}", data=body) as answer:
+                if answer.status != HTTPStatus.OK:
+                    self.tally["cut off"] += 1
+                    return
+
+    async def visit(self, way: Callable[[Place], Awaitable[None]], place: Place) -> None:
+        """One visit; what the servers refuse or cut off is counted, for that is their right."""
+        self.tally[way.__name__] += 1
+        try:
+            await way(place)
+        except Refused as refused:
+            self.tally[f"refused {refused.data['data']['code']}"] += 1
+        except Disconnected:
+            self.tally["cut off"] += 1
+        except WSInvalidStatusError:
+            self.tally["turned away"] += 1
+            await _a_while()
+
+    def let_go(self) -> None:
+        """Close the connections that still stand."""
+        for socket in self._stalled:
+            socket.break_off()
+        self._stalled.clear()
+
+    async def _socket(self, place: Place) -> Rude:
+        auth = {"token": token(self._secret, place.user_id)}
+        socket = await Rude.connect(self._url, place.tongue.namespace, auth, _deaf)
+        assert isinstance(socket, Rude)
+        return socket
+
+    def _note(self, answer: Any) -> None:
+        good = isinstance(answer, dict) and answer.get("success")
+        self.tally["answered" if good else f"refused {answer}"] += 1
+
+
+def _deaf(_event: str, _payload: Any) -> None:
+    """Nobody listens."""
+
+
+def _unheard(answer: "asyncio.Future[Any]") -> None:
+    """What becomes of it interests nobody."""
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def _a_while() -> None:
+    await asyncio.sleep(random.uniform(0, STAY_SECONDS))
