@@ -75,6 +75,11 @@ class Groups:
         await asyncio.gather(*(voice.socket.close() for voice in self._voices))
 
     @property
+    def drained(self) -> bool:
+        """Whether all that was said was answered, and heard by all if it was accepted."""
+        return not self.counts.unanswered and self.counts.heard >= self.counts.accepted * GROUP
+
+    @property
     def lost(self) -> int:
         """Sockets that the servers closed."""
         return sum(voice.socket.closed.is_set() for voice in self._voices)
@@ -92,13 +97,26 @@ class Groups:
 
         def say(voice: Voice) -> None:
             if time.perf_counter() < end and not voice.socket.closed.is_set():
-                speaker[self._say(voice, lambda _: loop.call_later(PAUSE_SECONDS, say, voice))] = voice
+                speaker[self._say(voice, lambda ok: ok or loop.call_later(PAUSE_SECONDS, say, voice))] = voice
 
         self._when_stored = lambda name: say(speaker.pop(name))
         for voice in self._voices * window:
             say(voice)
         await asyncio.sleep(seconds)
         self._when_stored = lambda client_message_id: None
+
+    async def chatter(self, seconds: float, window: int) -> None:
+        """A closed loop: each has `window` sends under way, and sends the next when one was answered."""
+        end = time.perf_counter() + seconds
+        loop = asyncio.get_running_loop()
+
+        def say(voice: Voice) -> None:
+            if time.perf_counter() < end and not voice.socket.closed.is_set():
+                self._say(voice, lambda ok: say(voice) if ok else loop.call_later(PAUSE_SECONDS, say, voice))
+
+        for voice in self._voices * window:
+            say(voice)
+        await asyncio.sleep(seconds)
 
     async def proclaim(self, seconds: float, rate: float) -> None:
         """An open loop: `rate` messages a second by the clock, whatever becomes of them."""
@@ -108,7 +126,7 @@ class Groups:
                 self._say(self._voices[self.counts.offered % len(self._voices)])
             await asyncio.sleep(TICK_SECONDS)
 
-    def _say(self, voice: Voice, when_refused: Callable[[str], Any] = lambda code: None) -> str:
+    def _say(self, voice: Voice, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
         name = str(uuid.UUID(int=random.getrandbits(128), version=4))
         said = {"conversationId": voice.room, "content": CONTENT, "clientMessageId": name}
         counts, delays, began = self.counts, self.delays, time.perf_counter()
@@ -123,7 +141,7 @@ class Groups:
             else:
                 counts.refused[code] += 1
                 delays.refused.append(delay)
-                when_refused(code)
+            when_answered(code is None)
 
         try:
             voice.socket.ask("sendMessage", said).add_done_callback(answered)

@@ -135,17 +135,13 @@ class Rig:
     async def _drain(self) -> float:
         began = news = time.perf_counter()
         before = -1
-        while not self._is_drained() and time.perf_counter() - news < QUIET_SECONDS:
+        while not self.groups.drained and time.perf_counter() - news < QUIET_SECONDS:
             counts = self.groups.counts
             if (progress := counts.heard + counts.stored + counts.accepted) != before:
                 before, news = progress, time.perf_counter()
             await asyncio.sleep(0.05)
         self.peak.see(await self.reader.read())
         return time.perf_counter() - began
-
-    def _is_drained(self) -> bool:
-        counts = self.groups.counts
-        return not counts.unanswered and counts.heard >= counts.accepted * GROUP
 
 
 @dataclass
