@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Coroutine
@@ -17,11 +18,12 @@ class Proxy:
     """Stands before the server of a url, in a thread of its own: who uses it may block.
 
     While it is `cut` nothing passes either way, and nobody is told: as when a cable is pulled. What was
-    under way arrives when it is `mended`, as TCP would have it.
+    under way arrives when it is `mended`, as TCP would have it. With `tls` it ends TLS before the server.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._server = urlsplit(url)
+        self._tls = tls
         self._delay = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -31,7 +33,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._listener = self._do(asyncio.start_server(self._accept, LOOPBACK, 0))
+        self._listener = self._do(asyncio.start_server(self._accept, LOOPBACK, 0, ssl=self._tls))
         return self
 
     def __exit__(

@@ -1,0 +1,86 @@
+"""Servers on other machines: reached by TLS, and only if an authority that is trusted vouches for them."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aio_pika
+import pymongo.errors
+import pytest
+import redis.exceptions
+import trustme
+
+from clients.chat import Town
+from clients.proxy import LOOPBACK, Proxy
+from gateway.adapters import archive_mongo
+from gateway.redis_client import connect
+from stack import Stack
+
+
+@dataclass
+class Servers:
+    """A stack's servers behind TLS, and who vouches for them."""
+
+    stack: Stack
+    redis: str
+    rabbitmq: str
+    mongodb: str
+
+    def urls(self, authority: Path) -> dict[str, str]:
+        """The settings that name them to whoever trusts an authority."""
+        return {
+            "REDIS_URL": f"rediss{self.redis.removeprefix('redis')}?ssl_ca_certs={authority}",
+            "RABBITMQ_URL": f"amqps{self.rabbitmq.removeprefix('amqp')}?cafile={authority}",
+            "MONGO_URL": f"{self.mongodb}?tls=true&tlsCAFile={authority}",
+        }
+
+
+def written(authority: trustme.CA, path: Path) -> Path:
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def servers(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(LOOPBACK).configure_cert(context)
+    with ExitStack() as open_:
+        stack = open_.enter_context(Stack(tmp_path_factory.mktemp("tls"), gateways=1, workers=1))
+        urls = (stack.redis_url, stack.rabbitmq_url, stack.mongo_url)
+        yield Servers(stack, *(open_.enter_context(Proxy(url, context)).url for url in urls))
+        stack.tell({})
+
+
+async def test_a_message_goes_its_way_by_tls(servers: Servers, authority: trustme.CA, tmp_path: Path) -> None:
+    own = servers.urls(written(authority, tmp_path / "authority.pem"))
+    servers.stack.tell({"gateway-1": own, "worker-1": own})
+    town = Town(servers.stack.url, servers.stack.jwt_secret)
+    try:
+        alice, bob = await town.sockets("alice", "bob")
+        group = await town.group(alice, "bob")
+        await bob.do("joinRoom", {"conversationId": group})
+        await alice.say(group, "hello")
+        await bob.hears("newMessage", conversationId=group)
+        assert len(await town.user("bob").history(group)) == 1
+    finally:
+        await town.close()
+
+
+async def test_servers_of_an_unknown_authority_are_not_spoken_to(servers: Servers, tmp_path: Path) -> None:
+    urls = servers.urls(written(trustme.CA(), tmp_path / "another.pem"))
+
+    with pytest.raises(redis.exceptions.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        await connect(urls["REDIS_URL"]).ping()
+    with pytest.raises(aio_pika.exceptions.AMQPConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        await aio_pika.connect(urls["RABBITMQ_URL"])
+    unknown = pytest.raises(pymongo.errors.ServerSelectionTimeoutError, match="CERTIFICATE_VERIFY_FAILED")
+    async with archive_mongo.connect(urls["MONGO_URL"]) as database:
+        with unknown:
+            await database.command("ping")
