@@ -7,7 +7,7 @@ from load.soak import Soak, remains, table
 from stack import Stack
 
 SECONDS = 5.0
-MARGINS = Margins(memory=48, descriptors=48, lapsing=10_000)
+MARGINS = Margins(memory=48, lapsing=10_000)
 """The services have not been warmed up: their pools still fill. What lapses takes minutes."""
 
 

@@ -31,8 +31,11 @@ class Margins:
 
     A leak of what one socket takes would be three times as much after three minutes.
     """
-    descriptors: int = 8
-    """Of one service: the idle connections of its pools to MongoDB and Redis, and of nginx to it."""
+    descriptors: int = 48
+    """Of one service: the idle connections of its pools to MongoDB and Redis, and of nginx to it.
+
+    They are as many as were busy at once; one left behind by each socket would be thousands.
+    """
     tasks: int = 4
     """Of one service: the requests of that moment, this one among them."""
     lapsing: int = 0

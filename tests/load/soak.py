@@ -147,8 +147,8 @@ async def run(stack: Stack, seconds: float) -> int:
     margins = Margins()
     async with aiohttp.ClientSession() as http:
         soak = Soak(stack, http)
-        await soak.prepare()
         fresh = await soak.count()
+        await soak.prepare()
         await soak.go_on(WARM_UP_SECONDS)
         # What the services keep once they have worked: code, connections, the allocator's arenas.
         warm = {**(await soak.settle(fresh, WARMING)), **_but_of_processes(fresh)}
