@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+from clients.broker import Exchange
 from clients.chat import Town
 from clients.scene import Scene, refusal
+from shared.model import Message, Person, new_id, now
+from shared.records import Deletion, Edit, NewMessage, pack
+from stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -144,6 +148,33 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how:
     await bob.do("getOnlineUsers")
     assert [event for event, p in bob.heard[told:] if group in str(p)] == []
     assert [m["content"] for m in await town.user("alice").history(group)] == ["I was here", "he is gone"]
+
+
+async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(town: Town, stack: Stack) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await alice.do("joinRoom", {"conversationId": group})
+    edited, deleted = [(await bob.say(group, content))["_id"] for content in ("one", "two")]
+    await alice.hears("newMessage", conversationId=group)
+    member = town.user("bob").id
+    assert (await town.user("alice").rest("DELETE", path(group, f"/participants/{member}")))[0] == 200
+    person, at = Person(id=member), now()
+    late = Message(id=new_id(), conversation_id=group, sender_id=member, content="late", created_at=at)
+    where = {"conversation_id": group, "at": at}
+
+    async with Exchange(stack) as exchange:
+        sent = [
+            NewMessage(id=new_id(), message=late, sender=person),
+            Edit(id=new_id(), message_id=edited, user=person, content="never said", **where),
+            Deletion(id=new_id(), message_id=deleted, user_id=member, **where),
+        ]
+        await exchange.publish(group, pack(sent))
+
+    for message_id in (late.id, edited, deleted):
+        rejected = await bob.hears("messageRejected", messageId=message_id)
+        assert rejected["error"]["code"] == "NOT_FOUND"
+    assert [m["content"] for m in await town.user("alice").history(group)] == ["one", "two"]
+    assert alice.all("messageUpdated") == alice.all("messageDeleted") == []
 
 
 async def test_who_is_removed_twice_is_gone_the_first_time(town: Town) -> None:

@@ -73,10 +73,12 @@ def check_order(town: Town, conversation_id: str) -> None:
 
 
 def check_contents(town: Town) -> None:
-    """Each message is as the last change left it; a deletion is the last."""
+    """Each message is as the last change left it that was not refused; a deletion is the last."""
+    made = {record_id for m in town.tables.messages.values() for record_id in m.changed_by}
+    refused = {e.record_id for e in town.told if isinstance(e, RecordRefused)} - made
     content: dict[str, str] = {}
     deleted: set[str] = set()
-    for record in town.partition.log:
+    for record in (r for r in town.partition.log if isinstance(r, NewMessage) or r.id not in refused):
         if isinstance(record, NewMessage):
             content.setdefault(record.message.id, record.message.content)
         elif isinstance(record, Edit):

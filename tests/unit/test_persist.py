@@ -199,6 +199,62 @@ async def test_who_left_is_refused() -> None:
     assert [m.sender_id for m in world.tables.of_conversation(C)] == ["ann", "ann"]
 
 
+async def test_what_who_left_wanted_to_change_stays_as_it_was() -> None:
+    world = World()
+    first, second = new("bob", "first"), new("bob", "second")
+    await world.worker().persist([first, second])
+    world.tables.memberships[C, "bob"] = replace(world.tables.memberships[C, "bob"], left_at=now())
+    changes = [edit(first, "I was never here"), delete(second)]
+
+    await world.worker().persist(changes)
+
+    told = [(r.record_id, r.code, r.failed) for r in world.told.all(RecordRefused)]
+    assert told == [(change.id, "NOT_FOUND", False) for change in changes]
+    assert [m.content for m in world.tables.of_conversation(C)] == ["first", "second"]
+    world.check()
+
+
+async def test_of_several_changes_only_those_of_members_are_made() -> None:
+    world = World()
+    first = new("bob", "first")
+    await world.worker().persist([first])
+    for user, fields in (("ann", {"role": "owner"}), ("bob", {"left_at": now()})):
+        world.tables.memberships[C, user] = replace(world.tables.memberships[C, user], **fields)
+    removal = replace(delete(first), user_id="ann")
+
+    await world.worker().persist([edit(first, "late"), removal])
+
+    assert [r.user_id for r in world.told.all(RecordRefused)] == ["bob"]
+    assert len(world.told.all(MessageDeleted)) == 1
+    world.check()
+
+
+async def test_who_is_an_admin_no_more_deletes_only_what_is_their_own() -> None:
+    world = World()
+    theirs, own = new("ann", "theirs"), new("bob", "own")
+    await world.worker().persist([theirs, own])
+
+    await world.worker().persist([replace(delete(theirs), user_id="bob"), delete(own)])
+
+    assert [r.message_id for r in world.told.all(RecordRefused)] == [theirs.message.id]
+    assert [m.content for m in world.tables.of_conversation(C)] == ["theirs", ""]
+    world.check()
+
+
+async def test_a_change_that_was_made_is_told_again_though_its_author_has_left_since() -> None:
+    world = World()
+    first = new("bob", "first")
+    change = edit(first, "better")
+    await world.worker().persist([first, change])
+    world.tables.memberships[C, "bob"] = replace(world.tables.memberships[C, "bob"], left_at=now())
+
+    await world.worker().persist([change], redelivered=True)
+
+    assert world.told.all(RecordRefused) == []
+    assert [e.message.content for e in world.told.all(MessageEdited)] == ["better", "better"]
+    world.check()
+
+
 async def test_an_edit_and_a_deletion_take_revisions_but_no_numbers() -> None:
     world = World()
     first, second = new("ann"), new("bob")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from persistence_worker.ports import Head, MemberKey, Memberships, Messages
 from shared.events import ConversationDelivered, ConversationRead
 from shared.model import Membership, Message
-from shared.records import Mark, ReadMark
+from shared.records import Change, Deletion, Mark, ReadMark
 
 MarkEvent = ConversationRead | ConversationDelivered
 
@@ -28,6 +28,21 @@ class Counting:
         """Whether the user is in the conversation now."""
         membership = self._was.get((conversation_id, user_id))
         return membership is not None and membership.left_at is None
+
+    def may_change(self, record: Change, message: Message) -> bool:
+        """Whether a change is by a member now: of their own message, or as an admin the deletion of any.
+
+        One that was made already, by somebody who may no more, was made.
+        """
+        if message.conversation_id != record.conversation_id:
+            return False
+        if record.id in message.changed_by:
+            return True
+        member = self._was.get((record.conversation_id, record.user_id))
+        if member is None or member.left_at is not None:
+            return False
+        own = record.user_id == message.sender_id
+        return own or (isinstance(record, Deletion) and member.role != "member")
 
     def count_own(self, message: Message) -> None:
         """Count a message that was just stored to its sender's own."""

@@ -48,7 +48,7 @@ class Persister:
         keys = {(record.conversation_id, record.user_id) for record in records}
         counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
         await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
-        await self._change([r for r in records if isinstance(r, Change)], batch)
+        await self._change([r for r in records if isinstance(r, Change)], batch, counting)
         marks = [r for r in records if isinstance(r, ReadMark | DeliveredMark)]
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.say(rooms.conversation(event.conversation_id), event)
@@ -145,27 +145,39 @@ class Persister:
         batch.found |= await self._messages.find([r.message.id for r in rest])
         return [r for r in rest if r.message.id not in batch.found]
 
-    async def _change(self, records: list[Change], batch: Batch) -> None:
+    async def _change(self, records: list[Change], batch: Batch, counting: Counting) -> None:
         of: dict[str, list[Change]] = {}
         for record in records:
             of.setdefault(record.message_id, []).append(record)
-        for changes in of.values():
-            await self._change_one(changes, batch)
+        for message_id, changes in of.items():
+            await self._change_one(message_id, changes, batch, counting)
 
-    async def _change_one(self, changes: list[Change], batch: Batch) -> None:
-        record = decisive(changes)
+    async def _change_one(
+        self, message_id: str, changes: list[Change], batch: Batch, counting: Counting
+    ) -> None:
         for _ in range(ATTEMPTS):
-            message = (await self._messages.find([record.message_id])).get(record.message_id)
-            if message is None or message.conversation_id != record.conversation_id:
-                batch.refuse(record, "NOT_FOUND", "There is no such message.")
+            message = (await self._messages.find([message_id])).get(message_id)
+            changes = self._permitted(changes, message, batch, counting)
+            if message is None or not changes:
                 return
+            record = decisive(changes)
             await self._trust(message.conversation_id, message.seq, message.rev, batch)
             changed = change(message, changes, rev=batch.heads[record.conversation_id].rev + 1)
             if changed is message or await self._messages.replace(changed, message.rev):
                 self._tell_change(record, message, changed, batch)
                 return
             await self._measure(record.conversation_id, batch)
-        raise RuntimeError(f"message {record.message_id} changed under us {ATTEMPTS} times")
+        raise RuntimeError(f"message {message_id} changed under us {ATTEMPTS} times")
+
+    def _permitted(
+        self, changes: list[Change], message: Message | None, batch: Batch, counting: Counting
+    ) -> list[Change]:
+        """Those that their authors may still make, or have made already."""
+        permitted = [r for r in changes if message is not None and counting.may_change(r, message)]
+        for record in changes:
+            if record not in permitted:
+                batch.refuse(record, "NOT_FOUND", "There is no such message.")
+        return permitted
 
     def _tell_change(self, record: Change, message: Message, changed: Message, batch: Batch) -> None:
         if changed is not message:
