@@ -28,7 +28,9 @@ class Doorkeeper:
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path.startswith(PATH) and request.method == "GET" and "sid" not in request.query:
+            # An empty id is none to Engine.IO either: it begins a session.
+            fresh = request.method == "GET" and not request.query.get("sid")
+            if fresh and request.path.startswith(PATH):
                 try:
                     self._admit(request)
                 except ChatError as error:

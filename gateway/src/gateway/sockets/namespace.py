@@ -15,7 +15,7 @@ from gateway.auth import Authenticator
 from gateway.core import commands as c
 from gateway.core.chat import Chat
 from gateway.core.errors import ChatError, Forbidden, Invalid, Overloaded, RateLimited, Unavailable
-from gateway.core.rates import Buckets, Rate, Rates
+from gateway.core.rates import READS, Buckets, Rate, Rates
 from gateway.core.results import Deferred, Introduction, Renewed
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.lobby import Lobby
@@ -80,10 +80,13 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         """
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
-            if len(self._sessions.of_user(identity.person.id)) >= self._max_sockets_of_user:
-                raise Overloaded("You have as many sockets here as one user may have.")
+            # A connection may enter and leave again and again, and all of it reads.
+            self._rates.count(READS, identity.person.id)
             recalled = await self._recovery.recall(auth, identity.person.id, self._vocabularies)
             speaks = recalled.speaks if recalled is not None else self._vocabularies
+            # Last, so that of many at once none slips by before the others are counted.
+            if len(self._sessions.of_user(identity.person.id)) >= self._max_sockets_of_user:
+                raise Overloaded("You have as many sockets here as one user may have.")
             session = await self._lobby.arrive(sid, identity.person, speaks)
         except ChatError as error:
             raise Refused(error.message, ERROR(error)) from error
