@@ -126,6 +126,16 @@ async def test_who_leaves_is_in_it_no_more_and_has_no_role(archive: Archive) -> 
     assert bob.role == "owner"
 
 
+async def test_who_has_become_the_owner_is_not_let_out_as_anybody_else(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob", "cem")
+    assert await archive.changes.promote(c, "bob")
+
+    assert not await archive.changes.remove(c, "bob", unless="owner")
+    assert await archive.changes.remove(c, "cem", unless="owner")
+
+    assert {m.user_id for m in await archive.memberships.of_conversation(c, 10)} == {"ann", "bob"}
+
+
 async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     await archive.changes.remove(c, "bob")

@@ -9,7 +9,7 @@ from fakes.memory_store import Tables
 from gateway.core.errors import Invalid
 from gateway.core.ports import Cut, Slice
 from shared.documents import membership_id
-from shared.model import Contract, Conversation, Membership, Message, Person, now
+from shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
 Place = tuple[datetime, str]
 
@@ -143,7 +143,10 @@ class MemoryMembers:
         )
         return True
 
-    async def remove(self, conversation_id: str, user_id: str) -> bool:
+    async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
+        membership = await self.get(conversation_id, user_id)
+        if membership is not None and membership.role == unless:
+            return False
         return self._change(conversation_id, user_id, left_at=now(), role="member")
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:

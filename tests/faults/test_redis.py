@@ -32,3 +32,27 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     receipt = await alice.hears("conversationRead", conversationId=group)
     assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
     await bob.hears("unreadCount", conversationId=group, unread=0)
+
+
+async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_out(
+    fragile: Stack, town: Town, database: AsyncIOMotorDatabase[Any]
+) -> None:
+    alice, bob = town.user("alice"), town.user("bob")
+    group = await town.group(await alice.socket(), "bob", "carol")
+    place = {"conversationId": group, "userId": bob.id}
+    await database.memberships.update_one(place, {"$set": {"role": "admin"}})
+    # From now on all that these gateways remember of bob is that he is an admin.
+    for url in fragile.gateway_urls:
+        await bob.socket(url=url)
+    members = f"/chats/conversations/{group}/participants"
+
+    await asyncio.to_thread(fragile.stop, "redis")
+    assert (await alice.rest("DELETE", f"{members}/{bob.id}"))[0] == 200
+    let_in = await bob.rest("POST", members, {"participants": [town.user("mallory").id]})
+    put_out = await bob.rest("DELETE", f"{members}/{town.user('carol').id}")
+    await asyncio.to_thread(fragile.start, "redis")
+
+    assert (let_in[0], put_out[0]) == (404, 404)
+    status, now = await alice.rest("GET", f"/chats/conversations/{group}")
+    assert status == 200
+    assert {p["_id"] for p in now["participants"]} == {alice.id, town.user("carol").id}

@@ -34,7 +34,7 @@ from gateway.vocabularies.choice import understand
 from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from gateway.vocabularies.groups import GROUPS
 from model.trap import Trap, Trapped
-from shared.model import Person
+from shared.model import Person, Role
 
 VOCABULARIES = (CLIENTS_AND_LAWYERS, GROUPS)
 
@@ -86,8 +86,8 @@ class Doors(MemoryMembers):
         super().__init__(tables, trap.step)
         self._outsiders = outsiders
 
-    async def remove(self, conversation_id: str, user_id: str) -> bool:
-        removed = await super().remove(conversation_id, user_id)
+    async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
+        removed = await super().remove(conversation_id, user_id, unless=unless)
         if removed:
             self._outsiders.add((conversation_id, user_id))
         return removed

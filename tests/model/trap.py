@@ -59,9 +59,9 @@ class Trapped:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._target, name)
 
-        async def call(*args: Any) -> Any:
+        async def call(*args: Any, **named: Any) -> Any:
             await self._trap.step()
-            result = await method(*args)
+            result = await method(*args, **named)
             await self._trap.step()
             return result
 

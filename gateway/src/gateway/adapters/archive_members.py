@@ -17,7 +17,7 @@ from shared.documents import (
     membership_id,
     to_document,
 )
-from shared.model import Contract, Membership, Person, now
+from shared.model import Contract, Membership, Person, Role, now
 
 REMEMBERED_PEOPLE = 20_000
 ONE_BY_ONE = 20
@@ -97,8 +97,10 @@ class MongoMemberships:
             result = await self._memberships.replace_one(query, again)
         return bool(result.matched_count)
 
-    async def remove(self, conversation_id: str, user_id: str) -> bool:
-        query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
+    async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
+        query: Document = {"_id": membership_id(conversation_id, user_id), **PRESENT}
+        if unless is not None:
+            query["role"] = {"$ne": unless}
         with translated():
             result = await self._memberships.update_one(query, {"$set": {"leftAt": now(), "role": "member"}})
         return bool(result.matched_count)

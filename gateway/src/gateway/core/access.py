@@ -24,8 +24,10 @@ class Access:
             NotFound: it does not exist, or the user is not in it.
         """
         known = self._roster.role(conversation_id, user_id)
-        if known is not None:
-            return known
+        return known if known is not None else await self.stored_role(user_id, conversation_id)
+
+    async def stored_role(self, user_id: str, conversation_id: str) -> Role:
+        """The same, whatever this node has heard: for what no worker checks again. Raises `NotFound`."""
         membership = await self._memberships.get(conversation_id, user_id)
         if membership is None:
             raise NotFound(NO_CONVERSATION)

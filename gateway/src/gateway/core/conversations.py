@@ -148,12 +148,10 @@ class ConversationService:
         if command.user_id == person.id:
             return await self.leave(person, LeaveConversation(conversation_id=command.conversation_id))
         conversation = await self._group_for_admin(person, command.conversation_id)
-        theirs = await self._memberships.get(conversation.id, command.user_id)
-        if theirs is None:
-            raise NotFound("There is no such participant.")
-        if theirs.role == "owner":
+        if not await self._changes.remove(conversation.id, command.user_id, unless="owner"):
+            if await self._memberships.get(conversation.id, command.user_id) is None:
+                raise NotFound("There is no such participant.")
             raise Forbidden("The owner cannot be removed.")
-        await self._changes.remove(conversation.id, command.user_id)
         await self._tell_removed(conversation.id, command.user_id, person.id, heir=None)
         return Done()
 
@@ -163,11 +161,14 @@ class ConversationService:
         Raises:
             NotFound, Forbidden: one is not in it, or it is not a group.
         """
-        role = await self._access.role(person.id, command.conversation_id)
+        role = await self._access.stored_role(person.id, command.conversation_id)
         conversation = await self._group(command.conversation_id)
         # The heir first: a group that was left half way has two owners for a moment, not none.
         heir = await self._heir(conversation.id, person.id) if role == "owner" else None
-        await self._changes.remove(conversation.id, person.id)
+        kept: Role | None = None if role == "owner" else "owner"
+        if not await self._changes.remove(conversation.id, person.id, unless=kept):
+            # Made the owner at this moment, by one who left: then there is an heir to find.
+            return await self.leave(person, command)
         await self._tell_removed(conversation.id, person.id, person.id, heir)
         return Done()
 
@@ -251,7 +252,7 @@ class ConversationService:
         return conversation
 
     async def _group_for_admin(self, person: Person, conversation_id: str) -> Conversation:
-        role = await self._access.role(person.id, conversation_id)
+        role = await self._access.stored_role(person.id, conversation_id)
         conversation = await self._group(conversation_id)
         if role == "member":
             raise Forbidden("Only the owner and admins may do this.")

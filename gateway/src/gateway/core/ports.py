@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.events import Event
-from shared.model import Attachment, Contract, Conversation, Membership, Message, Person, Revocation
+from shared.model import Attachment, Contract, Conversation, Membership, Message, Person, Revocation, Role
 from shared.records import Record
 
 
@@ -92,8 +92,8 @@ class MembershipChanges(Protocol):
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
         """Let people in, those who had left too; gives back the ids of those who were not in before."""
 
-    async def remove(self, conversation_id: str, user_id: str) -> bool:
-        """Let someone out; False when they were not in."""
+    async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
+        """Let someone out; False when they were not in, or in this role."""
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
         """Make someone the owner; False when they are not in."""
