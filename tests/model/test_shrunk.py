@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from model.client import Held, Knowing
 from model.test_model import Play
 
 
@@ -60,3 +61,17 @@ def test_an_edit_whose_worker_froze_before_it_told_is_seen_though_a_retry_is_tol
     play.work(size=3, who=1)
     play.work(size=1, who=0)
     play.settle()
+
+
+def test_who_was_put_out_while_the_bus_was_away_is_told_nothing_that_was_said_since(play: Play) -> None:
+    bob = play.town.clients[1]
+    assert isinstance(bob, Knowing)
+    play.leave(node=0, where="first", who=1)
+    play.send(named=False, times=1, where="first", who=0)
+    play.work(size=1, who=0)
+
+    # All is heard of the messages before it is known who is in what.
+    play.town.nodes[1].trap.set(2, "stall")
+    play.forget()
+
+    assert not bob.known.get("first", Held()).messages

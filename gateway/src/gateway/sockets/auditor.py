@@ -50,9 +50,10 @@ class Auditor:
         self._fanout = fanout
 
     async def restore(self) -> None:
-        """After the bus was lost: take heads, memberships and marks from MongoDB."""
-        await self.audit_heads(patience=0)
+        """After the bus was lost: take memberships, heads and marks from MongoDB."""
+        # Members first: what is read now is told to who is in the rooms by then.
         await self.audit_members()
+        await self.audit_heads(patience=0)
         await self._audit_marks()
 
     async def audit_heads(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -95,8 +96,10 @@ class Auditor:
         for user_id, conversation_id in known - stored.keys():
             log.warning("a removal was missed", user=user_id, conversation=conversation_id)
             self._lobby.expel_missed(conversation_id, user_id)
-        for key in known & stored.keys():
-            self._roster.admit(stored[key])
+        for user_id, conversation_id in known & stored.keys():
+            # Who was put out while that was read is not let in by it again.
+            if self._roster.role(conversation_id, user_id) is not None:
+                self._roster.admit(stored[user_id, conversation_id])
         # Not only whom the roster does not know: a socket that came since knows, and an older one does not.
         for user_id, conversation_id in stored:
             if not self._lobby.knows(conversation_id, user_id):

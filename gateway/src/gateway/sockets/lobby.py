@@ -223,7 +223,9 @@ class Lobby:
                     self._seats.enter(session, room)
 
     def _outside(self, user_id: str, conversation_id: str) -> list[Session]:
-        """The user's sockets that are connected, and do not hear the conversation yet."""
+        """A member's sockets that are connected, and do not hear the conversation yet."""
+        if self._roster.role(conversation_id, user_id) is None:
+            return []
         place = rooms.conversation(conversation_id)
         return [s for s in self._sessions.of_user(user_id) if s.connected and place not in s.places]
 

@@ -24,7 +24,7 @@ class Newcomers:
     async def catch_up(self, membership: Membership, outside: Callable[[], Sequence[Session]]) -> None:
         """Tell what was said since the member came, up to what the room's sockets have heard.
 
-        `outside` gives their sockets that are connected and not in the room, which may become more. When
+        `outside` gives a member's sockets that are connected and not in the room, which may become more. When
         it returns nothing lies between: what comes next, the room tells.
         """
         conversation_id = membership.conversation_id
@@ -34,9 +34,11 @@ class Newcomers:
             since = min(told.get(session.sid, begin) for session in late)
             messages = await self._messages.page(conversation_id, PAGE, None, since)
             people = await self._people.named({m.sender_id for m in messages})
+            # Who was put out meanwhile is told nothing more.
+            here = outside()
             heard = self._streams.head(conversation_id)[0]
             for message in (m for m in messages if m.seq <= heard):
-                due = [s for s in late if told.get(s.sid, begin) < message.seq]
+                due = [s for s in late if s in here and told.get(s.sid, begin) < message.seq]
                 self._tell(due, message, people)
             reached = max([since + 1, *(m.seq for m in messages if m.seq <= heard)])
             told |= {s.sid: max(reached, told.get(s.sid, begin)) for s in late}
