@@ -16,7 +16,7 @@ from gateway.core.revocations import RevocationService
 from gateway.keys import Keys
 from shared import rooms
 from shared.events import TokensRevoked, pack, unpack
-from shared.model import Person
+from shared.model import Person, Revocation, now
 
 SECRET = "a shared secret that is long enough for this"
 ADMIN = Person(id="root", role="admin")
@@ -214,3 +214,21 @@ async def test_what_no_token_can_outlive_is_forgotten(
     await here.revocations.look()
 
     assert await here.trusts(jti="stolen")
+
+
+@pytest.mark.parametrize("named", [{"user_id": "alice"}, {"token_id": "stolen"}])
+async def test_what_is_revoked_twice_is_refused_until_the_later_end(
+    named: dict[str, str], nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = nodes
+    soon = now() + DAY
+    for days in (365, 1):
+        until = now() + days * DAY
+        here.revocations.heard(
+            TokensRevoked(revocation=Revocation(id="r", before=time(), until=until, **named))
+        )
+    monkeypatch.setattr("gateway.core.revocations.now", lambda: soon + DAY)
+
+    await here.revocations.look()
+
+    assert not await here.trusts(jti="stolen")

@@ -29,7 +29,8 @@ class Revoked:
             newest = max(known[0], revocation.before), max(known[1], revocation.until)
             self._users[revocation.user_id] = newest
         if revocation.token_id is not None:
-            self._tokens[revocation.token_id] = revocation.until
+            until = self._tokens.get(revocation.token_id, revocation.until)
+            self._tokens[revocation.token_id] = max(until, revocation.until)
 
     def refuses(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
         """Whether a token was revoked; one that does not say when it was issued, by any of its user's."""
