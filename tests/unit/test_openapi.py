@@ -168,7 +168,7 @@ def test_every_refusal_is_what_its_schema_says(
     document: dict[str, Any], vocabulary: Vocabulary, serves: Serves
 ) -> None:
     operation = operations(document)[serves.method, serves.path]
-    for status in (400, 401, 503):
+    for status in (400, 401, 429, 503):
         for error in REFUSED:
             refused = vocabulary.refuses(error)
             assert complaints(document, answer_of(document, operation, status), refused) == []
@@ -176,6 +176,12 @@ def test_every_refusal_is_what_its_schema_says(
     for status in (503, *((413, 415) if serves.body else ())):
         refused = REFUSAL(NotFound("It is away."))
         assert complaints(document, answer_of(document, operation, status), refused) == []
+
+
+def test_whatever_is_asked_may_be_asked_too_often(document: dict[str, Any]) -> None:
+    for (method, _), operation in operations(document).items():
+        refused = resolved(document, operation["responses"]["429"])
+        assert method == "HEAD" or refused["headers"]["Retry-After"]["required"]
 
 
 def test_an_uploaded_attachment_is_what_its_schema_says(document: dict[str, Any]) -> None:

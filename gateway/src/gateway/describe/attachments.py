@@ -68,14 +68,14 @@ def _download(refusals: Refusals) -> Json:
             "200": _file("The file."),
             "206": part,
             "304": {"description": "What one has is right.", "headers": _HEADERS},
-            **refusals.of([401, 404, 416, 503]),
+            **refusals.of([401, 404, 416, 429, 503]),
         },
     }
 
 
 def _look(refusals: Refusals) -> Json:
     refused = {
-        status: {"description": "As for GET, without a body."} for status in refusals.of([401, 404, 503])
+        status: {"description": "As for GET, without a body."} for status in refusals.of([401, 404, 429, 503])
     }
     return {
         "operationId": "lookAtAttachment",

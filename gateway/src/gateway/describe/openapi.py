@@ -88,7 +88,7 @@ class _Paths:
     def _responses(self, serves: Serves) -> Json:
         schema = self._schemas.of_form(serves.answer)
         answer = {"description": "Success.", "content": {"application/json": {"schema": schema}}}
-        statuses = [400, 401, 503]
+        statuses = [400, 401, 429, 503]
         if has_ids(serves.schema):
             statuses += [403, 404]
         if serves.body:

@@ -12,7 +12,7 @@ conversations and messages in different words, one tag for each. What they say b
 [/asyncapi.json](/asyncapi.json).
 
 Every request brings a JWT. A refusal has a `code` for programs and a `message` for people, in the shape
-of the vocabulary; what may succeed when it is tried again is answered with 503 and `Retry-After`.
+of the vocabulary; what may succeed when it is tried again is answered with 429 or 503, and `Retry-After`.
 """.strip()
 SOCKETS = """
 The Socket.IO side of Parley, a realtime chat backend. Each channel is one vocabulary on a namespace of

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.core.attachments import AttachmentService, Download, too_large
 from gateway.core.errors import ChatError, Invalid
-from gateway.core.rates import Rates
+from gateway.core.rates import READS, Rates
 from gateway.rest.byte_range import Unsatisfiable, wanted
 from gateway.rest.file_part import FilePart
 from gateway.rest.form_body import Pace, TooSlow
@@ -96,6 +96,7 @@ class AttachmentPaths:
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         person = await self._asker(request)
+        self._rates.count(READS, person.id)
         download = await self._attachments.open(person, request.match_info["attachmentId"])
         attachment = download.attachment
         headers = _headers(attachment)
