@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.commands import Ping, SendMessage, SetTyping
+from gateway.core.commands import CreateConversation, Ping, SendMessage, SetTyping
 from gateway.core.errors import RateLimited
 from gateway.core.rates import Buckets, Rate, Rates
 
@@ -80,6 +80,18 @@ def test_each_kind_of_command_has_its_rate() -> None:
         rates.check("ann", SEND)
     assert (refused.value.code, refused.value.retryable) == ("RATE_LIMITED", True)
     assert refused.value.retry_after == pytest.approx(1.0)
+
+
+def test_who_brings_in_many_at_once_may_and_waits_the_longer_after() -> None:
+    clock = Clock()
+    rates = Rates({"creates": Rate(1, 5)}, clock)
+    crowd = CreateConversation(kind="group", participants=tuple(map(str, range(95))))
+    rates.check("ann", crowd)
+    with pytest.raises(RateLimited) as refused:
+        rates.check("ann", crowd)
+    assert refused.value.retry_after == pytest.approx(6.0)
+    clock.now += 6.0
+    rates.check("ann", CreateConversation(kind="direct", participants=("ben",)))
 
 
 def test_without_rates_everything_passes() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from time import monotonic
 
 from gateway.core import commands as c
@@ -30,8 +31,8 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str) -> float:
-        """Take a token: 0 when there was one, else the seconds until there is.
+    def take(self, key: str, tokens: int = 1) -> float:
+        """Take tokens: 0 when there was one, the others are owed; else the seconds until there is.
 
         A bucket is the moment at which it would be full again (GCRA, the virtual scheduling
         algorithm of ITU-T I.371): one number, that nothing has to refill.
@@ -41,7 +42,7 @@ class Buckets:
         wait = full_at - now - (self._rate.burst - 1) / self._rate.per_second
         if wait > 0:
             return wait
-        self._full_at.put(key, full_at + 1 / self._rate.per_second)
+        self._full_at.put(key, full_at + tokens / self._rate.per_second)
         return 0.0
 
 
@@ -63,6 +64,8 @@ KINDS: dict[type, str] = {
 }
 """What each command counts as; all others only read, or mark as read."""
 READS = "reads"
+PEOPLE_AT_ONCE = 10
+"""People whom a command may bring in at the cost of one: each is told, and shown by name."""
 
 
 class Rates:
@@ -76,12 +79,13 @@ class Rates:
         return sum(map(len, self._buckets.values()))
 
     def check(self, user_id: str, command: c.Command) -> None:
-        """Count a user's command. Raises `RateLimited`."""
-        self.count(KINDS.get(type(command), READS), user_id)
+        """Count a user's command, for each ten people that it names. Raises `RateLimited`."""
+        people = getattr(command, "participants", ())
+        self.count(KINDS.get(type(command), READS), user_id, max(1, ceil(len(people) / PEOPLE_AT_ONCE)))
 
-    def count(self, kind: str, key: str) -> None:
+    def count(self, kind: str, key: str, times: int = 1) -> None:
         """Count something of a kind by whoever the key stands for. Raises `RateLimited`."""
         buckets = self._buckets.get(kind)
-        wait = buckets.take(key) if buckets is not None else 0.0
+        wait = buckets.take(key, times) if buckets is not None else 0.0
         if wait:
             raise RateLimited("That is too often; try again later.", retry_after=wait)
