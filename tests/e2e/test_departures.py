@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import aiohttp
+import pytest
 
 from clients.chat import NAMESPACE, Socket, Town, eventually
 from clients.raw import RawSocket
@@ -54,12 +55,19 @@ async def connect_and_close(http: aiohttp.ClientSession, url: str, token: str) -
     await asyncio.gather(post(connect), post("1"))
 
 
-async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(town: Town) -> None:
+@pytest.mark.parametrize("others", [0, 1_000])
+async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
+    others: int, town: Town
+) -> None:
     alice, bob, carol = await town.sockets("alice", "bob", "carol")
     group = await town.group(alice, "bob")
     await town.group(alice, "carol")
     await town.group(bob, "carol")
     await bob.hears("conversationCreated", _id=group)
+    if others:
+        crowd = [f"{town.user('extra').id}-{number}" for number in range(others - 1)]
+        town_hall = {"type": "group", "participants": [*crowd, town.user("bob").id]}
+        assert (await town.user("erin").rest("POST", "/chats/conversations", town_hall))[0] == 201
     path = f"/chats/conversations/{group}/participants/{town.user('bob').id}"
     assert (await town.user("alice").rest("DELETE", path))[0] == 200
     await bob.hears("participantRemoved", conversationId=group)

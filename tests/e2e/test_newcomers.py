@@ -3,6 +3,7 @@
 import asyncio
 
 from clients.chat import Town, eventually
+from stack import Stack
 
 CONVERSATIONS = 20
 
@@ -34,3 +35,24 @@ async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(t
         await alice.say(conversation, f"{number}")
     await bob.hears("unreadCount", conversationId=conversation, unread=5)
     assert await town.user("bob").unread(conversation) == 5
+
+
+async def test_those_who_were_there_hear_whether_a_newcomer_is_online(town: Town, stack: Stack) -> None:
+    alice, carol = [
+        await town.user(name).socket(url=url)
+        for name, url in zip(("alice", "carol"), stack.gateway_urls, strict=True)
+    ]
+    group = await town.group(alice, "carol")
+    await carol.hears("conversationCreated", _id=group)
+    bob = town.user("bob")
+    path = f"/chats/conversations/{group}/participants"
+    assert (await town.user("alice").rest("POST", path, {"participants": [bob.id]}))[0] == 200
+    for socket in (alice, carol):
+        await socket.hears("participantsAdded", conversationId=group)
+        # What follows of the news is done when this is answered on the same gateway.
+        await socket.do("getOnlineUsers")
+
+    await bob.socket()
+
+    for socket in (alice, carol):
+        await socket.hears("userStatusChanged", userId=bob.id, status="online")

@@ -56,3 +56,28 @@ async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_o
     status, now = await alice.rest("GET", f"/chats/conversations/{group}")
     assert status == 200
     assert {p["_id"] for p in now["participants"]} == {alice.id, town.user("carol").id}
+
+
+async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_online(
+    fragile: Stack, town: Town
+) -> None:
+    bob, carol = [await town.user(name).socket(url=fragile.gateway_urls[1]) for name in ("bob", "carol")]
+    alice = await town.user("alice").socket(url=fragile.gateway_urls[0])
+    group = await town.group(alice, "bob")
+    await town.group(alice, "carol")
+    await bob.do("joinRoom", {"conversationId": group})
+
+    await asyncio.to_thread(fragile.stop, "redis")
+    members = f"/chats/conversations/{group}/participants"
+    assert (await town.user("alice").rest("DELETE", f"{members}/{town.user('bob').id}"))[0] == 200
+    await alice.say(group, "he is gone")
+    await asyncio.to_thread(fragile.start, "redis")
+
+    await bob.hears("participantRemoved", conversationId=group)
+    told = len(bob.heard)
+    await alice.close()
+    gone = {"userId": town.user("alice").id, "status": "offline"}
+    await carol.hears("userStatusChanged", deadline=30, **gone)
+    await bob.do("getOnlineUsers")
+    assert [p for name, p in bob.heard[told:] if name == "userStatusChanged"] == []
+    assert bob.messages(group) == []

@@ -25,6 +25,7 @@ from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
 from gateway.sockets.auditor import Auditor
 from gateway.sockets.fanout import FanOut
+from gateway.sockets.follower import Follower
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.redis_manager import RedisManager
@@ -135,8 +136,15 @@ class Node:
             newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
             tell=self.fanout.say,
         )
+        follower = Follower(
+            sessions=self.sessions,
+            seats=self.seats,
+            roster=self.roster,
+            memberships=self.world.memberships,
+        )
         self.auditor = Auditor(
             lobby=self.lobby,
+            follower=follower,
             sessions=self.sessions,
             roster=self.roster,
             streams=self.streams,

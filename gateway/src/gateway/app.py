@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import secrets
+from collections.abc import Awaitable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -52,6 +53,7 @@ from gateway.sockets.bus import Bus
 from gateway.sockets.doorkeeper import Doorkeeper
 from gateway.sockets.evictor import Evictor
 from gateway.sockets.fanout import FanOut
+from gateway.sockets.follower import Follower
 from gateway.sockets.keeper import Keeper
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.namespace import ChatNamespace
@@ -197,8 +199,15 @@ class Gateway:
             fanout=self.fanout,
             manager=self.manager,
         )
+        self.follower = Follower(
+            sessions=self.sessions,
+            seats=self.seats,
+            roster=self.roster,
+            memberships=self.world.memberships,
+        )
         self.auditor = Auditor(
             lobby=self.lobby,
+            follower=self.follower,
             sessions=self.sessions,
             roster=self.roster,
             streams=self.streams,
@@ -231,18 +240,15 @@ class Gateway:
         self.fanout.on_created = lambda user_id, event: self.background.spawn(
             self.lobby.admit(user_id, event)
         )
+        self.fanout.on_added = lambda event: self.background.spawn(
+            _as_far_as_can_be(self.follower.follow(event))
+        )
         self.fanout.on_removed = self._removed
         self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
 
     def _removed(self, event: MemberRemoved) -> None:
         self.lobby.expel(event.conversation_id, event.user_id)
-        self.background.spawn(self._part(event.user_id))
-
-    async def _part(self, user_id: str) -> None:
-        try:
-            await self.lobby.part(user_id)
-        except Unavailable as error:
-            log.warning("some still hear of each other", user=user_id, error=str(error))
+        self.background.spawn(_as_far_as_can_be(self.follower.part(event.user_id)))
 
     def _show_sizes(self) -> None:
         gauges.show(
@@ -408,6 +414,13 @@ class Gateway:
 
     async def _say_lapsed(self) -> None:
         self.fanout.say_lapsed()
+
+
+async def _as_far_as_can_be(follows: Awaitable[None]) -> None:
+    try:
+        await follows
+    except Unavailable as error:
+        log.warning("some are told of others as before", error=str(error))
 
 
 def _check(settings: Settings) -> None:

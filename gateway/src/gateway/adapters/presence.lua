@@ -48,9 +48,10 @@ if what == 'arrive' then
   end
 elseif what == 'leave' then
   for i = 3, #ARGV do
-    local user = drop(ARGV[i])
-    if user then
-      redis.call('ZADD', KEYS[3], now + span, user)
+    drop(ARGV[i])
+    -- Also of a lease that Redis has forgotten: others were told that they had come.
+    if redis.call('HEXISTS', KEYS[2], user_of(ARGV[i])) == 0 then
+      redis.call('ZADD', KEYS[3], now + span, user_of(ARGV[i]))
     end
   end
 else

@@ -153,6 +153,12 @@ class Roster:
         """Those of them that the user is known to be in."""
         return [c for c in self.places_of(user_id) if self.role(c, user_id) is not None]
 
+    def members(self, conversation_id: str) -> list[str]:
+        """The local users who are known to be in a conversation."""
+        conversation = self.conversations.get(conversation_id)
+        places = conversation.users if conversation is not None else {}
+        return [user_id for user_id, place in places.items() if place.role is not None]
+
     def head(self, conversation_id: str, seq: int) -> None:
         """The conversation's last number is `seq`."""
         conversation = self.conversations.get(conversation_id)

@@ -68,6 +68,7 @@ class FanOut:
         self.on_heartbeat: Callable[[], None] = lambda: None
         self.on_settled: Callable[[str, str], None] = lambda conversation_id, record_id: None
         self.on_created: Callable[[str, e.ConversationCreated], None]
+        self.on_added: Callable[[e.MembersAdded], None] = lambda _: None
         self.on_removed: Callable[[e.MemberRemoved], None]
         self.on_control: Callable[[e.Control], None]
         self.on_revoked: Callable[[e.TokensRevoked], None] = lambda _: None
@@ -80,7 +81,7 @@ class FanOut:
             e.ConversationRead: self._read,
             e.ConversationDelivered: self._delivered,
             e.ConversationCreated: lambda room, event: self.on_created(rooms.user_id(room), event),
-            e.MembersAdded: lambda _, event: self.say(event),
+            e.MembersAdded: self._added,
             e.MemberRemoved: self._removed,
             e.TypingChanged: self._typing,
             e.RoomChanged: lambda _, event: self.say(event),
@@ -254,6 +255,10 @@ class FanOut:
     def _delivered(self, room: str, event: e.ConversationDelivered) -> None:
         self._roster.received(event)
         self._once(room, event)
+
+    def _added(self, _room: str, event: e.MembersAdded) -> None:
+        self.say(event)
+        self.on_added(event)
 
     def _removed(self, _room: str, event: e.MemberRemoved) -> None:
         self.say(event)

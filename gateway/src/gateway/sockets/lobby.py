@@ -9,7 +9,7 @@ import structlog
 from gateway.core.access import NO_CONVERSATION, Access
 from gateway.core.errors import Forbidden, NotFound, Unavailable
 from gateway.core.ports import Conversations, Memberships, People, Presence
-from gateway.core.presence import MAX_CONTACTS, PresenceService
+from gateway.core.presence import PresenceService
 from gateway.core.results import ConversationView, Joined, Left
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
@@ -236,27 +236,6 @@ class Lobby:
             self._seats.leave(session, rooms.conversation(conversation_id))
         self._roster.expel(conversation_id, user_id)
         self._tidy([conversation_id])
-
-    async def part(self, user_id: str) -> None:
-        """A user has left a conversation: those who share none with them any more are told no more
-        of each other's comings and goings.
-
-        Raises:
-            Unavailable: the archive is away; it stays as it was until they connect again.
-        """
-        memberships = await self._memberships.of_users([user_id])
-        ids = [m.conversation_id for m in memberships]
-        contacts = await self._memberships.contacts(ids, MAX_CONTACTS)
-        if len(contacts) >= MAX_CONTACTS:
-            return
-        for session in self._sessions.of_user(user_id):
-            for place in list(session.places):
-                other = rooms.presence_id(place)
-                if other is not None and other not in contacts:
-                    self._seats.leave(session, place)
-        for session in self._sessions.in_place(rooms.presence(user_id)):
-            if session.person.id not in contacts:
-                self._seats.leave(session, rooms.presence(user_id))
 
     def expel_missed(self, conversation_id: str, user_id: str) -> None:
         """A local user was found to be no longer in a conversation: tell, for who is out hears no event."""
