@@ -74,12 +74,16 @@ class RawSocket:
         await self._reader
         await self._http.close()
 
+    async def takes(self, frame: str) -> None:
+        """A frame has come; the next is read when this is done."""
+        self.frames.append(frame)
+
     async def _read(self) -> None:
         async for message in self._ws:
             if message.data == "2":
                 await self._ws.send_str("3")
             elif message.type is aiohttp.WSMsgType.TEXT:
-                self.frames.append(message.data)
+                await self.takes(message.data)
 
 
 @dataclass(frozen=True, slots=True)

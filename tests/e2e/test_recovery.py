@@ -1,5 +1,6 @@
 """What is kept of a socket that is lost, and who gets it back: by hand, frame by frame."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -69,6 +70,19 @@ class Visitor:
     async def close(self) -> None:
         for raw in self._sockets:
             await raw.close()
+
+
+class Dawdler(RawSocket):
+    """Once it is connected it reads no more, until it is awake."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.awake = asyncio.Event()
+
+    async def takes(self, frame: str) -> None:
+        await super().takes(frame)
+        if frame.startswith(CONNECTED):
+            await self.awake.wait()
 
 
 @pytest.fixture
@@ -286,6 +300,29 @@ async def test_whose_token_expired_is_forgotten(
     assert await bob.come(node=1) is False
 
     await is_deaf(bob, town, alice, group)
+
+
+async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_more(
+    town: Town, stack: Stack, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await bob.lose()
+    # More than lies between two that do not read.
+    for number in range(200):
+        await alice.say(group, f"{number} {'💬' * 7_900}")
+    end = int(time.time()) + 3
+    raw = Dawdler(stack.gateway_urls[1])
+    await raw.open()
+    auth = {"pid": bob.pid, "offset": bob.offset}
+    await raw.enter({"token": token(stack.jwt_secret, bob.user.id, exp=end), **auth})
+
+    await eventually(lambda: time.time() > end + 2)
+    await alice.say(group, "said after")
+    await alice.hears("messageSent", seq=201)
+    raw.awake.set()
+
+    await raw.is_closed_by_the_server()
+    assert [frame[:100] for frame in raw.frames if "said after" in frame] == []
+    await raw.close()
 
 
 async def test_the_vocabulary_that_was_decided_stays_decided(alice: Socket, bob: Visitor, group: str) -> None:

@@ -47,17 +47,31 @@ class Evictor:
         """See out whoever's token has expired, was revoked, or is by a key that is trusted no more."""
         self._looking = None
         for session in self._sessions:
-            if session.connected and session.identity is not None and not self._holds(session.identity):
-                log.info("a token holds no more", user=session.person.id)
-                session.identity = None
+            if session.identity is None or self._holds(session.identity):
+                continue
+            log.info("a token holds no more", user=session.person.id)
+            session.identity = None
+            if session.connected:
                 # Their seats are taken at once, for the rest may wait for a server that is away.
                 self._seats.mute(session)
                 self._spawn(self._see_out(session))
+            else:
+                self._spawn(self._cut_off(session))
+
+    async def _cut_off(self, session: Session) -> None:
+        """Close a socket that is still being told what it missed, and tell it no more."""
+        socket = self._socket(session)
+        if socket is not None:
+            await sweeper.close(self._server.eio, socket)
+        session.places.clear()
+
+    def _socket(self, session: Session) -> Any:
+        sid = self._server.manager.eio_sid_from_sid(session.sid, session.namespace)
+        return self._server.eio.sockets.get(sid)
 
     async def _see_out(self, session: Session) -> None:
         """Tell the client, whose library then neither stays nor comes back; close what stays."""
-        manager, engine = self._server.manager, self._server.eio
-        socket = engine.sockets.get(manager.eio_sid_from_sid(session.sid, session.namespace))
+        engine, socket = self._server.eio, self._socket(session)
         leaving = asyncio.create_task(
             self._server.disconnect(session.sid, namespace=session.namespace, ignore_queue=True)
         )
