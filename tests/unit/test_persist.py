@@ -21,7 +21,15 @@ from shared.events import (
     MessageStored,
     RecordRefused,
 )
-from shared.model import Conversation, Membership, Message, Person, message_id, now
+from shared.model import (
+    REMEMBERED_CHANGES,
+    Conversation,
+    Membership,
+    Message,
+    Person,
+    message_id,
+    now,
+)
 from shared.records import Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
 C = "conversation"
@@ -290,6 +298,19 @@ async def test_a_change_that_is_delivered_twice_is_made_once() -> None:
     await world.worker().persist([change], redelivered=True)
 
     assert [e.message.rev for e in world.told.all(MessageEdited)] == [2, 2]
+    world.check()
+
+
+async def test_more_changes_than_are_remembered_that_are_delivered_twice_leave_the_last() -> None:
+    world = World()
+    first = new("ann")
+    changes = [edit(first, str(n)) for n in range(REMEMBERED_CHANGES + 4)]
+    await world.worker().persist([first, *changes])
+
+    await world.worker().persist([first, *changes], redelivered=True)
+
+    (stored,) = world.tables.of_conversation(C)
+    assert (stored.content, stored.rev) == (changes[-1].content, 2)
     world.check()
 
 

@@ -18,7 +18,7 @@ def change(message: Message, records: Sequence[Change], *, rev: int) -> Message:
 
     A tombstone keeps its id, number and sender, and nothing of what was said.
     """
-    news = [r for r in records if r.id not in message.changed_by]
+    news = _news(message, records)
     if message.deleted_at is not None or not news:
         return message
     record = decisive(news)
@@ -31,3 +31,13 @@ def change(message: Message, records: Sequence[Change], *, rev: int) -> Message:
     if isinstance(record, Edit):
         return msgspec.structs.replace(changed, content=record.content, edited_at=record.at)
     return msgspec.structs.replace(changed, content="", attachments=(), extra=None, deleted_at=record.at)
+
+
+def _news(message: Message, records: Sequence[Change]) -> Sequence[Change]:
+    """What follows the last of these changes that the message knows.
+
+    They come in the same order every time, so that those before it were made too, though the message
+    remembers only a few.
+    """
+    known = [at for at, record in enumerate(records) if record.id in message.changed_by]
+    return records[known[-1] + 1 :] if known else records
