@@ -1,12 +1,14 @@
 """What the gateway reads and writes itself: the same of MongoDB and of the stand-in in memory."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
+from msgspec.structs import replace
 
 from fakes.memory_archive import (
     MemoryContracts,
@@ -22,7 +24,9 @@ from gateway.adapters.archive_mongo import MongoMessages as MongoHistory
 from gateway.core import ports
 from gateway.core.ports import Cut
 from persistence_worker.ports import Messages
+from persistence_worker.store_mongo import MongoMemberships as MongoCounters
 from persistence_worker.store_mongo import MongoMessages, prepare
+from shared.documents import MEMBERSHIPS
 from shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
 
 
@@ -147,6 +151,40 @@ async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
     bob = await archive.memberships.get(c, "bob")
     assert bob is not None
     assert (bob.join_seq, bob.own_since_read, bob.left_at, bob.role) == (4, 0, None, "member")
+
+
+async def test_who_comes_back_while_a_worker_counts_is_let_in(
+    database: AsyncIOMotorDatabase,
+) -> None:
+    await prepare(database)
+    c, worker = str(uuid.uuid4()), MongoCounters(database)
+    await MongoMemberships(database).add([member(c, "bob")])
+    await MongoMemberships(database).remove(c, "bob")
+    (left,) = (await worker.read([(c, "bob")])).values()
+    counted = replace(left, own_seq=5, own_since_read=1, read_seq=3, delivered_seq=4)
+    overtaken = Overtaken(database[MEMBERSHIPS], lambda: worker.save([(left, counted)]))
+
+    assert await MongoMemberships({MEMBERSHIPS: overtaken}).add([member(c, "bob", join_seq=4)]) == ["bob"]
+
+    bob = await MongoMemberships(database).get(c, "bob")
+    assert bob is not None
+    assert (bob.join_seq, bob.own_seq, bob.own_since_read) == (5, 5, 0)
+    assert (bob.read_seq, bob.delivered_seq) == (3, 4)
+
+
+class Overtaken:
+    """A collection in which something is written just before its first replacement."""
+
+    def __init__(self, collection: Any, meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        self._collection, self._meanwhile = collection, [meanwhile]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    async def replace_one(self, *args: Any) -> Any:
+        while self._meanwhile:
+            await self._meanwhile.pop()()
+        return await self._collection.replace_one(*args)
 
 
 async def test_everything_of_users_and_everyone_of_conversations(archive: Archive) -> None:

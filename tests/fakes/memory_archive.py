@@ -120,23 +120,23 @@ class MemoryMembers:
         added = []
         for key in sorted(keys, key=lambda k: k in known):
             await self._between()
-            if self._insert(wanted[key]) if key not in known else self._return(wanted[key], known[key]):
+            if self._insert(wanted[key]) if key not in known else self._return(wanted[key]):
                 added.append(key[1])
         return added
 
     def _insert(self, m: Membership) -> bool:
         return self._tables.memberships.setdefault((m.conversation_id, m.user_id), m) is m
 
-    def _return(self, m: Membership, left: Membership) -> bool:
+    def _return(self, m: Membership) -> bool:
         key = (m.conversation_id, m.user_id)
         stored = self._tables.memberships[key]
-        if left.left_at is None or stored.left_at is None or stored.own_seq != left.own_seq:
+        if stored.left_at is None:
             return False
         self._tables.memberships[key] = replace(
-            left,
+            stored,
             role=m.role,
             joined_at=m.joined_at,
-            join_seq=max(m.join_seq, left.own_seq),
+            join_seq=max(m.join_seq, stored.own_seq),
             own_since_read=0,
             left_at=None,
             archived_at=None,

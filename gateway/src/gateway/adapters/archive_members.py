@@ -23,6 +23,8 @@ REMEMBERED_PEOPLE = 20_000
 ONE_BY_ONE = 20
 """Up to so many, questions that an index answers are better than one that it does not everywhere."""
 ENDED = ("leftAt", "archivedAt")
+MARKS = ("readSeq", "deliveredSeq", "ownSeq")
+"""What a worker may move at the same moment."""
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
 
@@ -75,7 +77,7 @@ class MongoMemberships:
             known = {d["_id"]: d for d in await self._memberships.find({"_id": {"$in": ids}}).to_list(None)}
         wanted = dict(zip(ids, memberships, strict=True))
         added = [i for i in ids if i not in known and await self._insert(wanted[i])]
-        added += [i for i, d in known.items() if "leftAt" in d and await self._return(wanted[i], d)]
+        added += [i for i, d in known.items() if await self._return(wanted[i], d)]
         return [wanted[i].user_id for i in added]
 
     async def _insert(self, m: Membership) -> bool:
@@ -88,14 +90,19 @@ class MongoMemberships:
 
     async def _return(self, m: Membership, left: Document) -> bool:
         """Come back: counting begins anew, at the head of now or at what one said last before."""
-        join_seq = max(m.join_seq, left["ownSeq"])
-        begun = {"role": m.role, "joinedAt": m.joined_at, "joinSeq": join_seq, "ownSinceRead": 0}
-        query = {"_id": left["_id"], "leftAt": {"$exists": True}, "ownSeq": left["ownSeq"]}
-        # Replaced, for not every server of the protocol keeps a date a date that is set.
-        again = {name: value for name, value in {**left, **begun}.items() if name not in ENDED}
-        with translated():
-            result = await self._memberships.replace_one(query, again)
-        return bool(result.matched_count)
+        while "leftAt" in left:
+            join_seq = max(m.join_seq, left["ownSeq"])
+            begun = {"role": m.role, "joinedAt": m.joined_at, "joinSeq": join_seq, "ownSinceRead": 0}
+            query = {"_id": left["_id"], "leftAt": {"$exists": True}, **{name: left[name] for name in MARKS}}
+            # Replaced, for not every server of the protocol keeps a date a date that is set.
+            again = {name: value for name, value in {**left, **begun}.items() if name not in ENDED}
+            with translated():
+                result = await self._memberships.replace_one(query, again)
+                if result.matched_count:
+                    return True
+                # A worker has just counted what they did before they left, or somebody else let them in.
+                left = await self._memberships.find_one({"_id": left["_id"]})
+        return False
 
     async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
         query: Document = {"_id": membership_id(conversation_id, user_id), **PRESENT}
