@@ -1,16 +1,19 @@
-"""A worker that is killed: what was accepted is stored once by the other, and everybody hears of it."""
+"""A worker that is killed, or told to stop: what was accepted is stored once, and everybody hears of it."""
 
 import asyncio
 import signal
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import Town, eventually
 from clients.chatter import Stopwatch
 from clients.crowd import Crowd, Voice
+from clients.endings import terminate
 from clients.ledger import assert_whole, how_many
+from clients.proxy import Proxy
 from clients.workers import Shares
 from stack import Stack
 
@@ -18,6 +21,8 @@ SENDERS = [f"sender-{number}" for number in range(10)]
 EACH_IN_EACH = 63
 AT_ONCE = 16
 TAKEOVER_SECONDS = 10.0
+EXIT_SECONDS = 10.0
+DRAINED_SECONDS = 25.0
 
 
 async def talk(voice: Voice, groups: list[str]) -> None:
@@ -66,3 +71,37 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     assert stored < accepted == len(SENDERS) * EACH_IN_EACH * len(groups)
     for group in groups:
         await assert_whole(database, town, group, voices=voices, listeners=listeners)
+
+
+@pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
+async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_loses_nothing(
+    fragile: Stack,
+    town: Town,
+    crowd: Crowd,
+    database: AsyncIOMotorDatabase[Any],
+    shares: Shares,
+    server: str,
+) -> None:
+    groups = await crowd.groups_everywhere("sender", "idler")
+    voice = await crowd.voice("sender")
+    listener = await crowd.voice("idler")
+    await listener.join_all(groups)
+    with Proxy(getattr(fragile, f"{server}_url")) as proxy:
+        await asyncio.to_thread(fragile.tell, {"worker-1": {f"{server.upper()}_URL": proxy.url}})
+        try:
+            await shares.become(4, 4)
+            await asyncio.gather(*(voice.insist(group, "before") for group in groups))
+            await eventually(lambda: len(listener.heard_at) == len(groups))
+            proxy.cut()
+            await asyncio.gather(*(voice.insist(group, "after") for group in groups))
+            ended, watch = terminate(fragile, "worker-1"), Stopwatch()
+            await watch.until(ended, EXIT_SECONDS)
+            print(f"{ended()} {watch.seconds:.1f} s after SIGTERM")
+            assert ended() == "exit status 0"
+            proxy.mend()
+            for group in groups:
+                await assert_whole(
+                    database, town, group, voices=[voice], listeners=[listener], deadline=DRAINED_SECONDS
+                )
+        finally:
+            await asyncio.to_thread(fragile.tell, {})

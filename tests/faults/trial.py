@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import re
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from clients.chat import Town
 from clients.chatter import Stopwatch
+from clients.endings import terminate
 from clients.workers import DeadLetters, Shares
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
@@ -111,15 +110,7 @@ class Trial:
 
     async def terminates(self, name: str, within: float) -> None:
         """Tell a part to stop (SIGTERM), and wait until it has ended by itself, with exit code 0."""
-        log = self.stack.log("supervisord")
-        seen = log.stat().st_size
-        ending = re.compile(rf"exited: {name} \(([^;)]*)")
-        self.stack.signal(name, signal.SIGTERM)
-
-        def end() -> str:
-            found = ending.search(log.read_bytes()[seen:].decode())
-            return found[1] if found else ""
-
+        end = terminate(self.stack, name)
         await self.sees(f"{name} has ended", end, within)
         self.expect(end() == "exit status 0", f"{name} ended with {end()}")
 

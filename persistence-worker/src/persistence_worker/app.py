@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 4
 """RabbitMQ frees what a frozen worker holds after about two of these."""
+STOP_SECONDS = 5.0
+"""In which the batches in flight must be finished when it is told to stop; what is not comes again."""
 
 
 async def run(settings: Settings, stopped: asyncio.Event) -> None:
@@ -32,14 +34,24 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         redis = announce_redis.connect(settings.redis_url)
         stack.push_async_callback(redis.aclose)
         ownership = _ownership(settings, database, announce_redis.RedisAnnouncer(redis))
-        await _serve_health(settings, database, ownership, stack)
+        await _serve_health(settings, database, ownership, stopped, stack)
         await _prepare(database, stopped)
         work = asyncio.create_task(ownership.run())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         ownership.stop()
-        await work
+        await _end(work)
     log.info("stopped")
+
+
+async def _end(work: "asyncio.Task[None]") -> None:
+    _, late = await asyncio.wait({work}, timeout=STOP_SECONDS)
+    if late:
+        log.warning("not all is handed over")
+        work.cancel()
+        await asyncio.wait({work})
+    else:
+        work.result()
 
 
 def _ownership(settings: Settings, database: object, announcer: announce_redis.RedisAnnouncer) -> Ownership:
@@ -77,9 +89,16 @@ async def _prepare(database: object, stopped: asyncio.Event) -> None:
 
 
 async def _serve_health(
-    settings: Settings, database: object, ownership: Ownership, stack: AsyncExitStack
+    settings: Settings,
+    database: object,
+    ownership: Ownership,
+    stopped: asyncio.Event,
+    stack: AsyncExitStack,
 ) -> None:
     async def problems() -> list[str]:
+        if stopped.is_set():
+            # A question to a silent database would keep the process from ending.
+            return ["it is stopping"]
         found = [] if ownership.settled else ["not connected to RabbitMQ"]
         try:
             await store_mongo.ping(database)
@@ -89,7 +108,7 @@ async def _serve_health(
 
     app = web.Application()
     health.add_routes(app, problems)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.worker_host, settings.worker_port).start()

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 RETRY_SECONDS = 0.5
+CLOSE_SECONDS = 2.0
+"""After which a broker that does not answer is left alone: it sees the connection end."""
 OWN_FAULT_TRIES = 3
 ATTEMPTS = 3
 """Attempts at a suspected record that nobody lived to end; one may have been cut short otherwise."""
@@ -75,7 +77,7 @@ class Consumer:
         finally:
             # Not cancelled first: the broker would activate the next consumer at once, and give back
             # what this one holds unacknowledged only later, behind what that one gets meanwhile.
-            await channel.close()
+            await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
 
     def stop(self) -> None:
         """Ask `run` to finish what is in flight and return."""

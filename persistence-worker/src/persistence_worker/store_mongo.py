@@ -34,9 +34,18 @@ COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Any]:
-    """The database of `url`, with writes that survive the loss of a server."""
+    """The database of `url`, which answers or fails within seconds; writes survive the loss of a server."""
     client: Any = AsyncIOMotorClient(
-        url, tz_aware=True, w="majority", journal=True, serverSelectionTimeoutMS=2_000, socketTimeoutMS=20_000
+        url,
+        tz_aware=True,
+        w="majority",
+        journal=True,
+        serverSelectionTimeoutMS=2_000,
+        socketTimeoutMS=5_000,
+        connectTimeoutMS=2_000,
+        # Whoever asks tries again, unless told to stop meanwhile.
+        retryReads=False,
+        retryWrites=False,
     )
     try:
         yield client.get_default_database("parley")
