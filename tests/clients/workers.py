@@ -21,12 +21,24 @@ class Shares:
 
     async def of(self, number: int) -> int:
         """Those of the worker with this number; 0 when it does not answer."""
+        return await self._figure(number, "parley_partitions_held")
+
+    async def buried(self) -> int:
+        """How many dead letters the workers have made since they started."""
+        return sum(
+            [
+                await self._figure(number, "parley_dead_letters_total")
+                for number in range(1, len(self._stack.worker_urls) + 1)
+            ]
+        )
+
+    async def _figure(self, number: int, name: str) -> int:
         try:
             async with self._http.get(f"{self._stack.worker_urls[number - 1]}/metrics") as answer:
                 text = await answer.text()
         except (aiohttp.ClientError, TimeoutError):
             return 0
-        return int(float(text.partition("\nparley_partitions_held ")[2].split()[0]))
+        return int(float(text.partition(f"\n{name} ")[2].split()[0]))
 
     async def become(self, *shares: int, deadline: float = 15.0) -> None:
         """Wait until they are so."""

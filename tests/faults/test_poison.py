@@ -12,7 +12,7 @@ from clients.chat import Town, eventually
 from clients.crowd import Crowd, Voice
 from clients.ledger import assert_counted, assert_numbered
 from clients.poison import BEFORE_TIME
-from clients.workers import DeadLetters
+from clients.workers import DeadLetters, Shares
 from shared import model, records
 from stack import Stack
 
@@ -66,22 +66,29 @@ async def letter(dead_letters: DeadLetters) -> tuple[bytes, str]:
     return found[0].body, str(found[0].headers["x-reason"])
 
 
-async def test_garbage_is_dead_lettered(
+async def test_garbage_is_dead_lettered_and_counted(
     exchange: Exchange,
     alice: Voice,
     group: str,
     database: AsyncIOMotorDatabase[Any],
     dead_letters: DeadLetters,
+    shares: Shares,
 ) -> None:
+    buried = await shares.buried()
     await alice.say(group, "before")
     await exchange.publish(group, b"\xc1garbage")
     await alice.say(group, "after")
 
     body, reason = await letter(dead_letters)
     assert body == b"\xc1garbage"
+    await eventually(lambda: _have_buried(shares, buried + 1))
     assert "MessagePack" in reason
     await eventually(lambda: len(alice.heard[group]) == 2)
     assert await contents(database, group) == ["before", "after"]
+
+
+async def _have_buried(shares: Shares, count: int) -> bool:
+    return await shares.buried() == count
 
 
 async def test_an_unreadable_record_does_not_harm_its_neighbours(

@@ -4,6 +4,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, HeadersType
 
 from shared import records
+from shared.metrics import dead_letters
 from shared.partitions import DEAD_LETTERS
 from shared.records import Record
 
@@ -21,6 +22,7 @@ async def bury_body(body: bytes, reason: str, partition: int, channel: AbstractC
     headers: HeadersType = {"x-reason": reason[:REASON_CHARACTERS], "x-partition": partition}
     letter = Message(body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT)
     await exchange.publish(letter, routing_key="")
+    dead_letters.inc()
 
 
 def _written(record: Record) -> bytes:

@@ -8,6 +8,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 bus_failures = Counter("parley_bus_failures_total", "Redis operations that failed.", ["operation"])
 broker_connected = Gauge("parley_broker_connected", "1 while RabbitMQ is connected.")
 tasks = Gauge("parley_tasks", "Tasks of the event loop, this request's among them.")
+dead_letters = Counter("parley_dead_letters_total", "Records given up and put among the dead letters.")
 partitions_held = Gauge("parley_partitions_held", "Partitions that this worker owns.")
 batch_records = Histogram("parley_batch_records", "Records that flew together.", ["hop"], buckets=BATCH)
 batch_seconds = Histogram("parley_batch_seconds", "Time of one flight.", ["hop"], buckets=SECONDS)
