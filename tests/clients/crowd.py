@@ -50,6 +50,8 @@ class Voice:
         """What was heard last of each user: `online` or `offline`."""
         self.trouble: list[tuple[str, Any]] = []
         """Each `messageRejected` and `messageFailed`."""
+        self.losses = 0
+        """How often the socket was lost and another came."""
         self._url, self._transport = url, transport
         self._socket: LeanSocket | StockSocket | None = None
         self._last: dict[str, int] = {}

@@ -26,7 +26,6 @@ class Returning(Voice):
         """Content by number, by conversation."""
         self.absences: list[float] = []
         """Seconds from each loss of the socket until everything was caught up with."""
-        self.losses = 0
         self._revs: dict[str, int] = {}
         self._caught_up = True
         self._keeper: asyncio.Task[None] | None = None

@@ -39,6 +39,15 @@ ROWS = (
         tested=True,
     ),
     Row(
+        name="rabbitmq-full",
+        fault="RabbitMQ raises an alarm",
+        done="its disk is as good as full for 4 s: it reads no more from gateways",
+        run=servers.rabbitmq_alarmed,
+        silence=servers.AWAY_SECONDS + 10,
+        recovery=5,
+        refuses=(UNAVAILABLE,),
+    ),
+    Row(
         name="rabbitmq-connections",
         fault="RabbitMQ closes its connections",
         done="close_all_connections",

@@ -44,9 +44,13 @@ async def test_what_is_lost_doubled_and_miscounted_is_found(
         await database.messages.insert_one({**message, "_id": "again", "seq": again, "rev": again})
         member = f"{miscounted}:{traffic.ears[0].user_id}"
         await database.memberships.update_one({"_id": member}, {"$inc": {"ownSinceRead": 1}})
+        traffic.speakers[0].confirmed.pop()
+        traffic.ears[1].unread[lost] += 1
         await judge(wrong, traffic, town, database, patience=0.5)
 
     assert (wrong.lost, wrong.doubled) == (2, 1)
     assert wrong.holes
     assert wrong.unread_wrong
+    assert any("told live" in reason for reason in wrong.reasons)
+    assert any("not confirmed" in reason for reason in wrong.reasons)
     assert not wrong.passed

@@ -3,14 +3,22 @@
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import Town, eventually
 from clients.crowd import Voice
-from clients.ledger import by_sender, difference, how_many, miscounts, spoken, stored_messages
+from clients.ledger import (
+    by_sender,
+    difference,
+    how_many,
+    miscounts,
+    recount,
+    spoken,
+    stored_messages,
+)
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
 
@@ -44,6 +52,7 @@ async def judge(
     outcome.silence = max(_silences(traffic, stored))
     outcome.reasons += _reasons(outcome, not_stored, unheard, strays)
     outcome.reasons += [f"kept, recounted and told unread: {counts}" for counts in wrong if counts]
+    outcome.reasons += [reason async for reason in _untold(traffic, database, patience)]
     outcome.reasons += _differences(traffic, stored)
     outcome.reasons += _refusals(traffic, outcome.row)
     outcome.reasons += _losses(traffic, outcome.row)
@@ -58,6 +67,33 @@ async def _settled(
     with contextlib.suppress(AssertionError):
         await eventually(all_stored, patience)
         await eventually(lambda: all(len(c.heard_at) >= accepted for c in traffic.living), patience)
+
+
+async def _untold(
+    traffic: Traffic, database: "AsyncIOMotorDatabase[Document]", patience: float
+) -> AsyncIterator[str]:
+    """What those whose socket held were not told of: how much is unread, and what of theirs is stored."""
+    right = {group: await recount(database, group) for group in traffic.groups}
+    steady = [client for client in traffic.living if not client.losses]
+
+    def miscounted() -> dict[str, tuple[int, int]]:
+        return {
+            f"{_name(client)} in {group}": (client.unread.get(group, 0), counts[client.user_id])
+            for client in steady
+            for group, counts in right.items()
+            if client.unread.get(group, 0) != counts[client.user_id]
+        }
+
+    def unconfirmed() -> dict[str, set[str]]:
+        sent = {client: {told["messageId"] for told in client.confirmed} for client in steady}
+        return {_name(client): left for client in steady if (left := client.accepted.keys() - sent[client])}
+
+    with contextlib.suppress(AssertionError):
+        await eventually(lambda: not miscounted() and not unconfirmed(), patience)
+    if miscounted():
+        yield f"told live and recounted: {miscounted()}"
+    for name, left in unconfirmed().items():
+        yield f"not confirmed to {name}: {_some(left)}"
 
 
 def _silences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iterator[float]:

@@ -19,6 +19,7 @@ from stack.readiness import amqp_answers
 
 AWAY_SECONDS = 4.0
 UNAVAILABLE_SECONDS = 5.0
+NO_DISK, ENOUGH_DISK = "1000000GB", "200MB"
 DELAY_SECONDS = 0.2
 SLOW_SECONDS = 10.0
 NOT_READY_SECONDS = 5.0
@@ -44,6 +45,19 @@ async def reading_goes_on(trial: Trial, traffic: Traffic) -> None:
     assert await trial.town.user(LISTENER).history(group), "the history is empty"
     synced = await traffic.ears[0].ask("sync", {"conversations": {group: 0}})
     assert synced["success"], synced
+
+
+async def rabbitmq_alarmed(trial: Trial) -> None:
+    """It reads no more of whoever publishes, as when its memory or its disk are full."""
+    async with trial.traffic() as traffic:
+        await do(trial.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
+        try:
+            await trial.sees("all are refused", lambda: all(s.refused for s in traffic.speakers), 5)
+            await reading_goes_on(trial, traffic)
+            await asyncio.sleep(AWAY_SECONDS)
+        finally:
+            await do(trial.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
+        await trial.recovers(traffic)
 
 
 async def rabbitmq_connections_closed(trial: Trial) -> None:
