@@ -96,17 +96,24 @@ class Stored:
 
 
 class Client:
-    """What one who knows nothing of numbers has on the screen."""
+    """What one who knows nothing of numbers has on the screen; and what a sync would not mend."""
 
-    def __init__(self) -> None:
+    def __init__(self, stored: Stored) -> None:
         self.order: list[int] = []
         self.contents: dict[int, str] = {}
+        self.lost: list[Message] = []
+        """What is not on the screen after some event, and is not after the highest revision heard."""
+        self._stored = stored
+        self._rev = 0
 
     def hear(self, event: Numbered) -> None:
         if isinstance(event, MessageStored):
             self.order.append(event.message.seq)
         assert event.message.seq in self.order
         self.contents[event.message.seq] = event.message.content
+        self._rev = max(self._rev, event.message.rev)
+        heard = [m for m in self._stored.messages.values() if m.rev <= self._rev]
+        self.lost += [m for m in heard if self.contents.get(m.seq) != m.content]
 
 
 def started(stored: Stored, client: Client) -> Streams:
@@ -122,8 +129,8 @@ def stored() -> Stored:
 
 
 @pytest.fixture
-def client() -> Client:
-    return Client()
+def client(stored: Stored) -> Client:
+    return Client(stored)
 
 
 async def test_the_next_is_passed_on_and_a_repeated_one_is_not(stored: Stored, client: Client) -> None:
@@ -184,6 +191,20 @@ async def test_a_lost_deletion_of_a_message_that_was_heard_is_heard(stored: Stor
     await eventually(lambda: client.contents[1] == "")
 
 
+async def test_whoever_is_cut_off_while_losses_are_made_up_for_misses_nothing_by_a_sync(
+    stored: Stored, client: Client
+) -> None:
+    """They go on from the highest revision that they heard: no lower one may come after it."""
+    streams = started(stored, client)
+    streams.receive(stored.new())
+    for step in (stored.new, stored.new, lambda: stored.edit(1), stored.new, lambda: stored.edit(2)):
+        step()
+    streams.receive(stored.new())
+    await eventually(lambda: client.order == [1, 2, 3, 4, 5])
+    await eventually(lambda: client.contents == {1: "edited", 2: "edited", 3: "3", 4: "4", 5: "5"})
+    assert client.lost == []
+
+
 async def test_a_message_told_again_after_an_edit_that_was_not_told_of_tells_of_it(
     stored: Stored, client: Client
 ) -> None:
@@ -211,7 +232,8 @@ def test_whatever_is_lost_doubled_or_late_the_client_ends_up_right(
 
     async def run() -> None:
         chance = random.Random(seed)
-        stored, client = Stored(), Client()
+        stored = Stored()
+        client = Client(stored)
         streams = started(stored, client)
         for what, which in steps:
             if what == "new" or not stored.messages:
@@ -229,6 +251,7 @@ def test_whatever_is_lost_doubled_or_late_the_client_ends_up_right(
         await _quiet()
         assert client.order == sorted(stored.messages)
         assert client.contents == {m.seq: m.content for m in stored.messages.values()}
+        assert client.lost == []
         await streams.stop()
 
     asyncio.run(run())

@@ -9,7 +9,8 @@ import structlog
 
 from gateway.core.errors import Unavailable
 from gateway.core.ports import Messages, People
-from shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
+from gateway.core.retold import Span, changed_event, has_changed, in_order
+from shared.events import MessageStored, Numbered
 from shared.model import Conversation, Message, Person
 
 log = structlog.get_logger()
@@ -114,7 +115,7 @@ class Streams:
         elif event.message.seq > stream.seq:
             stream.seq = event.message.seq
             self._pass_on(event)
-        elif _has_changed(event.message):
+        elif has_changed(event.message):
             # Stored long since, and told again under the revision of a change that nobody told of.
             self._pass_on(changed_event(event.message, {event.sender.id: event.sender}))
 
@@ -123,44 +124,41 @@ class Streams:
 
     async def _read_missing(self, conversation_id: str, stream: Stream) -> None:
         try:
-            rev = await self._read_changed(conversation_id, stream)
-            await self._read_new(conversation_id, stream)
-            stream.rev = rev
+            while await self._read_some(conversation_id, stream):
+                pass
         finally:
             stream.healing = None
             waiting, stream.waiting = stream.waiting, []
             for event in waiting:
                 self.receive(event)
 
-    async def _read_changed(self, conversation_id: str, stream: Stream) -> int:
-        """Pass on how older messages changed; the revision up to which everything was read."""
-        assert stream.rev is not None
+    async def _read_some(self, conversation_id: str, stream: Stream) -> bool:
+        """Pass on the next changes; whether there may be more."""
         rev = stream.rev
-        while True:
-            messages = await self._insist(lambda: self._messages.changes(conversation_id, rev, PAGE))  # noqa: B023 - called at once
-            old = [m for m in messages if m.seq <= stream.seq and _has_changed(m)]
-            people = await self._named(old)
-            for message in old:
-                self._pass_on(changed_event(message, people))
-            rev = messages[-1].rev if messages else rev
-            if len(messages) < PAGE:
-                return rev
-
-    async def _read_new(self, conversation_id: str, stream: Stream) -> None:
-        """Pass on the messages that were missed, in the order of their numbers."""
-        while True:
-            messages = await self._insist(
-                lambda: self._messages.page(conversation_id, PAGE, None, stream.seq)
-            )
-            people = await self._named(messages)
-            for message in messages:
-                stream.seq = message.seq
+        assert rev is not None
+        changes = await self._insist(lambda: self._messages.changes(conversation_id, rev, PAGE))
+        if not changes:
+            return False
+        changed = [m for m in changes if m.seq <= stream.seq and has_changed(m)]
+        new = await self._read_up_to(conversation_id, stream.seq, max(m.seq for m in changes))
+        people = await self._named([*changed, *new])
+        for event in in_order(Span(rev, changes[-1].rev), changed, new, people):
+            stream.rev = max(stream.rev or 0, event.message.rev)
+            if isinstance(event, MessageStored):
+                stream.seq = event.message.seq
                 self.healed += 1
-                self._pass_on(stored_event(message, people))
-                if message.deleted_at is not None:
-                    self._pass_on(changed_event(message, people))
-            if len(messages) < PAGE:
-                return
+            self._pass_on(event)
+        stream.rev = changes[-1].rev
+        return len(changes) == PAGE
+
+    async def _read_up_to(self, conversation_id: str, seq: int, last: int) -> list[Message]:
+        """The messages after one number and up to another."""
+        found: list[Message] = []
+        while seq < last:
+            page = await self._insist(lambda: self._messages.page(conversation_id, PAGE, None, seq))  # noqa: B023 - called at once
+            found += [m for m in page if m.seq <= last]
+            seq = page[-1].seq if page else last
+        return found
 
     async def _named(self, messages: Sequence[Message]) -> dict[str, Person]:
         return await self._insist(lambda: self._people.named({m.sender_id for m in messages}))
@@ -174,18 +172,3 @@ class Streams:
             except Exception:
                 log.exception("healing failed")
             await asyncio.sleep(RETRY_SECONDS)
-
-
-def stored_event(message: Message, people: Mapping[str, Person]) -> MessageStored:
-    """What would have been told of a stored message."""
-    return MessageStored(record_id="", message=message, sender=people[message.sender_id])
-
-
-def _has_changed(message: Message) -> bool:
-    return message.edited_at is not None or message.deleted_at is not None
-
-
-def changed_event(message: Message, people: Mapping[str, Person]) -> Numbered:
-    """What would have been told of an edit or a deletion."""
-    kind = MessageDeleted if message.deleted_at is not None else MessageEdited
-    return kind(message=message, sender=people[message.sender_id])

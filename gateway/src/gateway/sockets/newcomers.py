@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.core.ports import Messages, People
-from gateway.core.stream import Streams, changed_event, stored_event
+from gateway.core.retold import changed_event, stored_event
+from gateway.core.stream import Streams
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.sessions import Session
 from shared.model import Membership, Message, Person

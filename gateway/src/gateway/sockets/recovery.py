@@ -11,7 +11,8 @@ import structlog
 from gateway.core.errors import ChatError, Unavailable
 from gateway.core.ports import Messages, People
 from gateway.core.recovery import Keepsakes, Position, keepsake_of, offset_of, resume
-from gateway.core.stream import Streams, changed_event, stored_event
+from gateway.core.retold import Span, has_changed, in_order
+from gateway.core.stream import Streams
 from gateway.sockets.fanout import FanOut
 from gateway.sockets.keeper import Keeper
 from gateway.sockets.lobby import Lobby
@@ -19,8 +20,7 @@ from gateway.sockets.redis_manager import RedisManager
 from gateway.sockets.sessions import Session
 from gateway.vocabularies.vocabulary import Vocabulary
 from shared import rooms
-from shared.events import Numbered
-from shared.model import Message
+from shared.events import MessageStored, Numbered
 
 log = structlog.get_logger()
 
@@ -167,16 +167,13 @@ class Recovery:
 
     async def _missed(self, conversation_id: str, point: Position, head: Position) -> list[Missed]:
         since = max(point.seq, head.seq - PAGE)
-        changed = await self._changed(conversation_id, since, point.rev)
-        new = await self._messages.page(conversation_id, PAGE, None, since) if head.seq > since else []
+        changes = await self._messages.changes(conversation_id, point.rev, PAGE)
+        changed = [m for m in changes if m.seq <= since and has_changed(m)]
+        found = await self._messages.page(conversation_id, PAGE, None, since) if head.seq > since else []
+        new = [m for m in found if m.seq <= head.seq]
         people = await self._people.named({m.sender_id for m in (*changed, *new)})
-        missed: list[Missed] = [(changed_event(message, people), None) for message in changed]
-        for message in (m for m in new if m.seq <= head.seq):
-            offset = offset_of(conversation_id, Position(message.seq, point.rev))
-            missed.append((stored_event(message, people), offset))
-            if message.deleted_at is not None:
-                missed.append((changed_event(message, people), None))
-        return missed
+        told = in_order(Span(point.rev, head.rev), changed, new, people)
+        return [(event, _offset_after(event, point)) for event in told]
 
     async def _pace(self, session: Session) -> None:
         """Wait for a client that takes its time: who leaves too much unread is cut off."""
@@ -186,9 +183,11 @@ class Recovery:
             await asyncio.sleep(PACE_SECONDS)
         raise Unavailable("The client is too slow.")
 
-    async def _changed(self, conversation_id: str, since: int, rev: int) -> list[Message]:
-        changes = await self._messages.changes(conversation_id, rev, PAGE)
-        return [m for m in changes if m.seq <= since and (m.edited_at or m.deleted_at)]
-
     def _head(self, conversation_id: str) -> Position:
         return Position(*self._streams.head(conversation_id))
+
+
+def _offset_after(event: Numbered, point: Position) -> str | None:
+    if not isinstance(event, MessageStored):
+        return None
+    return offset_of(event.conversation_id, Position(event.message.seq, point.rev))
