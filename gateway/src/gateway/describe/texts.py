@@ -22,7 +22,8 @@ served besides are in [/openapi.json](/openapi.json).
 
 A socket connects with its user's token. When that expires or is revoked it hears `disconnect` and is closed,
 unless it has gone on by `reauthenticate` with another token of the same user before. One that is not let in
-hears `connect_error`, whose `data` is an error with `code`, `message` and `retryable`.
+hears `connect_error`, whose `data` is an error with `code`, `message` and `retryable`. When what stands in
+the way will pass, the connection is closed instead: then its library tries again by itself.
 
 A client that loses its connection goes on where it was, as with Socket.IO's connection state recovery: its
 library brings back the `pid` that it was told on connecting and the last `offset`, an event that follows each

@@ -22,7 +22,7 @@ from gateway.sockets.lobby import Lobby
 from gateway.sockets.packets import Malformed
 from gateway.sockets.recovery import Recovery
 from gateway.sockets.seats import Seats
-from gateway.sockets.server import Later
+from gateway.sockets.server import Later, PutOff
 from gateway.sockets.sessions import Session, Sessions
 from gateway.vocabularies.choice import Misunderstood, Understood, understand
 from gateway.vocabularies.refusal import ERROR
@@ -76,7 +76,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         """Find out who it is and make everything ready.
 
         Raises:
-            ConnectionRefusedError: with the error as its data; a client may try again if it is retryable.
+            ConnectionRefusedError: with the error as its data.
+            PutOff: what stands in the way will pass.
         """
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
@@ -89,10 +90,12 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
                 raise Overloaded("You have as many sockets here as one user may have.")
             session = await self._lobby.arrive(sid, identity.person, speaks)
         except ChatError as error:
+            if error.retryable:
+                raise PutOff(error.message) from error
             raise Refused(error.message, ERROR(error)) from error
         except Exception as error:
             log.exception("could not let a socket in")
-            raise Refused("Something went wrong.", {"code": "INTERNAL", "retryable": True}) from error
+            raise PutOff("Something went wrong.") from error
         session.identity = identity
         if recalled is not None:
             await self._recovery.rejoin(session, recalled)

@@ -29,6 +29,10 @@ class Later:
     refuse: Callable[[ChatError], Any]
 
 
+class PutOff(Exception):
+    """A client cannot be let in at the moment, but may be soon."""
+
+
 class Hearer(Protocol):
     """What becomes of a client's events."""
 
@@ -52,7 +56,11 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
             refused = self.packet_class(packet.CONNECT_ERROR, namespace=namespace, data=NO_NAMESPACE)
             await self._send_packet(eio_sid, refused)
             return
-        await super()._handle_connect(eio_sid, namespace, data)
+        try:
+            await super()._handle_connect(eio_sid, namespace, data)
+        except PutOff as reason:
+            await self._put_off(eio_sid, namespace, str(reason))
+            return
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closing or socket.closed:
             # It went while it was let in, when python-socketio takes no notice of that.
@@ -61,6 +69,18 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None and self.manager.is_connected(sid, namespace):
             await self.namespace_handlers[namespace].welcome(sid)
+
+    async def _put_off(self, eio_sid: str, namespace: str, reason: str) -> None:
+        """Close the connection: a client that is told CONNECT_ERROR does not come back by itself."""
+        log.info("putting a socket off", reason=reason)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if sid is not None:
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            _hang_up(socket)
+            # Who else talks over this connection may have what was kept of them.
+            await socket.close(wait=False, abort=True, reason=self.reason.TRANSPORT_CLOSE)
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         if pkt.packet_type == packet.CONNECT:
@@ -116,18 +136,21 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
     def cut_off(self, sid: str, namespace: str) -> None:
         """Close the connection of a socket, at once."""
         socket = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
-        if socket is None:
-            return
-        if socket.queue.wire is not None:
-            socket.queue.wire.close()
-        else:
-            socket.queue.put_nowait(eio.Packet(eio.CLOSE))
+        if socket is not None:
+            _hang_up(socket)
 
     def _acknowledge(self, eio_sid: str, namespace: str, id: int, answer: Any) -> None:
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None and not socket.closed:
             encoded = self.packet_class(packet.ACK, namespace=namespace, id=id, data=[answer]).encode()
             socket.queue.put_nowait(eio.Packet(eio.MESSAGE, encoded))
+
+
+def _hang_up(socket: Any) -> None:
+    if socket.queue.wire is not None:
+        socket.queue.wire.close()
+    else:
+        socket.queue.put_nowait(eio.Packet(eio.CLOSE))
 
 
 def _settled(later: Later, done: "asyncio.Future[None]") -> Any:
