@@ -104,3 +104,48 @@ async def test_a_wrong_body_whose_session_ends_while_it_comes_has_an_answer(
 
     answer = await http.post(server.make_url(path), data=body(), headers={"Content-Length": "2"})
     assert answer.status == 400
+
+
+async def test_of_two_connections_that_take_over_from_polling_only_one_is_let(
+    server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    """The other would stay when the session ends, and nobody would know of it."""
+    upgrade = server.make_url((await opened(server, http)).replace("polling", "websocket"))
+    async with http.ws_connect(upgrade) as first:
+        await first.send_str("2probe")
+        assert await first.receive_str(timeout=5) == "3probe"
+
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(upgrade)
+
+        assert refused.value.status == 400
+        await first.send_str("5")
+        await first.send_str('42/chat,1["x"]')
+        assert (await first.receive_str(timeout=5)).startswith("40/chat,")
+        assert await first.receive_str(timeout=5) == '43/chat,1["heard"]'
+
+
+async def test_a_session_that_has_ended_meanwhile_is_not_taken_over(
+    sockets: ChatServer, server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    path = await opened(server, http)
+    async with http.ws_connect(server.make_url(path.replace("polling", "websocket"))) as late:
+        await late.send_str("2probe")
+        assert await late.receive_str(timeout=5) == "3probe"
+        await sockets.eio.disconnect(path.rpartition("=")[2])
+
+        await late.send_str("5")
+
+        assert (await late.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_a_connection_that_enters_a_namespace_again_and_again_is_closed(
+    server: TestServer, http: aiohttp.ClientSession
+) -> None:
+    url = server.make_url("/socket.io/?EIO=4&transport=websocket")
+    async with http.ws_connect(url) as busy:
+        for _ in range(200):
+            await busy.send_str("40/chat,")
+            await busy.send_str("41/chat,")
+        heard = [message.data async for message in busy]
+    assert len([frame for frame in heard if frame.startswith("40")]) < 50

@@ -43,6 +43,9 @@ class LeanWebSocket:
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve a websocket request until either side ends it."""
         request: web.Request = environ["aiohttp.request"]
+        if self._socket.upgrading:
+            # Of two connections only the one that came last would end with the session.
+            raise web.HTTPBadRequest
         # Compression would cost each socket 90 KiB, and a compressor run per client.
         ws = web.WebSocketResponse(max_msg_size=self._server.max_http_buffer_size, compress=False)
         await ws.prepare(request)
@@ -65,7 +68,7 @@ class LeanWebSocket:
                 return False
             await ws.send_str("3probe")
             self._socket.queue.put_nowait(eio.Packet(eio.NOOP))
-            return bool(await self._expect(ws) == "5")
+            return bool(await self._expect(ws) == "5" and not self._socket.closed)
         except TimeoutError:
             return False
         finally:

@@ -11,9 +11,12 @@ from engineio import packet as eio
 from socketio import packet
 
 from gateway.core.errors import ChatError, Unavailable
+from gateway.core.rates import Buckets, Rate
 
 log = structlog.get_logger()
 
+CONNECTS = Rate(1, 20)
+"""How often one connection may enter namespaces, which costs more than anything else that it may do."""
 NO_NAMESPACE = {
     "message": "There is no such namespace.",
     "data": {"code": "NOT_FOUND", "message": "There is no such namespace.", "retryable": False},
@@ -49,7 +52,13 @@ class Hearer(Protocol):
 class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
     """Handles one client's events in their order, without waiting for what one of them waits for."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._connects = Buckets(CONNECTS)
+
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        if self._connects.take(eio_sid):
+            raise ValueError("a connection that enters namespaces again and again")
         namespace = namespace or "/"
         if namespace not in self.namespace_handlers:
             # python-socketio itself would let anyone into "/".
