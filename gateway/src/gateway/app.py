@@ -360,9 +360,8 @@ class Gateway:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""
         self._stopping = True
         await connection.drain(self.server.eio, self.settings.drain_seconds)
-        await self.keeper.stop()
-        await self.outbox.stop()
-        await self.presence.stop()
+        # Side by side: each may wait for a server that is away.
+        await asyncio.gather(self.keeper.stop(), self.outbox.stop(), self.presence.stop())
         await self.keepsakes.close()
         await self.background.stop()
         await self.streams.stop()

@@ -28,6 +28,8 @@ CLIENTS_FAULTS = {
 } | {"not-connected", "unexpected-http"}
 """What python-engineio logs as an error the first time."""
 DRAIN_AT_ONCE = 20
+ANSWER_SECONDS, ANSWER_LOOKS = 0.02, 100
+"""How long, and how often, it is waited for the answers that a client is owed."""
 
 
 class LeanWebSocket:
@@ -91,8 +93,11 @@ class LeanWebSocket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
                 packet = eio.Packet(encoded_packet=message.data)
-                beside = packet.packet_type not in (eio.MESSAGE, eio.CLOSE)
-                await (self._socket.receive(packet) if beside else inbox.put(packet))
+                if packet.packet_type in (eio.MESSAGE, eio.CLOSE):
+                    self._socket.queue.owed += 1
+                    await inbox.put(packet)
+                else:
+                    await self._socket.receive(packet)
         except asyncio.CancelledError:
             handling.cancel()
             raise
@@ -114,6 +119,8 @@ class LeanWebSocket:
                 self._reason = self._server.reason.TRANSPORT_ERROR
                 self._socket.queue.wire.close()
                 broken = True
+            finally:
+                self._socket.queue.owed -= 1
 
 
 def _forget_frames(error: BaseException | None) -> None:
@@ -128,14 +135,26 @@ def _forget_frames(error: BaseException | None) -> None:
 async def drain(engine: Any, seconds: float) -> None:
     """Send all clients elsewhere, spread over `seconds`: closed transports make them reconnect."""
     sockets = list(engine.sockets.values())
+    going: list[asyncio.Task[None]] = []
     for number, socket in enumerate(sockets):
-        queue: PacketQueue = socket.queue
-        if queue.wire is not None:
-            queue.wire.close(code=GOING_AWAY)
-        else:
-            queue.put_nowait(eio.Packet(eio.CLOSE))
+        going.append(asyncio.create_task(_see_off(socket.queue)))
         if number % DRAIN_AT_ONCE == DRAIN_AT_ONCE - 1:
             await asyncio.sleep(seconds * DRAIN_AT_ONCE / len(sockets))
+    await asyncio.gather(*going)
+
+
+async def _see_off(queue: PacketQueue) -> None:
+    """Close a client's connection as soon as it has the answers to what it said, or anyway after a moment."""
+    if queue.wire is not None:
+        queue.wire.pause()
+    for _ in range(ANSWER_LOOKS):
+        if not queue.owed:
+            break
+        await asyncio.sleep(ANSWER_SECONDS)
+    if queue.wire is not None:
+        queue.wire.close(code=GOING_AWAY)
+    else:
+        queue.put_nowait(eio.Packet(eio.CLOSE))
 
 
 def install(engine: Any, backlog_limit: int) -> None:

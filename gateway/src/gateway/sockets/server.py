@@ -136,11 +136,22 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         if id is None:
             return
         if isinstance(answer, Later):
-            answer.confirmed.add_done_callback(
-                lambda done: self._acknowledge(eio_sid, namespace, id, _settled(answer, done))
-            )
+            self._acknowledge_later(eio_sid, namespace, id, answer)
         else:
             self._acknowledge(eio_sid, namespace, id, answer)
+
+    def _acknowledge_later(self, eio_sid: str, namespace: str, id: int, later: Later) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None:
+            return
+        queue = socket.queue
+
+        def settle(done: "asyncio.Future[None]") -> None:
+            queue.owed -= 1
+            self._acknowledge(eio_sid, namespace, id, _settled(later, done))
+
+        queue.owed += 1
+        later.confirmed.add_done_callback(settle)
 
     def cut_off(self, sid: str, namespace: str) -> None:
         """Close the connection of a socket, at once."""

@@ -46,6 +46,11 @@ class Wire:
             self._loop.call_soon(self._flush)
         self._frames.append(data)
 
+    def pause(self) -> None:
+        """Take nothing more from the client."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
     def close(self, *, code: int | None = None) -> None:
         """Close once everything is written, or anyway after a moment; `code` as in RFC 6455, 7.4.1."""
         if code is not None:
@@ -78,6 +83,8 @@ class PacketQueue(asyncio.Queue[Any]):
     def __init__(self, limit: int = 1 << 20) -> None:
         super().__init__()
         self.wire: Wire | None = None
+        self.owed = 0
+        """What the client has said that is not handled, or not answered, yet."""
         self._limit = limit
         self._unread = 0
 
