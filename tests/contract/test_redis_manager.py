@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -17,7 +17,11 @@ from gateway.sockets import connection, json
 from gateway.sockets.bus import Bus
 from gateway.sockets.packets import ClientPacket
 from gateway.sockets.redis_manager import RedisManager
+from gateway.sockets.seats import Seats
+from gateway.sockets.sessions import Session, Sessions
+from gateway.vocabularies.groups import GROUPS
 from shared import events, rooms
+from shared.model import Person
 from stack import Stack
 
 NAMESPACE = "/test"
@@ -157,6 +161,34 @@ async def test_a_node_without_a_socket_in_a_room_is_not_bothered(
     assert await listeners(two, channel) == 1
     await one.server.leave_room(sid, room, namespace=NAMESPACE)
     await eventually(lambda: nobody(two, channel))
+
+
+async def test_a_room_stays_subscribed_to_while_its_socket_is_still_being_let_in(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Telling a client what it missed may take longer than a subscription that nobody uses is kept."""
+    monkeypatch.setattr("gateway.sockets.redis_manager.LINGER_SECONDS", 0.1)
+    node = await make_node()
+    sessions = Sessions()
+    seats = Seats(node.manager, sessions)
+    here = replace(GROUPS, namespace=NAMESPACE)
+    going, staying, unused = room_name(), room_name(), room_name()
+    (first, _), (second, _) = await node.client(), await node.client()
+    goes, stays = [Session(sid, Person(id=sid), (here,), set()) for sid in (first, second)]
+    for session, room in ((goes, going), (stays, staying)):
+        sessions.add(session)
+        await seats.prepare(session, [room])
+    await seats.subscribe([unused])
+    await eventually(lambda: nobody(node, rooms.channel(unused)))
+
+    assert await listeners(node, rooms.channel(going)) == await listeners(node, rooms.channel(staying)) == 1
+    sessions.pop(first)
+    seats.give_up(goes)
+    seats.connect(stays)
+    await eventually(lambda: nobody(node, rooms.channel(going)))
+    assert await listeners(node, rooms.channel(staying)) == 1
+    await node.clients[1].disconnect()
+    await eventually(lambda: nobody(node, rooms.channel(staying)))
 
 
 async def listeners(node: Node, channel: str) -> int:

@@ -259,6 +259,7 @@ class Lobby:
         user_id = session.person.id
         conversations = list(self._roster.places_of(user_id))
         if self._sessions.pop(session.sid) is not None:
+            self._seats.give_up(session)
             self._roster.leave(user_id)
             if all(s.connected for s in self._sessions.of_user(user_id)):
                 self._drop_expected(conversations, user_id)

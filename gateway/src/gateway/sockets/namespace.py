@@ -108,7 +108,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
     async def welcome(self, sid: str) -> None:
         """The client knows that it is connected: let it hear its rooms."""
         session = self._sessions.get(sid)
-        if session is None:
+        if session is None or session.connected:
             return
         try:
             await self._recovery.catch_up(session)

@@ -77,6 +77,14 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
             for channel in channels:
                 self._linger(channel)
 
+    def reserve(self, room: str) -> None:
+        """Let a room's subscription not lapse, for a socket that enters it when it is connected."""
+        self._channels[rooms.channel(room)] += 1
+
+    def give_back(self, room: str) -> None:
+        """It has entered the room, or never will."""
+        self._release(rooms.channel(room))
+
     async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:
         if not self._is_here(sid, namespace):
             await self._control("enter_room", sid, namespace, room)

@@ -32,7 +32,15 @@ class Seats:
         session.connected = True
         for place in session.places:
             self._enter(session, place)
+            self._manager.give_back(place)
         self.on_change(session, None)
+
+    def give_up(self, session: Session) -> None:
+        """The socket is gone. The rooms that it is in are left by the manager."""
+        if not session.connected:
+            for place in session.places:
+                self._manager.give_back(place)
+            session.places.clear()
 
     def decide(self, session: Session, speaks: tuple[Vocabulary, ...]) -> None:
         """The socket's words have told which vocabularies it speaks: it hears the others no more."""
@@ -46,13 +54,18 @@ class Seats:
     def enter(self, session: Session, name: str) -> None:
         """Have a session in a room, at once or when it is connected; not if it is gone."""
         if self._sessions.get(session.sid) is session:
-            session.places.add(name)
             if session.connected:
                 self._enter(session, name)
+            elif name not in session.places:
+                # What its client missed may take longer to be told than a subscription stays unused.
+                self._manager.reserve(name)
+            session.places.add(name)
             self.on_change(session, name)
 
     def leave(self, session: Session, name: str) -> None:
         """Have a session out of a room."""
+        if name in session.places and not session.connected:
+            self._manager.give_back(name)
         session.places.discard(name)
         for vocabulary in session.speaks:
             self._manager.basic_leave_room(session.sid, session.namespace, within(name, vocabulary))
