@@ -100,13 +100,15 @@ class Lobby:
         while True:
             memberships = await self._memberships.of_users([user_id])
             ids = {m.conversation_id for m in memberships}
-            if ids <= heard:
+            # A place that is there no more was taken by a removal, which this may have been read before.
+            fresh = ids - (heard & set(self._roster.places_of(user_id)))
+            if not fresh or self._sessions.get(session.sid) is not session:
                 break
-            await self._seats.prepare(session, map(rooms.conversation, ids - heard))
-            for conversation_id in ids - heard:
+            await self._seats.prepare(session, map(rooms.conversation, fresh))
+            for conversation_id in fresh:
                 self._roster.expect(conversation_id, user_id)
-            await self._listen(ids - heard)
-            heard |= ids
+            await self._listen(fresh)
+            heard |= fresh
         for gone in heard - ids:
             self.expel_missed(gone, user_id)
         for membership in memberships:
@@ -206,10 +208,7 @@ class Lobby:
         entered = [rooms.conversation(conversation_id)]
         entered += [rooms.presence(c) for c in contacts if c != user_id]
         await self._seats.subscribe(entered)
-        self._roster.expect(conversation_id, user_id)
-        await self._listen([conversation_id])
-        # Read last, for they may have gone again meanwhile.
-        membership = await self._memberships.get(conversation_id, user_id)
+        membership = await self._still_member(user_id, conversation_id)
         if membership is None:
             self.expel_missed(conversation_id, user_id)
             return
@@ -221,6 +220,17 @@ class Lobby:
             for session in self._sessions.of_user(user_id):
                 for room in entered:
                     self._seats.enter(session, room)
+
+    async def _still_member(self, user_id: str, conversation_id: str) -> Membership | None:
+        """The membership of a user whose conversation is listened to, as it was when it was."""
+        while self._sessions.of_user(user_id):
+            self._roster.expect(conversation_id, user_id)
+            await self._listen([conversation_id])
+            # Read last, for they may have gone again meanwhile; and once more if that was heard then.
+            membership = await self._memberships.get(conversation_id, user_id)
+            if membership is None or conversation_id in self._roster.places_of(user_id):
+                return membership
+        return None
 
     def _outside(self, user_id: str, conversation_id: str) -> list[Session]:
         """A member's sockets that are connected, and do not hear the conversation yet."""

@@ -1,0 +1,102 @@
+"""Whoever is removed while they are being let in stays out, though the database said yes a moment before."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any
+
+import pytest
+
+from clients.chat import eventually
+from fakes.memory_bus import Air
+from fakes.memory_queue import Partition
+from fakes.memory_store import Tables
+from model.node import CONNECTED, Node
+from shared import rooms
+from shared.events import ConversationCreated
+from shared.model import Conversation, Membership, now
+
+ANN, BEN, C = "ann", "ben", "conversation"
+
+
+class Late:
+    """Memberships whose answers arrive after something else has happened."""
+
+    def __init__(self, inner: Any, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._meanwhile = meanwhile
+
+    async def get(self, conversation_id: str, user_id: str) -> Membership | None:
+        return await self._after(await self._inner.get(conversation_id, user_id))
+
+    async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
+        found: list[Membership] = await self._after(await self._inner.of_users(user_ids))
+        return found
+
+    async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
+        found: set[str] = await self._inner.contacts(conversation_ids, limit)
+        return found
+
+    async def _after(self, answer: Any) -> Any:
+        await self._meanwhile()
+        return answer
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    node = Node("n", Tables(), Partition(), Air(), set())
+    yield node
+    await node.background.stop()
+
+
+@pytest.fixture
+async def created(node: Node) -> ConversationCreated:
+    conversation = Conversation(id=C, kind="group", created_by=ANN, created_at=now())
+    members = [Membership(conversation_id=C, user_id=user, joined_at=now()) for user in (ANN, BEN)]
+    await node.world.conversations.create(conversation, members)
+    return ConversationCreated(conversation=conversation, members=(), by=ANN)
+
+
+def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
+    """Once, when the time has come, while the database's answer is on its way."""
+    done: list[bool] = []
+
+    async def meanwhile() -> None:
+        if when() and not done:
+            done.append(await node.world.membership_changes.remove(C, BEN))
+            node.lobby.expel(C, BEN)
+
+    return meanwhile
+
+
+async def connect(node: Node) -> None:
+    heard: list[Any] = []
+    node.let_in("n.1", BEN, "/chat", heard.append)
+    await eventually(lambda: CONNECTED in heard)
+
+
+async def is_out(node: Node) -> None:
+    (session,) = node.sessions.of_user(BEN)
+    assert node.roster.role(C, BEN) is None
+    assert rooms.conversation(C) not in session.places
+    assert node.streams.ids() == []
+
+
+async def test_who_is_removed_while_they_connect_is_out(node: Node, created: ConversationCreated) -> None:
+    is_expected = lambda: C in node.roster.places_of(BEN)  # noqa: E731 - one line says it
+    late: Any = Late(node.lobby._memberships, ben_is_removed(node, is_expected))
+    node.lobby._memberships = late
+
+    await connect(node)
+
+    await is_out(node)
+
+
+async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: ConversationCreated) -> None:
+    await node.world.membership_changes.remove(C, BEN)
+    await connect(node)
+    await node.world.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
+    late: Any = Late(node.lobby._memberships, ben_is_removed(node, lambda: True))
+    node.lobby._memberships = late
+
+    await node.lobby.admit(BEN, created)
+
+    await is_out(node)
