@@ -25,7 +25,7 @@ from gateway.core.stream import Streams
 from gateway.core.typing_board import TypingBoard
 from gateway.sockets.auditor import Auditor
 from gateway.sockets.fanout import FanOut
-from gateway.sockets.follower import Follower
+from gateway.sockets.following import Following
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.redis_manager import RedisManager
@@ -122,6 +122,14 @@ class Node:
         )
         self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
         self.seats = Seats(self.manager, self.sessions)
+        self.following = Following(
+            sessions=self.sessions,
+            seats=self.seats,
+            roster=self.roster,
+            memberships=self.world.memberships,
+            presence=self.world.presence,
+            tell=self.fanout.tell_each,
+        )
         self.lobby = Lobby(
             sessions=self.sessions,
             seats=self.seats,
@@ -134,17 +142,12 @@ class Node:
             presence=self.world.presence,
             contacts=self.chat.presence,
             newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
+            following=self.following,
             tell=self.fanout.say,
-        )
-        follower = Follower(
-            sessions=self.sessions,
-            seats=self.seats,
-            roster=self.roster,
-            memberships=self.world.memberships,
         )
         self.auditor = Auditor(
             lobby=self.lobby,
-            follower=follower,
+            following=self.following,
             sessions=self.sessions,
             roster=self.roster,
             streams=self.streams,
@@ -182,6 +185,7 @@ class Node:
         self.fanout.on_created = lambda user_id, event: self.background.spawn(
             self.lobby.admit(user_id, event)
         )
+        self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
         self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
 
     def let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import re
 import secrets
-from collections.abc import Awaitable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -53,7 +52,7 @@ from gateway.sockets.bus import Bus
 from gateway.sockets.doorkeeper import Doorkeeper
 from gateway.sockets.evictor import Evictor
 from gateway.sockets.fanout import FanOut
-from gateway.sockets.follower import Follower
+from gateway.sockets.following import Following
 from gateway.sockets.keeper import Keeper
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.namespace import ChatNamespace
@@ -166,6 +165,14 @@ class Gateway:
         )
         self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
         self.seats = Seats(self.manager, self.sessions)
+        self.following = Following(
+            sessions=self.sessions,
+            seats=self.seats,
+            roster=self.roster,
+            memberships=self.world.memberships,
+            presence=self.presence,
+            tell=self.fanout.tell_each,
+        )
         self.lobby = Lobby(
             sessions=self.sessions,
             seats=self.seats,
@@ -178,6 +185,7 @@ class Gateway:
             presence=self.presence,
             contacts=self.chat.presence,
             newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
+            following=self.following,
             tell=self.fanout.say,
         )
         self.keepsakes = RedisKeepsakes(connect(settings.redis_url))
@@ -199,15 +207,9 @@ class Gateway:
             fanout=self.fanout,
             manager=self.manager,
         )
-        self.follower = Follower(
-            sessions=self.sessions,
-            seats=self.seats,
-            roster=self.roster,
-            memberships=self.world.memberships,
-        )
         self.auditor = Auditor(
             lobby=self.lobby,
-            follower=self.follower,
+            following=self.following,
             sessions=self.sessions,
             roster=self.roster,
             streams=self.streams,
@@ -240,15 +242,19 @@ class Gateway:
         self.fanout.on_created = lambda user_id, event: self.background.spawn(
             self.lobby.admit(user_id, event)
         )
-        self.fanout.on_added = lambda event: self.background.spawn(
-            _as_far_as_can_be(self.follower.follow(event))
-        )
+        self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
         self.fanout.on_removed = self._removed
         self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
 
     def _removed(self, event: MemberRemoved) -> None:
         self.lobby.expel(event.conversation_id, event.user_id)
-        self.background.spawn(_as_far_as_can_be(self.follower.part(event.user_id)))
+        self.background.spawn(self._part(event))
+
+    async def _part(self, event: MemberRemoved) -> None:
+        try:
+            await self.following.parted(event.conversation_id, event.user_id)
+        except Unavailable as error:
+            log.warning("some still hear of each other", user=event.user_id, error=str(error))
 
     def _show_sizes(self) -> None:
         gauges.show(
@@ -413,13 +419,6 @@ class Gateway:
 
     async def _say_lapsed(self) -> None:
         self.fanout.say_lapsed()
-
-
-async def _as_far_as_can_be(follows: Awaitable[None]) -> None:
-    try:
-        await follows
-    except Unavailable as error:
-        log.warning("some are told of others as before", error=str(error))
 
 
 def _check(settings: Settings) -> None:

@@ -97,8 +97,9 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
 
     status, created = await ann.rest("POST", LIST, {"participantId": ben.id})
     assert (status, created) == (201, conversation(ann, ben))
-    for socket in (alice, bob):
+    for socket, other in ((alice, ben), (bob, ann)):
         assert await socket.hears("conversationCreated") == created
+        assert await socket.hears("userOnline") == {"userId": other.id}
     talk = created["id"]
     of = {"conversationId": talk}
     for socket in (alice, bob):
@@ -151,7 +152,8 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     await bob.close()
     assert await alice.hears("userOffline") == {"userId": ben.id}
     again = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice, transports)
-    assert await eventually(lambda: alice.all("userOnline")) == [{"userId": ben.id}]
+    await alice.hears("userOnline", 2)
+    assert alice.all("userOnline") == [{"userId": ben.id}] * 2
     assert await again.hears("userOnline") == {"userId": ann.id}
 
 

@@ -12,7 +12,7 @@ from gateway.core.ports import Conversations, Memberships, Messages
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
 from gateway.sockets.fanout import FanOut
-from gateway.sockets.follower import Follower
+from gateway.sockets.following import Following
 from gateway.sockets.lobby import Lobby
 from gateway.sockets.sessions import Sessions
 from shared.events import ConversationCreated, ConversationDelivered, ConversationRead
@@ -33,7 +33,7 @@ class Auditor:
         self,
         *,
         lobby: Lobby,
-        follower: Follower,
+        following: Following,
         sessions: Sessions,
         roster: Roster,
         streams: Streams,
@@ -43,7 +43,7 @@ class Auditor:
         fanout: FanOut,
     ) -> None:
         self._lobby = lobby
-        self._follower = follower
+        self._following = following
         self._sessions = sessions
         self._roster = roster
         self._streams = streams
@@ -99,8 +99,8 @@ class Auditor:
         for user_id, conversation_id in known - stored.keys():
             log.warning("a removal was missed", user=user_id, conversation=conversation_id)
             self._lobby.expel_missed(conversation_id, user_id)
-        for user_id in {user_id for user_id, _ in known - stored.keys()}:
-            await self._follower.part(user_id)
+        for user_id, conversation_id in known - stored.keys():
+            await self._following.parted(conversation_id, user_id)
         for user_id, conversation_id in known & stored.keys():
             # Who was put out while that was read is not let in by it again.
             if self._roster.role(conversation_id, user_id) is not None:

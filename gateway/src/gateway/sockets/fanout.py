@@ -68,7 +68,7 @@ class FanOut:
         self.on_heartbeat: Callable[[], None] = lambda: None
         self.on_settled: Callable[[str, str], None] = lambda conversation_id, record_id: None
         self.on_created: Callable[[str, e.ConversationCreated], None]
-        self.on_added: Callable[[e.MembersAdded], None] = lambda _: None
+        self.on_added: Callable[[e.MembersAdded], None]
         self.on_removed: Callable[[e.MemberRemoved], None]
         self.on_control: Callable[[e.Control], None]
         self.on_revoked: Callable[[e.TokensRevoked], None] = lambda _: None
@@ -142,6 +142,13 @@ class FanOut:
         """Say something to one socket."""
         for each in tells.each(value):
             self._write(session, [tells.event, tells.payload(each)])
+
+    def tell_each(self, sessions: Sequence[Session], event: Any) -> None:
+        """Tell sockets, and no others, of an event."""
+        for session in sessions:
+            for vocabulary in session.speaks:
+                for says in vocabulary.says_of.get(type(event), ()):
+                    self._tell_one(session, says, event)
 
     def tell_late(self, sessions: Sequence[Session], event: e.Numbered) -> None:
         """Tell sockets that are about to enter a conversation's room what it has heard before."""

@@ -13,6 +13,7 @@ from gateway.core.presence import PresenceService
 from gateway.core.results import ConversationView, Joined, Left
 from gateway.core.roster import Roster
 from gateway.core.stream import Streams
+from gateway.sockets.following import Following
 from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.seats import Seats
 from gateway.sockets.sessions import Session, Sessions
@@ -46,6 +47,7 @@ class Lobby:
         presence: Presence,
         contacts: PresenceService,
         newcomers: Newcomers,
+        following: Following,
         tell: Callable[[Admitted | MemberRemoved], None],
     ) -> None:
         self._sessions = sessions
@@ -59,6 +61,7 @@ class Lobby:
         self._presence = presence
         self._contacts = contacts
         self._newcomers = newcomers
+        self._following = following
         self._tell = tell
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -204,10 +207,8 @@ class Lobby:
     async def _admit_now(
         self, user_id: str, conversation_id: str, created: ConversationCreated | None
     ) -> None:
-        contacts = await self._memberships.contacts([conversation_id], CONTACTS_AT_ONCE)
-        entered = [rooms.conversation(conversation_id)]
-        entered += [rooms.presence(c) for c in contacts if c != user_id]
-        await self._seats.subscribe(entered)
+        contacts = await self._memberships.contacts([conversation_id], CONTACTS_AT_ONCE) - {user_id}
+        await self._seats.subscribe([rooms.conversation(conversation_id), *map(rooms.presence, contacts)])
         membership = await self._still_member(user_id, conversation_id)
         if membership is None:
             self.expel_missed(conversation_id, user_id)
@@ -218,8 +219,8 @@ class Lobby:
         await self._newcomers.catch_up(membership, lambda: self._outside(user_id, conversation_id))
         if self._roster.role(conversation_id, user_id) is not None:
             for session in self._sessions.of_user(user_id):
-                for room in entered:
-                    self._seats.enter(session, room)
+                self._seats.enter(session, rooms.conversation(conversation_id))
+            await self._following.meet([user_id], contacts)
 
     async def _still_member(self, user_id: str, conversation_id: str) -> Membership | None:
         """The membership of a user whose conversation is listened to, as it was when it was."""

@@ -1,0 +1,111 @@
+"""Following: each socket hears of the comings and goings of those who share a conversation with its user."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from weakref import WeakValueDictionary
+
+import structlog
+
+from gateway.core.errors import Unavailable
+from gateway.core.ports import Memberships, Presence
+from gateway.core.presence import MAX_CONTACTS
+from gateway.core.roster import Roster
+from gateway.sockets.seats import Seats
+from gateway.sockets.sessions import Session, Sessions
+from shared import rooms
+from shared.events import MembersAdded, PresenceChanged
+from shared.model import MEMBERS_SHOWN, now
+
+log = structlog.get_logger()
+
+MET_AT_ONCE = 5_000
+"""Pairs that one piece of news may make; in a larger crowd one is told when one connects the next time."""
+
+TellEach = Callable[[Sequence[Session], PresenceChanged], None]
+
+
+class Following:
+    """Who follows whom, as people come into conversations and leave them."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        seats: Seats,
+        roster: Roster,
+        memberships: Memberships,
+        presence: Presence,
+        tell: TellEach,
+    ) -> None:
+        self._sessions = sessions
+        self._seats = seats
+        self._roster = roster
+        self._memberships = memberships
+        self._presence = presence
+        self._tell = tell
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def added(self, event: MembersAdded) -> None:
+        """People came into a conversation: those who were there follow them from now on."""
+        others = [person.id for person in event.people]
+        async with self._turn(event.conversation_id):
+            here = self._roster.members(event.conversation_id)
+            if len(here) * len(others) <= MET_AT_ONCE:
+                await self.meet(here, others)
+
+    async def meet(self, user_ids: Iterable[str], others: Collection[str]) -> None:
+        """Have local users follow others whom they did not, and tell their sockets who of these is there.
+
+        Of so many as a new conversation shows; whoever wants to know of more asks.
+        """
+        try:
+            await self._seats.subscribe(map(rooms.presence, others))
+            told: defaultdict[str, list[Session]] = defaultdict(list)
+            for session in (s for user_id in user_ids for s in self._sessions.of_user(user_id)):
+                for other in self._strangers(session, others):
+                    self._seats.enter(session, rooms.presence(other))
+                    told[other].append(session)
+            for other in await self._presence.online(list(told)[:MEMBERS_SHOWN]):
+                self._tell(told[other], PresenceChanged(user_id=other, online=True, at=now()))
+        except Unavailable as error:
+            log.warning("some are not told who is there", error=str(error))
+
+    def _strangers(self, session: Session, others: Iterable[str]) -> list[str]:
+        """Whom a socket does not follow yet, as far as it may follow more."""
+        followed = sum(rooms.presence_id(place) is not None for place in session.places)
+        found = [o for o in others if o != session.person.id and rooms.presence(o) not in session.places]
+        return found[: max(0, MAX_CONTACTS - followed)]
+
+    async def parted(self, conversation_id: str, user_id: str) -> None:
+        """A user has left a conversation: those who share none with them any more are told no more
+        of each other's comings and goings.
+
+        Raises:
+            Unavailable: the archive is away; it stays as it was until they connect again.
+        """
+        async with self._turn(conversation_id):
+            shared = await self._who_share(user_id)
+            for session, place, other in self._told(user_id):
+                if other not in shared:
+                    self._seats.leave(session, place)
+
+    async def _who_share(self, user_id: str) -> set[str]:
+        """Of those who follow a user here, or are followed, the ones who still share a conversation."""
+        ids = {m.conversation_id for m in await self._memberships.of_users([user_id])}
+        contacts = await self._memberships.contacts(ids, MAX_CONTACTS)
+        # Of very many it names only some: whoever it does not is asked for.
+        rest = {other for _, _, other in self._told(user_id)} - contacts
+        theirs = await self._memberships.of_users(rest) if rest else []
+        return contacts | {m.user_id for m in theirs if m.conversation_id in ids}
+
+    def _told(self, user_id: str) -> list[tuple[Session, str, str]]:
+        """Where a user's sockets are told of others, and others' of the user: socket, place, the other."""
+        name = rooms.presence(user_id)
+        of_user = [(s, name, s.person.id) for s in self._sessions.in_place(name)]
+        places = [(s, place) for s in self._sessions.of_user(user_id) for place in s.places]
+        return of_user + [(s, place, other) for s, place in places if (other := rooms.presence_id(place))]
+
+    def _turn(self, conversation_id: str) -> asyncio.Lock:
+        """Whoever comes and goes at once is followed and parted from in this order."""
+        return self._turns.setdefault(conversation_id, asyncio.Lock())
