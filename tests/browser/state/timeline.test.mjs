@@ -53,6 +53,46 @@ test("what is heard while the first page is read makes no hole", () => {
   assert.deepEqual(seqs(state), [79, 80, 81]);
 });
 
+test("what is edited or deleted while its page is read is not turned back by the page", () => {
+  const deletion = { type: "deleted", conversationId: "c", deletedAt: "2026-01-01T11:00:00.000Z" };
+  const waiting = after(
+    listed,
+    { type: "conversation", conversation: conversation({ lastSeq: 3 }) },
+    { type: "joined", conversationId: "c", rev: 3 },
+    { type: "historyRequested", conversationId: "c" },
+  );
+  const state = after(
+    waiting,
+    heard(said(1, BOB, { rev: 4, content: "edited" })),
+    { ...deletion, messageId: "m2", rev: 5 },
+    heard(said(3, BOB, { rev: 6, content: "edited first" })),
+    { ...deletion, messageId: "m3", rev: 7 },
+    page(null, said(1, BOB, { status: "read" }), said(2), said(3)),
+  );
+  assert.deepEqual(
+    c(state).messages.map(({ content, rev, deletedAt }) => [content, rev, Boolean(deletedAt)]),
+    [
+      ["edited", 4, false],
+      ["", 5, true],
+      ["", 7, true],
+    ],
+  );
+  assert.equal(c(state).messages[0].status, "read");
+  assert.equal(previewOf(c(state), ME), "Bob: Message deleted");
+  const newer = after(state, page(null, said(1, BOB, { rev: 8, content: "edited again" })));
+  assert.equal(c(newer).messages[0].content, "edited again");
+});
+
+test("nor by an older page", () => {
+  const state = after(
+    asked,
+    page("5", said(5)),
+    heard(said(3, BOB, { rev: 9, content: "edited" })),
+    page("3", said(3), said(4)),
+  );
+  assert.deepEqual([seqs(state), c(state).messages[0].content], [[3, 4, 5], "edited"]);
+});
+
 test("an older page goes on top and moves the cursor", () => {
   const state = after(asked, page("5", said(5), said(6)), page("3", said(3), said(4)));
   assert.deepEqual([seqs(state), c(state).older], [[3, 4, 5, 6], "3"]);
@@ -75,6 +115,11 @@ test("a list that is older than what was heard does not turn it back", () => {
     conversation: conversation({ lastSeq: 3 }),
   });
   assert.equal(c(state).lastMessage.seq, 4);
+  const edited = after(ready, heard(said(4, BOB, { rev: 12, content: "edited" })), {
+    type: "conversation",
+    conversation: conversation({ lastSeq: 4, rev: 11, lastMessage: said(4) }),
+  });
+  assert.equal(previewOf(c(edited), ME), "Bob: edited");
 });
 
 test("the revision that is held stands still from a disconnect until the sync", () => {

@@ -8,6 +8,7 @@ const FRESH = {
   history: "none", // loading | ready
   older: null, // the cursor of the page before the first message
   floor: 0, // the number from which on the page holds every message
+  changed: {}, // by id, what was heard of messages that the page does not hold yet
   rev: 0, // the revision up to which it knows every change
   ahead: 0, // the newest revision heard since it lost touch
   joined: false,
@@ -19,9 +20,10 @@ const FRESH = {
 
 /** A conversation as the server shows it; what was heard meanwhile may be newer. */
 function shown(raw, known = FRESH) {
-  const { unreadCount = 0, rev: _theirs, ...rest } = raw;
+  const { unreadCount = 0, rev: theirs = 0, ...rest } = raw;
   const fresh = { ...FRESH, ...known, ...rest, unread: unreadCount };
-  if (!(known.lastSeq > fresh.lastSeq)) return fresh;
+  const isOlder = known.lastSeq > fresh.lastSeq || (known.synced && known.rev > theirs);
+  if (!isOlder) return fresh;
   const { lastSeq, lastMessage, lastActivityAt, unread } = known;
   return { ...fresh, lastSeq, lastMessage, lastActivityAt, unread };
 }
@@ -145,7 +147,12 @@ export const CONVERSATION_EVENTS = {
   joined,
   synced,
   historyRequested: (state, { conversationId }) =>
-    withConversation(state, conversationId, (c) => ({ ...c, history: "loading", floor: c.lastSeq + 1 })),
+    withConversation(state, conversationId, (c) => ({
+      ...c,
+      history: "loading",
+      floor: c.lastSeq + 1,
+      changed: {},
+    })),
   historyFailed: (state, { conversationId }) =>
     withConversation(state, conversationId, (c) => ({ ...c, history: "none", messages: [] })),
   pageRead,

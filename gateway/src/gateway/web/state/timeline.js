@@ -8,23 +8,29 @@ export const further = (one, other) => RANKS[Math.max(RANKS.indexOf(one), RANKS.
 /**
  * The conversation with messages put in their places.
  *
- * Below `floor` the page has not read yet: what changed there is told when it does, and would
- * make a hole now.
+ * Below `floor` the page has not read yet: what changed there would make a hole now. It waits in
+ * `changed` for its page, which may be under way with what the message was before.
  */
 export function place(conversation, incoming) {
   const known = new Map(conversation.messages.map((message) => [message._id, message]));
+  const changed = { ...conversation.changed };
   for (const message of incoming) {
-    if (!message.seq || conversation.history === "none" || message.seq < conversation.floor) continue;
-    known.set(message._id, newest(known.get(message._id), message));
+    const { _id, seq } = message;
+    if (!seq || conversation.history === "none") continue;
+    const now = newest(known.get(_id) ?? changed[_id], message);
+    delete changed[_id];
+    if (seq < conversation.floor) changed[_id] = now;
+    else known.set(_id, now);
   }
   const messages = [...known.values()].sort((one, other) => one.seq - other.seq);
-  return incoming.reduce(preview, { ...conversation, messages });
+  const newestOf = (message) => known.get(message._id) ?? message;
+  return incoming.map(newestOf).reduce(preview, { ...conversation, messages, changed });
 }
 
 function newest(known, message) {
   if (!known) return message;
   const status = further(known.status, message.status);
-  return (message.rev ?? 0) >= (known.rev ?? 0) ? { ...message, status } : { ...known, status };
+  return (message.rev ?? 0) >= (known.rev ?? 0) ? { ...message, status } : { ...message, ...known, status };
 }
 
 /** The conversation with its list entry brought up to a message. */
@@ -45,11 +51,13 @@ function preview(conversation, message) {
 
 /** The conversation with one message as a tombstone. */
 export function bury(conversation, { messageId, rev, deletedAt }) {
-  const gone = (message) => ({ ...message, content: "", deletedAt, rev: rev ?? message.rev });
-  const last = conversation.lastMessage;
+  const gone = (message) => ({ ...message, content: "", deletedAt, rev: rev ?? message?.rev });
+  const { lastMessage: last, messages, changed } = conversation;
+  const isThere = conversation.history === "none" || messages.some((m) => m._id === messageId);
   return {
     ...conversation,
-    messages: conversation.messages.map((m) => (m._id === messageId ? gone(m) : m)),
+    messages: messages.map((m) => (m._id === messageId ? gone(m) : m)),
+    changed: isThere ? changed : { ...changed, [messageId]: gone(changed[messageId]) },
     lastMessage: last?._id === messageId ? { ...last, content: "", deletedAt } : last,
   };
 }
