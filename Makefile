@@ -9,7 +9,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench overload soak check test faults clean install
+.PHONY: help up down status logs scale token replay bench overload soak check test faults clean install named-log
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,7 @@ scale: $(VENV)/python ## change the numbers: GATEWAYS=4 WORKERS=3
 token: $(VENV)/python ## a token to try things with: USER=alice [NAME=Alice] [ROLE=admin] [TTL=24h]
 	@$(VENV)/python -m stack token "$(if $(filter command line,$(origin USER)),$(USER))" --name "$(NAME)" --role "$(ROLE)" --ttl "$(TTL)"
 
-replay: up ## say an IRC log through the stack and prove the result: LOG=file [SPEED=1|10|max]
-	@test -n "$(LOG)" || { echo "parley: say which log: make replay LOG=path/to/irc.log" >&2; exit 2; }
+replay: named-log up ## say an IRC log through the stack and prove the result: LOG=file [SPEED=1|10|max]
 	@PYTHONPATH=tests $(VENV)/python -m stack exec $(VENV)/python -m load.replay "$(LOG)" --speed "$(SPEED)" \
 		--url "$$($(VENV)/python -m stack url)"
 
@@ -66,6 +65,9 @@ clean: $(VENV)/python ## delete the stack's data, after asking: [CONFIRM=yes]
 
 install: # what `up`, `check` and `test` need
 	@$(PYTHON) deploy/src/stack/install.py
+
+named-log:
+	@test -n "$(LOG)" || { echo "parley: say which log: make replay LOG=path/to/irc.log" >&2; exit 2; }
 
 $(VENV)/python:
 	@$(PYTHON) deploy/src/stack/install.py

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,10 +13,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 import socketio
 
 from stack import Stack, StackError, processes, settings
+from stack.ports import require_free
 from stack.tokens import token
 
 SECONDS = 1.0
@@ -213,6 +216,39 @@ def test_the_broker_answers_its_own_control_command(running: Stack) -> None:
     assert "parley" in running.rabbitmqctl("list_users")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["scale"], "Say how many there shall be: make scale GATEWAYS=4 WORKERS=3"),
+        (["scale", "--gateways", "many"], "Argument --gateways: invalid int value: 'many'."),
+        (["status"], "The stack is not up: run `make up` first."),
+        (["token", ""], "A token needs a user: make token USER=alice"),
+        (["token", "ann", "--ttl", "1y"], "A lifetime is a number with s, m, h or d, such as 24h, not '1y'."),
+        (["logs", "/nothing"], "There is no log of /nothing in {run}/log."),
+        (["nonsense"], None),
+    ],
+)
+def test_what_is_asked_wrongly_is_one_clear_sentence(
+    tmp_path: Path, arguments: list[str], complaint: str | None
+) -> None:
+    (tmp_path / ".env").write_text(f"HTTP_PORT=8080\nJWT_SECRET={'x' * 40}\n")
+    answer = command_line(tmp_path, *arguments)
+    assert answer.returncode in (1, 2)
+    assert re.fullmatch(r"parley: .+\n", answer.stderr)
+    if complaint is not None:
+        assert answer.stderr == f"parley: {complaint.format(run=tmp_path / '.run')}\n"
+
+
+def test_a_token_says_what_its_gateways_ask_for(tmp_path: Path) -> None:
+    named = "JWT_ISSUER=https://id.example\nJWT_AUDIENCE=chat\n"
+    (tmp_path / ".env").write_text(f"JWT_SECRET={'x' * 40}\n{named}")
+    made = command_line(tmp_path, "token", "ann", "--role", "admin").stdout.strip()
+    claims = jwt.decode(made, "x" * 40, ["HS256"], issuer="https://id.example", audience="chat")
+    assert (claims["sub"], claims["role"]) == ("ann", "admin")
+    (tmp_path / ".env").write_text("JWT_JWKS_URL=https://id.example/keys\n")
+    assert "JWT_JWKS_URL" in command_line(tmp_path, "token", "ann").stderr
+
+
 def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -230,13 +266,19 @@ def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     [
         ("HTTP_PORT=eighty", "HTTP_PORT must be a port from 1 to 65535, not 'eighty'."),
         ("HTTP_PORT 80", ".env, line 1: expected NAME=value, not 'HTTP_PORT 80'."),
+        ("HTTP_PORT=8080 # f\xfcr", ".env is not UTF-8."),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_one_clear_sentence(
     tmp_path: Path, line: str, complaint: str
 ) -> None:
-    (tmp_path / ".env").write_text(f"{line}\n")
+    (tmp_path / ".env").write_text(f"{line}\n", "latin-1")
     assert command_line(tmp_path, "up").stderr == f"parley: {complaint}\n"
+
+
+def test_a_host_that_is_none_is_named_with_its_setting() -> None:
+    with pytest.raises(StackError, match=r"by HTTP_HOST and HTTP_PORT: that is no name of a host\.$"):
+        require_free(8080, "ä" * 70, "HTTP_PORT")
 
 
 def test_the_first_settings_have_a_secret_of_their_own(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import tempfile
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ import aiohttp
 import uvloop
 
 from load import meters
+from load.arguments import Arguments
 from load.figures import percentile
 from load.groups import GROUP, Counts, Delays, Groups
 from load.overload_picture import draw
@@ -203,12 +205,16 @@ def row(step: Step) -> str:
 
 def main() -> None:
     """Read the arguments, and run on a stack of its own that keeps to no rates."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Arguments(prog="load.overload", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=8, help="how long each load is offered")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in parts of what is carried")
     parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
     args = parser.parse_args()
+    if args.sockets < GROUP or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
+        parser.error(
+            f"there must be {GROUP} sockets, over {SETTLE_SECONDS:g} s, and shares above 0"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="parley-overload-") as directory,
         Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,

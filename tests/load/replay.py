@@ -12,13 +12,13 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import aiohttp
 import uvloop
 from pymongo.errors import PyMongoError
 
 from load import figures
+from load.arguments import NOT_BEGUN, Arguments
 from load.evidence import Archive, Rest, Unreachable
 from load.irc_log import parse
 from load.listening import Ledger
@@ -31,19 +31,12 @@ from load.stays import Interrupted, Stays
 from load.surroundings import Missing, Surroundings, surroundings
 from load.verdict import findings
 
-PROVED, DIFFERS, NOT_BEGUN = 0, 1, 2
+PROVED, DIFFERS = 0, 1
 DAY = 24 * 3600.0
 
 
 class Unreadable(Exception):
     """The log cannot be replayed; says why."""
-
-
-class Arguments(argparse.ArgumentParser):
-    """Says in one sentence what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(_complain(f"{message[0].upper()}{message[1:]}."))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,6 +1,5 @@
 """`python -m load.soak`: people come and go abruptly for minutes; then everything is back where it was."""
 
-import argparse
 import asyncio
 import contextlib
 import itertools
@@ -22,6 +21,7 @@ from clients.chat import NAMESPACE, eventually, token
 from clients.socketio_lean import LeanSocket
 from clients.workers import Shares
 from load import census
+from load.arguments import Arguments
 from load.census import Census, Margins
 from load.meters import Reader
 from load.visits import TONGUES, Place, Visits
@@ -171,9 +171,11 @@ def _but_of_processes(fresh: Census) -> Mapping[str, float]:
 
 def main() -> None:
     """Read the arguments, and run on a stack of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Arguments(prog="load.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3)
     args = parser.parse_args()
+    if not 0 < args.minutes < math.inf:
+        parser.error("it must last some minutes")
     with (
         tempfile.TemporaryDirectory(prefix="parley-soak-") as directory,
         Stack(Path(directory), gateways=2, workers=2) as stack,

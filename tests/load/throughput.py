@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import uvloop
 
 from clients.chat import eventually
 from load import figures, meters
+from load.arguments import Arguments
 from load.groups import GROUP, Groups
 from stack import Stack
 
@@ -64,11 +66,13 @@ def costs(before: meters.Meters, after: meters.Meters, deliveries: int) -> str:
 
 def main() -> None:
     """Read the arguments, and run on a stack of its own that keeps to no rates."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Arguments(prog="load.throughput", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--window", type=int, default=4, help="sends that each has under way")
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
+    if args.sockets < GROUP or args.window < 1 or not 0 < args.seconds < math.inf:
+        parser.error(f"there must be {GROUP} sockets, a window of 1 and some seconds, at least")
     with (
         tempfile.TemporaryDirectory(prefix="parley-bench-") as directory,
         Stack(Path(directory), settings={"RATE_LIMITS": "off"}) as stack,

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from load import figures, proof
+from load.arguments import NOT_BEGUN
 from load.listening import Confirmation, Heard, Ledger, Listener
 from load.progress import Progress
 from load.proof import Count, Ears, Finding, Spoken, Stored
-from load.replay import NOT_BEGUN, main
+from load.replay import main
 from load.surroundings import Missing, surroundings
 
 LINES = [Spoken(user, user.upper(), f"line {n}", f"c{n}") for n, user in enumerate("abab", start=1)]

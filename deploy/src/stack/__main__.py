@@ -6,7 +6,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import NoReturn
 
 from stack import settings, table
 from stack.errors import StackError
@@ -18,6 +20,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 KEPT_BY_CLEAN = {"uv"}
 """What `make up` installed in .run and what holds no data."""
+
+
+class Arguments(argparse.ArgumentParser):
+    """Says in one sentence what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"parley: {message[0].upper()}{message[1:]}.", file=sys.stderr)
+        sys.exit(2)
 
 
 def up(arguments: argparse.Namespace) -> None:
@@ -43,23 +53,29 @@ def status(arguments: argparse.Namespace) -> None:
 
 def logs(arguments: argparse.Namespace) -> None:
     directory = _run(arguments.root) / "log"
-    files = sorted(directory.glob(f"{arguments.part or '*'}.log"))
+    files = sorted(log for log in directory.glob("*.log") if fnmatch(log.stem, arguments.part or "*"))
     if not files:
         raise StackError(f"There is no log of {arguments.part or 'anything'} in {directory}.")
     os.execvp("tail", ["tail", "-n", str(arguments.lines), "-F", *map(str, files)])
 
 
 def scale(arguments: argparse.Namespace) -> None:
+    if arguments.gateways is arguments.workers is None:
+        raise StackError("Say how many there shall be: make scale GATEWAYS=4 WORKERS=3")
     stack = _stack(arguments)
     stack.scale(gateways=arguments.gateways, workers=arguments.workers)
     _say("everything is ready")
 
 
 def print_token(arguments: argparse.Namespace) -> None:
-    secret = settings.load(arguments.root).get("JWT_SECRET")
-    if not secret:
+    chosen = settings.load(arguments.root)
+    if chosen.get("JWT_JWKS_URL"):
+        raise StackError("Gateways trust the keys at JWT_JWKS_URL alone: tokens come from whoever has those.")
+    if not chosen.get("JWT_SECRET"):
         raise StackError("There is no JWT_SECRET in .env yet: run `make up` first.")
-    print(token(secret, arguments.user, arguments.name or None, arguments.ttl, arguments.role or None))
+    wanted = {"iss": chosen.get("JWT_ISSUER"), "aud": chosen.get("JWT_AUDIENCE"), "role": arguments.role}
+    more = {claim: value for claim, value in wanted.items() if value}
+    print(token(chosen["JWT_SECRET"], arguments.user, arguments.name or None, arguments.ttl, **more))
 
 
 def url(arguments: argparse.Namespace) -> None:
@@ -117,7 +133,7 @@ def _address(stack: Stack) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stack", description="Runs the whole of Parley on this machine.")
+    parser = Arguments(prog="stack", description="Runs the whole of Parley on this machine.")
     parser.add_argument("--root", type=Path, default=ROOT, help="the directory of .env and .run")
     commands = parser.add_subparsers(required=True)
     _sized(_command(commands.add_parser("up", help="start everything"), up))

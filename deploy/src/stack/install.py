@@ -207,7 +207,7 @@ def is_elsewhere(setting: str | None) -> bool:
 
 def in_env_file(setting: str) -> str:
     try:
-        with open(os.path.join(ROOT, ".env")) as file:
+        with open(os.path.join(ROOT, ".env"), errors="replace") as file:
             found = re.search(rf"^{setting}=(.*)$", file.read(), re.MULTILINE)
     except OSError:
         return ""

@@ -86,7 +86,7 @@ def require_free(port: int, host: str, setting: str) -> None:
         raise StackError(f"Port {port} may be used by root only: set {setting} in .env to one above 1023.")
     if refusal.errno == errno.EADDRINUSE:
         raise StackError(f"Port {port} is in use: stop what listens there, or set {setting} in .env.")
-    raise StackError(f"Cannot listen on {host}:{port}: {refusal.strerror}.")
+    raise StackError(f"Cannot listen on {host}:{port}, by HTTP_HOST and {setting}: {refusal.strerror}.")
 
 
 def _refusal(port: int, host: str) -> OSError | None:
@@ -94,6 +94,8 @@ def _refusal(port: int, host: str) -> OSError | None:
         _listen(port, host).close()
     except OSError as refusal:
         return refusal
+    except (UnicodeError, TypeError):
+        return OSError(errno.EINVAL, "that is no name of a host")
     return None
 
 

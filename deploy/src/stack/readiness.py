@@ -1,6 +1,7 @@
-"""Whether a part does its work already: one question over the network, answered in a second at most."""
+"""Whether a part does its work already: one question over the network, answered in seconds at most."""
 
 import http.client
+import json
 import socket
 from collections.abc import Callable
 
@@ -41,6 +42,18 @@ def http_status(port: int, path: str, host: str = LOOPBACK) -> int | None:
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None
+    finally:
+        connection.close()
+
+
+def http_problems(port: int, path: str) -> list[str]:
+    """What GET `path` says is wrong, as the services' `/readyz` does; nothing when nobody answers."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path)
+        return [str(problem) for problem in json.loads(connection.getresponse().read())["problems"]]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return []
     finally:
         connection.close()
 

@@ -44,7 +44,10 @@ def _filled(line: str) -> str:
 def _parse(file: Path) -> Settings:
     if not file.exists():
         return {}
-    lines = enumerate(file.read_text().splitlines(), start=1)
+    try:
+        lines = enumerate(file.read_text("utf-8-sig").splitlines(), start=1)
+    except UnicodeDecodeError:
+        raise StackError(f"{file.name} is not UTF-8.") from None
     return dict(_pair(file, number, line.strip()) for number, line in lines if _says_something(line))
 
 

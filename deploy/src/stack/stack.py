@@ -4,7 +4,7 @@ import fcntl
 import os
 import signal as signals
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from stack.parts.rabbitmq import rabbitmqctl
 from stack.place import Place
 from stack.plan import SERVICES, Commands, Plan
 from stack.ports import LOOPBACK, Ports, require_free
-from stack.supervisor import Supervisor
+from stack.supervisor import Process, Supervisor
 
 WHOLE_GROUP = {signals.SIGKILL, signals.SIGSTOP, signals.SIGCONT}
 """These hit a part's helper processes too, as a machine that dies or sleeps would."""
@@ -33,7 +33,7 @@ RABBITMQCTL_PATIENCE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class PartStatus:
-    """One line of the table: `uptime` in seconds, `ready` the answer of its readiness question."""
+    """One line of the table: `uptime` in seconds, `problems` why it is not ready, if it says so."""
 
     name: str
     state: str
@@ -41,6 +41,7 @@ class PartStatus:
     port: int | None
     uptime: int
     ready: bool
+    problems: Sequence[str] = ()
 
 
 class Stack:
@@ -218,18 +219,7 @@ class Stack:
             return []
         known = self._supervisor.processes()
         parts = {part.name: part for part in self._plan.parts() if part.name != WATCH}
-        return [
-            PartStatus(
-                name=name,
-                state=known[name].state,
-                pid=known[name].pid,
-                port=part.port,
-                uptime=known[name].uptime,
-                ready=part.ready(),
-            )
-            for name, part in parts.items()
-            if name in known
-        ]
+        return [_status(part, known[name]) for name, part in parts.items() if name in known]
 
     def rabbitmqctl(self, *arguments: str) -> str:
         """Run rabbitmqctl against this stack's node; returns what it prints."""
@@ -293,3 +283,16 @@ class Stack:
         with place.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _status(part: Part, process: Process) -> PartStatus:
+    ready = part.ready()
+    return PartStatus(
+        name=part.name,
+        state=process.state,
+        pid=process.pid,
+        port=part.port,
+        uptime=process.uptime,
+        ready=ready,
+        problems=() if ready or not process.pid else part.problems(),
+    )

@@ -14,7 +14,7 @@ def render(rows: Sequence[PartStatus]) -> str:
 
 
 def _cells(row: PartStatus) -> tuple[str, ...]:
-    ready = "yes" if row.ready else "no"
+    ready = "yes" if row.ready else ": ".join(filter(None, ("no", ", ".join(row.problems))))
     return (row.name, row.state.lower(), str(row.pid or "-"), str(row.port or "-"), _span(row.uptime), ready)
 
 

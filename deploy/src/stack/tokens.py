@@ -11,10 +11,8 @@ from stack.errors import StackError
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def token(
-    secret: str, user: str, name: str | None = None, lifetime: str = "24h", role: str | None = None
-) -> str:
-    """A JWT for `user` (HS256); `lifetime` is a number with s, m, h or d."""
+def token(secret: str, user: str, name: str | None = None, lifetime: str = "24h", **more: str) -> str:
+    """A JWT for `user` (HS256) with `more` claims; `lifetime` is a number with s, m, h or d."""
     if not user.strip():
         raise StackError("A token needs a user: make token USER=alice")
     now = int(time.time())
@@ -25,9 +23,8 @@ def token(
         "jti": uuid.uuid4().hex,
         "iat": now,
         "exp": now + _seconds(lifetime),
+        **more,
     }
-    if role:
-        claims["role"] = role
     return jwt.encode(claims, secret, algorithm="HS256")
 
 

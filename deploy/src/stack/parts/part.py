@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -24,13 +24,17 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One process: `argv` run in `directory` with `env` beside the common environment."""
+    """One process: `argv` run in `directory` with `env` beside the common environment.
+
+    `problems` says, in words, why it is not ready, where it can tell.
+    """
 
     name: str
     tier: Tier
     argv: tuple[str, ...]
     directory: Path
     ready: Probe
+    problems: Callable[[], list[str]] = list
     port: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     autostart: bool = False

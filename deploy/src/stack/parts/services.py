@@ -1,12 +1,13 @@
 """Our own two services, any number of each."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from stack.parts.part import Part, Tier
 from stack.place import Place
 from stack.ports import LOOPBACK
-from stack.readiness import http_answers
+from stack.readiness import http_answers, http_problems
 
 
 def gateway(
@@ -36,6 +37,7 @@ def _service(
         directory=_home(place),
         port=port,
         ready=http_answers(port, "/readyz"),
+        problems=partial(http_problems, port, "/readyz"),
         env={**env, "PYTHONUNBUFFERED": "1"},
     )
 
