@@ -1,12 +1,14 @@
 """The chat page in a real browser: what people do with it, and what they see."""
 
+import asyncio
 import signal
 import time
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from browser.windows import OpenWindow
 from clients.chat import Town, eventually, token
+from clients.uploads import attached
 from stack import Stack
 
 
@@ -90,13 +92,22 @@ async def test_while_every_gateway_is_away_one_can_write_and_nothing_is_lost(
     await alice.say("written while away")
     await alice.say("and one more")
     await alice.has_tick("and one more", "sending")
+    await alice.message("before").hover()
+    await alice.message("before").get_by_role("button", name="Edit").click()
+    edited = alice.page.get_by_role("textbox", name="The message's new text")
+    await edited.fill("long before")
+    await edited.press("Enter")
+    await expect(alice.page.get_by_text("The server did not answer.")).to_be_visible()
+    await expect(edited).to_have_value("long before")
 
     for each in (alice, bob):
         await each.is_connected()
         await each.sees("before", "written while away", "and one more")
     await alice.has_tick("and one more", "read")
+    await edited.press("Enter")
     await bob.say("there you are")
-    await alice.sees("before", "written while away", "and one more", "there you are")
+    for each in (alice, bob):
+        await each.sees("long before", "written while away", "and one more", "there you are")
     await eventually(lambda: all(part.ready for part in stack.status()), deadline=20)
 
 
@@ -140,6 +151,45 @@ async def test_own_messages_can_be_edited_and_deleted(town: Town, window: OpenWi
         await each.sees("color", "Message deleted")
         await expect(each.message("color")).to_contain_text("edited")
     assert await bob.message("color").get_by_role("button").count() == 0
+
+
+async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
+    town: Town, window: OpenWindow
+) -> None:
+    ann = town.user("ann")
+    (socket,) = await town.sockets("ben")
+    group = await town.group(socket, "ann")
+    said = await socket.say(group, "colour", tempId="said")
+    await socket.hears("messageSent", tempId="said")
+    alice = await window(ann)
+    read, told = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        page = await route.fetch()
+        read.set()
+        await told.wait()
+        await route.fulfill(response=page)
+
+    await alice.page.route("**/messages?*", late)
+    await alice.open("A group")
+    await asyncio.wait_for(read.wait(), 10)
+    await socket.do("editMessage", {"conversationId": group, "messageId": said["_id"], "content": "color"})
+    await expect(alice.entry("A group")).to_contain_text("color", timeout=10_000)
+    told.set()
+    await alice.sees("color")
+    await expect(alice.entry("A group")).to_contain_text("color")
+
+
+async def test_a_file_shows_by_its_name(town: Town, window: OpenWindow) -> None:
+    ben = town.user("ben")
+    (socket,) = await town.sockets("ben")
+    group = await town.group(socket, "ann")
+    file = await attached(town.url, ben, b"what we spoke of", "notes.txt")
+    await socket.say(group, "", type="file", attachments=[file["id"]])
+    alice = await window(town.user("ann"))
+    await expect(alice.entry("A group")).to_contain_text("A file")
+    await alice.open("A group")
+    await expect(alice.thread.get_by_role("article")).to_contain_text("notes.txt")
 
 
 async def test_a_long_history_pages_upwards_and_stays_in_place(town: Town, window: OpenWindow) -> None:

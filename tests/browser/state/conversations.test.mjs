@@ -7,6 +7,7 @@ import {
   faceOf,
   firstUnread,
   ordered,
+  previewOf,
   titleOf,
   typingLine,
   unreadTotal,
@@ -101,6 +102,13 @@ test("the first unread message is found past one's own", () => {
   });
   assert.equal(firstUnread(c(state), ME), 2);
   assert.equal(firstUnread({ ...c(state), unread: 0 }, ME), 0);
+});
+
+test("the list tells a file without words from a message that was deleted", () => {
+  const file = after(ready, heard(said(1, BOB, { type: "file", content: "" })));
+  assert.equal(previewOf(c(file), ME), "Bob: A file");
+  const gone = { type: "deleted", conversationId: "c", messageId: "m1", rev: 2, deletedAt: "2026-01-01T11:00:00.000Z" };
+  assert.equal(previewOf(c(reduce(file, gone)), ME), "Bob: Message deleted");
 });
 
 test("signing out forgets everything but why", () => {

@@ -66,6 +66,7 @@ export class Chat {
     this.#say("sendDropped", { clientMessageId });
   }
 
+  /** Say what a message shall be; null when it was refused, which has been said then. */
   edit(message, content) {
     const { conversationId, _id: messageId } = message;
     return this.#try(() => this.#server.ask("editMessage", { conversationId, messageId, content }));

@@ -39,10 +39,11 @@ export function faceOf(conversation, state) {
 export function previewOf(conversation, me) {
   const last = conversation.lastMessage;
   if (!last) return "No messages yet";
-  const text = last.deletedAt || !last.content ? "Message deleted" : last.content;
-  if (last.senderId === me?.id) return `You: ${text}`;
+  const text = last.deletedAt ? "" : last.content || (last.type === "file" ? "A file" : "");
+  const said = text || "Message deleted";
+  if (last.senderId === me?.id) return `You: ${said}`;
   const sender = conversation.participants.find((person) => person._id === last.senderId);
-  return conversation.type === "group" ? `${nameOf(sender) || last.senderId}: ${text}` : text;
+  return conversation.type === "group" ? `${nameOf(sender) || last.senderId}: ${said}` : said;
 }
 
 /** `Bob is typing…`, or nothing. */

@@ -42,6 +42,7 @@ function preview(conversation, message) {
     seq: message.seq,
     senderId: message.sender._id,
     content: message.content,
+    type: message.type,
     deletedAt: message.deletedAt,
     createdAt: message.createdAt,
   };

@@ -30,12 +30,12 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
     else chat.typing.stop();
   }
 
-  function submit(event) {
+  async function submit(event) {
     event?.preventDefault();
     if (!text.trim()) return;
     if (editing) {
-      if (text !== editing.content) chat.edit(editing, text);
-      done();
+      // What is refused stays in the field, to be tried again.
+      if (text === editing.content || (await chat.edit(editing, text))) done();
     } else {
       chat.send(_id, text.trim());
       chat.drafts.delete(_id);

@@ -24,6 +24,7 @@ export function Message({ entry, name, isGroup, chat, edit, isEdited }) {
             ? html`<p class="content gone">Message deleted</p>`
             : html`<p class="content">${entry.content}</p>`
         }
+        ${!deletedAt && entry.attachments?.map((file) => html`<p class="file">${file.name}</p>`)}
         <span class="meta">
           ${entry.editedAt && !deletedAt && html`<span>edited</span>`}
           <time dateTime=${entry.createdAt}>${clock(entry.createdAt)}</time>

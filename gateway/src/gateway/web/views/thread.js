@@ -14,7 +14,7 @@ export function Thread({ state, conversation, chat, open }) {
   const timeline = timelineOf(state, conversation);
   const editLast = () =>
     edit(timeline.findLast((entry) => entry.mine && entry.seq && !entry.deletedAt) ?? null);
-  const done = () => edit(null);
+  const done = () => edit((now) => (now === editing ? null : now));
   const typing = typingLine(conversation);
 
   function lookAtPeople() {
