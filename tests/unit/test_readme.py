@@ -4,9 +4,13 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from prometheus_client.metrics import MetricWrapperBase as Collector
+
+from gateway import gauges
 from gateway.settings import Settings as GatewaySettings
 from gateway.vocabularies.groups import GROUPS
 from persistence_worker.settings import Settings as WorkerSettings
+from shared import metrics
 from shared.settings import SharedSettings
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +44,13 @@ def test_every_event_and_path_of_the_groups_words_is_named() -> None:
     paths = [re.sub(r"\{conversationId\}|\{messageId\}", ":id", s.path) for s in GROUPS.serves]
     missing += [p for p in paths if p.replace("{userId}", ":userId") not in README]
     assert missing == []
+
+
+def test_every_metric_is_named() -> None:
+    ours = [metric for module in (metrics, gauges) for metric in vars(module).values()]
+    names = {metric.describe()[0].name for metric in ours if isinstance(metric, Collector)}
+    assert len(names) > 10
+    assert {name for name in names if name not in README} == set()
 
 
 def test_every_make_target_that_it_names_exists() -> None:

@@ -269,7 +269,9 @@ class Gateway:
             typing=lambda: len(self.board),
             backlog=lambda: len(self.backlog),
             buckets=lambda: len(self.rates),
+            outbox=lambda: self.outbox.waiting,
         )
+        gauges.bus_deaf.set_function(lambda: self.bus.deaf)
 
     def application(self) -> web.Application:
         """The aiohttp application: Socket.IO, REST, health."""

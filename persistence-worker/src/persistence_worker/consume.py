@@ -15,6 +15,7 @@ from persistence_worker.dead_letters import bury, bury_body
 from persistence_worker.ports import Announcer, Attempts, StoreUnavailable
 from shared import records, rooms
 from shared.metrics import batch_records, batch_seconds
+from shared.model import now
 from shared.partitions import queue_name
 from shared.records import Broken, Record
 
@@ -64,6 +65,13 @@ class Consumer:
         self._limits = limits
         self._inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._stopping = False
+        self._oldest: AbstractIncomingMessage | None = None
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the broker was given what is being written; 0 when nothing is."""
+        given = self._oldest.timestamp if self._oldest is not None else None
+        return max(0.0, (now() - given).total_seconds()) if given is not None else 0.0
 
     async def run(self, connection: AbstractConnection) -> None:
         """Consume until `stop`; returns when the batch in flight is finished and acknowledged."""
@@ -91,6 +99,7 @@ class Consumer:
             deliveries = await self._gather()
             if not deliveries:
                 return
+            self._oldest = deliveries[0]
             suspicious = first and _returns(deliveries[0]) >= SUSPECT_RETURNS
             try:
                 await self._work(deliveries, channel, suspicious=suspicious)
@@ -98,6 +107,7 @@ class Consumer:
                 # We are to stop: what is not acknowledged comes again, to whoever is next.
                 return
             await deliveries[-1].ack(multiple=True)
+            self._oldest = None
             first = False
 
     async def _gather(self) -> list[AbstractIncomingMessage]:
@@ -125,6 +135,7 @@ class Consumer:
         for delivery in deliveries:
             for record in records.unpack(delivery.body):
                 if isinstance(record, Broken):
+                    log.error("a record cannot be read", partition=self.partition, error=record.reason)
                     await bury_body(record.body, record.reason, self.partition, channel)
                 else:
                     batch.append(record)

@@ -16,7 +16,7 @@ from aiormq.exceptions import ChannelLockedResource
 
 from persistence_worker.consume import Consumer
 from shared.cancellation import we_are_cancelled
-from shared.metrics import broker_connected, partitions_held
+from shared.metrics import broker_connected, lag_seconds, partitions_held
 from shared.partitions import WORKERS, Partitions, declare, owner_name
 
 log = structlog.get_logger()
@@ -50,11 +50,15 @@ class Ownership:
         self._stopping = asyncio.Event()
         self.settled = False
         partitions_held.set_function(lambda: len(self._held))
+        lag_seconds.set_function(self._lag)
 
     @property
     def held(self) -> list[int]:
         """The partitions that are ours now."""
         return sorted(self._held)
+
+    def _lag(self) -> float:
+        return max((held.consumer.lag for held in self._held.values()), default=0.0)
 
     async def run(self) -> None:
         """Hold partitions until `stop`; when the connection is lost, all are, and it starts again."""

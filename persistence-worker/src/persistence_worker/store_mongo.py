@@ -1,5 +1,6 @@
 """The store in MongoDB; only this module and `uses_mongo` know its driver."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ from shared.documents import (
 from shared.model import Membership, Message
 
 DUPLICATE_KEY = 11000
+PING_SECONDS = 1.0
 BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE = 2, 14, 121, 10334
 OWN_FAULTS = {DUPLICATE_KEY, BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE}
 """Server errors (by code) that would come again however often the same is written."""
@@ -64,13 +66,16 @@ async def prepare(database: Any) -> None:
 
 
 async def ping(database: Any) -> None:
-    """Ask for a sign of life.
+    """Ask for a sign of life, for a second at most.
 
     Raises:
         StoreUnavailable: there was none.
     """
-    with translated():
-        await database.command("ping")
+    try:
+        with translated():
+            await asyncio.wait_for(database.command("ping"), PING_SECONDS)
+    except TimeoutError as error:
+        raise StoreUnavailable("it is asleep") from error
 
 
 @contextmanager

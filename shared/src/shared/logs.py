@@ -7,26 +7,39 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 
 def configure(level: str, style: str, **always: str) -> None:
-    """Set up logging of the process; `always` stands on every line (the node's name, say)."""
+    """Set up logging of the process; `always` stands on every line (the node's name, say).
+
+    What libraries say is such lines too.
+    """
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if style == "console" else structlog.processors.JSONRenderer()
     )
     numeric = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    finished: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*finished, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**always)
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
-    logging.basicConfig(level=max(numeric, logging.WARNING), format="%(name)s %(levelname)s %(message)s")
+    # That the broker is away is said by who tries to reach it.
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+    named = [structlog.stdlib.add_logger_name, *finished]
+    lines = logging.StreamHandler()
+    lines.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=named, processors=[_without_record, renderer])
+    )
+    logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[lines])
+
+
+_without_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

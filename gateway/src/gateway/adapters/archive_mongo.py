@@ -1,5 +1,6 @@
 """The archive in MongoDB; with `archive_members`, all that the gateway knows of its driver."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from shared.model import Conversation, Membership, Message
 log = structlog.get_logger()
 
 DUPLICATE_KEY = 11000
+PING_SECONDS = 1.0
 
 Place = tuple[datetime, str]
 """Where a conversation stands in a list: its last activity, and its id."""
@@ -69,9 +71,12 @@ async def prepare(database: Any) -> None:
 
 
 async def ping(database: Any) -> None:
-    """Ask for a sign of life. Raises `Unavailable`."""
-    with translated():
-        await database.command("ping")
+    """Ask for a sign of life, for a second at most. Raises `Unavailable`."""
+    try:
+        with translated():
+            await asyncio.wait_for(database.command("ping"), PING_SECONDS)
+    except TimeoutError as error:
+        raise Unavailable("The archive is asleep.") from error
 
 
 class MongoConversations:

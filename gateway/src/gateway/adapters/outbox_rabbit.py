@@ -16,6 +16,7 @@ from gateway.core.errors import Overloaded, Unavailable
 from shared import records
 from shared.cancellation import we_are_cancelled
 from shared.metrics import batch_records, batch_seconds, broker_connected
+from shared.model import now
 from shared.partitions import Partitions, declare
 from shared.records import NewMessage, Record
 
@@ -77,6 +78,11 @@ class RabbitOutbox:
     def connected(self) -> bool:
         """Whether the broker can be published to."""
         return self._exchange is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many records the broker has not confirmed yet."""
+        return self._waiting
 
     def fullness(self) -> float:
         """What waits, as a share of what may."""
@@ -153,7 +159,10 @@ class RabbitOutbox:
         if started >= flight.due:
             raise TimeoutError("it has waited too long for the flight before it")
         message = Message(
-            records.pack(flight.records), delivery_mode=DeliveryMode.PERSISTENT, headers={"records": count}
+            records.pack(flight.records),
+            delivery_mode=DeliveryMode.PERSISTENT,
+            headers={"records": count},
+            timestamp=now(),
         )
         await exchange.publish(message, str(partition), mandatory=True, timeout=flight.due - started)
         batch_records.labels("publish").observe(count)

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from marshmallow import ValidationError
 
+from gateway import gauges
 from gateway.auth import Authenticator
 from gateway.core.chat import Chat
 from gateway.core.errors import (
@@ -167,7 +168,7 @@ def response(body: Any, status: int) -> web.Response:
 
 def refusal(refuses: Form, error: ChatError) -> web.Response:
     """An error as a vocabulary words it, under its HTTP status."""
-    answer = response(refuses(error), STATUSES.get(type(error), 500))
+    answer = response(refuses(gauges.count(error)), STATUSES.get(type(error), 500))
     if error.retryable:
         answer.headers["Retry-After"] = str(ceil(error.retry_after or RETRY_AFTER_SECONDS))
     if isinstance(error, Unauthorized):

@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway import gauges
 from gateway.core.errors import ChatError, Overloaded, RateLimited
 from gateway.core.rates import Rates
 from gateway.vocabularies.refusal import REFUSAL
@@ -54,5 +55,5 @@ def address_of(request: web.Request) -> str:
 def _away(error: ChatError) -> web.Response:
     status = 429 if isinstance(error, RateLimited) else 503
     headers = {"Retry-After": str(ceil(error.retry_after or 1)), "Cache-Control": "no-store"}
-    body = orjson.dumps(REFUSAL(error))
+    body = orjson.dumps(REFUSAL(gauges.count(error)))
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)

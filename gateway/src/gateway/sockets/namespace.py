@@ -11,6 +11,7 @@ import structlog
 from socketio import AsyncNamespace, AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from gateway import gauges
 from gateway.auth import Authenticator
 from gateway.core import commands as c
 from gateway.core.chat import Chat
@@ -90,6 +91,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
                 raise Overloaded("You have as many sockets here as one user may have.")
             session = await self._lobby.arrive(sid, identity.person, speaks)
         except ChatError as error:
+            gauges.count(error)
             if error.retryable:
                 raise PutOff(error.message) from error
             raise Refused(error.message, ERROR(error)) from error
@@ -142,33 +144,34 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
                 log.info("closing a socket that does not slow down", user=session.person.id)
                 self._recovery.ended(session, lost=False)
                 self.server.cut_off(sid, self.namespace)
-            return session.speaks[0].refuses(error)
+            return _refusal(session.speaks[0], error)
 
     async def _hear(self, session: Session, event: Any, args: list[Any]) -> Any:
         if isinstance(event, Malformed):
-            return session.speaks[0].refuses(Invalid(str(event)))
+            return _refusal(session.speaks[0], Invalid(str(event)))
         try:
             understood = understand(session.speaks, event, args)
         except Misunderstood as no:
-            return no.by.refuses(no.error)
+            return _refusal(no.by, no.error)
         if understood.by != session.speaks:
             self._seats.decide(session, understood.by)
-        refuses = understood.by[0].refuses
+        by = understood.by[0]
         try:
             return await self._answer(session, understood)
         except RateLimited:
             raise
         except ChatError as error:
-            return refuses(error)
+            return _refusal(by, error)
         except Exception:
             log.exception("an event failed", event_name=str(event)[:50])
-            return refuses(ChatError("Something went wrong."))
+            return _refusal(by, ChatError("Something went wrong."))
 
     async def _answer(self, session: Session, understood: Understood) -> Any:
         hears = understood.hears
         result = await self._do(session, hears.command(understood.payload))
         if isinstance(result, Deferred):
-            return Later(result.confirmed, partial(hears.answer, result.result), understood.by[0].refuses)
+            refuse = partial(_refusal, understood.by[0])
+            return Later(result.confirmed, partial(hears.answer, result.result), refuse)
         if hears.echoes is not None:
             self._fanout.tell(session, hears.echoes, result)
         return hears.answer(result)
@@ -217,3 +220,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             return bearer.strip()
         query = parse_qs(environ.get("QUERY_STRING", ""))
         return query.get("token", [None])[0] if self._token_in_query else None
+
+
+def _refusal(by: Vocabulary, error: ChatError) -> Any:
+    """An error in a vocabulary's words, counted."""
+    return by.refuses(gauges.count(error))

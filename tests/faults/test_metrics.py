@@ -1,0 +1,94 @@
+"""What operators see of a fault: in the metrics, in the table of parts, in the logs."""
+
+import re
+
+import aiohttp
+
+from clients.broker import Exchange
+from clients.chat import Town, eventually
+from clients.workers import DeadLetters
+from stack import Stack
+
+
+async def figures(urls: list[str], name: str) -> list[float]:
+    """What each service says of one of its metrics; 0 of one that it does not have yet."""
+    found = []
+    async with aiohttp.ClientSession() as http:
+        for url in urls:
+            async with http.get(f"{url}/metrics") as answer:
+                value = re.search(rf"^{re.escape(name)} (\S+)$", await answer.text(), re.M)
+            found.append(float(value[1]) if value else 0.0)
+    return found
+
+
+def problems(stack: Stack) -> dict[str, list[str]]:
+    return {part.name: list(part.problems) for part in stack.status() if part.problems}
+
+
+async def test_a_database_that_is_away_shows_as_lag_until_all_is_stored(fragile: Stack, town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+    group = await town.group(alice, "bob")
+    fragile.kill("mongodb")
+    try:
+        await alice.say(group, "meanwhile")
+
+        async def is_late() -> bool:
+            return max(await figures(fragile.worker_urls, "parley_lag_seconds")) > 1
+
+        await eventually(is_late)
+        away = ["MongoDB does not answer"]
+        services = ("gateway-1", "gateway-2", "worker-1", "worker-2")
+        assert problems(fragile) == dict.fromkeys(services, away)
+    finally:
+        fragile.start("mongodb")
+
+    async def is_stored() -> bool:
+        return await figures(fragile.worker_urls, "parley_lag_seconds") == [0, 0]
+
+    await eventually(is_stored)
+    assert problems(fragile) == {}
+
+
+async def test_a_dead_letter_is_counted_and_told_of_in_a_log(
+    fragile: Stack, town: Town, dead_letters: DeadLetters
+) -> None:
+    async def count() -> float:
+        return sum(await figures(fragile.worker_urls, "parley_dead_letters_total"))
+
+    before = await count()
+    async with Exchange(fragile) as exchange:
+        await exchange.publish("a conversation", b"\xc1garbage")
+    assert await eventually(dead_letters.take)
+
+    async def is_counted() -> bool:
+        return await count() == before + 1
+
+    await eventually(is_counted)
+    logs = "".join(fragile.log(f"worker-{number}").read_text() for number in (1, 2))
+    assert '"event": "a record cannot be read"' in logs
+
+
+async def test_a_gateway_without_redis_says_that_it_is_deaf(fragile: Stack) -> None:
+    async def are_deaf(value: float) -> bool:
+        return await figures(fragile.gateway_urls, "parley_bus_deaf") == [value, value]
+
+    assert await are_deaf(0)
+    fragile.kill("redis")
+    try:
+        await eventually(lambda: are_deaf(1))
+        assert problems(fragile)["gateway-1"] == ["the Redis bus is deaf"]
+    finally:
+        fragile.start("redis")
+    await eventually(lambda: are_deaf(0))
+
+
+async def test_refusals_are_counted_by_their_codes(fragile: Stack, town: Town) -> None:
+    (alice,) = await town.sockets("alice")
+
+    async def count() -> float:
+        return sum(await figures(fragile.gateway_urls, 'parley_refusals_total{code="NOT_FOUND"}'))
+
+    before = await count()
+    assert (await alice.ask("joinRoom", {"conversationId": "nowhere"}))["error"]["code"] == "NOT_FOUND"
+    assert (await town.user("bob").rest("GET", "/chats/conversations/nowhere"))[0] == 404
+    assert await count() == before + 2

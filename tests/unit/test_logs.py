@@ -1,0 +1,29 @@
+"""Every line of a log is an event, whoever says it."""
+
+import json
+import subprocess
+import sys
+
+SPOKEN = """
+import logging
+import structlog
+from shared import logs
+logs.configure("info", "json", node="g1")
+structlog.get_logger().info("ours", count=1)
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("library").exception("%s failed", "it")
+logging.getLogger("library").info("too much")
+"""
+
+
+def test_what_libraries_say_is_a_line_of_json_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SPOKEN], capture_output=True, text=True, timeout=30, check=True
+    )
+    ours, theirs = (json.loads(line) for line in (done.stdout + done.stderr).splitlines())
+    assert (ours["event"], ours["level"], ours["node"], ours["count"]) == ("ours", "info", "g1", 1)
+    assert (theirs["event"], theirs["level"], theirs["node"]) == ("it failed", "error", "g1")
+    assert theirs["logger"] == "library"
+    assert "ZeroDivisionError" in theirs["exception"]
