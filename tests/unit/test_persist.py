@@ -326,6 +326,25 @@ async def test_reading_counts_own_messages_above_the_mark() -> None:
     world.check()
 
 
+async def test_only_who_said_something_above_their_mark_has_it_counted() -> None:
+    world = World()
+    asked: list[str] = []
+
+    class Asked(MemoryMessages):
+        async def count_own(self, key: tuple[str, str], above: int, upto: int) -> int:
+            asked.append(key[1])
+            return await super().count_own(key, above, upto)
+
+    heads, members = MemoryHeads(world.tables), MemoryMemberships(world.tables)
+    worker = Persister(Asked(world.tables), heads, members, world.told)
+    await worker.persist([new("ann"), new("bob"), new("ann")])
+
+    await worker.persist([read("ann", 3), read("bob", 1), read("cem", 2)])
+
+    assert asked == ["bob"]
+    world.check()
+
+
 async def test_a_mark_never_goes_back_nor_past_the_end() -> None:
     world = World()
     await world.worker().persist([new("ann"), new("ann")])

@@ -87,10 +87,17 @@ class Counting:
             return False
         if isinstance(mark, ReadMark):
             m = replace(m, read_seq=seq, delivered_seq=max(seq, m.delivered_seq))
-            self._becomes[key] = await self._recount(m, heads)
+            self._becomes[key] = await self._count_above(m, heads)
         else:
             self._becomes[key] = replace(m, delivered_seq=seq)
         return True
+
+    async def _count_above(self, m: Membership, heads: Mapping[str, Head]) -> Membership:
+        """Count one's own messages above a mark that has just moved."""
+        # All that read a message say so: only who has said something above the mark is worth a question.
+        if not m.own_since_read or m.own_seq <= m.base:
+            return replace(m, own_since_read=0)
+        return await self._recount(m, heads)
 
     async def _recount(self, m: Membership, heads: Mapping[str, Head]) -> Membership:
         """Count one's own messages above the read mark from what is stored."""
