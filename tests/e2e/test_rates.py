@@ -2,8 +2,8 @@
 
 import asyncio
 import json
+import random
 import time
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -196,21 +196,29 @@ async def test_who_enters_and_leaves_again_and_again_over_one_connection_is_refu
     assert len([f for f in raw.frames if f.startswith(f"40{NAMESPACE},")]) >= 40
 
 
-@pytest.mark.parametrize("empty", ["", "&sid="])
-async def test_an_address_that_connects_too_often_waits(empty: str, strict: Stack) -> None:
-    url = f"{strict.gateway_urls[0]}/socket.io/?EIO=4&transport=polling{empty}"
-    # An address that nobody else has, as the nginx in front would tell it.
-    ours, another = (f"2001:db8:{net}::{uuid.uuid4().hex[:4]}" for net in (1, 2))
-    headers = {"X-Forwarded-For": f"198.51.100.7, {ours}"}
-    async with aiohttp.ClientSession(headers=headers) as http:
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        pytest.param("", "198.51.100.{n}, 203.0.113.{net}", id="of IPv4"),
+        pytest.param("", "2001:db8:{net:x}::{n:x}", id="of a network of IPv6"),
+        pytest.param("&sid=", "2001:db8:{net:x}:1::1", id="by an empty session id"),
+    ],
+)
+async def test_an_address_that_connects_too_often_waits(query: str, address: str, strict: Stack) -> None:
+    url = f"{strict.gateway_urls[0]}/socket.io/?EIO=4&transport=polling{query}"
+    # Addresses that nobody else has, as the nginx in front would tell them.
+    ours, theirs = random.sample(range(1, 250), 2)
+    async with aiohttp.ClientSession() as http:
         statuses = []
-        for _ in range(70):
-            async with http.get(url) as answer:
+        for n in range(1, 71):
+            headers = {"X-Forwarded-For": address.format(n=n, net=ours)}
+            async with http.get(url, headers=headers) as answer:
                 statuses.append(answer.status)
                 body = await answer.read()
         assert statuses[:60] == [200] * 60
         assert 429 in statuses
         assert b"RATE_LIMITED" in body
         assert int(answer.headers["Retry-After"]) >= 1
-        async with http.get(url, headers={"X-Forwarded-For": another}) as answer:
+        headers = {"X-Forwarded-For": address.format(n=1, net=theirs)}
+        async with http.get(url, headers=headers) as answer:
             assert answer.status == 200

@@ -1,6 +1,7 @@
 """The doorkeeper: turns away whoever connects too often, and everyone when the house is full."""
 
 from collections.abc import Sized
+from ipaddress import IPv6Address, IPv6Network
 from math import ceil
 
 import orjson
@@ -13,6 +14,7 @@ from gateway.core.rates import Rates
 from gateway.vocabularies.refusal import REFUSAL
 
 PATH = "/socket.io/"
+NETWORK_BITS = 64
 
 
 class Doorkeeper:
@@ -47,9 +49,17 @@ class Doorkeeper:
 
 
 def address_of(request: web.Request) -> str:
-    """Where a request comes from, as the nginx in front saw it: it appends to what it was told."""
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return told or request.remote or ""
+    """Where a request comes from, as the nginx in front saw it: it appends to what it was told.
+
+    Of IPv6 the network of 64 bits, for whoever has one address has all of it.
+    """
+    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.remote or ""
+    try:
+        address = IPv6Address(told)
+    except ValueError:
+        return told
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped else str(IPv6Network((address, NETWORK_BITS), strict=False))
 
 
 def _away(error: ChatError) -> web.Response:
