@@ -212,9 +212,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
     args = parser.parse_args()
     if args.sockets < GROUP or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
-        parser.error(
-            f"there must be {GROUP} sockets, over {SETTLE_SECONDS:g} s, and shares above 0"
-        )
+        parser.error(f"there must be {GROUP} sockets, over {SETTLE_SECONDS:g} s, and shares above 0")
     with (
         tempfile.TemporaryDirectory(prefix="parley-overload-") as directory,
         Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,
