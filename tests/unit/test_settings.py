@@ -94,6 +94,40 @@ def test_a_switch_is_said_in_several_ways(text: str, value: bool) -> None:
     assert load(Sample, {"NAME": "ann", "SWITCH": text}).switch is value
 
 
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        *((GatewaySettings, "REDIS_URL", f"redis://{wrong}") for wrong in ("", ":::", "h:port/0", "a b")),
+        *((WorkerSettings, "RABBITMQ_URL", f"amqp://{wrong}") for wrong in ("x:y:z@", "h:port/", "a,b/")),
+        *((WorkerSettings, "MONGO_URL", f"mongodb://{wrong}") for wrong in ("::::", "h:port/x", "a:1,b:c/x")),
+        (GatewaySettings, "JWT_JWKS_URL", "id.example/keys"),
+        *((GatewaySettings, "AUDIT_SECONDS", wrong) for wrong in ("nan", "inf", "1e999")),
+        (GatewaySettings, "REVOCATION_DAYS", "99999999999999999999"),
+        (GatewaySettings, "GATEWAY_PORT", "65536"),
+        (WorkerSettings, "PREFETCH", "65536"),
+        (WorkerSettings, "PARTITIONS", "1000000"),
+    ],
+)
+def test_what_no_service_could_work_with_is_named(
+    service: type[SharedSettings], name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} "):
+        load(service, {name: value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mongodb://ann:p%40ss@a.example:27017,b.example:27018,[::1]:27019/parley?replicaSet=rs0&tls=true",
+        "mongodb+srv://ann:secret@cluster0.example.net/parley?retryWrites=true",
+        "mongodb://%2Ftmp%2Fmongodb-27017.sock/parley",
+        "mongodb://localhost",
+    ],
+)
+def test_urls_of_every_kind_of_database_are_taken(value: str) -> None:
+    assert load(WorkerSettings, {"MONGO_URL": value}).mongo_url == value
+
+
 def test_a_host_is_called_by_its_name_without_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Chat-7.Example.org")
     assert host_name() == "chat-7"

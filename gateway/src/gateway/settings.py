@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.core.rates import Rate
-from shared.settings import SettingsError, SharedSettings, setting
+from shared.settings import HIGHEST_PORT, SettingsError, SharedSettings, setting
 
 SECRET_BYTES = 32
 SECRET_CHARACTERS = 6
@@ -22,21 +22,24 @@ class Settings(SharedSettings):
         form="[a-z0-9-]{1,32}",
     )
     gateway_host: str = setting("The address that the gateway listens on.", "127.0.0.1")
-    gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1)
+    gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1, most=HIGHEST_PORT)
     jwt_secret: str = setting("The secret of HS256 tokens; not needed with JWT_JWKS_URL.", "")
     environment: str = setting(
         "production or development: only the latter starts with a weak JWT_SECRET.",
         "production",
         form="production|development",
     )
-    jwt_jwks_url: str = setting("Where the keys of RS256 and ES256 tokens are.", "")
+    jwt_jwks_url: str = setting("Where the keys of RS256 and ES256 tokens are.", "", form="https?://.+")
     jwt_jwks_seconds: float = setting(
         "How often those keys are fetched anew; one that was taken out is trusted so long.", 300.0, least=1
     )
     jwt_issuer: str = setting("The issuer that tokens must name, if any.", "")
     jwt_audience: str = setting("The audience that tokens must name, if any.", "")
     revocation_days: int = setting(
-        "Days for which a revocation is remembered: at least as long as any token is valid.", 365, least=1
+        "Days for which a revocation is remembered: at least as long as any token is valid.",
+        365,
+        least=1,
+        most=36_500,
     )
     token_in_query: bool = setting("Whether ?token= is accepted too.", True)
     cors_origins: tuple[str, ...] = setting(

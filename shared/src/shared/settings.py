@@ -8,34 +8,45 @@ from typing import Any, TypeVar, get_type_hints
 
 T = TypeVar("T")
 
+HOST = r"(\[[0-9a-fA-F:.]+\]|[^][:/@?#,\s]+)(:[0-9]{1,5})?"
+USER = r"([^@/\s]*@)?"
+REST = r"([/?].*)?"
+HIGHEST_PORT = 65_535
+
 
 class SettingsError(Exception):
     """A setting is missing or has a value that makes no sense."""
 
 
-def setting(doc: str, default: Any = MISSING, *, least: float | None = None, form: str = ".*") -> Any:
+def setting(
+    doc: str, default: Any = MISSING, *, least: float | None = None, most: float = 2**31, form: str = ".*"
+) -> Any:
     """A field whose environment variable is its name in capitals; `doc` is one sentence.
 
-    A number must be at least `least`; a text must match the regular expression `form` as a whole.
+    A number must be from `least` to `most`; a text must match the regular expression `form` as a whole.
     """
-    return field(default=default, metadata={"doc": doc, "least": least, "form": form})
+    return field(default=default, metadata={"doc": doc, "least": least, "most": most, "form": form})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSettings:
     """What both services are told."""
 
-    redis_url: str = setting("Where Redis listens.", "redis://127.0.0.1:6379/0", form="rediss?://.+")
+    redis_url: str = setting(
+        "Where Redis listens.", "redis://127.0.0.1:6379/0", form=f"rediss?://{USER}{HOST}{REST}"
+    )
     rabbitmq_url: str = setting(
-        "Where RabbitMQ listens.", "amqp://guest:guest@127.0.0.1:5672/", form="amqps?://.+"
+        "Where RabbitMQ listens.",
+        "amqp://guest:guest@127.0.0.1:5672/",
+        form=f"amqps?://{USER}{HOST}{REST}",
     )
     mongo_url: str = setting(
         "Where MongoDB listens, with the database's name.",
         "mongodb://127.0.0.1:27017/parley",
-        form=r"mongodb(\+srv)?://.+",
+        form=rf"mongodb(\+srv)?://{USER}{HOST}(,{HOST})*{REST}",
     )
     partitions: int = setting(
-        "How many queues the conversations are spread over; the same for all services.", 8, least=1
+        "How many queues the conversations are spread over; the same for all services.", 8, least=1, most=1024
     )
     log_level: str = setting("debug, info, warning or error.", "info", form="(?i:debug|info|warning|error)")
     log_format: str = setting("json for machines, console for people.", "json", form="json|console")
@@ -69,9 +80,11 @@ def _parse(f: Field[Any], kind: Any, text: str) -> Any:
         value = _PARSERS[kind](text)
     except ValueError:
         raise SettingsError(f"{name} must be {_NAMES[kind]}, not {text!r}") from None
-    least = f.metadata["least"]
+    least, most = f.metadata["least"], f.metadata["most"]
     if least is not None and value < least:
         raise SettingsError(f"{name} must be at least {least}, not {text}")
+    if kind in (int, float) and not value <= most:
+        raise SettingsError(f"{name} must be at most {most}, not {text}")
     if kind is str and not re.fullmatch(f.metadata["form"], value):
         # The value is not repeated: it may hold a password.
         raise SettingsError(f"{name} has not the form that it needs: {f.metadata['doc']}")
