@@ -6,6 +6,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import Town, eventually
+from clients.proxy import Proxy
 from stack import Stack
 
 
@@ -81,3 +82,33 @@ async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_onli
     await bob.do("getOnlineUsers")
     assert [p for name, p in bob.heard[told:] if name == "userStatusChanged"] == []
     assert bob.messages(group) == []
+
+
+async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_it_does_again(
+    fragile: Stack, town: Town
+) -> None:
+    near, far = fragile.gateway_urls
+    with Proxy(fragile.redis_url) as proxy:
+        await asyncio.to_thread(fragile.tell, {"gateway-1": {"REDIS_URL": proxy.url}})
+        try:
+            alice = await town.user("alice").socket(url=near)
+            bob, carol = [await town.user(name).socket(url=far) for name in ("bob", "carol")]
+            await town.group(carol, "alice", "bob")
+            bob_is = {"userId": town.user("bob").id}
+            for socket in (alice, carol):
+                await socket.hears("userStatusChanged", **bob_is, status="online")
+
+            said = fragile.log("gateway-1").stat().st_size
+            proxy.cut()
+            await bob.close()
+            await carol.hears("userStatusChanged", **bob_is, status="offline")
+            # What is under way to a connection that was given up arrives nowhere.
+            await eventually(lambda: b"lost the bus" in fragile.log("gateway-1").read_bytes()[said:])
+            proxy.mend()
+
+            await alice.hears("userStatusChanged", 30, **bob_is, status="offline")
+            carol_s = [p["status"] for p in alice.all("userStatusChanged", userId=town.user("carol").id)]
+            assert carol_s == ["online"]
+        finally:
+            proxy.mend()
+            await asyncio.to_thread(fragile.tell, {})

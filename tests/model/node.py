@@ -129,6 +129,7 @@ class Node:
             memberships=self.world.memberships,
             presence=self.world.presence,
             tell=self.fanout.tell_each,
+            say=self.fanout.say,
         )
         self.lobby = Lobby(
             sessions=self.sessions,

@@ -18,7 +18,7 @@ from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
 from gateway.adapters.archive_search import MongoSearch
 from gateway.adapters.attachments_mongo import MongoAttachments
 from gateway.adapters.outbox_rabbit import RabbitOutbox
-from gateway.adapters.presence_redis import RedisPresence
+from gateway.adapters.presence_redis import RENEW_SECONDS, RedisPresence
 from gateway.adapters.recovery_redis import RedisKeepsakes
 from gateway.adapters.revocations_mongo import MongoRevocations
 from gateway.adapters.sniff import ByteSniffer
@@ -81,6 +81,7 @@ LOOSE_SECONDS = 3_600.0
 SWEEP_SECONDS = 1.0
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
+PRESENCE_SECONDS = 1.5 * RENEW_SECONDS
 TYPING_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
 PRESSURE_SECONDS = 0.25
@@ -172,6 +173,7 @@ class Gateway:
             memberships=self.world.memberships,
             presence=self.presence,
             tell=self.fanout.tell_each,
+            say=self.fanout.say,
         )
         self.lobby = Lobby(
             sessions=self.sessions,
@@ -233,7 +235,9 @@ class Gateway:
 
     def _connect_parts(self) -> None:
         self.bus.on_message = self.fanout.receive
-        self.bus.on_restored = self.auditor.restore
+        self.bus.on_restored = self._restore
+        self.manager.on_forgotten = self.following.unheard
+        self.fanout.on_presence = self.following.heard
         self.fanout.streams = self.streams
         self.fanout.on_revoked = self.revocations.heard
         self.revocations.on_change = self.evictor.look_soon
@@ -245,6 +249,18 @@ class Gateway:
         self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
         self.fanout.on_removed = self._removed
         self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
+
+    async def _restore(self) -> None:
+        await self.auditor.restore()
+        self.background.spawn(self._make_up_presence())
+
+    async def _make_up_presence(self) -> None:
+        # A Redis that has forgotten all is told anew by every node within this time.
+        await asyncio.sleep(PRESENCE_SECONDS)
+        try:
+            await self.following.make_up()
+        except Unavailable as error:
+            log.warning("some may be thought to be there, or not", error=str(error))
 
     def _removed(self, event: MemberRemoved) -> None:
         self.lobby.expel(event.conversation_id, event.user_id)

@@ -72,6 +72,7 @@ class FanOut:
         self.on_removed: Callable[[e.MemberRemoved], None]
         self.on_control: Callable[[e.Control], None]
         self.on_revoked: Callable[[e.TokensRevoked], None] = lambda _: None
+        self.on_presence: Callable[[e.PresenceChanged], None] = lambda _: None
         self._takes: dict[type, Callable[[str, Any], None]] = {
             e.MessageStored: self._numbered,
             e.MessageEdited: self._numbered,
@@ -274,6 +275,7 @@ class FanOut:
         self.on_removed(event)
 
     def _presence(self, event: e.PresenceChanged) -> None:
+        self.on_presence(event)
         if self._pressure.high:
             self._put_off[event.user_id] = event
         else:

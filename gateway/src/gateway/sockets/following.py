@@ -21,8 +21,10 @@ log = structlog.get_logger()
 
 MET_AT_ONCE = 5_000
 """Pairs that one piece of news may make; in a larger crowd one is told when one connects the next time."""
+ASKED_AT_ONCE = 500
 
 TellEach = Callable[[Sequence[Session], PresenceChanged], None]
+Say = Callable[[PresenceChanged], None]
 
 
 class Following:
@@ -37,6 +39,7 @@ class Following:
         memberships: Memberships,
         presence: Presence,
         tell: TellEach,
+        say: Say,
     ) -> None:
         self._sessions = sessions
         self._seats = seats
@@ -44,6 +47,9 @@ class Following:
         self._memberships = memberships
         self._presence = presence
         self._tell = tell
+        self._say = say
+        self._told: dict[str, bool] = {}
+        """Whether those who are followed are there, as their followers were told."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def added(self, event: MembersAdded) -> None:
@@ -66,10 +72,40 @@ class Following:
                 for other in self._strangers(session, others):
                     self._seats.enter(session, rooms.presence(other))
                     told[other].append(session)
-            for other in await self._presence.online(list(told)[:MEMBERS_SHOWN]):
+            online = await self._presence.online(told)
+            self.found(told, online)
+            for other in online[:MEMBERS_SHOWN]:
                 self._tell(told[other], PresenceChanged(user_id=other, online=True, at=now()))
         except Unavailable as error:
             log.warning("some are not told who is there", error=str(error))
+
+    def found(self, user_ids: Iterable[str], online: Collection[str]) -> None:
+        """A socket that follows these users is told that of them those are there."""
+        there = set(online)
+        for user_id in user_ids:
+            self._told.setdefault(user_id, user_id in there)
+
+    def heard(self, event: PresenceChanged) -> None:
+        """Someone came or went, and their followers are told."""
+        if event.user_id in self._told:
+            self._told[event.user_id] = event.online
+
+    def unheard(self, channel: str) -> None:
+        """Nobody here hears a channel any more."""
+        user_id = rooms.presence_id(rooms.of_channel(channel))
+        if user_id is not None:
+            self._told.pop(user_id, None)
+
+    async def make_up(self) -> None:
+        """Tell of those who came or went while the bus was away. Raises `Unavailable`."""
+        followed = list(self._told)
+        for start in range(0, len(followed), ASKED_AT_ONCE):
+            part = followed[start : start + ASKED_AT_ONCE]
+            online = set(await self._presence.online(part))
+            for user_id in part:
+                if self._told.get(user_id, user_id in online) != (user_id in online):
+                    self._told[user_id] = user_id in online
+                    self._say(PresenceChanged(user_id=user_id, online=user_id in online, at=now()))
 
     def _strangers(self, session: Session, others: Iterable[str]) -> list[str]:
         """Whom a socket does not follow yet, as far as it may follow more."""

@@ -95,6 +95,7 @@ class Lobby:
         await self._people.remember(person)
         await self._presence.arrive(person.id, session.sid)
         session.online = tuple(await self._presence.online({person.id, *contacts}))
+        self._following.found(contacts, session.online)
 
     async def _settle_in(self, session: Session) -> set[str]:
         """Find the user's conversations, once all that they are in are subscribed to; their contacts."""

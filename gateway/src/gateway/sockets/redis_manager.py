@@ -7,7 +7,7 @@ Redis has confirmed the subscription, and what cannot be published raises.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from engineio import packet as eio
@@ -31,6 +31,7 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         self._rooms_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._channels: dict[str, int] = defaultdict(int)
         self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self.on_forgotten: Callable[[str], None] = lambda _channel: None
 
     # Local bookkeeping: an index from socket to rooms, and sockets counted by channel.
 
@@ -276,3 +277,4 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
             return
         del self._channels[channel]
         self._bus.drop([channel])
+        self.on_forgotten(channel)
