@@ -1,7 +1,12 @@
 """From where a client that comes back has missed something, as far as that can be known."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
+from fakes.memory_keepsakes import MemoryKeepsakes
+from gateway.core.errors import Unavailable
 from gateway.core.recovery import (
     Heard,
     Keepsake,
@@ -12,6 +17,7 @@ from gateway.core.recovery import (
     read_offset,
     resume,
 )
+from gateway.sockets.recovery import Recovery
 
 BASE, SINCE, TOLD = Position(10, 12), Position(15, 20), Position(17, 25)
 
@@ -75,3 +81,25 @@ def test_a_keepsake_is_read_as_it_was_written(kept: Keepsake) -> None:
 
 def test_where_nothing_was_kept_there_is_no_keepsake() -> None:
     assert keepsake_of({}) is None
+
+
+class AwayKeepsakes(MemoryKeepsakes):
+    async def find(self, pid: str) -> Mapping[str, str]:
+        raise Unavailable("away")
+
+
+async def test_who_cannot_be_recalled_at_the_moment_is_not_taken_for_new() -> None:
+    """A client that is let in as somebody new forgets who it was."""
+    nothing: Any = None
+    recovery = Recovery(
+        AwayKeepsakes(),
+        keeper=nothing,
+        lobby=nothing,
+        streams=nothing,
+        messages=nothing,
+        people=nothing,
+        fanout=nothing,
+        manager=nothing,
+    )
+    with pytest.raises(Unavailable):
+        await recovery.recall({"pid": "x" * 22}, "ann", ())

@@ -74,16 +74,13 @@ class Recovery:
     async def recall(self, auth: Any, user_id: str, vocabularies: tuple[Vocabulary, ...]) -> Recalled | None:
         """What is kept of the socket that a client names as it connects, if it was the same user's.
 
-        What cannot be found out was lost: then the client begins anew.
+        Raises:
+            Unavailable: it cannot be found out; who begins anew now has lost it for good.
         """
         pid = auth.get("pid") if isinstance(auth, dict) else None
         if not isinstance(pid, str) or not PID.fullmatch(pid):
             return None
-        try:
-            keepsake = keepsake_of(await self._keepsakes.find(pid))
-        except Unavailable:
-            log.warning("a socket could not be recalled", user=user_id)
-            return None
+        keepsake = keepsake_of(await self._keepsakes.find(pid))
         if keepsake is None or keepsake.user_id != user_id:
             return None
         speaks = tuple(v for v in vocabularies if v.name in keepsake.speaks)
