@@ -187,6 +187,7 @@ class Node:
             self.lobby.admit(user_id, event)
         )
         self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
+        self.fanout.stays = self.lobby.stays
         self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
 
     def let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:

@@ -248,6 +248,7 @@ class Gateway:
         )
         self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
         self.fanout.on_removed = self._removed
+        self.fanout.stays = self.lobby.stays
         self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
 
     async def _restore(self) -> None:

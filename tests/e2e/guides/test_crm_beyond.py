@@ -125,6 +125,24 @@ async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, to
     assert len(one.all("userJoined")) == len(one.all("userLeft")) == 1
 
 
+async def test_a_user_who_closes_a_chat_on_one_gateway_and_not_on_the_other_is_seen_to_stay(
+    program: Program, town: Town
+) -> None:
+    ann, ben = manager(town), town.user("ben")
+    chat = await chat_of(ann, ben)
+    one, two = await in_room(program, town, chat, ann, ben)
+    beside = await speaker(program, ben, town, two)
+    assert (await beside.look())["node"] == (await one.look())["node"]
+    await beside.ask("joinChat", {"chatId": chat})
+    await one.hears("userJoined", times=2)
+
+    await two.ask("leaveChat", {"chatId": chat})
+    await one.hears("userJoined", times=3)
+    assert one.all("userLeft") == []
+    await beside.ask("leaveChat", {"chatId": chat})
+    await one.hears("userLeft")
+
+
 async def test_typing_ends_by_itself(program: Program, town: Town) -> None:
     ann, ben = manager(town), town.user("ben")
     chat = await chat_of(ann, ben)

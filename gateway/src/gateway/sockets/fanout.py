@@ -70,6 +70,7 @@ class FanOut:
         self.on_created: Callable[[str, e.ConversationCreated], None]
         self.on_added: Callable[[e.MembersAdded], None]
         self.on_removed: Callable[[e.MemberRemoved], None]
+        self.stays: Callable[[e.RoomChanged], bool] = lambda _: False
         self.on_control: Callable[[e.Control], None]
         self.on_revoked: Callable[[e.TokensRevoked], None] = lambda _: None
         self.on_presence: Callable[[e.PresenceChanged], None] = lambda _: None
@@ -85,7 +86,7 @@ class FanOut:
             e.MembersAdded: self._added,
             e.MemberRemoved: self._removed,
             e.TypingChanged: self._typing,
-            e.RoomChanged: lambda _, event: self.say(event),
+            e.RoomChanged: self._room_changed,
             e.PresenceChanged: lambda _, event: self._presence(event),
             e.TokensRevoked: lambda _, event: self.on_revoked(event),
             e.Heartbeat: lambda _room, _event: self.on_heartbeat(),
@@ -273,6 +274,10 @@ class FanOut:
         if event.heir is not None:
             self._roster.promote(event.conversation_id, event.heir)
         self.on_removed(event)
+
+    def _room_changed(self, _room: str, event: e.RoomChanged) -> None:
+        if event.joined or not self.stays(event):
+            self.say(event)
 
     def _presence(self, event: e.PresenceChanged) -> None:
         self.on_presence(event)

@@ -19,7 +19,7 @@ from gateway.sockets.seats import Seats
 from gateway.sockets.sessions import Session, Sessions
 from gateway.vocabularies.vocabulary import Admitted, Vocabulary
 from shared import rooms
-from shared.events import ConversationCreated, MemberRemoved
+from shared.events import ConversationCreated, MemberRemoved, RoomChanged
 from shared.model import Membership, Person, now
 
 log = structlog.get_logger()
@@ -180,6 +180,14 @@ class Lobby:
         others = (s for s in self._sessions.of_user(session.person.id) if s is not session)
         if not any(rooms.joined(conversation_id) in other.places for other in others):
             self._contacts.room_changed(session.person, conversation_id, joined=joined)
+
+    def stays(self, left: RoomChanged) -> bool:
+        """Whether a user who closed a conversation elsewhere has it open here still; that is told then."""
+        name = rooms.joined(left.conversation_id)
+        here = [s for s in self._sessions.of_user(left.user_id) if s.connected and name in s.places]
+        if here:
+            self._contacts.room_changed(here[0].person, left.conversation_id, joined=True)
+        return bool(here)
 
     async def admit(self, user_id: str, created: ConversationCreated) -> None:
         """A local user has come into a conversation: tell them, unless they knew."""
