@@ -122,7 +122,7 @@ class Following:
         """
         async with self._turn(conversation_id):
             shared = await self._who_share(user_id)
-            for session, place, other in self._told(user_id):
+            for session, place, other in self._pairs(user_id):
                 if other not in shared:
                     self._seats.leave(session, place)
 
@@ -131,11 +131,11 @@ class Following:
         ids = {m.conversation_id for m in await self._memberships.of_users([user_id])}
         contacts = await self._memberships.contacts(ids, MAX_CONTACTS)
         # Of very many it names only some: whoever it does not is asked for.
-        rest = {other for _, _, other in self._told(user_id)} - contacts
+        rest = {other for _, _, other in self._pairs(user_id)} - contacts
         theirs = await self._memberships.of_users(rest) if rest else []
         return contacts | {m.user_id for m in theirs if m.conversation_id in ids}
 
-    def _told(self, user_id: str) -> list[tuple[Session, str, str]]:
+    def _pairs(self, user_id: str) -> list[tuple[Session, str, str]]:
         """Where a user's sockets are told of others, and others' of the user: socket, place, the other."""
         name = rooms.presence(user_id)
         of_user = [(s, name, s.person.id) for s in self._sessions.in_place(name)]
