@@ -109,7 +109,7 @@ def _listen(port: int, host: str) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(1)
-    except OSError:
+    except BaseException:
         listening.close()
         raise
     return listening
