@@ -21,16 +21,9 @@ from gateway.core.errors import ChatError, Unavailable
 from gateway.core.pressure import Pressure
 from gateway.core.results import Deferred
 from gateway.core.roster import Roster
-from gateway.core.stream import Streams
-from gateway.core.typing_board import TypingBoard
-from gateway.sockets.auditor import Auditor
-from gateway.sockets.fanout import FanOut
-from gateway.sockets.following import Following
-from gateway.sockets.lobby import Lobby
-from gateway.sockets.newcomers import Newcomers
+from gateway.sockets.live import Live
 from gateway.sockets.redis_manager import RedisManager
-from gateway.sockets.seats import Seats
-from gateway.sockets.sessions import Session, Sessions
+from gateway.sockets.sessions import Session
 from gateway.vocabularies.choice import understand
 from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from gateway.vocabularies.groups import GROUPS
@@ -106,59 +99,21 @@ class Node:
         self.bus = MemoryBus(air)
         self.manager = Rooms(self.bus)
         self.roster = Roster()
-        self.sessions = Sessions()
         self.background = Background()
         self.world = self._world(tables, Doors(tables, self.trap, outsiders))
         calm = Pressure(lambda: 0.0)
         self.chat = Chat(self.world, self.roster, calm)
-        self.fanout = FanOut(
+        self.live = Live(
             manager=self.manager,
             vocabularies=VOCABULARIES,
+            world=self.world,
+            chat=self.chat,
             roster=self.roster,
-            board=TypingBoard(),
             pressure=calm,
-            passed_on=self.chat.receipts.passed_on,
-            refused=self.chat.messages.refused,
-        )
-        self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
-        self.seats = Seats(self.manager, self.sessions)
-        self.following = Following(
-            sessions=self.sessions,
-            seats=self.seats,
-            roster=self.roster,
-            memberships=self.world.memberships,
-            presence=self.world.presence,
-            tell=self.fanout.tell_each,
-            say=self.fanout.say,
-        )
-        self.lobby = Lobby(
-            sessions=self.sessions,
-            seats=self.seats,
-            roster=self.roster,
-            streams=self.streams,
-            access=self.chat.access,
-            conversations=self.world.conversations,
-            memberships=self.world.memberships,
-            people=self.world.people,
-            presence=self.world.presence,
-            contacts=self.chat.presence,
-            newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
-            following=self.following,
-            tell=self.fanout.say,
-        )
-        self.auditor = Auditor(
-            lobby=self.lobby,
-            following=self.following,
-            sessions=self.sessions,
-            roster=self.roster,
-            streams=self.streams,
-            conversations=self.world.conversations,
-            memberships=self.world.memberships,
-            messages=self.world.messages,
-            fanout=self.fanout,
+            spawn=self.background.spawn,
+            presence_seconds=0,
         )
         self._turns: dict[str, asyncio.Lock] = {}
-        self._connect_parts()
 
     def _world(self, tables: Tables, doors: Doors) -> World:
         members = Trapped(doors, self.trap)
@@ -181,15 +136,6 @@ class Node:
             max_upload=0,
         )
 
-    def _connect_parts(self) -> None:
-        self.fanout.streams = self.streams
-        self.fanout.on_created = lambda user_id, event: self.background.spawn(
-            self.lobby.admit(user_id, event)
-        )
-        self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
-        self.fanout.stays = self.lobby.stays
-        self.fanout.on_removed = lambda event: self.lobby.expel(event.conversation_id, event.user_id)
-
     def let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
         """Let a socket in; it hears `CONNECTED` or `REFUSED`."""
         self.manager.ears[sid] = hear
@@ -202,14 +148,14 @@ class Node:
         speaks = tuple(v for v in VOCABULARIES if v.namespace == namespace)
         async with self._turns[sid]:
             try:
-                session = await self.lobby.arrive(sid, Person(id=user_id, name=user_id), speaks)
+                session = await self.live.lobby.arrive(sid, Person(id=user_id, name=user_id), speaks)
             except Unavailable:
                 self.manager.basic_disconnect(sid, namespace)
                 hear(REFUSED)
                 return
             if sid in self._turns:
                 hear(CONNECTED)
-                self.lobby.enter(session)
+                self.live.lobby.enter(session)
 
     def see_out(self, sid: str, namespace: str) -> None:
         """A socket is gone, once what it said before has been heard."""
@@ -217,7 +163,7 @@ class Node:
 
     async def _see_out(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
         async with turn:
-            await self.lobby.depart(sid)
+            await self.live.lobby.depart(sid)
             self.manager.basic_disconnect(sid, namespace)
 
     def take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
@@ -229,7 +175,7 @@ class Node:
 
     async def _hear(self, sid: str, event: str, payload: Any) -> Any:
         """The acknowledgement of a client's event, in its turn."""
-        turn, session = self._turns.get(sid), self.sessions.get(sid)
+        turn, session = self._turns.get(sid), self.live.sessions.get(sid)
         if turn is None or session is None:
             return None
         understood = understand(session.speaks, event, [payload])
@@ -245,22 +191,22 @@ class Node:
 
     async def _do(self, session: Session, command: c.Command) -> Any:
         if isinstance(command, c.JoinRoom):
-            return await self.lobby.join(session, command.conversation_id)
+            return await self.live.lobby.join(session, command.conversation_id)
         return await self.chat.handle(session.person, command)
 
     def hear_bus(self, channel: str, body: bytes) -> None:
         """Something comes off the bus."""
-        self.fanout.receive(channel, body)
+        self.live.fanout.receive(channel, body)
 
     async def audit(self) -> None:
         """What the node does now and then."""
-        await self.auditor.audit_heads(patience=0)
-        await self.auditor.audit_members()
+        await self.live.auditor.audit_heads(patience=0)
+        await self.live.auditor.audit_members()
 
     async def stop(self) -> None:
         """The node is gone, and finishes nothing."""
         self.bus.stop()
         self.outbox.stop()
         await self.background.stop()
-        await self.streams.stop()
+        await self.live.streams.stop()
         await self.manager.stop()

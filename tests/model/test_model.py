@@ -206,7 +206,7 @@ class Play(RuleBasedStateMachine):
 
     @rule(node=NODES)
     def count(self, node: int) -> None:
-        self._do(self.town.nodes[node].fanout.say_counts)
+        self._do(self.town.nodes[node].live.fanout.say_counts)
 
     @rule(node=NODES)
     def audit(self, node: int) -> None:

@@ -62,7 +62,7 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
     async def meanwhile() -> None:
         if when() and not done:
             done.append(await node.world.membership_changes.remove(C, BEN))
-            node.lobby.expel(C, BEN)
+            node.live.lobby.expel(C, BEN)
 
     return meanwhile
 
@@ -74,16 +74,16 @@ async def connect(node: Node) -> None:
 
 
 async def is_out(node: Node) -> None:
-    (session,) = node.sessions.of_user(BEN)
+    (session,) = node.live.sessions.of_user(BEN)
     assert node.roster.role(C, BEN) is None
     assert rooms.conversation(C) not in session.places
-    assert node.streams.ids() == []
+    assert node.live.streams.ids() == []
 
 
 async def test_who_is_removed_while_they_connect_is_out(node: Node, created: ConversationCreated) -> None:
     is_expected = lambda: C in node.roster.places_of(BEN)  # noqa: E731 - one line says it
-    late: Any = Late(node.lobby._memberships, ben_is_removed(node, is_expected))
-    node.lobby._memberships = late
+    late: Any = Late(node.live.lobby._memberships, ben_is_removed(node, is_expected))
+    node.live.lobby._memberships = late
 
     await connect(node)
 
@@ -94,9 +94,9 @@ async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: 
     await node.world.membership_changes.remove(C, BEN)
     await connect(node)
     await node.world.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
-    late: Any = Late(node.lobby._memberships, ben_is_removed(node, lambda: True))
-    node.lobby._memberships = late
+    late: Any = Late(node.live.lobby._memberships, ben_is_removed(node, lambda: True))
+    node.live.lobby._memberships = late
 
-    await node.lobby.admit(BEN, created)
+    await node.live.lobby.admit(BEN, created)
 
     await is_out(node)

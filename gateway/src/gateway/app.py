@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import re
 import secrets
 from datetime import timedelta
 from functools import partial
@@ -27,15 +26,12 @@ from gateway.background import Background
 from gateway.core import commands as c
 from gateway.core.backlog import Backlog
 from gateway.core.chat import Chat, World
-from gateway.core.errors import ChatError, Conflict, NotFound, Unavailable
+from gateway.core.errors import Unavailable
 from gateway.core.ports import Files
 from gateway.core.pressure import Pressure
 from gateway.core.rates import Rates
-from gateway.core.results import Deferred
 from gateway.core.revocations import RevocationService
 from gateway.core.roster import Roster
-from gateway.core.stream import Streams
-from gateway.core.typing_board import TypingBoard
 from gateway.describe import documents
 from gateway.keys import Keys
 from gateway.redis_client import connect
@@ -45,34 +41,27 @@ from gateway.rest.cors import Cors
 from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest, refusal
 from gateway.rest.packed import refuse_packed
-from gateway.settings import Settings, check_attachments, check_secret, rates_of
+from gateway.settings import Settings, check, rates_of
 from gateway.sockets import connection, json, origins
-from gateway.sockets.auditor import Auditor
 from gateway.sockets.bus import Bus
 from gateway.sockets.doorkeeper import Doorkeeper
 from gateway.sockets.evictor import Evictor
-from gateway.sockets.fanout import FanOut
-from gateway.sockets.following import Following
 from gateway.sockets.keeper import Keeper
-from gateway.sockets.lobby import Lobby
+from gateway.sockets.live import Live
 from gateway.sockets.namespace import ChatNamespace
-from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.packets import ClientPacket
 from gateway.sockets.recovery import Recovery
 from gateway.sockets.redis_manager import RedisManager
-from gateway.sockets.seats import Seats
 from gateway.sockets.server import ChatServer
-from gateway.sockets.sessions import Sessions
+from gateway.sockets.settling import Settling
 from gateway.sockets.sweeper import Sweeper
 from gateway.vocabularies.administration import ADMINISTRATION
 from gateway.vocabularies.refusal import REFUSAL
 from gateway.vocabularies.spoken import VOCABULARIES
 from gateway.vocabularies.vocabulary import Vocabulary
 from gateway.web import pages
-from shared import health, rooms
-from shared.events import MemberRemoved, RecordRefused
+from shared import health
 from shared.partitions import Partitions
-from shared.settings import SettingsError
 
 log = structlog.get_logger()
 
@@ -81,14 +70,8 @@ LOOSE_SECONDS = 3_600.0
 SWEEP_SECONDS = 1.0
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
-PRESENCE_SECONDS = 1.5 * RENEW_SECONDS
 TYPING_SECONDS = 0.5
-SETTLE_SECONDS = 0.5
 PRESSURE_SECONDS = 0.25
-ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
-"""As browsers write it: no path, not even a slash."""
-REFUSALS: dict[str, type[ChatError]] = {kind.code: kind for kind in (NotFound, Conflict)}
-"""What a worker's refusals are to whoever waits for one."""
 
 
 class Gateway:
@@ -101,7 +84,7 @@ class Gateway:
         files: Files,
         vocabularies: tuple[Vocabulary, ...] = VOCABULARIES,
     ) -> None:
-        _check(settings)
+        check(settings)
         self.vocabularies = vocabularies
         self.settings = settings
         self.database = database
@@ -120,8 +103,7 @@ class Gateway:
         self.outbox.patience = self.backlog.patience
         self.presence = RedisPresence(connect(settings.redis_url), self.bus)
         self.roster = Roster()
-        self.board = TypingBoard()
-        self.sessions = Sessions()
+        self.background = Background()
         memberships = MongoMemberships(database)
         attachments = MongoAttachments(database)
         self.world = World(
@@ -155,77 +137,39 @@ class Gateway:
             audience=settings.jwt_audience,
             short_keys=settings.environment == "development",
         )
-        self.fanout = FanOut(
+        self.live = Live(
             manager=self.manager,
             vocabularies=vocabularies,
+            world=self.world,
+            chat=self.chat,
             roster=self.roster,
-            board=self.board,
-            passed_on=self.chat.receipts.passed_on,
-            refused=self.chat.messages.refused,
             pressure=self.pressure,
-        )
-        self.streams = Streams(self.world.messages, self.world.people, self.fanout.pass_on)
-        self.seats = Seats(self.manager, self.sessions)
-        self.following = Following(
-            sessions=self.sessions,
-            seats=self.seats,
-            roster=self.roster,
-            memberships=self.world.memberships,
-            presence=self.presence,
-            tell=self.fanout.tell_each,
-            say=self.fanout.say,
-        )
-        self.lobby = Lobby(
-            sessions=self.sessions,
-            seats=self.seats,
-            roster=self.roster,
-            streams=self.streams,
-            access=self.chat.access,
-            conversations=self.world.conversations,
-            memberships=self.world.memberships,
-            people=self.world.people,
-            presence=self.presence,
-            contacts=self.chat.presence,
-            newcomers=Newcomers(self.streams, self.world.messages, self.world.people, self.fanout),
-            following=self.following,
-            tell=self.fanout.say,
+            spawn=self.background.spawn,
+            presence_seconds=1.5 * RENEW_SECONDS,
         )
         self.keepsakes = RedisKeepsakes(connect(settings.redis_url))
         self.keeper = Keeper(
             self.keepsakes,
-            self.sessions,
+            self.live.sessions,
             vocabularies,
-            head=self.streams.head,
-            latest=self.fanout.latest,
+            head=self.live.streams.head,
+            latest=self.live.fanout.latest,
         )
-        self.seats.on_change = self.keeper.note
         self.recovery = Recovery(
             self.keepsakes,
             keeper=self.keeper,
-            lobby=self.lobby,
-            streams=self.streams,
+            lobby=self.live.lobby,
+            streams=self.live.streams,
             messages=self.world.messages,
             people=self.world.people,
-            fanout=self.fanout,
+            fanout=self.live.fanout,
             manager=self.manager,
         )
-        self.auditor = Auditor(
-            lobby=self.lobby,
-            following=self.following,
-            sessions=self.sessions,
-            roster=self.roster,
-            streams=self.streams,
-            conversations=self.world.conversations,
-            memberships=self.world.memberships,
-            messages=self.world.messages,
-            fanout=self.fanout,
-        )
-        self.background = Background()
         self._stopping = False
         self.server = self._socketio()
         self.evictor = Evictor(
-            sessions=self.sessions,
-            seats=self.seats,
+            sessions=self.live.sessions,
+            seats=self.live.seats,
             server=self.server,
             holds=self.authenticator.holds,
             spawn=self.background.spawn,
@@ -234,56 +178,25 @@ class Gateway:
         self._show_sizes()
 
     def _connect_parts(self) -> None:
-        self.bus.on_message = self.fanout.receive
-        self.bus.on_restored = self._restore
-        self.manager.on_forgotten = self.following.unheard
-        self.fanout.on_presence = self.following.heard
-        self.fanout.streams = self.streams
-        self.fanout.on_revoked = self.revocations.heard
+        self.bus.on_message = self.live.fanout.receive
+        self.bus.on_restored = self.live.restore
+        self.live.fanout.on_heartbeat = self.bus.beat_heard
+        self.live.fanout.on_settled = self.backlog.settled
+        self.live.fanout.on_revoked = self.revocations.heard
         self.revocations.on_change = self.evictor.look_soon
-        self.fanout.on_heartbeat = self.bus.beat_heard
-        self.fanout.on_settled = self.backlog.settled
-        self.fanout.on_created = lambda user_id, event: self.background.spawn(
-            self.lobby.admit(user_id, event)
-        )
-        self.fanout.on_added = lambda event: self.background.spawn(self.following.added(event))
-        self.fanout.on_removed = self._removed
-        self.fanout.stays = self.lobby.stays
-        self.fanout.on_control = lambda control: self.background.spawn(self.manager.obey(control))
-
-    async def _restore(self) -> None:
-        await self.auditor.restore()
-        self.background.spawn(self._make_up_presence())
-
-    async def _make_up_presence(self) -> None:
-        # A Redis that has forgotten all is told anew by every node within this time.
-        await asyncio.sleep(PRESENCE_SECONDS)
-        try:
-            await self.following.make_up()
-        except Unavailable as error:
-            log.warning("some may be thought to be there, or not", error=str(error))
-
-    def _removed(self, event: MemberRemoved) -> None:
-        self.lobby.expel(event.conversation_id, event.user_id)
-        self.background.spawn(self._part(event))
-
-    async def _part(self, event: MemberRemoved) -> None:
-        try:
-            await self.following.parted(event.conversation_id, event.user_id)
-        except Unavailable as error:
-            log.warning("some still hear of each other", user=event.user_id, error=str(error))
+        self.live.seats.on_change = self.keeper.note
 
     def _show_sizes(self) -> None:
         gauges.show(
             sockets=lambda: len(self.server.eio.sockets),
-            sessions=lambda: len(self.sessions),
+            sessions=lambda: len(self.live.sessions),
             seats=self.manager.count_seats,
             channels=lambda: self.bus.channels,
-            streams=lambda: len(self.streams.ids()),
+            streams=lambda: len(self.live.streams.ids()),
             users=lambda: len(self.roster.users),
             conversations=lambda: len(self.roster.conversations),
             leases=lambda: len(self.presence),
-            typing=lambda: len(self.board),
+            typing=lambda: len(self.live.board),
             backlog=lambda: len(self.backlog),
             buckets=lambda: len(self.rates),
             outbox=lambda: self.outbox.waiting,
@@ -305,7 +218,7 @@ class Gateway:
             people=self.world.people,
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
-            settle=self._settle,
+            settle=Settling(self.live.fanout, self.manager).settle,
             rates=self.rates,
         )
         for vocabulary in (*self.vocabularies, ADMINISTRATION):
@@ -351,10 +264,10 @@ class Gateway:
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
             chat=self.chat,
-            sessions=self.sessions,
-            lobby=self.lobby,
-            seats=self.seats,
-            fanout=self.fanout,
+            sessions=self.live.sessions,
+            lobby=self.live.lobby,
+            seats=self.live.seats,
+            fanout=self.live.fanout,
             rates=self.rates,
             max_sockets_of_user=self.settings.max_sockets_of_user,
             recovery=self.recovery,
@@ -377,8 +290,8 @@ class Gateway:
         self.background.repeat(SWEEP_SECONDS, self._evict)
         self.background.repeat(REVOCATIONS_SECONDS, self.revocations.look)
         self.background.repeat(self.settings.jwt_jwks_seconds, self.keys.refresh)
-        self.background.repeat(self.settings.audit_seconds, self.auditor.audit_heads)
-        self.background.repeat(self.settings.audit_seconds, self.auditor.audit_members)
+        self.background.repeat(self.settings.audit_seconds, self.live.auditor.audit_heads)
+        self.background.repeat(self.settings.audit_seconds, self.live.auditor.audit_members)
         self.background.repeat(LOOSE_SECONDS, self.chat.attachments.sweep)
 
     async def stop(self) -> None:
@@ -389,7 +302,7 @@ class Gateway:
         await asyncio.gather(self.keeper.stop(), self.outbox.stop(), self.presence.stop())
         await self.keepsakes.close()
         await self.background.stop()
-        await self.streams.stop()
+        await self.live.streams.stop()
         await self.manager.stop()
         await self.bus.stop()
 
@@ -406,18 +319,6 @@ class Gateway:
             found.append("MongoDB does not answer")
         return found
 
-    async def _settle(self, deferred: Deferred) -> None:
-        with self.fanout.awaiting(deferred.record_id) as heard:
-            try:
-                places = [rooms.conversation(deferred.conversation_id), rooms.user(deferred.user_id)]
-                await self.manager.prepare(places)
-                event = await asyncio.wait_for(asyncio.shield(heard), SETTLE_SECONDS)
-            except (Unavailable, TimeoutError):
-                log.debug("cannot wait for what was accepted")
-                return
-        if isinstance(event, RecordRefused):
-            raise REFUSALS.get(event.code, ChatError)(event.reason)
-
     def _has_joined(self, eio_sid: str) -> bool:
         return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in self.vocabularies)
 
@@ -428,24 +329,13 @@ class Gateway:
             await asyncio.sleep(PRESSURE_SECONDS)
             self.pressure.felt(loop.time() - due)
             if not self.pressure.high:
-                self.fanout.say_put_off()
+                self.live.fanout.say_put_off()
 
     async def _evict(self) -> None:
         self.evictor.look()
 
     async def _say_counts(self) -> None:
-        self.fanout.say_counts()
+        self.live.fanout.say_counts()
 
     async def _say_lapsed(self) -> None:
-        self.fanout.say_lapsed()
-
-
-def _check(settings: Settings) -> None:
-    check_attachments(settings)
-    check_secret(settings)
-    if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
-        raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
-    if "*" in settings.cors_origins:
-        raise SettingsError("CORS_ORIGINS must list origins: * would let any page act for its visitors.")
-    if wrong := [origin for origin in settings.cors_origins if not re.fullmatch(ORIGIN, origin)]:
-        raise SettingsError(f"CORS_ORIGINS must list origins as https://chat.example:8443, not {wrong[0]!r}.")
+        self.live.fanout.say_lapsed()

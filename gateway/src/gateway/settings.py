@@ -1,5 +1,6 @@
 """What the gateway is told by its environment."""
 
+import re
 from dataclasses import dataclass
 
 from gateway.core.rates import Rate
@@ -9,6 +10,8 @@ SECRET_BYTES = 32
 SECRET_CHARACTERS = 6
 PLACEHOLDERS = ("changeme", "changethis", "changein", "replaceme", "placeholder", "secretkey", "supersecret")
 """What stands in secrets that somebody has copied; likewise anything that begins with `your`."""
+ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
+"""As browsers write it: no path, not even a slash."""
 RATE = r"[0-9]{1,6}(\.[0-9]{1,3})?:[1-9][0-9]{0,6}"
 
 
@@ -106,6 +109,22 @@ def _rate(name: str, settings: Settings) -> Rate:
     if float(per_second) == 0:
         raise SettingsError(f"{name.upper()} must let something pass; RATE_LIMITS=off lets everything.")
     return Rate(float(per_second), int(burst))
+
+
+def check(settings: Settings) -> None:
+    """Check what no form of a single setting says.
+
+    Raises:
+        SettingsError: names the setting.
+    """
+    check_attachments(settings)
+    check_secret(settings)
+    if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
+        raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
+    if "*" in settings.cors_origins:
+        raise SettingsError("CORS_ORIGINS must list origins: * would let any page act for its visitors.")
+    if wrong := [origin for origin in settings.cors_origins if not re.fullmatch(ORIGIN, origin)]:
+        raise SettingsError(f"CORS_ORIGINS must list origins as https://chat.example:8443, not {wrong[0]!r}.")
 
 
 def check_secret(settings: Settings) -> None:
