@@ -324,7 +324,7 @@ def test_a_stack_beside_another_ends_with_its_owner(running: Stack, tmp_path: Pa
 
 
 def test_down_leaves_no_process(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / ("deep" * 20), gateways=1, workers=1)
+    stack = Stack(tmp_path / "100 % 'our' own" / ("deep" * 20), gateways=1, workers=1)
     stack.up()
     assert processes.belonging_to(stack.directory)
     stack.down()

@@ -80,7 +80,8 @@ def _section(place: Place, part: Part) -> str:
         directory=_literal(part.directory),
         priority=int(part.tier),
         autostart=str(part.autostart).lower(),
-        log=_literal(place.log(part.name)),
+        # Of a program's log, supervisor expands what it has expanded.
+        log=_literal(_literal(place.log(part.name))),
     )
 
 

@@ -99,8 +99,8 @@ def _values(place: Place, edge: Edge) -> dict[str, str]:
     return {
         # Its workers must reach below a directory that only this user can enter.
         "USER": "user root;\n" if os.geteuid() == 0 else "",
-        "DIRECTORY": _quoted(_directory(place)),
-        "LOG": _quoted(place.log("nginx-access")),
+        "DIRECTORY": _within_quotes(_directory(place)),
+        "LOG": _within_quotes(place.log("nginx-access")),
         "FILES": str(open_files()),
         "CONNECTIONS": str(open_files() * 19 // 20),
         "HOST": edge.host,
@@ -128,5 +128,5 @@ def _config(place: Place) -> Path:
     return place.config / "nginx.conf"
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("\\", "\\\\").replace(" ", "\\ ").replace(";", "\\;")
+def _within_quotes(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')
