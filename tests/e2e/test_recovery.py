@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from clients.chat import NAMESPACE, Socket, Town, User, eventually, token
@@ -217,6 +218,32 @@ async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
     assert await bob.come(node=1) is True
 
     await bob.hears(group, *much)
+
+
+async def test_who_says_something_before_they_were_told_what_they_missed_is_asked_to_say_it_again(
+    alice: Socket, bob: Visitor, group: str, stack: Stack
+) -> None:
+    await bob.lose()
+    for number in range(60):
+        await alice.say(group, f"{number} {'€' * 7_900}")
+    back = json.dumps({"token": bob.user.token, "pid": bob.pid, "offset": bob.offset})
+    async with aiohttp.ClientSession(f"{stack.gateway_urls[1]}/socket.io/") as http:
+        greeting = await (await http.get("?EIO=4&transport=polling")).text()
+        session = f"?EIO=4&transport=polling&sid={json.loads(greeting[1:])['sid']}"
+        # It is answered when all was told, for which the client would have to take what it is told.
+        coming = asyncio.create_task(http.post(session, data=f"40{NAMESPACE},{back}"))
+        assert (await (await http.get(session)).text()).startswith(CONNECTED)
+
+        await http.post(session, data=f'42{NAMESPACE},1["getOnlineUsers"]')
+
+        told: list[str] = []
+        while not [packet for packet in told if packet.startswith("43")]:
+            told += (await (await http.get(session)).text()).split("\x1e")
+        (answer,) = [packet for packet in told if packet.startswith("43")]
+        error = json.loads(answer.removeprefix(f"43{NAMESPACE},1"))[0]["error"]
+        assert (error["code"], error["retryable"]) == ("UNAVAILABLE", True)
+        await http.post(session, data="1")
+        await coming
 
 
 async def test_who_missed_more_than_is_told_is_told_that_it_is_not_all(

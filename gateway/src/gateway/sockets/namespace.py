@@ -33,6 +33,7 @@ from shared.model import now
 log = structlog.get_logger()
 
 READ_SECONDS = 2.0
+CATCHING_UP = "You are still being told what you missed; try again."
 END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 PATIENCE = Rate(2, 100)
 """Refusals for doing too much that one socket may have; whoever goes on is cut off."""
@@ -134,8 +135,10 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
     async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
         """What comes of a client's event: an acknowledgement, or one that comes later."""
         session = self._sessions.get(sid)
-        if session is None or not session.connected:
+        if session is None:
             return None
+        if not session.connected:
+            return session.speaks[0].refuses(Unavailable(CATCHING_UP))
         try:
             self._rates.count("events", sid)
             return await self._hear(session, event, args)
