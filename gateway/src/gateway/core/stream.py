@@ -1,7 +1,8 @@
 """The live stream of each conversation: in the order of its revisions, each once, healed by reading."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -38,8 +39,9 @@ class Streams:
     def __init__(self, messages: Messages, people: People, pass_on: Callable[[Numbered], None]) -> None:
         self._messages = messages
         self._people = people
-        self._pass_on = pass_on
+        self._tell = pass_on
         self._streams: dict[str, Stream] = {}
+        self._overheard: dict[str, list[list[Numbered]]] = {}
         self.healed = 0
         """Messages that were read because the bus had lost them."""
 
@@ -56,6 +58,19 @@ class Streams:
             waiting, stream.waiting = stream.waiting, []
             for event in waiting:
                 self.receive(event)
+
+    @contextmanager
+    def overhearing(self, conversation_id: str) -> Iterator[list[Numbered]]:
+        """The changes of messages that are passed on meanwhile."""
+        changes: list[Numbered] = []
+        ears = self._overheard.setdefault(conversation_id, [])
+        ears.append(changes)
+        try:
+            yield changes
+        finally:
+            ears[:] = [ear for ear in ears if ear is not changes]
+            if not ears:
+                self._overheard.pop(conversation_id, None)
 
     def head(self, conversation_id: str) -> tuple[int, int]:
         """The last (seq, rev) that was passed on."""
@@ -107,6 +122,12 @@ class Streams:
             and stream.healing is None
             and stream.rev < conversation.rev
         )
+
+    def _pass_on(self, event: Numbered) -> None:
+        if not isinstance(event, MessageStored):
+            for ear in self._overheard.get(event.conversation_id, ()):
+                ear.append(event)
+        self._tell(event)
 
     def _next(self, stream: Stream, event: Numbered) -> None:
         stream.rev = event.message.rev

@@ -30,6 +30,15 @@ class Newcomers:
         """
         conversation_id = membership.conversation_id
         begin = max(membership.join_seq, self._streams.head(conversation_id)[0] - PAGE)
+        with self._streams.overhearing(conversation_id) as changes:
+            await self._tell_new(conversation_id, begin, outside)
+            # What was read before it changed; what was read after, they are told of once more.
+            for event in (e for e in changes if e.message.seq > begin):
+                self._fanout.tell_late(outside(), event)
+
+    async def _tell_new(
+        self, conversation_id: str, begin: int, outside: Callable[[], Sequence[Session]]
+    ) -> None:
         told: dict[str, int] = {}
         while late := self._late(conversation_id, outside(), told, begin):
             since = min(told.get(session.sid, begin) for session in late)
