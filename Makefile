@@ -39,7 +39,7 @@ replay: named-log up ## say an IRC log through the stack and prove the result: L
 bench: install ## messages and deliveries a second of this machine: [ARGS="--sockets 200 --seconds 5"]
 	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
 
-overload: install ## offer more than can be carried, and draw what is: [ARGS="--seconds 8 --picture file.svg"]
+overload: install ## offer more than can be carried, and draw what is: [ARGS="--seconds 15 --picture file.svg"]
 	@PYTHONPATH=tests $(VENV)/python -m load.overload $(ARGS)
 
 soak: install ## people come and go abruptly for minutes, then all is back where it was: [ARGS="--minutes 3"]

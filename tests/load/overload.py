@@ -207,7 +207,7 @@ def main() -> None:
     """Read the arguments, and run on a stack of its own that keeps to no rates."""
     parser = Arguments(prog="load.overload", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=8, help="how long each load is offered")
+    parser.add_argument("--seconds", type=float, default=15, help="how long each load is offered")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in parts of what is carried")
     parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
     args = parser.parse_args()
