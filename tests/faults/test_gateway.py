@@ -2,19 +2,22 @@
 
 import asyncio
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import Town, eventually
+from clients.chat import NAMESPACE, Town, eventually
 from clients.chatter import Stopwatch
 from clients.crowd import Crowd, Voice
 from clients.ledger import assert_counted, assert_numbered
+from clients.socketio_lean import LeanSocket
 from stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(12)]
 EXIT_SECONDS = 15.0
+CLIENTS, SPREAD_SECONDS = 100, 10.0
 
 
 async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledges_what_it_keeps(
@@ -45,6 +48,33 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
         assert stored == voice.said[group]
         assert len(set(stored)) == len(stored)
     await assert_counted(database, town, group)
+
+
+async def test_the_clients_of_a_stopping_gateway_are_sent_elsewhere_in_a_spread(
+    fragile: Stack, town: Town
+) -> None:
+    auth = {"token": town.user("ann").token}
+    url = fragile.gateway_urls[0]
+    sockets = [await LeanSocket.connect(url, NAMESPACE, auth, _deaf) for _ in range(CLIENTS)]
+    stopping = fragile.pid("gateway-1")
+
+    fragile.signal("gateway-1", signal.SIGTERM)
+    watch = Stopwatch()
+    left = await asyncio.gather(*(_seconds_until(socket.closed, watch) for socket in sockets))
+    await eventually(lambda: not _runs(stopping), EXIT_SECONDS)
+
+    print(f"{CLIENTS} clients left in {max(left):.1f} s; ended {watch.seconds:.1f} s after SIGTERM")
+    assert max(Counter(map(int, left)).values()) < CLIENTS / 2
+    assert max(left) < SPREAD_SECONDS
+
+
+async def _seconds_until(closed: asyncio.Event, watch: Stopwatch) -> float:
+    await asyncio.wait_for(closed.wait(), EXIT_SECONDS)
+    return watch.seconds
+
+
+def _deaf(_event: str, _payload: Any) -> None:
+    """Nobody listens."""
 
 
 async def say_until_cut_off(voice: Voice, group: str) -> None:
