@@ -73,6 +73,30 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
         await assert_whole(database, town, group, voices=voices, listeners=listeners)
 
 
+async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
+    fragile: Stack, town: Town, crowd: Crowd, database: AsyncIOMotorDatabase[Any], shares: Shares
+) -> None:
+    groups = await crowd.groups_everywhere("sender", "idler")
+    voice, listener = await crowd.voice("sender"), await crowd.voice("idler")
+    await listener.join_all(groups)
+    with Proxy(fragile.mongo_url) as proxy:
+        await asyncio.to_thread(fragile.tell, {"worker-1": {"MONGO_URL": proxy.url}})
+        try:
+            await shares.become(4, 4)
+            proxy.cut()
+            watch = Stopwatch()
+            await asyncio.gather(*(voice.insist(group, "hello") for group in groups))
+            await watch.until(lambda: len(listener.heard_at) == len(groups), DRAINED_SECONDS)
+            print(f"all heard {watch.seconds:.1f} s after the cut")
+            assert await shares.now() == [0, 8]
+            proxy.mend()
+            await shares.become(4, 4)
+        finally:
+            await asyncio.to_thread(fragile.tell, {})
+    for group in groups:
+        await assert_whole(database, town, group, voices=[voice], listeners=[listener])
+
+
 @pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
 async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_loses_nothing(
     fragile: Stack,

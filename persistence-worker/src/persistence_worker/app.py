@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import aio_pika
 import structlog
@@ -13,6 +14,7 @@ from persistence_worker.consume import Consumer, Limits
 from persistence_worker.ownership import Ownership
 from persistence_worker.persist import Persister
 from persistence_worker.ports import StoreUnavailable
+from persistence_worker.reach import Reach
 from persistence_worker.settings import Settings
 from persistence_worker.uses import AttachedMessages
 from persistence_worker.uses_mongo import MongoUses
@@ -33,12 +35,15 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         database = await stack.enter_async_context(store_mongo.connect(settings.mongo_url))
         redis = announce_redis.connect(settings.redis_url)
         stack.push_async_callback(redis.aclose)
-        ownership = _ownership(settings, database, announce_redis.RedisAnnouncer(redis))
+        reach = Reach(partial(store_mongo.ping, database))
+        ownership = _ownership(settings, database, announce_redis.RedisAnnouncer(redis), reach)
         await _serve_health(settings, database, ownership, stopped, stack)
         await _prepare(database, stopped)
+        watch = asyncio.create_task(reach.watch())
         work = asyncio.create_task(ownership.run())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        watch.cancel()
         ownership.stop()
         await _end(work)
     log.info("stopped")
@@ -54,7 +59,9 @@ async def _end(work: "asyncio.Task[None]") -> None:
         work.result()
 
 
-def _ownership(settings: Settings, database: object, announcer: announce_redis.RedisAnnouncer) -> Ownership:
+def _ownership(
+    settings: Settings, database: object, announcer: announce_redis.RedisAnnouncer, reach: Reach
+) -> Ownership:
     persister = Persister(
         AttachedMessages(store_mongo.MongoMessages(database), MongoUses(database)),
         store_mongo.MongoHeads(database),
@@ -75,6 +82,7 @@ def _ownership(settings: Settings, database: object, announcer: announce_redis.R
         connect,
         Partitions(settings.partitions),
         lambda partition: Consumer(partition, persister, announcer, attempts, limits),
+        able=reach.lasts,
     )
 
 

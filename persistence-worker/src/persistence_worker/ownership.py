@@ -2,7 +2,8 @@
 
 A partition is owned while the worker's connection holds the exclusive queue `parley.owner.k`; a
 second declare of it is refused at once, and it falls free when the connection ends. The fair share
-is N divided by the live workers, who are counted as the consumers of one small queue.
+is N divided by the live workers. Who cannot reach the database for long is not counted, and leaves what
+it holds to others; when nobody can, all keep what they have, for handing on would help nobody.
 """
 
 import asyncio
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 from math import ceil
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelLockedResource
 
 from persistence_worker.consume import Consumer
+from persistence_worker.muster import Muster
 from shared.cancellation import we_are_cancelled
 from shared.metrics import broker_connected, lag_seconds, partitions_held
-from shared.partitions import WORKERS, Partitions, declare, owner_name
+from shared.partitions import Partitions, declare, owner_name
 
 log = structlog.get_logger()
 
@@ -25,6 +27,8 @@ LOOK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
+OUTDONE_LOOKS = 10
+"""Looks at which others were able to work and we were not, after which they have our partitions."""
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 MakeConsumer = Callable[[int], Consumer]
@@ -40,12 +44,20 @@ class Held:
 
 
 class Ownership:
-    """Takes a fair share of the partitions, and keeps a consumer on each."""
+    """Takes a fair share of the partitions, and keeps a consumer on each, as long as it is `able` to work."""
 
-    def __init__(self, connect: Connect, partitions: Partitions, make_consumer: MakeConsumer) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        partitions: Partitions,
+        make_consumer: MakeConsumer,
+        able: Callable[[], bool],
+    ) -> None:
         self._connect = connect
         self._partitions = partitions
         self._make_consumer = make_consumer
+        self._able = able
+        self._outdone = 0
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self.settled = False
@@ -80,10 +92,10 @@ class Ownership:
         try:
             channel = await connection.channel()
             await declare(channel, self._partitions)
-            await self._enlist(channel)
+            muster = Muster(channel)
             broker_connected.set(1)
             while not self._stopping.is_set():
-                await self._share(connection, channel)
+                await self._share(connection, muster)
                 self.settled = True
                 await self._pause(LOOK_SECONDS)
                 await self._check(connection)
@@ -94,18 +106,15 @@ class Ownership:
             await self._abandon()
             await _close(connection)
 
-    async def _enlist(self, channel: AbstractChannel) -> None:
-        queue = await channel.declare_queue(WORKERS, durable=True)
-        await queue.consume(_ignore, no_ack=True)
-
-    async def _share(self, connection: AbstractConnection, channel: AbstractChannel) -> None:
-        workers = await channel.declare_queue(WORKERS, durable=True, passive=True)
-        alive = max(1, workers.declaration_result.consumer_count or 1)
-        fair = ceil(self._partitions.count / alive)
+    async def _share(self, connection: AbstractConnection, muster: Muster) -> None:
+        able = self._able()
+        alive = await muster.count(present=able)
+        self._outdone = self._outdone + 1 if alive and not able else 0
+        fair = 0 if self._outdone >= OUTDONE_LOOKS else ceil(self._partitions.count / max(1, alive))
         surplus = self.held[fair:]
         if surplus:
             await self._release(surplus)
-        for partition in self._wanted():
+        for partition in self._wanted() if able else ():
             if len(self._held) >= fair:
                 break
             await self._take(partition, connection)
@@ -167,7 +176,3 @@ async def _close(connection: AbstractConnection) -> None:
         if we_are_cancelled():
             raise
         log.debug("a connection was not closed", error=repr(error))
-
-
-async def _ignore(_message: AbstractIncomingMessage) -> None:
-    """Nothing is ever sent to the queue by which workers count each other."""
