@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 
-from persistence_worker.ports import StoreUnavailable
-
 ASK_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0
 """Without an answer; about as long as a replica set takes to choose another primary."""
@@ -26,7 +24,8 @@ class Reach:
     async def watch(self) -> None:
         """Ask until cancelled."""
         while True:
-            with suppress(StoreUnavailable):
+            # Whatever came instead, it was no answer.
+            with suppress(Exception):
                 await self._ask()
                 self._answered = monotonic()
             await asyncio.sleep(ASK_SECONDS)
