@@ -140,6 +140,15 @@ async def test_who_has_become_the_owner_is_not_let_out_as_anybody_else(archive: 
     assert {m.user_id for m in await archive.memberships.of_conversation(c, 10)} == {"ann", "bob"}
 
 
+async def test_who_of_some_is_in_a_conversation(archive: Archive) -> None:
+    c, elsewhere = await archive.begin("ann", "bob"), await archive.begin("ann", "cem")
+    await archive.changes.remove(c, "bob")
+
+    assert await archive.memberships.among(c, ["ann", "bob", "cem"]) == {"ann"}
+    assert await archive.memberships.among(elsewhere, ["bob", "cem"]) == {"cem"}
+    assert await archive.memberships.among(c, []) == set()
+
+
 async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     await archive.changes.remove(c, "bob")

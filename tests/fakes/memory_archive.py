@@ -109,6 +109,10 @@ class MemoryMembers:
         of = [m for m in self._present() if m.conversation_id == conversation_id]
         return sorted(of, key=lambda m: (m.joined_at, membership_id(conversation_id, m.user_id)))[:limit]
 
+    async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
+        of = [m.user_id for m in self._present() if m.conversation_id == conversation_id]
+        return {*of} & {*user_ids}
+
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
         of = [m.user_id for m in self._present() if m.conversation_id in conversation_ids]
         return set(list(dict.fromkeys(of))[:limit])

@@ -11,8 +11,8 @@ from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
 from model.node import CONNECTED, Node
 from shared import rooms
-from shared.events import ConversationCreated
-from shared.model import Conversation, Membership, now
+from shared.events import ConversationCreated, MembersAdded
+from shared.model import Conversation, Membership, Person, now
 
 ANN, BEN, C = "ann", "ben", "conversation"
 
@@ -100,3 +100,19 @@ async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: 
     await node.live.lobby.admit(BEN, created)
 
     await is_out(node)
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_who_went_before_it_was_heard_that_they_came_is_not_followed(
+    removed: bool, node: Node, created: ConversationCreated
+) -> None:
+    await connect(node)
+    (session,) = node.live.sessions.of_user(BEN)
+    if removed:
+        await node.world.membership_changes.remove(C, ANN)
+
+    news = MembersAdded(conversation_id=C, people=(Person(id=ANN),), by=BEN, at=now())
+    for follow in (node.live.following.added(news), node.live.following.joined(C, BEN, [ANN])):
+        node.live.seats.leave(session, rooms.presence(ANN))
+        await follow
+        assert (rooms.presence(ANN) in session.places) is not removed

@@ -54,6 +54,14 @@ class MongoMemberships:
             documents = await cursor.to_list(None)
         return [from_document(Membership, d) for d in documents]
 
+    async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
+        ids = [membership_id(conversation_id, user_id) for user_id in user_ids]
+        with translated():
+            found = await self._memberships.find({"_id": {"$in": ids}, **PRESENT}, {"userId": 1}).to_list(
+                None
+            )
+        return {d["userId"] for d in found}
+
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
         ids = list(conversation_ids)
         if len(ids) > ONE_BY_ONE:

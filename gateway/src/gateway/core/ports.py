@@ -82,6 +82,9 @@ class Memberships(Protocol):
     async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
         """The first `limit` who are in it now, by the time they came."""
 
+    async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
+        """Those of the users who are in a conversation now."""
+
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
         """Up to `limit` users who are in these conversations."""
 

@@ -54,11 +54,27 @@ class Following:
 
     async def added(self, event: MembersAdded) -> None:
         """People came into a conversation: those who were there follow them from now on."""
-        others = [person.id for person in event.people]
         async with self._turn(event.conversation_id):
+            newcomers = await self._still_in(event.conversation_id, [p.id for p in event.people])
             here = self._roster.members(event.conversation_id)
-            if len(here) * len(others) <= MET_AT_ONCE:
-                await self.meet(here, others)
+            if len(here) * len(newcomers) <= MET_AT_ONCE:
+                await self.meet(here, newcomers)
+
+    async def joined(self, conversation_id: str, user_id: str, others: Collection[str]) -> None:
+        """A local user came into a conversation: they follow those who were there from now on."""
+        async with self._turn(conversation_id):
+            there = await self._still_in(conversation_id, others)
+            if self._roster.role(conversation_id, user_id) is not None:
+                await self.meet([user_id], there)
+
+    async def _still_in(self, conversation_id: str, user_ids: Collection[str]) -> list[str]:
+        """Those who are in a conversation now: that they went may have been heard before that they came."""
+        try:
+            present = await self._memberships.among(conversation_id, user_ids)
+        except Unavailable as error:
+            log.warning("some are not told who is there", error=str(error))
+            return []
+        return [user_id for user_id in user_ids if user_id in present]
 
     async def meet(self, user_ids: Iterable[str], others: Collection[str]) -> None:
         """Have local users follow others whom they did not, and tell their sockets who of these is there.

@@ -229,7 +229,7 @@ class Lobby:
         if self._roster.role(conversation_id, user_id) is not None:
             for session in self._sessions.of_user(user_id):
                 self._seats.enter(session, rooms.conversation(conversation_id))
-            await self._following.meet([user_id], contacts)
+            await self._following.joined(conversation_id, user_id, contacts)
 
     async def _still_member(self, user_id: str, conversation_id: str) -> Membership | None:
         """The membership of a user whose conversation is listened to, as it was when it was."""
