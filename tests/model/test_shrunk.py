@@ -75,3 +75,12 @@ def test_who_was_put_out_while_the_bus_was_away_is_told_nothing_that_was_said_si
     play.forget()
 
     assert not bob.known.get("first", Held()).messages
+
+
+def test_who_came_back_and_is_let_in_by_an_audit_hears_a_message_once(play: Play) -> None:
+    play.leave(node=0, where="first", who=1)
+    play.add(by=0, node=0, where="first", who=0)
+    play.send(named=False, times=1, where="first", who=0)
+    play.work(size=1, who=0)
+    play.audit(node=0)
+    play.audit(node=1)

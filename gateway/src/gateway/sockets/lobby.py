@@ -252,6 +252,8 @@ class Lobby:
     def expel(self, conversation_id: str, user_id: str) -> None:
         """A local user is no longer in a conversation."""
         for session in self._sessions.of_user(user_id):
+            if rooms.conversation(conversation_id) in session.places:
+                session.left[conversation_id] = self._streams.head(conversation_id)[0]
             self._seats.leave(session, rooms.joined(conversation_id))
             self._seats.leave(session, rooms.conversation(conversation_id))
         self._roster.expel(conversation_id, user_id)

@@ -41,17 +41,19 @@ class Newcomers:
     ) -> None:
         told: dict[str, int] = {}
         while late := self._late(conversation_id, outside(), told, begin):
-            since = min(told.get(session.sid, begin) for session in late)
+            for session in late:
+                told.setdefault(session.sid, max(begin, session.left.pop(conversation_id, 0)))
+            since = min(told[session.sid] for session in late)
             messages = await self._messages.page(conversation_id, PAGE, None, since)
             people = await self._people.named({m.sender_id for m in messages})
             # Who was put out meanwhile is told nothing more.
             here = outside()
             heard = self._streams.head(conversation_id)[0]
             for message in (m for m in messages if m.seq <= heard):
-                due = [s for s in late if s in here and told.get(s.sid, begin) < message.seq]
+                due = [s for s in late if s in here and told[s.sid] < message.seq]
                 self._tell(due, message, people)
             reached = max([since + 1, *(m.seq for m in messages if m.seq <= heard)])
-            told |= {s.sid: max(reached, told.get(s.sid, begin)) for s in late}
+            told |= {s.sid: max(reached, told[s.sid]) for s in late}
 
     def _late(
         self, conversation_id: str, sessions: Sequence[Session], told: dict[str, int], begin: int

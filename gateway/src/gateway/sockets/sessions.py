@@ -20,7 +20,8 @@ class Session:
     `places` are the rooms that are its own; in each it hears what is for sockets of its vocabularies.
     `identity` is by the token that it was let in with, or has renewed itself with since.
     `pid` is its private id, by which its client finds again what is kept of it when it is lost; `heard`
-    is how far the client is known to have heard the conversations that it has joined.
+    is how far the client is known to have heard the conversations that it has joined. `left` is the last
+    number that the rooms of those told it that it was put out of: the news of that may come late.
     """
 
     sid: str
@@ -32,6 +33,7 @@ class Session:
     identity: Identity | None = None
     pid: str = field(default_factory=lambda: secrets.token_urlsafe(PID_BYTES), repr=False)
     heard: dict[str, Position] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
     recoverable: bool = True
 
     @property
