@@ -17,13 +17,14 @@ from faults import render
 from faults.row import Outcome, Row
 from faults.table import ROWS
 from faults.trial import carry_out, do
+from load.arguments import NOT_BEGUN, Arguments
 from stack import Stack, StackError
 
 DIRECTORY = Path(__file__).resolve().parents[2] / ".run" / "faults"
 LONGEST = 14 * 60.0
 """Seconds after which no further row is begun, and the one under way is broken off."""
 
-PASSED, FAILED, NOT_BEGUN, INTERRUPTED = 0, 1, 2, 130
+PASSED, FAILED, INTERRUPTED = 0, 1, 130
 _STARTED = time.monotonic()
 
 
@@ -86,7 +87,7 @@ def _verdict(outcomes: Sequence[Outcome]) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="faults", description=__doc__)
+    parser = Arguments(prog="faults", description=__doc__)
     parser.add_argument("--rows", type=_rows, default=ROWS, help="names with commas: " + ", ".join(_NAMED))
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return parser.parse_args(arguments)

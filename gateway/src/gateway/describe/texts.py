@@ -25,6 +25,9 @@ unless it has gone on by `reauthenticate` with another token of the same user be
 hears `connect_error`, whose `data` is an error with `code`, `message` and `retryable`. When what stands in
 the way will pass, the connection is closed instead: then its library tries again by itself.
 
+What is done too often is refused with the code `RATE_LIMITED`, and may be done again after `retryAfter`
+seconds; a socket that goes on is closed.
+
 A client that loses its connection goes on where it was, as with Socket.IO's connection state recovery: its
 library brings back the `pid` that it was told on connecting and the last `offset`, an event that follows each
 message of a room that was joined, and that nobody needs to listen to. The new socket is in the rooms that
