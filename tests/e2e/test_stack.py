@@ -206,10 +206,28 @@ def test_what_was_killed_a_moment_ago_is_waited_for(running: Stack) -> None:
 
 
 def test_a_service_that_cannot_start_is_named_with_its_reason(running: Stack) -> None:
+    running.stop("worker-2")
     with pytest.raises(StackError, match=r"worker-2 ends right after its start(.|\n)*PARTITIONS"):
         running.tell({"worker-2": {"PARTITIONS": "none"}})
     running.tell({})
     assert pids(running)["worker-2"] != 0
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "complaint"),
+    [
+        ("worker-2", {"PARTITIONS": "none"}, "PARTITIONS must be a whole number, not 'none'"),
+        ("gateway-2", {"CORS_ORIGINS": "*"}, "CORS_ORIGINS must list origins"),
+    ],
+)
+def test_nothing_that_runs_is_given_up_for_settings_that_make_no_sense(
+    part: str, settings: dict[str, str], complaint: str, running: Stack
+) -> None:
+    before = pids(running)
+    with pytest.raises(StackError, match=f"^{part} would not start, and was left as it was. {complaint}"):
+        running.tell({part: settings})
+    running.tell({})
+    assert pids(running) == before
 
 
 def test_the_broker_answers_its_own_control_command(running: Stack) -> None:

@@ -51,6 +51,7 @@ class Convergence:
     def run(self) -> None:
         """Add, restart and remove what the plan says; returns when everything planned is ready."""
         parts = self._plan.parts()
+        self._refuse_what_could_not_start(parts)
         nginx_runs = self._nginx_pid() != 0
         if nginx_runs:
             self._close_the_door_on_leaving_gateways()
@@ -65,6 +66,16 @@ class Convergence:
     def bring_up(self, names: Collection[str]) -> None:
         """Start these parts and wait until they are ready."""
         self._bring_up([part for part in self._plan.parts() if part.name in names])
+
+    def _refuse_what_could_not_start(self, parts: Sequence[Part]) -> None:
+        """Nothing that runs is given up for settings that make no sense; like parts are tried once."""
+        running = {name for name, process in self._supervisor.processes().items() if process.pid}
+        changed = [p for p in parts if p.check and p.name in running]
+        tried = {tier_of(p.name): p for p in reversed(changed) if programs.is_changed(self._plan.place, p)}
+        for part in tried.values():
+            answer = self._supervisor.try_out(part.check, part.directory, part.env)
+            if answer:
+                raise StackError(f"{part.name} would not start, and was left as it was. {answer}")
 
     def _close_the_door_on_leaving_gateways(self) -> None:
         """New clients go elsewhere at once; a leaving gateway's own still reach it while it says goodbye."""

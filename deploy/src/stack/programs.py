@@ -57,6 +57,12 @@ def write_all(place: Place, parts: Iterable[Part]) -> Path:
     return config
 
 
+def is_changed(place: Place, part: Part) -> bool:
+    """Whether a part would be started otherwise than it was the last time."""
+    script = place.config / f"{part.name}.sh"
+    return not script.exists() or script.read_text() != _script(part)
+
+
 def _header(place: Place) -> str:
     return _SUPERVISORD.format(
         socket=_literal(place.socket),

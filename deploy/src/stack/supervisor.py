@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,12 @@ class Supervisor:
         )
         if started.returncode:
             raise StackError(f"supervisord did not start: {(started.stderr or started.stdout).strip()}")
+
+    def try_out(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
+        """Run a command as a program would be run, to its end; what it says, if it fails."""
+        env = {**self._environment(), **environment}
+        done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=False)
+        return done.stderr.strip() if done.returncode else ""
 
     def is_running(self) -> bool:
         try:

@@ -41,7 +41,7 @@ from gateway.rest.cors import Cors
 from gateway.rest.errors import json_errors
 from gateway.rest.mount import Rest, refusal
 from gateway.rest.packed import refuse_packed
-from gateway.settings import Settings, check, rates_of
+from gateway.settings import Settings, rates_of
 from gateway.sockets import connection, json, origins
 from gateway.sockets.bus import Bus
 from gateway.sockets.doorkeeper import Doorkeeper
@@ -84,7 +84,6 @@ class Gateway:
         files: Files,
         vocabularies: tuple[Vocabulary, ...] = VOCABULARIES,
     ) -> None:
-        check(settings)
         self.vocabularies = vocabularies
         self.settings = settings
         self.database = database

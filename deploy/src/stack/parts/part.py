@@ -26,7 +26,8 @@ class Tier(IntEnum):
 class Part:
     """One process: `argv` run in `directory` with `env` beside the common environment.
 
-    `problems` says, in words, why it is not ready, where it can tell.
+    `problems` says, in words, why it is not ready, where it can tell. `check`, run as the part would be,
+    says in a sentence what is wrong with its settings.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Part:
     directory: Path
     ready: Probe
     problems: Callable[[], list[str]] = list
+    check: tuple[str, ...] = ()
     port: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     autostart: bool = False

@@ -34,6 +34,7 @@ def _service(
         name=name,
         tier=tier,
         argv=tuple(command),
+        check=(*command, "--check"),
         directory=_home(place),
         port=port,
         ready=http_answers(port, "/readyz"),
