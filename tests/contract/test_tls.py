@@ -11,6 +11,7 @@ import pymongo.errors
 import pytest
 import redis.exceptions
 import trustme
+from yarl import URL
 
 from clients.chat import Town
 from clients.proxy import LOOPBACK, Proxy
@@ -78,8 +79,10 @@ async def test_servers_of_an_unknown_authority_are_not_spoken_to(servers: Server
 
     with pytest.raises(redis.exceptions.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         await connect(urls["REDIS_URL"]).ping()
+    rabbitmq = aio_pika.Connection(URL(urls["RABBITMQ_URL"]))
     with pytest.raises(aio_pika.exceptions.AMQPConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
-        await aio_pika.connect(urls["RABBITMQ_URL"])
+        await rabbitmq.connect()
+    await rabbitmq.close()
     unknown = pytest.raises(pymongo.errors.ServerSelectionTimeoutError, match="CERTIFICATE_VERIFY_FAILED")
     async with archive_mongo.connect(urls["MONGO_URL"]) as database:
         with unknown:

@@ -5,10 +5,11 @@ from typing import Any
 
 from fakes.memory_archive import MemoryHistory, MemoryPeople
 from fakes.memory_store import Tables
+from gateway.core.stream import Streams
 from gateway.sockets.newcomers import Newcomers
 from gateway.sockets.sessions import Session
 from shared.events import Numbered
-from shared.model import Membership, Message, Person, now
+from shared.model import Conversation, Membership, Message, Person, now
 
 C = "conversation"
 
@@ -35,13 +36,6 @@ class Reading(MemoryHistory):
         return await super().page(*args)
 
 
-class Head:
-    """A conversation that was passed on up to 2."""
-
-    def head(self, _conversation_id: str) -> tuple[int, int]:
-        return 2, 2
-
-
 async def told(meanwhile: str) -> list[int]:
     tables, ears = Tables(), Ears()
     for n in (1, 2):
@@ -52,7 +46,10 @@ async def told(meanwhile: str) -> list[int]:
     outside = [Session("sid", Person(id="bob"), (), set())]
     if meanwhile == "put out":
         history.meanwhile = outside.clear
-    parts: Any = Head(), history, MemoryPeople(tables), ears
+    streams = Streams(history, MemoryPeople(tables), lambda _event: None)
+    streams.open(C)
+    streams.start(Conversation(id=C, kind="group", created_by="ann", created_at=now(), last_seq=2, rev=2))
+    parts: Any = streams, history, MemoryPeople(tables), ears
     member = Membership(conversation_id=C, user_id="bob", joined_at=now())
     await Newcomers(*parts).catch_up(member, lambda: [*outside])
     return ears.told
