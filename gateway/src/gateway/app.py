@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -61,6 +62,7 @@ from gateway.vocabularies.spoken import VOCABULARIES
 from gateway.vocabularies.vocabulary import Vocabulary
 from gateway.web import pages
 from shared import health
+from shared.cancellation import within
 from shared.partitions import Partitions
 
 log = structlog.get_logger()
@@ -72,6 +74,7 @@ REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
 TYPING_SECONDS = 0.5
 PRESSURE_SECONDS = 0.25
+STOP_SECONDS = 4.0
 
 
 class Gateway:
@@ -298,7 +301,18 @@ class Gateway:
         self._stopping = True
         await connection.drain(self.server.eio, self.settings.drain_seconds)
         # Side by side: each may wait for a server that is away.
-        await asyncio.gather(self.keeper.stop(), self.outbox.stop(), self.presence.stop())
+        await asyncio.gather(*map(self._end, (self.keeper.stop, self.outbox.stop, self.presence.stop)))
+        await self._end(self._stop_rest)
+
+    async def _end(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await within(STOP_SECONDS, stop())
+        except TimeoutError as late:
+            log.error("something did not end in time", waits_for=str(late))
+        except Exception:
+            log.exception("something did not end well")
+
+    async def _stop_rest(self) -> None:
         await self.keepsakes.close()
         await self.background.stop()
         await self.live.streams.stop()

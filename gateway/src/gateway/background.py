@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from gateway.core.errors import Unavailable
+from shared.cancellation import end
 
 log = structlog.get_logger()
 
@@ -29,9 +30,7 @@ class Background:
 
     async def stop(self) -> None:
         """End everything that still runs."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -19,6 +19,7 @@ from persistence_worker.settings import Settings
 from persistence_worker.uses import AttachedMessages
 from persistence_worker.uses_mongo import MongoUses
 from shared import health
+from shared.cancellation import end
 from shared.partitions import Partitions
 
 log = structlog.get_logger()
@@ -53,8 +54,7 @@ async def _end(work: "asyncio.Task[None]") -> None:
     _, late = await asyncio.wait({work}, timeout=STOP_SECONDS)
     if late:
         log.warning("not all is handed over")
-        work.cancel()
-        await asyncio.wait({work})
+        await end([work])
     else:
         work.result()
 

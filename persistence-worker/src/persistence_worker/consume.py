@@ -14,6 +14,7 @@ from persistence_worker.batch import refusal
 from persistence_worker.dead_letters import bury, bury_body
 from persistence_worker.ports import Announcer, Attempts, StoreUnavailable
 from shared import records, rooms
+from shared.cancellation import within
 from shared.metrics import batch_records, batch_seconds
 from shared.model import now
 from shared.partitions import queue_name
@@ -85,7 +86,7 @@ class Consumer:
         finally:
             # Not cancelled first: the broker would activate the next consumer at once, and give back
             # what this one holds unacknowledged only later, behind what that one gets meanwhile.
-            await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
+            await within(CLOSE_SECONDS, channel.close())
 
     def stop(self) -> None:
         """Ask `run` to finish what is in flight and return."""

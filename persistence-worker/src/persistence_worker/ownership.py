@@ -17,7 +17,7 @@ from aiormq.exceptions import ChannelLockedResource
 
 from persistence_worker.consume import Consumer
 from persistence_worker.muster import Muster
-from shared.cancellation import we_are_cancelled
+from shared.cancellation import end, we_are_cancelled, within
 from shared.metrics import broker_connected, lag_seconds, partitions_held
 from shared.partitions import Partitions, declare, owner_name
 
@@ -88,7 +88,7 @@ class Ownership:
         self._stopping.set()
 
     async def _session(self) -> None:
-        connection = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+        connection = await within(CONNECT_SECONDS, self._connect())
         try:
             channel = await connection.channel()
             await declare(channel, self._partitions)
@@ -155,9 +155,7 @@ class Ownership:
 
     async def _abandon(self) -> None:
         tasks = [held.work for held in self._held.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         self._held.clear()
 
     async def _pause(self, seconds: float) -> None:
@@ -171,8 +169,6 @@ class Ownership:
 async def _close(connection: AbstractConnection) -> None:
     """Close, but do not wait for a broker that does not answer."""
     try:
-        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
-    except (Exception, asyncio.CancelledError) as error:
-        if we_are_cancelled():
-            raise
+        await within(CLOSE_SECONDS, connection.close())
+    except Exception as error:
         log.debug("a connection was not closed", error=repr(error))

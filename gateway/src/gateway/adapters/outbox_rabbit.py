@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractConnection, AbstractExchange
 
 from gateway.core.errors import Overloaded, Unavailable
 from shared import records
-from shared.cancellation import we_are_cancelled
+from shared.cancellation import end, we_are_cancelled, within
 from shared.metrics import batch_records, batch_seconds, broker_connected
 from shared.model import now
 from shared.partitions import Partitions, declare
@@ -22,6 +22,7 @@ from shared.records import NewMessage, Record
 
 log = structlog.get_logger()
 
+CONNECT_SECONDS = 5.0
 CONFIRM_SECONDS = 1.8
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10
@@ -97,8 +98,7 @@ class RabbitOutbox:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await end([self._keeper])
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         if self._exchange is None:
@@ -182,13 +182,13 @@ class RabbitOutbox:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _session(self) -> None:
-        connection = await asyncio.wait_for(
+        connection = await within(
+            CONNECT_SECONDS,
             aio_pika.connect(
                 self._url,
                 heartbeat=HEARTBEAT_SECONDS,
                 client_properties={"connection_name": f"parley gateway {self._name}"},
             ),
-            5,
         )
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -203,7 +203,7 @@ class RabbitOutbox:
 async def _close(connection: AbstractConnection) -> None:
     """Close, but do not wait for a broker that does not answer."""
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+        await within(CLOSE_SECONDS, connection.close())
 
 
 async def _until_lost(connection: AbstractConnection, channel: aio_pika.abc.AbstractChannel) -> None:

@@ -1,0 +1,57 @@
+"""Whoever is to end ends, also when a cancellation is lost, and nobody waits for whoever does not."""
+
+import asyncio
+
+import pytest
+
+from shared import cancellation
+from shared.cancellation import end, within
+
+SOON, LATE = 0.01, 10.0
+
+
+async def deaf(times: int) -> None:
+    """Takes no notice of so many cancellations."""
+    for _ in range(times):
+        try:
+            await asyncio.sleep(LATE)
+        except asyncio.CancelledError:
+            continue
+    await asyncio.sleep(LATE)
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellation, "INSIST_SECONDS", SOON)
+    task = asyncio.create_task(deaf(2))
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(LATE / 2):
+        await end([task])
+
+    assert task.cancelled()
+
+
+async def test_work_that_takes_too_long_is_left_where_it_stands() -> None:
+    async with asyncio.timeout(LATE / 2):
+        with pytest.raises(TimeoutError, match=r"^deaf:\d+ > sleep:\d+$"):
+            await within(SOON, deaf(1))
+
+
+async def test_what_work_gives_or_raises_is_passed_on() -> None:
+    async def good() -> int:
+        return 1
+
+    async def bad() -> None:
+        raise ValueError("no")
+
+    assert await within(LATE, good()) == 1
+    with pytest.raises(ValueError, match="no"):
+        await within(LATE, bad())
+
+
+async def test_work_that_was_cancelled_from_within_does_not_cancel_who_waits() -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ConnectionError):
+        await within(LATE, cancelled())
