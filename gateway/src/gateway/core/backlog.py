@@ -12,6 +12,8 @@ from gateway.core.errors import Overloaded
 from gateway.core.ports import Outbox
 from shared.records import NewMessage, Record
 
+BUSY_SECONDS = 1.0
+"""Where something has waited so long, nothing is stored slowly for want of work."""
 FEW = 100
 """So many may wait in a partition, late or not."""
 MANY = 10_000
@@ -62,9 +64,12 @@ class Lane:
     credit: float = 0.0
     asked: float = 0.0
 
-    def is_late(self, now: float) -> bool:
-        """Whether too much has waited for too long."""
-        return len(self.since) > FEW and now - next(iter(self.since.values())) > self.within
+    def is_late(self, now: float, rate: float) -> bool:
+        """Whether more waits than is stored in time, where as much is stored as can be."""
+        waiting = len(self.since)
+        if waiting <= FEW or now - next(iter(self.since.values())) < BUSY_SECONDS:
+            return False
+        return waiting > self.within * rate
 
     def admits(self, now: float) -> bool:
         """Whether one more may wait: any if we are in time, else a little less than is stored.
@@ -72,8 +77,8 @@ class Lane:
         While nothing is stored at all that is no overload but an outage, which the broker's queues are for;
         how fast they are emptied afterwards shows after a while.
         """
-        rate = self.stored.per_second(now) if self.is_late(now) else 0.0
-        if not rate:
+        rate = self.stored.per_second(now)
+        if not rate or not self.is_late(now, rate):
             return True
         self.credit = min(self.credit + SLOWER * rate * (now - self.asked), 1 + rate * SLOT_SECONDS)
         self.asked = now
