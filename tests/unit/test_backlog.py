@@ -11,7 +11,6 @@ from shared.model import Message, Person, new_id, now
 from shared.records import NewMessage, ReadMark, Record
 
 TICK = 0.1
-WITHIN = 1.0
 
 
 @dataclass
@@ -19,11 +18,12 @@ class Node:
     """A node whose conversations "0" and "1" are in two partitions, and what its broker holds of each."""
 
     now: float = 1_000.0
+    within: float = 1.0
     queues: dict[str, list[str]] = field(default_factory=lambda: {"0": [], "1": []})
     flights: list["asyncio.Future[None]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.backlog = Backlog(self, int, 2, within=WITHIN, clock=lambda: self.now)
+        self.backlog = Backlog(self, int, 2, within=self.within, clock=lambda: self.now)
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         self.queues[record.conversation_id].append(getattr(record, "id", ""))
@@ -85,7 +85,7 @@ async def test_of_twice_what_can_be_stored_about_half_is_refused_and_the_wait_st
     node.go_on(10, said=400, stored=200)
     accepted = node.go_on(30, said=400, stored=200)
     assert accepted == pytest.approx(30 * 200, rel=0.1)
-    assert len(node.backlog) < 3 * 200 * WITHIN
+    assert len(node.backlog) < 3 * 200 * node.within
 
 
 async def test_a_partition_that_is_in_time_refuses_nothing_for_one_that_is_late() -> None:
@@ -100,6 +100,21 @@ async def test_while_nothing_is_stored_at_all_everything_is_accepted_and_waits()
     node.go_on(5, said=50, stored=100)
     node.now += WINDOW_SECONDS
     assert node.go_on(60, said=100, stored=0) == 60 * 100
+
+
+async def test_a_short_outage_refuses_nothing() -> None:
+    node = Node(within=5)
+    node.go_on(20, said=100, stored=100)
+    assert node.go_on(8, said=100, stored=0) == 8 * 100
+    assert node.go_on(20, said=100, stored=400) == 20 * 100
+
+
+async def test_batches_that_are_seconds_apart_are_slow_and_no_outage() -> None:
+    node = Node()
+    for _ in range(20):
+        node.go_on(3, said=400, stored=0)
+        node.store("0", 600)
+    assert len(node.backlog) < 2 * 600
 
 
 async def test_after_an_outage_what_is_usual_is_accepted_while_the_rest_is_made_up_for() -> None:

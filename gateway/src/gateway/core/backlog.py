@@ -19,8 +19,13 @@ FEW = 100
 MANY = 10_000
 """More are not kept account of: the oldest are forgotten."""
 PATIENCE, MOST_PATIENCE = 0.05, 0.1
-WINDOW_SECONDS = 3.0
+WINDOW_SECONDS = 10.0
 SLOT_SECONDS = 0.25
+KNOWN_SECONDS = 3.0
+"""So long it takes to know a rate."""
+QUIET, FADING = 3.0, 0.8
+"""It is an outage, and no overload, when nothing is stored for so many seconds, or for so many times as
+long as between two batches lately."""
 SLOWER = 0.8
 """What a late partition accepts, as a part of what it stores, so that it catches up."""
 
@@ -31,22 +36,31 @@ class Throughput:
     def __init__(self) -> None:
         self._slots: deque[list[float]] = deque()
         self._sum = 0
-        self._began = 0.0
+        self._began = self._last = self._gap = 0.0
 
     def add(self, count: int, now: float) -> None:
         """So many were stored just now."""
         self._forget(now)
-        if not self._slots:
-            self._began = now
+        if not self._slots or self._is_quiet(now):
+            self._slots.clear()
+            self._sum, self._began = 0, now
         if not self._slots or now - self._slots[-1][0] > SLOT_SECONDS:
+            self._gap = max(min(now - self._last, WINDOW_SECONDS), FADING * self._gap)
             self._slots.append([now, 0])
         self._slots[-1][1] += count
         self._sum += count
+        self._last = now
 
     def per_second(self, now: float) -> float:
-        """The rate; 0 when none was stored in all that time, or only for a moment since."""
+        """The rate; 0 while it is not known, and in an outage."""
         self._forget(now)
-        return self._sum / WINDOW_SECONDS if now - self._began >= WINDOW_SECONDS else 0.0
+        known = now - self._began
+        if known < KNOWN_SECONDS or self._is_quiet(now):
+            return 0.0
+        return self._sum / min(known, WINDOW_SECONDS)
+
+    def _is_quiet(self, now: float) -> bool:
+        return now - self._last > QUIET * max(1.0, self._gap)
 
     def _forget(self, now: float) -> None:
         while self._slots and now - self._slots[0][0] > WINDOW_SECONDS:
