@@ -11,7 +11,8 @@ import redis
 import yaml
 from aiormq.exceptions import ChannelAccessRefused
 
-from clients.chat import Town, eventually
+from clients.chat import eventually
+from clients.whole_way import a_message_goes_its_way
 from stack import Stack
 from stack.ports import LOOPBACK, free_base
 
@@ -71,17 +72,7 @@ def amqp_url(stack: Stack) -> str:
 
 
 async def test_the_services_need_no_more(humble: Stack) -> None:
-    town = Town(humble.url, humble.jwt_secret)
-    try:
-        alice, bob = await town.sockets("alice", "bob")
-        group = await town.group(alice, "bob")
-        await bob.do("joinRoom", {"conversationId": group})
-        await alice.say(group, "hello")
-        await bob.hears("newMessage", conversationId=group)
-        await bob.do("markConversationAsRead", {"conversationId": group})
-        assert len(await town.user("bob").history(group)) == 1
-    finally:
-        await town.close()
+    await a_message_goes_its_way(humble)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import redis.exceptions
 import trustme
 from yarl import URL
 
-from clients.chat import Town
 from clients.proxy import LOOPBACK, Proxy
+from clients.whole_way import a_message_goes_its_way
 from gateway.adapters import archive_mongo
 from gateway.redis_client import connect
 from stack import Stack
@@ -62,16 +62,7 @@ def servers(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 async def test_a_message_goes_its_way_by_tls(servers: Servers, authority: trustme.CA, tmp_path: Path) -> None:
     own = servers.urls(written(authority, tmp_path / "authority.pem"))
     servers.stack.tell({"gateway-1": own, "worker-1": own})
-    town = Town(servers.stack.url, servers.stack.jwt_secret)
-    try:
-        alice, bob = await town.sockets("alice", "bob")
-        group = await town.group(alice, "bob")
-        await bob.do("joinRoom", {"conversationId": group})
-        await alice.say(group, "hello")
-        await bob.hears("newMessage", conversationId=group)
-        assert len(await town.user("bob").history(group)) == 1
-    finally:
-        await town.close()
+    await a_message_goes_its_way(servers.stack)
 
 
 async def test_servers_of_an_unknown_authority_are_not_spoken_to(servers: Servers, tmp_path: Path) -> None:
