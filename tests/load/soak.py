@@ -53,9 +53,12 @@ class Soak:
         self._slow_since: deque[float] = deque()
         self._places: list[Place] = []
 
-    async def prepare(self) -> None:
-        """Have the groups created, and the partitions shared out."""
+    async def is_shared_out(self) -> None:
+        """Wait until each worker holds its partitions: then the stack is as it will be."""
         await Shares(self._stack, self._http).become(SHARE, SHARE)
+
+    async def prepare(self) -> None:
+        """Have the groups created."""
         run = uuid.uuid4().hex[:8]
         for number in range(GROUPS):
             users = [f"soak-{run}-{number}-{n}" for n in range(len(TONGUES))]
@@ -147,6 +150,7 @@ async def run(stack: Stack, seconds: float) -> int:
     margins = Margins()
     async with aiohttp.ClientSession() as http:
         soak = Soak(stack, http)
+        await soak.is_shared_out()
         fresh = await soak.count()
         await soak.prepare()
         await soak.go_on(WARM_UP_SECONDS)
