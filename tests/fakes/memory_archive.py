@@ -1,17 +1,14 @@
 """The gateway's archive in memory, over the same tables as the worker's store."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import datetime
 
 from msgspec.structs import replace
 
 from fakes.memory_store import Tables
-from gateway.core.errors import Invalid
+from gateway.core.places import cut_out
 from gateway.core.ports import Cut, Slice
 from shared.documents import membership_id
 from shared.model import Contract, Conversation, Membership, Message, Person, Role, now
-
-Place = tuple[datetime, str]
 
 
 async def _at_once() -> None:
@@ -44,18 +41,8 @@ class MemoryConversations:
         found = await self.get(conversation_ids)
         of = [c for c in found.values() if contract_id is None or c.contract_id == contract_id]
         every = sorted((c.last_activity_at, c.id) for c in of)
-        skipped = (cut.number - 1) * cut.limit
-        if cut.after is not None:
-            start = _read_cursor("after", cut.after)
-            rest = [place for place in every if place > start][skipped:]
-            shown, edge = rest[: cut.limit], -1
-        else:
-            end = _read_cursor("before", cut.before) if cut.before is not None else None
-            rest = [place for place in every if end is None or place < end]
-            rest = rest[: max(0, len(rest) - skipped)]
-            shown, edge = rest[-cut.limit :], 0
-        cursor = _write_cursor(shown[edge]) if len(rest) > cut.limit else None
-        return Slice([found[i] for _, i in reversed(shown)], cursor, len(every))
+        shown, cursor = cut_out(every, cut)
+        return Slice([found[i] for _, i in shown], cursor, len(every))
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
         return [c for c in self._tables.conversations.values() if c.contract_id == contract_id]
@@ -191,15 +178,3 @@ class MemoryPeople:
 
     async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
         return {i: self._tables.people.get(i) or Person(id=i) for i in user_ids}
-
-
-def _write_cursor(place: Place) -> str:
-    return f"{place[0].isoformat()}_{place[1]}"
-
-
-def _read_cursor(name: str, text: str) -> Place:
-    at, _, last_id = text.partition("_")
-    try:
-        return datetime.fromisoformat(at), last_id
-    except ValueError:
-        raise Invalid.field(name, "Not a cursor.") from None

@@ -10,7 +10,6 @@ from load.meters import MIB, Meters, Reader
 from stack import Stack
 
 HELD = "parley_held"
-BUCKETS = f'{HELD}{{what="buckets"}}'
 MEMORY = "resident memory, MiB"
 DESCRIPTORS = "open descriptors"
 LISTS = {

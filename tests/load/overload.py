@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import math
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -63,6 +64,11 @@ class Step:
     @property
     def heard_delays(self) -> list[float]:
         return self.delays.heard
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that was accepted was heard, and all else refused in time."""
+        return self.lost <= 0 and not self.unanswered and self.slowest_answer < REFUSED_WITHIN
 
     @property
     def slowest_answer(self) -> float:
@@ -221,6 +227,8 @@ def main() -> None:
         capacity, steps = uvloop.run(measure(stack, args))
     draw(args.picture, capacity, steps)
     print(f"the picture is {args.picture}")
+    if broken := [step.share for step in steps if not step.holds]:
+        sys.exit(f"Something was lost, or answered after more than {REFUSED_WITHIN:g} s, at {broken}.")
 
 
 if __name__ == "__main__":

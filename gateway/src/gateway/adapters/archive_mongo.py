@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from gateway.core.errors import Invalid, Unavailable
+from gateway.core.errors import Unavailable
+from gateway.core.places import Place, cut_out
 from gateway.core.ports import Cut, Slice
 from shared.documents import (
     CONVERSATIONS,
@@ -29,9 +30,6 @@ log = structlog.get_logger()
 
 DUPLICATE_KEY = 11000
 PING_SECONDS = 1.0
-
-Place = tuple[datetime, str]
-"""Where a conversation stands in a list: its last activity, and its id."""
 
 
 @asynccontextmanager
@@ -116,19 +114,9 @@ class MongoConversations:
     async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
         # Compared here, for not every server of the protocol compares dates rightly.
         every = await self._places(conversation_ids, contract_id)
-        skipped = (cut.number - 1) * cut.limit
-        if cut.after is not None:
-            start = _read_cursor("after", cut.after)
-            rest = [place for place in every if place > start][skipped:]
-            shown, edge = rest[: cut.limit], -1
-        else:
-            end = _read_cursor("before", cut.before) if cut.before is not None else None
-            rest = [place for place in every if end is None or place < end]
-            rest = rest[: max(0, len(rest) - skipped)]
-            shown, edge = rest[-cut.limit :], 0
+        shown, cursor = cut_out(every, cut)
         found = await self.get([conversation_id for _, conversation_id in shown])
-        page = [found[conversation_id] for _, conversation_id in reversed(shown) if conversation_id in found]
-        cursor = _write_cursor(*shown[edge]) if len(rest) > cut.limit else None
+        page = [found[conversation_id] for _, conversation_id in shown if conversation_id in found]
         return Slice(page, cursor, len(every))
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
@@ -194,18 +182,3 @@ def _last_activity(document: Document) -> datetime:
     # Some servers of the protocol give a field within a field back under its whole path.
     at: datetime = document.get("lastMessage.createdAt") or document.get("lastMessage", document)["createdAt"]
     return at
-
-
-def _write_cursor(at: datetime, conversation_id: str) -> str:
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{conversation_id}"
-
-
-def _read_cursor(name: str, text: str) -> Place:
-    at, _, last_id = text.partition("_")
-    try:
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError("a time of nowhere")
-        return moment.astimezone(UTC), last_id
-    except (ValueError, OverflowError):
-        raise Invalid.field(name, "Not a cursor.") from None
