@@ -8,7 +8,7 @@ from hypothesis import settings
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from clients.chat import Town
-from stack import Stack
+from parley.stack import Stack
 
 # By its name tests that make up their input know how long they may: clients/fuzz.py, model/conftest.py.
 settings.register_profile("long", database=None)

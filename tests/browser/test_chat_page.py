@@ -9,7 +9,7 @@ from playwright.async_api import Route, expect
 from browser.windows import OpenWindow
 from clients.chat import Town, eventually, token
 from clients.uploads import attached
-from stack import Stack
+from parley.stack import Stack
 
 
 async def test_two_people_talk_and_each_message_is_there_once(town: Town, window: OpenWindow) -> None:
@@ -160,7 +160,7 @@ async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
     (socket,) = await town.sockets("ben")
     group = await town.group(socket, "ann")
     said = await socket.say(group, "colour", tempId="said")
-    await socket.hears("messageSent", tempId="said")
+    await socket.inbound("messageSent", tempId="said")
     alice = await window(ann)
     read, told = asyncio.Event(), asyncio.Event()
 
@@ -199,7 +199,7 @@ async def test_a_long_history_pages_upwards_and_stays_in_place(town: Town, windo
     for number in range(1, 121):
         await socket.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
     await socket.say(group, "the last", tempId="last")
-    await socket.hears("messageSent", tempId="last")
+    await socket.inbound("messageSent", tempId="last")
 
     alice = await window(ann)
     await alice.open("A group")

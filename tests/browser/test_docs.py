@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from browser.windows import OpenWindow
 from clients.chat import Town
-from gateway.vocabularies.spoken import VOCABULARIES
+from parley.gateway.protocols.registry import PROTOCOLS
 
 ATTACHMENTS = {"uploadAttachment", "downloadAttachment", "lookAtAttachment"}
 
@@ -21,13 +21,13 @@ async def opened(window: OpenWindow, town: Town, place: str = "") -> Page:
 async def test_every_path_and_every_event_is_shown(window: OpenWindow, town: Town) -> None:
     page = await opened(window, town)
 
-    for vocabulary in VOCABULARIES:
-        chapter = page.get_by_role("region", name=vocabulary.name, exact=True)
+    for protocol in PROTOCOLS:
+        chapter = page.get_by_role("region", name=protocol.name, exact=True)
         shown = [re.split(r"\s+", text)[:2] for text in await chapter.locator("summary").all_inner_texts()]
-        wanted = [[serves.method, serves.path] for serves in vocabulary.serves]
-        wanted += [["emit", event] for event in vocabulary.hears]
-        echoes = [hears.echoes for hears in vocabulary.hears.values() if hears.echoes is not None]
-        told = {each.event for each in (*vocabulary.greets, *echoes, *vocabulary.says)}
+        wanted = [[route.method, route.path] for route in protocol.routes]
+        wanted += [["emit", event] for event in protocol.inbound]
+        reply = [inbound.reply for inbound in protocol.inbound.values() if inbound.reply is not None]
+        told = {each.event for each in (*protocol.on_connect, *reply, *protocol.outbound)}
         assert sorted(shown) == sorted(wanted + [["on", event] for event in told])
     assert await page.get_by_role("region", name="attachments").locator("summary").count() == len(ATTACHMENTS)
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.web import pages
+from parley.gateway.web import pages
 
 Client = TestClient[web.Request, web.Application]
 

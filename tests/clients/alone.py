@@ -9,7 +9,7 @@ def started(directory: Path, **environment: str) -> subprocess.CompletedProcess[
     """A gateway on its own, with no server to be found."""
     nowhere = {"MONGO_URL": "mongodb://127.0.0.1:9/parley", "GATEWAY_PORT": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "gateway"],
+        [sys.executable, "-m", "parley.gateway"],
         cwd=directory,
         env={**nowhere, **environment},
         capture_output=True,

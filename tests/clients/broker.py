@@ -9,8 +9,8 @@ import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage
 
 from clients.crowd import PARTITIONS
-from shared.partitions import EXCHANGE
-from stack import Stack
+from parley.shared.partitions import EXCHANGE
+from parley.stack import Stack
 
 
 class Exchange:

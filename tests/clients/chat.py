@@ -96,7 +96,7 @@ class Socket:
         """The payloads heard of an event whose fields have these values."""
         return [p for name, p in self.heard if name == event and _has(p, fields)]
 
-    async def hears(self, event: str, deadline: float = DEADLINE, **fields: Any) -> Any:
+    async def inbound(self, event: str, deadline: float = DEADLINE, **fields: Any) -> Any:
         """Wait for an event whose fields have these values; its payload."""
         try:
             return (await eventually(lambda: self.all(event, **fields), deadline))[0]

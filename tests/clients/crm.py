@@ -5,7 +5,7 @@ from typing import Any
 from clients.chat import Town, User
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
-from gateway.vocabularies.crm import CRM
+from parley.gateway.protocols.crm import CRM
 
 STAFF = {"role": "manager", "type": "admin", "department": "Sales"}
 

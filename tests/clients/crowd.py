@@ -12,7 +12,7 @@ from uuid import uuid4
 from clients.chat import NAMESPACE, Town, User
 from clients.socketio_lean import Disconnected, LeanSocket
 from clients.socketio_stock import StockSocket
-from shared.partitions import Partitions
+from parley.shared.partitions import Partitions
 
 V = TypeVar("V", bound="Voice")
 

@@ -7,7 +7,7 @@ from typing import Any
 from clients.chat import Town, User
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
-from gateway.vocabularies.contracts import CONTRACTS
+from parley.gateway.protocols.contracts import CONTRACTS
 
 ALL = "/api/messages/conversations"
 
@@ -106,7 +106,7 @@ async def both(program: Program, town: Town, deal: Deal) -> tuple[JsSocket, JsSo
 
 def counts(program: Program, socket: JsSocket) -> dict[str, int]:
     """How often a socket heard each event of the guide."""
-    own = {says.event for says in CONTRACTS.says} | {"connected"}
+    own = {outbound.event for outbound in CONTRACTS.outbound} | {"connected"}
     return dict(Counter(what for who, what, _ in program.heard if who == socket.name and what in own))
 
 

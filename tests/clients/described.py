@@ -7,8 +7,8 @@ import jsonschema_rs
 from marshmallow import Schema
 
 from clients.samples import RESULTS
-from gateway.core.commands import Command
-from gateway.vocabularies.vocabulary import Payload
+from parley.gateway.core.commands import Command
+from parley.gateway.protocols.protocol import Payload
 
 Json = dict[str, Any]
 

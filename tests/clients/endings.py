@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Callable
 
-from stack import Stack
+from parley.stack import Stack
 
 
 def terminate(stack: Stack, name: str) -> Callable[[], str]:

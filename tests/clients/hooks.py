@@ -5,7 +5,7 @@ from typing import Any
 
 from clients.chat import User, eventually
 from clients.javascript import DEADLINE, JsSocket, Program
-from gateway.vocabularies.vocabulary import Vocabulary
+from parley.gateway.protocols.protocol import ClientProtocol
 
 
 class Hook:
@@ -23,7 +23,7 @@ class Hook:
         hook: str,
         user: User,
         url: str,
-        vocabulary: Vocabulary,
+        protocol: ClientProtocol,
         conversation_id: str | None,
         other: JsSocket,
     ) -> "Hook":
@@ -31,12 +31,10 @@ class Hook:
         taken = (await other.look())["node"]
         for attempt in range(8):
             name = f"{hook} of {user.id}, {attempt}"
-            program.speakers[name] = vocabulary
-            mounted = cls(
-                program, JsSocket(program, name, vocabulary), [url + vocabulary.namespace, user.token]
-            )
+            program.speakers[name] = protocol
+            mounted = cls(program, JsSocket(program, name, protocol), [url + protocol.namespace, user.token])
             await program.do("mount", name, hook=hook, args=[*mounted._args, conversation_id])
-            await mounted.socket.hears("connect")
+            await mounted.socket.inbound("connect")
             if (await mounted.socket.look())["node"] != taken:
                 return mounted
             await mounted.unmount()

@@ -10,8 +10,8 @@ from typing import Any
 from marshmallow import ValidationError
 
 from clients.chat import User, eventually
-from gateway.vocabularies.spoken import VOCABULARIES
-from gateway.vocabularies.vocabulary import Vocabulary
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.protocols.registry import PROTOCOLS
 
 NODE = Path(sys.prefix, "bin", "node")
 PROGRAM = Path(__file__).parents[1] / "e2e" / "js" / "clients.mjs"
@@ -28,8 +28,8 @@ class Program:
         self.heard: list[tuple[str, str, list[Any]]] = []
         self.states: list[tuple[str, dict[str, Any]]] = []
         self.complaints: list[str] = []
-        self.answered: list[tuple[Vocabulary, str, Any]] = []
-        self.speakers: dict[str, Vocabulary] = {}
+        self.answered: list[tuple[ClientProtocol, str, Any]] = []
+        self.speakers: dict[str, ClientProtocol] = {}
         self.decided: dict[str, int] = {}
         self._reader = asyncio.create_task(self._read())
 
@@ -58,7 +58,7 @@ class Program:
         self,
         user: User,
         url: str,
-        vocabulary: Vocabulary,
+        protocol: ClientProtocol,
         transports: list[str] | None = None,
         name: str | None = None,
     ) -> "JsSocket":
@@ -67,25 +67,25 @@ class Program:
         if transports:
             options["transports"] = transports
         name = name or f"{user.id} {len(self.speakers)}"
-        namespace = vocabulary.namespace.removesuffix("/")
+        namespace = protocol.namespace.removesuffix("/")
         await self.do("open", name, url=f"{url}{namespace}", options=options)
-        self.speakers[name] = vocabulary
-        socket = JsSocket(self, name, vocabulary)
-        await socket.hears("connect")
+        self.speakers[name] = protocol
+        socket = JsSocket(self, name, protocol)
+        await socket.inbound("connect")
         return socket
 
     async def connect_elsewhere(
         self,
         user: User,
         url: str,
-        vocabulary: Vocabulary,
+        protocol: ClientProtocol,
         other: "JsSocket",
         transports: list[str] | None = None,
     ) -> "JsSocket":
         """A socket on another gateway than that of `other`."""
         taken = (await other.look())["node"]
         for _ in range(8):
-            socket = await self.connect(user, url, vocabulary, transports)
+            socket = await self.connect(user, url, protocol, transports)
             if (await socket.look())["node"] != taken:
                 return socket
             await socket.close()
@@ -94,15 +94,15 @@ class Program:
     def insist_on_shapes(self) -> None:
         """Everything that was heard or answered is what its vocabulary's tables describe."""
         for place, (name, event, args) in enumerate(self.heard):
-            vocabulary = self.speakers.get(name)
-            if vocabulary is not None and event not in ENGINE_S_OWN:
-                forms = _forms(vocabulary, event)
+            protocol = self.speakers.get(name)
+            if protocol is not None and event not in ENGINE_S_OWN:
+                forms = _forms(protocol, event)
                 if place < self.decided.get(name, len(self.heard)):
                     # Nothing that it said has told yet which of its namespace's vocabularies it speaks.
-                    forms += [form for other in _beside(vocabulary) for form in _forms(other, event)]
-                _insist(event, args[0] if args else None, vocabulary, forms)
-        for vocabulary, event, answer in self.answered:
-            _insist(event, answer, vocabulary, [vocabulary.hears[event].answer])
+                    forms += [form for other in _beside(protocol) for form in _forms(other, event)]
+                _insist(event, args[0] if args else None, protocol, forms)
+        for protocol, event, answer in self.answered:
+            _insist(event, answer, protocol, [protocol.inbound[event].answer])
 
     async def _read(self) -> None:
         assert self._process.stdout
@@ -123,10 +123,10 @@ class Program:
 class JsSocket:
     """One socket of the program."""
 
-    def __init__(self, program: Program, name: str, vocabulary: Vocabulary | None = None) -> None:
+    def __init__(self, program: Program, name: str, protocol: ClientProtocol | None = None) -> None:
         self._program = program
         self.name = name
-        self.vocabulary = vocabulary
+        self.protocol = protocol
 
     async def emit(self, event: str, *args: Any) -> None:
         """Emit without asking for an acknowledgement, as the guide does."""
@@ -136,8 +136,8 @@ class JsSocket:
         """Emit, and insist that the acknowledgement is a success."""
         answer = await self.call(event, *args)
         assert answer.get("success") is not False, answer
-        if self.vocabulary is not None:
-            self._program.answered.append((self.vocabulary, event, answer))
+        if self.protocol is not None:
+            self._program.answered.append((self.protocol, event, answer))
         return answer
 
     async def call(self, event: str, *args: Any) -> Any:
@@ -163,7 +163,7 @@ class JsSocket:
             if (who, what) == (self.name, event)
         ]
 
-    async def hears(self, event: str, times: int = 1, deadline: float = DEADLINE) -> Any:
+    async def inbound(self, event: str, times: int = 1, deadline: float = DEADLINE) -> Any:
         """Wait until an event was heard so many times; the last one's payload."""
         try:
             await eventually(lambda: len(self.all(event)) >= times, deadline)
@@ -176,17 +176,17 @@ class JsSocket:
         return [payload["message"]["content"] for payload in self.all("newMessage")]
 
 
-def _beside(vocabulary: Vocabulary) -> list[Vocabulary]:
-    return [v for v in VOCABULARIES if v.namespace == vocabulary.namespace and v is not vocabulary]
+def _beside(protocol: ClientProtocol) -> list[ClientProtocol]:
+    return [v for v in PROTOCOLS if v.namespace == protocol.namespace and v is not protocol]
 
 
-def _forms(vocabulary: Vocabulary, event: str) -> list[Any]:
+def _forms(protocol: ClientProtocol, event: str) -> list[Any]:
     """All that an event may look like: it may be said of several things."""
-    told = [*vocabulary.greets, *(h.echoes for h in vocabulary.hears.values() if h.echoes)]
-    return [t.payload for t in (*told, *vocabulary.says) if t.event == event]
+    told = [*protocol.on_connect, *(h.reply for h in protocol.inbound.values() if h.reply)]
+    return [t.payload for t in (*told, *protocol.outbound) if t.event == event]
 
 
-def _insist(event: str, payload: Any, vocabulary: Vocabulary, forms: list[Any]) -> None:
+def _insist(event: str, payload: Any, protocol: ClientProtocol, forms: list[Any]) -> None:
     wrong = []
     for form in forms:
         try:
@@ -195,4 +195,4 @@ def _insist(event: str, payload: Any, vocabulary: Vocabulary, forms: list[Any]) 
             wrong.append(error.messages)
         else:
             return
-    raise AssertionError(f"{vocabulary.name} does not say {event} {payload}: {wrong or 'no such event'}")
+    raise AssertionError(f"{protocol.name} does not say {event} {payload}: {wrong or 'no such event'}")

@@ -11,7 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import DEADLINE, Town, eventually, token
 from clients.crowd import Voice
-from shared.documents import exactly
+from parley.shared.documents import exactly
 
 Document = dict[str, Any]
 REST_AT_ONCE = 10

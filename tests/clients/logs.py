@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clients.chat import eventually
 from clients.raw import request
-from stack import Stack
+from parley.stack import Stack
 
 
 async def logs_of(stack: Stack, last: str = "") -> dict[str, bytes]:

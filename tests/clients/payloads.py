@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from marshmallow import INCLUDE, Schema, fields, validate
 
-from gateway.vocabularies.fields import Id
+from parley.gateway.protocols.fields import Id
 
 Json = Any
 Strategy = st.SearchStrategy[Any]

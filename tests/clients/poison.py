@@ -5,10 +5,10 @@ import msgspec
 
 from clients.chat import User, eventually
 from clients.workers import DeadLetters
-from shared.model import Message, Person, message_id, now
-from shared.partitions import EXCHANGE, Partitions
-from shared.records import NewMessage
-from stack import Stack
+from parley.shared.model import Message, Person, message_id, now
+from parley.shared.partitions import EXCHANGE, Partitions
+from parley.shared.records import NewMessage
+from parley.stack import Stack
 
 BEFORE_TIME = "0001-01-01T00:00:00+14:00"
 """In UTC this is before the first year, so that no MongoDB driver can write it."""

@@ -29,13 +29,13 @@ class RawSocket:
         """The websocket and Engine.IO's greeting, no namespace yet."""
         self._ws = await self._http.ws_connect(f"{self._url}/socket.io/?EIO=4&transport=websocket")
         self._reader = asyncio.create_task(self._read())
-        await self.hears("0")
+        await self.inbound("0")
         return self
 
     async def enter(self, auth: Any) -> Self:
         """Connect to the namespace, and insist on it."""
         await self.send(f"40{self._within}{json.dumps(auth)}")
-        await self.hears(f"40{self._within}")
+        await self.inbound(f"40{self._within}")
         return self
 
     async def send(self, frame: str | bytes) -> None:
@@ -53,9 +53,9 @@ class RawSocket:
     async def acknowledged(self, number: int) -> Any:
         """Wait for an acknowledgement; its argument."""
         start = f"{ACK}{self._within}{number}["
-        return json.loads((await self.hears(start)).removeprefix(start[:-1]))[0]
+        return json.loads((await self.inbound(start)).removeprefix(start[:-1]))[0]
 
-    async def hears(self, start: str) -> str:
+    async def inbound(self, start: str) -> str:
         """Wait for a frame that begins so."""
         found: list[str] = await eventually(lambda: [f for f in self.frames if f.startswith(start)])
         return found[-1]

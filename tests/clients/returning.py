@@ -28,11 +28,11 @@ class Returning(Voice):
         """Seconds from each loss of the socket until everything was caught up with."""
         self._revs: dict[str, int] = {}
         self._caught_up = True
-        self._keeper: asyncio.Task[None] | None = None
+        self._snapshots: asyncio.Task[None] | None = None
 
     async def connect(self) -> Self:
         await super().connect()
-        self._keeper = asyncio.create_task(self._keep())
+        self._snapshots = asyncio.create_task(self._keep())
         return self
 
     async def join(self, conversation_id: str) -> dict[str, Any]:
@@ -45,9 +45,9 @@ class Returning(Voice):
         self.socket.break_off()
 
     async def close(self) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._snapshots is not None:
+            self._snapshots.cancel()
+            await asyncio.gather(self._snapshots, return_exceptions=True)
         await super().close()
 
     def _hear_message(self, conversation_id: str, message: dict[str, Any]) -> None:

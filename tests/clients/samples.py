@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core import commands as c
-from gateway.core.errors import ChatError, Conflict, Invalid, Unavailable
-from gateway.core.results import (
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import ChatError, Conflict, Invalid, Unavailable
+from parley.gateway.core.results import (
     Changes,
     ConversationView,
     Done,
@@ -17,9 +17,18 @@ from gateway.core.results import (
     Page,
     Renewed,
 )
-from gateway.vocabularies.vocabulary import Admitted, UnreadChanged
-from shared import events as e
-from shared.model import Attachment, Contract, Conversation, Digest, Member, Message, Person, Revocation
+from parley.gateway.protocols.protocol import Admitted, UnreadChanged
+from parley.shared import events as e
+from parley.shared.model import (
+    Attachment,
+    Contract,
+    Conversation,
+    Digest,
+    Member,
+    Message,
+    Person,
+    Revocation,
+)
 
 AT = datetime(2026, 3, 1, 12, 30, 5, 678000, tzinfo=UTC)
 BARE = Person(id="ann")

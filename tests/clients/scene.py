@@ -49,9 +49,9 @@ class Scene:
         self.alice, self.bob, self.carol = await self.town.sockets("alice", "bob", "carol")
         self.group = await self.town.group(self.alice, "bob")
         self.elsewhere = await self.town.group(self.carol, "dave")
-        self.message = await self.says(self.alice, self.group)
-        self.reply = await self.says(self.bob, self.group)
-        self.foreign = await self.says(self.carol, self.elsewhere)
+        self.message = await self.outbound(self.alice, self.group)
+        self.reply = await self.outbound(self.bob, self.group)
+        self.foreign = await self.outbound(self.carol, self.elsewhere)
         await self.remember()
         return self
 
@@ -64,11 +64,11 @@ class Scene:
         """What is stored now is what shall be stored at the end."""
         self._before = await self._stored()
 
-    async def says(self, socket: Socket, conversation_id: str) -> dict[str, Any]:
+    async def outbound(self, socket: Socket, conversation_id: str) -> dict[str, Any]:
         """Something good, and wait until it is stored; the message with its number."""
         name = f"good-{next(self._numbers)}"
         message = await socket.say(conversation_id, "all is well", tempId=name)
-        sent = await socket.hears("messageSent", tempId=name)
+        sent = await socket.inbound("messageSent", tempId=name)
         return {**message, "seq": sent["seq"]}
 
     async def refused(
@@ -90,7 +90,7 @@ class Scene:
         """Insist that the sockets still work, and that nothing is stored but what that takes."""
         # Whatever was accepted before these is stored before them: a partition keeps its order.
         said = {
-            conversation_id: await self.says(socket, conversation_id)
+            conversation_id: await self.outbound(socket, conversation_id)
             for socket, conversation_id in ((self.alice, self.group), (self.carol, self.elsewhere))
         }
         after = await self._stored()

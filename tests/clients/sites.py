@@ -12,22 +12,22 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.adapters.archive_members import MongoMemberships
-from gateway.adapters.archive_mongo import MongoMessages
-from gateway.adapters.attachments_mongo import MongoAttachments
-from gateway.adapters.sniff import ByteSniffer
-from gateway.core.access import Access
-from gateway.core.attachments import AttachmentService
-from gateway.core.errors import Unauthorized
-from gateway.core.ports import Files
-from gateway.core.rates import Rate, Rates
-from gateway.core.roster import Roster
-from gateway.rest.attachments import PACE, AttachmentPaths
-from gateway.rest.form_body import Pace
-from gateway.rest.mount import refusal
-from gateway.rest.packed import refuse_packed
-from gateway.vocabularies.refusal import REFUSAL
-from shared.model import Membership, Person, new_id, now
+from parley.gateway.adapters.content_sniffer import ByteSniffer
+from parley.gateway.adapters.mongo.archive import MongoMessages
+from parley.gateway.adapters.mongo.attachments import MongoAttachments
+from parley.gateway.adapters.mongo.members import MongoMemberships
+from parley.gateway.core.errors import Unauthorized
+from parley.gateway.core.ports import Files
+from parley.gateway.protocols.error_payloads import REFUSAL
+from parley.gateway.rest.attachments import PACE, AttachmentPaths
+from parley.gateway.rest.form_body import Pace
+from parley.gateway.rest.mount import refusal
+from parley.gateway.rest.packed import refuse_packed
+from parley.gateway.services.access import Access
+from parley.gateway.services.attachments import AttachmentService
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.gateway.state.rates import Rate, Rates
+from parley.shared.model import Membership, Person, new_id, now
 
 
 @dataclass
@@ -81,7 +81,7 @@ async def site(
     """A site over real storages, for as long as it is needed."""
     memberships, attachments = MongoMemberships(database), MongoAttachments(database)
     service = AttachmentService(
-        Access(Roster(), memberships, MongoMessages(database)),
+        Access(MembershipCache(), memberships, MongoMessages(database)),
         attachments,
         files,
         loose=attachments,

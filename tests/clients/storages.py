@@ -11,9 +11,9 @@ from typing import Any
 from aiobotocore.session import get_session
 
 from clients.chat import eventually
-from gateway.adapters.files_s3 import Bucket
-from gateway.core.ports import Files
-from stack.ports import LOOPBACK, free_base, is_free
+from parley.gateway.adapters.s3.files import Bucket
+from parley.gateway.core.ports import Files
+from parley.stack.ports import LOOPBACK, free_base, is_free
 
 NAME = "parley-tests"
 

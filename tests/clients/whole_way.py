@@ -1,7 +1,7 @@
 """A message's whole way through a stack, from one who says it to the archive and to one who hears it."""
 
 from clients.chat import Town
-from stack import Stack
+from parley.stack import Stack
 
 
 async def a_message_goes_its_way(stack: Stack) -> None:
@@ -12,7 +12,7 @@ async def a_message_goes_its_way(stack: Stack) -> None:
         group = await town.group(alice, "bob")
         await bob.do("joinRoom", {"conversationId": group})
         await alice.say(group, "hello")
-        await bob.hears("newMessage", conversationId=group)
+        await bob.inbound("newMessage", conversationId=group)
         await bob.do("markConversationAsRead", {"conversationId": group})
         assert len(await town.user("bob").history(group)) == 1
     finally:

@@ -5,8 +5,8 @@ import aiohttp
 from aio_pika.abc import AbstractIncomingMessage
 
 from clients.chat import eventually
-from shared.partitions import DEAD_LETTERS
-from stack import Stack
+from parley.shared.partitions import DEAD_LETTERS
+from parley.stack import Stack
 
 
 class Shares:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from clients.storages import Storage, client_of, s3_server
-from gateway.adapters.files_gridfs import GridFiles
-from gateway.adapters.files_s3 import PREFIX, Bucket, connect
-from shared.documents import FILE_CHUNKS, FILES, create_indexes, exactly
+from parley.gateway.adapters.mongo.gridfs_files import GridFiles
+from parley.gateway.adapters.s3.files import PREFIX, Bucket, connect
+from parley.shared.documents import FILE_CHUNKS, FILES, create_indexes, exactly
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,16 @@ from fakes.memory_archive import (
     MemoryPeople,
 )
 from fakes.memory_store import MemoryMessages, Tables
-from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
-from gateway.adapters.archive_mongo import MongoConversations
-from gateway.adapters.archive_mongo import MongoMessages as MongoHistory
-from gateway.core import ports
-from gateway.core.ports import Cut
-from persistence_worker.ports import Messages
-from persistence_worker.store_mongo import MongoMemberships as MongoCounters
-from persistence_worker.store_mongo import MongoMessages, prepare
-from shared.documents import MEMBERSHIPS
-from shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
+from parley.gateway.adapters.mongo.archive import MongoConversations
+from parley.gateway.adapters.mongo.archive import MongoMessages as MongoHistory
+from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.core import ports
+from parley.gateway.core.ports import Cut
+from parley.persistence_worker.ports import Messages
+from parley.persistence_worker.store_mongo import MongoMemberships as MongoCounters
+from parley.persistence_worker.store_mongo import MongoMessages, prepare
+from parley.shared.documents import MEMBERSHIPS
+from parley.shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
 
 
 @dataclass

@@ -16,15 +16,15 @@ import pytest
 from clients.chat import eventually
 from clients.sites import Site, site
 from clients.storages import Storage
-from gateway.adapters.files_gridfs import CHUNK_BYTES
-from gateway.adapters.files_s3 import PART_BYTES
-from gateway.core.attachments import MAX_UPLOADS_OF_ONE
-from gateway.core.errors import ChatError
-from gateway.core.rates import Rate
-from gateway.rest.file_part import MAX_PARTS
-from gateway.rest.form_body import BESIDE_BYTES, Pace
-from shared.documents import ATTACHMENTS, exactly
-from shared.model import Person
+from parley.gateway.adapters.mongo.gridfs_files import CHUNK_BYTES
+from parley.gateway.adapters.s3.files import PART_BYTES
+from parley.gateway.core.errors import ChatError
+from parley.gateway.rest.file_part import MAX_PARTS
+from parley.gateway.rest.form_body import BESIDE_BYTES, Pace
+from parley.gateway.services.attachments import MAX_UPLOADS_OF_ONE
+from parley.gateway.state.rates import Rate
+from parley.shared.documents import ATTACHMENTS, exactly
+from parley.shared.model import Person
 
 PDF = b"%PDF-1.7\n"
 MOST = 2 * PART_BYTES + 100

@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from clients.sites import Site, site
 from clients.storages import Storage
-from gateway.core.attachments import LOOSE_FOR
-from gateway.core.errors import NotFound
-from persistence_worker.ports import Messages
-from persistence_worker.store_mongo import MongoMessages
-from persistence_worker.uses import AttachedMessages
-from persistence_worker.uses_mongo import MongoUses
-from shared.documents import ATTACHMENT_USES, ATTACHMENTS, exactly
-from shared.model import Attachment, Message, Person, new_id, now
+from parley.gateway.core.errors import NotFound
+from parley.gateway.services.attachments import LOOSE_FOR
+from parley.persistence_worker.attachment_references import AttachedMessages
+from parley.persistence_worker.attachment_references_mongo import MongoAttachmentReferences
+from parley.persistence_worker.ports import Messages
+from parley.persistence_worker.store_mongo import MongoMessages
+from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS, exactly
+from parley.shared.model import Attachment, Message, Person, new_id, now
 
 ANN, BOB = Person(id=f"ann-{uuid.uuid4().hex[:8]}"), Person(id=f"bob-{uuid.uuid4().hex[:8]}")
 
@@ -30,7 +30,7 @@ async def place(database: Any, gridfs_storage: Storage) -> AsyncIterator[Site]:
 
 @pytest.fixture
 def messages(database: Any) -> Messages:
-    return AttachedMessages(MongoMessages(database), MongoUses(database))
+    return AttachedMessages(MongoMessages(database), MongoAttachmentReferences(database))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ async def test_what_is_told_twice_counts_once(
     """A worker that dies between the account and the message is told both again."""
     file = await attached(place, here)
     first, again = message(here, 1, file), message(here, 2, file)
-    uses = MongoUses(database)
+    uses = MongoAttachmentReferences(database)
     for _ in range(2):
         await uses.begin([first, again])
     await messages.insert([first, again])

@@ -10,10 +10,10 @@ import pytest
 
 from clients.sites import Site, site
 from clients.storages import Storage
-from gateway.core.attachments import LOOSE_FOR
-from gateway.core.errors import Invalid, NotFound, Unavailable
-from shared.documents import ATTACHMENTS
-from shared.model import MAX_ATTACHMENTS, Attachment, Person, new_id, now
+from parley.gateway.core.errors import Invalid, NotFound, Unavailable
+from parley.gateway.services.attachments import LOOSE_FOR
+from parley.shared.documents import ATTACHMENTS
+from parley.shared.model import MAX_ATTACHMENTS, Attachment, Person, new_id, now
 
 DAY = int(LOOSE_FOR.total_seconds())
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
-from gateway.adapters.archive_mongo import MongoConversations, MongoMessages
-from gateway.core.access import Access
-from gateway.core.commands import PutContract, SendToContract
-from gateway.core.contracts import TRUSTED_SECONDS, ContractService
-from gateway.core.conversations import ConversationService
-from gateway.core.errors import NotFound
-from gateway.core.roster import Roster
-from shared.model import Contract, Person
+from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages
+from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.core.commands import PutContract, SendToContract
+from parley.gateway.core.errors import NotFound
+from parley.gateway.services.access import Access
+from parley.gateway.services.contracts import TRUSTED_SECONDS, ContractService
+from parley.gateway.services.conversations import ConversationService
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.model import Contract, Person
 
 
 class Silence:
@@ -62,7 +62,7 @@ class Gateway:
         self.conversations = MongoConversations(database)
         self.sent = Sent()
         self.now = 0.0
-        access = Access(Roster(), self.memberships, MongoMessages(database))
+        access = Access(MembershipCache(), self.memberships, MongoMessages(database))
         starting = ConversationService(
             access,
             self.conversations,

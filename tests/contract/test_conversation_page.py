@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from clients.chat import eventually
-from gateway.adapters.archive_members import MongoContracts, MongoMemberships, MongoPeople
-from gateway.adapters.archive_mongo import MongoConversations, MongoMessages, prepare
-from gateway.core.access import Access
-from gateway.core.commands import CreateConversation, ListConversations
-from gateway.core.conversations import SIDE_BY_SIDE, ConversationService
-from gateway.core.roster import Roster
-from shared.model import Membership, Person
+from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages, prepare
+from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.core.commands import CreateConversation, ListConversations
+from parley.gateway.services.access import Access
+from parley.gateway.services.conversations import SIDE_BY_SIDE, ConversationService
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.model import Membership, Person
 
 ROWS = 2 * SIDE_BY_SIDE + 3
 
@@ -64,7 +64,7 @@ class Desk:
         self.ann = Person(id=str(uuid.uuid4()))
         self.people, self.memberships = CountedPeople(database), HeldMemberships(database)
         self.service = ConversationService(
-            Access(Roster(), self.memberships, MongoMessages(database)),
+            Access(MembershipCache(), self.memberships, MongoMessages(database)),
             MongoConversations(database),
             self.memberships,
             self.memberships,

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.rest.cors import Cors
-from gateway.rest.errors import json_errors
+from parley.gateway.rest.cors import Cors
+from parley.gateway.rest.errors import json_errors
 
 OURS, OTHERS = "http://localhost:3100", "https://elsewhere.example"
 PREFLIGHT = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}

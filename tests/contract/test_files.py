@@ -10,13 +10,13 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from clients.storages import Storage
-from gateway.adapters.files import open_files
-from gateway.adapters.files_gridfs import CHUNK_BYTES, GridFiles
-from gateway.adapters.files_s3 import PART_BYTES, Bucket, S3Files, connect
-from gateway.core.errors import NotFound, Unavailable
-from gateway.core.ports import Files
-from gateway.settings import Settings
-from shared.settings import SettingsError
+from parley.gateway.adapters.files import open_files
+from parley.gateway.adapters.mongo.gridfs_files import CHUNK_BYTES, GridFiles
+from parley.gateway.adapters.s3.files import PART_BYTES, Bucket, S3Files, connect
+from parley.gateway.core.errors import NotFound, Unavailable
+from parley.gateway.core.ports import Files
+from parley.gateway.settings import Settings
+from parley.shared.settings import SettingsError
 
 SIZES = [1, CHUNK_BYTES, CHUNK_BYTES + 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES + 7]
 

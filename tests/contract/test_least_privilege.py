@@ -13,8 +13,8 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from clients.chat import eventually
 from clients.whole_way import a_message_goes_its_way
-from stack import Stack
-from stack.ports import LOOPBACK, free_base
+from parley.stack import Stack
+from parley.stack.ports import LOOPBACK, free_base
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
 PASSWORD = "least"

@@ -12,17 +12,18 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from clients.chat import eventually
-from gateway.core.errors import Unavailable
-from gateway.sockets import connection, json
-from gateway.sockets.bus import Bus
-from gateway.sockets.packets import ClientPacket
-from gateway.sockets.redis_manager import RedisManager
-from gateway.sockets.seats import Seats
-from gateway.sockets.sessions import Session, Sessions
-from gateway.vocabularies.groups import GROUPS
-from shared import events, rooms
-from shared.model import Person
-from stack import Stack
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.live.room_membership import RoomMembership
+from parley.gateway.live.sessions import Session, Sessions
+from parley.gateway.protocols.groups import GROUPS
+from parley.gateway.pubsub.bus import Bus
+from parley.gateway.pubsub.redis_manager import RedisManager
+from parley.gateway.transport import json
+from parley.gateway.transport import lean_websocket as connection
+from parley.gateway.transport.packets import ClientPacket
+from parley.shared import events, rooms
+from parley.shared.model import Person
+from parley.stack import Stack
 
 NAMESPACE = "/test"
 
@@ -151,7 +152,7 @@ async def test_entering_waits_until_nothing_can_be_missed(make_node: MakeNode) -
 async def test_a_node_without_a_socket_in_a_room_is_not_bothered(
     make_node: MakeNode, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.sockets.redis_manager.LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("parley.gateway.pubsub.redis_manager.LINGER_SECONDS", 0.2)
     one, two = await make_node(), await make_node()
     room = room_name()
     channel = rooms.channel(room)
@@ -167,24 +168,24 @@ async def test_a_room_stays_subscribed_to_while_its_socket_is_still_being_let_in
     make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Telling a client what it missed may take longer than a subscription that nobody uses is kept."""
-    monkeypatch.setattr("gateway.sockets.redis_manager.LINGER_SECONDS", 0.1)
+    monkeypatch.setattr("parley.gateway.pubsub.redis_manager.LINGER_SECONDS", 0.1)
     node = await make_node()
     sessions = Sessions()
-    seats = Seats(node.manager, sessions)
+    room_membership = RoomMembership(node.manager, sessions)
     here = replace(GROUPS, namespace=NAMESPACE)
     going, staying, unused = room_name(), room_name(), room_name()
     (first, _), (second, _) = await node.client(), await node.client()
     goes, stays = [Session(sid, Person(id=sid), (here,), set()) for sid in (first, second)]
     for session, room in ((goes, going), (stays, staying)):
         sessions.add(session)
-        await seats.prepare(session, [room])
-    await seats.subscribe([unused])
+        await room_membership.prepare(session, [room])
+    await room_membership.subscribe([unused])
     await eventually(lambda: nobody(node, rooms.channel(unused)))
 
     assert await listeners(node, rooms.channel(going)) == await listeners(node, rooms.channel(staying)) == 1
     sessions.pop(first)
-    seats.give_up(goes)
-    seats.connect(stays)
+    room_membership.give_up(goes)
+    room_membership.connect(stays)
     await eventually(lambda: nobody(node, rooms.channel(going)))
     assert await listeners(node, rooms.channel(staying)) == 1
     await node.clients[1].disconnect()

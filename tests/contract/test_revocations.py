@@ -8,10 +8,10 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from fakes.memory_revocations import MemoryRevocations
-from gateway.adapters.revocations_mongo import MongoRevocations
-from gateway.core.ports import Revocations
-from shared.documents import REVOCATIONS, create_indexes
-from shared.model import Revocation, new_id, now
+from parley.gateway.adapters.mongo.revocations import MongoRevocations
+from parley.gateway.core.ports import Revocations
+from parley.shared.documents import REVOCATIONS, create_indexes
+from parley.shared.model import Revocation, new_id, now
 
 
 @pytest.fixture(params=["memory", "mongodb"])

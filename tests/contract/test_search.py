@@ -11,18 +11,18 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import eventually
-from gateway.adapters import archive_search
-from gateway.adapters.archive_members import MongoMemberships, MongoPeople
-from gateway.adapters.archive_mongo import MongoConversations, MongoMessages, prepare
-from gateway.adapters.archive_search import MongoSearch
-from gateway.core.access import Access
-from gateway.core.commands import Search
-from gateway.core.errors import Invalid, RateLimited
-from gateway.core.history import HistoryService
-from gateway.core.roster import Roster
-from gateway.core.search import SearchService
-from shared.documents import CONVERSATIONS, MESSAGES, to_document
-from shared.model import Conversation, Digest, Message, Person
+from parley.gateway.adapters.mongo import search as archive_search
+from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages, prepare
+from parley.gateway.adapters.mongo.members import MongoMemberships, MongoPeople
+from parley.gateway.adapters.mongo.search import MongoSearch
+from parley.gateway.core.commands import Search
+from parley.gateway.core.errors import Invalid, RateLimited
+from parley.gateway.services.access import Access
+from parley.gateway.services.history import HistoryService
+from parley.gateway.services.search import SearchService
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
+from parley.shared.model import Conversation, Digest, Message, Person
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -335,7 +335,7 @@ class SlowSearch(MongoSearch):
 
 def search_service(database: Any, search: MongoSearch) -> SearchService:
     memberships, messages = MongoMemberships(database), MongoMessages(database)
-    access = Access(Roster(), memberships, messages)
+    access = Access(MembershipCache(), memberships, messages)
     history = HistoryService(access, messages, MongoConversations(database), MongoPeople(database))
     return SearchService(access, memberships, search, history)
 

@@ -9,9 +9,10 @@ import socketio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.sockets import connection, json
-from gateway.sockets.packets import ClientPacket
-from gateway.sockets.server import ChatServer
+from parley.gateway.transport import json
+from parley.gateway.transport import lean_websocket as connection
+from parley.gateway.transport.packets import ClientPacket
+from parley.gateway.transport.server import ChatServer
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 

@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from gateway.app import Gateway
-from gateway.core.ports import Files
-from gateway.settings import Settings
-from gateway.sockets import origins
+from parley.gateway.bootstrap import Gateway
+from parley.gateway.core.ports import Files
+from parley.gateway.settings import Settings
+from parley.gateway.transport import origins
 
 LISTED = "https://chat.example:8443"
 FOREIGN = [

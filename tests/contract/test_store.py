@@ -10,10 +10,10 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 from msgspec.structs import replace
 
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
-from persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages
-from persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages, prepare
-from shared.documents import CONVERSATIONS, MEMBERSHIPS, from_document, to_document
-from shared.model import Conversation, Digest, Membership, Message, now
+from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages
+from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages, prepare
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, from_document, to_document
+from parley.shared.model import Conversation, Digest, Membership, Message, now
 
 
 @dataclass

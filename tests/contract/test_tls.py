@@ -15,9 +15,9 @@ from yarl import URL
 
 from clients.proxy import LOOPBACK, Proxy
 from clients.whole_way import a_message_goes_its_way
-from gateway.adapters import archive_mongo
-from gateway.redis_client import connect
-from stack import Stack
+from parley.gateway.adapters.mongo import archive as archive_mongo
+from parley.gateway.redis_client import connect
+from parley.stack import Stack
 
 
 @dataclass

@@ -13,7 +13,7 @@ from clients.chat import Town
 from clients.fuzz import is_long
 from clients.scene import Scene
 from clients.steady import Steady
-from stack import Stack
+from parley.stack import Stack
 
 SERVICES = ("gateway-1", "gateway-2", "worker-1", "worker-2")
 GAUGES = r'^parley_(held\{what="(?:sessions|seats)"\}) (\S+)'

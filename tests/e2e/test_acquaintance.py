@@ -3,11 +3,11 @@
 import pytest
 
 from clients.chat import Socket, Town, eventually
-from stack import Stack
+from parley.stack import Stack
 
 
 async def sees(socket: Socket, town: Town, name: str, status: str) -> None:
-    await socket.hears("userStatusChanged", userId=town.user(name).id, status=status)
+    await socket.inbound("userStatusChanged", userId=town.user(name).id, status=status)
 
 
 def seen(socket: Socket, town: Town, name: str) -> list[str]:

@@ -14,8 +14,8 @@ import pytest
 
 from clients.chat import Town, eventually
 from clients.uploads import attached, read, upload
-from shared.documents import ATTACHMENTS, FILE_CHUNKS, exactly
-from stack import Stack
+from parley.shared.documents import ATTACHMENTS, FILE_CHUNKS, exactly
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -36,7 +36,7 @@ async def test_a_file_is_sent_with_a_message_and_heard_with_it(town: Town) -> No
 
     sent = await alice.say(group, "", type="file", attachments=[file["id"]])
 
-    heard = await bob.hears("newMessage", conversationId=group)
+    heard = await bob.inbound("newMessage", conversationId=group)
     assert sent["attachments"] == heard["message"]["attachments"] == [shown(file)]
     assert (heard["message"]["type"], heard["message"]["content"]) == ("file", "")
     assert (file["name"], file["size"], file["type"]) == ("Contract.pdf", len(PDF), "application/pdf")
@@ -83,17 +83,17 @@ async def test_with_its_last_message_a_file_is_gone(town: Town) -> None:
     await bob.do("joinRoom", {"conversationId": group})
     file = await attached(town.url, town.user("alice"), PDF)
     first = await alice.say(group, "", type="file", attachments=[file["id"]])
-    await bob.hears("newMessage", conversationId=group)
+    await bob.inbound("newMessage", conversationId=group)
     again = await bob.say(group, "once more", attachments=[file["id"]])
-    await alice.hears("messageSent", messageId=first["_id"])
-    await bob.hears("messageSent", messageId=again["_id"])
+    await alice.inbound("messageSent", messageId=first["_id"])
+    await bob.inbound("messageSent", messageId=again["_id"])
 
     await alice.do("deleteMessage", {"messageId": first["_id"]})
-    await bob.hears("messageDeleted", messageId=first["_id"])
+    await bob.inbound("messageDeleted", messageId=first["_id"])
     assert (await read(town.url, town.user("bob"), file["url"])).body == PDF
 
     await bob.do("deleteMessage", {"messageId": again["_id"]})
-    await bob.hears("messageDeleted", messageId=again["_id"])
+    await bob.inbound("messageDeleted", messageId=again["_id"])
     for name in ("alice", "bob"):
         assert (await read(town.url, town.user(name), file["url"])).status == 404
 

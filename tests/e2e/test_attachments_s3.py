@@ -9,8 +9,8 @@ import pytest
 from clients.chat import Town
 from clients.storages import client_of, s3_server
 from clients.uploads import attached, read
-from gateway.adapters.files_s3 import PREFIX, Bucket
-from stack import Stack
+from parley.gateway.adapters.s3.files import PREFIX, Bucket
+from parley.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -49,5 +49,5 @@ async def test_a_file_lies_in_the_bucket_and_goes_to_members(town: Town, bucket:
     assert (part.status, part.body == data[-1000:]) == (206, True)
     assert (await read(town.url, town.user("carol"), file["url"])).status == 404
     async with client_of(bucket) as s3:
-        kept = await s3.head_object(Bucket=bucket.name, Key=PREFIX + file["id"])
+        kept = await s3.head_object(Bucket=bucket.name, SigningKey=PREFIX + file["id"])
     assert kept["ContentLength"] == len(data)

@@ -102,7 +102,7 @@ async def test_every_other_text_is_kept_as_it_is(content: str, town: Town) -> No
 
     await alice.say(group, content)
 
-    heard = await bob.hears("newMessage", conversationId=group)
+    heard = await bob.inbound("newMessage", conversationId=group)
     assert heard["message"]["content"] == content
     assert [m["content"] for m in await town.user("bob").history(group)] == [content]
 
@@ -250,7 +250,7 @@ async def test_bad_input_by_polling_is_refused_alike(scene: Scene) -> None:
     await scene.refused("INVALID", "sendMessage", {"conversationId": scene.group}, socket=polling)
     await scene.refused("UNKNOWN_EVENT", "no such event", socket=polling)
 
-    await scene.says(polling, scene.group)
+    await scene.outbound(polling, scene.group)
     await scene.remember()
 
 

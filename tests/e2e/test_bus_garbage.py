@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 
 from clients.chat import Town, eventually
 from clients.steady import Steady
-from shared import rooms
-from shared.events import Heartbeat, TypingChanged, pack
-from shared.model import Person, now
-from stack import Stack
+from parley.shared import rooms
+from parley.shared.events import Heartbeat, TypingChanged, pack
+from parley.shared.model import Person, now
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -111,7 +111,7 @@ async def test_it_says_nothing_to_clients(stack: Stack, bus: "Redis", town: Town
 
     await alice.say(group, "the first")
 
-    assert await bob.hears("newMessage", conversationId=group)
+    assert await bob.inbound("newMessage", conversationId=group)
     assert [m["content"] for m in bob.messages(group)] == ["the first"]
 
 

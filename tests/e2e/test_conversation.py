@@ -14,11 +14,11 @@ async def test_a_message_reaches_members_on_other_gateways_and_transports(town: 
     sent = await alice.say(group, "hello", tempId="t1")
 
     for socket in [alice, *bob]:
-        heard = await socket.hears("newMessage", conversationId=group)
+        heard = await socket.inbound("newMessage", conversationId=group)
         assert heard["message"]["_id"] == sent["_id"]
         assert heard["message"]["content"] == "hello"
         assert (heard["message"]["seq"], heard["message"]["rev"]) == (1, 1)
-    confirmed = await alice.hears("messageSent", tempId="t1")
+    confirmed = await alice.inbound("messageSent", tempId="t1")
     assert confirmed["messageId"] == sent["_id"]
     assert all(len(s.messages(group)) == 1 for s in bob)
 
@@ -26,12 +26,12 @@ async def test_a_message_reaches_members_on_other_gateways_and_transports(town: 
 async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(town: Town) -> None:
     alice, bob = await town.sockets("alice", "bob")
     group = await town.group(alice, "bob")
-    await bob.hears("conversationCreated", _id=group)
+    await bob.inbound("conversationCreated", _id=group)
 
     await alice.say(group, "one")
     await alice.say(group, "two")
 
-    assert (await bob.hears("unreadCount", conversationId=group, unread=2))["total"] == 2
+    assert (await bob.inbound("unreadCount", conversationId=group, unread=2))["total"] == 2
     assert bob.messages(group) == []
     assert alice.all("unreadCount") == []
 
@@ -43,17 +43,17 @@ async def test_reading_moves_the_count_and_tells_the_others(town: Town) -> None:
         await socket.do("joinRoom", {"conversationId": group})
     first = await alice.say(group, "one")
     await alice.say(group, "two")
-    await bob.hears("unreadCount", unread=2)
+    await bob.inbound("unreadCount", unread=2)
 
     await bob.do("markAsRead", {"conversationId": group, "messageId": first["_id"]})
 
-    receipt = await alice.hears("messageRead", messageId=first["_id"])
+    receipt = await alice.inbound("messageRead", messageId=first["_id"])
     assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
-    await bob.hears("unreadCount", conversationId=group, unread=1, total=1)
+    await bob.inbound("unreadCount", conversationId=group, unread=1, total=1)
     assert await town.user("bob").unread(group) == 1
 
     await bob.do("markConversationAsRead", {"conversationId": group})
-    await alice.hears("conversationRead", readBy=town.user("bob").id)
+    await alice.inbound("conversationRead", readBy=town.user("bob").id)
     assert await town.user("bob").unread(group) == 0
     assert [m["status"] for m in await town.user("alice").history(group)] == ["read", "read"]
 
@@ -64,11 +64,11 @@ async def test_delivered_is_told_and_kept(town: Town) -> None:
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     await alice.say(group, "one")
-    await bob.hears("newMessage")
+    await bob.inbound("newMessage")
 
     await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
 
-    assert (await alice.hears("messageDelivered"))["deliveredTo"] == town.user("bob").id
+    assert (await alice.inbound("messageDelivered"))["deliveredTo"] == town.user("bob").id
     assert [m["status"] for m in await town.user("alice").history(group)] == ["delivered"]
 
 
@@ -78,7 +78,7 @@ async def test_an_edit_and_a_deletion_are_heard_and_kept(town: Town) -> None:
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     kept, gone = await alice.say(group, "colour"), await alice.say(group, "oops")
-    await bob.hears("newMessage", conversationId=group)
+    await bob.inbound("newMessage", conversationId=group)
 
     async def stored() -> bool:
         return len(await town.user("alice").history(group)) == 2
@@ -87,10 +87,10 @@ async def test_an_edit_and_a_deletion_are_heard_and_kept(town: Town) -> None:
     await alice.do("editMessage", {"messageId": kept["_id"], "content": "color"})
     await alice.do("deleteMessage", {"messageId": gone["_id"]})
 
-    updated = await bob.hears("messageUpdated")
+    updated = await bob.inbound("messageUpdated")
     assert (updated["message"]["content"], updated["message"]["seq"]) == ("color", 1)
     assert updated["message"]["sender"]["_id"] == town.user("alice").id
-    assert (await bob.hears("messageDeleted"))["messageId"] == gone["_id"]
+    assert (await bob.inbound("messageDeleted"))["messageId"] == gone["_id"]
     first, second = await town.user("bob").history(group)
     assert (first["content"], "editedAt" in first) == ("color", True)
     assert (second["content"], second["seq"], "deletedAt" in second) == ("", 2, True)
@@ -104,8 +104,8 @@ async def test_typing_is_told_to_the_others_and_lapses(town: Town) -> None:
 
     await bob.tell("typing", {"conversationId": group})
 
-    assert (await alice.hears("userTyping"))["username"] == town.user("bob").id
-    assert (await alice.hears("userStoppedTyping", deadline=8))["userId"] == town.user("bob").id
+    assert (await alice.inbound("userTyping"))["username"] == town.user("bob").id
+    assert (await alice.inbound("userStoppedTyping", deadline=8))["userId"] == town.user("bob").id
     assert bob.all("userTyping") == []
 
 
@@ -124,16 +124,16 @@ async def test_a_second_direct_conversation_of_two_people_is_the_first(town: Tow
 async def test_presence_is_told_to_contacts_after_a_grace(town: Town) -> None:
     alice, bob = await town.sockets("alice", "bob")
     group = await town.group(alice, "bob")
-    await bob.hears("conversationCreated", _id=group)
+    await bob.inbound("conversationCreated", _id=group)
     assert set((await bob.do("getOnlineUsers"))["users"]) == {town.user("alice").id, town.user("bob").id}
 
     await alice.close()
-    gone = await bob.hears("userStatusChanged", userId=town.user("alice").id, status="offline")
+    gone = await bob.inbound("userStatusChanged", userId=town.user("alice").id, status="offline")
     assert gone["timestamp"].endswith("Z")
     assert (await bob.do("getOnlineUsers"))["users"] == [town.user("bob").id]
 
     await town.user("alice").socket()
-    await bob.hears("userStatusChanged", userId=town.user("alice").id, status="online")
+    await bob.inbound("userStatusChanged", userId=town.user("alice").id, status="online")
 
 
 async def test_sync_tells_what_changed_meanwhile(town: Town) -> None:
@@ -143,7 +143,7 @@ async def test_sync_tells_what_changed_meanwhile(town: Town) -> None:
     await bob.close()
     for number in range(3):
         await alice.say(group, f"message {number}", tempId=f"t{number}")
-    await alice.hears("messageSent", tempId="t2")
+    await alice.inbound("messageSent", tempId="t2")
 
     back = await town.user("bob").socket()
     answer = await back.do("sync", {"conversations": {group: joined["rev"]}})
@@ -159,7 +159,7 @@ async def test_a_client_that_was_away_too_long_is_told_so(town: Town) -> None:
     for number in range(501):
         await alice.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
     await alice.say(group, "the last", tempId="last")
-    await alice.hears("messageSent", tempId="last", deadline=30)
+    await alice.inbound("messageSent", tempId="last", deadline=30)
 
     answer = await alice.do("sync", {"conversations": {group: 0}})
 
@@ -169,10 +169,10 @@ async def test_a_client_that_was_away_too_long_is_told_so(town: Town) -> None:
 async def test_whoever_inherits_a_group_can_administer_it_at_once(town: Town) -> None:
     alice, bob = await town.sockets("alice", "bob")
     group = await town.group(alice, "bob")
-    await bob.hears("conversationCreated", _id=group)
+    await bob.inbound("conversationCreated", _id=group)
 
     assert (await town.user("alice").rest("POST", f"/chats/conversations/{group}/leave"))[0] == 200
-    left = await bob.hears("participantRemoved", conversationId=group)
+    left = await bob.inbound("participantRemoved", conversationId=group)
     assert left["newOwner"] == town.user("bob").id
 
     path = f"/chats/conversations/{group}/participants"
@@ -188,7 +188,7 @@ async def test_the_liveliest_conversation_comes_first(town: Town) -> None:
     quiet, lively = [await town.group(alice, "bob") for _ in range(2)]
     for conversation in (lively, quiet, lively):
         said = await alice.say(conversation, "hello")
-        await alice.hears("messageSent", messageId=said["_id"])
+        await alice.inbound("messageSent", messageId=said["_id"])
 
     async def listed() -> list[str]:
         _, page = await town.user("alice").rest("GET", "/chats/conversations")
@@ -196,5 +196,5 @@ async def test_the_liveliest_conversation_comes_first(town: Town) -> None:
 
     assert await listed() == [lively, quiet]
     said = await alice.say(quiet, "not so quiet")
-    await alice.hears("messageSent", messageId=said["_id"])
+    await alice.inbound("messageSent", messageId=said["_id"])
     assert await listed() == [quiet, lively]

@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 
 from clients.chat import Town, eventually
 from clients.crowd import Crowd, Voice
-from persistence_worker.persist import Persister
-from persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
-from shared import model, records, rooms
-from shared.events import Event
-from stack import Stack
+from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
+from parley.shared import model, records, rooms
+from parley.shared.events import Event
+from parley.stack import Stack
 
 SMALL, LARGE = 2, 500
 PER_MESSAGE = {"messages": 1, "conversations": 1, "memberships": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from clients.chat import NAMESPACE, Socket, Town, eventually
 from clients.raw import RawSocket
-from stack import Stack
+from parley.stack import Stack
 
 
 async def test_what_was_said_just_before_an_engineio_close_is_kept(town: Town, stack: Stack) -> None:
@@ -63,15 +63,15 @@ async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
     group = await town.group(alice, "bob")
     await town.group(alice, "carol")
     await town.group(bob, "carol")
-    await bob.hears("conversationCreated", _id=group)
+    await bob.inbound("conversationCreated", _id=group)
     if others:
         crowd = [f"{town.user('extra').id}-{number}" for number in range(others - 1)]
         town_hall = {"type": "group", "participants": [*crowd, town.user("bob").id]}
         assert (await town.user("erin").rest("POST", "/chats/conversations", town_hall))[0] == 201
     path = f"/chats/conversations/{group}/participants/{town.user('bob').id}"
     assert (await town.user("alice").rest("DELETE", path))[0] == 200
-    await bob.hears("participantRemoved", conversationId=group)
-    await alice.hears("participantRemoved", conversationId=group)
+    await bob.inbound("participantRemoved", conversationId=group)
+    await alice.inbound("participantRemoved", conversationId=group)
     # Whoever was put out on one gateway may hear until the other has looked, too.
     await bob.do("getOnlineUsers")
     await alice.do("getOnlineUsers")
@@ -81,5 +81,5 @@ async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
 
     before = heard(bob, "alice")
     await alice.close()
-    await carol.hears("userStatusChanged", deadline=30, userId=town.user("alice").id, status="offline")
+    await carol.inbound("userStatusChanged", deadline=30, userId=town.user("alice").id, status="offline")
     assert heard(bob, "alice") == before

@@ -11,7 +11,7 @@ import pytest
 from clients.chat import NAMESPACE, Town
 from clients.raw import RawSocket, request
 from clients.scene import Scene, refusal
-from stack import Stack
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -178,7 +178,7 @@ async def test_nobody_comes_into_a_namespace_that_does_not_exist(
 ) -> None:
     await raw.send(f"40{namespace}{json.dumps({'token': scene.user.token})}")
 
-    answer = json.loads((await raw.hears("44")).removeprefix(f"44{namespace.removeprefix('/,')}"))
+    answer = json.loads((await raw.inbound("44")).removeprefix(f"44{namespace.removeprefix('/,')}"))
     assert answer["data"]["code"] == "NOT_FOUND"
     assert answer["message"]
     await still_works(raw)
@@ -252,5 +252,5 @@ async def test_a_poll_may_bring_many_events_in_several_pieces(town: Town, stack:
     ):
         assert await answer.text() == "OK"
 
-    await alice.hears("messageSent", seq=40)
+    await alice.inbound("messageSent", seq=40)
     assert [m["content"] for m in await town.user("alice").history(group)] == [str(n) for n in range(40)]

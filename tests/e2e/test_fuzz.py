@@ -15,8 +15,8 @@ from clients.fuzz import fuzz
 from clients.payloads import GARBAGE, TEXTS, payloads
 from clients.raw import RawSocket, request
 from clients.steady import Steady
-from gateway.vocabularies.spoken import VOCABULARIES
-from gateway.vocabularies.vocabulary import Vocabulary
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.protocols.registry import PROTOCOLS
 
 pytestmark = pytest.mark.usefixtures("quiet", "nothing_left")
 
@@ -69,20 +69,20 @@ async def raw_socket(url: str, token: str, namespace: str = NAMESPACE) -> AsyncI
         await socket.close()
 
 
-def an_event_each(vocabulary: Vocabulary) -> st.SearchStrategy[dict[str, Any]]:
+def an_event_each(protocol: ClientProtocol) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
-        {event: payloads(hears.schema, IDS) for event, hears in vocabulary.hears.items()}
+        {event: payloads(inbound.schema, IDS) for event, inbound in protocol.inbound.items()}
     )
 
 
-@pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=[v.name for v in VOCABULARIES])
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=[v.name for v in PROTOCOLS])
 @fuzz(12)
 @given(data=st.data())
 async def test_every_event_is_acknowledged_whatever_it_brings(
-    vocabulary: Vocabulary, town: Town, known: dict[str, str], steady: Steady, data: st.DataObject
+    protocol: ClientProtocol, town: Town, known: dict[str, str], steady: Steady, data: st.DataObject
 ) -> None:
-    said = data.draw(an_event_each(vocabulary))
-    async with raw_socket(town.url, town.user("alice").token, vocabulary.namespace) as socket:
+    said = data.draw(an_event_each(protocol))
+    async with raw_socket(town.url, town.user("alice").token, protocol.namespace) as socket:
         answers = [
             socket.event(number, f"[{json.dumps(event)},{named(payload, known)}]")
             for number, (event, payload) in enumerate(said.items())

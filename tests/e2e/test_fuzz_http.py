@@ -14,14 +14,12 @@ from clients.fuzz import fuzz
 from clients.payloads import GARBAGE, TEXTS, payloads
 from clients.raw import request
 from clients.steady import Steady
-from gateway.vocabularies.administration import ADMINISTRATION
-from gateway.vocabularies.spoken import VOCABULARIES
+from parley.gateway.protocols.administration import ADMINISTRATION
+from parley.gateway.protocols.registry import PROTOCOLS
 
 pytestmark = pytest.mark.usefixtures("quiet", "nothing_left")
 
-TAKES_BODIES = [
-    serves for vocabulary in (*VOCABULARIES, ADMINISTRATION) for serves in vocabulary.serves if serves.body
-]
+TAKES_BODIES = [route for protocol in (*PROTOCOLS, ADMINISTRATION) for route in protocol.routes if route.body]
 SECONDS = 5.0
 HALF_A_SECOND = 0.5
 NOT_SPOKEN = (501, 505)
@@ -77,9 +75,9 @@ async def refused_or_done(user: User, url: str, method: str, path: str, body: by
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 async def test_every_path_takes_or_refuses_every_body(body: bytes, town: Town, steady: Steady) -> None:
-    for serves in TAKES_BODIES:
-        path = path_of(serves.path, "x")
-        await refused_or_done(town.user("alice"), town.url, serves.method, path, body, "application/json")
+    for route in TAKES_BODIES:
+        path = path_of(route.path, "x")
+        await refused_or_done(town.user("alice"), town.url, route.method, path, body, "application/json")
     await steady.is_served()
 
 
@@ -91,9 +89,9 @@ def _changed(body: bytes, at: int, length: int, by: bytes) -> bytes:
 @fuzz(120)
 @given(data=st.data())
 async def test_bodies_that_were_damaged_are_refused(town: Town, steady: Steady, data: st.DataObject) -> None:
-    serves = data.draw(st.sampled_from(TAKES_BODIES))
+    route = data.draw(st.sampled_from(TAKES_BODIES))
     given_ids = ["x", town.user("bob").id, "%2e%2e", "$where", "%ff", "%F0%9F%98%80"]
-    payload = json.dumps(data.draw(payloads(serves.schema, ["x", "y"]) | GARBAGE)).encode()
+    payload = json.dumps(data.draw(payloads(route.schema, ["x", "y"]) | GARBAGE)).encode()
     changes = st.builds(
         _changed,
         st.just(payload),
@@ -101,9 +99,9 @@ async def test_bodies_that_were_damaged_are_refused(town: Town, steady: Steady, 
         st.integers(0, 5),
         st.binary(max_size=4) | TEXTS.map(lambda text: text.encode(errors="surrogatepass")),
     )
-    path = path_of(serves.path, data.draw(st.sampled_from(given_ids)))
+    path = path_of(route.path, data.draw(st.sampled_from(given_ids)))
     kind = data.draw(st.sampled_from(TYPES))
-    await refused_or_done(town.user("alice"), town.url, serves.method, path, data.draw(changes), kind)
+    await refused_or_done(town.user("alice"), town.url, route.method, path, data.draw(changes), kind)
     await steady.is_served()
 
 

@@ -11,7 +11,7 @@ from clients.chat import Socket, eventually
 from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed
 from clients.raw import request
 from clients.tokens import is_closed, is_let_in, is_refused
-from stack import Stack
+from parley.stack import Stack
 
 REFRESH_SECONDS = 2.0
 REFETCH_SECONDS = 10.0

@@ -12,7 +12,7 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 from clients.chat import Town, eventually
 from clients.crowd import Crowd, Voice
 from clients.ledger import assert_heard, assert_kept, assert_whole
-from stack import Stack
+from parley.stack import Stack
 
 SENDERS = 200
 EACH = 10

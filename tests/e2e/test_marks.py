@@ -55,9 +55,9 @@ async def test_a_message_of_another_conversation_is_not_read(scene: Scene) -> No
 async def test_a_message_of_ones_own_other_conversation_is_not_read_here(town: Town) -> None:
     alice, bob = await town.sockets("alice", "bob")
     here, there = await town.group(alice, "bob"), await town.group(alice, "bob")
-    await bob.hears("conversationCreated", _id=there)
+    await bob.inbound("conversationCreated", _id=there)
     said = await alice.say(there, "hello")
-    await bob.hears("unreadCount", conversationId=there, unread=1)
+    await bob.inbound("unreadCount", conversationId=there, unread=1)
 
     answer = await bob.ask("markAsRead", {"conversationId": here, "messageId": said["_id"]})
 
@@ -82,16 +82,16 @@ async def test_a_mark_never_goes_back(town: Town, database: Any) -> None:
     group = await town.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
     said = [await alice.say(group, str(number)) for number in range(3)]
-    await bob.hears("newMessage", conversationId=group)
-    await bob.hears("unreadCount", conversationId=group, unread=3)
+    await bob.inbound("newMessage", conversationId=group)
+    await bob.inbound("unreadCount", conversationId=group, unread=3)
     await alice.do("joinRoom", {"conversationId": group})
 
     await bob.do("markConversationAsRead", {"conversationId": group})
-    await alice.hears("conversationRead", seq=3)
+    await alice.inbound("conversationRead", seq=3)
     await bob.do("markAsRead", {"conversationId": group, "messageId": said[0]["_id"]})
     await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
     await alice.say(group, "the last", tempId="last")
-    await alice.hears("messageSent", tempId="last")
+    await alice.inbound("messageSent", tempId="last")
 
     assert await town.user("bob").unread(group) == 1
     place = await database["memberships"].find_one({"_id": f"{group}:{town.user('bob').id}"})

@@ -7,9 +7,9 @@ import pytest
 from clients.broker import Exchange
 from clients.chat import Town
 from clients.scene import Scene, refusal
-from shared.model import Message, Person, new_id, now
-from shared.records import Deletion, Edit, NewMessage, pack
-from stack import Stack
+from parley.shared.model import Message, Person, new_id, now
+from parley.shared.records import Deletion, Edit, NewMessage, pack
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -38,7 +38,7 @@ async def test_a_member_does_not_delete_a_message_of_somebody_else(scene: Scene)
 async def test_a_deleted_message_is_not_edited(scene: Scene) -> None:
     await scene.alice.do("joinRoom", {"conversationId": scene.group})
     await scene.alice.do("deleteMessage", {"messageId": scene.message["_id"]})
-    await scene.alice.hears("messageDeleted", messageId=scene.message["_id"])
+    await scene.alice.inbound("messageDeleted", messageId=scene.message["_id"])
     await scene.remember()
 
     await scene.refused("CONFLICT", "editMessage", {"messageId": scene.message["_id"], "content": "again"})
@@ -68,7 +68,7 @@ async def test_not_even_an_admin_removes_the_owner(town: Town, database: Any) ->
     assert status == 403
     refusal(answer, "FORBIDDEN")
     await alice.say(group, "still here", tempId="t")
-    await alice.hears("messageSent", tempId="t")
+    await alice.inbound("messageSent", tempId="t")
     assert bob.all("participantRemoved") == []
 
 
@@ -96,7 +96,7 @@ async def test_a_direct_conversation_keeps_its_two(town: Town) -> None:
     status, now = await town.user("bob").rest("GET", path(direct["_id"]))
     assert (status, len(now["participants"])) == (200, 2)
     await alice.say(direct["_id"], "still here")
-    await bob.hears("unreadCount", conversationId=direct["_id"], unread=1)
+    await bob.inbound("unreadCount", conversationId=direct["_id"], unread=1)
 
 
 @pytest.mark.parametrize("how", ["removed", "leaves"])
@@ -106,15 +106,15 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how:
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     said = await bob.say(group, "I was here")
-    await bob.hears("newMessage", conversationId=group)
+    await bob.inbound("newMessage", conversationId=group)
 
     if how == "removed":
         by = town.user("alice").rest("DELETE", path(group, f"/participants/{town.user('bob').id}"))
     else:
         by = town.user("bob").rest("POST", path(group, "/leave"), {})
     assert (await by)[0] == 200
-    await bob.hears("participantRemoved", conversationId=group)
-    await alice.hears("participantRemoved", conversationId=group)
+    await bob.inbound("participantRemoved", conversationId=group)
+    await alice.inbound("participantRemoved", conversationId=group)
     told = len(bob.heard)
 
     events: dict[str, Any] = {
@@ -144,7 +144,7 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how:
 
     await alice.tell("typing", {"conversationId": group})
     gone = await alice.say(group, "he is gone")
-    await alice.hears("messageSent", messageId=gone["_id"])
+    await alice.inbound("messageSent", messageId=gone["_id"])
     await bob.do("getOnlineUsers")
     assert [event for event, p in bob.heard[told:] if group in str(p)] == []
     assert [m["content"] for m in await town.user("alice").history(group)] == ["I was here", "he is gone"]
@@ -155,7 +155,7 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(town:
     group = await town.group(alice, "bob")
     await alice.do("joinRoom", {"conversationId": group})
     edited, deleted = [(await bob.say(group, content))["_id"] for content in ("one", "two")]
-    await alice.hears("newMessage", conversationId=group)
+    await alice.inbound("newMessage", conversationId=group)
     member = town.user("bob").id
     assert (await town.user("alice").rest("DELETE", path(group, f"/participants/{member}")))[0] == 200
     person, at = Person(id=member), now()
@@ -171,7 +171,7 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(town:
         await exchange.publish(group, pack(sent))
 
     for message_id in (late.id, edited, deleted):
-        rejected = await bob.hears("messageRejected", messageId=message_id)
+        rejected = await bob.inbound("messageRejected", messageId=message_id)
         assert rejected["error"]["code"] == "NOT_FOUND"
     assert [m["content"] for m in await town.user("alice").history(group)] == ["one", "two"]
     assert alice.all("messageUpdated") == alice.all("messageDeleted") == []
@@ -187,5 +187,5 @@ async def test_who_is_removed_twice_is_gone_the_first_time(town: Town) -> None:
 
     assert status == 404
     refusal(answer, "NOT_FOUND")
-    await bob.hears("participantRemoved", conversationId=group)
+    await bob.inbound("participantRemoved", conversationId=group)
     assert len(bob.all("participantRemoved")) == 1

@@ -11,12 +11,12 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 
 from clients.belongings import Belongings
-from gateway.core.attachments import MAX_UPLOAD
-from gateway.describe.openapi import openapi
-from gateway.vocabularies.spoken import VOCABULARIES
-from stack import Stack
+from parley.gateway.api_docs.openapi import openapi
+from parley.gateway.protocols.registry import PROTOCOLS
+from parley.gateway.services.attachments import MAX_UPLOAD
+from parley.stack import Stack
 
-DOCUMENT = orjson.loads(orjson.dumps(openapi(VOCABULARIES, token_in_query=True, max_upload=MAX_UPLOAD)))
+DOCUMENT = orjson.loads(orjson.dumps(openapi(PROTOCOLS, token_in_query=True, max_upload=MAX_UPLOAD)))
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 SCHEMA.config.checks.negative_data_rejection.expected_statuses = ["4xx"]
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]

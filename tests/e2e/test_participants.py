@@ -90,7 +90,7 @@ async def test_adding_who_is_there_already_changes_nothing(town: Town, database:
     alice, bob = await town.sockets("alice", "bob")
     group = await town.group(alice, "bob")
     await alice.say(group, "one", tempId="t")
-    await alice.hears("messageSent", tempId="t")
+    await alice.inbound("messageSent", tempId="t")
     before = await database["memberships"].find({"conversationId": group}).to_list(None)
 
     status, _ = await town.user("alice").rest(
@@ -110,11 +110,11 @@ async def test_a_users_id_may_have_any_printable_character(user_id: str, town: T
 
     group = await town.group(alice, user_id)
 
-    await other.hears("conversationCreated", _id=group)
+    await other.inbound("conversationCreated", _id=group)
     await other.do("joinRoom", {"conversationId": group})
     await alice.say(group, "hello")
-    await other.hears("newMessage", conversationId=group)
+    await other.inbound("newMessage", conversationId=group)
     await other.say(group, "hello yourself", tempId="t")
-    await other.hears("messageSent", tempId="t")
+    await other.inbound("messageSent", tempId="t")
     assert (await alice.do("getOnlineUsers"))["users"].count(town.user(user_id).id) == 1
     refusal(await other.ask("joinRoom", {"conversationId": "none"}), "NOT_FOUND")

@@ -13,7 +13,7 @@ import socketio
 
 from clients.chat import NAMESPACE, Socket, Town, User, eventually
 from clients.raw import RawSocket
-from stack import Stack
+from parley.stack import Stack
 
 SECONDS = 1.0
 LOW = {

@@ -15,10 +15,10 @@ import aiohttp
 
 from clients.chat import Town, eventually
 from clients.javascript import NODE
-from stack import Stack
+from parley.stack import Stack
 
 ROOT = Path(__file__).parents[2]
-NPM = ROOT / "gateway/src/gateway/web/node_modules"
+NPM = ROOT / "gateway/src/parley/gateway/web/node_modules"
 
 
 def example(language: str, stack: Stack, bob: str) -> str:

@@ -11,8 +11,8 @@ from clients.javascript import Program
 from clients.raw import RawSocket
 from clients.scene import refusal
 from clients.tokens import CLOSED_SECONDS, fresh, is_closed, seconds_of
-from gateway.vocabularies.groups import GROUPS
-from stack import Stack
+from parley.gateway.protocols.groups import GROUPS
+from parley.stack import Stack
 
 SHORT = 3.0
 LONG = 3600.0
@@ -42,14 +42,14 @@ async def test_a_client_that_stays_is_closed_all_the_same(alice: User, stack: St
     ends = time.monotonic() + SHORT
     raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
 
-    await raw.hears("41/chat,")
+    await raw.inbound("41/chat,")
     await eventually(lambda: raw.is_closed, max(0.1, ends + CLOSED_SECONDS - time.monotonic()))
     await raw.close()
 
 
 async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, stack: Stack) -> None:
     raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
-    await raw.hears("41/chat,")
+    await raw.inbound("41/chat,")
 
     with suppress(ConnectionError):
         await raw.send('42/chat,7["getOnlineUsers"]')
@@ -62,15 +62,15 @@ async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, s
 async def test_what_another_token_opened_on_the_same_connection_stays(alice: User, stack: Stack) -> None:
     raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
     await raw.send(f'40/messages,{{"token":"{fresh(stack.jwt_secret, alice.id, LONG)}"}}')
-    await raw.hears("40/messages,")
+    await raw.inbound("40/messages,")
 
-    await raw.hears("41/chat,")
+    await raw.inbound("41/chat,")
     until = time.monotonic() + CLOSED_SECONDS
     await eventually(lambda: time.monotonic() > until)
 
     assert not raw.is_closed
     await raw.send('42/messages,1["typing",{}]')
-    await raw.hears("43/messages,1[")
+    await raw.inbound("43/messages,1[")
     await raw.close()
 
 
@@ -82,7 +82,7 @@ async def test_the_javascript_client_is_told_and_comes_again_with_another_token(
     try:
         socket = await program.connect(alice, stack.url, GROUPS, transports)
 
-        assert await socket.hears("disconnect") == "io server disconnect"
+        assert await socket.inbound("disconnect") == "io server disconnect"
         assert (await socket.look())["connected"] is False
         assert len(socket.all("open")) == 1
 
@@ -99,7 +99,7 @@ async def test_another_token_keeps_the_socket(transport: str, alice: User, town:
     socket = await alice.socket(transport)
     bob = await town.user("bob").socket()
     group = await town.group(bob, "alice")
-    await socket.hears("conversationCreated")
+    await socket.inbound("conversationCreated")
     await socket.do("joinRoom", {"conversationId": group})
 
     renewed = await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, LONG)})
@@ -109,7 +109,7 @@ async def test_another_token_keeps_the_socket(transport: str, alice: User, town:
     await eventually(lambda: time.time() > ends + CLOSED_SECONDS)
     assert socket.connected
     await bob.say(group, "still there?")
-    await socket.hears("newMessage", conversationId=group)
+    await socket.inbound("newMessage", conversationId=group)
     await socket.do("getOnlineUsers")
 
 
@@ -177,7 +177,7 @@ async def test_what_is_no_token_is_told_so(payload: Any, town: Town) -> None:
 async def test_the_other_token_s_role_counts_from_then_on(town: Town, stack: Stack) -> None:
     alice, bob = await town.sockets("alice", "bob")
     group = await town.group(bob, "alice")
-    await alice.hears("conversationCreated")
+    await alice.inbound("conversationCreated")
     said = {"conversationId": group, "content": "The house is open.", "type": "system"}
     refusal(await alice.ask("sendMessage", said), "FORBIDDEN")
 

@@ -12,7 +12,7 @@ import pytest
 from clients.chat import NAMESPACE, Socket, Town, User, eventually, token
 from clients.logs import logs_of
 from clients.raw import RawSocket
-from stack import Stack
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -39,7 +39,7 @@ class Visitor:
         before, kept = self.pid, {"pid": self.pid, "offset": self.offset} if self.pid else {}
         self._sockets.append(await RawSocket(self._stack.gateway_urls[node]).open())
         await self.raw.enter({"token": self.user.token, **kept, **auth})
-        self.pid = json.loads((await self.raw.hears(CONNECTED)).removeprefix(CONNECTED))["pid"]
+        self.pid = json.loads((await self.raw.inbound(CONNECTED)).removeprefix(CONNECTED))["pid"]
         return self.pid == before
 
     async def lose(self) -> None:
@@ -63,7 +63,7 @@ class Visitor:
         told = [args[0] for name, *args in self.events() if name == "newMessage"]
         return [p["message"]["content"] for p in told if p["conversationId"] == conversation_id]
 
-    async def hears(self, conversation_id: str, *contents: str) -> None:
+    async def inbound(self, conversation_id: str, *contents: str) -> None:
         """Wait until it heard as many messages on this connection; these, in this order."""
         await eventually(lambda: len(self.contents(conversation_id)) >= len(contents))
         assert self.contents(conversation_id) == list(contents)
@@ -111,16 +111,16 @@ async def test_who_comes_back_elsewhere_hears_what_was_missed_and_goes_on(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await alice.say(group, "one")
-    await bob.hears(group, "one")
+    await bob.inbound(group, "one")
     await bob.lose()
     for content in ("two", "three"):
         await alice.say(group, content)
 
     assert await bob.come(node=1) is True
-    await bob.hears(group, "two", "three")
+    await bob.inbound(group, "two", "three")
     await alice.say(group, "four")
 
-    await bob.hears(group, "two", "three", "four")
+    await bob.inbound(group, "two", "three", "four")
 
 
 async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
@@ -128,41 +128,41 @@ async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
 ) -> None:
     for content in ("one", "two", "three"):
         await alice.say(group, content)
-    await bob.hears(group, "one", "two", "three")
+    await bob.inbound(group, "one", "two", "three")
     first = next(args[0] for name, *args in bob.events() if name == "offset")
     await bob.lose()
 
     assert await bob.come(node=1, offset=first) is True
 
-    await bob.hears(group, "two", "three")
+    await bob.inbound(group, "two", "three")
 
 
 async def test_who_comes_back_before_the_loss_is_noticed_is_known(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await alice.say(group, "one")
-    await bob.hears(group, "one")
+    await bob.inbound(group, "one")
     bob.offset, old = bob.last_offset(), bob.raw
 
     assert await bob.come(node=1) is True
     await alice.say(group, "two")
-    await bob.hears(group, "two")
+    await bob.inbound(group, "two")
     await old.close()
     await bob.lose()
     await alice.say(group, "three")
 
     assert await bob.come() is True
-    await bob.hears(group, "three")
+    await bob.inbound(group, "three")
 
 
 async def test_what_was_edited_and_deleted_meanwhile_is_told(alice: Socket, bob: Visitor, group: str) -> None:
     one, two = [await alice.say(group, content) for content in ("one", "two")]
-    await bob.hears(group, "one", "two")
+    await bob.inbound(group, "one", "two")
     await bob.lose()
     await alice.do("joinRoom", {"conversationId": group})
     await alice.do("editMessage", {"messageId": one["_id"], "content": "won"})
     await alice.do("deleteMessage", {"messageId": two["_id"]})
-    await alice.hears("messageDeleted", messageId=two["_id"])
+    await alice.inbound("messageDeleted", messageId=two["_id"])
 
     assert await bob.come(node=1) is True
 
@@ -179,7 +179,7 @@ async def test_each_room_is_heard_from_where_it_was_left(
     await bob.ask("joinRoom", conversationId=other)
     for conversation in (group, other):
         await alice.say(conversation, "heard")
-        await bob.hears(conversation, "heard")
+        await bob.inbound(conversation, "heard")
     await bob.lose()
     for conversation in (group, other):
         await alice.say(conversation, "missed")
@@ -187,7 +187,7 @@ async def test_each_room_is_heard_from_where_it_was_left(
     assert await bob.come(node=1) is True
 
     for conversation in (group, other):
-        await bob.hears(conversation, "missed")
+        await bob.inbound(conversation, "missed")
 
 
 async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
@@ -197,14 +197,14 @@ async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
     await bob.ask("joinRoom", conversationId=other)
     for conversation in (group, other):
         await alice.say(conversation, "heard")
-        await bob.hears(conversation, "heard")
+        await bob.inbound(conversation, "heard")
     bob.offset = bob.last_offset()
 
     assert await bob.come(node=1) is False
 
     for conversation in (group, other):
         await alice.say(conversation, "new")
-        await bob.hears(conversation, "new")
+        await bob.inbound(conversation, "new")
 
 
 async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
@@ -217,7 +217,7 @@ async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
 
     assert await bob.come(node=1) is True
 
-    await bob.hears(group, *much)
+    await bob.inbound(group, *much)
 
 
 async def test_who_says_something_before_they_were_told_what_they_missed_is_asked_to_say_it_again(
@@ -251,11 +251,11 @@ async def test_who_missed_more_than_is_told_is_told_that_it_is_not_all(
 ) -> None:
     await bob.lose()
     said = [await alice.say(group, f"{number}") for number in range(210)]
-    await alice.hears("messageSent", messageId=said[-1]["_id"])
+    await alice.inbound("messageSent", messageId=said[-1]["_id"])
 
     assert await bob.come(node=1) is False
 
-    await bob.hears(group, *(f"{number}" for number in range(10, 210)))
+    await bob.inbound(group, *(f"{number}" for number in range(10, 210)))
 
 
 async def test_a_room_that_was_left_is_not_entered_again(
@@ -321,7 +321,7 @@ async def test_whose_token_expired_is_forgotten(
     group = await town.group(alice, "bob")
     await bob.come(token=token(stack.jwt_secret, bob.user.id, exp=int(time.time()) + 2))
     await bob.ask("joinRoom", conversationId=group)
-    await bob.raw.hears(f"41{NAMESPACE},")
+    await bob.raw.inbound(f"41{NAMESPACE},")
     await bob.lose()
 
     assert await bob.come(node=1) is False
@@ -344,7 +344,7 @@ async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_
 
     await eventually(lambda: time.time() > end + 2)
     await alice.say(group, "said after")
-    await alice.hears("messageSent", seq=201)
+    await alice.inbound("messageSent", seq=201)
     raw.awake.set()
 
     await raw.is_closed_by_the_server()
@@ -360,7 +360,7 @@ async def test_the_vocabulary_that_was_decided_stays_decided(alice: Socket, bob:
     assert await bob.come(node=1) is True
     await alice.say(group, "two")
 
-    await bob.hears(group, "one", "two")
+    await bob.inbound(group, "one", "two")
     await bob.ask("getOnlineUsers")
     assert [e for e in bob.events() if e[0] in ("newMessage", "offset")][0::2] == [
         e for e in bob.events() if e[0] == "newMessage"
@@ -382,12 +382,12 @@ async def test_an_offset_that_is_none_says_that_nothing_was_heard(
     offset: Any, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await alice.say(group, "one")
-    await bob.hears(group, "one")
+    await bob.inbound(group, "one")
     await bob.lose()
 
     assert await bob.come(node=1, offset=offset) is True
 
-    await bob.hears(group, "one")
+    await bob.inbound(group, "one")
 
 
 async def test_an_offset_beyond_all_messages_harms_nobody(alice: Socket, bob: Visitor, group: str) -> None:
@@ -396,7 +396,7 @@ async def test_an_offset_beyond_all_messages_harms_nobody(alice: Socket, bob: Vi
     assert await bob.come(node=1, offset=f"{group}:{10**14}:{10**14}") is True
 
     await alice.say(group, "one")
-    await bob.hears(group, "one")
+    await bob.inbound(group, "one")
 
 
 async def test_a_private_id_is_in_no_log(stack: Stack, bob: Visitor, group: str) -> None:
@@ -410,7 +410,7 @@ async def is_deaf(visitor: Visitor, town: Town, alice: Socket, group: str) -> No
     """Nothing that is said in the room reaches them; what happens after it, to them, does."""
     await alice.do("joinRoom", {"conversationId": group})
     await alice.say(group, "not for them")
-    await alice.hears("newMessage", conversationId=group)
+    await alice.inbound("newMessage", conversationId=group)
     await town.group(alice, visitor.user.id.partition("-")[0])
     await eventually(lambda: [e for e in visitor.events() if e[0] == "conversationCreated"])
     assert visitor.contents(group) == []

@@ -9,7 +9,7 @@ import pytest
 from clients.chat import Town
 from clients.raw import Answer, request
 from clients.scene import Scene, refusal
-from stack import Stack
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

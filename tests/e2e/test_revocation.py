@@ -13,7 +13,7 @@ from clients.chat import Socket, Town, User, eventually
 from clients.raw import RawSocket, request
 from clients.scene import refusal
 from clients.tokens import fresh, is_closed, is_let_in, is_refused, later, seconds_of
-from stack import Stack
+from parley.stack import Stack
 
 DAYS = 30
 

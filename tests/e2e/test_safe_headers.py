@@ -6,7 +6,7 @@ import pytest
 
 from clients.chat import Town
 from clients.raw import Answer, request
-from gateway.web import pages
+from parley.gateway.web import pages
 
 PAGES = ["/", "/docs"]
 FILES = ["/openapi.json", "/asyncapi.json", *(f"/assets/{name}" for name in sorted(pages.assets()))]

@@ -38,7 +38,7 @@ async def test_other_content_on_the_same_gateway_is_a_conflict(town: Town, datab
         assert error["details"] == {"messageId": first["_id"]}
 
     await alice.say(group, "after", tempId="after")
-    assert (await alice.hears("messageSent", tempId="after"))["seq"] == 2
+    assert (await alice.inbound("messageSent", tempId="after"))["seq"] == 2
     assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
     await eventually(lambda: len(bob.messages(group)) == 2)
     assert [m["content"] for m in bob.messages(group)] == ["the first", "after"]
@@ -49,17 +49,17 @@ async def test_other_content_on_another_gateway_is_rejected_in_time(town: Town, 
     group = await town.group(one, "bob")
     name = str(uuid.uuid4())
     first = await one.say(group, "the first", clientMessageId=name, tempId="one")
-    await one.hears("messageSent", tempId="one")
+    await one.inbound("messageSent", tempId="one")
 
     await other.say(group, "the second", clientMessageId=name, tempId="two")
 
-    rejected = await other.hears("messageRejected", tempId="two")
+    rejected = await other.inbound("messageRejected", tempId="two")
     assert rejected["error"]["code"] == "CONFLICT"
     assert rejected["error"]["retryable"] is False
     assert (rejected["messageId"], rejected["clientMessageId"]) == (first["_id"], name)
     assert rejected["conversationId"] == group
     await other.say(group, "after", tempId="after")
-    assert (await other.hears("messageSent", tempId="after"))["seq"] == 2
+    assert (await other.inbound("messageSent", tempId="after"))["seq"] == 2
     assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
 
 
@@ -74,8 +74,8 @@ async def test_of_two_at_once_on_two_gateways_one_stands(town: Town, database: A
             other.say(group, "by the other", clientMessageId=name),
         )
 
-        sent = await one.hears("messageSent", clientMessageId=name)
-        rejected = await one.hears("messageRejected", clientMessageId=name)
+        sent = await one.inbound("messageSent", clientMessageId=name)
+        rejected = await one.inbound("messageRejected", clientMessageId=name)
         assert rejected["messageId"] == sent["messageId"]
     contents = [m["content"] for m in await documents(database, group)]
     assert len(contents) == 10
@@ -91,11 +91,11 @@ async def test_the_case_of_the_name_does_not_matter(through: str, town: Town, da
     again = one if through == "the same gateway" else other
 
     first = await one.say(group, "hello", clientMessageId=name.upper(), tempId="one")
-    await one.hears("messageSent", tempId="one")
+    await one.inbound("messageSent", tempId="one")
     second = await again.say(group, "hello", clientMessageId=name, tempId="two")
 
     assert first["_id"] == second["_id"]
-    await again.hears("messageSent", messageId=first["_id"], seq=1)
+    await again.inbound("messageSent", messageId=first["_id"], seq=1)
     assert len(await documents(database, group)) == 1
     wish = {"conversationId": group, "content": "other", "clientMessageId": name.upper()}
     if again is one:
@@ -111,7 +111,7 @@ async def test_the_same_content_again_is_the_same_message(town: Town, database: 
 
     assert len({message["_id"] for message in said}) == 1
     await one.say(group, "after", tempId="after")
-    assert (await one.hears("messageSent", tempId="after"))["seq"] == 2
+    assert (await one.inbound("messageSent", tempId="after"))["seq"] == 2
     assert len(await documents(database, group)) == 2
     assert one.all("messageRejected") == other.all("messageRejected") == []
 
@@ -130,7 +130,7 @@ async def test_one_name_is_anothers_in_another_conversation_and_of_another_sende
     ]
 
     assert len({message["_id"] for message in said}) == 3
-    await bob.hears("messageSent", clientMessageId=name)
+    await bob.inbound("messageSent", clientMessageId=name)
     assert {m["content"] for m in await documents(database, here)} == {"alice here", "bob here"}
 
 
@@ -147,4 +147,4 @@ async def test_a_refused_send_does_not_take_the_name(town: Town) -> None:
     )
 
     await alice.do("sendMessage", {**wish, "content": "now it is right", "tempId": "t"})
-    await alice.hears("messageSent", tempId="t", seq=1)
+    await alice.inbound("messageSent", tempId="t", seq=1)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from clients.chat import Socket, Town, User, eventually
-from shared.documents import CONVERSATIONS, MESSAGES, to_document
-from shared.model import MAX_CONTENT, Message, now
+from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
+from parley.shared.model import MAX_CONTENT, Message, now
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -37,7 +37,7 @@ async def stored(socket: Socket, conversation_id: str, *said: str) -> list[dict[
     messages = []
     for content in said:
         message = await socket.say(conversation_id, content)
-        await socket.hears("messageSent", messageId=message["_id"])
+        await socket.inbound("messageSent", messageId=message["_id"])
         messages.append(message)
     return messages
 
@@ -104,7 +104,7 @@ async def test_who_was_removed_finds_nothing_there_any_more(town: Town) -> None:
     assert status == 200, body
 
     assert await contents(town.user("bob"), "plan") == ["my plan"]
-    await bob.hears("participantRemoved", conversationId=group)
+    await bob.inbound("participantRemoved", conversationId=group)
     assert (await refused(town.user("bob"), q="plan", conversationId=group))[0] == 404
 
 

@@ -17,9 +17,9 @@ import jwt
 import pytest
 import socketio
 
-from stack import Stack, StackError, processes, settings
-from stack.ports import require_free
-from stack.tokens import token
+from parley.stack import Stack, StackError, processes, settings
+from parley.stack.ports import require_free
+from parley.stack.tokens import token
 
 SECONDS = 1.0
 LOOPBACK, LOOPBACK_6 = "0100007F", "00000000000000000000000001000000"
@@ -58,7 +58,7 @@ def pids(stack: Stack) -> dict[str, int]:
 
 def command_line(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (root / ".env").touch()
-    command = [sys.executable, "-m", "stack", "--root", str(root), *arguments]
+    command = [sys.executable, "-m", "parley.stack", "--root", str(root), *arguments]
     clean = {name: value for name, value in os.environ.items() if name != "HTTP_PORT"}
     return subprocess.run(command, capture_output=True, text=True, timeout=30, env=clean, check=False)
 
@@ -320,7 +320,7 @@ def test_data_is_deleted_only_after_a_yes(tmp_path: Path) -> None:
 _OWNER = """
 import sys, time
 from pathlib import Path
-from stack import Stack
+from parley.stack import Stack
 stack = Stack(Path(sys.argv[1]), gateways=1, workers=1, settings={"REDIS_URL": sys.argv[2]})
 stack.up()
 print(*(part.name for part in stack.status()), flush=True)

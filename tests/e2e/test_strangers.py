@@ -9,7 +9,7 @@ import pytest
 from clients.chat import NAMESPACE, Town
 from clients.raw import RawSocket, request
 from clients.scene import Scene, refusal
-from stack import Stack
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -52,7 +52,7 @@ async def test_a_conversation_of_others_and_none_are_answered_alike(
         payload = json.dumps([event, {"conversationId": conversation_id, **OF_CONVERSATION[event]}])
         raw.frames.clear()
         refusal(await raw.event(1, payload), "NOT_FOUND")
-        answers.append(await raw.hears(f"43{NAMESPACE},1["))
+        answers.append(await raw.inbound(f"43{NAMESPACE},1["))
     await raw.close()
 
     assert len(set(answers)) == 1
@@ -73,7 +73,7 @@ async def test_a_message_of_others_and_none_are_answered_alike(
         payload = json.dumps([event, {"messageId": message_id, **where, **OF_MESSAGE[event]}])
         raw.frames.clear()
         refusal(await raw.event(1, payload), "NOT_FOUND")
-        answers.append(await raw.hears(f"43{NAMESPACE},1["))
+        answers.append(await raw.inbound(f"43{NAMESPACE},1["))
     await raw.close()
 
     assert len(set(answers)) == 1
@@ -135,9 +135,9 @@ async def test_a_conversation_id_and_a_colon_do_not_make_another_members_place(t
 async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(scene: Scene) -> None:
     for event in ("joinRoom", "typing", "markConversationAsRead"):
         await scene.refused("NOT_FOUND", event, {"conversationId": scene.elsewhere})
-    await scene.says(scene.carol, scene.elsewhere)
-    await scene.says(scene.bob, scene.group)
-    await scene.alice.hears("unreadCount", conversationId=scene.group)
+    await scene.outbound(scene.carol, scene.elsewhere)
+    await scene.outbound(scene.bob, scene.group)
+    await scene.alice.inbound("unreadCount", conversationId=scene.group)
 
     status, listed = await scene.user.rest("GET", "/chats/conversations")
 
@@ -152,8 +152,8 @@ async def test_a_strangers_typing_is_told_to_nobody(scene: Scene) -> None:
 
     await scene.refused("NOT_FOUND", "typing", {"conversationId": scene.elsewhere})
 
-    await scene.says(scene.carol, scene.elsewhere)
-    await scene.carol.hears("newMessage", conversationId=scene.elsewhere)
+    await scene.outbound(scene.carol, scene.elsewhere)
+    await scene.carol.inbound("newMessage", conversationId=scene.elsewhere)
     assert scene.carol.all("userTyping") == []
     await scene.remember()
 

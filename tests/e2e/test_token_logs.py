@@ -16,7 +16,7 @@ from clients.chat import NAMESPACE, Socket, Town, eventually
 from clients.logs import files_of, logs_of
 from clients.raw import RawSocket, request
 from clients.tokens import fresh, is_closed
-from stack import Stack
+from parley.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("gateway-1", "gateway-2", "worker-1")
@@ -179,7 +179,7 @@ async def break_the_protocol(secrets: Secrets, stack: Stack, user_id: str) -> No
         f'99["{token}"]',
     ):
         raw = await (await RawSocket(stack.url).open()).enter({"token": token})
-        greeting = await raw.hears("0{")
+        greeting = await raw.inbound("0{")
         secrets.add(f"the id of a broken frame {frame[:9]}", greeting.split('"')[3])
         await raw.send(frame)
         await asyncio.wait({asyncio.create_task(raw.is_closed_by_the_server())}, timeout=0.5)
@@ -224,7 +224,7 @@ async def unreadable(url: str, text: str) -> None:
 async def do_too_much(secrets: Secrets, stack: Stack, user_id: str) -> None:
     """A socket that is cut off for not slowing down."""
     raw = await (await RawSocket(stack.url).open()).enter({"token": secrets.token("haste", user_id)})
-    secrets.add("the id of haste", (await raw.hears("0{")).split('"')[3])
+    secrets.add("the id of haste", (await raw.inbound("0{")).split('"')[3])
     with suppress(ConnectionError):
         for number in range(1_000):
             await raw.send(f'42{NAMESPACE},{number}["getOnlineUsers"]')
@@ -248,7 +248,9 @@ def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
     assert logs.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("config", ["deploy/src/stack/templates/nginx.conf", "deploy/docker/nginx.conf"])
+@pytest.mark.parametrize(
+    "config", ["deploy/src/parley/stack/templates/nginx.conf", "deploy/docker/nginx.conf"]
+)
 def test_nginx_writes_nothing_of_a_query(config: str) -> None:
     text = (ROOT / config).read_text()
     (written,) = re.findall(r"log_format parley(.*?);", text, re.S)

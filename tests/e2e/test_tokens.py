@@ -13,7 +13,7 @@ from clients.chat import NAMESPACE, Socket, Town, token
 from clients.logs import logs_of
 from clients.raw import RawSocket, request
 from clients.scene import refusal
-from stack import Stack
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -193,7 +193,7 @@ async def test_a_token_for_very_long_is_a_token(expires: int, town: Town, stack:
 async def test_whoever_was_refused_may_try_again_on_the_same_connection(town: Town, stack: Stack) -> None:
     raw = await RawSocket(stack.url).open()
     await raw.send(f'40{NAMESPACE},{{"token":"wrong"}}')
-    assert '"UNAUTHORIZED"' in await raw.hears(f"44{NAMESPACE},")
+    assert '"UNAUTHORIZED"' in await raw.inbound(f"44{NAMESPACE},")
 
     await raw.enter({"token": town.user("alice").token})
 

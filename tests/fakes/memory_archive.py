@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from msgspec.structs import replace
 
 from fakes.memory_store import Tables
-from gateway.core.places import cut_out
-from gateway.core.ports import Cut, Slice
-from shared.documents import membership_id
-from shared.model import Contract, Conversation, Membership, Message, Person, Role, now
+from parley.gateway.core.pagination import cut_out
+from parley.gateway.core.ports import Cut, Slice
+from parley.shared.documents import membership_id
+from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
 
 async def _at_once() -> None:

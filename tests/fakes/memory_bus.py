@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from shared import events, rooms
-from shared.events import Event
+from parley.shared import events, rooms
+from parley.shared.events import Event
 
 
 class Air:

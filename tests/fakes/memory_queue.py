@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gateway.core.errors import Unavailable
-from shared import records
-from shared.records import NewMessage, Record
+from parley.gateway.core.errors import Unavailable
+from parley.shared import records
+from parley.shared.records import NewMessage, Record
 
 Flight = Literal["fine", "refused", "unconfirmed"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from shared.events import Event
-from shared.model import Revocation
+from parley.shared.events import Event
+from parley.shared.model import Revocation
 
 
 class MemoryRevocations:

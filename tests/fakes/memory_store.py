@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from persistence_worker.ports import Head, HeadMove, MemberKey
-from shared.model import Contract, Conversation, Membership, Message, Person
+from parley.persistence_worker.ports import Head, HeadMove, MemberKey
+from parley.shared.model import Contract, Conversation, Membership, Message, Person
 
 
 class Tables:

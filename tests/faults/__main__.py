@@ -18,7 +18,7 @@ from faults.row import Outcome, Row
 from faults.table import ROWS
 from faults.trial import carry_out, do
 from load.arguments import NOT_BEGUN, Arguments
-from stack import Stack, StackError
+from parley.stack import Stack, StackError
 
 DIRECTORY = Path(__file__).resolve().parents[2] / ".run" / "faults"
 LONGEST = 14 * 60.0

@@ -8,7 +8,7 @@ import pytest
 from clients.chat import Town
 from clients.crowd import Crowd, Voice
 from clients.workers import DeadLetters, Shares
-from stack import Stack
+from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(6)]
 

@@ -27,7 +27,7 @@ class Row:
     recovery: float
     bound: float = 60.0
     cuts: bool = False
-    refuses: tuple[str, ...] = ()
+    refusal: tuple[str, ...] = ()
     tested: bool = False
 
 

@@ -15,7 +15,7 @@ ROWS = (
         run=workers.killed,
         silence=10,
         recovery=10,
-        refuses=(OVERLOADED,),
+        refusal=(OVERLOADED,),
         tested=True,
     ),
     Row(
@@ -35,7 +35,7 @@ ROWS = (
         run=servers.rabbitmq_stopped,
         silence=servers.AWAY_SECONDS + 10,
         recovery=5,
-        refuses=(UNAVAILABLE,),
+        refusal=(UNAVAILABLE,),
         tested=True,
     ),
     Row(
@@ -45,7 +45,7 @@ ROWS = (
         run=servers.rabbitmq_alarmed,
         silence=servers.AWAY_SECONDS + 10,
         recovery=5,
-        refuses=(UNAVAILABLE,),
+        refusal=(UNAVAILABLE,),
     ),
     Row(
         name="rabbitmq-connections",
@@ -54,7 +54,7 @@ ROWS = (
         run=servers.rabbitmq_connections_closed,
         silence=5,
         recovery=5,
-        refuses=(UNAVAILABLE,),
+        refusal=(UNAVAILABLE,),
     ),
     Row(
         name="rabbitmq-killed",
@@ -63,7 +63,7 @@ ROWS = (
         run=servers.rabbitmq_killed,
         silence=15,
         recovery=5,
-        refuses=(UNAVAILABLE,),
+        refusal=(UNAVAILABLE,),
         tested=True,
     ),
     Row(
@@ -169,7 +169,7 @@ ROWS = (
         silence=15,
         recovery=10,
         cuts=True,
-        refuses=(UNAVAILABLE,),
+        refusal=(UNAVAILABLE,),
         bound=150,
     ),
     Row(

@@ -6,7 +6,7 @@ import pytest
 
 from clients.chat import Town
 from clients.javascript import JsSocket, Program
-from stack import Stack
+from parley.stack import Stack
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
@@ -21,9 +21,9 @@ async def test_a_client_that_comes_while_a_server_is_away_is_let_in_later(
     options = {"auth": {"token": alice.token}, "transports": [transport], "reconnectionDelay": 100}
     await program.do("open", alice.id, url=f"{fragile.url}/chat", options=options)
     socket = JsSocket(program, alice.id)
-    await socket.hears("open", times=2)
+    await socket.inbound("open", times=2)
     await asyncio.to_thread(fragile.start, server)
 
-    await socket.hears("connect")
+    await socket.inbound("connect")
     assert socket.all("connect_error") == []
     await program.stop()

@@ -13,7 +13,7 @@ from clients.chatter import Stopwatch
 from clients.crowd import Crowd, Voice
 from clients.ledger import assert_counted, assert_numbered
 from clients.socketio_lean import LeanSocket
-from stack import Stack
+from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(12)]
 EXIT_SECONDS = 15.0

@@ -8,7 +8,7 @@ import aiohttp
 from clients.broker import Exchange
 from clients.chat import Town, eventually
 from clients.workers import DeadLetters
-from stack import Stack
+from parley.stack import Stack
 
 
 async def figures(urls: list[str], name: str) -> list[float]:

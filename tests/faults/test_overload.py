@@ -10,7 +10,7 @@ import pytest
 from clients.chat import NAMESPACE, Town, eventually
 from clients.proxy import Proxy
 from clients.socketio_lean import LeanSocket
-from stack import Stack
+from parley.stack import Stack
 
 SLOW_SECONDS = 0.3
 SOON = {"STORE_WITHIN_SECONDS": "1"}

@@ -10,7 +10,7 @@ from clients.chatter import Chatter
 from clients.crowd import Crowd
 from clients.ledger import assert_whole
 from clients.workers import Shares
-from stack import Stack
+from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(6)]
 PAUSE = 0.02

@@ -13,8 +13,8 @@ from clients.crowd import Crowd, Voice
 from clients.ledger import assert_counted, assert_numbered
 from clients.poison import BEFORE_TIME
 from clients.workers import DeadLetters, Shares
-from shared import model, records
-from stack import Stack
+from parley.shared import model, records
+from parley.stack import Stack
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from clients.chatter import Chatter
 from clients.crowd import Crowd, Voice
 from clients.ledger import assert_whole
 from clients.workers import Shares
-from stack import Stack
+from parley.stack import Stack
 
 PAUSE = 0.02
 FROZEN_SECONDS = 40.0

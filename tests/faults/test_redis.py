@@ -7,7 +7,7 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import Town, eventually
 from clients.proxy import Proxy
-from stack import Stack
+from parley.stack import Stack
 
 
 async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back(
@@ -18,7 +18,7 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     await alice.say(group, "hello")
-    heard = await bob.hears("newMessage", conversationId=group)
+    heard = await bob.inbound("newMessage", conversationId=group)
 
     await asyncio.to_thread(fragile.stop, "redis")
     await bob.do("markAsRead", {"messageId": heard["message"]["_id"]})
@@ -30,9 +30,9 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     await eventually(stored)
     await asyncio.to_thread(fragile.start, "redis")
 
-    receipt = await alice.hears("conversationRead", conversationId=group)
+    receipt = await alice.inbound("conversationRead", conversationId=group)
     assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
-    await bob.hears("unreadCount", conversationId=group, unread=0)
+    await bob.inbound("unreadCount", conversationId=group, unread=0)
 
 
 async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_out(
@@ -74,11 +74,11 @@ async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_onli
     await alice.say(group, "he is gone")
     await asyncio.to_thread(fragile.start, "redis")
 
-    await bob.hears("participantRemoved", conversationId=group)
+    await bob.inbound("participantRemoved", conversationId=group)
     told = len(bob.heard)
     await alice.close()
     gone = {"userId": town.user("alice").id, "status": "offline"}
-    await carol.hears("userStatusChanged", deadline=30, **gone)
+    await carol.inbound("userStatusChanged", deadline=30, **gone)
     await bob.do("getOnlineUsers")
     assert [p for name, p in bob.heard[told:] if name == "userStatusChanged"] == []
     assert bob.messages(group) == []
@@ -96,17 +96,17 @@ async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_
             await town.group(carol, "alice", "bob")
             bob_is = {"userId": town.user("bob").id}
             for socket in (alice, carol):
-                await socket.hears("userStatusChanged", **bob_is, status="online")
+                await socket.inbound("userStatusChanged", **bob_is, status="online")
 
             said = fragile.log("gateway-1").stat().st_size
             proxy.cut()
             await bob.close()
-            await carol.hears("userStatusChanged", **bob_is, status="offline")
+            await carol.inbound("userStatusChanged", **bob_is, status="offline")
             # What is under way to a connection that was given up arrives nowhere.
             await eventually(lambda: b"lost the bus" in fragile.log("gateway-1").read_bytes()[said:])
             proxy.mend()
 
-            await alice.hears("userStatusChanged", 30, **bob_is, status="offline")
+            await alice.inbound("userStatusChanged", 30, **bob_is, status="offline")
             carol_s = [p["status"] for p in alice.all("userStatusChanged", userId=town.user("carol").id)]
             assert carol_s == ["online"]
         finally:

@@ -4,7 +4,7 @@ import aiohttp
 
 from load.census import Margins
 from load.soak import Soak, remains, table
-from stack import Stack
+from parley.stack import Stack
 
 SECONDS = 5.0
 MARGINS = Margins(memory=48, lapsing=10_000)

@@ -11,7 +11,7 @@ from faults.row import Row
 from faults.rows import servers
 from faults.table import ROWS
 from faults.trial import carry_out
-from stack import Stack
+from parley.stack import Stack
 
 BRIEFLY = {"mongodb-killed": partial(servers.mongodb_killed, away=10)}
 """What takes its time in the table, shortened."""

@@ -9,7 +9,7 @@ from faults.row import Outcome
 from faults.table import ROWS
 from faults.traffic import Traffic
 from faults.verdict import judge, silence
-from stack import Stack
+from parley.stack import Stack
 
 
 def test_silence_is_counted_from_when_something_was_due() -> None:

@@ -15,7 +15,7 @@ from clients.endings import terminate
 from clients.ledger import assert_whole, how_many
 from clients.proxy import Proxy
 from clients.workers import Shares
-from stack import Stack
+from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(10)]
 EACH_IN_EACH = 63

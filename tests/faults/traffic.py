@@ -9,7 +9,7 @@ from clients.chat import Town
 from clients.chatter import Chatter, Stopwatch
 from clients.crowd import Crowd, Voice
 from clients.returning import Returning
-from stack import Stack
+from parley.stack import Stack
 
 SPEAKERS = [f"speaker-{number}" for number in range(8)]
 LISTENER, ABSENT = "listener", "absent"

@@ -18,7 +18,7 @@ from clients.workers import DeadLetters, Shares
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
 from faults.verdict import judge
-from stack import Stack
+from parley.stack import Stack
 
 P = ParamSpec("P")
 T = TypeVar("T")

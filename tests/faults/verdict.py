@@ -176,7 +176,7 @@ def _losses(traffic: Traffic, row: Row) -> Iterator[str]:
 
 def _refusals(traffic: Traffic, row: Row) -> Iterator[str]:
     refused = [refusal for speaker in traffic.speakers for refusal in speaker.refused]
-    groundless = [refusal for refusal in refused if refusal["code"] not in row.refuses]
+    groundless = [refusal for refusal in refused if refusal["code"] not in row.refusal]
     if groundless:
         yield f"sends were refused, for no reason: {_some(groundless)}"
     slow = [refusal for refusal in refused if refusal["seconds"] > REFUSED_SECONDS]

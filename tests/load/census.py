@@ -7,7 +7,7 @@ import orjson
 from redis.asyncio import Redis
 
 from load.meters import MIB, Meters, Reader
-from stack import Stack
+from parley.stack import Stack
 
 HELD = "parley_held"
 MEMORY = "resident memory, MiB"

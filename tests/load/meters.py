@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from stack import Stack
+from parley.stack import Stack
 
 Meters = Mapping[str, Mapping[str, float]]
 """By service (`gateway-1`, `worker-2`), then by sample: `name` or `name{label="value"}`."""

@@ -18,7 +18,7 @@ from load.arguments import Arguments
 from load.figures import percentile
 from load.groups import GROUP, Counts, Delays, Groups
 from load.overload_picture import draw
-from stack import Stack
+from parley.stack import Stack
 
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 """What is offered, in parts of what the stack carries."""

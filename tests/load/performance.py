@@ -12,7 +12,7 @@ from load.people import Member, account
 from load.progress import Progress
 from load.script import Entrance, Exit, Line, Script
 from load.stays import Interrupted, Stays, done
-from shared.model import MAX_PARTICIPANTS
+from parley.shared.model import MAX_PARTICIPANTS
 
 PATIENCE = 60.0
 """Seconds for which a line is said again and again before the replay gives up."""

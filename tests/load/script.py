@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from load.irc_log import Event, Joined, Left, Renamed, Said
-from shared.model import MAX_CONTENT
+from parley.shared.model import MAX_CONTENT
 
 
 @dataclass(frozen=True)

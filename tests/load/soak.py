@@ -25,7 +25,7 @@ from load.arguments import Arguments
 from load.census import Census, Margins
 from load.meters import Reader
 from load.visits import TONGUES, Place, Visits
-from stack import Stack
+from parley.stack import Stack
 
 GROUPS = 10
 SHARE = 4

@@ -14,7 +14,7 @@ from clients.chat import eventually
 from load import figures, meters
 from load.arguments import Arguments
 from load.groups import GROUP, Groups
-from stack import Stack
+from parley.stack import Stack
 
 DRAIN_SECONDS = 60.0
 CPU = "process_cpu_seconds_total"

@@ -45,7 +45,7 @@ class Tongue:
     """One guide's namespace, and what its client says in a conversation."""
 
     namespace: str
-    says: Words
+    outbound: Words
 
 
 def _text() -> str:
@@ -94,7 +94,7 @@ TONGUES = (
         ],
     ),
 )
-"""What clients of the five vocabularies say, in the order of `gateway.vocabularies.spoken`."""
+"""What clients of the five vocabularies say, in the order of `parley.gateway.protocols.registry`."""
 
 
 class Fleeting(LeanSocket):
@@ -158,7 +158,7 @@ class Visits:
     async def breaks_off(self, place: Place) -> None:
         """Says all that there is to say, hears the answers, and is gone."""
         socket = await self._socket(place)
-        for event, payload in place.tongue.says(place.conversation_id):
+        for event, payload in place.tongue.outbound(place.conversation_id):
             self._note(await socket.call(event, payload, within=SLOW_ANSWER))
         await _a_while()
         socket.break_off()
@@ -172,7 +172,7 @@ class Visits:
     async def breaks_off_in_the_middle(self, place: Place) -> None:
         """Says everything at once and waits for no answer."""
         socket = await self._socket(place)
-        for event, payload in place.tongue.says(place.conversation_id):
+        for event, payload in place.tongue.outbound(place.conversation_id):
             _unheard(socket.ask(event, payload))
         await asyncio.sleep(random.uniform(0, 0.1))
         socket.break_off()
@@ -202,7 +202,7 @@ class Visits:
     async def stalls(self, place: Place) -> None:
         """Says all, then neither reads nor answers, and the connection stands."""
         socket = await self._socket(place)
-        for event, payload in place.tongue.says(place.conversation_id):
+        for event, payload in place.tongue.outbound(place.conversation_id):
             self._note(await socket.call(event, payload, within=SLOW_ANSWER))
         socket.stall()
         self._stalled.append(socket)
@@ -214,7 +214,7 @@ class Visits:
             sid = orjson.loads((await answer.text())[1:])["sid"]
         auth = orjson.dumps({"token": token(self._secret, place.user_id)}).decode()
         namespace = "" if place.tongue.namespace == "/" else place.tongue.namespace + ","
-        events = [orjson.dumps(said).decode() for said in place.tongue.says(place.conversation_id)]
+        events = [orjson.dumps(said).decode() for said in place.tongue.outbound(place.conversation_id)]
         for body in (f"40{namespace}{auth}", "\x1e".join(f"42{namespace}{event}" for event in events)):
             async with self._http.post(f"{base}&sid={sid}", data=body) as answer:
                 if answer.status != HTTPStatus.OK:

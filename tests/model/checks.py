@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from gateway.core import commands as c
 from model.client import Believing, Knowing, Shown
 from model.town import Town
-from shared.events import RecordRefused
-from shared.model import Message, Person
-from shared.records import Deletion, Edit, NewMessage, ReadMark
+from parley.gateway.core import commands as c
+from parley.shared.events import RecordRefused
+from parley.shared.model import Message, Person
+from parley.shared.records import Deletion, Edit, NewMessage, ReadMark
 
 
 def check(town: Town) -> None:
@@ -107,7 +107,7 @@ def check_unread(town: Town, conversation_id: str) -> None:
         right = recount(town, conversation_id, user)
         assert membership.unread(head.last_seq) == right, f"{user}'s counters are wrong"
         for node in town.nodes:
-            known = node.roster.unread(conversation_id, user)
+            known = node.membership_cache.unread(conversation_id, user)
             assert known in (None, right), f"{node.name} counts {known} for {user}, not {right}"
         for client in town.clients:
             if isinstance(client, Knowing) and client.ready and client.user == user:

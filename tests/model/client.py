@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from gateway.core import commands as c
-from gateway.core.errors import ChatError, NotFound
 from model.node import CONNECTED, REFUSED, Node
-from shared.model import Message, Person
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import ChatError, NotFound
+from parley.shared.model import Message, Person
 
 PAGE = 3
 

@@ -14,23 +14,23 @@ from fakes.memory_archive import (
 from fakes.memory_bus import Air, MemoryBus
 from fakes.memory_queue import MemoryOutbox, Partition
 from fakes.memory_store import Tables
-from gateway.background import Background
-from gateway.core import commands as c
-from gateway.core.chat import Chat, World
-from gateway.core.errors import ChatError, Unavailable
-from gateway.core.pressure import Pressure
-from gateway.core.results import Deferred
-from gateway.core.roster import Roster
-from gateway.sockets.live import Live
-from gateway.sockets.redis_manager import RedisManager
-from gateway.sockets.sessions import Session
-from gateway.vocabularies.choice import understand
-from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
-from gateway.vocabularies.groups import GROUPS
 from model.trap import Trap, Trapped
-from shared.model import Person, Role
+from parley.gateway.background import Background
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import ChatError, Unavailable
+from parley.gateway.core.results import PendingCommit
+from parley.gateway.live.sessions import Session
+from parley.gateway.live.wiring import Live
+from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from parley.gateway.protocols.dispatch import resolve
+from parley.gateway.protocols.groups import GROUPS
+from parley.gateway.pubsub.redis_manager import RedisManager
+from parley.gateway.services.command_bus import CommandBus, Ports
+from parley.gateway.state.load_monitor import LoadMonitor
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.model import Person, Role
 
-VOCABULARIES = (CLIENTS_AND_LAWYERS, GROUPS)
+PROTOCOLS = (CLIENTS_AND_LAWYERS, GROUPS)
 
 Hear = Callable[[Any], None]
 
@@ -98,29 +98,29 @@ class Node:
         self.outbox = MemoryOutbox(partition)
         self.bus = MemoryBus(air)
         self.manager = Rooms(self.bus)
-        self.roster = Roster()
+        self.membership_cache = MembershipCache()
         self.background = Background()
         self.world = self._world(tables, Doors(tables, self.trap, outsiders))
-        calm = Pressure(lambda: 0.0)
-        self.chat = Chat(self.world, self.roster, calm)
+        calm = LoadMonitor(lambda: 0.0)
+        self.chat = CommandBus(self.world, self.membership_cache, calm)
         self.live = Live(
             manager=self.manager,
-            vocabularies=VOCABULARIES,
+            protocols=PROTOCOLS,
             world=self.world,
             chat=self.chat,
-            roster=self.roster,
-            pressure=calm,
+            membership_cache=self.membership_cache,
+            load_monitor=calm,
             spawn=self.background.spawn,
             presence_seconds=0,
         )
         self._turns: dict[str, asyncio.Lock] = {}
 
-    def _world(self, tables: Tables, doors: Doors) -> World:
+    def _world(self, tables: Tables, doors: Doors) -> Ports:
         members = Trapped(doors, self.trap)
         nothing: Any = None
-        return World(
+        return Ports(
             outbox=self.outbox,
-            announcer=self.bus,
+            event_publisher=self.bus,
             presence=Nowhere(),
             conversations=Trapped(MemoryConversations(tables), self.trap),
             memberships=members,
@@ -145,17 +145,19 @@ class Node:
         self.background.spawn(self._let_in(sid, user_id, namespace, hear))
 
     async def _let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
-        speaks = tuple(v for v in VOCABULARIES if v.namespace == namespace)
+        speaks = tuple(v for v in PROTOCOLS if v.namespace == namespace)
         async with self._turns[sid]:
             try:
-                session = await self.live.lobby.arrive(sid, Person(id=user_id, name=user_id), speaks)
+                session = await self.live.connection_manager.arrive(
+                    sid, Person(id=user_id, name=user_id), speaks
+                )
             except Unavailable:
                 self.manager.basic_disconnect(sid, namespace)
                 hear(REFUSED)
                 return
             if sid in self._turns:
                 hear(CONNECTED)
-                self.live.lobby.enter(session)
+                self.live.connection_manager.enter(session)
 
     def see_out(self, sid: str, namespace: str) -> None:
         """A socket is gone, once what it said before has been heard."""
@@ -163,7 +165,7 @@ class Node:
 
     async def _see_out(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
         async with turn:
-            await self.live.lobby.depart(sid)
+            await self.live.connection_manager.depart(sid)
             self.manager.basic_disconnect(sid, namespace)
 
     def take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
@@ -178,20 +180,20 @@ class Node:
         turn, session = self._turns.get(sid), self.live.sessions.get(sid)
         if turn is None or session is None:
             return None
-        understood = understand(session.speaks, event, [payload])
+        understood = resolve(session.speaks, event, [payload])
         try:
             async with turn:
-                result = await self._do(session, understood.hears.command(understood.payload))
-            if isinstance(result, Deferred):
+                result = await self._do(session, understood.inbound.command(understood.payload))
+            if isinstance(result, PendingCommit):
                 await result.confirmed
                 result = result.result
         except ChatError as error:
-            return understood.by[0].refuses(error)
-        return understood.hears.answer(result)
+            return understood.by[0].refusal(error)
+        return understood.inbound.answer(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
         if isinstance(command, c.JoinRoom):
-            return await self.live.lobby.join(session, command.conversation_id)
+            return await self.live.connection_manager.join(session, command.conversation_id)
         return await self.chat.handle(session.person, command)
 
     def hear_bus(self, channel: str, body: bytes) -> None:
@@ -200,8 +202,8 @@ class Node:
 
     async def audit(self) -> None:
         """What the node does now and then."""
-        await self.live.auditor.audit_heads(patience=0)
-        await self.live.auditor.audit_members()
+        await self.live.reconciler.audit_heads(patience=0)
+        await self.live.reconciler.audit_members()
 
     async def stop(self) -> None:
         """The node is gone, and finishes nothing."""

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from fakes.memory_queue import Flight
-from gateway.core import commands as c
-from gateway.core.errors import Unavailable
 from model.checks import check
 from model.client import Client, Knowing
 from model.town import ROOMS, USERS, Town
 from model.trap import Trapdoor
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -39,10 +39,10 @@ class Play(RuleBasedStateMachine):
         self.town.loop.set_exception_handler(lambda _, context: self.faults.append(repr(context)))
         self._patches = ExitStack()
         for target, value in (
-            ("shared.model.uuid4", lambda: next(self.town.names)),
-            ("shared.model.datetime", self.town.loop),
-            ("gateway.core.history.MAX_CHANGES", 6),
-            ("gateway.core.stream.PAGE", 3),
+            ("parley.shared.model.uuid4", lambda: next(self.town.names)),
+            ("parley.shared.model.datetime", self.town.loop),
+            ("parley.gateway.services.history.MAX_CHANGES", 6),
+            ("parley.gateway.state.streams.PAGE", 3),
         ):
             self._patches.enter_context(patch(target, value))
         self._before = structlog.get_config()

@@ -10,14 +10,14 @@ from typing import Any
 from fakes.memory_bus import Air
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
-from gateway.core import commands as c
-from gateway.core.errors import ChatError
 from model.client import Believing, Client, Declined, Gone, Knowing
 from model.clock import ClockLoop
 from model.node import Node
 from model.worker import Worker
-from shared.events import Event
-from shared.model import Conversation, Membership, Message, Person, now
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import ChatError
+from parley.shared.events import Event
+from parley.shared.model import Conversation, Membership, Message, Person, now
 
 USERS = ("ann", "bob", "cem", "dan")
 ROOMS = {"first": ("ann", "bob", "cem"), "second": ("bob", "ann")}
@@ -150,7 +150,7 @@ class Town:
         """Redis restarts: what was on its way is lost; every node takes what it missed from the archive."""
         for node in self.nodes:
             node.bus.waiting.clear()
-            node.background.spawn(_settled(node.live.auditor.restore()))
+            node.background.spawn(_settled(node.live.reconciler.restore()))
 
     def audit(self, node: Node) -> None:
         """A node compares what it believes with what is stored."""

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from persistence_worker.ports import HeadMove, MemberKey
-from shared.events import Event
-from shared.model import Membership, Message
+from parley.persistence_worker.ports import HeadMove, MemberKey
+from parley.shared.events import Event
+from parley.shared.model import Membership, Message
 
 Trapdoor = Literal["fail", "stall"]
 

@@ -6,8 +6,8 @@ from fakes.memory_bus import Air
 from fakes.memory_queue import Delivery, Partition
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
 from model.trap import Trap, TrappedAnnouncer, TrappedHeads, TrappedMemberships, TrappedMessages
-from persistence_worker.persist import Persister
-from shared.events import Event
+from parley.persistence_worker.persist import Persister
+from parley.shared.events import Event
 
 
 class Crash(Exception):

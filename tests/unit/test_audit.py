@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stack.audit import Audit, Unanswered, audit, read_npm, read_pip
+from parley.stack.audit import Audit, Unanswered, audit, read_npm, read_pip
 
 
 def done(told: Any, errors: str = "") -> CompletedProcess[str]:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from shared import cancellation
-from shared.cancellation import end, within
+from parley.shared import cancellation
+from parley.shared.cancellation import end, within
 
 SOON, LATE = 0.01, 10.0
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.settings import Settings as GatewaySettings
-from persistence_worker.settings import Settings as WorkerSettings
+from parley.gateway.settings import Settings as GatewaySettings
+from parley.persistence_worker.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"

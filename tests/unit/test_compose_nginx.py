@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.rest.attachments import FORM_BYTES
-from gateway.settings import Settings as GatewaySettings
+from parley.gateway.rest.attachments import FORM_BYTES
+from parley.gateway.settings import Settings as GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy/docker"
 NGINX = DOCKER / "nginx.conf"
-NATIVE_NGINX = ROOT / "deploy/src/stack/templates/nginx.conf"
+NATIVE_NGINX = ROOT / "deploy/src/parley/stack/templates/nginx.conf"
 
 
 def nginx() -> str:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.attachments import MAX_NAME, clean_name
-from gateway.rest.attachments import disposition
+from parley.gateway.rest.attachments import disposition
+from parley.gateway.services.attachments import MAX_NAME, clean_name
 
 
 @pytest.mark.parametrize(

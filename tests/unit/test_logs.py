@@ -7,7 +7,7 @@ import sys
 SPOKEN = """
 import logging
 import structlog
-from shared import logs
+from parley.shared import logs
 logs.configure("info", "json", node="g1")
 structlog.get_logger().info("ours", count=1)
 try:

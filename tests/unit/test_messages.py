@@ -5,13 +5,13 @@ import uuid
 
 import pytest
 
-from gateway.core.access import Access
-from gateway.core.commands import SendMessage
-from gateway.core.errors import Conflict, Unavailable
-from gateway.core.messages import MessageService
-from gateway.core.roster import Roster
-from shared.model import Membership, Person, now
-from shared.records import Record
+from parley.gateway.core.commands import SendMessage
+from parley.gateway.core.errors import Conflict, Unavailable
+from parley.gateway.services.access import Access
+from parley.gateway.services.messages import MessageService
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.model import Membership, Person, now
+from parley.shared.records import Record
 
 ANN = Person(id="ann")
 
@@ -28,11 +28,11 @@ class Outbox:
 
 
 def service(outbox: Outbox) -> MessageService:
-    roster = Roster()
-    roster.arrive(ANN)
-    roster.admit(Membership(conversation_id="c", user_id="ann", joined_at=now()))
+    membership_cache = MembershipCache()
+    membership_cache.arrive(ANN)
+    membership_cache.admit(Membership(conversation_id="c", user_id="ann", joined_at=now()))
     nobody = None
-    return MessageService(Access(roster, nobody, nobody), outbox, nobody)  # type: ignore[arg-type]
+    return MessageService(Access(membership_cache, nobody, nobody), outbox, nobody)  # type: ignore[arg-type]
 
 
 def send(content: str, name: str) -> SendMessage:

@@ -11,37 +11,37 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from clients.described import complaints, example, outcomes, references, resolved
 from clients.samples import FILE, REFUSED
-from gateway.core import commands as c
-from gateway.core.errors import NotFound
-from gateway.describe import documents
-from gateway.describe.openapi import openapi
-from gateway.rest.attachments import AttachmentPaths, described
-from gateway.rest.mount import Rest
-from gateway.vocabularies.administration import ADMINISTRATION
-from gateway.vocabularies.contracts import IdOrObject
-from gateway.vocabularies.fields import Count, Id, NumericId
-from gateway.vocabularies.refusal import REFUSAL
-from gateway.vocabularies.shape import Shape, number
-from gateway.vocabularies.spoken import VOCABULARIES
-from gateway.vocabularies.vocabulary import Serves, Vocabulary
+from parley.gateway.api_docs import documents
+from parley.gateway.api_docs.openapi import openapi
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import NotFound
+from parley.gateway.protocols.administration import ADMINISTRATION
+from parley.gateway.protocols.contracts import IdOrObject
+from parley.gateway.protocols.error_payloads import REFUSAL
+from parley.gateway.protocols.fields import Count, Id, NumericId
+from parley.gateway.protocols.protocol import ClientProtocol, Route
+from parley.gateway.protocols.registry import PROTOCOLS
+from parley.gateway.protocols.serializer import Serializer, number
+from parley.gateway.rest.attachments import AttachmentPaths, described
+from parley.gateway.rest.mount import Rest
 
 MAX_UPLOAD = 25 * 1024 * 1024
-SERVED = (*VOCABULARIES, ADMINISTRATION)
-ROWS = [(vocabulary, serves) for vocabulary in SERVED for serves in vocabulary.serves]
-BY_NAME = [f"{vocabulary.name} {serves.method} {serves.path}" for vocabulary, serves in ROWS]
+SERVED = (*PROTOCOLS, ADMINISTRATION)
+ROWS = [(protocol, route) for protocol in SERVED for route in protocol.routes]
+BY_NAME = [f"{protocol.name} {route.method} {route.path}" for protocol, route in ROWS]
 
-every_row = pytest.mark.parametrize(("vocabulary", "serves"), ROWS, ids=BY_NAME)
+every_row = pytest.mark.parametrize(("protocol", "route"), ROWS, ids=BY_NAME)
 
 
-def document_of(*vocabularies: Vocabulary) -> dict[str, Any]:
-    made = openapi(vocabularies, token_in_query=True, max_upload=MAX_UPLOAD)
+def document_of(*protocols: ClientProtocol) -> dict[str, Any]:
+    made = openapi(protocols, token_in_query=True, max_upload=MAX_UPLOAD)
     document: dict[str, Any] = orjson.loads(orjson.dumps(made))
     return document
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return document_of(*VOCABULARIES)
+    return document_of(*PROTOCOLS)
 
 
 def operations(document: dict[str, Any]) -> dict[tuple[str, str], Any]:
@@ -71,8 +71,8 @@ def test_every_path_that_is_served_is_described_and_no_other(document: dict[str,
     rest = Rest(
         chat=nobody, people=nobody, authenticator=nobody, token_in_query=True, settle=nobody, rates=nobody
     )
-    for vocabulary in SERVED:
-        rest.mount(app, vocabulary)
+    for protocol in SERVED:
+        rest.mount(app, protocol)
     AttachmentPaths(nobody, max_upload=1, asker=nobody, refuse=nobody, rates=nobody).mount(app)
     served = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None}
     assert operations(document).keys() == served
@@ -82,13 +82,13 @@ def test_every_operation_has_a_name_a_summary_and_its_vocabulary_s_tag(document:
     found = operations(document)
     assert len({operation["operationId"] for operation in found.values()}) == len(found)
     assert all(operation["summary"] for operation in found.values())
-    for vocabulary, serves in ROWS:
-        assert found[serves.method, serves.path]["tags"] == [vocabulary.name]
+    for protocol, route in ROWS:
+        assert found[route.method, route.path]["tags"] == [protocol.name]
     assert {name for o in found.values() for name in o["tags"]} == {t["name"] for t in document["tags"]}
 
 
 def test_components_are_told_apart_by_their_owners(document: dict[str, Any]) -> None:
-    owners = {"gateway", *(vocabulary.name for vocabulary in SERVED)}
+    owners = {"gateway", *(protocol.name for protocol in SERVED)}
     for kind in ("schemas", "responses"):
         assert {name.partition(".")[0] for name in document["components"][kind]} <= owners
     used = {reference.rpartition("/")[2] for reference in references(document)}
@@ -119,61 +119,61 @@ def test_a_plain_array_says_where_it_ends_and_how_to_go_on(
 
 @every_row
 def test_a_request_by_the_document_is_understood(
-    document: dict[str, Any], vocabulary: Vocabulary, serves: Serves
+    document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
-    operation = operations(document)[serves.method, serves.path]
+    operation = operations(document)[route.method, route.path]
     given = {p["name"]: example(document, p["schema"]) for p in operation["parameters"] if p["required"]}
-    if serves.body:
+    if route.body:
         given |= example(document, body_of(document, operation))
 
-    command = serves.command(serves.schema.load(given))
+    command = route.command(route.schema.load(given))
 
     assert isinstance(command, c.Command)
 
 
 @every_row
 def test_every_field_of_a_request_is_described(
-    document: dict[str, Any], vocabulary: Vocabulary, serves: Serves
+    document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
-    operation = operations(document)[serves.method, serves.path]
+    operation = operations(document)[route.method, route.path]
     named = {p["name"]: p["required"] for p in operation["parameters"]}
-    if serves.body:
+    if route.body:
         body = resolved(document, body_of(document, operation))
         assert body["additionalProperties"] is False
         named |= {name: name in body.get("required", ()) for name in body["properties"]}
         assert operation["requestBody"]["required"] is bool(body.get("required"))
     assert named == {
-        field.data_key or name: field.required or f"{{{field.data_key or name}}}" in serves.path
-        for name, field in serves.schema.fields.items()
+        field.data_key or name: field.required or f"{{{field.data_key or name}}}" in route.path
+        for name, field in route.schema.fields.items()
     }
 
 
 @every_row
 def test_every_answer_is_what_its_schema_says(
-    document: dict[str, Any], vocabulary: Vocabulary, serves: Serves
+    document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
-    operation = operations(document)[serves.method, serves.path]
+    operation = operations(document)[route.method, route.path]
     given = {p["name"]: example(document, p["schema"]) for p in operation["parameters"] if p["required"]}
-    if serves.body:
+    if route.body:
         given |= example(document, body_of(document, operation))
-    commands = [serves.command, *([serves.then] if serves.then else [])]
+    commands = [route.command, *([route.then] if route.then else [])]
 
-    for outcome in outcomes(serves.schema, given, *commands):
-        answer = orjson.loads(orjson.dumps(serves.answer(outcome)))
-        assert complaints(document, answer_of(document, operation, serves.status), answer) == []
+    for outcome in outcomes(route.schema, given, *commands):
+        answer = orjson.loads(orjson.dumps(route.answer(outcome)))
+        assert complaints(document, answer_of(document, operation, route.status), answer) == []
 
 
 @every_row
 def test_every_refusal_is_what_its_schema_says(
-    document: dict[str, Any], vocabulary: Vocabulary, serves: Serves
+    document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
-    operation = operations(document)[serves.method, serves.path]
+    operation = operations(document)[route.method, route.path]
     for status in (400, 401, 429, 503):
         for error in REFUSED:
-            refused = vocabulary.refuses(error)
+            refused = protocol.refusal(error)
             assert complaints(document, answer_of(document, operation, status), refused) == []
     # What stands in front refuses in words of its own.
-    for status in (503, *((413, 415) if serves.body else ())):
+    for status in (503, *((413, 415) if route.body else ())):
         refused = REFUSAL(NotFound("It is away."))
         assert complaints(document, answer_of(document, operation, status), refused) == []
 
@@ -205,19 +205,19 @@ class EveryKindDto(Schema):
     coded = fields.String(validate=validate.Regexp(r"[a-c]+|x\Z"))
 
 
-EVERY_KIND = Vocabulary(
+EVERY_KIND = ClientProtocol(
     name="every-kind",
     namespace="/every",
-    hears={},
-    says=(),
-    refuses=REFUSAL,
-    serves=(
-        Serves(
+    inbound={},
+    outbound=(),
+    refusal=REFUSAL,
+    routes=(
+        Route(
             method="PUT",
             path="/every",
             schema=EveryKindDto(),
             command=lambda _: c.CountUnread(),
-            answer=Shape("EveryKind", {"count": number("")}),
+            answer=Serializer("EveryKind", {"count": number("")}),
             body=True,
         ),
     ),
@@ -258,19 +258,17 @@ def test_two_shapes_of_one_name_are_two_components() -> None:
     class Counted(Schema):
         count = Count()
 
-    serves = EVERY_KIND.serves[0]
-    answers = Shape("Counted", {"count": number("")})
-    row = Serves(
-        method="POST", path="/c", schema=Counted(), command=serves.command, answer=answers, body=True
-    )
+    route = EVERY_KIND.routes[0]
+    answers = Serializer("Counted", {"count": number("")})
+    row = Route(method="POST", path="/c", schema=Counted(), command=route.command, answer=answers, body=True)
     made = document_of(
-        Vocabulary(name="two", namespace="/", hears={}, says=(), refuses=REFUSAL, serves=(row,))
+        ClientProtocol(name="two", namespace="/", inbound={}, outbound=(), refusal=REFUSAL, routes=(row,))
     )
     assert {"two.Counted", "two.Counted2"} <= made["components"]["schemas"].keys()
 
 
 def test_where_tokens_in_the_query_are_off_none_are_spoken_of() -> None:
-    document = openapi(VOCABULARIES, token_in_query=False, max_upload=MAX_UPLOAD)
+    document = openapi(PROTOCOLS, token_in_query=False, max_upload=MAX_UPLOAD)
     assert document["security"] == [{"bearer": []}]
     assert document["components"]["securitySchemes"].keys() == {"bearer"}
 
@@ -278,7 +276,7 @@ def test_where_tokens_in_the_query_are_off_none_are_spoken_of() -> None:
 @pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json"])
 async def test_a_document_is_sent_once_to_who_keeps_it(path: str) -> None:
     app = web.Application()
-    documents.add_routes(app, VOCABULARIES, token_in_query=True, max_upload=MAX_UPLOAD)
+    documents.add_routes(app, PROTOCOLS, token_in_query=True, max_upload=MAX_UPLOAD)
     async with TestClient(TestServer(app)) as client:
         first = await client.get(path)
         assert (first.status, first.content_type) == (200, "application/json")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
-from persistence_worker.persist import Persister
-from persistence_worker.ports import StoreUnavailable
-from shared.events import (
+from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.ports import StoreUnavailable
+from parley.shared.events import (
     ConversationRead,
     Event,
     MessageDeleted,
@@ -21,16 +21,8 @@ from shared.events import (
     MessageStored,
     RecordRefused,
 )
-from shared.model import (
-    REMEMBERED_CHANGES,
-    Conversation,
-    Membership,
-    Message,
-    Person,
-    message_id,
-    now,
-)
-from shared.records import Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
+from parley.shared.model import REMEMBERED_CHANGES, Conversation, Membership, Message, Person, message_id, now
+from parley.shared.records import Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
 C = "conversation"
 USERS = ("ann", "bob", "cem")

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from stack.ports import block_is_free, free_base
+from parley.stack.ports import block_is_free, free_base
 
-ASK = "import sys; from stack.ports import block_is_free; print(block_is_free(int(sys.argv[1])))"
+ASK = "import sys; from parley.stack.ports import block_is_free; print(block_is_free(int(sys.argv[1])))"
 
 
 def test_a_block_that_was_chosen_is_free_to_its_chooser_alone() -> None:

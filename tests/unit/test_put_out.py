@@ -5,11 +5,11 @@ from typing import Any
 
 from fakes.memory_archive import MemoryHistory, MemoryPeople
 from fakes.memory_store import Tables
-from gateway.core.stream import Streams
-from gateway.sockets.newcomers import Newcomers
-from gateway.sockets.sessions import Session
-from shared.events import Numbered
-from shared.model import Conversation, Membership, Message, Person, now
+from parley.gateway.live.join_backfill import JoinBackfill
+from parley.gateway.live.sessions import Session
+from parley.gateway.state.streams import Streams
+from parley.shared.events import Numbered
+from parley.shared.model import Conversation, Membership, Message, Person, now
 
 C = "conversation"
 
@@ -51,7 +51,7 @@ async def told(meanwhile: str) -> list[int]:
     streams.start(Conversation(id=C, kind="group", created_by="ann", created_at=now(), last_seq=2, rev=2))
     parts: Any = streams, history, MemoryPeople(tables), ears
     member = Membership(conversation_id=C, user_id="bob", joined_at=now())
-    await Newcomers(*parts).catch_up(member, lambda: [*outside])
+    await JoinBackfill(*parts).catch_up(member, lambda: [*outside])
     return ears.told
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.commands import CreateConversation, Ping, SendMessage, SetTyping
-from gateway.core.errors import RateLimited
-from gateway.core.rates import Buckets, Rate, Rates
+from parley.gateway.core.commands import CreateConversation, Ping, SendMessage, SetTyping
+from parley.gateway.core.errors import RateLimited
+from parley.gateway.state.rates import Buckets, Rate, Rates
 
 SEND = SendMessage(conversation_id="c", content="hello")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase as Collector
 
-from gateway import gauges
-from gateway.settings import Settings as GatewaySettings
-from gateway.vocabularies.groups import GROUPS
-from persistence_worker.settings import Settings as WorkerSettings
-from shared import metrics
-from shared.settings import SharedSettings
+from parley.gateway import gauges
+from parley.gateway.protocols.groups import GROUPS
+from parley.gateway.settings import Settings as GatewaySettings
+from parley.persistence_worker.settings import Settings as WorkerSettings
+from parley.shared import metrics
+from parley.shared.settings import SharedSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,8 +40,8 @@ def test_every_setting_is_in_its_table() -> None:
 
 
 def test_every_event_and_path_of_the_groups_words_is_named() -> None:
-    missing = [event for event in GROUPS.hears if f"`{event}" not in README]
-    paths = [re.sub(r"\{conversationId\}|\{messageId\}", ":id", s.path) for s in GROUPS.serves]
+    missing = [event for event in GROUPS.inbound if f"`{event}" not in README]
+    paths = [re.sub(r"\{conversationId\}|\{messageId\}", ":id", s.path) for s in GROUPS.routes]
     missing += [p for p in paths if p.replace("{userId}", ":userId") not in README]
     assert missing == []
 
@@ -61,5 +61,6 @@ def test_every_make_target_that_it_names_exists() -> None:
 
 def test_every_file_that_it_names_exists() -> None:
     named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", README)
-    places = [ROOT, ROOT / "shared/src", ROOT / "gateway/src/gateway", ROOT / "persistence-worker/src"]
+    sources = ("shared/src/parley", "gateway/src/parley/gateway", "persistence-worker/src/parley")
+    places = [ROOT, *(ROOT / source for source in sources)]
     assert [n for n in named if not any((p / n).exists() for p in places)] == []

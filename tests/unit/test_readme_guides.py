@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.vocabularies.spoken import VOCABULARIES
-from gateway.vocabularies.vocabulary import Vocabulary
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.protocols.registry import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "tests/e2e/guides"
@@ -24,36 +24,36 @@ class Shows(NamedTuple):
 def table() -> str:
     """The table as the vocabularies and the tests of the guides have it."""
     rows = ["| guide | word | shown by |", "|---|---|---|"]
-    for vocabulary in VOCABULARIES:
-        tests = list(_tests(vocabulary))
-        rows += [f"| {vocabulary.name.replace('-', ' ')} | {word} |" for word in _rows(vocabulary, tests)]
+    for protocol in PROTOCOLS:
+        tests = list(_tests(protocol))
+        rows += [f"| {protocol.name.replace('-', ' ')} | {word} |" for word in _rows(protocol, tests)]
     return "\n".join(rows)
 
 
-def _rows(vocabulary: Vocabulary, tests: list[Shows]) -> Iterator[str]:
+def _rows(protocol: ClientProtocol, tests: list[Shows]) -> Iterator[str]:
     """Every event that is heard or said, and every path, with the first test that shows it."""
-    for event in vocabulary.hears:
+    for event in protocol.inbound:
         yield f"→ `{event}` | {_first(tests, {event})}"
-    for event in _said(vocabulary):
+    for event in _said(protocol):
         yield f"← `{event}` | {_first(tests, {event})}"
-    for serves in vocabulary.serves:
-        path = re.sub(r"\{\w+\}", "{}", serves.path)
-        shown = re.sub(r"\{\w+\}", ":id", serves.path)
-        yield f"{serves.method} `{shown}` | {_first(tests, {serves.method, path})}"
+    for route in protocol.routes:
+        path = re.sub(r"\{\w+\}", "{}", route.path)
+        shown = re.sub(r"\{\w+\}", ":id", route.path)
+        yield f"{route.method} `{shown}` | {_first(tests, {route.method, path})}"
 
 
-def _said(vocabulary: Vocabulary) -> list[str]:
-    echoed = [hears.echoes for hears in vocabulary.hears.values() if hears.echoes]
-    return list(dict.fromkeys(t.event for t in (*vocabulary.greets, *echoed, *vocabulary.says)))
+def _said(protocol: ClientProtocol) -> list[str]:
+    echoed = [inbound.reply for inbound in protocol.inbound.values() if inbound.reply]
+    return list(dict.fromkeys(t.event for t in (*protocol.on_connect, *echoed, *protocol.outbound)))
 
 
 def _first(tests: list[Shows], words: set[str]) -> str:
     return next((f"`{test.name}`" for test in tests if words <= test.strings), NO_TEST)
 
 
-def _tests(vocabulary: Vocabulary) -> Iterator[Shows]:
+def _tests(protocol: ClientProtocol) -> Iterator[Shows]:
     """The tests of a guide, with all that they spell out."""
-    for file in sorted(GUIDES.glob(f"test_{vocabulary.name.replace('-', '_')}*.py")):
+    for file in sorted(GUIDES.glob(f"test_{protocol.name.replace('-', '_')}*.py")):
         body = ast.parse(file.read_text()).body
         constants = {
             node.targets[0].id: node.value.value

@@ -10,9 +10,9 @@ from fakes.memory_bus import Air
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
 from model.node import CONNECTED, Node
-from shared import rooms
-from shared.events import ConversationCreated, MembersAdded
-from shared.model import Conversation, Membership, Person, now
+from parley.shared import rooms
+from parley.shared.events import ConversationCreated, MembersAdded
+from parley.shared.model import Conversation, Membership, Person, now
 
 ANN, BEN, C = "ann", "ben", "conversation"
 
@@ -62,7 +62,7 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
     async def meanwhile() -> None:
         if when() and not done:
             done.append(await node.world.membership_changes.remove(C, BEN))
-            node.live.lobby.expel(C, BEN)
+            node.live.connection_manager.expel(C, BEN)
 
     return meanwhile
 
@@ -75,15 +75,15 @@ async def connect(node: Node) -> None:
 
 async def is_out(node: Node) -> None:
     (session,) = node.live.sessions.of_user(BEN)
-    assert node.roster.role(C, BEN) is None
+    assert node.membership_cache.role(C, BEN) is None
     assert rooms.conversation(C) not in session.places
     assert node.live.streams.ids() == []
 
 
 async def test_who_is_removed_while_they_connect_is_out(node: Node, created: ConversationCreated) -> None:
-    is_expected = lambda: C in node.roster.places_of(BEN)  # noqa: E731 - one line says it
-    late: Any = Late(node.live.lobby._memberships, ben_is_removed(node, is_expected))
-    node.live.lobby._memberships = late
+    is_expected = lambda: C in node.membership_cache.places_of(BEN)  # noqa: E731 - one line says it
+    late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, is_expected))
+    node.live.connection_manager._memberships = late
 
     await connect(node)
 
@@ -94,10 +94,10 @@ async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: 
     await node.world.membership_changes.remove(C, BEN)
     await connect(node)
     await node.world.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
-    late: Any = Late(node.live.lobby._memberships, ben_is_removed(node, lambda: True))
-    node.live.lobby._memberships = late
+    late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, lambda: True))
+    node.live.connection_manager._memberships = late
 
-    await node.live.lobby.admit(BEN, created)
+    await node.live.connection_manager.admit(BEN, created)
 
     await is_out(node)
 
@@ -112,7 +112,10 @@ async def test_who_went_before_it_was_heard_that_they_came_is_not_followed(
         await node.world.membership_changes.remove(C, ANN)
 
     news = MembersAdded(conversation_id=C, people=(Person(id=ANN),), by=BEN, at=now())
-    for follow in (node.live.following.added(news), node.live.following.joined(C, BEN, [ANN])):
-        node.live.seats.leave(session, rooms.presence(ANN))
+    for follow in (
+        node.live.presence_subscriptions.added(news),
+        node.live.presence_subscriptions.joined(C, BEN, [ANN]),
+    ):
+        node.live.room_membership.leave(session, rooms.presence(ANN))
         await follow
         assert (rooms.presence(ANN) in session.places) is not removed

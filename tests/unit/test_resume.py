@@ -5,25 +5,25 @@ from typing import Any
 
 import pytest
 
-from fakes.memory_keepsakes import MemoryKeepsakes
-from gateway.core.errors import Unavailable
-from gateway.core.recovery import (
+from fakes.memory_snapshot_store import MemorySnapshotStore
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.session_snapshot import (
     Heard,
-    Keepsake,
     Position,
+    SessionSnapshot,
     fields_of,
     keepsake_of,
     offset_of,
     read_offset,
     resume,
 )
-from gateway.sockets.recovery import Recovery
+from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 
 BASE, SINCE, TOLD = Position(10, 12), Position(15, 20), Position(17, 25)
 
 
-def keepsake(last: str = "", **heard: Heard) -> Keepsake:
-    return Keepsake("ann", ("groups", "crm"), heard, last)
+def keepsake(last: str = "", **heard: Heard) -> SessionSnapshot:
+    return SessionSnapshot("ann", ("groups", "crm"), heard, last)
 
 
 KILLED = keepsake(a=Heard(BASE), b=Heard(BASE))
@@ -73,9 +73,9 @@ def test_an_offset_is_read_as_it_was_written(conversation_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", [KILLED, ENDED, keepsake(), Keepsake("ann", (), {"a b:c": Heard(BASE, TOLD)})]
+    "kept", [KILLED, ENDED, keepsake(), SessionSnapshot("ann", (), {"a b:c": Heard(BASE, TOLD)})]
 )
-def test_a_keepsake_is_read_as_it_was_written(kept: Keepsake) -> None:
+def test_a_keepsake_is_read_as_it_was_written(kept: SessionSnapshot) -> None:
     assert keepsake_of(fields_of(kept)) == kept
 
 
@@ -83,7 +83,7 @@ def test_where_nothing_was_kept_there_is_no_keepsake() -> None:
     assert keepsake_of({}) is None
 
 
-class AwayKeepsakes(MemoryKeepsakes):
+class AwaySnapshotStore(MemorySnapshotStore):
     async def find(self, pid: str) -> Mapping[str, str]:
         raise Unavailable("away")
 
@@ -91,10 +91,10 @@ class AwayKeepsakes(MemoryKeepsakes):
 async def test_who_cannot_be_recalled_at_the_moment_is_not_taken_for_new() -> None:
     """A client that is let in as somebody new forgets who it was."""
     nothing: Any = None
-    recovery = Recovery(
-        AwayKeepsakes(),
-        keeper=nothing,
-        lobby=nothing,
+    recovery = ConnectionRecovery(
+        AwaySnapshotStore(),
+        snapshots=nothing,
+        connection_manager=nothing,
         streams=nothing,
         messages=nothing,
         people=nothing,

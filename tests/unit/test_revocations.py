@@ -9,14 +9,14 @@ import jwt
 import pytest
 
 from fakes.memory_revocations import Announced, MemoryRevocations
-from gateway.auth import Authenticator
-from gateway.core.commands import Revoke
-from gateway.core.errors import Forbidden, Invalid, Unauthorized, Unavailable
-from gateway.core.revocations import RevocationService
-from gateway.keys import Keys
-from shared import rooms
-from shared.events import TokensRevoked, pack, unpack
-from shared.model import Person, Revocation, now
+from parley.gateway.auth import Authenticator
+from parley.gateway.core.commands import Revoke
+from parley.gateway.core.errors import Forbidden, Invalid, Unauthorized, Unavailable
+from parley.gateway.services.revocations import RevocationService
+from parley.gateway.signing_keys import SigningKeys
+from parley.shared import rooms
+from parley.shared.events import TokensRevoked, pack, unpack
+from parley.shared.model import Person, Revocation, now
 
 SECRET = "a shared secret that is long enough for this"
 ADMIN = Person(id="root", role="admin")
@@ -47,7 +47,7 @@ class Node:
     def __init__(self, store: MemoryRevocations) -> None:
         self.bus = Announced()
         self.revocations = RevocationService(store, self.bus, DAY)
-        self.authenticator = Authenticator(Keys(SECRET, ""), self.revocations)
+        self.authenticator = Authenticator(SigningKeys(SECRET, ""), self.revocations)
         self.changes = 0
         self.revocations.on_change = self._changed
 
@@ -88,7 +88,7 @@ async def test_a_token_that_is_issued_later_is_trusted(
     nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, _ = nodes
-    monkeypatch.setattr("gateway.core.revocations.time", lambda: time() - 10)
+    monkeypatch.setattr("parley.gateway.services.revocations.time", lambda: time() - 10)
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
 
     assert await here.trusts(iat=int(time()) - 5)
@@ -209,7 +209,7 @@ async def test_what_no_token_can_outlive_is_forgotten(
     await here.revocations.look()
     assert not await here.trusts(jti="stolen")
     (kept,) = await store.all()
-    monkeypatch.setattr("gateway.core.revocations.now", lambda: kept.until)
+    monkeypatch.setattr("parley.gateway.services.revocations.now", lambda: kept.until)
 
     await here.revocations.look()
 
@@ -227,7 +227,7 @@ async def test_what_is_revoked_twice_is_refused_until_the_later_end(
         here.revocations.heard(
             TokensRevoked(revocation=Revocation(id="r", before=time(), until=until, **named))
         )
-    monkeypatch.setattr("gateway.core.revocations.now", lambda: soon + DAY)
+    monkeypatch.setattr("parley.gateway.services.revocations.now", lambda: soon + DAY)
 
     await here.revocations.look()
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.adapters.search_lane import Lane, Place
-from gateway.adapters.search_pattern import PROBE, Needle, needle
-from gateway.core.errors import Invalid
-from gateway.core.search import MAX_TEXT, MAX_WORD, MAX_WORDS, searched_words
-from shared.model import MAX_CONTENT
+from parley.gateway.adapters.mongo.search_lane import Lane, Place
+from parley.gateway.adapters.mongo.search_pattern import PROBE, Needle, needle
+from parley.gateway.core.errors import Invalid
+from parley.gateway.services.search import MAX_TEXT, MAX_WORD, MAX_WORDS, searched_words
+from parley.shared.model import MAX_CONTENT
 
 
 @pytest.mark.parametrize(

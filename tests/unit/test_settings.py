@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import SSLConnection
 from yarl import URL
 
-from gateway.redis_client import connect
-from gateway.settings import Settings as GatewaySettings
-from gateway.settings import check_attachments, check_secret
-from persistence_worker.settings import Settings as WorkerSettings
-from shared.settings import SettingsError, SharedSettings, host_name, load, setting
+from parley.gateway.redis_client import connect
+from parley.gateway.settings import Settings as GatewaySettings
+from parley.gateway.settings import check_attachments, check_secret
+from parley.persistence_worker.settings import Settings as WorkerSettings
+from parley.shared.settings import SettingsError, SharedSettings, host_name, load, setting
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 SERVICES = (GatewaySettings, WorkerSettings)

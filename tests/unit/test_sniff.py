@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from gateway.adapters.sniff import HEAD_BYTES, MEDIA_TYPES, ByteSniffer
-from gateway.core.errors import Unsupported
+from parley.gateway.adapters.content_sniffer import HEAD_BYTES, MEDIA_TYPES, ByteSniffer
+from parley.gateway.core.errors import Unsupported
 
 OFFICE = "application/vnd.openxmlformats-officedocument."
 OPEN_DOCUMENT = "application/vnd.oasis.opendocument."

@@ -16,11 +16,11 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from clients.chat import eventually
 from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed, without
 from fakes.memory_revocations import Announced, MemoryRevocations
-from gateway import keys
-from gateway.auth import Authenticator
-from gateway.core.errors import Unauthorized, Unavailable
-from gateway.core.revocations import RevocationService
-from gateway.keys import Keys
+from parley.gateway import signing_keys as keys
+from parley.gateway.auth import Authenticator
+from parley.gateway.core.errors import Unauthorized, Unavailable
+from parley.gateway.services.revocations import RevocationService
+from parley.gateway.signing_keys import SigningKeys
 
 SECRET = "a shared secret that is long enough for this"
 OWN = rsa_key()
@@ -32,7 +32,7 @@ PUBLIC = OWN.public_key().public_bytes(
 ONE = jwk(OWN, "one", alg="RS256")
 
 
-def checks(trusted: Keys, issuer: str = "", audience: str = "") -> Authenticator:
+def checks(trusted: SigningKeys, issuer: str = "", audience: str = "") -> Authenticator:
     revocations = RevocationService(MemoryRevocations(), Announced(), timedelta(days=1))
     return Authenticator(trusted, revocations, issuer=issuer, audience=audience)
 
@@ -46,13 +46,13 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 
 @pytest.fixture
-def trusted(issuer: Issuer) -> Keys:
+def trusted(issuer: Issuer) -> SigningKeys:
     """The published keys, although a secret is set too."""
-    return Keys(SECRET, issuer.url)
+    return SigningKeys(SECRET, issuer.url)
 
 
 @pytest.fixture
-def authenticator(trusted: Keys) -> Authenticator:
+def authenticator(trusted: SigningKeys) -> Authenticator:
     return checks(trusted)
 
 
@@ -177,11 +177,11 @@ async def test_a_key_that_is_too_short_is_not_trusted(issuer: Issuer, authentica
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 async def test_a_secret_that_is_too_short_is_not_trusted() -> None:
-    await is_refused(checks(Keys("short", "")), signed("short", "HS256", None))
+    await is_refused(checks(SigningKeys("short", "")), signed("short", "HS256", None))
 
 
 async def test_while_the_keys_cannot_be_had_one_may_try_again(issuer: Issuer) -> None:
-    authenticator = checks(Keys("", issuer.url.replace("/keys", "/elsewhere")))
+    authenticator = checks(SigningKeys("", issuer.url.replace("/keys", "/elsewhere")))
 
     with pytest.raises(Unavailable):
         await authenticator.identify(signed(OWN, "RS256", "one"))
@@ -211,7 +211,7 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(
 
 
 async def test_a_key_that_was_taken_out_is_trusted_no_more(
-    issuer: Issuer, trusted: Keys, authenticator: Authenticator
+    issuer: Issuer, trusted: SigningKeys, authenticator: Authenticator
 ) -> None:
     issuer.keys = [ONE, jwk(CURVED, "two")]
     old = await authenticator.identify(signed(OWN, "RS256", "one"))
@@ -228,7 +228,7 @@ async def test_a_key_that_was_taken_out_is_trusted_no_more(
 
 @pytest.mark.parametrize(("status", "body"), [(500, None), (200, b'{"keys": []}'), (200, b"<html>")])
 async def test_while_the_issuer_is_ill_the_known_keys_are_trusted(
-    status: int, body: bytes | None, issuer: Issuer, trusted: Keys, authenticator: Authenticator
+    status: int, body: bytes | None, issuer: Issuer, trusted: SigningKeys, authenticator: Authenticator
 ) -> None:
     identity = await authenticator.identify(signed(OWN, "RS256", "one"))
     issuer.status, issuer.body = status, body
@@ -253,7 +253,7 @@ async def test_names_that_nobody_has_do_not_hammer_the_issuer(
 
 async def test_names_that_nobody_has_do_not_hammer_an_issuer_that_is_ill(issuer: Issuer) -> None:
     issuer.status = 500
-    authenticator = checks(Keys("", issuer.url))
+    authenticator = checks(SigningKeys("", issuer.url))
 
     asked = (authenticator.identify(signed(ANOTHER, "RS256", f"random {n}")) for n in range(50))
     answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -302,7 +302,7 @@ async def test_a_token_by_no_algorithm_of_ours_is_not_worth_a_fetch(
     ],
 )
 async def test_issuer_and_audience_must_be_those_that_are_set(claims: dict[str, Any], trusted: bool) -> None:
-    authenticator = checks(Keys(SECRET, ""), "https://id.example", "parley")
+    authenticator = checks(SigningKeys(SECRET, ""), "https://id.example", "parley")
     token = jwt.encode({"sub": "alice", "exp": 2**40, **claims}, SECRET, "HS256")
 
     if trusted:

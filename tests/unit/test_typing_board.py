@@ -1,8 +1,8 @@
 """Typing that is not renewed lapses."""
 
-from gateway.core.typing_board import LAPSE_SECONDS, TypingBoard
-from shared.events import TypingChanged
-from shared.model import Person, now
+from parley.gateway.state.typing_board import LAPSE_SECONDS, TypingBoard
+from parley.shared.events import TypingChanged
+from parley.shared.model import Person, now
 
 
 class Clock:

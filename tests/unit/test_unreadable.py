@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.fuzz import fuzz
-from shared import events, model, records
+from parley.shared import events, model, records
 
 HEARTBEAT = events.pack([events.Heartbeat(count=1)])
 RECORD = records.pack(

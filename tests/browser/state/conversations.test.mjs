@@ -11,8 +11,8 @@ import {
   titleOf,
   typingLine,
   unreadTotal,
-} from "../../../gateway/src/gateway/web/state/selectors.js";
-import { INITIAL, reduce, Store } from "../../../gateway/src/gateway/web/state/store.js";
+} from "../../../gateway/src/parley/gateway/web/state/selectors.js";
+import { INITIAL, reduce, Store } from "../../../gateway/src/parley/gateway/web/state/store.js";
 import { after, ALICE, BOB, c, compose, conversation, heard, ME, ready, said, signedIn } from "./given.mjs";
 
 test("an event that does not exist is refused", () => {

@@ -1,6 +1,6 @@
 // What the tests of the page's state begin with: Alice, who shares a group with Bob.
 
-import { INITIAL, reduce } from "../../../gateway/src/gateway/web/state/store.js";
+import { INITIAL, reduce } from "../../../gateway/src/parley/gateway/web/state/store.js";
 
 export const ALICE = { _id: "alice", name: "Alice", username: "alice", role: "owner" };
 export const BOB = { _id: "bob", name: "Bob", username: "bob", role: "member" };

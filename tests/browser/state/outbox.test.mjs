@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { confirmedMessage, due } from "../../../gateway/src/gateway/web/state/outbox.js";
-import { timelineOf } from "../../../gateway/src/gateway/web/state/selectors.js";
-import { reduce } from "../../../gateway/src/gateway/web/state/store.js";
+import { confirmedMessage, due } from "../../../gateway/src/parley/gateway/web/state/outbox.js";
+import { timelineOf } from "../../../gateway/src/parley/gateway/web/state/selectors.js";
+import { reduce } from "../../../gateway/src/parley/gateway/web/state/store.js";
 import { after, ALICE, BOB, c, compose, heard, ready, said, seqs } from "./given.mjs";
 
 test("what one sends shows at once and becomes the stored message without a second one", () => {

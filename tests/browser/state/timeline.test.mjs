@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { previewOf } from "../../../gateway/src/gateway/web/state/selectors.js";
+import { previewOf } from "../../../gateway/src/parley/gateway/web/state/selectors.js";
 import {
   after,
   asked,

@@ -12,10 +12,10 @@ from clients.poison import clear_away, send_unstorable
 from clients.scene import refusal
 from clients.tokens import fresh
 from clients.uploads import attached
-from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
-from gateway.vocabularies.connections import CONNECTIONS
-from shared.model import MAX_EXTRA
-from stack import Stack
+from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from parley.gateway.protocols.connections import CONNECTIONS
+from parley.shared.model import MAX_EXTRA
+from parley.stack import Stack
 
 GUIDE_S_OWN = {"receiveMessage"}
 NEIGHBOUR_S = {"message", "typing", "userOnline", "userOffline", "unreadCount", "conversationCreated"}
@@ -72,7 +72,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     await alice.emit("sendMessage", {"conversationId": talk, "content": "Good morning", "caseId": 7})
     alice.is_decided()
     for socket in (alice, bob):
-        assert await socket.hears("receiveMessage") == message(
+        assert await socket.inbound("receiveMessage") == message(
             ann, talk, "Good morning", caseId=7, seq=1, rev=1
         )
     name = str(uuid.uuid4())
@@ -83,22 +83,22 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     reply = message(ben, talk, "Good morning!", text="Good morning!", clientMessageId=name)
     assert sent == {"success": True, "message": {**reply, "isRead": False}}
     for socket in (alice, bob):
-        heard = await socket.hears("receiveMessage", 2)
+        heard = await socket.inbound("receiveMessage", 2)
         assert heard == {**reply, "id": sent["message"]["id"], "seq": 2, "rev": 2}
 
     since = len(program.heard)
     assert await alice.ask("markAsRead", {"messageId": heard["id"]}) == {"success": True}
     about = {"conversationId": talk, "messageId": heard["id"]}
     for socket in (alice, bob):
-        read = await socket.hears("receiveRead")
+        read = await socket.inbound("receiveRead")
         assert read == {**about, "userId": ann.id, "readAt": A_TIME, "seq": 2}
     assert await bob.ask("editMessage", {"messageId": heard["id"], "content": "Hello"}) == {"success": True}
     edited = {**heard, "content": "Hello", "text": "Hello", "rev": 3, "editedAt": A_TIME, "updatedAt": A_TIME}
     for socket in (alice, bob):
-        assert await socket.hears("receiveEdit") == edited
+        assert await socket.inbound("receiveEdit") == edited
     assert await bob.ask("deleteMessage", {"messageId": heard["id"]}) == {"success": True}
     for socket in (alice, bob):
-        assert await socket.hears("receiveDeletion") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
+        assert await socket.inbound("receiveDeletion") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
     for socket in (alice, bob):
         assert events(socket, program, since) == {"receiveRead", "receiveEdit", "receiveDeletion"}
 
@@ -112,7 +112,7 @@ async def test_only_the_members_of_the_conversation_hear_a_message(program: Prog
     await alice.ask("sendMessage", {"conversationId": talk, "content": "between us"})
 
     for socket in (alice, bob, bob_2):
-        await socket.hears("receiveMessage")
+        await socket.inbound("receiveMessage")
         assert len(socket.all("receiveMessage")) == 1
     assert events(eve, program) == set()
 
@@ -120,7 +120,7 @@ async def test_only_the_members_of_the_conversation_hear_a_message(program: Prog
 async def test_without_a_token_nobody_comes_in(program: Program, town: Town) -> None:
     for name, auth in (("none", {}), ("bad", {"token": "not.a.token"})):
         await program.do("open", name, url=town.url, options={"auth": auth})
-        error = await JsSocket(program, name).hears("connect_error")
+        error = await JsSocket(program, name).inbound("connect_error")
         assert error["data"]["code"] == "UNAUTHORIZED"
 
 
@@ -133,7 +133,7 @@ async def test_the_text_goes_by_each_of_three_names(program: Program, town: Town
     await alice.ask("sendMessage", {"conversationId": talk, name: "Hello!"})
 
     expected = message(ann, talk, "Hello!", seq=1, rev=1)
-    assert await bob.hears("receiveMessage") == {**expected, name: "Hello!"}
+    assert await bob.inbound("receiveMessage") == {**expected, name: "Hello!"}
 
 
 async def test_what_is_sent_along_comes_back_as_it_was(program: Program, town: Town) -> None:
@@ -156,7 +156,7 @@ async def test_what_is_sent_along_comes_back_as_it_was(program: Program, town: T
     expected = {**message(ann, talk, "Hello!"), **along}
     assert sent["message"] == {**expected, "isRead": False}
     for socket in (alice, bob):
-        assert await socket.hears("receiveMessage") == {**expected, "seq": 1, "rev": 1}
+        assert await socket.inbound("receiveMessage") == {**expected, "seq": 1, "rev": 1}
 
 
 async def test_an_upload_goes_along_with_a_message(program: Program, town: Town) -> None:
@@ -168,7 +168,7 @@ async def test_an_upload_goes_along_with_a_message(program: Program, town: Town)
     await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]], "page": 2})
 
     expected = message(ann, talk, "", attachments=[file], page=2, seq=1, rev=1)
-    assert await bob.hears("receiveMessage") == expected
+    assert await bob.inbound("receiveMessage") == expected
     refused = await alice.call("sendMessage", {"conversationId": talk, "attachments": [str(uuid.uuid4())]})
     refusal(refused, "NOT_FOUND")
 
@@ -197,7 +197,7 @@ async def test_nobody_speaks_under_another_s_name(program: Program, town: Town) 
     expected = message(ann, talk, "I am Ben")
     assert sent["message"] == {**expected, "isRead": False}
     for socket in (alice, bob):
-        assert await socket.hears("receiveMessage") == {**expected, "seq": 1, "rev": 1}
+        assert await socket.inbound("receiveMessage") == {**expected, "seq": 1, "rev": 1}
 
 
 async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
@@ -207,7 +207,7 @@ async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
     talk = await start(ann, ben)
     alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
     await alice.ask("sendMessage", {"conversationId": talk, "message": "Hello!", "secretOfOurs": 1})
-    await alice.hears("receiveMessage")
+    await alice.inbound("receiveMessage")
 
     (shown,) = await ben.history(talk)
     assert (shown["content"], "secretOfOurs" in shown) == ("Hello!", False)
@@ -224,15 +224,15 @@ async def test_a_retry_through_another_gateway_is_one_message_and_other_content_
     other = await program.connect_elsewhere(ann, town.url, CLIENTS_AND_LAWYERS, one)
     retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
     first = [(await one.ask("sendMessage", {**retried, "text": "first"}))["message"]]
-    await one.hears("receiveMessage")
+    await one.inbound("receiveMessage")
     first.append((await other.ask("sendMessage", {**retried, "text": "first"}))["message"])
     assert first[0]["id"] == first[1]["id"]
 
     second = (await one.ask("sendMessage", {**taken, "text": "second"}))["message"]
-    await one.hears("receiveMessage", 2)
+    await one.inbound("receiveMessage", 2)
     await other.ask("sendMessage", {**taken, "text": "third"})
 
-    rejected = await other.hears("receiveRejection")
+    rejected = await other.inbound("receiveRejection")
     assert rejected == {
         **taken,
         "messageId": second["id"],
@@ -245,7 +245,7 @@ async def test_what_is_others_looks_like_what_does_not_exist(program: Program, t
     talk = await start(town.user("ann"), town.user("ben"))
     alice, bob = await both(program, town)
     await alice.ask("sendMessage", {"conversationId": talk, "text": "secret"})
-    theirs = (await bob.hears("receiveMessage"))["id"]
+    theirs = (await bob.inbound("receiveMessage"))["id"]
     eve = await program.connect(town.user("eve"), town.url, CLIENTS_AND_LAWYERS)
 
     for event, field, own, more in (
@@ -294,7 +294,7 @@ async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
 
     room = MAX_EXTRA - len('{"large":""}')
     await alice.ask("sendMessage", {"conversationId": talk, "content": "good", "large": "x" * room})
-    assert (await bob.hears("receiveMessage"))["large"] == "x" * room
+    assert (await bob.inbound("receiveMessage"))["large"] == "x" * room
     assert [m["content"] for m in await town.user("ben").history(talk)] == ["good"]
 
 
@@ -309,18 +309,18 @@ async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guid
     sent = await alice.ask("sendMessage", payload)
 
     # What one guide answers is good for the other.
-    CONNECTIONS.hears["sendMessage"].answer.field.deserialize(sent)
+    CONNECTIONS.inbound["sendMessage"].answer.field.deserialize(sent)
     expected = message(ann, talk, "good in both", seq=1, rev=1)
     for socket in (alice, bob):
-        assert await socket.hears("receiveMessage") == expected
-        assert await socket.hears("message") == {**expected, "isRead": False}
+        assert await socket.inbound("receiveMessage") == expected
+        assert await socket.inbound("message") == {**expected, "isRead": False}
     about = {"messageId": sent["message"]["id"]}
     await bob.ask("markAsRead", about)
     await alice.ask("editMessage", {**about, "content": "edited"})
     await alice.ask("deleteMessage", about)
     for socket in (alice, bob):
-        await socket.hears("receiveDeletion")
-        await socket.hears("messageDeleted")
+        await socket.inbound("receiveDeletion")
+        await socket.inbound("messageDeleted")
         for event in ("receiveMessage", "receiveRead", "receiveEdit", "receiveDeletion"):
             assert len(socket.all(event)) == 1, event
         for event in ("message", "messageRead", "messageUpdated", "messageDeleted"):
@@ -342,16 +342,16 @@ async def test_a_payload_that_only_this_guide_takes_decides(
     }
     await alice.ask("sendMessage", {"conversationId": talk, **payloads[decided_by]})
     alice.is_decided()
-    await bob.hears("message")
+    await bob.inbound("message")
     since = len(program.heard)
 
     await bob.ask("typing", {"conversationId": talk, "isTyping": True})
     await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
-    await alice.hears("receiveMessage", 2)
+    await alice.inbound("receiveMessage", 2)
     await bob.close()
     other = await program.connect(ben, town.url, CLIENTS_AND_LAWYERS)
     await other.ask("sendMessage", {"conversationId": talk, "text": "again"})
-    await alice.hears("receiveMessage", 3)
+    await alice.inbound("receiveMessage", 3)
 
     assert events(alice, program, since) == GUIDE_S_OWN
 
@@ -366,10 +366,10 @@ async def test_a_word_of_the_other_guide_decides_for_it(program: Program, town: 
 
     await alice.ask("sendMessage", {"conversationId": talk, "content": "hello"})
 
-    await bob.hears("message")
-    await bob.hears("unreadCount")
+    await bob.inbound("message")
+    await bob.inbound("unreadCount")
     assert bob.all("receiveMessage") == []
-    await alice.hears("receiveMessage")
+    await alice.inbound("receiveMessage")
     refused = refusal(await bob.call("sendMessage", {"conversationId": talk, "text": "x"}), "INVALID")
     assert "text" in refused["details"]
     answer = await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
@@ -385,7 +385,7 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     talk = await start(ann, town.user("ben"))
     alice, bob = await both(program, town)
     bad = await send_unstorable(stack, ann, talk)
-    failed = await alice.hears("receiveFailure")
+    failed = await alice.inbound("receiveFailure")
     assert failed == {
         "conversationId": talk,
         "messageId": bad,

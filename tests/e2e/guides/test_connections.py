@@ -12,8 +12,8 @@ from clients.poison import clear_away, send_unstorable
 from clients.scene import refusal
 from clients.tokens import fresh
 from clients.uploads import attached
-from gateway.vocabularies.connections import CONNECTIONS
-from stack import Stack
+from parley.gateway.protocols.connections import CONNECTIONS
+from parley.stack import Stack
 
 LIST = "/chat/conversations"
 """In UTC this is before the first year, so that no MongoDB driver can write it."""
@@ -98,8 +98,8 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     status, created = await ann.rest("POST", LIST, {"participantId": ben.id})
     assert (status, created) == (201, conversation(ann, ben))
     for socket, other in ((alice, ben), (bob, ann)):
-        assert await socket.hears("conversationCreated") == created
-        assert await socket.hears("userOnline") == {"userId": other.id}
+        assert await socket.inbound("conversationCreated") == created
+        assert await socket.inbound("userOnline") == {"userId": other.id}
     talk = created["id"]
     of = {"conversationId": talk}
     for socket in (alice, bob):
@@ -108,26 +108,26 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
 
     for times, is_typing in ((1, True), (2, False)):
         await alice.emit("typing", {**of, "isTyping": is_typing})
-        assert await bob.hears("typing", times) == {**of, "userId": ann.id, "isTyping": is_typing}
+        assert await bob.inbound("typing", times) == {**of, "userId": ann.id, "isTyping": is_typing}
 
     await alice.emit("sendMessage", {**of, "content": "Hello!"})
     for socket in (alice, bob):
-        assert await socket.hears("message") == message(ann, talk, "Hello!", seq=1, rev=1)
-    hello = (await bob.hears("message"))["id"]
-    assert await bob.hears("unreadCount") == {**of, "unreadCount": 1, "count": 1}
+        assert await socket.inbound("message") == message(ann, talk, "Hello!", seq=1, rev=1)
+    hello = (await bob.inbound("message"))["id"]
+    assert await bob.inbound("unreadCount") == {**of, "unreadCount": 1, "count": 1}
     assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 1})
     name = str(uuid.uuid4())
     sent = await alice.ask("sendMessage", {**of, "content": "Anyone?", "clientMessageId": name})
     second = message(ann, talk, "Anyone?", clientMessageId=name)
     assert sent == {"success": True, "message": second}
-    assert await bob.hears("message", 2) == {**second, "id": sent["message"]["id"], "seq": 2, "rev": 2}
-    assert await bob.hears("unreadCount", 2) == {**of, "unreadCount": 2, "count": 2}
+    assert await bob.inbound("message", 2) == {**second, "id": sent["message"]["id"], "seq": 2, "rev": 2}
+    assert await bob.inbound("unreadCount", 2) == {**of, "unreadCount": 2, "count": 2}
 
     assert await bob.ask("markAsRead", {"messageId": hello}) == {"success": True}
     read = {**of, "messageId": hello, "userId": ben.id, "readAt": A_TIME, "seq": 1}
     for socket in (alice, bob):
-        assert await socket.hears("messageRead") == read
-    assert await bob.hears("unreadCount", 3) == {**of, "unreadCount": 1, "count": 1}
+        assert await socket.inbound("messageRead") == read
+    assert await bob.inbound("unreadCount", 3) == {**of, "unreadCount": 1, "count": 1}
     status, history = await ann.rest("GET", f"{LIST}/{talk}/messages")
     assert (status, history) == (
         200,
@@ -150,11 +150,11 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     assert alice.all("typing") == alice.all("unreadCount") == []
 
     await bob.close()
-    assert await alice.hears("userOffline") == {"userId": ben.id}
+    assert await alice.inbound("userOffline") == {"userId": ben.id}
     again = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice, transports)
-    await alice.hears("userOnline", 2)
+    await alice.inbound("userOnline", 2)
     assert alice.all("userOnline") == [{"userId": ben.id}] * 2
-    assert await again.hears("userOnline") == {"userId": ann.id}
+    assert await again.inbound("userOnline") == {"userId": ann.id}
 
 
 async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
@@ -169,8 +169,8 @@ async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
     alice = await program.connect(ann, town.url, CONNECTIONS)
 
     for socket in (bob, carl):
-        assert await socket.hears("userOnline") == {"userId": ann.id}
-    await alice.hears("userOnline", 2)
+        assert await socket.inbound("userOnline") == {"userId": ann.id}
+    await alice.inbound("userOnline", 2)
     await alice.ask("markAsRead", {"messageId": (await said(alice, await start(ann, ben), "hello"))[0]["id"]})
     assert sorted(heard["userId"] for heard in alice.all("userOnline")) == sorted([ben.id, cid.id])
     assert bob.all("userOnline") == carl.all("userOnline") == [{"userId": ann.id}]
@@ -188,7 +188,7 @@ async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
     await said(alice, talk, "one", "two")
 
     for socket in (alice, alice_2, bob, bob_2):
-        await socket.hears("message", 2)
+        await socket.inbound("message", 2)
         assert [m["content"] for m in socket.all("message")] == ["one", "two"]
 
 
@@ -200,10 +200,10 @@ async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, to
     assert await alice.ask("typing", {"conversationId": talk, "isTyping": True}) == {"success": True}
 
     for socket in (bob, bob_2):
-        heard = await socket.hears("typing")
+        heard = await socket.inbound("typing")
         assert heard == {"userId": town.user("ann").id, "isTyping": True, "conversationId": talk}
         # A start that is not renewed lapses by itself.
-        assert await socket.hears("typing", 2) == {**heard, "isTyping": False}
+        assert await socket.inbound("typing", 2) == {**heard, "isTyping": False}
     assert alice.all("typing") == alice_2.all("typing") == []
 
 
@@ -215,7 +215,7 @@ async def test_who_starts_a_conversation_again_finds_it(program: Program, town: 
     assert await ben.rest("POST", LIST, {"participantId": ann.id}) == (201, conversation(ann, ben, id=talk))
     assert await start(ann, ben) == talk
     await said(alice, talk, "hello")
-    await bob.hears("message")
+    await bob.inbound("message")
 
     assert alice.all("conversationCreated") == bob.all("conversationCreated") == []
     assert [c["id"] for c in (await ben.rest("GET", LIST))[1]] == [talk]
@@ -226,7 +226,7 @@ async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, town: 
     talk = await start(ann, ben)
     alice, bob = await both(program, town)
     first, second = await said(alice, talk, "one", "two")
-    await bob.hears("unreadCount", 1)
+    await bob.inbound("unreadCount", 1)
 
     for _ in range(2):
         assert await ben.rest("PUT", f"/chat/messages/{second['id']}/read") == (
@@ -235,7 +235,7 @@ async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, town: 
         )
 
     read = {"conversationId": talk, "messageId": second["id"], "userId": ben.id, "readAt": A_TIME, "seq": 2}
-    assert await alice.hears("messageRead") == read
+    assert await alice.inbound("messageRead") == read
     await eventually(lambda: (bob.all("unreadCount") or [{}])[-1].get("count") == 0)
     assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 0})
     assert await ben.rest("PUT", f"/chat/messages/{first['id']}/read") == (200, {**first, "isRead": True})
@@ -266,7 +266,7 @@ async def test_history_is_paged_by_number_by_message_and_by_page(program: Progra
     texts = [str(number) for number in range(1, 104)]
     for text in texts:
         await alice.emit("sendMessage", {"conversationId": talk, "content": text})
-    await alice.hears("message", len(texts))
+    await alice.inbound("message", len(texts))
 
     async def page(**query: Any) -> list[str]:
         status, messages = await ann.rest("GET", f"{LIST}/{talk}/messages", **query)
@@ -311,13 +311,13 @@ async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, town: 
     changed = {**message(ann, talk, "color", seq=1, rev=2, id=first["id"]), "editedAt": A_TIME}
     del changed["isRead"]
     for socket in (alice, bob):
-        updated = await socket.hears("messageUpdated")
+        updated = await socket.inbound("messageUpdated")
         assert updated == changed
         assert updated["updatedAt"] == updated["editedAt"] != updated["createdAt"]
     assert await alice.ask("deleteMessage", {"messageId": first["id"]}) == {"success": True}
     about = {"conversationId": talk, "messageId": first["id"]}
     for socket in (alice, bob):
-        deleted = await socket.hears("messageDeleted")
+        deleted = await socket.inbound("messageDeleted")
         assert deleted == {**about, "seq": 1, "rev": 3, "deletedAt": A_TIME}
     (kept,) = (await ben.rest("GET", f"{LIST}/{talk}/messages"))[1]
     assert kept == message(
@@ -336,15 +336,15 @@ async def test_a_retry_is_one_message_and_other_content_by_its_name_is_rejected(
     await join(talk, one, other)
     retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
     first = [(await one.ask("sendMessage", {**retried, "content": "first"}))["message"]]
-    await one.hears("message")
+    await one.inbound("message")
     first.append((await other.ask("sendMessage", {**retried, "content": "first"}))["message"])
     assert first[0]["id"] == first[1]["id"]
 
     second = (await one.ask("sendMessage", {**taken, "content": "second"}))["message"]
-    await one.hears("message", 2)
+    await one.inbound("message", 2)
     await other.ask("sendMessage", {**taken, "content": "third"})
 
-    rejected = await other.hears("messageRejected")
+    rejected = await other.inbound("messageRejected")
     assert rejected == {
         **taken,
         "messageId": second["id"],
@@ -363,7 +363,7 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     await join(talk, alice, bob)
     bad = await send_unstorable(stack, ann, talk)
 
-    failed = await alice.hears("messageFailed")
+    failed = await alice.inbound("messageFailed")
     assert failed == {
         "conversationId": talk,
         "messageId": bad,
@@ -371,7 +371,7 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
         "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
     await said(alice, talk, "good")
-    await bob.hears("message")
+    await bob.inbound("message")
     assert bob.all("messageFailed") == []
     await clear_away(stack)
 
@@ -392,7 +392,7 @@ async def test_an_upload_goes_along_with_a_message(program: Program, town: Town)
         "type": "text/plain",
         "url": f"/attachments/{file['id']}",
     }
-    assert await bob.hears("message") == message(ann, talk, "", seq=1, rev=1, attachments=[file])
+    assert await bob.inbound("message") == message(ann, talk, "", seq=1, rev=1, attachments=[file])
 
 
 async def test_a_group_shows_with_its_creator_and_another(program: Program, town: Town) -> None:
@@ -401,10 +401,10 @@ async def test_a_group_shows_with_its_creator_and_another(program: Program, town
     owner = await ann.socket()
     group = await town.group(owner, "ben")
     for socket in (alice, bob):
-        assert await socket.hears("conversationCreated") == conversation(ann, ben, id=group)
+        assert await socket.inbound("conversationCreated") == conversation(ann, ben, id=group)
     await owner.say(group, "from another guide")
     for socket in (alice, bob):
-        assert await socket.hears("message") == message(ann, group, "from another guide", seq=1, rev=1)
+        assert await socket.inbound("message") == message(ann, group, "from another guide", seq=1, rev=1)
     (shown,) = (await ben.rest("GET", LIST))[1]
     assert (shown["participant1Id"], shown["participant2Id"], shown["unreadCount"]) == (ann.id, ben.id, 1)
 

@@ -9,13 +9,16 @@ from clients.javascript import Program
 from clients.matching import A_TIME
 from clients.tokens import fresh
 from clients.uploads import attached
-from gateway.vocabularies.contracts import CONTRACTS
+from parley.gateway.protocols.contracts import CONTRACTS
 
 
 async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal) -> None:
     alice, bob = await both(program, town, deal)
     for socket, user in ((alice, deal.ann), (bob, deal.ben)):
-        assert await socket.hears("connected") == {"userId": user.id, "socketId": (await socket.look())["id"]}
+        assert await socket.inbound("connected") == {
+            "userId": user.id,
+            "socketId": (await socket.look())["id"],
+        }
 
     created = await alice.ask(
         "create_message",
@@ -31,7 +34,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     first = message(deal.ann, conversation, "Hello!")
     assert created == {"success": True, "message": first, "data": created["message"]}
     for socket in (alice, bob):
-        assert await socket.hears("message_notification") == {
+        assert await socket.inbound("message_notification") == {
             "conversationId": conversation,
             "message": {**created["message"], "seq": 1, "rev": 1},
         }
@@ -58,28 +61,28 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     second = message(deal.ann, conversation, "Still there?", clientMessageId=name)
     assert sent == {"success": True, "message": second, "data": sent["message"]}
     for socket in (alice, bob):
-        assert await socket.hears("new_message") == {**sent["message"], "seq": 2, "rev": 2}
+        assert await socket.inbound("new_message") == {**sent["message"], "seq": 2, "rev": 2}
 
     for times, is_typing in ((1, True), (2, False)):
         answer = await bob.ask("typing", {**of, "isTyping": is_typing})
         assert answer == {"success": True, "message": "Typing status sent successfully"}
         typing = {**of, "userId": deal.ben.id, "isTyping": is_typing}
-        assert await alice.hears("user_typing", times) == typing
+        assert await alice.inbound("user_typing", times) == typing
 
     answer = await bob.ask("mark_as_read", of)
     assert answer == {"success": True, "message": "Messages marked as read successfully"}
-    assert await alice.hears("messages_read") == {**of, "userId": deal.ben.id, "readAt": A_TIME, "seq": 2}
+    assert await alice.inbound("messages_read") == {**of, "userId": deal.ben.id, "readAt": A_TIME, "seq": 2}
 
     about = {"messageId": sent["message"]["id"]}
     answer = await alice.ask("update_message", {**about, "content": "Are you there?"})
     assert answer == {"success": True, "message": "Message updated successfully"}
     edited = {**sent["message"], "content": "Are you there?", "seq": 2, "rev": 3, "editedAt": A_TIME}
     for socket in (alice, bob):
-        assert await socket.hears("message_updated") == {**of, "message": edited}
+        assert await socket.inbound("message_updated") == {**of, "message": edited}
     answer = await alice.ask("delete_message", {**about, **of})
     assert answer == {"success": True, "message": "Message deleted successfully"}
     for socket in (alice, bob):
-        assert await socket.hears("message_deleted") == {
+        assert await socket.inbound("message_deleted") == {
             **of,
             **about,
             "deletedAt": A_TIME,
@@ -91,8 +94,8 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     assert answer == {"success": True, "message": "Left conversation successfully"}
     await bob.ask("send_message", {**of, "content": "I am here."})
     third = message(deal.ben, conversation, "I am here.", seq=3, rev=5)
-    assert await alice.hears("new_message", 2) == third
-    assert await bob.hears("message_notification", 2) == {**of, "message": third}
+    assert await alice.inbound("new_message", 2) == third
+    assert await bob.inbound("message_notification", 2) == {**of, "message": third}
 
     heard = {"connected": 1, "message_notification": 1, "message_updated": 1, "message_deleted": 1}
     assert counts(program, alice) == heard | {"new_message": 2, "user_typing": 2, "messages_read": 1}
@@ -111,7 +114,7 @@ async def test_every_path_says_the_same_as_the_sockets(program: Program, town: T
     conversation = hello["conversationId"]
     assert hello == message(deal.ann, conversation, "Hi.")
     for socket in (alice, bob):
-        stored = (await socket.hears("message_notification"))["message"]
+        stored = (await socket.inbound("message_notification"))["message"]
         assert stored == {**hello, "seq": 1, "rev": 1}
     assert (await alice.ask("join_conversation", {"conversationId": conversation}))["seq"] == 1
 
@@ -122,7 +125,7 @@ async def test_every_path_says_the_same_as_the_sockets(program: Program, town: T
     )
     reply = good(answer, 201, "Message sent successfully")
     assert reply == message(deal.ben, conversation, "New message here")
-    assert await alice.hears("new_message") == {**reply, "seq": 2, "rev": 2}
+    assert await alice.inbound("new_message") == {**reply, "seq": 2, "rev": 2}
 
     shown = {
         "id": conversation,
@@ -161,7 +164,7 @@ async def test_every_path_says_the_same_as_the_sockets(program: Program, town: T
     read = good(answer, 200, "Messages marked as read successfully")
     assert read == {**found, "unreadCount": 0}
     marked = {"conversationId": conversation, "userId": deal.ann.id, "readAt": A_TIME, "seq": 2}
-    assert await bob.hears("messages_read") == marked
+    assert await bob.inbound("messages_read") == marked
     answer = await deal.ben.rest(
         "GET", f"/api/messages/conversations/{conversation}/messages", page=1, limit=50
     )
@@ -261,7 +264,7 @@ async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
     for times, (answer, file) in enumerate(((named, first), (described, second)), 1):
         assert answer["message"]["attachments"] == [file]
         assert answer["message"]["messageType"] == "file"
-        heard = await bob.hears("message_notification", times)
+        heard = await bob.inbound("message_notification", times)
         assert heard["message"] == {**answer["message"], "seq": times, "rev": times}
         assert file["url"] == f"/attachments/{file['id']}"
     theirs = {"contractId": deal.id, "content": "x", "attachments": [first["id"]]}

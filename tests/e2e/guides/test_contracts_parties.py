@@ -23,7 +23,7 @@ from clients.deal import (
     words,
 )
 from clients.javascript import JsSocket, Program
-from gateway.vocabularies.contracts import CONTRACTS
+from parley.gateway.protocols.contracts import CONTRACTS
 
 
 async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one_does(
@@ -35,7 +35,7 @@ async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one
     conversation = (await deal.start("For ben."))["conversationId"]
     of = {"conversationId": conversation}
     for socket in (alice, bob):
-        await socket.hears("message_notification")
+        await socket.inbound("message_notification")
         await socket.ask("join_conversation", of)
     bad(await carl.call("join_conversation", of), "NOT_FOUND")
 
@@ -43,11 +43,11 @@ async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one
     await eventually(lambda: refused(bob, of))
     sent = (await alice.ask("send_message", {**of, "content": "For cid."}))["message"]
     for socket in (carl, second):
-        assert await socket.hears("message_notification") == {
+        assert await socket.inbound("message_notification") == {
             **of,
             "message": {**sent, "seq": 2, "rev": 2},
         }
-    await alice.hears("new_message")
+    await alice.inbound("new_message")
     before = counts(program, bob)
     for event, payload in words(conversation, sent["id"], deal.id, "m1").items():
         bad(await bob.call(event, payload), "NOT_FOUND")
@@ -59,7 +59,7 @@ async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one
     await carl.ask("join_conversation", of)
     reply = await carl.ask("create_message", {"contractId": deal.id, "content": "I am new."})
     assert reply["message"]["conversationId"] == conversation
-    assert (await alice.hears("new_message", 2))["sender"] == person(deal.cid)
+    assert (await alice.inbound("new_message", 2))["sender"] == person(deal.cid)
     assert await contents(deal.cid, conversation) == ["For ben.", "For cid.", "I am new."]
     shown = good(
         await deal.ann.rest("GET", f"{ALL}/{conversation}"), 200, "Conversation retrieved successfully"
@@ -105,7 +105,7 @@ async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket
     ]
     ids = Counter([*(answer["message"]["id"] for answer in answers), *last])
     for socket in sockets:
-        await socket.hears("message_notification", times=60)
+        await socket.inbound("message_notification", times=60)
         heard = socket.all("message_notification")
         assert Counter(each["message"]["id"] for each in heard) == ids
         for conversation in by_conversation:

@@ -9,8 +9,8 @@ from clients.chat import Town
 from clients.deal import ALL, Deal, bad, both, contents, conversations, counts, paths, person, words
 from clients.javascript import JsSocket, Program
 from clients.poison import clear_away, send_unstorable
-from gateway.vocabularies.contracts import CONTRACTS
-from stack import Stack
+from parley.gateway.protocols.contracts import CONTRACTS
+from parley.stack import Stack
 
 """In UTC this is before the first year, so that no MongoDB driver can write it."""
 
@@ -142,7 +142,7 @@ async def test_a_send_that_comes_again_is_one_message_whichever_gateway_takes_it
         again = (await socket.ask("create_message", wish))["message"]
         assert (again["id"], again["conversationId"]) == (first["id"], first["conversationId"])
     await alice.ask("create_message", {"contractId": deal.id, "content": "After."})
-    await bob.hears("message_notification", 2)
+    await bob.inbound("message_notification", 2)
     assert [each["message"]["content"] for each in bob.all("message_notification")] == ["Once.", "After."]
 
     bad(await alice.call("create_message", {**wish, "content": "Other."}), "CONFLICT", "messageId")
@@ -153,12 +153,12 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
     elsewhere = await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice)
     wish = {"contractId": deal.id, "content": "The first.", "clientMessageId": str(uuid.uuid4())}
     first = (await alice.ask("create_message", wish))["message"]
-    await alice.hears("message_notification")
+    await alice.inbound("message_notification")
 
     await elsewhere.ask("create_message", {**wish, "content": "The second."})
 
     for socket in (alice, elsewhere):
-        rejected = await socket.hears("message_rejected")
+        rejected = await socket.inbound("message_rejected")
         assert rejected == {
             "conversationId": first["conversationId"],
             "messageId": first["id"],
@@ -176,10 +176,10 @@ async def test_a_send_that_cannot_be_stored_has_failed(
 ) -> None:
     alice, bob = await both(program, town, deal)
     conversation = (await deal.start())["conversationId"]
-    await alice.hears("message_notification")
+    await alice.inbound("message_notification")
     bad = await send_unstorable(stack, deal.ann, conversation)
 
-    failed = await alice.hears("message_failed")
+    failed = await alice.inbound("message_failed")
     assert failed == {
         "conversationId": conversation,
         "messageId": bad,
@@ -196,5 +196,5 @@ async def test_a_send_that_cannot_be_stored_has_failed(
 async def test_a_bad_token_is_a_connect_error_that_says_why(program: Program, stack: Stack) -> None:
     options = {"auth": {"token": "not.a.token"}}
     await program.do("open", "mallory", url=f"{stack.url}/messages", options=options)
-    error = await JsSocket(program, "mallory").hears("connect_error")
+    error = await JsSocket(program, "mallory").inbound("connect_error")
     assert (error["message"], error["data"]["code"]) == ("The token is not valid.", "UNAUTHORIZED")

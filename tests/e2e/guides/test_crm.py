@@ -10,7 +10,7 @@ from clients.crm import STAFF, accepted, chat_of, edited, in_room, manager, stor
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME
 from clients.tokens import fresh
-from gateway.vocabularies.crm import CRM
+from parley.gateway.protocols.crm import CRM
 
 
 @pytest.mark.parametrize("transports", [["websocket", "polling"], None], ids=["as the guide", "default"])
@@ -36,7 +36,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     for socket in (one, two):
         joined = await socket.ask("joinChat", {"chatId": chat})
         assert joined == {"success": True, "message": f"Joined chat {chat}"}
-    assert await one.hears("userJoined") == of_ben
+    assert await one.inbound("userJoined") == of_ben
 
     answer = await one.ask("sendMessage", {"chatId": chat, "content": "Hello, world!"})
     message = accepted(ann, chat, "Hello, world!", **STAFF)
@@ -44,13 +44,13 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     message = stored(answer["data"], 1)
     new = {"message": message, "chatId": chat, "timestamp": message["createdAt"]}
     for socket in (one, two):
-        assert await socket.hears("newMessage") == new
+        assert await socket.inbound("newMessage") == new
 
     for number, typing in enumerate((True, False), start=1):
         await two.emit("typing", {"chatId": chat, "isTyping": typing})
-        assert await one.hears("userTyping", number) == {**of_ben, "isTyping": typing}
+        assert await one.inbound("userTyping", number) == {**of_ben, "isTyping": typing}
     assert await two.ask("markAsRead", {"chatId": chat, "messageId": message["id"]}) == {"success": True}
-    assert await one.hears("messageRead") == {**of_ben, "messageId": message["id"]}
+    assert await one.inbound("messageRead") == {**of_ben, "messageId": message["id"]}
 
     pong = await two.ask("ping")
     assert pong == {"pong": pytest.approx(time.time() * 1000, abs=60_000)}
@@ -58,15 +58,15 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
 
     left = await two.ask("leaveChat", {"chatId": chat})
     assert left == {"success": True, "message": f"Left chat {chat}"}
-    assert await one.hears("userLeft") == of_ben
+    assert await one.inbound("userLeft") == of_ben
     await one.ask("sendMessage", {"chatId": chat, "content": "while you are away"})
-    await one.hears("newMessage", times=2)
+    await one.inbound("newMessage", times=2)
     await two.ask("joinChat", {"chatId": chat})
-    assert await one.hears("userJoined", times=2) == of_ben
+    assert await one.inbound("userJoined", times=2) == of_ben
     await one.ask("sendMessage", {"chatId": chat, "content": "again"})
-    assert (await two.hears("newMessage", times=2))["message"]["message"] == "again"
+    assert (await two.inbound("newMessage", times=2))["message"]["message"] == "again"
     await two.close()
-    assert await one.hears("userLeft", times=2) == of_ben
+    assert await one.inbound("userLeft", times=2) == of_ben
 
     others = ("userTyping", "messageRead", "userLeft")
     assert [two.all(event) for event in others] == [[], [], []]
@@ -88,7 +88,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, town: Town) -> No
     message = stored(body["data"], 1)
     at = message["createdAt"]
     for socket in sockets:
-        heard = await socket.hears("newMessage")
+        heard = await socket.inbound("newMessage")
         assert heard == {"message": message, "chatId": chat, "timestamp": at}
     path = f"/chat-messages/{message['id']}"
     assert await ben.rest("GET", path) == (200, {"success": True, "data": message})
@@ -102,7 +102,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, town: Town) -> No
 
     assert await ann.rest("DELETE", path) == (200, {"success": True, "message": "Message deleted"})
     for socket in sockets:
-        gone = await socket.hears("messageDeleted")
+        gone = await socket.inbound("messageDeleted")
         assert gone == {"messageId": message["id"], "chatId": chat, "timestamp": A_TIME}
     page = (await ben.rest("GET", "/chat-messages", chatId=chat))[1]
     tombstone = {"message": "", "rev": 4, "updatedAt": gone["timestamp"], "deletedAt": gone["timestamp"]}
@@ -111,7 +111,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, town: Town) -> No
 
 async def said_again(sockets: list[JsSocket], times: int, message: dict[str, Any]) -> None:
     for socket in sockets:
-        assert await socket.hears("messageUpdated", times) == {
+        assert await socket.inbound("messageUpdated", times) == {
             "message": message,
             "chatId": message["chatId"],
             "timestamp": message["updatedAt"],
@@ -123,7 +123,7 @@ async def test_sockets_edit_and_delete_too(program: Program, town: Town) -> None
     chat = await chat_of(ann, ben)
     sockets = await in_room(program, town, chat, ann, ben)
     await sockets[0].ask("sendMessage", {"chatId": chat, "message": "by its other name"})
-    message = (await sockets[1].hears("newMessage"))["message"]
+    message = (await sockets[1].inbound("newMessage"))["message"]
     assert message["message"] == "by its other name"
 
     for rev, place in enumerate(({}, {"chatId": chat}), start=2):
@@ -137,7 +137,7 @@ async def test_sockets_edit_and_delete_too(program: Program, town: Town) -> None
     answer = await sockets[0].ask("deleteMessage", {"chatId": chat, "messageId": message["id"]})
     assert answer == {"success": True}
     for socket in sockets:
-        gone = await socket.hears("messageDeleted")
+        gone = await socket.inbound("messageDeleted")
         assert gone == {"messageId": message["id"], "chatId": chat, "timestamp": A_TIME}
 
 
@@ -159,7 +159,7 @@ async def test_each_way_of_giving_the_token(
         url += f"?token={ann.token}"
     await program.do("open", "one", url=url, options={**options, "transports": transports})
     one = JsSocket(program, "one", CRM)
-    await one.hears("connect")
+    await one.inbound("connect")
 
     assert (await one.ask("authenticate"))["userId"] == ann.id
 
@@ -196,9 +196,9 @@ async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program
     one, two = await in_room(program, town, chat, ann, ben)
     for content in ("one", "two", "three"):
         await one.ask("sendMessage", {"chatId": chat, "content": content})
-    heard = [(await two.hears("newMessage", times))["message"] for times in (1, 2, 3)]
+    heard = [(await two.inbound("newMessage", times))["message"] for times in (1, 2, 3)]
     await two.ask("markAsRead", {"chatId": chat, "messageId": heard[1]["id"]})
-    await one.hears("messageRead")
+    await one.inbound("messageRead")
 
     for user in (ann, ben):
         page = (await user.rest("GET", "/chat-messages", chatId=chat))[1]

@@ -6,17 +6,17 @@ from clients.chat import Town, User
 from clients.crm import accepted, chat_of, in_room, stored
 from clients.javascript import ENGINE_S_OWN, JsSocket, Program
 from clients.matching import A_TIME
-from gateway.vocabularies.crm import CRM
-from gateway.vocabularies.groups import GROUPS
-from gateway.vocabularies.vocabulary import Vocabulary
+from parley.gateway.protocols.crm import CRM
+from parley.gateway.protocols.groups import GROUPS
+from parley.gateway.protocols.protocol import ClientProtocol
 
 
 async def undecided(
-    program: Program, user: User, town: Town, vocabulary: Vocabulary, node: str | None = None
+    program: Program, user: User, town: Town, protocol: ClientProtocol, node: str | None = None
 ) -> JsSocket:
     """A socket that has said nothing yet; on this gateway if one is named."""
     for _ in range(12):
-        socket = await program.connect(user, town.url, vocabulary)
+        socket = await program.connect(user, town.url, protocol)
         if node in (None, (await socket.look())["node"]):
             return socket
         await socket.close()
@@ -33,10 +33,10 @@ async def test_until_its_first_word_a_socket_hears_all(program: Program, town: T
     ann, ben = town.user("ann"), town.user("ben")
     one = await undecided(program, ann, town, CRM)
     two = await undecided(program, ann, town, GROUPS, (await one.look())["node"])
-    assert await one.hears("onlineUsers") == [ann.id]
+    assert await one.inbound("onlineUsers") == [ann.id]
     first = await chat_of(ben, ann)
     for socket in (one, two):
-        assert (await socket.hears("conversationCreated"))["_id"] == first
+        assert (await socket.inbound("conversationCreated"))["_id"] == first
 
     await one.ask("authenticate")
     one.is_decided()
@@ -44,15 +44,15 @@ async def test_until_its_first_word_a_socket_hears_all(program: Program, town: T
     two.is_decided()
     since = len(program.heard)
     second = await chat_of(ben, ann)
-    await two.hears("conversationCreated", times=2)
+    await two.inbound("conversationCreated", times=2)
     await one.ask("joinChat", {"chatId": second})
     await two.ask("joinRoom", {"conversationId": second})
     status, _ = await ben.rest("POST", "/chat-messages", {"chatId": second, "content": "Hello!"})
     assert status == 201
-    await two.hears("unreadCount")
-    message = (await one.hears("newMessage"))["message"]
+    await two.inbound("unreadCount")
+    message = (await one.inbound("newMessage"))["message"]
     assert (message["chatId"], message["message"]) == (second, "Hello!")
-    message = (await two.hears("newMessage"))["message"]
+    message = (await two.inbound("newMessage"))["message"]
     assert (message["conversationId"], message["content"]) == (second, "Hello!")
 
     assert heard(program, one, since) == {"newMessage"}
@@ -70,19 +70,19 @@ async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, town
     for content in ("one", "two"):
         body = {"chatId": chat, "content": content}
         ids.append((await ann.rest("POST", "/chat-messages", body))[1]["data"]["id"])
-    for vocabulary, message_id in ((CRM, ids[0]), (GROUPS, ids[1])):
-        socket = await undecided(program, ann, town, vocabulary)
+    for protocol, message_id in ((CRM, ids[0]), (GROUPS, ids[1])):
+        socket = await undecided(program, ann, town, protocol)
         assert await socket.ask("deleteMessage", {"messageId": message_id}) == {"success": True}
         fresh = await chat_of(ben, ann)
-        assert (await socket.hears("conversationCreated"))["_id"] == fresh
-        if vocabulary is CRM:
+        assert (await socket.inbound("conversationCreated"))["_id"] == fresh
+        if protocol is CRM:
             await socket.ask("joinChat", {"chatId": fresh})
         else:
             await socket.ask("joinRoom", {"conversationId": fresh})
         socket.is_decided()
         await ben.rest("POST", "/chat-messages", {"chatId": fresh, "content": "Hello!"})
-        shown = (await socket.hears("newMessage"))["message"]
-        assert shown.get("message" if vocabulary is CRM else "content") == "Hello!"
+        shown = (await socket.inbound("newMessage"))["message"]
+        assert shown.get("message" if protocol is CRM else "content") == "Hello!"
     page = (await ben.rest("GET", "/chat-messages", chatId=chat))[1]
     assert [("deletedAt" in m, m["message"]) for m in page["data"]] == [(True, ""), (True, "")]
 
@@ -96,14 +96,14 @@ async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(program: 
 
     await two.ask("joinRoom", {"conversationId": chat})
     two.is_decided()
-    assert await one.hears("userJoined") == of_ben
+    assert await one.inbound("userJoined") == of_ben
     await two.ask("sendMessage", {"conversationId": chat, "content": "from the group"})
-    new = await one.hears("newMessage")
+    new = await one.inbound("newMessage")
     message = stored(accepted(ben, chat, "from the group"), 1)
     assert new == {"message": message, "chatId": chat, "timestamp": new["message"]["createdAt"]}
     own = {"messageId": new["message"]["id"], "conversationId": chat}
     await two.ask("editMessage", {**own, "content": "from the whole group"})
-    updated = (await one.hears("messageUpdated"))["message"]
+    updated = (await one.inbound("messageUpdated"))["message"]
     assert (updated["id"], updated["message"], updated["rev"]) == (
         own["messageId"],
         "from the whole group",
@@ -111,22 +111,22 @@ async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(program: 
     )
     await two.ask("deleteMessage", own)
     gone = {"messageId": own["messageId"], "chatId": chat, "timestamp": A_TIME}
-    assert await one.hears("messageDeleted") == gone
+    assert await one.inbound("messageDeleted") == gone
 
     for number, (word, typing) in enumerate((("typing", True), ("stopTyping", False)), start=1):
         await two.ask(word, {"conversationId": chat})
-        assert await one.hears("userTyping", number) == {**of_ben, "isTyping": typing}
+        assert await one.inbound("userTyping", number) == {**of_ben, "isTyping": typing}
     await one.ask("sendMessage", {"chatId": chat, "content": "from the CRM"})
-    said = (await two.hears("newMessage", times=2))["message"]
+    said = (await two.inbound("newMessage", times=2))["message"]
     assert (said["conversationId"], said["content"], said["sender"]["_id"]) == (chat, "from the CRM", ann.id)
     await two.ask("markConversationAsRead", {"conversationId": chat})
-    assert await one.hears("messageRead") == {**of_ben, "messageId": said["_id"]}
+    assert await one.inbound("messageRead") == {**of_ben, "messageId": said["_id"]}
     await one.ask("markAsRead", {"chatId": chat, "messageId": said["_id"]})
-    read = await two.hears("messageRead")
+    read = await two.inbound("messageRead")
     assert (read["messageId"], read["readBy"]) == (said["_id"], ann.id)
 
     await two.ask("leaveRoom", {"conversationId": chat})
-    assert await one.hears("userLeft") == of_ben
+    assert await one.inbound("userLeft") == of_ben
     crm_only = {"userJoined", "userLeft"}
     assert not heard(program, two, 0) & crm_only
-    assert heard(program, one, program.decided[one.name]) <= {says.event for says in CRM.says}
+    assert heard(program, one, program.decided[one.name]) <= {outbound.event for outbound in CRM.outbound}

@@ -9,9 +9,9 @@ from clients.chat import Town, eventually
 from clients.crm import STAFF, accepted, chat_of, in_room, manager, speaker, stored
 from clients.javascript import Program
 from clients.matching import A_TIME
-from gateway.vocabularies.crm import CRM
-from shared.documents import to_document
-from shared.model import Attachment, Conversation, Membership, now
+from parley.gateway.protocols.crm import CRM
+from parley.shared.documents import to_document
+from parley.shared.model import Attachment, Conversation, Membership, now
 
 
 async def test_ids_may_be_numbers(program: Program, town: Town, database: Any) -> None:
@@ -25,7 +25,7 @@ async def test_ids_may_be_numbers(program: Program, town: Town, database: Any) -
     joined = await one.ask("joinChat", {"chatId": number})
     assert joined == {"success": True, "message": f"Joined chat {number}"}
     await one.ask("sendMessage", {"chatId": number, "content": "Hello, world!"})
-    heard = await one.hears("newMessage")
+    heard = await one.inbound("newMessage")
     assert (heard["chatId"], heard["message"]["senderId"]) == (str(number), str(user_id))
     for event in ("updateMessage", "deleteMessage"):
         more = {"content": "new"} if event == "updateMessage" else {}
@@ -60,12 +60,12 @@ async def test_a_retry_gives_the_same_message(program: Program, town: Town) -> N
 
     first = (await one.ask("sendMessage", wish))["data"]
     assert first == {**accepted(ann, chat, "only once", **STAFF), "clientMessageId": name}
-    assert (await two.hears("newMessage"))["message"] == stored(first, 1)
+    assert (await two.inbound("newMessage"))["message"] == stored(first, 1)
     assert (await one.ask("sendMessage", wish))["data"]["id"] == first["id"]
     status, body = await ann.rest("POST", "/chat-messages", wish)
     assert (status, body["data"]["id"]) == (201, first["id"])
     await one.ask("sendMessage", {"chatId": chat, "content": "after"})
-    await two.hears("newMessage", times=2)
+    await two.inbound("newMessage", times=2)
     page = (await ann.rest("GET", "/chat-messages", chatId=chat))[1]
     assert [(m["seq"], m["message"]) for m in page["data"]] == [(1, "only once"), (2, "after")]
 
@@ -83,7 +83,7 @@ async def test_a_message_carries_its_attachments(program: Program, town: Town, d
     shown = {"id": upload.id, "name": "offer.pdf", "size": 7, "type": "application/pdf"}
     attachments = [{**shown, "url": f"/attachments/{upload.id}"}]
     assert answer["data"] == {**accepted(ann, chat, "", **STAFF), "attachments": attachments}
-    assert (await two.hears("newMessage"))["message"] == stored(answer["data"], 1)
+    assert (await two.inbound("newMessage"))["message"] == stored(answer["data"], 1)
     again = await two.call("sendMessage", {"chatId": chat, "attachments": [str(uuid.uuid4())]})
     assert again["error"]["code"] == "NOT_FOUND"
 
@@ -97,10 +97,10 @@ async def test_whoever_is_put_out_hears_no_more(program: Program, town: Town) ->
     assert status == 200
     left = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
     for socket in (one, three):
-        assert await socket.hears("userLeft") == left
+        assert await socket.inbound("userLeft") == left
     await one.ask("sendMessage", {"chatId": chat, "content": "without you"})
     # On the same gateway as the one who was put out.
-    await three.hears("newMessage")
+    await three.inbound("newMessage")
     assert two.all("newMessage") == two.all("userLeft") == []
     refusal = await two.call("joinChat", {"chatId": chat})
     assert refusal["error"]["code"] == "NOT_FOUND"
@@ -110,7 +110,7 @@ async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, to
     ann, ben = manager(town), town.user("ben")
     chat = await chat_of(ann, ben)
     one, two = await in_room(program, town, chat, ann, ben)
-    await one.hears("userJoined")
+    await one.inbound("userJoined")
     node = (await two.look())["node"]
     second = await speaker(program, ben, town, one)
     assert (await second.look())["node"] == node
@@ -118,10 +118,10 @@ async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, to
 
     await two.ask("leaveChat", {"chatId": chat})
     await second.ask("sendMessage", {"chatId": chat, "content": "still here"})
-    await one.hears("newMessage")
+    await one.inbound("newMessage")
     assert one.all("userLeft") == []
     await second.close()
-    await one.hears("userLeft")
+    await one.inbound("userLeft")
     assert len(one.all("userJoined")) == len(one.all("userLeft")) == 1
 
 
@@ -134,13 +134,13 @@ async def test_a_user_who_closes_a_chat_on_one_gateway_and_not_on_the_other_is_s
     beside = await speaker(program, ben, town, two)
     assert (await beside.look())["node"] == (await one.look())["node"]
     await beside.ask("joinChat", {"chatId": chat})
-    await one.hears("userJoined", times=2)
+    await one.inbound("userJoined", times=2)
 
     await two.ask("leaveChat", {"chatId": chat})
-    await one.hears("userJoined", times=3)
+    await one.inbound("userJoined", times=3)
     assert one.all("userLeft") == []
     await beside.ask("leaveChat", {"chatId": chat})
-    await one.hears("userLeft")
+    await one.inbound("userLeft")
 
 
 async def test_typing_ends_by_itself(program: Program, town: Town) -> None:

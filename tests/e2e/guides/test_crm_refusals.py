@@ -10,7 +10,7 @@ from clients.chat import Town, User
 from clients.crm import chat_of, in_room, refused, speaker
 from clients.javascript import JsSocket, Program
 from clients.poison import clear_away, send_unstorable
-from stack import Stack
+from parley.stack import Stack
 
 NO_CHAT = refused("NOT_FOUND", "There is no such conversation.")
 NO_MESSAGE = refused("NOT_FOUND", "There is no such message.")
@@ -187,7 +187,7 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
     await other.ask("sendMessage", {**wish, "content": "the second"})
 
     for socket in (one, other):
-        rejected = await socket.hears("messageRejected")
+        rejected = await socket.inbound("messageRejected")
         assert rejected == {
             "chatId": chat,
             "messageId": first["id"],
@@ -202,7 +202,7 @@ async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: T
     chat = await chat_of(ann, town.user("ben"))
     one = await speaker(program, ann, town)
     bad = await send_unstorable(stack, ann, chat)
-    failed = await one.hears("messageFailed")
+    failed = await one.inbound("messageFailed")
     assert failed == {
         "chatId": chat,
         "messageId": bad,

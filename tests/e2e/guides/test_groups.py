@@ -13,8 +13,8 @@ from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID, Sorted
 from clients.poison import clear_away, send_unstorable
 from clients.tokens import fresh
-from gateway.vocabularies.groups import GROUPS
-from stack import Stack
+from parley.gateway.protocols.groups import GROUPS
+from parley.stack import Stack
 
 SECONDS = 1.0
 TRANSPORTS = {
@@ -38,19 +38,19 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     alice = await program.connect(ann, town.url, GROUPS, transports, "alice")
     bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice, transports)
     if transports is None:
-        assert (await bob.hears("open"))["transport"] == "polling"
-        assert (await bob.hears("upgrade"))["transport"] == "websocket"
+        assert (await bob.inbound("open"))["transport"] == "polling"
+        assert (await bob.inbound("upgrade"))["transport"] == "websocket"
     else:
         assert (await bob.look())["transport"] == transports[0]
-    assert await alice.hears("onlineUsers") == [ann.id]
+    assert await alice.inbound("onlineUsers") == [ann.id]
 
     await alice.emit("createConversation", {"type": "group", "name": "Plans", "participants": [ben.id]})
-    created = await bob.hears("conversationCreated")
+    created = await bob.inbound("conversationCreated")
     assert (created["type"], created["name"]) == ("group", "Plans")
     assert sorted(p["_id"] for p in created["participants"]) == [ann.id, ben.id]
     assert {p["_id"]: p["role"] for p in created["participants"]} == {ann.id: "owner", ben.id: "member"}
     group = created["_id"]
-    assert (await alice.hears("conversationCreated"))["_id"] == group
+    assert (await alice.inbound("conversationCreated"))["_id"] == group
 
     for socket in (alice, bob):
         await socket.emit("joinRoom", {"conversationId": group})
@@ -60,7 +60,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
         "sendMessage", {"conversationId": group, "content": "Hello World!", "type": "text", "tempId": "1700"}
     )
     for socket in (alice, bob):
-        heard = await socket.hears("newMessage")
+        heard = await socket.inbound("newMessage")
         assert heard["conversationId"] == group
         message = heard["message"]
         assert message["sender"] == person(ann)
@@ -71,31 +71,31 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
         )
         assert (message["status"], message["seq"], message["rev"]) == ("sent", 1, 1)
         assert is_time(message["createdAt"])
-    sent = await alice.hears("messageSent")
+    sent = await alice.inbound("messageSent")
     assert (sent["tempId"], sent["messageId"]) == ("1700", message["_id"])
     assert bob.all("messageSent") == []
 
     await bob.emit("typing", {"conversationId": group})
     typing = {"userId": ben.id, "conversationId": group, "username": ben.id}
-    assert await alice.hears("userTyping") == typing
+    assert await alice.inbound("userTyping") == typing
     await bob.emit("stopTyping", {"conversationId": group})
-    assert await alice.hears("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
+    assert await alice.inbound("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
     assert bob.all("userTyping") == bob.all("userStoppedTyping") == []
 
     await bob.emit("markAsRead", {"conversationId": group, "messageId": message["_id"]})
-    read = await alice.hears("messageRead")
+    read = await alice.inbound("messageRead")
     assert (read["messageId"], read["conversationId"], read["readBy"]) == (message["_id"], group, ben.id)
     assert is_time(read["readAt"])
     await alice.emit("sendMessage", {"conversationId": group, "content": "Anyone?", "type": "text"})
-    await bob.hears("newMessage", times=2)
+    await bob.inbound("newMessage", times=2)
     await bob.emit("markConversationAsRead", {"conversationId": group})
-    all_read = await alice.hears("conversationRead")
+    all_read = await alice.inbound("conversationRead")
     assert (all_read["conversationId"], all_read["readBy"]) == (group, ben.id)
     assert is_time(all_read["readAt"])
 
     before = len(alice.all("onlineUsers"))
     await alice.emit("getOnlineUsers")
-    assert sorted(await alice.hears("onlineUsers", before + 1)) == [ann.id, ben.id]
+    assert sorted(await alice.inbound("onlineUsers", before + 1)) == [ann.id, ben.id]
     await bob.close()
     await eventually(lambda: [s for s in alice.all("userStatusChanged") if s["status"] == "offline"])
     gone = alice.all("userStatusChanged")[-1]
@@ -117,19 +117,19 @@ async def test_the_client_comes_back_by_itself_and_catches_up(
     for socket in (alice, bob):
         await socket.ask("joinRoom", {"conversationId": group})
     await alice.emit("sendMessage", {"conversationId": group, "content": "before"})
-    held = await bob.hears("newMessage")
+    held = await bob.inbound("newMessage")
 
     struck = time.monotonic()
     gateway = f"gateway-{(await bob.look())['node'].removeprefix('g')}"
     stack.signal(gateway, ending)
-    await bob.hears("disconnect")
+    await bob.inbound("disconnect")
     for number in range(3):
         await alice.ask("sendMessage", {"conversationId": group, "content": f"meanwhile {number}"})
-    await bob.hears("connect", times=2, deadline=8 * SECONDS)
+    await bob.inbound("connect", times=2, deadline=8 * SECONDS)
     away = time.monotonic() - struck
     joined = await bob.ask("joinRoom", {"conversationId": group})
     assert joined["conversationId"] == group
-    await alice.hears("messageSent", times=4)
+    await alice.inbound("messageSent", times=4)
     answer = await bob.ask("sync", {"conversations": {group: held["message"]["rev"]}})
     await alice.emit("sendMessage", {"conversationId": group, "content": "after"})
     await eventually(lambda: "after" in bob.contents())
@@ -166,7 +166,7 @@ async def test_a_bad_token_is_a_connect_error_that_says_why(
         options = {"auth": {"token": bad}, "transports": transports}
         await program.do("open", kind, url=f"{town.url}/chat", options=options)
         mallory = JsSocket(program, kind)
-        error = await mallory.hears("connect_error")
+        error = await mallory.inbound("connect_error")
         assert error["message"] == why, kind
         assert error["data"] == {"code": "UNAUTHORIZED", "message": why, "retryable": False}, kind
         assert error["active"] is False, kind
@@ -193,7 +193,7 @@ async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
     )
     conversation = answer["conversation"]
     group = conversation["_id"]
-    assert answer == {"success": True, "conversation": await bob.hears("conversationCreated")}
+    assert answer == {"success": True, "conversation": await bob.inbound("conversationCreated")}
     assert conversation == {
         "_id": group,
         "type": "group",
@@ -235,8 +235,8 @@ async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
     message_id = accepted["message"]["_id"]
     stored = {**accepted["message"], "seq": 1, "rev": 1}
     for socket in (alice, bob):
-        assert await socket.hears("newMessage") == {"message": stored, "conversationId": group}
-    assert await alice.hears("messageSent") == {
+        assert await socket.inbound("newMessage") == {"message": stored, "conversationId": group}
+    assert await alice.inbound("messageSent") == {
         "tempId": "t",
         "messageId": message_id,
         "conversationId": group,
@@ -244,55 +244,55 @@ async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
         "seq": 1,
         "rev": 1,
     }
-    assert await bob.hears("unreadCount") == {"conversationId": group, "unread": 1, "total": 1}
+    assert await bob.inbound("unreadCount") == {"conversationId": group, "unread": 1, "total": 1}
 
     ok = {"success": True}
     assert await bob.ask("markAsDelivered", {"conversationId": group, "seq": 1}) == ok
     delivered = {"conversationId": group, "deliveredTo": ben.id, "deliveredAt": A_TIME, "seq": 1}
-    assert await alice.hears("messageDelivered") == delivered
+    assert await alice.inbound("messageDelivered") == delivered
     assert await bob.ask("markAsRead", {"conversationId": group, "messageId": message_id}) == ok
     read = {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 1}
-    assert await alice.hears("messageRead") == {"messageId": message_id, **read}
-    assert await bob.hears("unreadCount", 2) == {"conversationId": group, "unread": 0, "total": 0}
+    assert await alice.inbound("messageRead") == {"messageId": message_id, **read}
+    assert await bob.inbound("unreadCount", 2) == {"conversationId": group, "unread": 0, "total": 0}
     assert await alice.ask("editMessage", {"messageId": message_id, "content": "Hello"}) == ok
     edited = {**stored, "content": "Hello", "rev": 2, "editedAt": A_TIME}
-    assert await bob.hears("messageUpdated") == {"message": edited, "conversationId": group}
+    assert await bob.inbound("messageUpdated") == {"message": edited, "conversationId": group}
     assert await alice.ask("deleteMessage", {"messageId": message_id, "conversationId": group}) == ok
     gone = {"messageId": message_id, "conversationId": group, "seq": 1, "rev": 3, "deletedAt": A_TIME}
-    assert await bob.hears("messageDeleted") == gone
+    assert await bob.inbound("messageDeleted") == gone
     synced = (await bob.ask("sync", {"conversations": {group: 1}}))["conversations"][group]
     tombstone = {**edited, "content": "", "rev": 3, "deletedAt": A_TIME, "status": "read"}
     assert synced == {"rev": 3, "messages": [tombstone]}
 
     await alice.ask("sendMessage", {"conversationId": group, "content": "Anyone?"})
-    await bob.hears("newMessage", 2)
+    await bob.inbound("newMessage", 2)
     assert await bob.ask("markConversationAsRead", {"conversationId": group}) == ok
-    assert await alice.hears("conversationRead") == {**read, "seq": 2}
+    assert await alice.inbound("conversationRead") == {**read, "seq": 2}
     assert await bob.ask("typing", {"conversationId": group}) == ok
     stopped = {"userId": ben.id, "conversationId": group}
-    assert await alice.hears("userTyping") == {**stopped, "username": ben.id}
+    assert await alice.inbound("userTyping") == {**stopped, "username": ben.id}
     assert await bob.ask("stopTyping", {"conversationId": group}) == ok
-    assert await alice.hears("userStoppedTyping") == stopped
+    assert await alice.inbound("userStoppedTyping") == stopped
     asked = await alice.ask("getOnlineUsers")
     assert asked == {"success": True, "users": Sorted([ann.id, ben.id])}
-    assert await alice.hears("onlineUsers", 2) == Sorted([ann.id, ben.id])
+    assert await alice.inbound("onlineUsers", 2) == Sorted([ann.id, ben.id])
     assert await bob.ask("leaveRoom", {"conversationId": group}) == ok
 
     await bob.close()
     online = {"userId": ben.id, "status": "online", "timestamp": A_TIME}
-    await alice.hears("userStatusChanged", 2)
+    await alice.inbound("userStatusChanged", 2)
     assert alice.all("userStatusChanged") == [online, {**online, "status": "offline"}]
     bob = await program.connect(ben, town.url, GROUPS)
-    assert await alice.hears("userStatusChanged", 3) == online
+    assert await alice.inbound("userStatusChanged", 3) == online
 
     await ann.rest("POST", f"/chats/conversations/{group}/participants", {"participants": [eve.id]})
     nameless = {"_id": eve.id, "name": "", "username": ""}
     added = {"conversationId": group, "participants": [nameless], "addedBy": ann.id}
-    assert await bob.hears("participantsAdded") == added
+    assert await bob.inbound("participantsAdded") == added
     await ben.rest("POST", f"/chats/conversations/{group}/leave", {})
     removed = {"conversationId": group, "userId": ben.id, "removedBy": ben.id, "newOwner": None}
-    assert await bob.hears("participantRemoved") == removed
-    assert await alice.hears("participantRemoved") == removed
+    assert await bob.inbound("participantRemoved") == removed
+    assert await alice.inbound("participantRemoved") == removed
 
 
 async def test_every_path_answers_as_the_guide_says(program: Program, town: Town) -> None:
@@ -303,13 +303,13 @@ async def test_every_path_answers_as_the_guide_says(program: Program, town: Town
         "POST", "/chats/conversations", {"type": "group", "name": "Plans", "participants": [ben.id]}
     )
     assert status == 201
-    assert await bob.hears("conversationCreated") == conversation
+    assert await bob.inbound("conversationCreated") == conversation
     group = conversation["_id"]
     for socket in (alice, bob):
         await socket.ask("joinRoom", {"conversationId": group})
     for content in ("one", "two"):
         await alice.ask("sendMessage", {"conversationId": group, "content": content})
-    heard = (await bob.hears("newMessage", 2))["message"]
+    heard = (await bob.inbound("newMessage", 2))["message"]
     messages = [payload["message"] for payload in bob.all("newMessage")]
 
     last = {"_id": heard["_id"], "seq": 2, "senderId": ann.id, "content": "two", "type": "text"}
@@ -334,19 +334,19 @@ async def test_every_path_answers_as_the_guide_says(program: Program, town: Town
 
     ok = {"success": True}
     assert await ben.rest("POST", f"/chats/conversations/{group}/read", {}) == (200, ok)
-    read = await alice.hears("conversationRead")
+    read = await alice.inbound("conversationRead")
     assert read == {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 2}
     assert await ben.unread(group) == 0
     assert await ann.rest("DELETE", f"/chats/messages/{heard['_id']}") == (200, ok)
-    assert (await bob.hears("messageDeleted"))["messageId"] == heard["_id"]
+    assert (await bob.inbound("messageDeleted"))["messageId"] == heard["_id"]
 
     body = {"participants": [eve.id]}
     status, grown = await ann.rest("POST", f"/chats/conversations/{group}/participants", body)
     assert (status, [p["_id"] for p in grown["participants"]]) == (200, [ann.id, ben.id, eve.id])
-    await bob.hears("participantsAdded")
+    await bob.inbound("participantsAdded")
     gone = await ann.rest("DELETE", f"/chats/conversations/{group}/participants/{eve.id}")
     assert gone == (200, ok)
-    assert (await bob.hears("participantRemoved"))["removedBy"] == ann.id
+    assert (await bob.inbound("participantRemoved"))["removedBy"] == ann.id
     assert await ben.rest("POST", f"/chats/conversations/{group}/leave", {}) == (200, ok)
     assert (await ben.rest("GET", f"/chats/conversations/{group}"))[0] == 404
 
@@ -367,7 +367,7 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
     await other.ask("sendMessage", {**wish, "content": "the second"})
     why = "Another message has this clientMessageId; it stands."
     for socket in (one, other):
-        assert await socket.hears("messageRejected") == {
+        assert await socket.inbound("messageRejected") == {
             "conversationId": group,
             "messageId": first["_id"],
             "clientMessageId": name,
@@ -384,7 +384,7 @@ async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: T
     body = {"type": "group", "participants": [town.user("ben").id]}
     group = (await alice.ask("createConversation", body))["conversation"]["_id"]
     bad = await send_unstorable(stack, ann, group)
-    failed = await alice.hears("messageFailed")
+    failed = await alice.inbound("messageFailed")
     assert failed == {
         "conversationId": group,
         "messageId": bad,

@@ -6,8 +6,8 @@ from clients.chat import Town, eventually
 from clients.deal import Deal
 from clients.hooks import Hook
 from clients.javascript import JsSocket, Program
-from gateway.vocabularies.contracts import CONTRACTS
-from gateway.vocabularies.groups import GROUPS
+from parley.gateway.protocols.contracts import CONTRACTS
+from parley.gateway.protocols.groups import GROUPS
 
 
 async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation(
@@ -28,11 +28,11 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
         await bob.becomes(isTyping=is_typing)
     await bob.call("indicateTyping", True)
     typing = {"conversationId": first, "userId": deal.ben.id, "isTyping": True}
-    assert await alice.hears("user_typing") == typing
+    assert await alice.inbound("user_typing") == typing
     await bob.call("markAsRead")
-    assert (await alice.hears("messages_read"))["userId"] == deal.ben.id
+    assert (await alice.inbound("messages_read"))["userId"] == deal.ben.id
     await bob.call("sendMessage", "My own.")
-    own = await alice.hears("new_message", 2)
+    own = await alice.inbound("new_message", 2)
     await bob.becomes(messages=[hello, own])
     await bob.call("sendMessage", "  ")
     await eventually(lambda: program.complaints)
@@ -41,7 +41,7 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
     await bob.show(second)
     await joined(bob, second)
     await alice.ask("send_message", {"conversationId": first, "content": "Where he is no more."})
-    await bob.socket.hears("message_notification")
+    await bob.socket.inbound("message_notification")
     beyond = await told(alice, bob, second, "Where he is now.")
     await bob.becomes(messages=[hello, own, beyond])
 
@@ -70,7 +70,7 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
 
 async def joined(hook: Hook, conversation: str) -> None:
     """Words of one socket are taken in their order: after this answer the hook's own have been, too."""
-    event = "mark_as_read" if hook.socket.vocabulary is CONTRACTS else "markConversationAsRead"
+    event = "mark_as_read" if hook.socket.protocol is CONTRACTS else "markConversationAsRead"
     await hook.socket.ask(event, {"conversationId": conversation})
 
 
@@ -78,11 +78,11 @@ async def told(alice: JsSocket, bob: Hook, conversation: str, content: str) -> A
     """The message that alice sends, as bob's socket hears it."""
     before = len(bob.socket.all("new_message"))
     await alice.ask("send_message", {"conversationId": conversation, "content": content})
-    return await bob.socket.hears("new_message", before + 1)
+    return await bob.socket.inbound("new_message", before + 1)
 
 
 async def disconnected(hook: Hook) -> bool:
-    return bool(await hook.socket.hears("disconnect", 2))
+    return bool(await hook.socket.inbound("disconnect", 2))
 
 
 async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
@@ -108,7 +108,7 @@ async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
     await joined(bob, group)
 
     await alice.ask("sendMessage", {"conversationId": group, "content": "Hello!"})
-    hello = (await bob.socket.hears("newMessage"))["message"]
+    hello = (await bob.socket.inbound("newMessage"))["message"]
     await bob.becomes(messages=[hello])
     for _ in range(2):
         await alice.ask("typing", {"conversationId": group})
@@ -117,17 +117,17 @@ async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
     await bob.becomes(typingUsers=[])
 
     await bob.call("startTyping")
-    assert (await alice.hears("userTyping"))["userId"] == ben.id
+    assert (await alice.inbound("userTyping"))["userId"] == ben.id
     await bob.call("stopTyping")
-    assert await alice.hears("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
+    assert await alice.inbound("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
     await bob.call("sendMessage", "  My own.  ")
-    own = (await alice.hears("newMessage", 2))["message"]
+    own = (await alice.inbound("newMessage", 2))["message"]
     assert own["content"] == "My own."
     await bob.becomes(messages=[hello, own])
     await alice.ask("markAsRead", {"conversationId": group, "messageId": own["_id"]})
     await bob.becomes(messages=[hello, {**own, "status": "read"}])
     await bob.call("markAsRead", hello["_id"])
-    assert (await alice.hears("messageRead", 2))["readBy"] == ben.id
+    assert (await alice.inbound("messageRead", 2))["readBy"] == ben.id
     read = [{**hello, "status": "read"}, {**own, "status": "read"}]
     await bob.becomes(messages=read)
 

@@ -11,10 +11,10 @@ from clients.chat import Town, eventually
 from clients.deal import Deal
 from clients.hooks import Hook
 from clients.javascript import JsSocket, Program
-from gateway.vocabularies.contracts import CONTRACTS
-from gateway.vocabularies.groups import GROUPS
-from gateway.vocabularies.vocabulary import Vocabulary
-from stack import Stack
+from parley.gateway.protocols.contracts import CONTRACTS
+from parley.gateway.protocols.groups import GROUPS
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.stack import Stack
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Talk:
     hook: Hook
 
     async def say(self, *contents: str) -> None:
-        event = "send_message" if self.speaker.vocabulary is CONTRACTS else "sendMessage"
+        event = "send_message" if self.speaker.protocol is CONTRACTS else "sendMessage"
         for content in contents:
             await self.speaker.ask(event, {"conversationId": self.conversation, "content": content})
 
@@ -69,16 +69,16 @@ async def talk(
 ) -> AsyncIterator[Talk]:
     """One of the hooks, in its room."""
     ann, ben = deal.ann, deal.ben
-    vocabulary: Vocabulary = {"useMessaging": CONTRACTS, "useChat": GROUPS}[request.param]
-    speaker = await program.connect(ann, town.url, vocabulary)
-    if vocabulary is CONTRACTS:
+    protocol: ClientProtocol = {"useMessaging": CONTRACTS, "useChat": GROUPS}[request.param]
+    speaker = await program.connect(ann, town.url, protocol)
+    if protocol is CONTRACTS:
         conversation = (await deal.start(milestoneId="m1"))["conversationId"]
         join, mark = "join_conversation", "mark_as_read"
     else:
         conversation = await a_group(speaker, ben.id)
         join, mark = "joinRoom", "markConversationAsRead"
     await speaker.ask(join, {"conversationId": conversation})
-    hook = await Hook.mount(program, request.param, ben, town.url, vocabulary, conversation, speaker)
+    hook = await Hook.mount(program, request.param, ben, town.url, protocol, conversation, speaker)
     await hook.becomes(isConnected=True)
     # Words of one socket are taken in their order: after this answer the hook's own have been, too.
     await hook.socket.ask(mark, {"conversationId": conversation})
@@ -132,14 +132,14 @@ async def test_a_client_that_polls_goes_on_too(program: Program, town: Town) -> 
     bob = await program.connect(ben, town.url, GROUPS, ["polling"])
     await bob.ask("joinRoom", {"conversationId": group})
     await alice.ask("sendMessage", {"conversationId": group, "content": "one"})
-    await bob.hears("newMessage")
+    await bob.inbound("newMessage")
 
     await program.do("drop", bob.name)
-    await bob.hears("disconnect")
+    await bob.inbound("disconnect")
     await alice.ask("sendMessage", {"conversationId": group, "content": "two"})
-    await bob.hears("connect", 2)
+    await bob.inbound("connect", 2)
     await alice.ask("sendMessage", {"conversationId": group, "content": "three"})
-    await bob.hears("newMessage", 3)
+    await bob.inbound("newMessage", 3)
 
     assert bob.contents() == ["one", "two", "three"]
 

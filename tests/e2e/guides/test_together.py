@@ -9,12 +9,12 @@ import pytest
 
 from clients.chat import Town, User, eventually
 from clients.javascript import JsSocket, Program
-from gateway.vocabularies.clients_and_lawyers import CLIENTS_AND_LAWYERS
-from gateway.vocabularies.connections import CONNECTIONS
-from gateway.vocabularies.contracts import CONTRACTS
-from gateway.vocabularies.crm import CRM
-from gateway.vocabularies.groups import GROUPS
-from gateway.vocabularies.vocabulary import Vocabulary
+from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
+from parley.gateway.protocols.connections import CONNECTIONS
+from parley.gateway.protocols.contracts import CONTRACTS
+from parley.gateway.protocols.crm import CRM
+from parley.gateway.protocols.groups import GROUPS
+from parley.gateway.protocols.protocol import ClientProtocol
 
 Words = Callable[[str, str], tuple[str, dict[str, Any]]]
 Read = Callable[[Any], Any]
@@ -24,7 +24,7 @@ Read = Callable[[Any], Any]
 class Speaker:
     """How the client of one guide says and hears what all have."""
 
-    vocabulary: Vocabulary
+    protocol: ClientProtocol
     joins: Callable[[str], list[tuple[str, dict[str, Any]]]]
     sends: Words
     edits: Words
@@ -42,7 +42,7 @@ class Speaker:
 
 SPEAKERS = [
     Speaker(
-        vocabulary=CLIENTS_AND_LAWYERS,
+        protocol=CLIENTS_AND_LAWYERS,
         # The matter is of no other guide of this namespace: so the first word decides.
         joins=lambda c: [("sendMessage", {"conversationId": c, "content": "I am here", "matter": "M-1"})],
         sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
@@ -59,7 +59,7 @@ SPEAKERS = [
         sent_id=lambda answer: answer["message"]["id"],
     ),
     Speaker(
-        vocabulary=CONNECTIONS,
+        protocol=CONNECTIONS,
         joins=lambda c: [("joinConversation", {"conversationId": c})],
         sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
         edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
@@ -75,7 +75,7 @@ SPEAKERS = [
         sent_id=lambda answer: answer["message"]["id"],
     ),
     Speaker(
-        vocabulary=CRM,
+        protocol=CRM,
         joins=lambda c: [("authenticate", {}), ("joinChat", {"chatId": c})],
         sends=lambda c, text: ("sendMessage", {"chatId": c, "content": text}),
         edits=lambda m, text: ("updateMessage", {"messageId": m, "content": text}),
@@ -91,7 +91,7 @@ SPEAKERS = [
         sent_id=lambda answer: answer["data"]["id"],
     ),
     Speaker(
-        vocabulary=GROUPS,
+        protocol=GROUPS,
         joins=lambda c: [("joinRoom", {"conversationId": c})],
         sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
         edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
@@ -108,7 +108,7 @@ SPEAKERS = [
         sent_id=lambda answer: answer["message"]["_id"],
     ),
     Speaker(
-        vocabulary=CONTRACTS,
+        protocol=CONTRACTS,
         joins=lambda c: [("join_conversation", {"conversationId": c})],
         sends=lambda c, text: ("send_message", {"conversationId": c, "content": text}),
         edits=lambda m, text: ("update_message", {"messageId": m, "content": text}),
@@ -158,7 +158,7 @@ class Table:
 
 @pytest.fixture
 async def table(program: Program, town: Town) -> Table:
-    users = [town.user(s.vocabulary.name) for s in SPEAKERS]
+    users = [town.user(s.protocol.name) for s in SPEAKERS]
     begun, conversation = await users[3].rest(
         "POST",
         "/chats/conversations",
@@ -169,9 +169,9 @@ async def table(program: Program, town: Town) -> Table:
     for user, speaker in zip(users, SPEAKERS, strict=True):
         other = members[-1].socket if members else None
         socket = (
-            await program.connect(user, town.url, speaker.vocabulary)
+            await program.connect(user, town.url, speaker.protocol)
             if other is None
-            else await program.connect_elsewhere(user, town.url, speaker.vocabulary, other)
+            else await program.connect_elsewhere(user, town.url, speaker.protocol, other)
         )
         members.append(Member(user, speaker, socket))
     # The first one joins by saying something: last, so that all hear it.
@@ -207,7 +207,7 @@ async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
         await eventually(lambda: table.all_heard(lambda s: s.updated, *edited))
         await member.socket.ask(*speaker.deletes(message_id))
         for other in table.members:
-            await other.socket.hears(other.speaker.deleted, len(edited))
+            await other.socket.inbound(other.speaker.deleted, len(edited))
             assert other.socket.all(other.speaker.deleted)[-1]["messageId"] == message_id
     for member in table.members:
         assert member.texts(member.speaker.updated) == edited
@@ -241,8 +241,8 @@ def has_been_told(one: Member, of: Member) -> bool:
 
 async def test_rest_shows_the_same_to_all(table: Table) -> None:
     for member in table.members:
-        await member.socket.ask(*member.speaker.sends(table.conversation, member.speaker.vocabulary.name))
-    names = [m.speaker.vocabulary.name for m in table.members]
+        await member.socket.ask(*member.speaker.sends(table.conversation, member.speaker.protocol.name))
+    names = [m.speaker.protocol.name for m in table.members]
     await eventually(partial(table.all_heard, heard, *names))
     lou, con, crm, gro, fre = (m.user for m in table.members)
     expected = ["I am here", *names]

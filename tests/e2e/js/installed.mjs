@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 
-const ofPage = createRequire(new URL("../../../gateway/src/gateway/web/package.json", import.meta.url));
+const ofPage = createRequire(new URL("../../../gateway/src/parley/gateway/web/package.json", import.meta.url));
 const ofTests = createRequire(import.meta.url);
 
 export const { io } = ofPage("socket.io-client");

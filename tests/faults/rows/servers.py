@@ -15,7 +15,7 @@ from clients.proxy import Proxy
 from faults.rows.gateways import expect_online
 from faults.traffic import LISTENER, SPEAKERS, Traffic
 from faults.trial import Trial, do
-from stack.readiness import amqp_answers
+from parley.stack.readiness import amqp_answers
 
 AWAY_SECONDS = 4.0
 UNAVAILABLE_SECONDS = 5.0

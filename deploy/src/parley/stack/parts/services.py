@@ -1,0 +1,49 @@
+"""Our own two services, any number of each."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from parley.stack.parts.part import Part, Tier
+from parley.stack.paths import StackPaths
+from parley.stack.ports import LOOPBACK
+from parley.stack.readiness import http_answers, http_problems
+
+
+def gateway(
+    place: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
+) -> Part:
+    own = {"NODE_NAME": node(number), "GATEWAY_HOST": LOOPBACK, "GATEWAY_PORT": str(port)}
+    return _service(place, f"gateway-{number}", Tier.GATEWAYS, port, command, {**settings, **own})
+
+
+def worker(
+    place: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
+) -> Part:
+    own = {"WORKER_NAME": f"w{number}", "WORKER_HOST": LOOPBACK, "WORKER_PORT": str(port)}
+    return _service(place, f"worker-{number}", Tier.WORKERS, port, command, {**settings, **own})
+
+
+def node(number: int) -> str:
+    """The name that a gateway's session ids begin with."""
+    return f"g{number}"
+
+
+def _service(
+    place: StackPaths, name: str, tier: Tier, port: int, command: Sequence[str], env: Mapping[str, str]
+) -> Part:
+    return Part(
+        name=name,
+        tier=tier,
+        argv=tuple(command),
+        check=(*command, "--check"),
+        directory=_home(place),
+        port=port,
+        ready=http_answers(port, "/readyz"),
+        problems=partial(http_problems, port, "/readyz"),
+        env={**env, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def _home(place: StackPaths) -> Path:
+    return place.data / "services"

@@ -1,1 +1,0 @@
-"""Socket.IO: from frames to commands, from events to frames."""

@@ -1,0 +1,34 @@
+"""The storage of files that the settings name."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from parley.gateway.adapters.mongo.gridfs_files import GridFiles
+from parley.gateway.core.ports import Files
+from parley.gateway.settings import Settings, check_attachments
+
+
+@asynccontextmanager
+async def open_files(settings: Settings, database: Any) -> AsyncIterator[Files]:
+    """The files, for as long as they are needed.
+
+    Raises:
+        SettingsError: they make no sense, or the bucket that they name cannot be had.
+    """
+    check_attachments(settings)
+    if settings.attachments == "gridfs":
+        yield GridFiles(database)
+        return
+    # Its client takes a while, and some 30 MB, to load: who does not use it shall not pay for it.
+    from parley.gateway.adapters.s3 import files as files_s3
+
+    bucket = files_s3.Bucket(
+        name=settings.s3_bucket,
+        region=settings.s3_region,
+        endpoint=settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+    )
+    async with files_s3.connect(bucket) as files:
+        yield files

@@ -1,0 +1,89 @@
+"""What is known of uploads, in MongoDB."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from parley.gateway.adapters.mongo.archive import translated
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.ports import Upload
+from parley.shared.documents import ATTACHMENTS, Document, exactly, from_document, to_document
+from parley.shared.model import Attachment, now
+
+FREE: Document = {"loose": {"$exists": True}, "condemned": {"$exists": False}}
+"""Bound to no conversation, and not to be removed."""
+WHOLE: Document = {"size": {"$exists": True}, "condemned": {"$exists": False}}
+
+
+class MongoAttachments:
+    """`Attachments` and `LooseAttachments`.
+
+    What no conversation has carries `loose`, the Unix time since which it is so: a number, for not
+    every server of the protocol compares dates rightly, and absent on all others, so that the index is small.
+    So does what a conversation had in messages that are deleted; a worker condemns it along with the last.
+    """
+
+    def __init__(self, database: Any) -> None:
+        self._attachments = database[ATTACHMENTS]
+
+    async def begin(self, attachment_id: str, owner_id: str) -> None:
+        document = {"_id": attachment_id, "ownerId": owner_id, "loose": _seconds()}
+        with translated():
+            await self._attachments.insert_one(document)
+
+    async def finish(self, attachment: Attachment) -> None:
+        document = to_document(attachment)
+        query = {"_id": document.pop("_id"), **FREE}
+        if not await self._update(query, {"$set": document}):
+            raise Unavailable("The upload took too long; try again.")
+
+    async def get(self, attachment_ids: Collection[str]) -> dict[str, Upload]:
+        query = {"_id": {"$in": list(attachment_ids)}, **WHOLE}
+        with translated():
+            documents = await self._attachments.find(query).to_list(None)
+        return {d["_id"]: _upload(d) for d in documents}
+
+    async def bind(self, attachment_id: str, owner_id: str, conversation_id: str, binding: str) -> bool:
+        free = {"_id": attachment_id, "ownerId": exactly(owner_id), **WHOLE, **FREE}
+        bound = {"$set": {"conversationId": conversation_id, "binding": binding}, "$unset": {"loose": ""}}
+        return await self._update(free, bound)
+
+    async def settle(self, attachment_id: str, conversation_id: str) -> bool:
+        query = {"_id": attachment_id, "conversationId": exactly(conversation_id), **WHOLE}
+        return await self._update(query, {"$unset": {"binding": ""}})
+
+    async def unbind(self, attachment_id: str, binding: str) -> None:
+        query = {"_id": attachment_id, "binding": exactly(binding)}
+        loose = {"$set": {"loose": _seconds()}, "$unset": {"conversationId": "", "binding": ""}}
+        await self._update(query, loose)
+
+    async def _update(self, query: Document, update: Document) -> bool:
+        with translated():
+            result = await self._attachments.update_one(query, update)
+        return bool(result.matched_count)
+
+    async def condemn(self, before: datetime, limit: int) -> list[str]:
+        query = {"loose": {"$lt": int(before.timestamp())}}
+        with translated():
+            documents = await self._attachments.find(query, {"_id": 1}).limit(limit).to_list(None)
+        return [d["_id"] for d in documents if await self._condemn(d["_id"])]
+
+    async def _condemn(self, attachment_id: str) -> bool:
+        query = {"_id": attachment_id, "loose": {"$exists": True}}
+        return await self._update(query, {"$set": {"condemned": True}})
+
+    async def forget(self, attachment_id: str) -> None:
+        with translated():
+            await self._attachments.delete_one({"_id": attachment_id, "loose": {"$exists": True}})
+
+
+def _seconds() -> int:
+    return int(now().timestamp())
+
+
+def _upload(document: Document) -> Upload:
+    return Upload(
+        attachment=from_document(Attachment, document),
+        owner_id=document["ownerId"],
+        conversation_id=document.get("conversationId"),
+    )

@@ -1,0 +1,83 @@
+"""Files in MongoDB, as GridFS lays them out: a document of each, and its bytes in numbered chunks.
+
+Read and written here rather than by the driver's bucket: that one gathers 48 MB before it writes, and asks
+for chunks in a way that not every server of the protocol answers from its index.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from bson import Binary
+from pymongo.errors import OperationFailure
+
+from parley.gateway.adapters.mongo.archive import translated
+from parley.gateway.adapters.mongo.uninterrupted import uninterrupted
+from parley.gateway.adapters.pieces import pieces
+from parley.gateway.core.errors import NotFound, Unavailable
+from parley.gateway.services.attachments import NO_ATTACHMENT
+from parley.shared.documents import FILE_CHUNKS, FILES, exactly
+from parley.shared.model import now
+
+CHUNK_BYTES = 255 * 1024
+"""GridFS' own default."""
+
+
+class GridFiles:
+    """`Files`."""
+
+    def __init__(self, database: Any) -> None:
+        self._files = database[FILES]
+        self._chunks = database[FILE_CHUNKS]
+
+    async def write(self, file_id: str, chunks: AsyncIterator[bytes]) -> int:
+        try:
+            return await self._write(file_id, chunks)
+        except BaseException:
+            with suppress(Unavailable):
+                await asyncio.shield(self.delete(file_id))
+            raise
+
+    async def _write(self, file_id: str, chunks: AsyncIterator[bytes]) -> int:
+        number = length = 0
+        async for data in pieces(chunks, CHUNK_BYTES):
+            with translated():
+                document = {"files_id": file_id, "n": number, "data": Binary(data)}
+                await uninterrupted(self._chunks.insert_one(document))
+            number, length = number + 1, length + len(data)
+        document = {"_id": file_id, "length": length, "chunkSize": CHUNK_BYTES, "uploadDate": now()}
+        with translated():
+            await uninterrupted(self._files.insert_one(document))
+        return length
+
+    async def read(self, file_id: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        with translated():
+            document = await self._files.find_one({"_id": file_id})
+        if document is None:
+            raise NotFound(NO_ATTACHMENT)
+        size = document["chunkSize"]
+        # Chunk by chunk: a cursor would not outlive a client that takes its time.
+        for number in range(start // size, -(-stop // size)):
+            data = await self._chunk(file_id, number)
+            yield data[max(0, start - number * size) : stop - number * size]
+
+    async def _chunk(self, file_id: str, number: int) -> bytes:
+        with translated():
+            found = await self._chunks.find_one({"files_id": exactly(file_id), "n": exactly(number)})
+        if found is None:
+            raise Unavailable("A part of the file is missing.")
+        return bytes(found["data"])
+
+    async def delete(self, file_id: str) -> None:
+        with translated():
+            await self._delete_document(file_id)
+            await self._chunks.delete_many({"files_id": exactly(file_id)})
+
+    async def _delete_document(self, file_id: str) -> None:
+        try:
+            await self._files.delete_one({"_id": file_id})
+        except OperationFailure:
+            # To some servers that know GridFS themselves it is an error when there is none.
+            if await self._files.find_one({"_id": file_id}):
+                raise

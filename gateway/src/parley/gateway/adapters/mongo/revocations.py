@@ -1,0 +1,44 @@
+"""Revocations in MongoDB: they are only ever added, and removed by MongoDB itself in the end."""
+
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from parley.gateway.adapters.mongo.archive import translated
+from parley.shared.documents import REVOCATIONS, from_document, to_document
+from parley.shared.model import Revocation
+
+COUNT = "count"
+"""The `_id` of the document that counts them; it never lapses."""
+
+
+class MongoRevocations:
+    """`Revocations`."""
+
+    def __init__(self, database: Any) -> None:
+        self._revocations = database[REVOCATIONS]
+
+    async def put(self, revocation: Revocation) -> None:
+        with translated():
+            await self._revocations.insert_one(to_document(revocation))
+        # Last: whoever has seen this number has seen the above.
+        await self._count_one()
+
+    async def count(self) -> int:
+        with translated():
+            found = await self._revocations.find_one({"_id": COUNT})
+        return found["count"] if found else 0
+
+    async def all(self) -> list[Revocation]:
+        with translated():
+            documents = await self._revocations.find({}).to_list(None)
+        return [from_document(Revocation, d) for d in documents if d["_id"] != COUNT]
+
+    async def _count_one(self) -> None:
+        one_more = {"$inc": {"count": 1}}
+        with translated():
+            try:
+                await self._revocations.update_one({"_id": COUNT}, one_more, upsert=True)
+            except DuplicateKeyError:
+                # Somebody else counted the first one at the same time.
+                await self._revocations.update_one({"_id": COUNT}, one_more)

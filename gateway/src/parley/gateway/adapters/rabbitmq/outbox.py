@@ -1,0 +1,227 @@
+"""The outbox on RabbitMQ: group commit, one flight per partition at a time."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+import aio_pika
+import structlog
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractConnection, AbstractExchange
+
+from parley.gateway.core.errors import Overloaded, Unavailable
+from parley.shared import records
+from parley.shared.cancellation import end, we_are_cancelled, within
+from parley.shared.metrics import batch_records, batch_seconds, broker_connected
+from parley.shared.model import now
+from parley.shared.partitions import Partitions, declare
+from parley.shared.records import NewMessage, Record
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 5.0
+CONFIRM_SECONDS = 1.8
+RECONNECT_SECONDS = 0.5
+HEARTBEAT_SECONDS = 10
+CLOSE_SECONDS = 2.0
+FLIGHT_RECORDS = 500
+FLIGHT_CHARACTERS = 500_000
+AWAY = "Messages cannot be accepted at the moment; try again."
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that fly together, and the future of all of them."""
+
+    landed: "asyncio.Future[None]"
+    due: float
+    records: list[Record] = field(default_factory=list)
+    size: int = 0
+
+    def is_full(self) -> bool:
+        """Whether one more would make the AMQP message too large."""
+        return len(self.records) >= FLIGHT_RECORDS or self.size >= FLIGHT_CHARACTERS
+
+    def add(self, record: Record) -> None:
+        """Take a record along."""
+        self.records.append(record)
+        self.size += len(record.message.content) if isinstance(record, NewMessage) else 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """The flights that wait for one partition, in order."""
+
+    waiting: deque[Batch] = field(default_factory=deque)
+    flying: bool = False
+
+
+class RabbitOutbox:
+    """`Outbox`: records that gather while a flight awaits its confirm fly together next."""
+
+    def __init__(self, url: str, partitions: Partitions, *, limit: int, name: str) -> None:
+        self._url = url
+        self._partitions = partitions
+        self._limit = limit
+        self._name = name
+        self._lanes = [Lane() for _ in range(partitions.count)]
+        self._exchange: AbstractExchange | None = None
+        self._waiting = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._snapshots: asyncio.Task[None] | None = None
+        self.patience: Callable[[int], float] = lambda partition: 0.0
+        """How many seconds a flight may wait for more records, where others are under way."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be published to."""
+        return self._exchange is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many records the broker has not confirmed yet."""
+        return self._waiting
+
+    def fullness(self) -> float:
+        """What waits, as a share of what may."""
+        return self._waiting / self._limit
+
+    def start(self) -> None:
+        """Connect, and keep connected."""
+        self._snapshots = asyncio.create_task(self._keep_connected())
+
+    async def stop(self) -> None:
+        """Let what was accepted fly, then disconnect."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._snapshots is not None:
+            await end([self._snapshots])
+
+    def put(self, record: Record) -> "asyncio.Future[None]":
+        if self._exchange is None:
+            raise Unavailable(AWAY)
+        if self._waiting >= self._limit:
+            raise Overloaded("Too many messages are waiting; try again.")
+        partition = self._partitions.of(record.conversation_id)
+        lane = self._lanes[partition]
+        if not lane.waiting or lane.waiting[-1].is_full():
+            lane.waiting.append(Batch(_future(), monotonic() + CONFIRM_SECONDS))
+        flight = lane.waiting[-1]
+        flight.add(record)
+        self._waiting += 1
+        if not lane.flying:
+            lane.flying = True
+            task = asyncio.create_task(self._fly(partition, lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return flight.landed
+
+    async def _fly(self, partition: int, lane: Lane) -> None:
+        try:
+            while lane.waiting:
+                flight = lane.waiting.popleft()
+                try:
+                    await self._publish(partition, flight)
+                except (Exception, asyncio.CancelledError) as error:
+                    # The driver cancels what waits when the broker's heartbeat fails.
+                    self._refuse([flight, *lane.waiting], error)
+                    lane.waiting.clear()
+                    if we_are_cancelled():
+                        raise
+                else:
+                    self._land(flight)
+                    if lane.waiting and not lane.waiting[0].is_full():
+                        await asyncio.sleep(self.patience(partition))
+        finally:
+            lane.flying = False
+
+    def _land(self, flight: Batch) -> None:
+        self._waiting -= len(flight.records)
+        if not flight.landed.done():
+            flight.landed.set_result(None)
+
+    def _refuse(self, flights: Sequence[Batch], error: BaseException) -> None:
+        """Refuse a flight, and at once what has waited for it: it has waited long enough."""
+        log.warning("a flight failed", error=repr(error), flights=len(flights))
+        for flight in flights:
+            self._waiting -= len(flight.records)
+            if not flight.landed.done():
+                flight.landed.set_exception(Unavailable(AWAY))
+
+    async def _publish(self, partition: int, flight: Batch) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            raise ConnectionError("RabbitMQ is away")
+        started, count = monotonic(), len(flight.records)
+        if started >= flight.due:
+            raise TimeoutError("it has waited too long for the flight before it")
+        message = Message(
+            records.pack(flight.records),
+            delivery_mode=DeliveryMode.PERSISTENT,
+            headers={"records": count},
+            timestamp=now(),
+        )
+        await exchange.publish(message, str(partition), mandatory=True, timeout=flight.due - started)
+        batch_records.labels("publish").observe(count)
+        batch_seconds.labels("publish").observe(monotonic() - started)
+
+    async def _keep_connected(self) -> None:
+        while True:
+            try:
+                await self._session()
+            except (Exception, asyncio.CancelledError) as error:
+                if we_are_cancelled():
+                    raise
+                log.warning("RabbitMQ is away", error=repr(error))
+            finally:
+                self._exchange = None
+                broker_connected.set(0)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _session(self) -> None:
+        connection = await within(
+            CONNECT_SECONDS,
+            aio_pika.connect(
+                self._url,
+                heartbeat=HEARTBEAT_SECONDS,
+                client_properties={"connection_name": f"parley gateway {self._name}"},
+            ),
+        )
+        try:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            self._exchange = await declare(channel, self._partitions)
+            broker_connected.set(1)
+            await _until_lost(connection, channel)
+        finally:
+            self._exchange = None
+            await _close(connection)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """Close, but do not wait for a broker that does not answer."""
+    with contextlib.suppress(Exception):
+        await within(CLOSE_SECONDS, connection.close())
+
+
+async def _until_lost(connection: AbstractConnection, channel: aio_pika.abc.AbstractChannel) -> None:
+    lost = asyncio.Event()
+    connection.close_callbacks.add(lambda *_: lost.set())
+    channel.close_callbacks.add(lambda *_: lost.set())
+    if connection.is_closed or channel.is_closed:
+        return
+    await lost.wait()
+
+
+def _future() -> "asyncio.Future[None]":
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(_retrieve)
+    return future
+
+
+def _retrieve(future: "asyncio.Future[None]") -> None:
+    """A failure that nobody asked to be told of is not an accident."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,140 @@
+"""Presence in Redis: leases that the node renews, and that end by themselves when it is killed."""
+
+from collections.abc import Collection
+from importlib import resources
+
+import structlog
+from redis.asyncio import Redis
+
+from parley.gateway.background import Background
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.ports import EventPublisher
+from parley.gateway.redis_client import FAULTS
+from parley.shared import rooms
+from parley.shared.events import PresenceChanged
+from parley.shared.metrics import bus_failures
+from parley.shared.model import now
+
+log = structlog.get_logger()
+
+KEYS = ("parley:presence:leases", "parley:presence:sockets", "parley:presence:leaving")
+LEASES, SOCKETS, LEAVING = KEYS
+LEASE_SECONDS = 15.0
+GRACE_SECONDS = 3.0
+RENEW_SECONDS = LEASE_SECONDS / 3
+SWEEP_SECONDS = 1.0
+SWEEP_LIMIT = 500
+RENEW_AT_ONCE = 500
+
+
+class RedisPresence:
+    """`Presence`."""
+
+    def __init__(self, redis: "Redis", event_publisher: EventPublisher) -> None:
+        self._redis = redis
+        self._event_publisher = event_publisher
+        self._script = redis.register_script(
+            resources.files("parley.gateway.adapters.redis").joinpath("presence.lua").read_text()
+        )
+        self._mine: set[str] = set()
+        self._unsaid: set[str] = set()
+        self._background = Background()
+
+    def __len__(self) -> int:
+        """This node's leases."""
+        return len(self._mine)
+
+    def start(self) -> None:
+        """Renew this node's leases, and sweep what has ended on any node."""
+        self._background.repeat(RENEW_SECONDS, self._renew)
+        self._background.repeat(SWEEP_SECONDS, self._sweep)
+
+    async def stop(self) -> None:
+        """End all leases of this node: its clients are told to go elsewhere."""
+        await self._background.stop()
+        if self._mine:
+            try:
+                await self._run("leave", GRACE_SECONDS, *self._mine)
+            except Unavailable:
+                log.warning("leases are left to lapse", sockets=len(self._mine))
+        await self._redis.aclose()
+
+    async def arrive(self, user_id: str, socket_id: str) -> None:
+        member = _member(user_id, socket_id)
+        self._mine.add(member)
+        try:
+            await self._arrive([member])
+        except BaseException:
+            self._mine.discard(member)
+            raise
+
+    def forget(self, user_id: str, socket_id: str) -> None:
+        self._mine.discard(_member(user_id, socket_id))
+
+    async def leave(self, user_id: str, socket_id: str) -> None:
+        member = _member(user_id, socket_id)
+        self._mine.discard(member)
+        try:
+            await self._run("leave", GRACE_SECONDS, member)
+        except Unavailable:
+            self._unsaid.add(member)
+            raise
+
+    async def online(self, user_ids: Collection[str]) -> list[str]:
+        ids = list(user_ids)
+        if not ids:
+            return []
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hmget(SOCKETS, ids)
+        pipeline.zmscore(LEAVING, ids)
+        try:
+            sockets, leaving = await pipeline.execute()
+        except FAULTS as error:
+            raise _away("online", error) from error
+        return [
+            user_id for user_id, count, grace in zip(ids, sockets, leaving, strict=True) if count or grace
+        ]
+
+    async def _arrive(self, members: Collection[str]) -> None:
+        await self._tell(await self._run("arrive", LEASE_SECONDS, *members), online=True)
+
+    async def _renew(self) -> None:
+        # A lease that is gone (Redis was restarted, or this node slept) is taken anew.
+        mine = list(self._mine)
+        for start in range(0, len(mine), RENEW_AT_ONCE):
+            await self._arrive([m for m in mine[start : start + RENEW_AT_ONCE] if m in self._mine])
+
+    async def _leave_belatedly(self) -> None:
+        # Redis may have forgotten those who left while it was away, but others were told of them.
+        unsaid = list(self._unsaid)[:RENEW_AT_ONCE]
+        if unsaid:
+            await self._run("arrive", LEASE_SECONDS, *unsaid)
+            await self._run("leave", GRACE_SECONDS, *unsaid)
+            self._unsaid.difference_update(unsaid)
+
+    async def _sweep(self) -> None:
+        await self._leave_belatedly()
+        await self._tell(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
+
+    async def _tell(self, user_ids: Collection[str], *, online: bool) -> None:
+        if user_ids:
+            at = now()
+            await self._event_publisher.announce(
+                {rooms.presence(u): [PresenceChanged(user_id=u, online=online, at=at)] for u in user_ids}
+            )
+
+    async def _run(self, what: str, seconds: float, *members: str) -> list[str]:
+        try:
+            changed = await self._script(keys=KEYS, args=[what, int(seconds * 1000), *members])
+        except FAULTS as error:
+            raise _away(what, error) from error
+        return [user.decode() for user in changed]
+
+
+def _member(user_id: str, socket_id: str) -> str:
+    return f"{user_id}\0{socket_id}"
+
+
+def _away(operation: str, error: Exception) -> Unavailable:
+    bus_failures.labels(f"presence_{operation}").inc()
+    return Unavailable("Presence is away; try again.")

@@ -1,0 +1,118 @@
+"""JSON Schemas (2020-12) of what one vocabulary's tables take and give."""
+
+import itertools
+from collections.abc import Collection
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema, fields
+
+from parley.gateway.protocols.fields import Id
+from parley.gateway.protocols.serializer import ToPayload
+
+Json = dict[str, Any]
+
+OPENAPI = "3.1.0"
+
+
+class Schemas:
+    """Makes schemas; objects become components, whose names begin with `owner`'s, so that none collide."""
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        plugin = MarshmallowPlugin(schema_name_resolver=self._name)
+        self._spec = APISpec(owner, "", OPENAPI, plugins=[plugin])
+        assert plugin.converter is not None
+        self._converter = plugin.converter
+        for describe in (_pattern, _of_object, _also):
+            self._converter.add_attribute_function(describe)
+
+    @property
+    def components(self) -> Json:
+        """Every object that was met, by its name."""
+        return self._spec.components.schemas
+
+    def of_form(self, form: ToPayload) -> Json:
+        """What a form makes."""
+        return self._of_field(form.field)
+
+    def of_payload(self, schema: Schema, without: Collection[str] = ()) -> Json:
+        """What a schema takes, where some of its fields come by another way."""
+        if not without:
+            return self._component(schema)
+        described: Json = self._converter.schema2jsonschema(schema)
+        described["properties"] = _without(described["properties"], without)
+        kept = [field for field in described.pop("required", ()) if field not in without]
+        return described | ({"required": kept} if kept else {})
+
+    def _component(self, schema: Schema) -> Json:
+        described: Json = self._converter.resolve_nested_schema(schema)
+        component: Json = self.components[described["$ref"].rpartition("/")[2]]
+        if doc := vars(type(schema)).get("__doc__"):
+            component.setdefault("description", doc)
+        return described
+
+    def by_field(self, schema: Schema) -> dict[str, Json]:
+        """What a schema takes, field by field, by the names that clients know."""
+        return {name(field): self._of_field(field) for field in schema.fields.values()}
+
+    def _of_field(self, field: fields.Field[Any]) -> Json:
+        described: Json = self._converter.field2property(field)
+        return described
+
+    def _name(self, schema: type[Schema] | Schema) -> str:
+        """A name for a schema that is met for the first time."""
+        cls = schema if isinstance(schema, type) else type(schema)
+        plain = f"{self._owner}.{cls.__name__}"
+        names = itertools.chain([plain], (f"{plain}{count}" for count in itertools.count(2)))
+        return next(each for each in names if each not in self.components)
+
+
+def required(schema: Schema) -> set[str]:
+    """The fields that must be there, by the names that clients know."""
+    return {name(field) for field in schema.fields.values() if field.required}
+
+
+def has_ids(schema: Schema) -> bool:
+    """Whether something is named that may not be there, or not be for everybody."""
+    inner = (field.inner if isinstance(field, fields.List) else field for field in schema.fields.values())
+    return any(isinstance(field, Id) for field in inner)
+
+
+def name(field: fields.Field[Any]) -> str:
+    """What clients call a field."""
+    return field.data_key or str(field.name)
+
+
+def _without(properties: Json, names: Collection[str]) -> Json:
+    return {name: each for name, each in properties.items() if name not in names}
+
+
+def _pattern(_: Any, _field: fields.Field[Any], *, ret: Json) -> Json:
+    """Python matches from the start and says \\Z for the end; ECMA-262 looks anywhere and says $."""
+    if "pattern" not in ret:
+        return {}
+    inner = ret["pattern"].replace(r"\Z", "$").removeprefix("^")
+    return {"pattern": f"^(?:{inner})" if "|" in inner else f"^{inner}"}
+
+
+def _of_object(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
+    """The names in an object of any names, and how many of them."""
+    if not isinstance(field, fields.Dict):
+        return {}
+    limits = {"minLength": "minProperties", "maxLength": "maxProperties"}
+    found: Json = {limit: ret.pop(wrong) for wrong, limit in limits.items() if wrong in ret}
+    if field.key_field is not None:
+        found["propertyNames"] = converter.field2property(field.key_field)
+    return found
+
+
+def _also(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
+    """A field may say by another one what else it takes."""
+    if not hasattr(field, "also"):
+        return {}
+    about: Json = {word: ret.pop(word) for word in ("default", "description") if word in ret}
+    either = [dict(ret), converter.field2property(field.also)]
+    ret.clear()
+    return {"anyOf": either, **about}

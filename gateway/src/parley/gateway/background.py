@@ -1,0 +1,48 @@
+"""What runs beside the requests: it is kept, it is logged when it fails, and it ends with the node."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from parley.gateway.core.errors import Unavailable
+from parley.shared.cancellation import end
+
+log = structlog.get_logger()
+
+
+class Background:
+    """Tasks of one owner."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do something once."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Do something every `seconds`, whatever became of it the last time."""
+        self.spawn(self._repeat(seconds, step))
+
+    async def stop(self) -> None:
+        """End everything that still runs."""
+        await end(self._tasks)
+
+    async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await step()
+            except Unavailable as error:
+                log.warning("put off", step=step.__qualname__, error=str(error))
+            except Exception:
+                log.exception("a step failed", step=step.__qualname__)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("something beside the requests failed", exc_info=task.exception())

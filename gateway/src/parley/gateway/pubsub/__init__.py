@@ -1,0 +1,1 @@
+"""Redis pub/sub: the bus, and python-socketio's client manager on it."""

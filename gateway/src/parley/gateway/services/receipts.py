@@ -1,0 +1,127 @@
+"""How far someone has read and received."""
+
+from parley.gateway.core.commands import MarkConversationRead, MarkDelivered, MarkRead
+from parley.gateway.core.errors import Invalid, NotFound
+from parley.gateway.core.ports import Conversations, Messages, Outbox
+from parley.gateway.core.results import Done, PendingCommit
+from parley.gateway.services.access import NO_CONVERSATION, NO_MESSAGE, Access
+from parley.gateway.state.bounded_dict import BoundedDict
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.model import Message, Person, new_id, now
+from parley.shared.records import DeliveredMark, ReadMark
+
+REMEMBERED_MESSAGES = 20_000
+
+
+class ReceiptService:
+    """Turns marks into records; a mark of what this node passed on lately asks no database."""
+
+    def __init__(
+        self,
+        access: Access,
+        outbox: Outbox,
+        conversations: Conversations,
+        messages: Messages,
+        membership_cache: MembershipCache,
+    ) -> None:
+        self._access = access
+        self._outbox = outbox
+        self._conversations = conversations
+        self._messages = messages
+        self._membership_cache = membership_cache
+        self._recent: BoundedDict[str, tuple[str, int]] = BoundedDict(REMEMBERED_MESSAGES)
+
+    def passed_on(self, message: Message) -> None:
+        """Remember the number of a message that went out to clients."""
+        self._recent.put(message.id, (message.conversation_id, message.seq))
+
+    async def read(self, person: Person, command: MarkRead) -> PendingCommit | Done:
+        """Accept a read mark at a message.
+
+        Raises:
+            NotFound: there is no such message for this user.
+        """
+        conversation_id, seq = await self._place(person, command)
+        if seq <= await self._access.read_seq(person.id, conversation_id):
+            return Done()
+        return self._put(_read_mark(person, conversation_id, seq, command.message_id, command.message_id))
+
+    async def _place(self, person: Person, command: MarkRead) -> tuple[str, int]:
+        recent = self._recent.get(command.message_id)
+        if recent is None:
+            message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
+            return message.conversation_id, message.seq
+        try:
+            await self._access.role(person.id, recent[0])
+        except NotFound:
+            raise NotFound(NO_MESSAGE) from None
+        if command.conversation_id not in (None, recent[0]):
+            raise NotFound(NO_MESSAGE)
+        return recent
+
+    async def read_all(self, person: Person, command: MarkConversationRead) -> PendingCommit | Done:
+        """Accept a read mark at the end of a conversation.
+
+        Raises:
+            NotFound: there is no such conversation for this user.
+        """
+        await self._access.role(person.id, command.conversation_id)
+        # What this node has passed on to the user's sockets is what they can have seen.
+        seq, last_id = self._membership_cache.seen(command.conversation_id, person.id) or (
+            await self._last_seq(command.conversation_id),
+            None,
+        )
+        if seq <= await self._access.read_seq(person.id, command.conversation_id):
+            return Done()
+        last_id = last_id or await self._id_of(command.conversation_id, seq)
+        return self._put(_read_mark(person, command.conversation_id, seq, None, last_id))
+
+    async def _id_of(self, conversation_id: str, seq: int) -> str | None:
+        found = await self._messages.page(conversation_id, 1, seq + 1, None)
+        return found[0].id if found else None
+
+    async def delivered(self, person: Person, command: MarkDelivered) -> PendingCommit:
+        """Accept that a device holds everything up to a number.
+
+        Raises:
+            NotFound: there is no such conversation for this user.
+            Invalid: the conversation has not come that far.
+        """
+        known = self._membership_cache.conversations.get(command.conversation_id)
+        await self._access.role(person.id, command.conversation_id)
+        if known is None or command.seq > known.seq:
+            last = await self._last_seq(command.conversation_id)
+            if command.seq > last:
+                raise Invalid.field("seq", f"The conversation's last message is number {last}.")
+        return self._put(
+            DeliveredMark(
+                id=new_id(),
+                conversation_id=command.conversation_id,
+                user_id=person.id,
+                seq=command.seq,
+                at=now(),
+            )
+        )
+
+    def _put(self, mark: ReadMark | DeliveredMark) -> PendingCommit:
+        return PendingCommit(Done(), self._outbox.put(mark), mark.id, mark.conversation_id, mark.user_id)
+
+    async def _last_seq(self, conversation_id: str) -> int:
+        conversation = (await self._conversations.get([conversation_id])).get(conversation_id)
+        if conversation is None:
+            raise NotFound(NO_CONVERSATION)
+        return conversation.last_seq
+
+
+def _read_mark(
+    person: Person, conversation_id: str, seq: int, message_id: str | None, last_id: str | None
+) -> ReadMark:
+    return ReadMark(
+        id=new_id(),
+        conversation_id=conversation_id,
+        user_id=person.id,
+        seq=seq,
+        message_id=message_id,
+        last_id=last_id,
+        at=now(),
+    )

@@ -1,0 +1,1 @@
+"""The Socket.IO edge: which sockets are accepted, what their events become, which are closed."""

@@ -1,0 +1,1 @@
+"""Node-local state, kept in memory and rebuilt from MongoDB."""

@@ -1,0 +1,1 @@
+"""The lean websocket below python-socketio: frames, packets, polling, origins."""

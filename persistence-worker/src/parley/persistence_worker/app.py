@@ -1,0 +1,126 @@
+"""Puts the worker together and runs it until it is told to stop."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiohttp import web
+
+from parley.persistence_worker import events_redis as announce_redis
+from parley.persistence_worker import store_mongo
+from parley.persistence_worker.attachment_references import AttachedMessages
+from parley.persistence_worker.attachment_references_mongo import MongoAttachmentReferences
+from parley.persistence_worker.consume import Consumer, Limits
+from parley.persistence_worker.database_probe import DatabaseProbe
+from parley.persistence_worker.ownership import Ownership
+from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.ports import StoreUnavailable
+from parley.persistence_worker.settings import Settings
+from parley.shared import health
+from parley.shared.cancellation import end
+from parley.shared.partitions import Partitions
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 4
+"""RabbitMQ frees what a frozen worker holds after about two of these."""
+STOP_SECONDS = 5.0
+"""In which the batches in flight must be finished when it is told to stop; what is not comes again."""
+
+
+async def run(settings: Settings, stopped: asyncio.Event) -> None:
+    """Work until `stopped`, then finish the batches in flight and hand the partitions over."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(store_mongo.connect(settings.mongo_url))
+        redis = announce_redis.connect(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        reach = DatabaseProbe(partial(store_mongo.ping, database))
+        ownership = _ownership(settings, database, announce_redis.RedisEventPublisher(redis), reach)
+        await _serve_health(settings, database, ownership, stopped, stack)
+        await _prepare(database, stopped)
+        watch = asyncio.create_task(reach.watch())
+        work = asyncio.create_task(ownership.run())
+        stop = asyncio.create_task(stopped.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        watch.cancel()
+        ownership.stop()
+        await _end(work)
+    log.info("stopped")
+
+
+async def _end(work: "asyncio.Task[None]") -> None:
+    _, late = await asyncio.wait({work}, timeout=STOP_SECONDS)
+    if late:
+        log.warning("not all is handed over")
+        await end([work])
+    else:
+        work.result()
+
+
+def _ownership(
+    settings: Settings,
+    database: object,
+    event_publisher: announce_redis.RedisEventPublisher,
+    reach: DatabaseProbe,
+) -> Ownership:
+    persister = Persister(
+        AttachedMessages(store_mongo.MongoMessages(database), MongoAttachmentReferences(database)),
+        store_mongo.MongoHeads(database),
+        store_mongo.MongoMemberships(database),
+        event_publisher,
+    )
+    attempts = store_mongo.MongoAttempts(database)
+    limits = Limits(settings.batch_limit, settings.prefetch)
+
+    async def connect() -> AbstractConnection:
+        return await aio_pika.connect(
+            settings.rabbitmq_url,
+            heartbeat=HEARTBEAT_SECONDS,
+            client_properties={"connection_name": f"parley worker {settings.worker_name}"},
+        )
+
+    return Ownership(
+        connect,
+        Partitions(settings.partitions),
+        lambda partition: Consumer(partition, persister, event_publisher, attempts, limits),
+        able=reach.lasts,
+    )
+
+
+async def _prepare(database: object, stopped: asyncio.Event) -> None:
+    while not stopped.is_set():
+        try:
+            await store_mongo.prepare(database)
+            return
+        except StoreUnavailable as error:
+            log.warning("waiting for the database", error=str(error)[:200])
+            await asyncio.sleep(0.5)
+
+
+async def _serve_health(
+    settings: Settings,
+    database: object,
+    ownership: Ownership,
+    stopped: asyncio.Event,
+    stack: AsyncExitStack,
+) -> None:
+    async def problems() -> list[str]:
+        if stopped.is_set():
+            # A question to a silent database would keep the process from ending.
+            return ["it is stopping"]
+        found = [] if ownership.settled else ["not connected to RabbitMQ"]
+        try:
+            await store_mongo.ping(database)
+        except StoreUnavailable:
+            found.append("MongoDB does not answer")
+        return found
+
+    app = web.Application()
+    health.add_routes(app, problems)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, settings.worker_host, settings.worker_port).start()

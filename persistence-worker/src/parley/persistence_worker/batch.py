@@ -1,0 +1,91 @@
+"""What is known, and what has come, of the records that are written together."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from parley.persistence_worker.ports import Head
+from parley.shared import rooms
+from parley.shared.events import Event, RecordRefused
+from parley.shared.model import Digest, Message, now
+from parley.shared.records import DeliveredMark, NewMessage, Record
+
+PREVIEW = 200
+"""Characters of the last message that a list of conversations shows."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is known and what has come of the records that are written together."""
+
+    redelivered: bool
+    heads: dict[str, Head]
+    found: dict[str, Message]
+    """Messages that were there before: sent again, or to be changed."""
+    was: dict[str, Head] = field(default_factory=dict)
+    last: dict[str, Digest] = field(default_factory=dict)
+    events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.was = dict(self.heads)
+
+    def say(self, room: str, event: Event) -> None:
+        self.events[room].append(event)
+
+    def show(self, message: Message) -> None:
+        """Have lists show a message as its conversation's last, unless a later one is known."""
+        known = self.last.get(message.conversation_id)
+        if known is None or message.seq >= known.seq:
+            self.last[message.conversation_id] = digest(message)
+
+    def refuse(self, record: Record, code: str, reason: str) -> None:
+        self.say(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
+
+
+def number(messages: Iterable[Message], heads: dict[str, Head]) -> tuple[list[Message], dict[str, Head]]:
+    """Give messages the next numbers of their conversations; and the heads that this makes."""
+    moved: dict[str, Head] = {}
+    numbered = []
+    stored_at = now()
+    for message in messages:
+        head = moved.get(message.conversation_id) or heads[message.conversation_id]
+        head = moved[message.conversation_id] = Head(head.seq + 1, head.rev + 1)
+        numbered.append(msgspec.structs.replace(message, seq=head.seq, rev=head.rev, stored_at=stored_at))
+    return numbered, moved
+
+
+def digest(message: Message) -> Digest:
+    """What a list of conversations shows of a message."""
+    return Digest(
+        id=message.id,
+        seq=message.seq,
+        sender_id=message.sender_id,
+        content=message.content[:PREVIEW],
+        type=message.type,
+        created_at=message.created_at,
+    )
+
+
+def refusal(record: Record, code: str, reason: str, *, failed: bool) -> RecordRefused:
+    """The event that tells a record's author why it was not stored."""
+    message = record.message if isinstance(record, NewMessage) else None
+    return RecordRefused(
+        record_id=record.id,
+        conversation_id=record.conversation_id,
+        user_id=record.user_id,
+        failed=failed,
+        code=code,
+        reason=reason,
+        message_id=message_id_of(record),
+        client_message_id=message.client_message_id if message else None,
+        temp_id=message.temp_id if message else None,
+    )
+
+
+def message_id_of(record: Record) -> str | None:
+    """The message that a record is about, if it names one."""
+    if isinstance(record, NewMessage):
+        return record.message.id
+    return None if isinstance(record, DeliveredMark) else record.message_id

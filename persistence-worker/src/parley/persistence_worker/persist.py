@@ -1,0 +1,206 @@
+"""The batch algorithm: records in, stored messages and exact counters, events out.
+
+It needs no transaction, for three facts hold: a message's id is unique, its number within the
+conversation is unique, and every counter carries the number that it has counted up to. So every
+step can be repeated after a crash at any point, by this worker or by another.
+"""
+
+from collections.abc import Sequence
+
+from parley.persistence_worker.batch import Batch, number
+from parley.persistence_worker.changes import change, decisive
+from parley.persistence_worker.counting import Counting
+from parley.persistence_worker.ports import EventPublisher, Head, HeadMove, Heads, Memberships, Messages
+from parley.shared import rooms
+from parley.shared.events import Event, MessageDeleted, MessageEdited, MessageRepeated, MessageStored
+from parley.shared.model import Message, Person
+from parley.shared.records import Change, DeliveredMark, Edit, NewMessage, ReadMark, Record
+
+ATTEMPTS = 10
+
+
+class Persister:
+    """Stores batches of one or more partitions; one batch of a partition at a time."""
+
+    def __init__(
+        self, messages: Messages, heads: Heads, memberships: Memberships, event_publisher: EventPublisher
+    ) -> None:
+        self._messages = messages
+        self._heads = heads
+        self._memberships = memberships
+        self._event_publisher = event_publisher
+
+    async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None:
+        """Store, count and announce records of one partition, in their order.
+
+        `redelivered` says that they, or some, may have been stored before.
+
+        Raises:
+            StoreUnavailable: nothing is lost, call again with the same records.
+        """
+        batch = await self._open(records, redelivered)
+        keys = {(record.conversation_id, record.user_id) for record in records}
+        counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
+        await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
+        await self._change([r for r in records if isinstance(r, Change)], batch, counting)
+        marks = [r for r in records if isinstance(r, ReadMark | DeliveredMark)]
+        for event in await counting.settle(marks, batch.heads, repeat=redelivered):
+            batch.say(rooms.conversation(event.conversation_id), event)
+        # Counters first: whoever reads a head finds in counters read later what it includes.
+        await self._move_heads(batch)
+        await self._event_publisher.announce(batch.events)
+
+    async def _open(self, records: Sequence[Record], redelivered: bool) -> Batch:
+        heads = await self._heads.read(list({record.conversation_id for record in records}))
+        sends = [r.message for r in records if isinstance(r, NewMessage)]
+        asked = [m.id for m in sends if redelivered or m.client_message_id]
+        found = await self._messages.find(asked) if asked else {}
+        batch = Batch(redelivered=redelivered, heads=heads, found=found)
+        for message in found.values():
+            await self._trust(message.conversation_id, message.seq, message.rev, batch)
+        return batch
+
+    async def _trust(self, conversation_id: str, seq: int, rev: int, batch: Batch) -> None:
+        """Measure a head that a stored message has overtaken: someone crashed before moving it."""
+        head = batch.heads.get(conversation_id)
+        if head is not None and (seq > head.seq or rev > head.rev):
+            await self._measure(conversation_id, batch)
+
+    async def _measure(self, conversation_id: str, batch: Batch) -> None:
+        measured, last = await self._heads.measure(conversation_id)
+        known = batch.heads[conversation_id]
+        batch.heads[conversation_id] = Head(max(known.seq, measured.seq), max(known.rev, measured.rev))
+        if last is not None and last.seq >= known.seq:
+            batch.show(last)
+
+    async def _store(self, records: list[NewMessage], batch: Batch, counting: Counting) -> None:
+        waiting: dict[str, NewMessage] = {}
+        repeated: list[NewMessage] = []
+        for record in records:
+            if record.message.id in batch.found or record.message.id in waiting:
+                repeated.append(record)
+            elif not self._may_write(record, batch, counting):
+                batch.refuse(record, "NOT_FOUND", "There is no such conversation.")
+            else:
+                waiting[record.message.id] = record
+        stored = await self._insert(waiting, batch)
+        for message in stored:
+            self._keep(message, waiting[message.id], batch, counting)
+        repeated += [r for r in waiting.values() if r.message.id in batch.found]
+        everything = batch.found | {message.id: message for message in stored}
+        for record in repeated:
+            self._repeat(record, everything[record.message.id], batch, counting)
+
+    def _may_write(self, record: NewMessage, batch: Batch, counting: Counting) -> bool:
+        return record.conversation_id in batch.heads and counting.is_member(
+            record.conversation_id, record.user_id
+        )
+
+    def _keep(self, message: Message, record: NewMessage, batch: Batch, counting: Counting) -> None:
+        counting.count_own(message)
+        batch.show(message)
+        batch.say(
+            rooms.conversation(message.conversation_id),
+            MessageStored(record_id=record.id, message=message, sender=record.sender),
+        )
+
+    def _repeat(self, record: NewMessage, first: Message, batch: Batch, counting: Counting) -> None:
+        counting.recount_if_behind(first)
+        if _says_something_else(record.message, first):
+            batch.refuse(record, "CONFLICT", "Another message has this clientMessageId; it stands.")
+            return
+        if batch.redelivered and first.deleted_at is None:
+            stored = MessageStored(record_id=record.id, message=first, sender=record.sender)
+            batch.say(rooms.conversation(first.conversation_id), stored)
+        repeated = MessageRepeated(record_id=record.id, message=first, sender=record.sender)
+        batch.say(rooms.user(record.user_id), repeated)
+
+    async def _insert(self, waiting: dict[str, NewMessage], batch: Batch) -> list[Message]:
+        """Insert under the next numbers; where another writer took them, look again and go on."""
+        stored: list[Message] = []
+        rest = list(waiting.values())
+        while rest:
+            numbered, heads = number((r.message for r in rest), batch.heads)
+            inserted = await self._messages.insert(numbered)
+            stored += numbered[:inserted]
+            if inserted == len(numbered):
+                batch.heads.update(heads)
+                break
+            rest = await self._look_again(rest[inserted:], numbered[:inserted], batch)
+        return stored
+
+    async def _look_again(
+        self, rest: list[NewMessage], inserted: list[Message], batch: Batch
+    ) -> list[NewMessage]:
+        for message in inserted:
+            batch.heads[message.conversation_id] = Head(message.seq, message.rev)
+        for conversation_id in {r.conversation_id for r in rest}:
+            await self._measure(conversation_id, batch)
+        batch.found |= await self._messages.find([r.message.id for r in rest])
+        return [r for r in rest if r.message.id not in batch.found]
+
+    async def _change(self, records: list[Change], batch: Batch, counting: Counting) -> None:
+        of: dict[str, list[Change]] = {}
+        for record in records:
+            of.setdefault(record.message_id, []).append(record)
+        for message_id, changes in of.items():
+            await self._change_one(message_id, changes, batch, counting)
+
+    async def _change_one(
+        self, message_id: str, changes: list[Change], batch: Batch, counting: Counting
+    ) -> None:
+        for _ in range(ATTEMPTS):
+            message = (await self._messages.find([message_id])).get(message_id)
+            changes = self._permitted(changes, message, batch, counting)
+            if message is None or not changes:
+                return
+            record = decisive(changes)
+            await self._trust(message.conversation_id, message.seq, message.rev, batch)
+            changed = change(message, changes, rev=batch.heads[record.conversation_id].rev + 1)
+            if changed is message or await self._messages.replace(changed, message.rev):
+                self._tell_change(record, message, changed, batch)
+                return
+            await self._measure(record.conversation_id, batch)
+        raise RuntimeError(f"message {message_id} changed under us {ATTEMPTS} times")
+
+    def _permitted(
+        self, changes: list[Change], message: Message | None, batch: Batch, counting: Counting
+    ) -> list[Change]:
+        """Those that their authors may still make, or have made already."""
+        permitted = [r for r in changes if message is not None and counting.may_change(r, message)]
+        for record in changes:
+            if record not in permitted:
+                batch.refuse(record, "NOT_FOUND", "There is no such message.")
+        return permitted
+
+    def _tell_change(self, record: Change, message: Message, changed: Message, batch: Batch) -> None:
+        if changed is not message:
+            head = batch.heads[record.conversation_id]
+            batch.heads[record.conversation_id] = Head(head.seq, changed.rev)
+            if changed.seq == head.seq:
+                batch.show(changed)
+        elif not batch.redelivered:
+            return
+        batch.say(rooms.conversation(record.conversation_id), _changed(changed, record))
+
+    async def _move_heads(self, batch: Batch) -> None:
+        moves = [
+            HeadMove(conversation_id, head, batch.last.get(conversation_id))
+            for conversation_id, head in batch.heads.items()
+            if head != batch.was[conversation_id]
+        ]
+        if moves:
+            await self._heads.move(moves)
+
+
+def _says_something_else(message: Message, first: Message) -> bool:
+    changed = first.edited_at is not None or first.deleted_at is not None
+    said, stands = ((m.content, m.attachments, m.extra) for m in (message, first))
+    return not changed and said != stands
+
+
+def _changed(message: Message, record: Change) -> Event:
+    # An edit that comes again may find the message deleted since.
+    if isinstance(record, Edit) and message.deleted_at is None:
+        return MessageEdited(message=message, sender=record.user)
+    return MessageDeleted(message=message, sender=Person(id=message.sender_id))

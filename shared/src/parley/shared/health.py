@@ -1,0 +1,32 @@
+"""Answers for operators: alive, ready, metrics."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from parley.shared.metrics import tasks
+
+Problems = Callable[[], Awaitable[list[str]]]
+
+
+def add_routes(app: web.Application, problems: Problems) -> None:
+    """Serve `/healthz`, `/readyz` (503 with the problems while there are any) and `/metrics`."""
+
+    async def ready(_request: web.Request) -> web.Response:
+        found = await problems()
+        return web.json_response({"ready": not found, "problems": found}, status=503 if found else 200)
+
+    app.router.add_get("/healthz", _alive)
+    app.router.add_get("/readyz", ready)
+    app.router.add_get("/metrics", _metrics)
+
+
+async def _alive(_request: web.Request) -> web.Response:
+    return web.json_response({"alive": True})
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    tasks.set(len(asyncio.all_tasks()))
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

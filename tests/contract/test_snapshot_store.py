@@ -1,0 +1,121 @@
+"""What is kept of lost sockets, in Redis as in memory."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from clients.chat import eventually
+from fakes.memory_snapshot_store import MemorySnapshotStore
+from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.session_snapshot import Change, SnapshotStore
+from parley.stack import Stack
+
+Make = Callable[[int], SnapshotStore]
+MINUTES = 120_000
+FIELDS = {"user": "ann", "c:room": "1 2"}
+
+
+@pytest.fixture(params=["redis", "memory"])
+async def make(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[Make]:
+    """Keepsakes that lapse after so many milliseconds."""
+    redis = Redis.from_url(stack.redis_url)
+    yield (
+        lambda ms: (
+            MemorySnapshotStore(ms / 1000) if request.param == "memory" else RedisSnapshotStore(redis, ms)
+        )
+    )
+    await redis.aclose()
+
+
+@pytest.fixture
+def kept(make: Make) -> SnapshotStore:
+    return make(MINUTES)
+
+
+@pytest.fixture
+def pid() -> str:
+    return uuid.uuid4().hex
+
+
+def take(pid: str, sid: str = "one") -> Change:
+    return Change("take", pid, sid, FIELDS)
+
+
+async def test_what_was_kept_is_found(kept: SnapshotStore, pid: str) -> None:
+    await kept.keep([take(pid)])
+
+    assert await kept.find(pid) == FIELDS
+    assert await kept.find(pid + "x") == {}
+
+
+async def test_changes_come_in_their_order(kept: SnapshotStore, pid: str) -> None:
+    more = Change("change", pid, "one", {"c:other": "3 4"})
+    less = Change("change", pid, "one", {"c:other": "5 6"}, ["c:room", "never there"])
+    await kept.keep([take(pid), more, less])
+
+    assert await kept.find(pid) == {"user": "ann", "c:other": "5 6"}
+
+
+async def test_what_has_a_new_owner_is_not_touched_by_the_old_one(kept: SnapshotStore, pid: str) -> None:
+    late = Change("change", pid, "one", {"c:room": "9 9"}), Change("forget", pid, "one")
+    await kept.keep([take(pid), take(pid, "two"), *late])
+
+    assert await kept.find(pid) == FIELDS
+
+
+async def test_a_new_owner_leaves_nothing_of_the_old_one(kept: SnapshotStore, pid: str) -> None:
+    await kept.keep([take(pid), Change("take", pid, "two", {"user": "ann"})])
+
+    assert await kept.find(pid) == {"user": "ann"}
+
+
+async def test_what_is_gone_is_not_changed(kept: SnapshotStore, pid: str) -> None:
+    await kept.keep([Change("change", pid, "one", FIELDS)])
+
+    assert await kept.find(pid) == {}
+
+
+async def test_what_is_forgotten_is_gone(kept: SnapshotStore, pid: str) -> None:
+    await kept.keep([take(pid), Change("forget", pid, "one")])
+
+    assert await kept.find(pid) == {}
+    assert await kept.renew([pid]) == [pid]
+
+
+async def test_what_is_not_renewed_lapses(make: Make, pid: str) -> None:
+    kept = make(200)
+    await kept.keep([take(pid)])
+    assert await kept.find(pid) == FIELDS
+
+    async def is_gone() -> bool:
+        return await kept.find(pid) == {}
+
+    await eventually(is_gone, 5)
+
+
+async def test_what_is_renewed_stays(make: Make, pid: str) -> None:
+    kept, other = make(1_000), uuid.uuid4().hex
+    await kept.keep([take(pid), take(other)])
+
+    async def the_other_is_gone() -> bool:
+        assert await kept.renew([pid]) == []
+        return await kept.find(other) == {}
+
+    await eventually(the_other_is_gone, 5)
+    assert await kept.find(pid) == FIELDS
+
+
+async def test_a_redis_that_is_away_is_unavailable_and_names_no_private_id(pid: str) -> None:
+    redis = Redis.from_url("redis://127.0.0.1:1")
+    kept = RedisSnapshotStore(redis)
+    waits = (kept.find(pid), kept.keep([take(pid)]), kept.renew([pid]))
+
+    for error in await asyncio.gather(*waits, return_exceptions=True):
+        assert isinstance(error, Unavailable)
+        assert pid not in repr(error)
+        assert error.__cause__ is None
+    await redis.aclose()

@@ -1,0 +1,58 @@
+"""Whoever comes into a conversation misses nothing that is said while they come."""
+
+import asyncio
+
+from clients.chat import Town, eventually
+from parley.stack import Stack
+
+CONVERSATIONS = 20
+
+
+async def test_the_first_message_is_confirmed_though_its_conversation_has_just_begun(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+
+    async def begin(number: int) -> str:
+        conversation = await town.group(alice, "bob")
+        await alice.say(conversation, "first", tempId=f"{conversation}-1")
+        return conversation
+
+    begun = await asyncio.gather(*(begin(n) for n in range(CONVERSATIONS)))
+    await eventually(lambda: len(alice.all("messageSent")) >= CONVERSATIONS)
+    await eventually(lambda: len(bob.all("conversationCreated")) >= CONVERSATIONS)
+    for conversation in begun:
+        await alice.say(conversation, "second", tempId=f"{conversation}-2")
+    for conversation in begun:
+        await alice.inbound("messageSent", tempId=f"{conversation}-2")
+    sent = [p["tempId"] for p in alice.all("messageSent")]
+    assert sorted(sent) == sorted(f"{c}-{n}" for c in begun for n in (1, 2))
+    assert bob.all("messageSent") == []
+
+
+async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    conversation = await town.group(alice, "bob")
+    for number in range(5):
+        await alice.say(conversation, f"{number}")
+    await bob.inbound("unreadCount", conversationId=conversation, unread=5)
+    assert await town.user("bob").unread(conversation) == 5
+
+
+async def test_those_who_were_there_hear_whether_a_newcomer_is_online(town: Town, stack: Stack) -> None:
+    alice, carol = [
+        await town.user(name).socket(url=url)
+        for name, url in zip(("alice", "carol"), stack.gateway_urls, strict=True)
+    ]
+    group = await town.group(alice, "carol")
+    await carol.inbound("conversationCreated", _id=group)
+    bob = town.user("bob")
+    path = f"/chats/conversations/{group}/participants"
+    assert (await town.user("alice").rest("POST", path, {"participants": [bob.id]}))[0] == 200
+    for socket in (alice, carol):
+        await socket.inbound("participantsAdded", conversationId=group)
+        # What follows of the news is done when this is answered on the same gateway.
+        await socket.do("getOnlineUsers")
+
+    await bob.socket()
+
+    for socket in (alice, carol):
+        await socket.inbound("userStatusChanged", userId=bob.id, status="online")

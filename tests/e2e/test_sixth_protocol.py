@@ -1,0 +1,119 @@
+"""The contributor's example in the README is a vocabulary that works, beside the others."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import aiohttp
+import pytest
+import socketio
+from aiohttp import web
+
+from clients.chat import Town, User, eventually
+from parley.gateway.adapters.files import open_files
+from parley.gateway.adapters.mongo import archive as archive_mongo
+from parley.gateway.bootstrap import Gateway
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.protocols.registry import PROTOCOLS
+from parley.gateway.settings import Settings
+from parley.stack import Stack
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def example() -> ClientProtocol:
+    """The vocabulary that the README's code defines."""
+    source = re.search(r"### A sixth vocabulary.*?```python\n(.*?)```", README.read_text(), re.S)
+    assert source is not None
+    module = ModuleType("desk")
+    sys.modules["desk"] = module
+    exec(compile(source[1], "README.md", "exec"), module.__dict__)
+    protocol: ClientProtocol = module.__dict__["DESK"]
+    return protocol
+
+
+@dataclass
+class Desk:
+    """A gateway that speaks the sixth vocabulary too, and a user's socket in it."""
+
+    url: str
+    heard: list[tuple[str, Any]]
+    io: socketio.AsyncClient
+
+    async def connect(self, user: User) -> None:
+        async def hear(event: str, payload: Any) -> None:
+            self.heard.append((event, payload))
+
+        self.io.on("*", hear, namespace="/desk")
+        await self.io.connect(
+            self.url, namespaces=["/desk"], auth={"token": user.token}, transports=["websocket"]
+        )
+
+
+@pytest.fixture
+async def desk(stack: Stack) -> AsyncIterator[Desk]:
+    settings = Settings(
+        node_name="desk",
+        jwt_secret=stack.jwt_secret,
+        redis_url=stack.redis_url,
+        rabbitmq_url=stack.rabbitmq_url,
+        mongo_url=stack.mongo_url,
+        drain_seconds=0,
+    )
+    async with AsyncExitStack() as parts:
+        database = await parts.enter_async_context(archive_mongo.connect(settings.mongo_url))
+        files = await parts.enter_async_context(open_files(settings, database))
+        gateway = Gateway(settings, database, files, (*PROTOCOLS, example()))
+        runner = web.AppRunner(gateway.application(), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        parts.push_async_callback(runner.cleanup)
+        gateway.start()
+        parts.push_async_callback(gateway.stop)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        io = socketio.AsyncClient(reconnection=False)
+        yield Desk(f"http://127.0.0.1:{runner.addresses[0][1]}", [], io)
+        await io.disconnect()
+
+
+async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, town: Town) -> None:
+    alice = await town.user("alice").socket()
+    ticket = await town.group(alice, "bob")
+    await alice.do("joinRoom", {"conversationId": ticket})
+    await desk.connect(town.user("bob"))
+
+    asked = await alice.say(ticket, "It does not start.")
+    await eventually(lambda: desk.heard)
+    answer = await desk.io.call("reply", {"ticket": ticket, "words": "Is it on?"}, namespace="/desk")
+    assert answer["success"] is True
+    await eventually(lambda: len(desk.heard) == 2 and len(alice.messages(ticket)) == 2)
+
+    assert [m["_id"] for m in alice.messages(ticket)] == [asked["_id"], answer["id"]]
+    assert [m["content"] for m in alice.messages(ticket)] == ["It does not start.", "Is it on?"]
+    told = [(event, p["ticket"], p["number"], p["by"], p["words"]) for event, p in desk.heard]
+    names = [town.user(name).id.title() for name in ("alice", "bob")]
+    assert told == [
+        ("replied", ticket, 1, names[0], "It does not start."),
+        ("replied", ticket, 2, names[1], "Is it on?"),
+    ]
+    headers = {"Authorization": f"Bearer {town.user('bob').token}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.get(f"{desk.url}/tickets/{ticket}") as page,
+    ):
+        assert await page.json() == [payload for _, payload in desk.heard]
+
+
+async def test_it_refuses_as_the_others_do(desk: Desk, town: Town) -> None:
+    await desk.connect(town.user("bob"))
+    for event, payload, code in (
+        ("reply", {"ticket": "nowhere", "words": "hello?"}, "NOT_FOUND"),
+        ("reply", {"ticket": "nowhere"}, "INVALID"),
+        ("sendMessage", {"conversationId": "nowhere", "content": "hello?"}, "UNKNOWN_EVENT"),
+    ):
+        answer = await desk.io.call(event, payload, namespace="/desk")
+        assert (answer["success"], answer["error"]["code"]) == (False, code)

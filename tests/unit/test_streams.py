@@ -1,0 +1,262 @@
+"""The live stream of a conversation: every message once, in order, whatever the bus loses."""
+
+import asyncio
+import random
+from collections.abc import Collection
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from clients.chat import eventually
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.state.streams import Streams
+from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
+from parley.shared.model import Conversation, Membership, Message, Person, now
+
+C = "conversation"
+
+
+class Stored:
+    """The stored messages of one conversation, and the events that tell of them."""
+
+    def __init__(self) -> None:
+        self.messages: dict[int, Message] = {}
+        self.rev = 0
+        self.away = False
+
+    def new(self) -> Numbered:
+        self.rev += 1
+        seq = len(self.messages) + 1
+        message = Message(
+            id=f"m{seq}",
+            conversation_id=C,
+            sender_id="ann",
+            content=str(seq),
+            seq=seq,
+            rev=self.rev,
+            created_at=now(),
+        )
+        self.messages[seq] = message
+        return MessageStored(record_id=f"r{seq}", message=message, sender=Person(id="ann"))
+
+    def edit(self, seq: int) -> Numbered:
+        self.rev += 1
+        message = replace(self.messages[seq], rev=self.rev, content="edited", edited_at=now())
+        self.messages[seq] = message
+        return MessageEdited(message=message, sender=Person(id="ann"))
+
+    def delete(self, seq: int) -> Numbered:
+        self.rev += 1
+        message = replace(self.messages[seq], rev=self.rev, content="", deleted_at=now())
+        self.messages[seq] = message
+        return MessageDeleted(message=message, sender=Person(id="ann"))
+
+    def head(self) -> Conversation:
+        return Conversation(
+            id=C,
+            kind="group",
+            created_by="ann",
+            created_at=now(),
+            last_seq=len(self.messages),
+            rev=self.rev,
+        )
+
+    # The archive's port.
+
+    async def get(self, message_id: str) -> Message | None:
+        return next((m for m in self.messages.values() if m.id == message_id), None)
+
+    async def page(
+        self, conversation_id: str, limit: int, before: int | None, after: int | None
+    ) -> list[Message]:
+        await self._answer()
+        assert after is not None
+        return [m for _, m in sorted(self.messages.items()) if m.seq > after][:limit]
+
+    async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
+        await self._answer()
+        return sorted((m for m in self.messages.values() if m.rev > rev), key=lambda m: m.rev)[:limit]
+
+    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
+        return [], []
+
+    async def remember(self, person: Person) -> None:
+        """Nobody is remembered."""
+
+    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+        await self._answer()
+        return {user_id: Person(id=user_id) for user_id in user_ids}
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise Unavailable("away")
+
+
+class Client:
+    """What one who knows nothing of numbers has on the screen; and what a sync would not mend."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.order: list[int] = []
+        self.contents: dict[int, str] = {}
+        self.lost: list[Message] = []
+        """What is not on the screen after some event, and is not after the highest revision heard."""
+        self._stored = stored
+        self._rev = 0
+
+    def hear(self, event: Numbered) -> None:
+        if isinstance(event, MessageStored):
+            self.order.append(event.message.seq)
+        assert event.message.seq in self.order
+        self.contents[event.message.seq] = event.message.content
+        self._rev = max(self._rev, event.message.rev)
+        heard = [m for m in self._stored.messages.values() if m.rev <= self._rev]
+        self.lost += [m for m in heard if self.contents.get(m.seq) != m.content]
+
+
+def started(stored: Stored, client: Client) -> Streams:
+    streams = Streams(stored, stored, client.hear)
+    assert streams.open(C)
+    streams.start(stored.head())
+    return streams
+
+
+@pytest.fixture
+def stored() -> Stored:
+    return Stored()
+
+
+@pytest.fixture
+def client(stored: Stored) -> Client:
+    return Client(stored)
+
+
+async def test_the_next_is_passed_on_and_a_repeated_one_is_not(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    first, second = stored.new(), stored.new()
+    for event in (first, first, second, first, second):
+        streams.receive(event)
+    assert client.order == [1, 2]
+
+
+async def test_what_the_bus_lost_is_read_in_order(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    events = [stored.new() for _ in range(5)]
+    streams.receive(events[0])
+    streams.receive(events[4])
+    await eventually(lambda: client.order == [1, 2, 3, 4, 5])
+    assert streams.healed == 4
+
+
+async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
+    stored: Stored, client: Client
+) -> None:
+    streams = started(stored, client)
+    stored.new()
+    stored.new()
+    assert streams.behind({C: stored.head()}) == 1
+    await eventually(lambda: client.order == [1, 2])
+    assert streams.behind({C: stored.head()}) == 0
+
+
+async def test_what_came_before_the_beginning_was_known_is_not_lost(stored: Stored, client: Client) -> None:
+    stored.new()
+    streams = Streams(stored, stored, client.hear)
+    streams.open(C)
+    head = stored.head()
+    streams.receive(stored.new())
+    streams.start(head)
+    assert client.order == [2]
+
+
+async def test_healing_waits_for_a_database_that_is_away(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    stored.away = True
+    stored.new()
+    streams.receive(stored.new())
+    await asyncio.sleep(0)
+    assert client.order == []
+    stored.away = False
+    await eventually(lambda: client.order == [1, 2])
+
+
+async def test_a_lost_deletion_of_a_message_that_was_heard_is_heard(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    streams.receive(stored.new())
+    stored.delete(1)
+    streams.receive(stored.new())
+    await eventually(lambda: client.order == [1, 2])
+    await eventually(lambda: client.contents[1] == "")
+
+
+async def test_whoever_is_cut_off_while_losses_are_made_up_for_misses_nothing_by_a_sync(
+    stored: Stored, client: Client
+) -> None:
+    """They go on from the highest revision that they heard: no lower one may come after it."""
+    streams = started(stored, client)
+    streams.receive(stored.new())
+    for step in (stored.new, stored.new, lambda: stored.edit(1), stored.new, lambda: stored.edit(2)):
+        step()
+    streams.receive(stored.new())
+    await eventually(lambda: client.order == [1, 2, 3, 4, 5])
+    await eventually(lambda: client.contents == {1: "edited", 2: "edited", 3: "3", 4: "4", 5: "5"})
+    assert client.lost == []
+
+
+async def test_a_message_told_again_after_an_edit_that_was_not_told_of_tells_of_it(
+    stored: Stored, client: Client
+) -> None:
+    """A worker died between an edit and its announcement, and a retry of the message came first."""
+    streams = started(stored, client)
+    streams.receive(stored.new())
+    edited = stored.edit(1)
+    streams.receive(MessageStored(record_id="r1", message=edited.message, sender=edited.sender))
+    streams.receive(edited)
+    assert client.order == [1]
+    assert client.contents == {1: "edited"}
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["new", "new", "edit", "delete"]), st.integers(0, 99)), max_size=40
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS, st.integers(0, 2**32))
+def test_whatever_is_lost_doubled_or_late_the_client_ends_up_right(
+    steps: list[tuple[str, int]], seed: int
+) -> None:
+    """Each message is heard once, in the order of the numbers, and shows what is stored."""
+
+    async def run() -> None:
+        chance = random.Random(seed)
+        stored = Stored()
+        client = Client(stored)
+        streams = started(stored, client)
+        for what, which in steps:
+            if what == "new" or not stored.messages:
+                event = stored.new()
+            else:
+                seq = which % len(stored.messages) + 1
+                event = stored.edit(seq) if what == "edit" else stored.delete(seq)
+            for _ in range(chance.choice([0, 1, 1, 1, 2])):
+                streams.receive(event)
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        for _ in range(5):
+            await _quiet()
+            streams.behind({C: stored.head()})
+        await _quiet()
+        assert client.order == sorted(stored.messages)
+        assert client.contents == {m.seq: m.content for m in stored.messages.values()}
+        assert client.lost == []
+        await streams.stop()
+
+    asyncio.run(run())
+
+
+async def _quiet() -> None:
+    for _ in range(30):
+        await asyncio.sleep(0)
