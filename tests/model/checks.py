@@ -132,7 +132,7 @@ def fresh(town: Town, client: Knowing, conversation_id: str) -> dict[str, Shown]
     """What a client that knows nothing yet would read."""
     assert client.node is not None
     command = c.ListMessages(conversation_id=conversation_id, limit=10_000)
-    page = town.loop.finish(client.node.chat.handle(Person(id=client.user), command))
+    page = town.loop.finish(client.node.command_bus.handle(Person(id=client.user), command))
     return {view.message.id: Shown.stored(view.message) for view in page.items}
 
 

@@ -235,7 +235,7 @@ class Knowing(Client):
 
     async def _read(self, command: c.Command) -> Any:
         assert self.node is not None
-        return await self.node.chat.handle(Person(id=self.user, name=self.user), command)
+        return await self.node.command_bus.handle(Person(id=self.user, name=self.user), command)
 
     async def _join(self, conversation_id: str) -> None:
         held = self.known[conversation_id]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from typing import Any
 
 from fakes.memory_archive import (
@@ -13,6 +14,7 @@ from fakes.memory_archive import (
 )
 from fakes.memory_bus import Air, MemoryBus
 from fakes.memory_queue import MemoryOutbox, Partition
+from fakes.memory_revocations import MemoryRevocations
 from fakes.memory_store import Tables
 from model.trap import Trap, Trapped
 from parley.gateway.background import Background
@@ -25,7 +27,9 @@ from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from parley.gateway.protocols.dispatch import resolve
 from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.pubsub.redis_manager import RedisManager
-from parley.gateway.services.command_bus import CommandBus, Ports
+from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.composition import Ports, build_services
+from parley.gateway.services.revocations import RevocationService
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.model import Person, Role
@@ -100,14 +104,16 @@ class Node:
         self.manager = Rooms(self.bus)
         self.membership_cache = MembershipCache()
         self.background = Background()
-        self.world = self._world(tables, Doors(tables, self.trap, outsiders))
+        self.ports = self._ports(tables, Doors(tables, self.trap, outsiders))
         calm = LoadMonitor(lambda: 0.0)
-        self.chat = CommandBus(self.world, self.membership_cache, calm)
+        revocations = RevocationService(MemoryRevocations(), self.bus, timedelta(days=1))
+        self.services = build_services(self.ports, self.membership_cache, calm, revocations)
+        self.command_bus = CommandBus(self.services)
         self.live = Live(
             manager=self.manager,
             protocols=PROTOCOLS,
-            world=self.world,
-            chat=self.chat,
+            ports=self.ports,
+            services=self.services,
             membership_cache=self.membership_cache,
             load_monitor=calm,
             spawn=self.background.spawn,
@@ -115,7 +121,7 @@ class Node:
         )
         self._turns: dict[str, asyncio.Lock] = {}
 
-    def _world(self, tables: Tables, doors: Doors) -> Ports:
+    def _ports(self, tables: Tables, doors: Doors) -> Ports:
         members = Trapped(doors, self.trap)
         nothing: Any = None
         return Ports(
@@ -194,7 +200,7 @@ class Node:
     async def _do(self, session: Session, command: c.Command) -> Any:
         if isinstance(command, c.JoinRoom):
             return await self.live.connection_manager.join(session, command.conversation_id)
-        return await self.chat.handle(session.person, command)
+        return await self.command_bus.handle(session.person, command)
 
     def hear_bus(self, channel: str, body: bytes) -> None:
         """Something comes off the bus."""

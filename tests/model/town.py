@@ -133,7 +133,7 @@ class Town:
 
     def command(self, node: Node, user: str, command: c.Command) -> None:
         """Do something by REST."""
-        node.background.spawn(_settled(node.chat.handle(Person(id=user, name=user), command)))
+        node.background.spawn(_settled(node.command_bus.handle(Person(id=user, name=user), command)))
 
     # What happens to the machines.
 

@@ -69,7 +69,12 @@ def test_every_path_that_is_served_is_described_and_no_other(document: dict[str,
     app = web.Application()
     nobody = cast(Any, None)
     rest = Rest(
-        chat=nobody, people=nobody, authenticator=nobody, token_in_query=True, settle=nobody, rates=nobody
+        command_bus=nobody,
+        people=nobody,
+        authenticator=nobody,
+        token_in_query=True,
+        settle=nobody,
+        rates=nobody,
     )
     for protocol in SERVED:
         rest.mount(app, protocol)

@@ -1,11 +1,12 @@
-"""Token buckets: a burst at once, then so many a second, for each user alone."""
+"""Rate limits: a burst at once, then a sustained rate, for each key by itself."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.gateway.core.commands import CreateConversation, Ping, SendMessage, SetTyping
+from parley.gateway.core.commands import Command, CreateConversation, Ping, SendMessage, SetTyping
 from parley.gateway.core.errors import RateLimited
+from parley.gateway.services.command_table import count_command
 from parley.gateway.state.rates import Buckets, Rate, Rates
 
 SEND = SendMessage(conversation_id="c", content="hello")
@@ -21,37 +22,47 @@ class Clock:
         return self.now
 
 
-def test_a_burst_passes_at_once_and_no_more() -> None:
+def test_a_bucket_gives_its_burst_at_once_and_then_refuses() -> None:
     buckets = Buckets(Rate(2, 5), Clock())
-    assert [buckets.take("ann") for _ in range(5)] == [0.0] * 5
-    assert buckets.take("ann") == pytest.approx(0.5)
+    assert all(buckets.try_take("ann") for _ in range(5))
+    assert not buckets.try_take("ann")
+    assert buckets.retry_after("ann") == pytest.approx(0.5)
 
 
-def test_what_is_refused_does_not_count() -> None:
+def test_a_refused_attempt_takes_no_token() -> None:
     clock = Clock()
     buckets = Buckets(Rate(2, 1), clock)
-    buckets.take("ann")
+    assert buckets.try_take("ann")
     for _ in range(10):
-        assert buckets.take("ann") > 0
+        assert not buckets.try_take("ann")
     clock.now += 0.5
-    assert buckets.take("ann") == 0.0
+    assert buckets.try_take("ann")
 
 
-def test_everyone_has_a_bucket_of_their_own() -> None:
+def test_each_key_has_a_bucket_of_its_own() -> None:
     buckets = Buckets(Rate(1, 1), Clock())
-    assert buckets.take("ann") == 0.0
-    assert buckets.take("ben") == 0.0
-    assert buckets.take("ann") > 0
+    assert buckets.try_take("ann")
+    assert buckets.try_take("ben")
+    assert not buckets.try_take("ann")
 
 
-def test_whoever_waits_as_long_as_they_were_told_is_let_through() -> None:
+def test_a_key_is_allowed_again_once_retry_after_has_passed() -> None:
     clock = Clock()
     buckets = Buckets(Rate(3, 4), clock)
+    refused = 0
     for _ in range(50):
-        wait = buckets.take("ann")
-        if wait:
-            clock.now += wait + 1e-6
-            assert buckets.take("ann") == 0.0
+        if not buckets.try_take("ann"):
+            refused += 1
+            clock.now += buckets.retry_after("ann") + 1e-6
+            assert buckets.try_take("ann")
+    assert refused > 0
+
+
+def test_a_bucket_that_has_a_token_says_that_no_wait_is_needed() -> None:
+    buckets = Buckets(Rate(1, 2), Clock())
+    assert buckets.try_take("ann")
+    assert buckets.retry_after("ann") == 0.0
+    assert buckets.retry_after("ben") == 0.0
 
 
 @given(
@@ -59,7 +70,7 @@ def test_whoever_waits_as_long_as_they_were_told_is_let_through() -> None:
     burst=st.integers(1, 50),
     steps=st.lists(st.floats(0, 2), max_size=200),
 )
-def test_never_more_pass_than_the_rate_and_the_burst(
+def test_a_bucket_never_allows_more_than_its_burst_and_its_rate(
     per_second: float, burst: int, steps: list[float]
 ) -> None:
     clock = Clock()
@@ -68,34 +79,39 @@ def test_never_more_pass_than_the_rate_and_the_burst(
     passed = 0
     for step in steps:
         clock.now += step
-        passed += buckets.take("ann") == 0.0
+        passed += buckets.try_take("ann")
         assert passed <= burst + (clock.now - start) * per_second + 1e-6
 
 
-def test_each_kind_of_command_has_its_rate() -> None:
+def send(rates: Rates, command: Command = SEND) -> None:
+    """Count a command of one user."""
+    count_command(rates, "ann", command)
+
+
+def test_each_kind_of_command_counts_against_its_own_rate() -> None:
     rates = Rates({"sends": Rate(1, 1), "typing": Rate(1, 1)}, Clock())
-    rates.check("ann", SEND)
-    rates.check("ann", SetTyping(conversation_id="c", typing=True))
+    send(rates)
+    send(rates, SetTyping(conversation_id="c", typing=True))
     with pytest.raises(RateLimited) as refused:
-        rates.check("ann", SEND)
+        send(rates)
     assert (refused.value.code, refused.value.retryable) == ("RATE_LIMITED", True)
     assert refused.value.retry_after == pytest.approx(1.0)
 
 
-def test_who_brings_in_many_at_once_may_and_waits_the_longer_after() -> None:
+def test_a_command_with_many_participants_is_allowed_and_takes_a_token_for_every_ten() -> None:
     clock = Clock()
     rates = Rates({"creates": Rate(1, 5)}, clock)
     crowd = CreateConversation(kind="group", participants=tuple(map(str, range(95))))
-    rates.check("ann", crowd)
+    send(rates, crowd)
     with pytest.raises(RateLimited) as refused:
-        rates.check("ann", crowd)
+        send(rates, crowd)
     assert refused.value.retry_after == pytest.approx(6.0)
     clock.now += 6.0
-    rates.check("ann", CreateConversation(kind="direct", participants=("ben",)))
+    send(rates, CreateConversation(kind="direct", participants=("ben",)))
 
 
-def test_without_rates_everything_passes() -> None:
+def test_a_kind_without_a_rate_is_not_limited() -> None:
     rates = Rates({})
     for _ in range(1_000):
-        rates.check("ann", SEND)
-        rates.check("ann", Ping())
+        send(rates)
+        send(rates, Ping())

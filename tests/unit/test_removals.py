@@ -51,7 +51,7 @@ async def node() -> AsyncIterator[Node]:
 async def created(node: Node) -> ConversationCreated:
     conversation = Conversation(id=C, kind="group", created_by=ANN, created_at=now())
     members = [Membership(conversation_id=C, user_id=user, joined_at=now()) for user in (ANN, BEN)]
-    await node.world.conversations.create(conversation, members)
+    await node.ports.conversations.create(conversation, members)
     return ConversationCreated(conversation=conversation, members=(), by=ANN)
 
 
@@ -61,7 +61,7 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
 
     async def meanwhile() -> None:
         if when() and not done:
-            done.append(await node.world.membership_changes.remove(C, BEN))
+            done.append(await node.ports.membership_changes.remove(C, BEN))
             node.live.connection_manager.expel(C, BEN)
 
     return meanwhile
@@ -91,9 +91,9 @@ async def test_who_is_removed_while_they_connect_is_out(node: Node, created: Con
 
 
 async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: ConversationCreated) -> None:
-    await node.world.membership_changes.remove(C, BEN)
+    await node.ports.membership_changes.remove(C, BEN)
     await connect(node)
-    await node.world.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
+    await node.ports.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
     late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, lambda: True))
     node.live.connection_manager._memberships = late
 
@@ -109,7 +109,7 @@ async def test_who_went_before_it_was_heard_that_they_came_is_not_followed(
     await connect(node)
     (session,) = node.live.sessions.of_user(BEN)
     if removed:
-        await node.world.membership_changes.remove(C, ANN)
+        await node.ports.membership_changes.remove(C, ANN)
 
     news = MembersAdded(conversation_id=C, people=(Person(id=ANN),), by=BEN, at=now())
     for follow in (

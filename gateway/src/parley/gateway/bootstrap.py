@@ -25,7 +25,6 @@ from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
 from parley.gateway.api_docs import documents
 from parley.gateway.auth import Authenticator
 from parley.gateway.background import Background
-from parley.gateway.core import commands as c
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Files
 from parley.gateway.live.commit_waiters import CommitWaiters
@@ -45,7 +44,8 @@ from parley.gateway.rest.cors import Cors
 from parley.gateway.rest.errors import json_errors
 from parley.gateway.rest.mount import Rest, refusal
 from parley.gateway.rest.packed import refuse_packed
-from parley.gateway.services.command_bus import CommandBus, Ports
+from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.composition import Ports, build_services
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.signing_keys import SigningKeys
@@ -109,7 +109,7 @@ class Gateway:
         self.background = Background()
         memberships = MongoMemberships(database)
         attachments = MongoAttachments(database)
-        self.world = Ports(
+        self.ports = Ports(
             outbox=self.backlog,
             event_publisher=self.bus,
             presence=self.presence,
@@ -131,9 +131,8 @@ class Gateway:
         self.revocations = RevocationService(
             MongoRevocations(database), self.bus, timedelta(days=settings.revocation_days)
         )
-        self.chat = CommandBus(
-            self.world, self.membership_cache, self.load_monitor, {c.Revoke: self.revocations.revoke}
-        )
+        self.services = build_services(self.ports, self.membership_cache, self.load_monitor, self.revocations)
+        self.command_bus = CommandBus(self.services)
         self.keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
         self.authenticator = Authenticator(
             self.keys,
@@ -145,8 +144,8 @@ class Gateway:
         self.live = Live(
             manager=self.manager,
             protocols=protocols,
-            world=self.world,
-            chat=self.chat,
+            ports=self.ports,
+            services=self.services,
             membership_cache=self.membership_cache,
             load_monitor=self.load_monitor,
             spawn=self.background.spawn,
@@ -165,8 +164,8 @@ class Gateway:
             snapshots=self.snapshots,
             connection_manager=self.live.connection_manager,
             streams=self.live.streams,
-            messages=self.world.messages,
-            people=self.world.people,
+            messages=self.ports.messages,
+            people=self.ports.people,
             fanout=self.live.fanout,
             manager=self.manager,
         )
@@ -219,8 +218,8 @@ class Gateway:
         safe_headers.guard(app)
         self.server.attach(app)
         rest = Rest(
-            chat=self.chat,
-            people=self.world.people,
+            command_bus=self.command_bus,
+            people=self.ports.people,
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
             settle=CommitWaiters(self.live.fanout, self.manager).settle,
@@ -229,7 +228,7 @@ class Gateway:
         for protocol in (*self.protocols, ADMINISTRATION):
             rest.mount(app, protocol)
         AttachmentPaths(
-            self.chat.attachments,
+            self.services.attachments,
             max_upload=self.settings.max_upload,
             asker=rest.asker,
             refuse=partial(refusal, REFUSAL),
@@ -268,7 +267,7 @@ class Gateway:
             tuple(v for v in self.protocols if v.namespace == namespace),
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
-            chat=self.chat,
+            command_bus=self.command_bus,
             sessions=self.live.sessions,
             connection_manager=self.live.connection_manager,
             room_membership=self.live.room_membership,
@@ -297,7 +296,7 @@ class Gateway:
         self.background.repeat(self.settings.jwt_jwks_seconds, self.keys.refresh)
         self.background.repeat(self.settings.audit_seconds, self.live.reconciler.audit_heads)
         self.background.repeat(self.settings.audit_seconds, self.live.reconciler.audit_members)
-        self.background.repeat(LOOSE_SECONDS, self.chat.attachments.sweep)
+        self.background.repeat(LOOSE_SECONDS, self.services.attachments.sweep)
 
     async def stop(self) -> None:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import get_args
 
-from parley.gateway.state.rates import Rate
+from parley.gateway.state.rates import Rate, RateKind
 from parley.shared.settings import HIGHEST_PORT, SettingsError, SharedSettings, setting
 
 SECRET_BYTES = 32
@@ -94,14 +95,15 @@ class Settings(SharedSettings):
     s3_secret_key: str = setting("The access key's secret.", "")
 
 
-def rates_of(settings: Settings) -> dict[str, Rate]:
+def rates_of(settings: Settings) -> dict[RateKind, Rate]:
     """The rates by kind; none when they are off.
 
     Raises:
         SettingsError: one lets nothing pass.
     """
-    kinds = ("sends", "typing", "joins", "creates", "reads", "events", "connects")
-    return {kind: _rate(f"rate_{kind}", settings) for kind in kinds} if settings.rate_limits else {}
+    return (
+        {kind: _rate(f"rate_{kind}", settings) for kind in get_args(RateKind)} if settings.rate_limits else {}
+    )
 
 
 def _rate(name: str, settings: Settings) -> Rate:

@@ -100,7 +100,7 @@ class FanOut:
             told = e.unpack(body)
         except msgspec.DecodeError as error:
             bus_failures.labels("decode").inc()
-            if not self._complaints.take(""):
+            if self._complaints.try_take(""):
                 log.warning("dropped something from the bus", channel=channel, error=str(error))
             return
         room = rooms.of_channel(channel)

@@ -16,7 +16,7 @@ from parley.gateway.live.room_membership import RoomMembership
 from parley.gateway.live.sessions import Sessions
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.redis_manager import RedisManager
-from parley.gateway.services.command_bus import CommandBus, Ports
+from parley.gateway.services.composition import Ports, Services
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.streams import Streams
@@ -40,8 +40,8 @@ class Live:
         *,
         manager: RedisManager,
         protocols: Sequence[ClientProtocol],
-        world: Ports,
-        chat: CommandBus,
+        ports: Ports,
+        services: Services,
         membership_cache: MembershipCache,
         load_monitor: LoadMonitor,
         spawn: Spawn,
@@ -58,17 +58,17 @@ class Live:
             protocols=protocols,
             membership_cache=membership_cache,
             board=self.board,
-            passed_on=chat.receipts.passed_on,
-            refused=chat.messages.refused,
+            passed_on=services.receipts.passed_on,
+            refused=services.messages.refused,
             load_monitor=load_monitor,
         )
-        self.streams = Streams(world.messages, world.people, self.fanout.pass_on)
+        self.streams = Streams(ports.messages, ports.people, self.fanout.pass_on)
         self.presence_subscriptions = PresenceSubscriptions(
             sessions=self.sessions,
             room_membership=self.room_membership,
             membership_cache=membership_cache,
-            memberships=world.memberships,
-            presence=world.presence,
+            memberships=ports.memberships,
+            presence=ports.presence,
             tell=self.fanout.tell_each,
             say=self.fanout.say,
         )
@@ -77,13 +77,13 @@ class Live:
             room_membership=self.room_membership,
             membership_cache=membership_cache,
             streams=self.streams,
-            access=chat.access,
-            conversations=world.conversations,
-            memberships=world.memberships,
-            people=world.people,
-            presence=world.presence,
-            contacts=chat.presence,
-            join_backfill=JoinBackfill(self.streams, world.messages, world.people, self.fanout),
+            access=services.access,
+            conversations=ports.conversations,
+            memberships=ports.memberships,
+            people=ports.people,
+            presence=ports.presence,
+            contacts=services.presence,
+            join_backfill=JoinBackfill(self.streams, ports.messages, ports.people, self.fanout),
             presence_subscriptions=self.presence_subscriptions,
             tell=self.fanout.say,
         )
@@ -93,9 +93,9 @@ class Live:
             sessions=self.sessions,
             membership_cache=membership_cache,
             streams=self.streams,
-            conversations=world.conversations,
-            memberships=world.memberships,
-            messages=world.messages,
+            conversations=ports.conversations,
+            memberships=ports.memberships,
+            messages=ports.messages,
             fanout=self.fanout,
         )
         self._connect_parts(manager)

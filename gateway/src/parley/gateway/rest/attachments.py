@@ -14,7 +14,7 @@ from parley.gateway.rest.byte_range import Unsatisfiable, wanted
 from parley.gateway.rest.file_part import FilePart
 from parley.gateway.rest.form_body import Pace, TooSlow
 from parley.gateway.services.attachments import AttachmentService, Download, too_large
-from parley.gateway.state.rates import READS, Rates
+from parley.gateway.state.rates import Rates
 from parley.shared.model import Attachment, Person
 
 log = structlog.get_logger()
@@ -96,7 +96,7 @@ class AttachmentPaths:
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         person = await self._asker(request)
-        self._rates.count(READS, person.id)
+        self._rates.count("reads", person.id)
         download = await self._attachments.open(person, request.match_info["attachmentId"])
         attachment = download.attachment
         headers = _headers(attachment)

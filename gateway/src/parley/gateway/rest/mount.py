@@ -30,6 +30,7 @@ from parley.gateway.core.results import PendingCommit
 from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route, fields_of
 from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.command_table import count_command
 from parley.gateway.state.rates import Rates
 from parley.shared.model import Person
 
@@ -62,14 +63,14 @@ class Rest:
     def __init__(
         self,
         *,
-        chat: CommandBus,
+        command_bus: CommandBus,
         people: People,
         authenticator: Authenticator,
         token_in_query: bool,
         settle: Settle,
         rates: Rates,
     ) -> None:
-        self._chat = chat
+        self._command_bus = command_bus
         self._people = people
         self._authenticator = authenticator
         self._token_in_query = token_in_query
@@ -90,7 +91,7 @@ class Rest:
                 payload = await _loaded(route, request)
                 result = await self._do(person, route.command(payload))
                 if route.then is not None:
-                    result = await self._chat.handle(person, route.then(payload))
+                    result = await self._command_bus.handle(person, route.then(payload))
                 return response(route.answer(result), route.status)
             except ChatError as error:
                 return refusal(protocol.refusal, error)
@@ -112,8 +113,8 @@ class Rest:
         return person
 
     async def _do(self, person: Person, command: Any) -> Any:
-        self._rates.check(person.id, command)
-        result = await self._chat.handle(person, command)
+        count_command(self._rates, person.id, command)
+        result = await self._command_bus.handle(person, command)
         if not isinstance(result, PendingCommit):
             return result
         # Listened for from now on: a worker may be faster than the broker's confirm.

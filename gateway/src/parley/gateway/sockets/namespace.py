@@ -1,7 +1,7 @@
 """A Socket.IO namespace: from the socket's vocabulary to the core, and the answer back."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from parley.gateway import gauges
 from parley.gateway.auth import Authenticator
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Forbidden, Invalid, Overloaded, RateLimited, Unavailable
-from parley.gateway.core.results import Introduction, PendingCommit, Renewed
+from parley.gateway.core.results import Introduction, Joined, Left, PendingCommit, Renewed
 from parley.gateway.live.connection_manager import ConnectionManager
 from parley.gateway.live.fanout import FanOut
 from parley.gateway.live.room_membership import RoomMembership
@@ -25,7 +25,8 @@ from parley.gateway.protocols.error_payloads import ERROR
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.state.rates import READS, Buckets, Rate, Rates
+from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
+from parley.gateway.state.rates import Buckets, Rate, Rates
 from parley.gateway.transport.packets import MalformedPacket
 from parley.gateway.transport.server import ConnectionDeferred, DeferredAck
 from parley.shared.model import now
@@ -51,7 +52,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         *,
         authenticator: Authenticator,
         token_in_query: bool,
-        chat: CommandBus,
+        command_bus: CommandBus,
         sessions: Sessions,
         connection_manager: ConnectionManager,
         room_membership: RoomMembership,
@@ -64,7 +65,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._protocols = protocols
         self._authenticator = authenticator
         self._token_in_query = token_in_query
-        self._chat = chat
+        self._command_bus = command_bus
         self._sessions = sessions
         self._connection_manager = connection_manager
         self._room_membership = room_membership
@@ -73,6 +74,14 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._max_sockets_of_user = max_sockets_of_user
         self._recovery = recovery
         self._patience = Buckets(PATIENCE)
+        self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
+            c.JoinRoom: self._join,
+            c.LeaveRoom: self._leave,
+            c.Introduce: self._introduce,
+            c.Ping: self._ping,
+            c.Reauthenticate: self._renew,
+        }
+        check_session_handlers(self._session_handlers)
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Find out who it is and make everything ready.
@@ -84,7 +93,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
             # A connection may enter and leave again and again, and all of it reads.
-            self._rates.count(READS, identity.person.id)
+            self._rates.count("reads", identity.person.id)
             recalled = await self._recovery.recall(auth, identity.person.id, self._protocols)
             speaks = recalled.speaks if recalled is not None else self._protocols
             # Last, so that of many at once none slips by before the others are counted.
@@ -143,7 +152,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             self._rates.count("events", sid)
             return await self._hear(session, event, args)
         except RateLimited as error:
-            if self._patience.take(sid):
+            if not self._patience.try_take(sid):
                 log.info("closing a socket that does not slow down", user=session.person.id)
                 self._recovery.ended(session, lost=False)
                 self.server.cut_off(sid, self.namespace)
@@ -180,27 +189,29 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         return inbound.answer(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
-        self._rates.check(session.person.id, command)
-        match command:
-            case c.JoinRoom(conversation_id=conversation_id):
-                joined = await self._connection_manager.join(session, conversation_id)
-                await self._recovery.kept(session)
-                return joined
-            case c.LeaveRoom(conversation_id=conversation_id):
-                return self._connection_manager.leave_room(session, conversation_id)
-            case c.Introduce():
-                return Introduction(session.person, session.sid, session.online)
-            case c.Ping():
-                return now()
-            case c.Reauthenticate(token=token):
-                return await self._renew(session, token)
-            case c.ListOnline() | c.Sync() | c.MarkRead() | c.MarkConversationRead() | c.MarkDelivered():
-                return await self._soon(self._chat.handle(session.person, command))
-            case _:
-                return await self._chat.handle(session.person, command)
+        count_command(self._rates, session.person.id, command)
+        handle = self._session_handlers.get(type(command))
+        if handle is not None:
+            return await handle(session, command)
+        result = self._command_bus.handle(session.person, command)
+        return await (self._soon(result) if COMMANDS[type(command)].is_bounded else result)
 
-    async def _renew(self, session: Session, token: str) -> Renewed:
-        identity = await self._authenticator.identify(token)
+    async def _join(self, session: Session, command: c.JoinRoom) -> Joined:
+        joined = await self._connection_manager.join(session, command.conversation_id)
+        await self._recovery.kept(session)
+        return joined
+
+    async def _leave(self, session: Session, command: c.LeaveRoom) -> Left:
+        return self._connection_manager.leave_room(session, command.conversation_id)
+
+    async def _introduce(self, session: Session, _command: c.Introduce) -> Introduction:
+        return Introduction(session.person, session.sid, session.online)
+
+    async def _ping(self, _session: Session, _command: c.Ping) -> datetime:
+        return now()
+
+    async def _renew(self, session: Session, command: c.Reauthenticate) -> Renewed:
+        identity = await self._authenticator.identify(command.token)
         if identity.person.id != session.person.id:
             raise Forbidden("The token is another user's.")
         session.identity, session.person = identity, identity.person

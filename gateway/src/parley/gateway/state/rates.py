@@ -1,27 +1,29 @@
-"""Rates: how often one user may do what costs others something, as token buckets."""
+"""Rate limits: token buckets by user, socket or address."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from time import monotonic
+from typing import Literal
 
-from parley.gateway.core import commands as c
 from parley.gateway.core.errors import RateLimited
 from parley.gateway.state.bounded_dict import BoundedDict
 
 REMEMBERED_BUCKETS = 50_000
 
+RateKind = Literal["sends", "typing", "joins", "creates", "reads", "events", "connects"]
+"""What a rate limits: a group of a user's commands, a socket's events, or an address's connections."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second for ever, and so many at once."""
+    """A sustained rate in tokens a second, and a burst in tokens."""
 
     per_second: float
     burst: int
 
 
 class Buckets:
-    """A token bucket for each key; one that was forgotten is full again."""
+    """One token bucket for each key; the least recently used are evicted, which fills them."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = monotonic) -> None:
         self._rate = rate
@@ -31,61 +33,36 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str, tokens: int = 1) -> float:
-        """Take tokens: 0 when there was one, the others are owed; else the seconds until there is.
+    def try_take(self, key: str, tokens: int = 1) -> bool:
+        """Take tokens if the bucket has one; the others are owed. Returns whether they were taken.
 
-        A bucket is the moment at which it would be full again (GCRA, the virtual scheduling
-        algorithm of ITU-T I.371): one number, that nothing has to refill.
+        A bucket is stored as the moment at which it would be full again (GCRA, the virtual scheduling
+        algorithm of ITU-T I.371): one number, which needs no refill.
         """
-        now = self._clock()
-        full_at = max(now, self._full_at.get(key) or 0.0)
-        wait = full_at - now - (self._rate.burst - 1) / self._rate.per_second
-        if wait > 0:
-            return wait
+        if self.retry_after(key) > 0:
+            return False
+        full_at = max(self._clock(), self._full_at.get(key) or 0.0)
         self._full_at.put(key, full_at + tokens / self._rate.per_second)
-        return 0.0
+        return True
 
-
-KINDS: dict[type, str] = {
-    c.SendMessage: "sends",
-    c.SendToContract: "sends",
-    c.EditMessage: "sends",
-    c.DeleteMessage: "sends",
-    c.SetTyping: "typing",
-    c.JoinRoom: "joins",
-    c.LeaveRoom: "joins",
-    c.CreateConversation: "creates",
-    c.AddParticipants: "creates",
-    c.RemoveParticipant: "creates",
-    c.LeaveConversation: "creates",
-    c.ArchiveConversation: "creates",
-    c.PutContract: "creates",
-    c.Revoke: "creates",
-}
-"""What each command counts as; all others only read, or mark as read."""
-READS = "reads"
-PEOPLE_AT_ONCE = 10
-"""People whom a command may bring in at the cost of one: each is told, and shown by name."""
+    def retry_after(self, key: str) -> float:
+        """Return the seconds until the bucket has a token; 0 if it has one."""
+        empty_for = (self._full_at.get(key) or 0.0) - self._clock()
+        return max(0.0, empty_for - (self._rate.burst - 1) / self._rate.per_second)
 
 
 class Rates:
-    """The buckets of every user, one for each kind of command; no rates at all let everything pass."""
+    """The buckets of each kind; a kind without a rate is not limited."""
 
-    def __init__(self, rates: Mapping[str, Rate], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, rates: Mapping[RateKind, Rate], clock: Callable[[], float] = monotonic) -> None:
         self._buckets = {kind: Buckets(rate, clock) for kind, rate in rates.items()}
 
     def __len__(self) -> int:
-        """How many buckets are remembered."""
+        """Return the number of buckets in memory."""
         return sum(map(len, self._buckets.values()))
 
-    def check(self, user_id: str, command: c.Command) -> None:
-        """Count a user's command, for each ten people that it names. Raises `RateLimited`."""
-        people = getattr(command, "participants", ())
-        self.count(KINDS.get(type(command), READS), user_id, max(1, ceil(len(people) / PEOPLE_AT_ONCE)))
-
-    def count(self, kind: str, key: str, times: int = 1) -> None:
-        """Count something of a kind by whoever the key stands for. Raises `RateLimited`."""
+    def count(self, kind: RateKind, key: str, tokens: int = 1) -> None:
+        """Count something against a rate for one user, socket or address. Raises `RateLimited`."""
         buckets = self._buckets.get(kind)
-        wait = buckets.take(key, times) if buckets is not None else 0.0
-        if wait:
-            raise RateLimited("That is too often; try again later.", retry_after=wait)
+        if buckets is not None and not buckets.try_take(key, tokens):
+            raise RateLimited("Rate limit exceeded.", retry_after=buckets.retry_after(key))

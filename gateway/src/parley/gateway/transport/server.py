@@ -57,7 +57,7 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         self._connects = Buckets(CONNECTS)
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
-        if self._connects.take(eio_sid):
+        if not self._connects.try_take(eio_sid):
             raise ValueError("a connection that enters namespaces again and again")
         namespace = namespace or "/"
         if namespace not in self.namespace_handlers:

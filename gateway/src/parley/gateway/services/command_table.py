@@ -1,0 +1,116 @@
+"""The command table: the handler, the rate and the needs of every command."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, get_args
+
+from parley.gateway.core import commands as c
+from parley.gateway.services.composition import Services
+from parley.gateway.state.rates import RateKind, Rates
+from parley.shared.model import Person
+
+PARTICIPANTS_PER_TOKEN = 10
+"""Participants that a command may name for one token: each of them is notified and shown by name."""
+
+Handler = Callable[[Person, Any], Awaitable[Any]]
+
+
+def _one_token(_command: Any) -> int:
+    return 1
+
+
+def _token_per_participants(command: c.CreateConversation | c.AddParticipants) -> int:
+    return max(1, ceil(len(command.participants) / PARTICIPANTS_PER_TOKEN))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """How one command is handled.
+
+    Attributes:
+        rate: The rate that it counts against.
+        handler: Finds the service method; None for a command that needs a session, which the Socket.IO
+            namespace handles.
+        cost: The tokens that it takes of its rate.
+        is_bounded: Whether a socket waits for it only a short time, because its next events wait meanwhile.
+    """
+
+    rate: RateKind
+    handler: Callable[[Services], Handler] | None
+    cost: Callable[[Any], int] = _one_token
+    is_bounded: bool = False
+
+
+NEEDS_SESSION = None
+
+COMMANDS: Mapping[type, CommandSpec] = {
+    c.SendMessage: CommandSpec("sends", lambda services: services.messages.send),
+    c.SendToContract: CommandSpec("sends", lambda services: services.contracts.send),
+    c.EditMessage: CommandSpec("sends", lambda services: services.messages.edit),
+    c.DeleteMessage: CommandSpec("sends", lambda services: services.messages.delete),
+    c.SetTyping: CommandSpec("typing", lambda services: services.presence.typing),
+    c.JoinRoom: CommandSpec("joins", NEEDS_SESSION),
+    c.LeaveRoom: CommandSpec("joins", NEEDS_SESSION),
+    c.CreateConversation: CommandSpec(
+        "creates", lambda services: services.conversations.create, _token_per_participants
+    ),
+    c.AddParticipants: CommandSpec(
+        "creates", lambda services: services.conversations.add, _token_per_participants
+    ),
+    c.RemoveParticipant: CommandSpec("creates", lambda services: services.conversations.remove),
+    c.LeaveConversation: CommandSpec("creates", lambda services: services.conversations.leave),
+    c.ArchiveConversation: CommandSpec("creates", lambda services: services.conversations.archive),
+    c.PutContract: CommandSpec("creates", lambda services: services.contracts.put),
+    c.Revoke: CommandSpec("creates", lambda services: services.revocations.revoke),
+    c.MarkRead: CommandSpec("reads", lambda services: services.receipts.read, is_bounded=True),
+    c.MarkConversationRead: CommandSpec(
+        "reads", lambda services: services.receipts.read_all, is_bounded=True
+    ),
+    c.MarkDelivered: CommandSpec("reads", lambda services: services.receipts.delivered, is_bounded=True),
+    c.ListOnline: CommandSpec("reads", lambda services: services.presence.online, is_bounded=True),
+    c.Sync: CommandSpec("reads", lambda services: services.history.sync, is_bounded=True),
+    c.GetConversation: CommandSpec("reads", lambda services: services.conversations.get),
+    c.ListConversations: CommandSpec("reads", lambda services: services.conversations.page),
+    c.CountUnread: CommandSpec("reads", lambda services: services.conversations.unread),
+    c.ListMessages: CommandSpec("reads", lambda services: services.history.page),
+    c.GetMessage: CommandSpec("reads", lambda services: services.history.get),
+    c.Search: CommandSpec("reads", lambda services: services.search.find),
+    c.Introduce: CommandSpec("reads", NEEDS_SESSION),
+    c.Ping: CommandSpec("reads", NEEDS_SESSION),
+    c.Reauthenticate: CommandSpec("reads", NEEDS_SESSION),
+}
+
+
+def check_complete(table: Mapping[type, CommandSpec] = COMMANDS) -> None:
+    """Check that a table has a row for each member of `Command`, and no other row.
+
+    Raises:
+        LookupError: Names the commands that are missing or unknown.
+    """
+    _check_same(set(get_args(c.Command)), set(table), "the command table")
+
+
+def check_session_handlers(handled: Collection[type], table: Mapping[type, CommandSpec] = COMMANDS) -> None:
+    """Check that exactly the commands that need a session are handled beside the services.
+
+    Raises:
+        LookupError: Names the commands that are missing or unknown.
+    """
+    wanted = {command for command, spec in table.items() if spec.handler is NEEDS_SESSION}
+    _check_same(wanted, set(handled), "the session's handlers")
+
+
+def _check_same(wanted: set[type], found: set[type], where: str) -> None:
+    missing, unknown = (sorted(t.__name__ for t in types) for types in (wanted - found, found - wanted))
+    if missing or unknown:
+        raise LookupError(f"{where}: missing {missing}, unknown {unknown}")
+
+
+check_complete()
+
+
+def count_command(rates: Rates, user_id: str, command: c.Command) -> None:
+    """Count a user's command against its rate. Raises `RateLimited`."""
+    spec = COMMANDS[type(command)]
+    rates.count(spec.rate, user_id, spec.cost(command))

@@ -1,0 +1,113 @@
+"""The ports that the services need, and the services built upon them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from parley.gateway.core.ports import (
+    Attachments,
+    Contracts,
+    Conversations,
+    EventPublisher,
+    Files,
+    MembershipChanges,
+    Memberships,
+    Messages,
+    OrphanedAttachments,
+    Outbox,
+    People,
+    Presence,
+    Search,
+    Sniffer,
+)
+from parley.gateway.services.access import Access
+from parley.gateway.services.attachments import AttachmentService
+from parley.gateway.services.contracts import ContractService
+from parley.gateway.services.conversations import ConversationService
+from parley.gateway.services.history import HistoryService
+from parley.gateway.services.messages import MessageService
+from parley.gateway.services.presence import PresenceService
+from parley.gateway.services.receipts import ReceiptService
+from parley.gateway.services.revocations import RevocationService
+from parley.gateway.services.search import SearchService
+from parley.gateway.state.load_monitor import LoadMonitor
+from parley.gateway.state.membership_cache import MembershipCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the services use of the outside."""
+
+    outbox: Outbox
+    event_publisher: EventPublisher
+    presence: Presence
+    conversations: Conversations
+    memberships: Memberships
+    membership_changes: MembershipChanges
+    contracts: Contracts
+    messages: Messages
+    search: Search
+    people: People
+    attachments: Attachments
+    loose: OrphanedAttachments
+    files: Files
+    sniffer: Callable[[], Sniffer]
+    max_upload: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The services of one gateway."""
+
+    access: Access
+    attachments: AttachmentService
+    messages: MessageService
+    receipts: ReceiptService
+    conversations: ConversationService
+    contracts: ContractService
+    history: HistoryService
+    search: SearchService
+    presence: PresenceService
+    revocations: RevocationService
+
+
+def build_services(
+    ports: Ports,
+    membership_cache: MembershipCache,
+    load_monitor: LoadMonitor,
+    revocations: RevocationService,
+) -> Services:
+    """Build the services upon their ports; revocations come built, because authentication needs them too."""
+    access = Access(membership_cache, ports.memberships, ports.messages)
+    attachments = AttachmentService(
+        access,
+        ports.attachments,
+        ports.files,
+        loose=ports.loose,
+        sniffer=ports.sniffer,
+        max_upload=ports.max_upload,
+    )
+    messages = MessageService(access, ports.outbox, attachments)
+    conversations = ConversationService(
+        access,
+        ports.conversations,
+        ports.memberships,
+        ports.membership_changes,
+        ports.contracts,
+        ports.people,
+        ports.event_publisher,
+    )
+    history = HistoryService(access, ports.messages, ports.conversations, ports.people)
+    return Services(
+        access=access,
+        attachments=attachments,
+        messages=messages,
+        receipts=ReceiptService(access, ports.outbox, ports.conversations, ports.messages, membership_cache),
+        conversations=conversations,
+        contracts=ContractService(access, ports.contracts, ports.conversations, conversations, messages),
+        history=history,
+        search=SearchService(access, ports.memberships, ports.search, history),
+        presence=PresenceService(
+            access, ports.memberships, ports.presence, ports.event_publisher, load_monitor
+        ),
+        revocations=revocations,
+    )
