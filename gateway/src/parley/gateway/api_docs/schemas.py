@@ -90,7 +90,7 @@ def _without(properties: Json, names: Collection[str]) -> Json:
 
 
 def _pattern(_: Any, _field: fields.Field[Any], *, ret: Json) -> Json:
-    """Python matches from the start and says \\Z for the end; ECMA-262 looks anywhere and says $."""
+    r"""Translate a Python pattern (anchored at the start, `\Z` for the end) to ECMA-262."""
     if "pattern" not in ret:
         return {}
     inner = ret["pattern"].replace(r"\Z", "$").removeprefix("^")

@@ -130,8 +130,9 @@ class PresenceSubscriptions:
         return found[: max(0, MAX_CONTACTS - followed)]
 
     async def parted(self, conversation_id: str, user_id: str) -> None:
-        """A user has left a conversation: those who share none with them any more are told no more
-        of each other's comings and goings.
+        """End the presence subscriptions between a user who left a conversation and its members.
+
+        Users that still share another conversation stay subscribed to each other.
 
         Raises:
             Unavailable: the archive is away; it stays as it was until they connect again.
