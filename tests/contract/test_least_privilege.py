@@ -61,7 +61,7 @@ async def humble(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> As
         for queue in stack.rabbitmqctl("-q", "list_queues", "name", "--no-table-headers").split():
             stack.rabbitmqctl("delete_queue", queue)
         own = {"RABBITMQ_URL": amqp_url(stack)}
-        stack.tell({"gateway-1": own, "worker-1": own})
+        stack.set_overrides({"gateway-1": own, "worker-1": own})
         stack.start("gateway-1")
         stack.start("worker-1")
         yield stack

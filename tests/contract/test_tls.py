@@ -56,12 +56,12 @@ def servers(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
         stack = open_.enter_context(Stack(tmp_path_factory.mktemp("tls"), gateways=1, workers=1))
         urls = (stack.redis_url, stack.rabbitmq_url, stack.mongo_url)
         yield Servers(stack, *(open_.enter_context(Proxy(url, context)).url for url in urls))
-        stack.tell({})
+        stack.set_overrides({})
 
 
 async def test_a_message_goes_its_way_by_tls(servers: Servers, authority: trustme.CA, tmp_path: Path) -> None:
     own = servers.urls(written(authority, tmp_path / "authority.pem"))
-    servers.stack.tell({"gateway-1": own, "worker-1": own})
+    servers.stack.set_overrides({"gateway-1": own, "worker-1": own})
     await a_message_goes_its_way(servers.stack)
 
 

@@ -1,4 +1,4 @@
-"""The native stack: it comes up whole, stays as it is, follows a change of size, and leaves nothing."""
+"""The native stack: start, restart, scaling, errors of its commands, and a clean stop."""
 
 import json
 import os
@@ -19,7 +19,7 @@ import socketio
 
 from parley.stack import Stack, StackError, processes, settings
 from parley.stack.ports import require_free
-from parley.stack.tokens import token
+from parley.stack.tokens import create_token
 
 SECONDS = 1.0
 LOOPBACK, LOOPBACK_6 = "0100007F", "00000000000000000000000001000000"
@@ -63,24 +63,24 @@ def command_line(root: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=30, env=clean, check=False)
 
 
-def test_every_part_is_ready_once_it_is_up(running: Stack) -> None:
+def test_every_part_is_ready_after_up(running: Stack) -> None:
     assert {part.name for part in running.status() if part.ready} == EVERY_PART
 
 
-def test_a_second_up_changes_nothing_and_is_quick(running: Stack) -> None:
+def test_a_second_up_restarts_nothing_and_is_quick(running: Stack) -> None:
     before, start = pids(running), time.monotonic()
     Stack(running.directory).up()
     assert pids(running) == before
     assert time.monotonic() - start < 3 * SECONDS
 
 
-def test_nothing_listens_to_other_machines(running: Stack) -> None:
+def test_every_process_listens_on_the_loopback_only(running: Stack) -> None:
     ours = {part.pid for part in running.status()} | processes.belonging_to(running.directory)
     assert listening_addresses(ours) <= {LOOPBACK, LOOPBACK_6}
 
 
 def listening_addresses(owners: set[int]) -> set[str]:
-    """The local addresses (hexadecimal, as the kernel writes them) of these processes' listening sockets."""
+    """Return the local addresses (hexadecimal, as in /proc/net/tcp) of these processes' listening sockets."""
     inodes = {inode for pid in owners for inode in socket_inodes(pid)}
     addresses = set()
     for table in ("tcp", "tcp6"):
@@ -102,7 +102,7 @@ def socket_inodes(pid: int) -> list[str]:
 
 
 @pytest.mark.parametrize("part", ["gateway-1", "worker-1", "redis", "mongodb"])
-def test_a_killed_part_comes_back(running: Stack, part: str) -> None:
+def test_a_killed_part_is_restarted(running: Stack, part: str) -> None:
     killed = pids(running)[part]
     running.signal(part, signal.SIGKILL)
     assert eventually(lambda: pids(running)[part] not in (0, killed), within=10 * SECONDS)
@@ -110,19 +110,19 @@ def test_a_killed_part_comes_back(running: Stack, part: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_what_operators_ask_is_not_answered_to_clients(running: Stack, path: str) -> None:
+def test_nginx_does_not_route_health_and_metrics_paths(running: Stack, path: str) -> None:
     assert get(running.gateway_urls[0] + path)[0] == 200
     assert get(running.url + path)[0] == 404
 
 
-def test_a_session_of_a_gateway_that_is_gone_is_refused_at_once(running: Stack) -> None:
+def test_a_session_of_a_removed_gateway_is_refused_at_once(running: Stack) -> None:
     start = time.monotonic()
     status, _ = get(f"{running.url}/socket.io/?EIO=4&transport=polling&sid=g9.abcdef")
     assert status == 400
     assert time.monotonic() - start < 1 * SECONDS
 
 
-def test_without_a_gateway_the_answer_is_a_retryable_error(running: Stack) -> None:
+def test_nginx_answers_a_retryable_error_when_no_gateway_runs(running: Stack) -> None:
     for gateway in ("gateway-1", "gateway-2"):
         running.stop(gateway)
     status, body = get(f"{running.url}/chats/conversations")
@@ -133,8 +133,8 @@ def test_without_a_gateway_the_answer_is_a_retryable_error(running: Stack) -> No
     assert (error["code"], error["retryable"]) == ("UNAVAILABLE", True)
 
 
-def test_no_log_shows_a_token_from_the_query(running: Stack) -> None:
-    secret = token(running.jwt_secret, "mallory")
+def test_no_log_contains_a_token_from_the_query(running: Stack) -> None:
+    secret = create_token(running.jwt_secret, "mallory")
     for gateway in ("gateway-1", "gateway-2"):
         running.stop(gateway)
     get(f"{running.url}/socket.io/?EIO=4&transport=polling&token={secret}")
@@ -147,11 +147,11 @@ def test_no_log_shows_a_token_from_the_query(running: Stack) -> None:
     assert [log.name for log in access.parent.iterdir() if secret in log.read_text(errors="replace")] == []
 
 
-async def test_scaling_adds_and_removes_without_dropping_a_socket(running: Stack) -> None:
+async def test_scaling_up_and_down_drops_no_socket(running: Stack) -> None:
     client = socketio.AsyncClient(reconnection=False)
     gone = []
     client.on("disconnect", lambda *reason: gone.append(reason), namespace="/chat")
-    credentials = {"token": token(running.jwt_secret, "alice")}
+    credentials = {"token": create_token(running.jwt_secret, "alice")}
     await client.connect(running.url, auth=credentials, namespaces=["/chat"], transports=["websocket"])
     try:
         home = int(client.eio.sid.partition(".")[0].removeprefix("g"))
@@ -168,14 +168,14 @@ async def test_scaling_adds_and_removes_without_dropping_a_socket(running: Stack
     assert pids(running).keys() == EVERY_PART
 
 
-def test_a_size_that_makes_no_sense_is_refused(running: Stack) -> None:
+def test_an_invalid_size_is_refused_and_changes_nothing(running: Stack) -> None:
     before = pids(running)
     with pytest.raises(StackError, match="1 to 24 gateways, not 0"):
         running.scale(gateways=0)
     assert pids(running) == before
 
 
-def test_a_part_that_is_killed_for_good_stays_away_until_it_is_started(running: Stack) -> None:
+def test_a_killed_part_stays_stopped_until_it_is_started(running: Stack) -> None:
     before = pids(running)["redis"]
     running.kill("redis")
     assert {part.name: part.state for part in running.status()}["redis"] == "STOPPED"
@@ -183,21 +183,21 @@ def test_a_part_that_is_killed_for_good_stays_away_until_it_is_started(running: 
     assert pids(running)["redis"] not in (0, before)
 
 
-def test_only_a_service_that_is_told_something_of_its_own_is_restarted(running: Stack) -> None:
+def test_only_a_service_with_changed_overrides_is_restarted(running: Stack) -> None:
     before = pids(running)
-    running.tell({"worker-2": {"BATCH_LIMIT": "7"}})
-    told = pids(running)
-    environment = Path(f"/proc/{told['worker-2']}/environ").read_bytes().split(b"\0")
+    running.set_overrides({"worker-2": {"BATCH_LIMIT": "7"}})
+    overridden = pids(running)
+    environment = Path(f"/proc/{overridden['worker-2']}/environ").read_bytes().split(b"\0")
     assert b"BATCH_LIMIT=7" in environment
-    running.tell({})
+    running.set_overrides({})
     after = pids(running)
-    assert {name for name in before if before[name] != told[name]} == {"worker-2"}
-    assert {name for name in before if told[name] != after[name]} == {"worker-2"}
-    with pytest.raises(StackError, match="There is no part worker-9"):
-        running.tell({"worker-9": {}})
+    assert {name for name in before if before[name] != overridden[name]} == {"worker-2"}
+    assert {name for name in before if overridden[name] != after[name]} == {"worker-2"}
+    with pytest.raises(StackError, match="There is no part worker-9; the parts are epmd, "):
+        running.set_overrides({"worker-9": {}})
 
 
-def test_what_was_killed_a_moment_ago_is_waited_for(running: Stack) -> None:
+def test_up_waits_for_a_part_that_was_just_killed(running: Stack) -> None:
     for _ in range(2):
         before = pids(running)["gateway-2"]
         running.signal("gateway-2", signal.SIGKILL)
@@ -205,11 +205,11 @@ def test_what_was_killed_a_moment_ago_is_waited_for(running: Stack) -> None:
         assert pids(running)["gateway-2"] not in (0, before)
 
 
-def test_a_service_that_cannot_start_is_named_with_its_reason(running: Stack) -> None:
+def test_an_error_names_the_service_that_cannot_start_and_the_reason(running: Stack) -> None:
     running.stop("worker-2")
-    with pytest.raises(StackError, match=r"worker-2 ends right after its start(.|\n)*PARTITIONS"):
-        running.tell({"worker-2": {"PARTITIONS": "none"}})
-    running.tell({})
+    with pytest.raises(StackError, match=r"worker-2 ended right after its start(.|\n)*PARTITIONS"):
+        running.set_overrides({"worker-2": {"PARTITIONS": "none"}})
+    running.set_overrides({})
     assert pids(running)["worker-2"] != 0
 
 
@@ -220,33 +220,35 @@ def test_a_service_that_cannot_start_is_named_with_its_reason(running: Stack) ->
         ("gateway-2", {"CORS_ORIGINS": "*"}, "CORS_ORIGINS must list origins"),
     ],
 )
-def test_nothing_that_runs_is_given_up_for_settings_that_make_no_sense(
+def test_a_running_service_is_not_stopped_for_invalid_settings(
     part: str, settings: dict[str, str], complaint: str, running: Stack
 ) -> None:
     before = pids(running)
-    with pytest.raises(StackError, match=f"^{part} would not start, and was left as it was. {complaint}"):
-        running.tell({part: settings})
-    running.tell({})
+    with pytest.raises(
+        StackError, match=f"^{part} cannot start with its new settings; it still runs. {complaint}"
+    ):
+        running.set_overrides({part: settings})
+    running.set_overrides({})
     assert pids(running) == before
 
 
-def test_the_broker_answers_its_own_control_command(running: Stack) -> None:
+def test_rabbitmqctl_reaches_the_stack_s_own_broker(running: Stack) -> None:
     assert "parley" in running.rabbitmqctl("list_users")
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["scale"], "Say how many there shall be: make scale GATEWAYS=4 WORKERS=3"),
+        (["scale"], "Give the number of gateways or workers: make scale GATEWAYS=4 WORKERS=3"),
         (["scale", "--gateways", "many"], "Argument --gateways: invalid int value: 'many'."),
-        (["status"], "The stack is not up: run `make up` first."),
+        (["status"], "The stack is not running: run `make up` first."),
         (["token", ""], "A token needs a user: make token USER=alice"),
         (["token", "ann", "--ttl", "1y"], "A lifetime is a number with s, m, h or d, such as 24h, not '1y'."),
         (["logs", "/nothing"], "There is no log of /nothing in {run}/log."),
         (["nonsense"], None),
     ],
 )
-def test_what_is_asked_wrongly_is_one_clear_sentence(
+def test_a_wrong_command_is_reported_in_one_line(
     tmp_path: Path, arguments: list[str], complaint: str | None
 ) -> None:
     (tmp_path / ".env").write_text(f"HTTP_PORT=8080\nJWT_SECRET={'x' * 40}\n")
@@ -257,7 +259,7 @@ def test_what_is_asked_wrongly_is_one_clear_sentence(
         assert answer.stderr == f"parley: {complaint.format(run=tmp_path / '.run')}\n"
 
 
-def test_a_token_says_what_its_gateways_ask_for(tmp_path: Path) -> None:
+def test_a_token_has_the_issuer_and_audience_of_the_settings(tmp_path: Path) -> None:
     named = "JWT_ISSUER=https://id.example\nJWT_AUDIENCE=chat\n"
     (tmp_path / ".env").write_text(f"JWT_SECRET={'x' * 40}\n{named}")
     made = command_line(tmp_path, "token", "ann", "--role", "admin").stdout.strip()
@@ -267,14 +269,14 @@ def test_a_token_says_what_its_gateways_ask_for(tmp_path: Path) -> None:
     assert "JWT_JWKS_URL" in command_line(tmp_path, "token", "ann").stderr
 
 
-def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line_and_nothing_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (tmp_path / ".env").write_text(f"HTTP_PORT={port}\n")
         answer = command_line(tmp_path, "up")
     assert answer.returncode == 1
     assert answer.stderr == (
-        f"parley: Port {port} is in use: stop what listens there, or set HTTP_PORT in .env.\n"
+        f"parley: Port {port} is in use: stop its program, or set HTTP_PORT in .env to another port.\n"
     )
     assert processes.belonging_to(tmp_path / ".run") == set()
 
@@ -287,27 +289,25 @@ def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
         ("HTTP_PORT=8080 # f\xfcr", ".env is not UTF-8."),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_one_clear_sentence(
-    tmp_path: Path, line: str, complaint: str
-) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(tmp_path: Path, line: str, complaint: str) -> None:
     (tmp_path / ".env").write_text(f"{line}\n", "latin-1")
     assert command_line(tmp_path, "up").stderr == f"parley: {complaint}\n"
 
 
-def test_a_host_that_is_none_is_named_with_its_setting() -> None:
-    with pytest.raises(StackError, match=r"by HTTP_HOST and HTTP_PORT: that is no name of a host\.$"):
+def test_an_error_names_the_setting_of_an_invalid_host() -> None:
+    with pytest.raises(StackError, match=r"\(HTTP_HOST and HTTP_PORT\): not a valid host name\.$"):
         require_free(8080, "ä" * 70, "HTTP_PORT")
 
 
-def test_the_first_settings_have_a_secret_of_their_own(tmp_path: Path) -> None:
+def test_the_first_env_file_has_a_fresh_secret(tmp_path: Path) -> None:
     (tmp_path / ".env.example").write_text("# Signs tokens.\nJWT_SECRET=\nHTTP_PORT=8080\n")
-    assert settings.write_first(tmp_path)
-    assert not settings.write_first(tmp_path)
+    assert settings.create_env_file(tmp_path)
+    assert not settings.create_env_file(tmp_path)
     assert len(settings.load(tmp_path)["JWT_SECRET"]) >= 64
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_data_is_deleted_only_after_a_yes(tmp_path: Path) -> None:
+def test_clean_deletes_data_only_after_confirmation(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HTTP_PORT=8080\n")
     data = tmp_path / ".run" / "data"
     data.mkdir(parents=True)
@@ -328,7 +328,9 @@ time.sleep(60)
 """
 
 
-def test_a_stack_beside_another_ends_with_its_owner(running: Stack, tmp_path: Path) -> None:
+def test_a_second_stack_ends_with_its_owner_and_leaves_the_first_alone(
+    running: Stack, tmp_path: Path
+) -> None:
     before = pids(running)
     command = [sys.executable, "-c", _OWNER, str(tmp_path), running.redis_url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:

@@ -76,12 +76,12 @@ class Trial:
     @asynccontextmanager
     async def told(self, special: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
         """Single services with settings of their own."""
-        await do(self.stack.tell, special)
+        await do(self.stack.set_overrides, special)
         await self.shares.become(4, 4)
         try:
             yield
         finally:
-            await do(self.stack.tell, {})
+            await do(self.stack.set_overrides, {})
 
     def fails(self, failure: BaseException) -> None:
         """Take down why the row does not hold."""

@@ -1,4 +1,4 @@
-"""What `make check` makes of what the indexes say of known vulnerabilities."""
+"""How `make check` judges the answers of pip-audit and npm audit."""
 
 import json
 from subprocess import CompletedProcess
@@ -6,62 +6,62 @@ from typing import Any
 
 import pytest
 
-from parley.stack.audit import Audit, Unanswered, audit, read_npm, read_pip
+from parley.stack.audit import Audit, AuditUnavailable, audit, read_npm, read_pip
 
 
-def done(told: Any, errors: str = "") -> CompletedProcess[str]:
-    return CompletedProcess([], 1, told if isinstance(told, str) else json.dumps(told), errors)
+def completed(answer: Any, errors: str = "") -> CompletedProcess[str]:
+    return CompletedProcess([], 1, answer if isinstance(answer, str) else json.dumps(answer), errors)
 
 
-def of_pip(*vulnerable: str) -> CompletedProcess[str]:
+def pip_answer(*vulnerable: str) -> CompletedProcess[str]:
     packages = [
         {"name": "safe", "version": "1", "vulns": []},
         {"name": "private", "skip_reason": "not on PyPI"},
         *({"name": name, "version": "2", "vulns": [{"id": "PYSEC-1"}]} for name in vulnerable),
     ]
-    return done({"dependencies": packages, "fixes": []})
+    return completed({"dependencies": packages, "fixes": []})
 
 
-def of_npm(**severities: str) -> CompletedProcess[str]:
+def npm_answer(**severities: str) -> CompletedProcess[str]:
     found = {
         name: {"name": name, "range": "<2", "severity": severity} for name, severity in severities.items()
     }
-    return done({"vulnerabilities": found})
+    return completed({"vulnerabilities": found})
 
 
-def test_what_is_vulnerable_is_named() -> None:
-    assert read_pip(of_pip("weak")) == ["weak 2 has PYSEC-1"]
-    assert read_npm(of_npm(weak="high", worse="critical")) == [
+def test_a_vulnerable_package_is_named() -> None:
+    assert read_pip(pip_answer("weak")) == ["weak 2 has PYSEC-1"]
+    assert read_npm(npm_answer(weak="high", worse="critical")) == [
         "weak <2 is vulnerable (high)",
         "worse <2 is vulnerable (critical)",
     ]
 
 
-def test_what_is_not_is_not() -> None:
-    assert read_pip(of_pip()) == []
-    assert read_npm(of_npm(mild="moderate")) == []
+def test_packages_without_a_severe_vulnerability_are_not_named() -> None:
+    assert read_pip(pip_answer()) == []
+    assert read_npm(npm_answer(mild="moderate")) == []
 
 
 @pytest.mark.parametrize(
-    "told",
+    "answer",
     [
-        done("", "the network is away"),
-        done("<html>no such page</html>"),
-        done({"message": "405 Method Not Allowed"}),
-        done({"dependencies": [{"name": "all", "skip_reason": "not on PyPI"}]}),
-        done("[]"),
+        completed("", "the network is away"),
+        completed("<html>no such page</html>"),
+        completed({"message": "405 Method Not Allowed"}),
+        completed({"dependencies": [{"name": "all", "skip_reason": "not on PyPI"}]}),
+        completed("[]"),
     ],
 )
-def test_an_index_that_does_not_answer_is_no_finding(told: CompletedProcess[str]) -> None:
+def test_an_index_that_does_not_answer_is_reported_but_does_not_fail(answer: CompletedProcess[str]) -> None:
     for read in (read_pip, read_npm):
-        noted = audit("packages", True, lambda read=read: read(told))  # type: ignore[misc]
-        assert not noted.failed
-        assert str(noted).startswith("packages: not audited, ")
-        with pytest.raises(Unanswered):
-            read(told)
+        result = audit("packages", True, lambda read=read: read(answer))  # type: ignore[misc]
+        assert not result.failed
+        assert str(result).startswith("packages: not audited, ")
+        with pytest.raises(AuditUnavailable):
+            read(answer)
 
 
-def test_only_what_ships_fails_the_check() -> None:
-    assert Audit(of="packages", ships=True, found=["weak 2 has PYSEC-1"]).failed
-    assert not Audit(of="tests' scripts", ships=False, found=["weak 2 has PYSEC-1"]).failed
-    assert not Audit(of="packages", ships=True).failed
+def test_only_a_vulnerable_package_that_ships_fails_the_check() -> None:
+    assert Audit(subject="packages", ships=True, vulnerabilities=["weak 2 has PYSEC-1"]).failed
+    assert not Audit(subject="tests' scripts", ships=False, vulnerabilities=["weak 2 has PYSEC-1"]).failed
+    assert not Audit(subject="packages", ships=True).failed

@@ -1,6 +1,6 @@
-"""Asks the indexes for known vulnerabilities of what is locked: `python -m parley.stack.audit`.
+"""Check the locked packages for known vulnerabilities: `python -m parley.stack.audit`.
 
-An index that answers no such question is no failure; a vulnerability in what ships is one.
+The audit fails when a package that ships is vulnerable; an index that gives no answer is only reported.
 """
 
 import json
@@ -15,130 +15,135 @@ from typing import Any
 
 from parley.stack.install import ROOT, find_uv
 
-SECONDS = 30.0
-"""For each audit; they run side by side."""
+TIMEOUT = 30.0
+"""Seconds for each audit; they run in parallel."""
 BIN = Path(ROOT, ".venv", "bin")
-SHIPPED_SCRIPTS = Path(ROOT, "gateway/src/parley/gateway/web")
-TEST_SCRIPTS = Path(ROOT, "tests/e2e/js")
-GRAVE = ("high", "critical")
+SHIPPED_NPM_FOLDER = Path(ROOT, "gateway/src/parley/gateway/web")
+TEST_NPM_FOLDER = Path(ROOT, "tests/e2e/js")
+FAILING_SEVERITIES = ("high", "critical")
 
 
-class Unanswered(Exception):
+class AuditUnavailable(Exception):
     """The audit could not be made; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What an index said of some packages: `found` are the vulnerabilities, one line each."""
+    """The result for one set of packages: one line for each vulnerability, or why it is unavailable."""
 
-    of: str
+    subject: str
     ships: bool
-    found: Sequence[str] = field(default=())
-    unanswered: str = ""
+    vulnerabilities: Sequence[str] = field(default=())
+    unavailable: str = ""
 
     @property
     def failed(self) -> bool:
-        """Whether something that ships is vulnerable."""
-        return self.ships and bool(self.found)
+        """Whether a package that ships is vulnerable."""
+        return self.ships and bool(self.vulnerabilities)
 
     def __str__(self) -> str:
-        if self.unanswered:
-            return f"{self.of}: not audited, {self.unanswered}"
-        return f"{self.of}: " + ("; ".join(self.found) or "no known vulnerability")
+        if self.unavailable:
+            return f"{self.subject}: not audited, {self.unavailable}"
+        return f"{self.subject}: " + ("; ".join(self.vulnerabilities) or "no known vulnerability")
 
 
 def main() -> int:
-    """Print what is known; 1 when something that ships is vulnerable."""
+    """Print all results; return 1 when a package that ships is vulnerable."""
     with ThreadPoolExecutor() as pool:
         audits = [
-            pool.submit(audit, "Python packages", True, python_packages),
-            pool.submit(audit, "scripts of the pages", True, lambda: scripts(SHIPPED_SCRIPTS)),
-            pool.submit(audit, "scripts of the tests", False, lambda: scripts(TEST_SCRIPTS)),
+            pool.submit(audit, "Python packages", True, audit_python_packages),
+            pool.submit(
+                audit, "npm packages of the pages", True, lambda: audit_npm_packages(SHIPPED_NPM_FOLDER)
+            ),
+            pool.submit(
+                audit, "npm packages of the tests", False, lambda: audit_npm_packages(TEST_NPM_FOLDER)
+            ),
         ]
     for each in audits:
         print(f"audit: {each.result()}")
     return int(any(each.result().failed for each in audits))
 
 
-def audit(of: str, ships: bool, ask: Callable[[], Sequence[str]]) -> Audit:
-    """Ask, and note when there is no answer."""
+def audit(subject: str, ships: bool, find: Callable[[], Sequence[str]]) -> Audit:
+    """Run one audit, and record when it is unavailable."""
     try:
-        return Audit(of=of, ships=ships, found=ask())
-    except Unanswered as unanswered:
-        return Audit(of=of, ships=ships, unanswered=str(unanswered))
+        return Audit(subject=subject, ships=ships, vulnerabilities=find())
+    except AuditUnavailable as unavailable:
+        return Audit(subject=subject, ships=ships, unavailable=str(unavailable))
 
 
-def python_packages() -> Sequence[str]:
-    """The vulnerabilities of what the lock file has us install."""
+def audit_python_packages() -> Sequence[str]:
+    """Return the known vulnerabilities of the packages in uv.lock."""
     uv = find_uv()
     if uv is None:
-        raise Unanswered("there is no uv.")
+        raise AuditUnavailable("uv is not installed.")
     export = [uv, "export", "--locked", "--no-dev", "--all-packages", "--no-emit-workspace", "--quiet"]
     listed = _run([*export, "--format", "requirements-txt"])
     if listed.returncode:
-        raise Unanswered(_reason(listed.stderr))
+        raise AuditUnavailable(_reason(listed.stderr))
     audit = [str(BIN / "pip-audit"), "--disable-pip", "--require-hashes", "--timeout", "5"]
-    # By a path, for pip-audit opens the file more than once.
-    place = Path(ROOT, ".run", "audited.txt")
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    place.write_text(listed.stdout)
-    return read_pip(_run([*audit, "--format", "json", "--progress-spinner", "off", "-r", str(place)]))
+    # pip-audit opens the file more than once, so it cannot be a pipe.
+    requirements = Path(ROOT, ".run", "audited.txt")
+    requirements.parent.mkdir(mode=0o700, exist_ok=True)
+    requirements.write_text(listed.stdout)
+    return read_pip(_run([*audit, "--format", "json", "--progress-spinner", "off", "-r", str(requirements)]))
 
 
-def scripts(place: Path) -> Sequence[str]:
-    """The grave vulnerabilities of what a package-lock.json has us install."""
-    return read_npm(_run([str(BIN / "npm"), "audit", "--json", "--fetch-retries=0", "--prefix", str(place)]))
+def audit_npm_packages(directory: Path) -> Sequence[str]:
+    """Return the severe vulnerabilities of the packages in a folder's package-lock.json."""
+    npm = [str(BIN / "npm"), "audit", "--json", "--fetch-retries=0"]
+    return read_npm(_run([*npm, "--prefix", str(directory)]))
 
 
 def read_pip(done: "subprocess.CompletedProcess[str]") -> Sequence[str]:
-    """What pip-audit says; it tells of no severity, so all count.
+    """Return what pip-audit found, of any severity, since it reports none.
 
     Raises:
-        Unanswered: it could not ask, or the index knew none of the packages.
+        AuditUnavailable: pip-audit got no answer, or the index knows none of the packages.
     """
     packages = _json(done).get("dependencies", [])
     known = [each for each in packages if "skip_reason" not in each]
     if not known:
-        raise Unanswered("the index answers no such question.")
+        raise AuditUnavailable("the index reports no vulnerabilities of packages.")
     return [f"{each['name']} {each['version']} has {v['id']}" for each in known for v in each["vulns"]]
 
 
 def read_npm(done: "subprocess.CompletedProcess[str]") -> Sequence[str]:
-    """What npm says of severity high or more.
+    """Return what npm found, of severity high or critical.
 
     Raises:
-        Unanswered: it could not ask.
+        AuditUnavailable: npm got no answer.
     """
-    told = _json(done)
-    if "vulnerabilities" not in told:
-        raise Unanswered(_reason(str(told.get("message") or done.stderr)))
-    grave = [each for each in told["vulnerabilities"].values() if each["severity"] in GRAVE]
-    return [f"{each['name']} {each['range']} is vulnerable ({each['severity']})" for each in grave]
+    answer = _json(done)
+    if "vulnerabilities" not in answer:
+        raise AuditUnavailable(_reason(str(answer.get("message") or done.stderr)))
+    severe = [each for each in answer["vulnerabilities"].values() if each["severity"] in FAILING_SEVERITIES]
+    return [f"{each['name']} {each['range']} is vulnerable ({each['severity']})" for each in severe]
 
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
     try:
         return subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT
         )
     except subprocess.TimeoutExpired:
-        raise Unanswered(f"no answer within {SECONDS:.0f} s.") from None
+        raise AuditUnavailable(f"no answer within {TIMEOUT:.0f} s.") from None
     except OSError as error:
-        raise Unanswered(f"{error.filename}: {error.strerror}.") from None
+        raise AuditUnavailable(f"{error.filename}: {error.strerror}.") from None
 
 
 def _json(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     try:
-        told = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
     except ValueError:
-        raise Unanswered(_reason(done.stderr)) from None
-    return told if isinstance(told, dict) else {}
+        raise AuditUnavailable(_reason(done.stderr)) from None
+    return answer if isinstance(answer, dict) else {}
 
 
 def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it did not say why."
+    return lines[-1] if lines else "no reason was given."
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
-"""What goes wrong with the stack, each said in one sentence."""
+"""Errors of the stack."""
 
 
 class StackError(Exception):
-    """The stack cannot do what was asked; the message is for people, and may end in a log's last lines."""
+    """The stack cannot do what was asked.
+
+    The message is one sentence for the operator; the last lines of a log may follow it.
+    """

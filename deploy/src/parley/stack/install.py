@@ -1,6 +1,7 @@
-"""Installs what the stack needs and this machine lacks; runs on the system's Python, before there is a venv.
+"""Install what the stack needs and this machine lacks.
 
-Python 3.11 is required, but older ones must be able to read this file, to be told so.
+This file runs on the system's Python before a venv exists, so it imports the standard library only. Python
+3.11 is required, but older versions must be able to parse this file in order to print that.
 """
 
 from __future__ import annotations
@@ -12,46 +13,56 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..", ".."))
 PYTHON = (3, 11)
 UV = "~=0.13.0"
 SYSTEM_PATH = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-GUARD = "/usr/sbin/policy-rc.d"
+POLICY_SCRIPT = "/usr/sbin/policy-rc.d"
 STARTED = time.monotonic()
 
-# Package, its command, and the setting that makes it needless.
+# Debian package, its command, and the setting that names an external server instead.
 SERVERS = (
     ("redis-server", "redis-server", "REDIS_URL"),
     ("rabbitmq-server", "rabbitmq-server", "RABBITMQ_URL"),
     ("nginx", "nginx", None),
 )
 BROWSER = ("chromium", "chromium", None)
-FOR_TESTS = "--for-tests"  # with what only they need: the browser, a parser, React
-# Where a package.json says what is needed of npm, and what that is.
-SCRIPTS = ((os.path.join(ROOT, "gateway", "src", "parley", "gateway", "web"), "the chat page's scripts"),)
-TEST_SCRIPTS = (
+FOR_TESTS = "--for-tests"  # Also install what only tests need: the browser, a parser, React.
+# Folders with a package.json, and a title of what it installs.
+NPM_FOLDERS = ((os.path.join(ROOT, "gateway", "src", "parley", "gateway", "web"), "the chat page's scripts"),)
+TEST_NPM_FOLDERS = (
     (os.path.join(ROOT, "tests", "asyncapi"), "AsyncAPI's parser"),
     (os.path.join(ROOT, "tests", "e2e", "js"), "React"),
 )
 
 
-class Missing(Exception):
-    """Something is missing that cannot be installed from here; the message is for people."""
+class InstallError(Exception):
+    """Something is missing and cannot be installed from here; the message is for the operator."""
 
 
 def main() -> int:
+    return exit_code(install_all, InstallError)
+
+
+def install_all() -> None:
+    require_python()
+    uv = find_uv()
+    install_packages(uv)
+    if not is_synced():
+        sync(uv or install_uv())
+    for directory, title in NPM_FOLDERS + (TEST_NPM_FOLDERS if FOR_TESTS in sys.argv else ()):
+        if not are_scripts_installed(directory):
+            install_scripts(directory, title)
+
+
+def exit_code(run: Callable[[], None], failure: type[Exception]) -> int:
+    """Run a command; print a `failure` or an OSError as one line and return the exit code."""
     try:
-        require_python()
-        uv = find_uv()
-        install_packages(uv)
-        if not is_synced():
-            sync(uv or install_uv())
-        for place, title in SCRIPTS + (TEST_SCRIPTS if FOR_TESTS in sys.argv else ()):
-            if not are_scripts_installed(place):
-                install_scripts(place, title)
-    except Missing as missing:
-        print(f"parley: {missing}", file=sys.stderr)
+        run()
+    except failure as error:
+        print(f"parley: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"parley: {error.filename}: {error.strerror}.", file=sys.stderr)
@@ -64,25 +75,27 @@ def main() -> int:
 def require_python() -> None:
     if sys.version_info < PYTHON:
         have = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        raise Missing(f"Python 3.11 or newer is needed, this is {have}: make PYTHON=/path/to/a/newer/python3")
+        raise InstallError(
+            f"Python 3.11 or newer is needed, not {have}: make PYTHON=/path/to/a/newer/python3"
+        )
 
 
 # uv and the workspace
 
 
 def find_uv() -> str | None:
-    """The path of a uv that understands our lock file, or None."""
-    for candidate in (shutil.which("uv"), own_uv()):
-        if candidate and is_right_uv(candidate):
+    """Return the path of a uv that can read the lock file, or None."""
+    for candidate in (shutil.which("uv"), local_uv()):
+        if candidate and is_supported_uv(candidate):
             return candidate
     return None
 
 
-def own_uv() -> str:
+def local_uv() -> str:
     return os.path.join(ROOT, ".run", "uv", "bin", "uv")
 
 
-def is_right_uv(path: str) -> bool:
+def is_supported_uv(path: str) -> bool:
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
@@ -93,25 +106,25 @@ def is_right_uv(path: str) -> bool:
 def install_uv() -> str:
     home = os.path.join(ROOT, ".run", "uv")
     os.makedirs(os.path.dirname(home), mode=0o700, exist_ok=True)
-    step("making a venv for uv", [sys.executable, "-m", "venv", "--clear", home])
+    run_step("making a venv for uv", [sys.executable, "-m", "venv", "--clear", home])
     pip = [os.path.join(home, "bin", "python"), "-m", "pip", "--disable-pip-version-check"]
-    step("installing uv from PyPI", [*pip, "install", "--quiet", "--root-user-action=ignore", f"uv{UV}"])
-    return own_uv()
+    run_step("installing uv from PyPI", [*pip, "install", "--quiet", "--root-user-action=ignore", f"uv{UV}"])
+    return local_uv()
 
 
 def is_synced() -> bool:
-    """Whether nothing that decides the environment changed since the last sync."""
-    return os.path.exists(venv_python()) and is_newest(stamp_file(), decisive_files())
+    """Whether no dependency file changed since the last sync."""
+    return os.path.exists(venv_python()) and is_up_to_date(stamp_file(), dependency_files())
 
 
-def is_newest(stamp: str, files: list[str]) -> bool:
-    """Whether a stamp is there, and was set after all these files were written."""
+def is_up_to_date(stamp: str, files: list[str]) -> bool:
+    """Whether the stamp file exists and is newer than all these files."""
     if not os.path.exists(stamp):
         return False
     return max(os.path.getmtime(file) for file in files) < os.path.getmtime(stamp)
 
 
-def decisive_files() -> list[str]:
+def dependency_files() -> list[str]:
     members = [os.path.join(ROOT, name) for name in ("", "shared", "gateway", "persistence-worker", "deploy")]
     projects = [os.path.join(member, "pyproject.toml") for member in members]
     return [os.path.join(ROOT, "uv.lock"), *projects]
@@ -120,15 +133,15 @@ def decisive_files() -> list[str]:
 def sync(uv: str) -> None:
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
-    step(
+    run_step(
         "installing the workspace into .venv (uv sync --locked)",
         [uv, "sync", "--locked", "--quiet"],
         environment,
     )
-    set_stamp(stamp_file())
+    touch(stamp_file())
 
 
-def set_stamp(path: str) -> None:
+def touch(path: str) -> None:
     with open(path, "w"):
         pass
 
@@ -144,23 +157,23 @@ def venv_python() -> str:
 # Scripts of npm
 
 
-def are_scripts_installed(place: str) -> bool:
-    """Whether what is needed from npm is there, and nothing that decides it changed since."""
-    decisive = [os.path.join(place, name) for name in ("package.json", "package-lock.json")]
-    return is_newest(scripts_stamp(place), decisive)
+def are_scripts_installed(directory: str) -> bool:
+    """Whether npm's packages are installed and package.json and its lock have not changed since."""
+    lock_files = [os.path.join(directory, name) for name in ("package.json", "package-lock.json")]
+    return is_up_to_date(scripts_stamp(directory), lock_files)
 
 
-def install_scripts(place: str, title: str) -> None:
+def install_scripts(directory: str, title: str) -> None:
     npm = os.path.join(ROOT, ".venv", "bin", "npm")
-    # As pip and apt do, trust whom the machine trusts: npm brings a list of its own.
+    # npm brings its own list of certificate authorities; use the system's, as pip and apt do.
     environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
-    install = [npm, "ci", "--ignore-scripts", "--prefix", place]
-    step(f"installing {title} (npm ci)", install, environment)
-    set_stamp(scripts_stamp(place))
+    install = [npm, "ci", "--ignore-scripts", "--prefix", directory]
+    run_step(f"installing {title} (npm ci)", install, environment)
+    touch(scripts_stamp(directory))
 
 
-def scripts_stamp(place: str) -> str:
-    return os.path.join(place, "node_modules", "parley-installed")
+def scripts_stamp(directory: str) -> str:
+    return os.path.join(directory, "node_modules", "parley-installed")
 
 
 # Debian's packages
@@ -172,40 +185,40 @@ def install_packages(uv: str | None) -> None:
         return
     names = " ".join(packages)
     if not shutil.which("apt-get", path=SYSTEM_PATH):
-        raise Missing(f"These are missing, and without apt-get they must be installed by hand: {names}.")
-    administrator = as_administrator(names)
+        raise InstallError(f"Without apt-get these packages must be installed by hand: {names}.")
+    prefix = root_prefix(names)
     environment = {**os.environ, "PATH": SYSTEM_PATH}
-    apt = [*administrator, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y"]
-    step("updating the package lists", [*apt, "update"], environment)
-    before = epmds()
-    with NoServiceStarts(administrator):
-        step("installing " + names, [*apt, "install", "--no-install-recommends", *packages], environment)
-    quieten(administrator, packages, epmds() - before)
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y"]
+    run_step("updating the package lists", [*apt, "update"], environment)
+    before = epmd_pids()
+    with ServiceStartsDisabled(prefix):
+        run_step("installing " + names, [*apt, "install", "--no-install-recommends", *packages], environment)
+    undo_service_setup(prefix, packages, epmd_pids() - before)
 
 
 def missing_packages(uv: str | None) -> list[str]:
     missing = [
         package
         for package, command, setting in (*SERVERS, *([BROWSER] if FOR_TESTS in sys.argv else []))
-        if not is_there(command) and not is_elsewhere(setting)
+        if not is_installed(command) and not is_external(setting)
     ]
-    if not uv and not has_venv():
+    if not uv and not has_venv_module():
         missing.append("python3-venv")
     return missing
 
 
-def is_there(command: str) -> bool:
+def is_installed(command: str) -> bool:
     return shutil.which(command, path=SYSTEM_PATH) is not None
 
 
-def is_elsewhere(setting: str | None) -> bool:
-    """Whether a setting names a server that runs elsewhere."""
+def is_external(setting: str | None) -> bool:
+    """Whether a setting names an external server."""
     if setting is None:
         return False
-    return bool(os.environ.get(setting, in_env_file(setting)))
+    return bool(os.environ.get(setting, env_file_value(setting)))
 
 
-def in_env_file(setting: str) -> str:
+def env_file_value(setting: str) -> str:
     try:
         with open(os.path.join(ROOT, ".env"), errors="replace") as file:
             found = re.search(rf"^{setting}=(.*)$", file.read(), re.MULTILINE)
@@ -214,7 +227,7 @@ def in_env_file(setting: str) -> str:
     return found.group(1).strip("\"' ") if found else ""
 
 
-def has_venv() -> bool:
+def has_venv_module() -> bool:
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -223,49 +236,47 @@ def has_venv() -> bool:
     return True
 
 
-def as_administrator(names: str) -> list[str]:
-    """The words before a command that make it root's."""
+def root_prefix(names: str) -> list[str]:
+    """Return the words that run a command as root: none or `sudo`."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo"):
-        raise Missing(f"These are missing, and installing them needs root or sudo: {names}.")
+        raise InstallError(f"Installing these packages needs root or sudo: {names}.")
     return ["sudo"]
 
 
-class NoServiceStarts:
-    """While this lasts, Debian's packages start no system service; ours are started by ourselves."""
+class ServiceStartsDisabled:
+    """Keep Debian's packages from starting system services; the stack starts its own servers."""
 
-    def __init__(self, administrator: list[str]) -> None:
-        self.administrator = administrator
-        self.ours = not os.path.exists(GUARD)
+    def __init__(self, prefix: list[str]) -> None:
+        self.prefix = prefix
+        self.created = not os.path.exists(POLICY_SCRIPT)
 
     def __enter__(self) -> None:
-        if not self.ours:
+        if not self.created:
             return
         with tempfile.NamedTemporaryFile("w") as script:
             script.write("#!/bin/sh\nexit 101\n")
             script.flush()
-            command = [*self.administrator, "install", "-m", "0755", script.name, GUARD]
+            command = [*self.prefix, "install", "-m", "0755", script.name, POLICY_SCRIPT]
             subprocess.run(command, check=True)
 
     def __exit__(self, *failure: object) -> None:
-        if self.ours:
-            subprocess.run([*self.administrator, "rm", "-f", GUARD], check=True)
+        if self.created:
+            subprocess.run([*self.prefix, "rm", "-f", POLICY_SCRIPT], check=True)
 
 
-def quieten(administrator: list[str], packages: list[str], name_servers: set[str]) -> None:
-    """Undo what installing left behind: Erlang's name server, and services that start at the next boot."""
+def undo_service_setup(prefix: list[str], packages: list[str], name_servers: set[str]) -> None:
+    """Stop the epmd that the installation started, and disable services that would start at boot."""
     for pid in name_servers:
-        subprocess.run([*administrator, "kill", pid], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run([*prefix, "kill", pid], check=False, stderr=subprocess.DEVNULL)
     units = [name for name in packages if name != "python3-venv"]
     if units and shutil.which("systemctl"):
-        subprocess.run(
-            [*administrator, "systemctl", "--quiet", "disable", *units], check=False, capture_output=True
-        )
+        subprocess.run([*prefix, "systemctl", "--quiet", "disable", *units], check=False, capture_output=True)
 
 
-def epmds() -> set[str]:
-    """The pids of all running epmd."""
+def epmd_pids() -> set[str]:
+    """Return the pids of all running epmd processes (Erlang's name server)."""
     found: set[str] = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -277,27 +288,29 @@ def epmds() -> set[str]:
     return found
 
 
-def step(title: str, command: list[str], environment: dict[str, str] | None = None) -> None:
-    """Run one command, saying what it is and that it goes on; its own words are shown when it fails."""
-    say(title)
-    with tempfile.TemporaryFile("w+", errors="replace") as words:
-        running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=words, stderr=subprocess.STDOUT)
-        while still_runs(running):
-            say("  still at it")
+def run_step(title: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run a command with progress lines; print its output only when it fails."""
+    report(title)
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        running = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        while not has_ended(running):
+            report("  still running")
         if running.returncode:
-            words.seek(0)
-            raise Missing(f"`{' '.join(command)}` failed:\n{words.read().strip()}")
+            output.seek(0)
+            raise InstallError(f"`{' '.join(command)}` failed:\n{output.read().strip()}")
 
 
-def still_runs(running: subprocess.Popen[bytes]) -> bool:
+def has_ended(running: subprocess.Popen[bytes]) -> bool:
     try:
         running.wait(timeout=10)
     except subprocess.TimeoutExpired:
-        return True
-    return False
+        return False
+    return True
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     print(f"[{time.monotonic() - STARTED:5.1f} s] {line}", flush=True)
 
 

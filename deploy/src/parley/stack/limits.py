@@ -1,10 +1,10 @@
-"""What this machine lets one process have."""
+"""Limits that this machine sets for one process."""
 
 import resource
 
-MOST_FILES = 20_000
+MAX_OPEN_FILES = 20_000
 
 
 def open_files() -> int:
-    """How many files, and so sockets, a process of the stack may open."""
-    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], MOST_FILES)
+    """Return how many files, and therefore sockets, a process of the stack may open."""
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], MAX_OPEN_FILES)

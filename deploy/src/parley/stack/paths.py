@@ -1,4 +1,4 @@
-"""Where a stack keeps what is its own: one directory, and a short path for its control socket."""
+"""Paths of a stack's files: one directory, and a short path for its control socket."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from parley.stack.errors import StackError
 
 LONGEST_SOCKET_PATH = 90
-"""A socket's path may have 107 bytes, and supervisord binds a longer temporary name first."""
+"""Bytes. The kernel allows 107, and supervisord first binds a longer temporary name."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class StackPaths:
         return self.root / "data"
 
     @property
-    def memory(self) -> Path:
-        """The file of what is remembered from one `up` to the next."""
+    def state(self) -> Path:
+        """The file of the StackState."""
         return self.root / "state.json"
 
     @property
@@ -51,7 +51,7 @@ class StackPaths:
         return self.logs / f"{part}.log"
 
     def create(self) -> None:
-        """Make the directories, for this user only."""
+        """Create the directories, readable by this user only."""
         for directory in (self.root, self.config, self.logs, self.data, self.socket.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.socket.parent.stat().st_uid != os.getuid():
@@ -59,7 +59,7 @@ class StackPaths:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> bool:
-    """Put `text` into the file at once or not at all; tell whether that changed anything."""
+    """Replace the file's content atomically; return whether the content changed."""
     if path.exists() and path.read_text() == text:
         return False
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,3 +68,9 @@ def write(path: Path, text: str, mode: int = 0o600) -> bool:
     draft.chmod(mode)
     draft.replace(path)
     return True
+
+
+def quoted(path: Path) -> str:
+    """Return the path in double quotes, as the configurations of nginx and Redis take it."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

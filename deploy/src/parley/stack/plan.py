@@ -1,4 +1,4 @@
-"""Which parts a stack consists of, from its size, its ports and its settings."""
+"""The parts that a stack consists of, computed from its size, ports and settings."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 
 from parley.stack.parts.mongodb import mongodb
 from parley.stack.parts.nginx import Edge, nginx
-from parley.stack.parts.owner_watch import owner_watch
 from parley.stack.parts.part import Part
 from parley.stack.parts.rabbitmq import USER, epmd, rabbitmq
 from parley.stack.parts.redis import redis
 from parley.stack.parts.services import gateway, node, worker
+from parley.stack.parts.watchdog import watchdog
 from parley.stack.paths import StackPaths
 from parley.stack.ports import LOOPBACK, Ports
 from parley.stack.state import StackState
 
 Commands = Mapping[str, Sequence[str]]
-"""How `gateway` and `worker` are started."""
+"""Command lines of `gateway` and `worker`."""
 
 SERVICES: Commands = {
     "gateway": (sys.executable, "-m", "parley.gateway"),
@@ -26,21 +26,21 @@ SERVICES: Commands = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that decides what runs.
+    """Everything that determines which processes run.
 
-    `settings` are the services' environment variables; a server's url among them replaces our own server.
-    `special` are those of single services, by the part's name, which go before them.
-    `owner` is the pid that the stack ends with, None when it stands alone.
+    `settings` are the services' environment variables; an external server's URL among them replaces the
+    stack's own server. `overrides` are environment variables of single services by part name and win over
+    `settings`. `owner` is the pid of the process that the stack ends with, or None.
     """
 
-    place: StackPaths
-    memory: StackState
+    paths: StackPaths
+    state: StackState
     ports: Ports
     host: str
     settings: Mapping[str, str]
     commands: Commands
     owner: int | None
-    special: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def redis_url(self) -> str:
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def rabbitmq_url(self) -> str:
-        own = f"amqp://{USER}:{self.memory.broker_password}@{LOOPBACK}:{self.ports.amqp}/"
+        own = f"amqp://{USER}:{self.state.broker_password}@{LOOPBACK}:{self.ports.amqp}/"
         return self.settings.get("RABBITMQ_URL") or own
 
     @property
@@ -57,24 +57,30 @@ class Plan:
 
     @property
     def jwt_secret(self) -> str:
-        return self.settings.get("JWT_SECRET") or self.memory.jwt_secret
+        return self.settings.get("JWT_SECRET") or self.state.jwt_secret
 
     @property
     def gateways(self) -> dict[str, int]:
-        """Node name to port."""
-        return {node(number): self.ports.gateway(number) for number in _count(self.memory.gateways)}
+        """Ports by node name."""
+        return {node(number): self.ports.gateway(number) for number in _count(self.state.gateways)}
 
     def edge(self) -> Edge:
         return Edge(host=self.host, port=self.ports.http, accepting=self.gateways, routable=self.gateways)
 
     def parts(self) -> list[Part]:
-        watch = [owner_watch(self.place, self.owner)] if self.owner is not None else []
-        return [*watch, *self._servers(), *self._workers(), *self._gateways(), nginx(self.place, self.edge())]
+        watchdogs = [watchdog(self.paths, self.owner)] if self.owner is not None else []
+        return [
+            *watchdogs,
+            *self._servers(),
+            *self._workers(),
+            *self._gateways(),
+            nginx(self.paths, self.edge()),
+        ]
 
     def environment(self) -> dict[str, str]:
-        """What every service is told; empty settings are left to the services' defaults."""
-        told = {name: value for name, value in self.settings.items() if value}
-        return told | {
+        """Return the environment of every service; an empty setting keeps the service's default."""
+        given = {name: value for name, value in self.settings.items() if value}
+        return given | {
             "REDIS_URL": self.redis_url,
             "RABBITMQ_URL": self.rabbitmq_url,
             "MONGO_URL": self.mongo_url,
@@ -84,30 +90,30 @@ class Plan:
     def _servers(self) -> list[Part]:
         parts = []
         if not self.settings.get("RABBITMQ_URL"):
-            parts.append(epmd(self.place, self.ports.epmd))
-            parts.append(rabbitmq(self.place, self.ports, self.memory.broker_password))
+            parts.append(epmd(self.paths, self.ports.epmd))
+            parts.append(rabbitmq(self.paths, self.ports, self.state.broker_password))
         if not self.settings.get("REDIS_URL"):
-            parts.append(redis(self.place, self.ports.redis))
+            parts.append(redis(self.paths, self.ports.redis))
         if not self.settings.get("MONGO_URL"):
-            parts.append(mongodb(self.place, self.ports.mongodb))
+            parts.append(mongodb(self.paths, self.ports.mongodb))
         return parts
 
     def _gateways(self) -> list[Part]:
         command, settings = self.commands["gateway"], self.environment()
         return [
-            self._told(gateway(self.place, number, self.ports.gateway(number), command, settings))
-            for number in _count(self.memory.gateways)
+            self._with_overrides(gateway(self.paths, number, self.ports.gateway(number), command, settings))
+            for number in _count(self.state.gateways)
         ]
 
     def _workers(self) -> list[Part]:
         command, settings = self.commands["worker"], self.environment()
         return [
-            self._told(worker(self.place, number, self.ports.worker(number), command, settings))
-            for number in _count(self.memory.workers)
+            self._with_overrides(worker(self.paths, number, self.ports.worker(number), command, settings))
+            for number in _count(self.state.workers)
         ]
 
-    def _told(self, part: Part) -> Part:
-        return replace(part, env={**part.env, **self.special.get(part.name, {})})
+    def _with_overrides(self, part: Part) -> Part:
+        return replace(part, env={**part.env, **self.overrides.get(part.name, {})})
 
 
 def _count(number: int) -> range:

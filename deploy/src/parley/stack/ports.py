@@ -1,4 +1,4 @@
-"""Which port each part listens on, all on 127.0.0.1."""
+"""The port of each part, all on 127.0.0.1."""
 
 import contextlib
 import errno
@@ -11,17 +11,17 @@ from parley.stack.errors import StackError
 LOOPBACK = "127.0.0.1"
 BLOCK = 64
 FIRST, LAST = 10_240, 32_000
-"""Below the ephemeral ports: a client that retries to one of those can end up connected to itself."""
+"""Below the ephemeral range: a client that retries to an ephemeral port can end up connected to itself."""
 
-MOST_REPLICAS = 24
-_claims: dict[int, int] = {}
-"""Blocks that this process chose, by base: a descriptor that listens on the last port, no server's."""
+MAX_REPLICAS = 24
+_reserved: dict[int, int] = {}
+"""Blocks that this process chose: a descriptor that listens on the block's last, unused port, by base."""
 _FIRST_GATEWAY, _FIRST_WORKER = 8, 36
 
 
 @dataclass(frozen=True)
 class Ports:
-    """A block of neighbouring ports from `base`, and nginx's own port."""
+    """A block of consecutive ports from `base`, and nginx's port."""
 
     base: int
     http: int
@@ -54,48 +54,59 @@ class Ports:
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether this process could listen there now."""
-    return _refusal(port, host) is None
+    """Whether this process could listen on the port now."""
+    return _listen_error(port, host) is None
 
 
 def free_base() -> int:
-    """The base of a block of which no port is in use, and which nobody else is given while we live."""
+    """Reserve a block of unused ports for the life of this process and return its base.
+
+    Raises:
+        StackError: no block is free.
+    """
     blocks = list(range(FIRST, LAST, BLOCK))
     random.shuffle(blocks)
     for base in blocks:
-        if base not in _claims and block_is_free(base):
-            # Whoever looked at the same time is left with a block that is in use.
+        if base not in _reserved and block_is_free(base):
+            # Two processes can find the same block free. Only one can listen on its last port, so the
+            # other one tries the next block.
             with contextlib.suppress(OSError):
-                _claims[base] = _listen(_last(base), LOOPBACK).detach()
+                _reserved[base] = _listen(_last(base), LOOPBACK).detach()
                 return base
-    raise StackError(f"No {BLOCK} neighbouring free ports between {FIRST} and {LAST}.")
+    raise StackError(f"There are no {BLOCK} consecutive free ports between {FIRST} and {LAST}.")
 
 
 def block_is_free(base: int) -> bool:
-    """Whether nobody uses any port of a block, or claims it, but ourselves."""
-    end = _last(base) if base in _claims else base + BLOCK
+    """Whether no other process uses or has reserved any port of the block."""
+    end = _last(base) if base in _reserved else base + BLOCK
     return all(is_free(port) for port in range(base, end))
 
 
 def require_free(port: int, host: str, setting: str) -> None:
-    """Refuse a port of the user's choice that cannot be had, naming the setting to change."""
-    refusal = _refusal(port, host)
-    if refusal is None:
+    """Check that the chosen port can be listened on.
+
+    Raises:
+        StackError: it cannot; the message names the setting to change.
+    """
+    error = _listen_error(port, host)
+    if error is None:
         return
-    if refusal.errno == errno.EACCES:
-        raise StackError(f"Port {port} may be used by root only: set {setting} in .env to one above 1023.")
-    if refusal.errno == errno.EADDRINUSE:
-        raise StackError(f"Port {port} is in use: stop what listens there, or set {setting} in .env.")
-    raise StackError(f"Cannot listen on {host}:{port}, by HTTP_HOST and {setting}: {refusal.strerror}.")
+    if error.errno == errno.EACCES:
+        raise StackError(f"Only root may use port {port}: set {setting} in .env to a port above 1023.")
+    if error.errno == errno.EADDRINUSE:
+        raise StackError(
+            f"Port {port} is in use: stop its program, or set {setting} in .env to another port."
+        )
+    raise StackError(f"Cannot listen on {host}:{port} (HTTP_HOST and {setting}): {error.strerror}.")
 
 
-def _refusal(port: int, host: str) -> OSError | None:
+def _listen_error(port: int, host: str) -> OSError | None:
     try:
         _listen(port, host).close()
-    except OSError as refusal:
-        return refusal
+    except OSError as error:
+        return error
     except (UnicodeError, TypeError):
-        return OSError(errno.EINVAL, "that is no name of a host")
+        return OSError(errno.EINVAL, "not a valid host name")
     return None
 
 

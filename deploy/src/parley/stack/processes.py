@@ -1,4 +1,4 @@
-"""The processes that belong to a stack, found through /proc whoever their parent is."""
+"""The processes of a stack, found through /proc whatever their parent is."""
 
 import os
 import signal
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "PARLEY_STACK"
-"""The environment variable that every process of a stack inherits; its value is the stack's directory."""
+"""An environment variable that every process of a stack inherits; its value is the stack's directory."""
 
 
 def belonging_to(directory: Path) -> set[int]:
-    """The pids of the processes that this stack started, this process left out."""
+    """Return the pids of the processes that this stack started, without this process."""
     return {pid for pid in _all() if pid != os.getpid() and _belongs(pid, directory)}
 
 
@@ -20,18 +20,18 @@ def children_of(parent: int) -> set[int]:
 
 
 def title(pid: int) -> str:
-    """The command line, empty when the process is gone."""
+    """Return the command line, empty when the process has ended."""
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs; a zombie does not."""
+    """Whether the process runs; a zombie does not."""
     fields = _stat(pid)
     return bool(fields) and fields[0] != b"Z"
 
 
 def kill_all(directory: Path) -> None:
-    """End what is left of a stack: ask, and kill what has not gone after two seconds."""
+    """End all processes of a stack: SIGTERM, then SIGKILL two seconds later."""
     for request in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + 2.0
         for pid in belonging_to(directory):
@@ -45,11 +45,11 @@ def _belongs(pid: int, directory: Path) -> bool:
         return False
     if f"{MARK}={directory}".encode() in _read(pid, "environ").split(b"\0"):
         return True
-    # nginx writes its title over its environment; it is known by where it works.
-    return _read(pid, "comm") == b"nginx\n" and _works_in(pid) == directory / "data" / "nginx"
+    # nginx overwrites its environment with its title, so it is recognized by its working directory.
+    return _read(pid, "comm") == b"nginx\n" and _working_directory(pid) == directory / "data" / "nginx"
 
 
-def _works_in(pid: int) -> Path | None:
+def _working_directory(pid: int) -> Path | None:
     try:
         return Path(os.readlink(f"/proc/{pid}/cwd"))
     except OSError:
@@ -66,7 +66,7 @@ def _parent(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """The fields after the name, which may itself contain blanks and brackets."""
+    """Return the fields after the process name, which may itself contain blanks and parentheses."""
     return _read(pid, "stat").rpartition(b")")[2].split()
 
 

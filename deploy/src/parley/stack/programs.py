@@ -1,4 +1,4 @@
-"""Parts as supervisor's programs: one section and one start script each."""
+"""Parts as supervisor programs: a section of its configuration and a start script each."""
 
 import hashlib
 import shlex
@@ -45,49 +45,50 @@ stdout_logfile_backups=1
 
 _SCRIPT = """\
 #!/bin/sh
-# Starts {name}; written anew at each `up`.
+# StartAttempts {name}; written anew at each `up`.
 {exports}exec {command}
 """
 
 
-def write_all(place: StackPaths, parts: Iterable[Part]) -> Path:
-    """Write the start scripts and supervisor's configuration; return the latter."""
-    config = place.config / "supervisord.conf"
-    write(config, _header(place) + "".join(_section(place, part) for part in parts))
+def write_config(paths: StackPaths, parts: Iterable[Part]) -> Path:
+    """Write the start scripts and supervisor's configuration; return the configuration's path."""
+    config = paths.config / "supervisord.conf"
+    write(config, _header(paths) + "".join(_section(paths, part) for part in parts))
     return config
 
 
-def is_changed(place: StackPaths, part: Part) -> bool:
-    """Whether a part would be started otherwise than it was the last time."""
-    script = place.config / f"{part.name}.sh"
+def is_changed(paths: StackPaths, part: Part) -> bool:
+    """Whether the part's start script differs from the one written last."""
+    script = paths.config / f"{part.name}.sh"
     return not script.exists() or script.read_text() != _script(part)
 
 
-def _header(place: StackPaths) -> str:
+def _header(paths: StackPaths) -> str:
     return _SUPERVISORD.format(
-        socket=_literal(place.socket),
-        log=_literal(place.log("supervisord")),
-        pid=_literal(place.root / "supervisord.pid"),
-        root=_literal(place.root),
+        socket=_escape_percent(paths.socket),
+        log=_escape_percent(paths.log("supervisord")),
+        pid=_escape_percent(paths.root / "supervisord.pid"),
+        root=_escape_percent(paths.root),
         files=open_files(),
     )
 
 
-def _section(place: StackPaths, part: Part) -> str:
+def _section(paths: StackPaths, part: Part) -> str:
     part.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = _script(part)
-    script = place.config / f"{part.name}.sh"
+    script = paths.config / f"{part.name}.sh"
     write(script, text, mode=0o700)
-    # The digest does nothing but make a changed script a changed program, which is restarted.
+    # Supervisor restarts programs whose command changed. The digest, which the script ignores, makes a
+    # changed script a changed command.
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return _PROGRAM.format(
         name=part.name,
-        command=_literal(f"/bin/sh {shlex.quote(str(script))} {digest}"),
-        directory=_literal(part.directory),
+        command=_escape_percent(f"/bin/sh {shlex.quote(str(script))} {digest}"),
+        directory=_escape_percent(part.directory),
         priority=int(part.tier),
         autostart=str(part.autostart).lower(),
-        # Of a program's log, supervisor expands what it has expanded.
-        log=_literal(_literal(place.log(part.name))),
+        # Supervisor expands a program's log path twice, so it is escaped twice.
+        log=_escape_percent(_escape_percent(paths.log(part.name))),
     )
 
 
@@ -99,6 +100,6 @@ def _exports(env: Mapping[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(env.items()))
 
 
-def _literal(text: Path | str) -> str:
-    """Supervisor expands %(names)s in every value."""
+def _escape_percent(text: Path | str) -> str:
+    """Escape percent signs, since supervisor expands %(names)s in every value."""
     return str(text).replace("%", "%%")

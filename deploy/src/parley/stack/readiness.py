@@ -1,4 +1,4 @@
-"""Whether a part does its work already: one question over the network, answered in seconds at most."""
+"""Probes of whether a part is ready: one network request each, with a timeout."""
 
 import http.client
 import json
@@ -8,60 +8,63 @@ from collections.abc import Callable
 from parley.stack.ports import LOOPBACK
 
 Probe = Callable[[], bool]
-"""Asks once; True when the part is ready."""
+"""Sends one request; True when the part is ready."""
 
-PATIENCE = 2.0
-"""Seconds that one question may take."""
+PROBE_TIMEOUT = 2.0
+"""Seconds."""
 
 
 def listens(port: int) -> Probe:
-    """Ready when it accepts connections."""
-    return lambda: _says(port, b"", 0) is not None
+    """Return a probe: ready when the port accepts connections."""
+    return lambda: _answer(port, b"", 0) is not None
 
 
 def redis_answers(port: int) -> Probe:
-    """Ready when it answers PING with PONG (it refuses while it loads)."""
-    return lambda: _says(port, b"PING\r\n", 5) == b"+PONG"
+    """Return a probe: ready when Redis answers PING with PONG (it answers an error while it loads)."""
+    return lambda: _answer(port, b"PING\r\n", 5) == b"+PONG"
 
 
 def amqp_answers(port: int) -> Probe:
-    """Ready when it answers the protocol header with a method frame (Connection.Start)."""
-    return lambda: _says(port, b"AMQP\x00\x00\x09\x01", 1) == b"\x01"
+    """Return a probe: ready when the protocol header is answered by a method frame (Connection.Start)."""
+    return lambda: _answer(port, b"AMQP\x00\x00\x09\x01", 1) == b"\x01"
 
 
 def http_answers(port: int, path: str, status: int = 200, host: str = LOOPBACK) -> Probe:
-    """Ready when GET `path` has this status."""
+    """Return a probe: ready when GET `path` answers this status."""
     return lambda: http_status(port, path, host) == status
 
 
 def http_status(port: int, path: str, host: str = LOOPBACK) -> int | None:
-    """The status of GET `path`, or None when nobody answers."""
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    """Return the status of GET `path`, or None when there is no answer."""
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status
+        return _get(port, path, host)[0]
     except (OSError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()
 
 
 def http_problems(port: int, path: str) -> list[str]:
-    """What GET `path` says is wrong, as the services' `/readyz` does; nothing when nobody answers."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PATIENCE)
+    """Return the `problems` that GET `path` lists, as `/readyz` does; empty when there is no answer."""
     try:
-        connection.request("GET", path)
-        return [str(problem) for problem in json.loads(connection.getresponse().read())["problems"]]
+        _, body = _get(port, path)
+        return [str(problem) for problem in json.loads(body)["problems"]]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return []
+
+
+def _get(port: int, path: str, host: str = LOOPBACK) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
 
-def _says(port: int, question: bytes, length: int) -> bytes | None:
+def _answer(port: int, request: bytes, length: int) -> bytes | None:
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=PATIENCE) as connection:
-            connection.sendall(question)
+        with socket.create_connection((LOOPBACK, port), timeout=PROBE_TIMEOUT) as connection:
+            connection.sendall(request)
             return connection.recv(length) if length else b""
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""Settings: `.env`, over which the real environment wins."""
+"""Settings from `.env`; the process's environment wins over it."""
 
 import os
 import secrets
@@ -12,30 +12,34 @@ Settings = dict[str, str]
 
 
 def load(root: Path) -> Settings:
-    """The settings of the checkout at `root`; names are those of `.env.example` and `.env`."""
+    """Return the settings of the checkout at `root`, for every name in `.env.example` and `.env`."""
     settings = {**_parse(root / ".env.example"), **_parse(root / ".env")}
     return {name: os.environ.get(name, value) for name, value in settings.items()}
 
 
-def write_first(root: Path) -> bool:
-    """Make `.env` from `.env.example` with fresh secrets, unless there is one; tell whether."""
+def create_env_file(root: Path) -> bool:
+    """Create `.env` from `.env.example` with fresh secrets; return False when it exists already."""
     file = root / ".env"
     if file.exists():
         return False
     lines = (root / ".env.example").read_text().splitlines(keepends=True)
-    write(file, "".join(_filled(line) for line in lines))
+    write(file, "".join(_with_secret(line) for line in lines))
     return True
 
 
 def port(settings: Mapping[str, str], name: str) -> int:
-    """The value of a port setting; StackError when it is none."""
+    """Return the value of a port setting.
+
+    Raises:
+        StackError: it is not a port.
+    """
     value = settings.get(name, "")
     if not value.isdecimal() or not 1 <= int(value) <= 65_535:
         raise StackError(f"{name} must be a port from 1 to 65535, not {value!r}.")
     return int(value)
 
 
-def _filled(line: str) -> str:
+def _with_secret(line: str) -> str:
     name, _, value = line.partition("=")
     secret = name.endswith(("_SECRET", "_PASSWORD")) and not value.strip()
     return f"{name}={secrets.token_urlsafe(48)}\n" if secret else line
@@ -48,14 +52,16 @@ def _parse(file: Path) -> Settings:
         lines = enumerate(file.read_text("utf-8-sig").splitlines(), start=1)
     except UnicodeDecodeError:
         raise StackError(f"{file.name} is not UTF-8.") from None
-    return dict(_pair(file, number, line.strip()) for number, line in lines if _says_something(line))
+    return dict(
+        _parse_assignment(file, number, line.strip()) for number, line in lines if _is_assignment(line)
+    )
 
 
-def _says_something(line: str) -> bool:
+def _is_assignment(line: str) -> bool:
     return bool(line.strip()) and not line.strip().startswith("#")
 
 
-def _pair(file: Path, number: int, line: str) -> tuple[str, str]:
+def _parse_assignment(file: Path, number: int, line: str) -> tuple[str, str]:
     name, equals, value = line.removeprefix("export ").partition("=")
     if not equals or not name.strip().isidentifier():
         raise StackError(f"{file.name}, line {number}: expected NAME=value, not {line!r}.")

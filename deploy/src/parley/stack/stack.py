@@ -1,12 +1,11 @@
-"""A whole Parley on this machine: its servers, its services, and nginx before them."""
+"""A complete Parley on this machine: servers, services, and nginx in front of them."""
 
 import fcntl
 import os
 import signal as signals
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,44 +13,35 @@ from typing import Self
 from parley.stack import processes, programs
 from parley.stack.errors import StackError
 from parley.stack.parts import nginx
-from parley.stack.parts.owner_watch import NAME as WATCH
 from parley.stack.parts.part import Part
-from parley.stack.parts.rabbitmq import rabbitmqctl
+from parley.stack.parts.rabbitmq import run_rabbitmqctl
+from parley.stack.parts.watchdog import NAME as WATCHDOG
 from parley.stack.paths import StackPaths
 from parley.stack.plan import SERVICES, Commands, Plan
 from parley.stack.ports import LOOPBACK, Ports, require_free
 from parley.stack.reconciliation import Reconciliation, Report, stop_in_order
-from parley.stack.state import recall
-from parley.stack.supervisor import Process, Supervisor
+from parley.stack.state import StackState
+from parley.stack.status import PartStatus, part_status
+from parley.stack.supervisor import Supervisor
 
-WHOLE_GROUP = {signals.SIGKILL, signals.SIGSTOP, signals.SIGCONT}
-"""These hit a part's helper processes too, as a machine that dies or sleeps would."""
-
-RABBITMQCTL_PATIENCE = 60.0
-"""Seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartStatus:
-    """One line of the table: `uptime` in seconds, `problems` why it is not ready, if it says so."""
-
-    name: str
-    state: str
-    pid: int
-    port: int | None
-    uptime: int
-    ready: bool
-    problems: Sequence[str] = ()
+GROUP_SIGNALS = {signals.SIGKILL, signals.SIGSTOP, signals.SIGCONT}
+"""Signals sent to a part's helper processes too, as when a machine dies or is suspended."""
 
 
 class Stack:
-    """A stack that lives in `directory`.
+    """A stack whose files are below `directory`; its methods raise StackError.
 
-    `gateways` and `workers` are counts, by default what the directory remembers, else 2. Without
-    `http_port` nginx gets a free port. `settings` are the services' environment variables; `REDIS_URL`,
-    `RABBITMQ_URL` and `MONGO_URL` among them replace a server of our own. The stack ends with this
-    process unless it is `detached`. `commands` says how `gateway` and `worker` are started.
-    All ports are on 127.0.0.1. Methods raise StackError, with one sentence.
+    Args:
+        directory: where configuration, logs, data and state are kept.
+        gateways: their number; by default the saved one, else 2.
+        workers: their number; by default the saved one, else 2.
+        http_port: nginx's port; by default a free one.
+        host: the address that nginx listens on; all other ports are on 127.0.0.1.
+        settings: the services' environment variables; `REDIS_URL`, `RABBITMQ_URL` and `MONGO_URL` among them
+            replace the stack's own servers.
+        commands: command lines of `gateway` and `worker` instead of the default ones.
+        detached: leave the stack running when this process ends.
+        report: takes one line of progress for each step.
     """
 
     def __init__(
@@ -67,20 +57,20 @@ class Stack:
         detached: bool = False,
         report: Report = lambda line: None,
     ) -> None:
-        place = StackPaths(directory.resolve())
-        memory = recall(place).sized(gateways, workers)
+        paths = StackPaths(directory.resolve())
+        state = StackState.load(paths).sized(gateways, workers)
         self._http_port = http_port
         self._report = report
         self._plan = Plan(
-            place=place,
-            memory=memory,
-            ports=Ports(memory.base, http_port or memory.base),
+            paths=paths,
+            state=state,
+            ports=Ports(state.base, http_port or state.base),
             host=host,
             settings=settings or {},
             commands={**SERVICES, **(commands or {})},
             owner=None if detached else os.getpid(),
         )
-        self._supervisor = Supervisor(place.root, place.socket)
+        self._supervisor = Supervisor(paths.root, paths.socket)
 
     def __enter__(self) -> Self:
         self.up()
@@ -93,21 +83,21 @@ class Stack:
 
     @property
     def directory(self) -> Path:
-        return self._plan.place.root
+        return self._plan.paths.root
 
     @property
     def url(self) -> str:
-        """Where clients go: nginx."""
+        """The URL of nginx, for clients."""
         return f"http://{self._plan.edge().address}:{self._plan.ports.http}"
 
     @property
     def gateway_urls(self) -> list[str]:
-        """The gateways' own addresses, past nginx."""
+        """The gateways' own URLs, not through nginx."""
         return [f"http://{LOOPBACK}:{port}" for port in self._plan.gateways.values()]
 
     @property
     def worker_urls(self) -> list[str]:
-        ports = (self._plan.ports.worker(number + 1) for number in range(self._plan.memory.workers))
+        ports = (self._plan.ports.worker(number + 1) for number in range(self._plan.state.workers))
         return [f"http://{LOOPBACK}:{port}" for port in ports]
 
     @property
@@ -128,61 +118,61 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the services are told: urls of the servers, JWT_SECRET, and the settings."""
+        """The services' environment: URLs of the servers, JWT_SECRET and the settings."""
         return self._plan.environment()
 
     def is_up(self) -> bool:
-        """Whether its supervisor runs."""
+        """Whether the stack's supervisor runs."""
         return self._supervisor.is_running()
 
     def log(self, part: str) -> Path:
-        """The file that a part's output goes to."""
-        return self._plan.place.log(part)
+        """Return the file that a part's output goes to."""
+        return self._plan.paths.log(part)
 
     def up(self) -> None:
-        """Start what does not run, restart what is configured otherwise; return when all is ready."""
-        with self._alone():
-            fresh = not self.is_up()
-            if fresh:
+        """Start stopped parts and restart those whose configuration changed; return when all are ready."""
+        with self._locked():
+            was_down = not self.is_up()
+            if was_down:
                 self._launch()
-            elif not nginx.has_port(self._plan.place, self._plan.edge()):
+            elif not nginx.has_address(self._plan.paths, self._plan.edge()):
                 self._require_http_port()
-            self._plan.memory.save(self._plan.place)
+            self._plan.state.save(self._plan.paths)
             try:
                 Reconciliation(self._plan, self._supervisor, self._report).run()
             except BaseException:
-                if fresh:
-                    self._take_down()
+                if was_down:
+                    self._stop_all()
                 raise
 
     def down(self) -> None:
-        """Stop everything, what clients see first, and leave no process."""
+        """Stop everything, nginx first, and leave no process."""
         if self.directory.exists():
-            with self._alone():
-                self._take_down()
+            with self._locked():
+                self._stop_all()
 
     def scale(self, gateways: int | None = None, workers: int | None = None) -> None:
-        """Change the counts, and remember them; sockets on gateways that stay are not touched."""
+        """Change and save the counts; sockets on the remaining gateways stay connected."""
         self._require_up()
-        self._plan = replace(self._plan, memory=self._plan.memory.sized(gateways, workers))
-        with self._alone():
-            self._plan.memory.save(self._plan.place)
+        self._plan = replace(self._plan, state=self._plan.state.sized(gateways, workers))
+        with self._locked():
+            self._plan.state.save(self._plan.paths)
             Reconciliation(self._plan, self._supervisor, self._report).run()
 
-    def tell(self, special: Mapping[str, Mapping[str, str]]) -> None:
-        """Give single services, by name, settings of their own, and take back those given before.
+    def set_overrides(self, overrides: Mapping[str, Mapping[str, str]]) -> None:
+        """Replace the settings of single services, by part name; earlier overrides are dropped.
 
-        Those of which that changes anything are restarted; returns when they are ready.
+        Services whose settings changed are restarted; returns when they are ready.
         """
-        for name in special:
+        for name in overrides:
             self._part(name)
-        self._plan = replace(self._plan, special=special)
+        self._plan = replace(self._plan, overrides=overrides)
         self.up()
 
     def start(self, name: str) -> None:
         """Start a part that was stopped, and wait until it is ready."""
         self._part(name)
-        Reconciliation(self._plan, self._supervisor, self._report).bring_up({name})
+        Reconciliation(self._plan, self._supervisor, self._report).start({name})
 
     def stop(self, name: str) -> None:
         """Stop a part (SIGTERM) and wait until it has ended; it stays stopped until `start` or `up`."""
@@ -190,109 +180,83 @@ class Stack:
         self._supervisor.stop({name})
 
     def kill(self, name: str) -> None:
-        """Kill a part (SIGKILL); other than after `signal` it stays away until `start` or `up`."""
-        # Frozen, it does not see the SIGTERM by which supervisor gives it up.
+        """Kill a part (SIGKILL); unlike after `signal` it stays stopped until `start` or `up`."""
+        # Supervisor sends SIGTERM when it is asked to stop a part. The part is suspended first, so that it
+        # cannot react to the SIGTERM before it is killed.
         self.signal(name, signals.SIGSTOP)
         self._supervisor.ask_to_stop(name)
         self.signal(name, signals.SIGKILL)
         self._supervisor.stop({name})
 
     def pid(self, name: str) -> int:
-        """The part's process; StackError when it does not run."""
+        """Return the pid of the part's process.
+
+        Raises:
+            StackError: it does not run.
+        """
         self._part(name)
         pid = self._supervisor.processes()[name].pid
         if not pid:
-            raise StackError(f"{name} does not run.")
+            raise StackError(f"{name} is not running.")
         return pid
 
     def signal(self, name: str, number: int) -> None:
-        """Send a signal to a part; supervisor starts it again if that ends it."""
+        """Send a signal to a part; supervisor restarts it if that ends it."""
         pid = self.pid(name)
-        if number in WHOLE_GROUP:
+        if number in GROUP_SIGNALS:
             os.killpg(pid, number)
         else:
             os.kill(pid, number)
 
     def status(self) -> list[PartStatus]:
-        """All parts in the order of starting; empty when the stack is down."""
+        """Return the status of all parts in start order; empty when the stack is down."""
         if not self.is_up():
             return []
         known = self._supervisor.processes()
-        parts = {part.name: part for part in self._plan.parts() if part.name != WATCH}
-        return [_status(part, known[name]) for name, part in parts.items() if name in known]
+        parts = {part.name: part for part in self._plan.parts() if part.name != WATCHDOG}
+        return [part_status(part, known[name]) for name, part in parts.items() if name in known]
 
     def rabbitmqctl(self, *arguments: str) -> str:
-        """Run rabbitmqctl against this stack's node; returns what it prints."""
-        command, env = rabbitmqctl(self._plan.place, self._plan.ports)
-        try:
-            done = subprocess.run(
-                [*command, *arguments],
-                env={"PATH": os.environ.get("PATH", os.defpath), **env},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=RABBITMQCTL_PATIENCE,
-            )
-        except subprocess.TimeoutExpired:
-            raise StackError(
-                f"rabbitmqctl {' '.join(arguments)} has not ended after {RABBITMQCTL_PATIENCE:.0f} s."
-            ) from None
-        if done.returncode:
-            raise StackError(
-                f"rabbitmqctl {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip()}"
-            )
-        return done.stdout
+        """Run rabbitmqctl against this stack's node and return its output."""
+        return run_rabbitmqctl(self._plan.paths, self._plan.ports, arguments)
 
     def _launch(self) -> None:
-        """Start supervisord on ports that are free, with nothing left of an earlier life."""
-        place = self._plan.place
-        processes.kill_all(place.root)
-        memory = self._plan.memory.on_free_ports()
-        ports = Ports(memory.base, self._http_port or memory.base)
-        self._plan = replace(self._plan, memory=memory, ports=ports)
+        """End leftover processes of an earlier run, and start supervisord on free ports."""
+        paths = self._plan.paths
+        processes.kill_all(paths.root)
+        state = self._plan.state.on_free_ports()
+        ports = Ports(state.base, self._http_port or state.base)
+        self._plan = replace(self._plan, state=state, ports=ports)
         self._require_http_port()
-        self._supervisor.launch(programs.write_all(place, self._plan.parts()))
+        self._supervisor.launch(programs.write_config(paths, self._plan.parts()))
 
     def _require_http_port(self) -> None:
         require_free(self._plan.ports.http, self._plan.host, "HTTP_PORT")
 
-    def _take_down(self) -> None:
+    def _stop_all(self) -> None:
         if self.is_up():
-            stop_in_order(self._supervisor, self._supervisor.processes().keys() - {WATCH})
+            stop_in_order(self._supervisor, self._supervisor.processes().keys() - {WATCHDOG})
             self._supervisor.shut_down()
         processes.kill_all(self.directory)
-        if self._plan.place.socket.parent != self.directory and self._plan.place.socket.parent.exists():
-            self._plan.place.socket.parent.rmdir()
+        if self._plan.paths.socket.parent != self.directory and self._plan.paths.socket.parent.exists():
+            self._plan.paths.socket.parent.rmdir()
 
     def _part(self, name: str) -> Part:
         self._require_up()
         parts = {part.name: part for part in self._plan.parts()}
         if name not in parts:
-            raise StackError(f"There is no part {name}: there are {', '.join(parts)}.")
+            raise StackError(f"There is no part {name}; the parts are {', '.join(parts)}.")
         return parts[name]
 
     def _require_up(self) -> None:
         if not self.is_up():
-            raise StackError("The stack is not up: run `make up` first.")
+            raise StackError("The stack is not running: run `make up` first.")
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two commands at once would undo each other's steps."""
-        place = self._plan.place
-        place.create()
-        with place.lock.open("w") as lock:
+    def _locked(self) -> Iterator[None]:
+        """Hold the stack's lock, since two commands at once would undo each other's steps."""
+        paths = self._plan.paths
+        paths.create()
+        with paths.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _status(part: Part, process: Process) -> PartStatus:
-    ready = part.ready()
-    return PartStatus(
-        name=part.name,
-        state=process.state,
-        pid=process.pid,
-        port=part.port,
-        uptime=process.uptime,
-        ready=ready,
-        problems=() if ready or not process.pid else part.problems(),
-    )

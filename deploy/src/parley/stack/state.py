@@ -1,4 +1,4 @@
-"""What a stack remembers from one `up` to the next: its ports, its size, and its secrets."""
+"""The state that a stack keeps from one `up` to the next: its ports, its size and its secrets."""
 
 import json
 import secrets
@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, replace
 
 from parley.stack.errors import StackError
 from parley.stack.paths import StackPaths, write
-from parley.stack.ports import MOST_REPLICAS, block_is_free, free_base
+from parley.stack.ports import MAX_REPLICAS, block_is_free, free_base
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackState:
-    """`base` is the first port of the stack's block; gateways and workers are counts."""
+    """`base` is the first port of the stack's block; `gateways` and `workers` are counts."""
 
     base: int
     gateways: int
@@ -19,8 +19,26 @@ class StackState:
     broker_password: str
     jwt_secret: str
 
+    @classmethod
+    def load(cls, paths: StackPaths) -> "StackState":
+        """Return the saved state, or a fresh one of two gateways and two workers.
+
+        Raises:
+            StackError: the file is damaged.
+        """
+        if not paths.state.exists():
+            return _fresh()
+        try:
+            return cls(**json.loads(paths.state.read_text()))
+        except (ValueError, TypeError):
+            message = f"{paths.state} is damaged: remove it, and new ports will be chosen."
+            raise StackError(message) from None
+
+    def save(self, paths: StackPaths) -> None:
+        write(paths.state, json.dumps(asdict(self), indent=2) + "\n")
+
     def sized(self, gateways: int | None, workers: int | None) -> "StackState":
-        """The same with other counts; None keeps what was."""
+        """Return this state with other counts; None keeps a count."""
         return replace(
             self,
             gateways=_count("gateways", self.gateways if gateways is None else gateways),
@@ -28,22 +46,8 @@ class StackState:
         )
 
     def on_free_ports(self) -> "StackState":
-        """The same, on another block of ports if something else uses ours."""
+        """Return this state, on another block of ports when this one is in use."""
         return self if block_is_free(self.base) else replace(self, base=free_base())
-
-    def save(self, place: StackPaths) -> None:
-        write(place.memory, json.dumps(asdict(self), indent=2) + "\n")
-
-
-def recall(place: StackPaths) -> StackState:
-    """What the place remembers, else a fresh memory of two gateways and two workers."""
-    if not place.memory.exists():
-        return _fresh()
-    try:
-        memory = StackState(**json.loads(place.memory.read_text()))
-    except (ValueError, TypeError):
-        raise StackError(f"{place.memory} is damaged: remove it (the ports will be chosen anew).") from None
-    return memory
 
 
 def _fresh() -> StackState:
@@ -56,7 +60,7 @@ def _fresh() -> StackState:
     )
 
 
-def _count(what: str, number: int) -> int:
-    if not 1 <= number <= MOST_REPLICAS:
-        raise StackError(f"There can be 1 to {MOST_REPLICAS} {what}, not {number}.")
+def _count(name: str, number: int) -> int:
+    if not 1 <= number <= MAX_REPLICAS:
+        raise StackError(f"A stack has 1 to {MAX_REPLICAS} {name}, not {number}.")
     return number

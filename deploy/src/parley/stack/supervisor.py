@@ -1,4 +1,4 @@
-"""Talks to supervisord over its socket: starts, stops, asks."""
+"""Client of supervisord over its control socket."""
 
 import http.client
 import os
@@ -16,8 +16,8 @@ from parley.stack.errors import StackError
 from parley.stack.processes import MARK, is_alive
 
 STOPPED_STATES = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
-STOP_PATIENCE = 30.0
-"""Seconds: more than supervisor waits before it kills."""
+STOP_TIMEOUT = 30.0
+"""Seconds; more than the stopwaitsecs after which supervisor kills."""
 
 _INHERITED = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 _NOT_RUNNING, _ALREADY_STARTED = 70, 60
@@ -25,7 +25,7 @@ _NOT_RUNNING, _ALREADY_STARTED = 70, 60
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """What supervisor knows of a program; `pid` is 0 when it does not run, `uptime` in seconds."""
+    """Supervisor's view of a program; `pid` is 0 when it does not run, `uptime` is in seconds."""
 
     name: str
     state: str
@@ -34,14 +34,14 @@ class Process:
 
 
 class Supervisor:
-    """One supervisord, found by its socket."""
+    """One supervisord, reached by its control socket."""
 
     def __init__(self, root: Path, control: Path) -> None:
         self._root = root
         self._control = control
 
     def launch(self, config: Path) -> None:
-        """Start supervisord as a daemon; when this returns it listens."""
+        """Start supervisord as a daemon; return when it listens."""
         command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(config)]
         started = subprocess.run(
             command, env=self._environment(), capture_output=True, text=True, check=False
@@ -49,8 +49,8 @@ class Supervisor:
         if started.returncode:
             raise StackError(f"supervisord did not start: {(started.stderr or started.stdout).strip()}")
 
-    def try_out(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
-        """Run a command as a program would be run, to its end; what it says, if it fails."""
+    def run_check(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
+        """Run a command in a program's environment to its end; return its stderr if it fails, else ""."""
         env = {**self._environment(), **environment}
         done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=False)
         return done.stderr.strip() if done.returncode else ""
@@ -66,28 +66,28 @@ class Supervisor:
         return {info["name"]: _process(info) for info in self._call("getAllProcessInfo")}
 
     def start(self, name: str) -> None:
-        self._call("startProcess", name, False, forgive=_ALREADY_STARTED)
+        self._call("startProcess", name, False, ignore_fault=_ALREADY_STARTED)
 
     def stop(self, names: Collection[str]) -> None:
-        """Ask all at once, and wait until the last one has ended."""
+        """Send SIGTERM to all at once, and wait until the last one has ended."""
         names = set(names) & set(self.processes())
         for name in names:
             self.ask_to_stop(name)
-        deadline = time.monotonic() + STOP_PATIENCE
-        while left := {name for name in names if self.processes()[name].state not in STOPPED_STATES}:
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while running := {name for name in names if self.processes()[name].state not in STOPPED_STATES}:
             if time.monotonic() > deadline:
-                raise StackError(f"{', '.join(sorted(left))} did not stop within {STOP_PATIENCE:.0f} s.")
+                raise StackError(f"{', '.join(sorted(running))} did not stop within {STOP_TIMEOUT:.0f} s.")
             time.sleep(0.05)
 
     def ask_to_stop(self, name: str) -> None:
-        """Send it SIGTERM, and start it no more."""
-        self._call("stopProcess", name, False, forgive=_NOT_RUNNING)
+        """Send a program SIGTERM and do not restart it; return without waiting."""
+        self._call("stopProcess", name, False, ignore_fault=_NOT_RUNNING)
 
     def signal(self, name: str, number: int) -> None:
         self._call("signalProcess", name, str(int(number)))
 
     def reread(self) -> tuple[list[str], list[str], list[str]]:
-        """The names of the programs that the configuration added, changed and removed."""
+        """Reread the configuration; return the names of added, changed and removed programs."""
         ((added, changed, removed),) = self._call("reloadConfig")
         return added, changed, removed
 
@@ -100,28 +100,28 @@ class Supervisor:
             self._call("removeProcessGroup", name)
 
     def shut_down(self) -> None:
-        """End supervisord and wait until it is gone."""
+        """Shut supervisord down and wait until its process has ended."""
         pid = self._call("getPID")
         self._call("shutdown")
-        deadline = time.monotonic() + STOP_PATIENCE
+        deadline = time.monotonic() + STOP_TIMEOUT
         while is_alive(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def _environment(self) -> dict[str, str]:
-        """Little is inherited: what a user exports for another broker must not reach this one."""
+        """Inherit few variables, since those exported for another broker must not configure this one."""
         inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
         return inherited | {MARK: str(self._root)}
 
-    def _call(self, method: str, *arguments: Any, forgive: int | None = None) -> Any:
+    def _call(self, method: str, *arguments: Any, ignore_fault: int | None = None) -> Any:
         request = xmlrpc.client.dumps(arguments, f"supervisor.{method}")
         try:
             return xmlrpc.client.loads(_post(self._control, request))[0][0]
         except OSError:
             raise StackError(f"supervisord does not answer on {self._control}.") from None
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode == forgive:
+            if fault.faultCode == ignore_fault:
                 return None
-            raise StackError(f"supervisord refuses {method}{arguments}: {fault.faultString}.") from None
+            raise StackError(f"supervisord refused {method}{arguments}: {fault.faultString}.") from None
 
 
 class _UnixConnection(http.client.HTTPConnection):

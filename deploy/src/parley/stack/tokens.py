@@ -1,4 +1,4 @@
-"""Tokens to try things with, signed by the stack's own secret."""
+"""Tokens for trying things out, signed with the stack's own secret."""
 
 import re
 import time
@@ -11,21 +11,34 @@ from parley.stack.errors import StackError
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def token(secret: str, user: str, name: str | None = None, lifetime: str = "24h", **more: str) -> str:
-    """A JWT for `user` (HS256) with `more` claims; `lifetime` is a number with s, m, h or d."""
+def create_token(
+    secret: str, user: str, name: str | None = None, lifetime: str = "24h", **claims: str
+) -> str:
+    """Return an HS256 JWT for `user`.
+
+    Args:
+        secret: JWT_SECRET.
+        user: the claim `sub`.
+        name: the claim `name`, by default `user`.
+        lifetime: a number with s, m, h or d.
+        claims: further claims.
+
+    Raises:
+        StackError: `user` is blank or `lifetime` is malformed.
+    """
     if not user.strip():
         raise StackError("A token needs a user: make token USER=alice")
     now = int(time.time())
-    claims = {
+    payload = {
         "sub": user,
         "name": name or user,
         "username": user,
         "jti": uuid.uuid4().hex,
         "iat": now,
         "exp": now + _seconds(lifetime),
-        **more,
+        **claims,
     }
-    return jwt.encode(claims, secret, algorithm="HS256")
+    return jwt.encode(payload, secret, algorithm="HS256")
 
 
 def _seconds(lifetime: str) -> int:

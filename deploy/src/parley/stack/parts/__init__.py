@@ -1,1 +1,1 @@
-"""The parts of the stack: what each is, how it is started, and when it is ready."""
+"""The parts of the stack: how each is started, and when it is ready."""

@@ -9,19 +9,19 @@ from parley.stack.ports import LOOPBACK
 from parley.stack.readiness import listens
 
 
-def mongodb(place: StackPaths, port: int) -> Part:
-    directory = place.data / "mongodb"
+def mongodb(paths: StackPaths, port: int) -> Part:
+    directory = paths.data / "mongodb"
     return Part(
         name="mongodb",
         tier=Tier.SERVERS,
-        argv=_command(place, directory, port),
+        argv=_command(paths, directory, port),
         directory=directory,
         port=port,
         ready=listens(port),
     )
 
 
-def _command(place: StackPaths, directory: Path, port: int) -> tuple[str, ...]:
+def _command(paths: StackPaths, directory: Path, port: int) -> tuple[str, ...]:
     stand_in = str(Path(sys.executable).with_name("nx-27017"))
     server = program("mongod", "mongod", stand_in)
     if server != stand_in:
@@ -35,6 +35,6 @@ def _command(place: StackPaths, directory: Path, port: int) -> tuple[str, ...]:
             LOOPBACK,
             "--nounixsocket",
         )
-    # Without these two it writes to fixed names in /tmp, which stacks side by side would share.
-    own_files = ("--log-file", str(place.log("nx-27017")), "--pid-file", str(directory / "nx-27017.pid"))
+    # Without these two it writes to fixed names in /tmp, and stacks on one machine would share them.
+    own_files = ("--log-file", str(paths.log("nx-27017")), "--pid-file", str(directory / "nx-27017.pid"))
     return (server, "--data-dir", str(directory), "--host", LOOPBACK, "--port", str(port), *own_files)

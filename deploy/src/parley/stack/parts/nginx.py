@@ -1,4 +1,4 @@
-"""nginx in front of the gateways: its configuration, and a reload that drops no socket."""
+"""nginx in front of the gateways: its configuration, and a reload that drops no connection."""
 
 import os
 import subprocess
@@ -12,16 +12,20 @@ from parley.stack import processes
 from parley.stack.errors import StackError
 from parley.stack.limits import open_files
 from parley.stack.parts.part import Part, Tier, program
-from parley.stack.paths import StackPaths, write
+from parley.stack.paths import StackPaths, quoted, write
 from parley.stack.ports import LOOPBACK
 from parley.stack.readiness import http_answers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """What nginx shall do: listen there, send new clients to `accepting`, known ones to `routable` too.
+    """What nginx listens on and routes to.
 
-    Both map a gateway's name to its port on 127.0.0.1.
+    Args:
+        host: the address to listen on.
+        port: the port to listen on.
+        accepting: ports by node name of the gateways that get new clients.
+        routable: ports by node name of all gateways that keep their present clients.
     """
 
     host: str
@@ -31,76 +35,81 @@ class Edge:
 
     @property
     def address(self) -> str:
-        """Where this machine reaches it."""
+        """The address by which this machine reaches nginx."""
         return LOOPBACK if self.host == "0.0.0.0" else self.host
 
 
-def nginx(place: StackPaths, edge: Edge) -> Part:
+def nginx(paths: StackPaths, edge: Edge) -> Part:
     return Part(
         name="nginx",
         tier=Tier.EDGE,
-        argv=_command(place),
-        directory=_directory(place),
+        argv=_command(paths),
+        directory=_directory(paths),
         port=edge.port,
         ready=http_answers(edge.port, "/healthz", 404, edge.address),
     )
 
 
-def configure(place: StackPaths, edge: Edge) -> bool:
-    """Write the configuration; tell whether it is another than before."""
-    return write(_config(place), _render(place, edge))
+def configure(paths: StackPaths, edge: Edge) -> bool:
+    """Write the configuration; return whether it changed."""
+    return write(_config(paths), _render(paths, edge))
 
 
-def has_port(place: StackPaths, edge: Edge) -> bool:
-    """Whether the configuration that nginx runs with has this address already."""
-    return _config(place).exists() and f"listen {edge.host}:{edge.port} " in _config(place).read_text()
+def has_address(paths: StackPaths, edge: Edge) -> bool:
+    """Whether nginx's present configuration listens on this address already."""
+    return _config(paths).exists() and f"listen {edge.host}:{edge.port} " in _config(paths).read_text()
 
 
-def check(place: StackPaths) -> None:
-    """Let nginx read its configuration, so that a reload cannot fail behind our back."""
-    test = subprocess.run([*_command(place), "-q", "-t"], capture_output=True, text=True, check=False)
+def check(paths: StackPaths) -> None:
+    """Have nginx check its configuration, since a failed reload is only visible in its log.
+
+    Raises:
+        StackError: nginx refuses the configuration.
+    """
+    test = subprocess.run([*_command(paths), "-q", "-t"], capture_output=True, text=True, check=False)
     if test.returncode:
-        raise StackError(f"nginx refuses its configuration: {test.stderr.strip()}")
+        raise StackError(f"nginx refused its configuration: {test.stderr.strip()}")
 
 
 def workers(master: int) -> set[int]:
-    """The worker processes that accept connections."""
-    return {pid for pid in processes.children_of(master) if not _is_leaving(pid)}
+    """Return the pids of the worker processes that accept connections."""
+    return {pid for pid in processes.children_of(master) if not _is_shutting_down(pid)}
 
 
 def wait_for_new_workers(master: int, old: set[int], deadline: float) -> None:
-    """Until those that knew the old configuration accept nothing any more, and others do.
+    """Wait until no old worker accepts connections and a new one does; `deadline` is monotonic time.
 
-    `deadline` is a time of the monotonic clock.
+    Raises:
+        StackError: the deadline has passed.
     """
-    while (now := workers(master)) & old or not now:
+    while (current := workers(master)) & old or not current:
         if time.monotonic() > deadline:
-            raise StackError("nginx did not take its new configuration in time: see `make logs PART=nginx`.")
+            raise StackError("nginx did not apply its new configuration in time: see `make logs PART=nginx`.")
         time.sleep(0.02)
 
 
-def _is_leaving(pid: int) -> bool:
+def _is_shutting_down(pid: int) -> bool:
     return not processes.is_alive(pid) or "shutting down" in processes.title(pid)
 
 
-def _command(place: StackPaths) -> tuple[str, ...]:
-    # The log is named here as well, for what nginx says before it has read its configuration.
-    return (program("nginx"), "-p", str(_directory(place)), "-e", "stderr", "-c", str(_config(place)))
+def _command(paths: StackPaths) -> tuple[str, ...]:
+    # `-e` sets the log for messages from before nginx has read its configuration.
+    return (program("nginx"), "-p", str(_directory(paths)), "-e", "stderr", "-c", str(_config(paths)))
 
 
-def _render(place: StackPaths, edge: Edge) -> str:
+def _render(paths: StackPaths, edge: Edge) -> str:
     text = files("parley.stack").joinpath("templates/nginx.conf").read_text()
-    for name, value in _values(place, edge).items():
+    for name, value in _values(paths, edge).items():
         text = text.replace(f"@{name}@", value)
     return text
 
 
-def _values(place: StackPaths, edge: Edge) -> dict[str, str]:
+def _values(paths: StackPaths, edge: Edge) -> dict[str, str]:
     return {
-        # Its workers must reach below a directory that only this user can enter.
+        # The workers must reach files below a directory that only this user can enter.
         "USER": "user root;\n" if os.geteuid() == 0 else "",
-        "DIRECTORY": _within_quotes(_directory(place)),
-        "LOG": _within_quotes(place.log("nginx-access")),
+        "DIRECTORY": _escaped(_directory(paths)),
+        "LOG": _escaped(paths.log("nginx-access")),
         "FILES": str(open_files()),
         "CONNECTIONS": str(open_files() * 19 // 20),
         "HOST": edge.host,
@@ -116,17 +125,18 @@ def _upstream(node: str, port: int) -> str:
 
 
 def _server(port: int) -> str:
-    # A dead gateway refuses at once, so it need not be avoided; one that is back is used at once.
+    # A dead gateway refuses connections at once, so nginx tries the next one. Without max_fails=0 it would
+    # also avoid a gateway for a while after its restart.
     return f"        server {LOOPBACK}:{port} max_fails=0;\n"
 
 
-def _directory(place: StackPaths) -> Path:
-    return place.data / "nginx"
+def _directory(paths: StackPaths) -> Path:
+    return paths.data / "nginx"
 
 
-def _config(place: StackPaths) -> Path:
-    return place.config / "nginx.conf"
+def _config(paths: StackPaths) -> Path:
+    return paths.config / "nginx.conf"
 
 
-def _within_quotes(path: Path) -> str:
-    return str(path).replace("\\", "\\\\").replace('"', '\\"')
+def _escaped(path: Path) -> str:
+    return quoted(path)[1:-1]

@@ -1,4 +1,4 @@
-"""What a part of the stack is."""
+"""A part of the stack: one process and how it is started, probed and stopped."""
 
 import os
 import shutil
@@ -12,22 +12,22 @@ from parley.stack.readiness import Probe
 
 
 class Tier(IntEnum):
-    """The order of starting; stopping goes the other way, one tier after the other."""
+    """The start order; parts are stopped in the reverse order, tier by tier."""
 
     NAMES = 1
     SERVERS = 2
     WORKERS = 3
     GATEWAYS = 4
     EDGE = 5
-    WATCH = 9
+    WATCHDOG = 9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One process: `argv` run in `directory` with `env` beside the common environment.
+    """One process: `argv` run in `directory`, with `env` added to the common environment.
 
-    `problems` says, in words, why it is not ready, where it can tell. `check`, run as the part would be,
-    says in a sentence what is wrong with its settings.
+    `problems` returns the reasons why the part is not ready, as far as it reports them. `check` is a command
+    that fails with one sentence on stderr when the part's settings are invalid.
     """
 
     name: str
@@ -43,10 +43,19 @@ class Part:
 
 
 def program(name: str, *candidates: str) -> str:
-    """The path of an executable; Debian keeps servers where a user's PATH does not look."""
-    places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+    """Return the path of an executable, also from the sbin directories that a user's PATH leaves out.
+
+    Raises:
+        StackError: it is not installed.
+    """
+    directories = [
+        *os.environ.get("PATH", os.defpath).split(os.pathsep),
+        "/usr/local/sbin",
+        "/usr/sbin",
+        "/sbin",
+    ]
     for candidate in (*candidates, name):
-        found = shutil.which(candidate, path=os.pathsep.join(places))
+        found = shutil.which(candidate, path=os.pathsep.join(directories))
         if found:
             return found
     raise StackError(f"{name} is not installed: run `make up`, which installs what is missing.")

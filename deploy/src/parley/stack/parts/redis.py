@@ -1,7 +1,7 @@
-"""Redis: the bus between the gateways and the presence leases, nothing that must survive."""
+"""Redis: pub/sub between services and gateways, and presence leases; nothing in it must survive."""
 
 from parley.stack.parts.part import Part, Tier, program
-from parley.stack.paths import StackPaths, write
+from parley.stack.paths import StackPaths, quoted, write
 from parley.stack.readiness import redis_answers
 
 _CONFIG = """\
@@ -17,10 +17,10 @@ tcp-backlog 511
 """
 
 
-def redis(place: StackPaths, port: int) -> Part:
-    directory = place.data / "redis"
-    config = place.config / "redis.conf"
-    write(config, _CONFIG.format(port=port, directory=_quoted(str(directory))))
+def redis(paths: StackPaths, port: int) -> Part:
+    directory = paths.data / "redis"
+    config = paths.config / "redis.conf"
+    write(config, _CONFIG.format(port=port, directory=quoted(directory)))
     return Part(
         name="redis",
         tier=Tier.SERVERS,
@@ -29,8 +29,3 @@ def redis(place: StackPaths, port: int) -> Part:
         port=port,
         ready=redis_answers(port),
     )
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""Our own two services, any number of each."""
+"""Parley's two services, any number of each."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,33 +11,33 @@ from parley.stack.readiness import http_answers, http_problems
 
 
 def gateway(
-    place: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
+    paths: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
 ) -> Part:
     own = {"NODE_NAME": node(number), "GATEWAY_HOST": LOOPBACK, "GATEWAY_PORT": str(port)}
-    return _service(place, f"gateway-{number}", Tier.GATEWAYS, port, command, {**settings, **own})
+    return _service(paths, f"gateway-{number}", Tier.GATEWAYS, port, command, {**settings, **own})
 
 
 def worker(
-    place: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
+    paths: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
 ) -> Part:
     own = {"WORKER_NAME": f"w{number}", "WORKER_HOST": LOOPBACK, "WORKER_PORT": str(port)}
-    return _service(place, f"worker-{number}", Tier.WORKERS, port, command, {**settings, **own})
+    return _service(paths, f"worker-{number}", Tier.WORKERS, port, command, {**settings, **own})
 
 
 def node(number: int) -> str:
-    """The name that a gateway's session ids begin with."""
+    """Return the node name, which the session ids of a gateway begin with."""
     return f"g{number}"
 
 
 def _service(
-    place: StackPaths, name: str, tier: Tier, port: int, command: Sequence[str], env: Mapping[str, str]
+    paths: StackPaths, name: str, tier: Tier, port: int, command: Sequence[str], env: Mapping[str, str]
 ) -> Part:
     return Part(
         name=name,
         tier=tier,
         argv=tuple(command),
         check=(*command, "--check"),
-        directory=_home(place),
+        directory=_home(paths),
         port=port,
         ready=http_answers(port, "/readyz"),
         problems=partial(http_problems, port, "/readyz"),
@@ -45,5 +45,5 @@ def _service(
     )
 
 
-def _home(place: StackPaths) -> Path:
-    return place.data / "services"
+def _home(paths: StackPaths) -> Path:
+    return paths.data / "services"

@@ -1,4 +1,4 @@
-"""Ends a stack whose owner is gone: a test runner that was killed must not leave servers behind."""
+"""Stop a stack when its owner exits, so that a killed test runner leaves no servers running."""
 
 import os
 import select
@@ -8,8 +8,8 @@ from pathlib import Path
 from parley.stack.stack import Stack
 
 
-def wait_for_end(pid: int) -> None:
-    """Return when the process has ended; at once when there is none."""
+def wait_for_exit(pid: int) -> None:
+    """Return when the process has ended, or at once when it does not exist."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -21,5 +21,5 @@ def wait_for_end(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    wait_for_end(int(sys.argv[1]))
+    wait_for_exit(int(sys.argv[1]))
     Stack(Path(sys.argv[2])).down()
