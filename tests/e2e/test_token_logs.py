@@ -254,13 +254,13 @@ def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
 def test_nginx_writes_nothing_of_a_query(config: str) -> None:
     text = (ROOT / config).read_text()
     (written,) = re.findall(r"log_format parley(.*?);", text, re.S)
-    (path,) = re.findall(r"^ *map \$request_uri \$path {[^}]*\"~(.*)\" \$asked;", text, re.M)
+    (path,) = re.findall(r"^ *map \$request_uri \$path {[^}]*\"~(.*)\" \$requested;", text, re.M)
 
     logged = set(re.findall(r"\$(\w+)", written))
     assert "path" in logged
-    asked = re.match(path.replace("?<", "?P<"), "/chats?token=secret?x")
-    assert asked is not None
-    assert asked["asked"] == "/chats"
+    requested = re.match(path.replace("?<", "?P<"), "/chats?token=secret?x")
+    assert requested is not None
+    assert requested["requested"] == "/chats"
     assert not logged & {
         "request",
         "uri",
