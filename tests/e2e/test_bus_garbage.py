@@ -1,4 +1,4 @@
-"""Whoever reaches Redis can publish anything: it is counted, it runs nothing, and clients are served."""
+"""Garbage on Redis is counted and skipped, it executes nothing, and clients are served."""
 
 import asyncio
 import pickle
@@ -11,8 +11,10 @@ import redis.asyncio
 from redis.asyncio import Redis
 
 from clients.chat import Town, eventually
+from clients.newer import grow, items_of, seal_newer
 from clients.steady import Steady
 from parley.shared import rooms
+from parley.shared.envelope import SCHEMA, WRITER
 from parley.shared.events import Heartbeat, TypingChanged, pack
 from parley.shared.model import Person, now
 from parley.stack import Stack
@@ -22,27 +24,30 @@ pytestmark = pytest.mark.usefixtures("quiet")
 FLOOD = 20_000
 AT_ONCE = 2_000
 LOG_BYTES = 50_000
-"""Of a flood a log tells, but does not repeat it."""
+"""Growth of the log during a flood: the log mentions it, but not each message."""
+UNREADABLE, UNKNOWN = 'operation="decode"', 'what="event"'
 HEARD = [rooms.channel(rooms.everyone()), rooms.channel(rooms.node("g1"))]
 UNHEARD = ["parley:", "parley:nobody", "parley:conversation:none", "parley:user:nobody", "parley:node:g99"]
 
 
 class Trap:
-    """What is unpickled makes a noise."""
+    """Unpickling it would import a module that prints."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (__import__, ("this",))
 
 
-def extended(**fields: object) -> bytes:
-    (event,) = msgspec.msgpack.decode(pack([Heartbeat(count=1)]))
-    return msgspec.msgpack.encode([{**event, **fields}])
+def sealed(*items: object) -> bytes:
+    return msgspec.msgpack.encode([SCHEMA, WRITER, items])
 
 
-def typing_of(**fields: object) -> bytes:
-    event = TypingChanged(conversation_id="c", user=Person(id="u"), typing=True, at=now())
-    (told,) = msgspec.msgpack.decode(pack([event]))
-    return msgspec.msgpack.encode([{**told, "user": {**told["user"], **fields}}])
+def heartbeat(**fields: object) -> bytes:
+    (event,) = items_of(pack([Heartbeat(count=1)]))
+    return sealed({**event, **fields})
+
+
+def typing_in(conversation_id: str, user_id: str = "u") -> TypingChanged:
+    return TypingChanged(conversation_id=conversation_id, user=Person(id=user_id), typing=True, at=now())
 
 
 GARBAGE = {
@@ -54,10 +59,13 @@ GARBAGE = {
     "JSON of python-socketio": b'{"method":"emit","event":"x","data":1,"namespace":"/chat","room":null}',
     "no list": msgspec.msgpack.encode({"type": "heartbeat", "count": 1}),
     "no type": msgspec.msgpack.encode([{"count": 1}]),
-    "an unknown type": msgspec.msgpack.encode([{"type": "eval", "code": "1"}]),
-    "an unknown field": extended(colour="red"),
-    "an unknown field within": typing_of(admin=True),
-    "another kind of value": extended(count="1"),
+    "a value of another type": heartbeat(count="1"),
+    "a value of another type in 0.1.0's form": msgspec.msgpack.encode([{"type": "heartbeat", "count": "1"}]),
+    "a missing field": sealed({"type": "typing", "conversation_id": "c"}),
+    "a kind that is no text": sealed({"type": 7, "count": 1}),
+    "an envelope without items": msgspec.msgpack.encode([SCHEMA, WRITER]),
+    "an envelope whose schema is text": msgspec.msgpack.encode(["1", WRITER, []]),
+    "an envelope whose items are a map": msgspec.msgpack.encode([SCHEMA, WRITER, {}]),
     "too much said of its length": b"\xdd\xff\xff\xff\xff",
     "bytes that are no text": b"\x91\x82\xa4type\xa9heartbeat\xa1\xff\x01",
     "what is nested deep": b"\x91" * 100_000,
@@ -76,32 +84,76 @@ async def bus(stack: Stack) -> AsyncIterator["Redis"]:
         yield connection
 
 
-async def dropped(stack: Stack) -> list[int]:
-    """How much each gateway could not read."""
+async def counted(stack: Stack, label: str) -> list[int]:
+    """Return the value of each gateway's metric that has this label."""
     counts = []
     async with aiohttp.ClientSession() as http:
         for url in stack.gateway_urls:
             text = await (await http.get(f"{url}/metrics")).text()
-            counts.append(int(float(text.partition('{operation="decode"} ')[2].split("\n")[0] or 0)))
+            counts.append(int(float(text.partition(f"{{{label}}} ")[2].split("\n")[0] or 0)))
     return counts
 
 
 @pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
-async def test_what_cannot_be_read_is_counted_and_dropped(
+async def test_garbage_is_counted_and_skipped(
     body: bytes, stack: Stack, bus: "Redis", steady: Steady
 ) -> None:
-    before = await dropped(stack)
+    before = await counted(stack, UNREADABLE)
 
     await bus.publish(rooms.channel(rooms.everyone()), body)
 
-    async def counted() -> bool:
-        return await dropped(stack) == [count + 1 for count in before]
+    async def is_counted() -> bool:
+        return await counted(stack, UNREADABLE) == [count + 1 for count in before]
 
-    await eventually(counted)
+    await eventually(is_counted)
     await steady.is_served()
 
 
-async def test_it_says_nothing_to_clients(stack: Stack, bus: "Redis", town: Town) -> None:
+async def test_events_of_a_newer_version_are_read_and_unknown_kinds_skipped_and_counted(
+    stack: Stack, bus: "Redis", town: Town
+) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+    unreadable, unknown = await counted(stack, UNREADABLE), await counted(stack, UNKNOWN)
+    (typing,) = items_of(pack([typing_in(group, town.user("alice").id)]))
+    body = seal_newer([{"type": "eval", "code": "1"}, grow(typing), {"type": "reaction"}])
+
+    for node in ("g1", "g2"):
+        await bus.publish(rooms.channel(rooms.node(node)), body)
+
+    async def is_counted() -> bool:
+        return await counted(stack, UNKNOWN) == [count + 2 for count in unknown]
+
+    await eventually(is_counted)
+    assert await bob.inbound("userTyping", conversationId=group)
+    assert await counted(stack, UNREADABLE) == unreadable
+
+
+async def test_events_in_the_form_of_0_1_0_are_read(bus: "Redis", town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+
+    bare = msgspec.msgpack.encode(items_of(pack([typing_in(group, town.user("alice").id)])))
+    await bus.publish(rooms.channel(rooms.conversation(group)), bare)
+
+    assert await bob.inbound("userTyping", conversationId=group)
+
+
+async def test_an_unreadable_event_does_not_affect_its_neighbours(bus: "Redis", town: Town) -> None:
+    alice, bob = await town.sockets("alice", "bob")
+    group = await town.group(alice, "bob")
+    await bob.do("joinRoom", {"conversationId": group})
+
+    (typing,) = items_of(pack([typing_in(group, town.user("alice").id)]))
+    body = sealed({"type": "heartbeat"}, typing, 7)
+    await bus.publish(rooms.channel(rooms.conversation(group)), body)
+
+    assert await bob.inbound("userTyping", conversationId=group)
+
+
+async def test_garbage_sends_nothing_to_clients(stack: Stack, bus: "Redis", town: Town) -> None:
     alice, bob = await town.sockets("alice", "bob")
     group = await town.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
@@ -127,8 +179,8 @@ async def flood(bus: "Redis", channels: list[str], body: bytes) -> None:
     ("channels", "body"),
     [
         (HEARD, b"garbage" * 10),
-        (HEARD, extended(colour="red")),
-        (HEARD[:1], typing_of()),
+        (HEARD, heartbeat(count="1")),
+        (HEARD[:1], pack([typing_in("c")])),
         (UNHEARD, b"garbage" * 100),
     ],
     ids=["garbage", "almost", "events of nobody", "where nobody listens"],

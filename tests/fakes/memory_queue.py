@@ -20,7 +20,7 @@ class Delivery:
 
     def records(self) -> list[Record]:
         """What it carries; all of it can be read."""
-        return [r for r in records.unpack(self.body) if not isinstance(r, records.Broken)]
+        return [r for r in records.unpack(self.body) if not isinstance(r, records.UnreadableRecord)]
 
 
 class Partition:

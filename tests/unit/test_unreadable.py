@@ -1,13 +1,11 @@
-"""Bytes that somebody else has written: read as what they are, or named unreadable, whatever they are."""
+"""Foreign bytes are decoded to what they are, or reported as unreadable; no exception escapes."""
 
-from contextlib import suppress
-
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.fuzz import fuzz
+from parley.persistence_worker.unreadable_records import refusal_of
 from parley.shared import events, model, records
 
 HEARTBEAT = events.pack([events.Heartbeat(count=1)])
@@ -22,21 +20,23 @@ RECORD = records.pack(
         )
     ]
 )
-NO_TEXT = b"\x91\x82\xa4type\xa3new\xa1\xff\x01"
+NO_TEXT = b"\x91\x81\xa4type\xa1\xff"
 DEEP = b"\x91" * 100_000
 
 
 @pytest.mark.parametrize("body", [NO_TEXT, DEEP], ids=["no text", "deep"])
-def test_a_record_that_cannot_be_read_is_broken(body: bytes) -> None:
-    (broken,) = records.unpack(body)
-    assert isinstance(broken, records.Broken)
-    assert broken.reason
+def test_a_garbage_record_is_unreadable(body: bytes) -> None:
+    (unreadable,) = records.unpack(body)
+    assert isinstance(unreadable, records.UnreadableRecord)
+    assert unreadable.reason
+    assert unreadable.kind is None
 
 
 @pytest.mark.parametrize("body", [NO_TEXT, DEEP], ids=["no text", "deep"])
-def test_an_event_that_cannot_be_read_is_no_event(body: bytes) -> None:
-    with pytest.raises(msgspec.DecodeError):
-        events.unpack(body)
+def test_a_garbage_event_is_unreadable(body: bytes) -> None:
+    (unreadable,) = events.unpack(body)
+    assert isinstance(unreadable, events.UnreadableEvent)
+    assert unreadable.reason
 
 
 def _damaged(body: bytes, at: int, by: bytes) -> bytes:
@@ -51,13 +51,22 @@ def damages(body: bytes) -> st.SearchStrategy[bytes]:
 
 @fuzz(300)
 @given(body=damages(HEARTBEAT))
-def test_damaged_events_are_read_or_refused(body: bytes) -> None:
-    with suppress(msgspec.DecodeError):
-        assert isinstance(events.unpack(body), list)
+def test_damaged_events_are_decoded_or_reported(body: bytes) -> None:
+    for each in events.unpack(body):
+        assert isinstance(each, events.Event | events.UnknownEvent | events.UnreadableEvent)
 
 
 @fuzz(300)
 @given(body=damages(RECORD))
-def test_damaged_records_are_read_or_broken(body: bytes) -> None:
+def test_damaged_records_are_decoded_or_reported(body: bytes) -> None:
     for each in records.unpack(body):
-        assert isinstance(each, records.Broken | records.Record)
+        assert isinstance(each, records.Record | records.UnreadableRecord)
+
+
+@fuzz(300)
+@given(body=damages(RECORD))
+def test_the_sender_of_a_damaged_record_is_named_or_not(body: bytes) -> None:
+    for each in records.unpack(body):
+        if isinstance(each, records.UnreadableRecord):
+            refused = refusal_of(each, "FAILED", "It failed.")
+            assert refused is None or events.unpack(events.pack([refused])) == [refused]

@@ -11,19 +11,22 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from parley.persistence_worker.batch import refusal
-from parley.persistence_worker.dead_letters import bury, bury_body
+from parley.persistence_worker.dead_letters import dead_letter, dead_letter_body
 from parley.persistence_worker.ports import Attempts, EventPublisher, StoreUnavailable
+from parley.persistence_worker.unreadable_records import refusal_of
 from parley.shared import records, rooms
 from parley.shared.cancellation import within
-from parley.shared.metrics import batch_records, batch_seconds
+from parley.shared.events import RecordRefused
+from parley.shared.metrics import batch_records, batch_seconds, unknown_kinds
 from parley.shared.model import now
 from parley.shared.partitions import queue_name
-from parley.shared.records import Broken, Record
+from parley.shared.records import Record, UnreadableRecord
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
+NOT_STORED = ("FAILED", "The message could not be stored.")
 RETRY_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
 """After which a broker that does not answer is left alone: it sees the connection end."""
@@ -135,9 +138,8 @@ class Consumer:
         batch: list[Record] = []
         for delivery in deliveries:
             for record in records.unpack(delivery.body):
-                if isinstance(record, Broken):
-                    log.error("a record cannot be read", partition=self.partition, error=record.reason)
-                    await bury_body(record.body, record.reason, self.partition, channel)
+                if isinstance(record, UnreadableRecord):
+                    await self._dead_letter_unreadable(record, channel)
                 else:
                     batch.append(record)
         started = monotonic()
@@ -168,22 +170,33 @@ class Consumer:
             except Exception as error:
                 if not left:
                     log.error("a record cannot be stored", record=record.id, error=repr(error))
-                    await self._bury(record, repr(error), channel)
+                    await self._dead_letter(record, repr(error), channel)
 
     async def _persist_suspects(self, batch: list[Record], channel: AbstractChannel) -> None:
         """One by one and marked: what kills the worker is found marked by the next one."""
         for record in batch:
             if await self._patiently(partial(self._begin, record)) > ATTEMPTS:
                 log.error("a record stopped the worker", record=record.id)
-                await self._bury(record, "it stopped the worker several times", channel)
+                await self._dead_letter(record, "it stopped the worker several times", channel)
             else:
                 await self._persist_singly(record, channel)
             await self._patiently(partial(self._end, record))
 
-    async def _bury(self, record: Record, reason: str, channel: AbstractChannel) -> None:
-        await bury(record, reason, self.partition, channel)
-        refused = refusal(record, "FAILED", "The message could not be stored.", failed=True)
-        await self._event_publisher.announce({rooms.user(record.user_id): [refused]})
+    async def _dead_letter(self, record: Record, reason: str, channel: AbstractChannel) -> None:
+        await dead_letter(record, reason, self.partition, channel)
+        await self._tell_sender(refusal(record, *NOT_STORED, failed=True))
+
+    async def _dead_letter_unreadable(self, record: UnreadableRecord, channel: AbstractChannel) -> None:
+        if record.kind is not None:
+            unknown_kinds.labels("record").inc()
+        log.error("worker.record.unreadable", partition=self.partition, error=record.reason)
+        await dead_letter_body(record.body, record.reason, self.partition, channel)
+        refused = refusal_of(record, *NOT_STORED)
+        if refused is not None:
+            await self._tell_sender(refused)
+
+    async def _tell_sender(self, refused: RecordRefused) -> None:
+        await self._event_publisher.announce({rooms.user(refused.user_id): [refused]})
 
     async def _begin(self, record: Record, _again: bool) -> int:
         return await self._attempts.begin(record.id)

@@ -1,4 +1,4 @@
-"""Dead letters: records that cannot be stored, kept with the reason."""
+"""Dead letters: records that cannot be stored, kept in a queue with the reason."""
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, HeadersType
@@ -11,13 +11,13 @@ from parley.shared.records import Record
 REASON_CHARACTERS = 500
 
 
-async def bury(record: Record, reason: str, partition: int, channel: AbstractChannel) -> None:
-    """Put a record into the dead-letter queue; returns when the broker holds it."""
-    await bury_body(_written(record), reason, partition, channel)
+async def dead_letter(record: Record, reason: str, partition: int, channel: AbstractChannel) -> None:
+    """Publish a record to the dead-letter queue and wait until the broker has confirmed it."""
+    await dead_letter_body(_body_of(record), reason, partition, channel)
 
 
-async def bury_body(body: bytes, reason: str, partition: int, channel: AbstractChannel) -> None:
-    """Likewise something that cannot even be read."""
+async def dead_letter_body(body: bytes, reason: str, partition: int, channel: AbstractChannel) -> None:
+    """Publish an AMQP body, readable or not, to the dead-letter queue and wait for the confirm."""
     exchange = await channel.get_exchange(DEAD_LETTERS, ensure=False)
     headers: HeadersType = {"x-reason": reason[:REASON_CHARACTERS], "x-partition": partition}
     letter = Message(body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT)
@@ -25,10 +25,9 @@ async def bury_body(body: bytes, reason: str, partition: int, channel: AbstractC
     dead_letters.inc()
 
 
-def _written(record: Record) -> bytes:
-    """The body of a dead letter."""
+def _body_of(record: Record) -> bytes:
     try:
         return records.pack([record])
     except (ValueError, OverflowError):
-        # A time that is out of range can be read, and then not be written again.
+        # msgspec decodes a time before year 1 in UTC, but cannot encode it.
         return repr(record).encode()

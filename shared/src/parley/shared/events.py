@@ -1,17 +1,18 @@
-"""Events: what has happened, on its way to the gateways that hold those whom it concerns."""
+"""Events: facts on their way from a worker or a gateway to the gateways whose clients they concern."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from parley.shared.envelope import UNREADABLE, Envelope, kind_of, kinds_of, seal, split
 from parley.shared.model import Conversation, Member, Message, Person, Revocation
 
 
-class MessageStored(Struct, frozen=True, kw_only=True, tag="stored", forbid_unknown_fields=True):
-    """A message has its number and is in MongoDB."""
+class MessageStored(Struct, frozen=True, kw_only=True, tag="stored"):
+    """A message has its number and is stored in MongoDB."""
 
     record_id: str
     message: Message
@@ -19,33 +20,36 @@ class MessageStored(Struct, frozen=True, kw_only=True, tag="stored", forbid_unkn
 
     @property
     def conversation_id(self) -> str:
+        """The conversation of the message."""
         return self.message.conversation_id
 
 
-class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited", forbid_unknown_fields=True):
-    """A message has other content, under a new `rev`."""
+class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited"):
+    """A message's content was replaced, under a new `rev`."""
 
     message: Message
     sender: Person
 
     @property
     def conversation_id(self) -> str:
+        """The conversation of the message."""
         return self.message.conversation_id
 
 
-class MessageDeleted(Struct, frozen=True, kw_only=True, tag="deleted", forbid_unknown_fields=True):
-    """A message is a tombstone, under a new `rev`."""
+class MessageDeleted(Struct, frozen=True, kw_only=True, tag="deleted"):
+    """A message was turned into a tombstone, under a new `rev`."""
 
     message: Message
     sender: Person
 
     @property
     def conversation_id(self) -> str:
+        """The conversation of the message."""
         return self.message.conversation_id
 
 
-class MessageRepeated(Struct, frozen=True, kw_only=True, tag="repeated", forbid_unknown_fields=True):
-    """A send came again; this is the message that it made the first time."""
+class MessageRepeated(Struct, frozen=True, kw_only=True, tag="repeated"):
+    """A send was retried; `message` is the one that the first attempt stored."""
 
     record_id: str
     message: Message
@@ -53,13 +57,15 @@ class MessageRepeated(Struct, frozen=True, kw_only=True, tag="repeated", forbid_
 
     @property
     def conversation_id(self) -> str:
+        """The conversation of the message."""
         return self.message.conversation_id
 
 
-class ConversationRead(Struct, frozen=True, kw_only=True, tag="read", forbid_unknown_fields=True):
-    """A user's read mark stands at `seq`; `own_since_read` own messages, counted to `own_seq`, lie above.
+class ConversationRead(Struct, frozen=True, kw_only=True, tag="read"):
+    """A user's read mark is at `seq`.
 
-    `message_id` is what the user named, `last_id` the last message that they had seen then.
+    `message_id` is the message that the user named, `last_id` the last one that they had seen.
+    `own_since_read` is the number of the user's own messages above `seq`, counted up to `own_seq`.
     """
 
     record_id: str
@@ -73,8 +79,8 @@ class ConversationRead(Struct, frozen=True, kw_only=True, tag="read", forbid_unk
     at: datetime
 
 
-class ConversationDelivered(Struct, frozen=True, kw_only=True, tag="delivered", forbid_unknown_fields=True):
-    """A device of the user holds everything up to `seq`."""
+class ConversationDelivered(Struct, frozen=True, kw_only=True, tag="delivered"):
+    """A device of the user holds every message up to `seq`."""
 
     record_id: str
     conversation_id: str
@@ -83,8 +89,8 @@ class ConversationDelivered(Struct, frozen=True, kw_only=True, tag="delivered", 
     at: datetime
 
 
-class RecordRefused(Struct, frozen=True, kw_only=True, tag="refused", forbid_unknown_fields=True):
-    """An accepted record could not be stored: `failed` by its own fault, else by the rules."""
+class RecordRefused(Struct, frozen=True, kw_only=True, tag="refused"):
+    """An accepted record was not stored: `failed` if an error prevented it, otherwise a rule forbids it."""
 
     record_id: str
     conversation_id: str
@@ -97,16 +103,16 @@ class RecordRefused(Struct, frozen=True, kw_only=True, tag="refused", forbid_unk
     temp_id: str | None = None
 
 
-class ConversationCreated(Struct, frozen=True, kw_only=True, tag="created", forbid_unknown_fields=True):
-    """Told to a user: you are now in this conversation, be it new or one you were added to."""
+class ConversationCreated(Struct, frozen=True, kw_only=True, tag="created"):
+    """A user is now a member of this conversation: a new one, or one that they were added to."""
 
     conversation: Conversation
     members: tuple[Member, ...]
     by: str
 
 
-class MembersAdded(Struct, frozen=True, kw_only=True, tag="joined", forbid_unknown_fields=True):
-    """People came into a conversation; told to those who were there."""
+class MembersAdded(Struct, frozen=True, kw_only=True, tag="joined"):
+    """Users were added to a conversation; sent to its earlier members."""
 
     conversation_id: str
     people: tuple[Person, ...]
@@ -114,8 +120,8 @@ class MembersAdded(Struct, frozen=True, kw_only=True, tag="joined", forbid_unkno
     at: datetime
 
 
-class MemberRemoved(Struct, frozen=True, kw_only=True, tag="left", forbid_unknown_fields=True):
-    """Someone left a conversation or was removed from it; `heir` is its owner from now on."""
+class MemberRemoved(Struct, frozen=True, kw_only=True, tag="left"):
+    """A user left a conversation or was removed from it; `heir` is its new owner, if that changed."""
 
     conversation_id: str
     heir: str | None = None
@@ -124,8 +130,8 @@ class MemberRemoved(Struct, frozen=True, kw_only=True, tag="left", forbid_unknow
     at: datetime
 
 
-class TypingChanged(Struct, frozen=True, kw_only=True, tag="typing", forbid_unknown_fields=True):
-    """Someone started or stopped typing; a start lapses by itself."""
+class TypingChanged(Struct, frozen=True, kw_only=True, tag="typing"):
+    """A user started or stopped typing; a start expires by itself."""
 
     conversation_id: str
     user: Person
@@ -133,8 +139,8 @@ class TypingChanged(Struct, frozen=True, kw_only=True, tag="typing", forbid_unkn
     at: datetime
 
 
-class RoomChanged(Struct, frozen=True, kw_only=True, tag="room", forbid_unknown_fields=True):
-    """Someone opened a conversation, their first socket on a node joining it, or closed it."""
+class RoomChanged(Struct, frozen=True, kw_only=True, tag="room"):
+    """A user's first socket on a node joined a conversation's room, or the last one left it."""
 
     conversation_id: str
     user_id: str
@@ -142,28 +148,28 @@ class RoomChanged(Struct, frozen=True, kw_only=True, tag="room", forbid_unknown_
     at: datetime
 
 
-class PresenceChanged(Struct, frozen=True, kw_only=True, tag="presence", forbid_unknown_fields=True):
-    """Someone's first socket came, or their last one has gone."""
+class PresenceChanged(Struct, frozen=True, kw_only=True, tag="presence"):
+    """A user's first socket connected, or the last one disconnected."""
 
     user_id: str
     online: bool
     at: datetime
 
 
-class TokensRevoked(Struct, frozen=True, kw_only=True, tag="revoked", forbid_unknown_fields=True):
-    """Told to all nodes: some tokens are refused from now on."""
+class TokensRevoked(Struct, frozen=True, kw_only=True, tag="revoked"):
+    """Tokens were revoked; sent to all nodes."""
 
     revocation: Revocation
 
 
-class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat", forbid_unknown_fields=True):
-    """A node says to itself, through the bus, that the bus can be heard."""
+class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
+    """A node publishes this to itself, to find out whether its subscriber receives anything."""
 
     count: int
 
 
-class Emit(Struct, frozen=True, kw_only=True, tag="emit", forbid_unknown_fields=True):
-    """A bare Socket.IO event for a room, as `sio.emit` sends it."""
+class Emit(Struct, frozen=True, kw_only=True, tag="emit"):
+    """A plain Socket.IO event for a room, as `sio.emit` sends it."""
 
     namespace: str
     room: str | None
@@ -172,8 +178,8 @@ class Emit(Struct, frozen=True, kw_only=True, tag="emit", forbid_unknown_fields=
     skip: tuple[str, ...] = ()
 
 
-class Control(Struct, frozen=True, kw_only=True, tag="control", forbid_unknown_fields=True):
-    """A Socket.IO room operation on a socket that another node holds."""
+class Control(Struct, frozen=True, kw_only=True, tag="control"):
+    """A Socket.IO operation on a room, or on a socket that another node holds."""
 
     method: str
     namespace: str
@@ -202,22 +208,48 @@ Event = (
     | Control
 )
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Event]).decode
+KINDS = kinds_of(Event)
+"""The tags of the kinds that this version knows."""
+
+_open = msgspec.msgpack.Decoder(Envelope[Event]).decode
+_decode: Callable[[bytes], Event] = msgspec.msgpack.Decoder(Event).decode
+
+
+class UnknownEvent(Struct, frozen=True):
+    """An event of a kind that this version does not know; a newer one wrote it."""
+
+    kind: str
+
+
+class UnreadableEvent(Struct, frozen=True):
+    """Bytes that are no event, and why."""
+
+    reason: str
 
 
 def pack(events: Sequence[Event]) -> bytes:
-    """What one PUBLISH carries: events of one room, in order."""
-    return _encode(events)
+    """Encode events of one room, in order, into the body of one PUBLISH."""
+    return seal(events)
 
 
-def unpack(body: bytes) -> list[Event]:
-    """The events of one PUBLISH.
-
-    Raises:
-        msgspec.DecodeError: the body is not what `pack` makes.
-    """
+def unpack(body: bytes) -> Sequence[Event | UnknownEvent | UnreadableEvent]:
+    """Decode the body of one PUBLISH; what cannot be decoded does not affect its neighbours."""
     try:
-        return _decode(body)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from None
+        return _open(body).items
+    except UNREADABLE:
+        return _unpack_singly(body)
+
+
+def _unpack_singly(body: bytes) -> list[Event | UnknownEvent | UnreadableEvent]:
+    try:
+        return [_unpack_one(item) for item, _ in split(body)]
+    except UNREADABLE as error:
+        return [UnreadableEvent(str(error))]
+
+
+def _unpack_one(item: bytes) -> Event | UnknownEvent | UnreadableEvent:
+    try:
+        return _decode(item)
+    except UNREADABLE as error:
+        kind = kind_of(item)
+        return UnreadableEvent(str(error)) if kind is None or kind in KINDS else UnknownEvent(kind)

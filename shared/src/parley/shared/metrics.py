@@ -11,5 +11,8 @@ tasks = Gauge("parley_tasks", "Tasks of the event loop, this request's among the
 partitions_held = Gauge("parley_partitions_held", "Partitions that this worker owns.")
 lag_seconds = Gauge("parley_lag_seconds", "Age of what this worker is writing; 0 when nothing waits.")
 dead_letters = Counter("parley_dead_letters_total", "Records that could not be stored, in parley.dead.")
+unknown_kinds = Counter(
+    "parley_unknown_kinds_total", "Events or records of a kind that only a newer version knows.", ["what"]
+)
 batch_records = Histogram("parley_batch_records", "Records that flew together.", ["hop"], buckets=BATCH)
 batch_seconds = Histogram("parley_batch_seconds", "Time of one flight.", ["hop"], buckets=SECONDS)

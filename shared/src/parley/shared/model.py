@@ -36,7 +36,7 @@ MAX_CHANGES = 500
 _NAMESPACE = UUID("2f5f3a52-6f0e-5f0b-9d0a-7f1d3f6f6c11")
 
 
-class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Person(Struct, frozen=True, kw_only=True, rename="camel"):
     """A user as their token describes them."""
 
     id: str
@@ -51,7 +51,7 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     permissions: tuple[str, ...] = ()
 
 
-class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Revocation(Struct, frozen=True, kw_only=True, rename="camel"):
     """Tokens that are refused though they have not expired, until a day by which they have.
 
     Those of a user that were issued up to `before` (Unix time), the one of an id (its `jti`), or both.
@@ -64,14 +64,14 @@ class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     until: datetime
 
 
-class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Member(Struct, frozen=True, kw_only=True, rename="camel"):
     """A person in a conversation."""
 
     person: Person
     role: Role
 
 
-class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
     """A file that a message refers to; `size` in bytes, `type` a media type (RFC 6838)."""
 
     id: str
@@ -80,7 +80,7 @@ class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     type: str
 
 
-class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Message(Struct, frozen=True, kw_only=True, rename="camel"):
     """One message; `seq` and `rev` are 0 until it is stored."""
 
     id: str
@@ -106,7 +106,7 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     """The last records that changed it, so that none does again, over what a later one made of it."""
 
 
-class Digest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Digest(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a list of conversations shows of the last message."""
 
     id: str
@@ -117,7 +117,7 @@ class Digest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     created_at: datetime
 
 
-class Conversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
     """A conversation and its head: the last `seq` and the last `rev` given."""
 
     id: str
@@ -138,7 +138,7 @@ class Conversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.last_message.created_at if self.last_message else self.created_at
 
 
-class Contract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Contract(Struct, frozen=True, kw_only=True, rename="camel"):
     """An agreement of a client and a freelancer, in milestones; they talk within it."""
 
     id: str
@@ -147,7 +147,7 @@ class Contract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     milestones: tuple[str, ...] = ()
 
 
-class Membership(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
     """One user's place in one conversation, with the marks and counters that unread needs."""
 
     conversation_id: str

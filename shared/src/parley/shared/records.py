@@ -1,4 +1,4 @@
-"""Records: accepted commands on their way from a gateway to storage."""
+"""Records: accepted commands on their way from a gateway to a worker."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -6,11 +6,12 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
+from parley.shared.envelope import UNREADABLE, Envelope, kind_of, kinds_of, seal, split
 from parley.shared.model import Message, Person
 
 
-class NewMessage(Struct, frozen=True, kw_only=True, tag="new", forbid_unknown_fields=True):
-    """Store this message under the conversation's next number."""
+class NewMessage(Struct, frozen=True, kw_only=True, tag="new"):
+    """Store a message under its conversation's next number."""
 
     id: str
     message: Message
@@ -18,15 +19,17 @@ class NewMessage(Struct, frozen=True, kw_only=True, tag="new", forbid_unknown_fi
 
     @property
     def conversation_id(self) -> str:
+        """The conversation of the message."""
         return self.message.conversation_id
 
     @property
     def user_id(self) -> str:
+        """The author of the record."""
         return self.sender.id
 
 
-class Edit(Struct, frozen=True, kw_only=True, tag="edit", forbid_unknown_fields=True):
-    """Give a message of the user's other content."""
+class Edit(Struct, frozen=True, kw_only=True, tag="edit"):
+    """Replace the content of a message."""
 
     id: str
     conversation_id: str
@@ -37,11 +40,12 @@ class Edit(Struct, frozen=True, kw_only=True, tag="edit", forbid_unknown_fields=
 
     @property
     def user_id(self) -> str:
+        """The author of the record."""
         return self.user.id
 
 
-class Deletion(Struct, frozen=True, kw_only=True, tag="delete", forbid_unknown_fields=True):
-    """Make a message a tombstone that keeps its number."""
+class Deletion(Struct, frozen=True, kw_only=True, tag="delete"):
+    """Turn a message into a tombstone that keeps its number."""
 
     id: str
     conversation_id: str
@@ -50,10 +54,11 @@ class Deletion(Struct, frozen=True, kw_only=True, tag="delete", forbid_unknown_f
     at: datetime
 
 
-class ReadMark(Struct, frozen=True, kw_only=True, tag="read", forbid_unknown_fields=True):
-    """The user has read up to `seq`; `message_id` when one message was named, not the whole.
+class ReadMark(Struct, frozen=True, kw_only=True, tag="read"):
+    """Move the user's read mark up to `seq`.
 
-    `last_id` is the message at `seq`, named or not.
+    `message_id` is the message that the client named, None if it marked the whole conversation.
+    `last_id` is the message at `seq` in both cases.
     """
 
     id: str
@@ -65,8 +70,8 @@ class ReadMark(Struct, frozen=True, kw_only=True, tag="read", forbid_unknown_fie
     at: datetime
 
 
-class DeliveredMark(Struct, frozen=True, kw_only=True, tag="delivered", forbid_unknown_fields=True):
-    """A device of the user holds everything up to `seq`."""
+class DeliveredMark(Struct, frozen=True, kw_only=True, tag="delivered"):
+    """Move the user's delivered mark: a device holds every message up to `seq`."""
 
     id: str
     conversation_id: str
@@ -79,38 +84,51 @@ Change = Edit | Deletion
 Mark = ReadMark | DeliveredMark
 Record = NewMessage | Edit | Deletion | ReadMark | DeliveredMark
 
-_encode = msgspec.msgpack.Encoder().encode
-_split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+KINDS = kinds_of(Record)
+"""The tags of the kinds that this version knows."""
+
+_open = msgspec.msgpack.Decoder(Envelope[Record]).decode
 _decode: Callable[[bytes], Record] = msgspec.msgpack.Decoder(Record).decode
 
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading bytes of somebody else's may come to."""
+class UnreadableRecord(Struct, frozen=True):
+    """A record that cannot be decoded, and why.
 
+    `item` is the record's own bytes, `body` an AMQP body that holds it alone.
+    `kind` is set if the record is of a kind that this version does not know.
+    """
 
-class Broken(Struct, frozen=True):
-    """A record that cannot be read, and why."""
-
+    item: bytes
     body: bytes
     reason: str
+    kind: str | None = None
 
 
 def pack(records: Sequence[Record]) -> bytes:
-    """The body of one AMQP message: records of one partition, in order."""
-    return _encode(records)
+    """Encode records of one partition, in order, into the body of one AMQP message."""
+    return seal(records)
 
 
-def unpack(body: bytes) -> list[Record | Broken]:
-    """The records of one AMQP message; one that cannot be read does not harm its neighbours."""
+def unpack(body: bytes) -> Sequence[Record | UnreadableRecord]:
+    """Decode the body of one AMQP message; what cannot be decoded does not affect its neighbours."""
     try:
-        parts = _split(body)
-    except UNREADABLE as error:
-        return [Broken(body, str(error))]
-    return [_unpack_one(bytes(part)) for part in parts]
+        return _open(body).items
+    except UNREADABLE:
+        return _unpack_singly(body)
 
 
-def _unpack_one(part: bytes) -> Record | Broken:
+def _unpack_singly(body: bytes) -> list[Record | UnreadableRecord]:
     try:
-        return _decode(part)
+        return [_unpack_one(item, alone) for item, alone in split(body)]
     except UNREADABLE as error:
-        return Broken(_encode([msgspec.Raw(part)]), str(error))
+        return [UnreadableRecord(body, body, str(error))]
+
+
+def _unpack_one(item: bytes, alone: bytes) -> Record | UnreadableRecord:
+    try:
+        return _decode(item)
+    except UNREADABLE as error:
+        kind = kind_of(item)
+        if kind is None or kind in KINDS:
+            return UnreadableRecord(item, alone, str(error))
+        return UnreadableRecord(item, alone, f"unknown kind {kind!r}: a newer version wrote it", kind)

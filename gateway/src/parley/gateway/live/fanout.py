@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-import msgspec
 import structlog
 
 from parley.gateway.core.results import Introduction
@@ -22,7 +21,7 @@ from parley.gateway.state.streams import Streams
 from parley.gateway.state.typing_board import TypingBoard
 from parley.shared import events as e
 from parley.shared import rooms
-from parley.shared.metrics import bus_failures
+from parley.shared.metrics import bus_failures, unknown_kinds
 from parley.shared.model import Message
 
 log = structlog.get_logger()
@@ -95,18 +94,21 @@ class FanOut:
         }
 
     def receive(self, channel: str, body: bytes) -> None:
-        """Take what was published on a channel; what cannot be read is counted and dropped."""
-        try:
-            told = e.unpack(body)
-        except msgspec.DecodeError as error:
-            bus_failures.labels("decode").inc()
-            if self._complaints.try_take(""):
-                log.warning("dropped something from the bus", channel=channel, error=str(error))
-            return
+        """Handle what was published on a channel; an event that cannot be read is counted and skipped."""
         room = rooms.of_channel(channel)
-        for event in told:
-            self._note(event)
-            self._takes[type(event)](room, event)
+        for event in e.unpack(body):
+            if isinstance(event, e.UnknownEvent):
+                unknown_kinds.labels("event").inc()
+            elif isinstance(event, e.UnreadableEvent):
+                self._count_unreadable(channel, event)
+            else:
+                self._note(event)
+                self._takes[type(event)](room, event)
+
+    def _count_unreadable(self, channel: str, event: e.UnreadableEvent) -> None:
+        bus_failures.labels("decode").inc()
+        if self._complaints.try_take(""):
+            log.warning("gateway.bus.unreadable", channel=channel, error=event.reason)
 
     def pass_on(self, event: e.Numbered) -> None:
         """The streams' next event: new to this node, and in order."""
