@@ -98,11 +98,11 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
 def take(node: Node, body: bytes) -> None:
     for event in events.unpack(body):
         if isinstance(event, events.Emit):
-            node.manager.hear(event)
+            node.manager.on_emit(event)
         elif isinstance(event, events.Heartbeat):
             node.bus.beat_heard()
         elif isinstance(event, events.Control):
-            node.tasks.append(asyncio.ensure_future(node.manager.obey(event)))
+            node.tasks.append(asyncio.ensure_future(node.manager.apply_remote_command(event)))
 
 
 def room_name() -> str:
@@ -152,7 +152,7 @@ async def test_entering_waits_until_nothing_can_be_missed(make_node: MakeNode) -
 async def test_a_node_without_a_socket_in_a_room_is_not_bothered(
     make_node: MakeNode, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parley.gateway.pubsub.redis_manager.LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("parley.gateway.pubsub.channel_subscriptions.UNSUBSCRIBE_SECONDS", 0.2)
     one, two = await make_node(), await make_node()
     room = room_name()
     channel = rooms.channel(room)
@@ -168,7 +168,7 @@ async def test_a_room_stays_subscribed_to_while_its_socket_is_still_being_let_in
     make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Telling a client what it missed may take longer than a subscription that nobody uses is kept."""
-    monkeypatch.setattr("parley.gateway.pubsub.redis_manager.LINGER_SECONDS", 0.1)
+    monkeypatch.setattr("parley.gateway.pubsub.channel_subscriptions.UNSUBSCRIBE_SECONDS", 0.1)
     node = await make_node()
     sessions = Sessions()
     room_membership = RoomMembership(node.manager, sessions)
@@ -287,4 +287,4 @@ async def test_disconnecting_leaves_every_room_and_no_trace(make_node: MakeNode)
         await client.disconnect()
     await eventually(lambda: not node.manager._rooms_of)
     await eventually(lambda: not node.manager.rooms.get(NAMESPACE))
-    assert not any(node.manager._channels.values())
+    assert not any(node.manager._subscriptions._users.values())

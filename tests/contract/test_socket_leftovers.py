@@ -18,13 +18,13 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 
 
 class Welcoming(socketio.AsyncNamespace):  # type: ignore[misc]
-    async def welcome(self, sid: str) -> None:
+    async def on_connected(self, sid: str) -> None:
         pass
 
     def private_id(self, sid: str) -> None:
         return None
 
-    async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
         return "heard"
 
 

@@ -30,7 +30,7 @@ class CommitWaiters:
         with self._fanout.awaiting(deferred.record_id) as heard:
             try:
                 places = [rooms.conversation(deferred.conversation_id), rooms.user(deferred.user_id)]
-                await self._manager.prepare(places)
+                await self._manager.subscribe(places)
                 event = await asyncio.wait_for(asyncio.shield(heard), SETTLE_SECONDS)
             except (Unavailable, TimeoutError):
                 log.debug("cannot wait for what was accepted")

@@ -89,7 +89,7 @@ class FanOut:
             e.PresenceChanged: lambda _, event: self._presence(event),
             e.TokensRevoked: lambda _, event: self.on_revoked(event),
             e.Heartbeat: lambda _room, _event: self.on_heartbeat(),
-            e.Emit: lambda _, event: self._manager.hear(event),
+            e.Emit: lambda _, event: self._manager.on_emit(event),
             e.Control: lambda _, event: self.on_control(event),
         }
 

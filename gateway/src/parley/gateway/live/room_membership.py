@@ -19,27 +19,27 @@ class RoomMembership:
     async def prepare(self, session: Session, names: Iterable[str]) -> None:
         """Have a session in rooms whose channels are subscribed to. Raises `Unavailable`."""
         wanted = list(names)
-        await self._manager.prepare(wanted)
+        await self._manager.subscribe(wanted)
         for name in wanted:
             self.enter(session, name)
 
     async def subscribe(self, names: Iterable[str]) -> None:
         """Subscribe to the channels of rooms that sessions enter in a moment. Raises `Unavailable`."""
-        await self._manager.prepare(names)
+        await self._manager.subscribe(names)
 
     def connect(self, session: Session) -> None:
         """The socket is connected: it hears its rooms from now on."""
         session.connected = True
         for place in session.places:
             self._enter(session, place)
-            self._manager.give_back(place)
+            self._manager.release(place)
         self.on_change(session, None)
 
     def give_up(self, session: Session) -> None:
         """The socket is gone. The rooms that it is in are left by the manager."""
         if not session.connected:
             for place in session.places:
-                self._manager.give_back(place)
+                self._manager.release(place)
             session.places.clear()
 
     def decide(self, session: Session, speaks: tuple[ClientProtocol, ...]) -> None:
@@ -58,14 +58,14 @@ class RoomMembership:
                 self._enter(session, name)
             elif name not in session.places:
                 # What its client missed may take longer to be told than a subscription stays unused.
-                self._manager.reserve(name)
+                self._manager.retain(name)
             session.places.add(name)
             self.on_change(session, name)
 
     def leave(self, session: Session, name: str) -> None:
         """Have a session out of a room."""
         if name in session.places and not session.connected:
-            self._manager.give_back(name)
+            self._manager.release(name)
         session.places.discard(name)
         for protocol in session.speaks:
             self._manager.basic_leave_room(session.sid, session.namespace, within(name, protocol))

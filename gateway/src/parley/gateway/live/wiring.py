@@ -101,7 +101,7 @@ class Live:
         self._connect_parts(manager)
 
     def _connect_parts(self, manager: RedisManager) -> None:
-        manager.on_forgotten = self.presence_subscriptions.unheard
+        manager.on_unsubscribed = self.presence_subscriptions.unheard
         self.fanout.streams = self.streams
         self.fanout.stays = self.connection_manager.stays
         self.fanout.on_presence = self.presence_subscriptions.heard
@@ -110,7 +110,7 @@ class Live:
         )
         self.fanout.on_added = lambda event: self._spawn(self.presence_subscriptions.added(event))
         self.fanout.on_removed = self._removed
-        self.fanout.on_control = lambda control: self._spawn(manager.obey(control))
+        self.fanout.on_control = lambda control: self._spawn(manager.apply_remote_command(control))
 
     async def restore(self) -> None:
         """The bus was lost, and is back: make up for what it did not bring."""

@@ -1,11 +1,8 @@
-"""The Redis manager: python-socketio's client manager with one channel per room.
+"""python-socketio's client manager over Redis, with one channel per room.
 
-Stock `AsyncRedisManager` sends every emit to every node through one channel and hides failures.
-Here a node hears only the channels of rooms that have a socket on it, `enter_room` returns when
-Redis has confirmed the subscription, and what cannot be published raises.
+The reasons for not using the stock `AsyncRedisManager` are in gateway/DECISIONS.md.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -15,42 +12,49 @@ from socketio import packet
 from socketio.async_manager import AsyncManager
 
 from parley.gateway.pubsub.bus import Bus
+from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
 from parley.gateway.transport.frame_writer import PacketQueue, frame
 from parley.shared import events, rooms
 from parley.shared.events import Control, Emit
 
-LINGER_SECONDS = 15.0
-
 
 class RedisManager(AsyncManager):  # type: ignore[misc]
-    """Rooms over Redis. Without a server it only emits, for processes that serve no socket."""
+    """Rooms that span all nodes. Without a server it only emits, for processes that serve no socket."""
 
     def __init__(self, bus: Bus) -> None:
         super().__init__()
         self._bus = bus
+        self._subscriptions = ChannelSubscriptions(bus)
+        # python-socketio searches all rooms of the namespace when a socket disconnects.
         self._rooms_of: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._channels: dict[str, int] = defaultdict(int)
-        self._lingering: dict[str, asyncio.TimerHandle] = {}
-        self.on_forgotten: Callable[[str], None] = lambda _channel: None
 
-    # Local bookkeeping: an index from socket to rooms, and sockets counted by channel.
+    @property
+    def on_unsubscribed(self) -> Callable[[str], None]:
+        """Called with a channel after its subscription was dropped."""
+        return self._subscriptions.on_unsubscribed
+
+    @on_unsubscribed.setter
+    def on_unsubscribed(self, callback: Callable[[str], None]) -> None:
+        self._subscriptions.on_unsubscribed = callback
+
+    # Local bookkeeping: python-socketio's synchronous half of each method.
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         if room is not None and room != sid and room not in self._rooms_of[namespace, sid]:
             self._rooms_of[namespace, sid].add(room)
-            self._channels[rooms.channel(room)] += 1
+            self._subscriptions.retain(rooms.channel(room))
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         super().basic_leave_room(sid, namespace, room)
         if room in self._rooms_of.get((namespace, sid), ()):
             self._rooms_of[namespace, sid].discard(room)
-            self._release(rooms.channel(room))
+            self._subscriptions.release(rooms.channel(room))
 
     def basic_disconnect(self, sid: str, namespace: str, **_kwargs: Any) -> None:
         for room in self._rooms_of.pop((namespace, sid), set()):
             super().basic_leave_room(sid, namespace, room)
-            self._release(rooms.channel(room))
+            self._subscriptions.release(rooms.channel(room))
         super().basic_leave_room(sid, namespace, sid)
         super().basic_leave_room(sid, namespace, None)
         self.callbacks.pop(sid, None)
@@ -63,51 +67,48 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
 
     # Rooms.
 
-    async def prepare(self, wanted: Iterable[str]) -> None:
+    async def subscribe(self, wanted: Iterable[str]) -> None:
         """Subscribe to the channels of rooms that a socket is about to enter.
 
         Raises:
             Unavailable: Redis did not confirm in time.
         """
-        channels = {rooms.channel(room) for room in wanted}
-        self._hold(channels)
-        try:
-            await self._bus.subscribe(channels)
-        finally:
-            self._hold(channels)
-            for channel in channels:
-                self._linger(channel)
+        await self._subscriptions.subscribe(map(rooms.channel, wanted))
 
-    def reserve(self, room: str) -> None:
-        """Let a room's subscription not lapse, for a socket that enters it when it is connected."""
-        self._channels[rooms.channel(room)] += 1
+    def retain(self, room: str) -> None:
+        """Keep a room's subscription for a socket that enters once it is connected."""
+        self._subscriptions.retain(rooms.channel(room))
 
-    def give_back(self, room: str) -> None:
-        """It has entered the room, or never will."""
-        self._release(rooms.channel(room))
+    def release(self, room: str) -> None:
+        """Undo `retain`, after the socket has entered the room or has gone."""
+        self._subscriptions.release(rooms.channel(room))
 
     async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:
-        if not self._is_here(sid, namespace):
-            await self._control("enter_room", sid, namespace, room)
+        """Move a socket of any node into a room; for one of this node, Redis has confirmed on return.
+
+        Raises:
+            Unavailable: Redis did not confirm in time.
+        """
+        if not self._is_local(sid, namespace):
+            await self._send_command("enter_room", sid, namespace, room)
             return
-        await self.prepare([room])
+        await self.subscribe([room])
         self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
     async def leave_room(self, sid: str, namespace: str, room: str) -> None:
-        if self._is_here(sid, namespace):
+        if self._is_local(sid, namespace):
             self.basic_leave_room(sid, namespace, room)
         else:
-            await self._control("leave_room", sid, namespace, room)
+            await self._send_command("leave_room", sid, namespace, room)
 
     async def close_room(self, room: str, namespace: str) -> None:
         await self._publish(room, Control(method="close_room", namespace=namespace, room=room))
 
-    # Disconnecting.
-
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
-        if self._is_here(sid, namespace):
+        """Tell the server whether it is to disconnect the socket itself; another node's is sent a command."""
+        if self._is_local(sid, namespace):
             return bool(self.is_connected(sid, namespace))
-        await self._control("disconnect", sid, namespace, None)
+        await self._send_command("disconnect", sid, namespace, None)
         return False
 
     # Emitting.
@@ -124,11 +125,11 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         ignore_queue: bool = False,
         **_kwargs: Any,
     ) -> None:
-        """Emit to a room, to a list of rooms, to a socket of any node, or to everyone.
+        """Emit to a room, to a list of rooms, to a socket of any node, or to all sockets of a namespace.
 
         Raises:
             Unavailable: Redis did not take it.
-            ValueError: a callback is wanted from more than one socket, or from another node's.
+            ValueError: a callback was passed for more than one socket, or for another node's.
         """
         target = to or room
         args = list(data) if isinstance(data, tuple) else [] if data is None else [data]
@@ -136,18 +137,18 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         namespace = namespace or "/"
         if callback is not None:
             await self._emit_with_callback(event, args, namespace, target, callback)
-        elif ignore_queue or self._is_here(target, namespace):
+        elif ignore_queue or self._is_local(target, namespace):
             self.deliver(namespace, target, [event, *args], skip)
         else:
             for one in target if isinstance(target, list | tuple) else [target]:
-                told = Emit(namespace=namespace, room=one, event=event, args=args, skip=tuple(skip))
-                await self._publish(one, told)
+                emit = Emit(namespace=namespace, room=one, event=event, args=args, skip=tuple(skip))
+                await self._publish(one, emit)
 
     async def _emit_with_callback(
         self, event: str, args: list[Any], namespace: str, target: Any, callback: Any
     ) -> None:
-        if not self._is_here(target, namespace):
-            raise ValueError("A callback can only be had from a socket of this node.")
+        if not self._is_local(target, namespace):
+            raise ValueError("A callback needs one socket of this node as its target.")
         ack = self._generate_ack_id(target, callback)
         encoded = packet.Packet(packet.EVENT, namespace=namespace, data=[event, *args], id=ack)
         await self.server._send_packet(self.eio_sid_from_sid(target, namespace), encoded)
@@ -160,18 +161,26 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         skip: Collection[str] = (),
         then: list[Any] | None = None,
     ) -> int:
-        """Write an event, and `then` another, to the sockets of a room on this node; how many they were.
+        """Write an event, encoded once, to the sockets of a room on this node.
 
-        It is encoded once, as one websocket frame.
+        Args:
+            namespace: the namespace of the sockets.
+            room: the room's name, or None for all connected sockets of the namespace.
+            data: the event's name and its arguments.
+            skip: Socket.IO ids of sockets that are passed over.
+            then: a second event, written right behind the first.
+
+        Returns:
+            The number of sockets written to.
         """
         members = self.rooms.get(namespace, {}).get(room)
         if not members:
             return 0
         if room is None:
-            # Whoever is still being let in has not been told that it is connected.
+            # A client must not receive an event before the CONNECT packet that completes its connection.
             skip = [*skip, *self.pending_connect.get(namespace, ())]
-        told = [data] if then is None else [data, then]
-        packets = [p for event in told for p in self._packets(namespace, event)]
+        batch = [data] if then is None else [data, then]
+        packets = [p for event in batch for p in self._packets(namespace, event)]
         written = b"".join(frame(p.encode()) for p in packets)
         sockets = self.server.eio.sockets
         count = 0
@@ -193,14 +202,14 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         parts = encoded if isinstance(encoded, list) else [encoded]
         return [eio.Packet(eio.MESSAGE, part) for part in parts]
 
-    # What comes from the bus.
+    # Messages from the bus.
 
-    async def obey(self, control: Control) -> None:
-        """Do what another node asked of a socket or a room here."""
+    async def apply_remote_command(self, control: Control) -> None:
+        """Carry out another node's command for a socket or a room of this node."""
         namespace, sid, room = control.namespace, control.sid, control.room
         if control.method == "close_room":
             super().basic_close_room(room, namespace)
-        elif sid is None or not self._is_here(sid, namespace):
+        elif sid is None or not self._is_local(sid, namespace):
             return
         elif control.method == "disconnect":
             await self.server.disconnect(sid, namespace=namespace, ignore_queue=True)
@@ -209,72 +218,45 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         elif control.method == "leave_room":
             self.basic_leave_room(sid, namespace, room)
 
-    def hear(self, emit: Emit) -> None:
-        """Deliver what some process emitted."""
+    def on_emit(self, emit: Emit) -> None:
+        """Deliver an event that any process emitted."""
         self.deliver(emit.namespace, emit.room, [emit.event, *emit.args], emit.skip)
 
+    # Inspection.
+
     def sockets_in(self, namespace: str, room: str) -> list[str]:
-        """The Socket.IO ids of a room's sockets on this node."""
+        """Return the Socket.IO ids of a room's sockets on this node."""
         return list(self.rooms.get(namespace, {}).get(room, ()))
 
-    def backlog(self, sid: str, namespace: str) -> float:
-        """How much a socket has not taken yet: it is cut off past 1, and 0 when it is gone."""
+    def unread_ratio(self, sid: str, namespace: str) -> float:
+        """Return a socket's unread bytes as a share of its limit; above 1 it is reset. 0 when it is gone."""
         socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
         return socket.queue.backlog if socket is not None and not socket.closed else 0.0
 
     def is_empty(self, namespace: str, room: str) -> bool:
-        """Whether no socket of this node is in a room."""
+        """Return whether no socket of this node is in a room."""
         return not self.rooms.get(namespace, {}).get(room)
 
-    def count_seats(self) -> int:
-        """Sockets in rooms, each room of each."""
-        return sum(len(members) for of in self.rooms.values() for members in of.values())
+    def count_room_memberships(self) -> int:
+        """Return the number of pairs of a socket and a room that it is in."""
+        return sum(len(members) for namespace in self.rooms.values() for members in namespace.values())
 
     async def stop(self) -> None:
-        """Cancel what lingers."""
-        for handle in self._lingering.values():
-            handle.cancel()
+        """Cancel all timers."""
+        self._subscriptions.stop()
 
-    def _is_here(self, sid: Any, namespace: str) -> bool:
+    def _is_local(self, sid: Any, namespace: str) -> bool:
         return isinstance(sid, str) and sid in self.rooms.get(namespace, {}).get(None, {})
 
-    async def _control(self, method: str, sid: str, namespace: str, room: str | None) -> None:
-        told = Control(method=method, namespace=namespace, sid=sid, room=room)
-        await self._publish(sid, told)
+    async def _send_command(self, method: str, sid: str, namespace: str, room: str | None) -> None:
+        await self._publish(sid, Control(method=method, namespace=namespace, sid=sid, room=room))
 
     async def _publish(self, room: str | None, event: events.Event) -> None:
         await self._bus.publish({self._channel(room): events.pack([event])})
 
     def _channel(self, room: str | None) -> str:
-        """A socket is reached through its node, whose name its id begins with."""
+        """Return the channel of a room; a socket's is that of its node, whose name begins the socket's id."""
         if room is None:
             return rooms.channel(rooms.everyone())
         node, dot, _ = room.partition(".")
         return rooms.channel(rooms.node(node) if dot and ":" not in node else room)
-
-    def _release(self, channel: str) -> None:
-        self._channels[channel] -= 1
-        if self._channels[channel] == 0:
-            self._linger(channel)
-
-    def _hold(self, channels: Iterable[str]) -> None:
-        """Let no subscription lapse while somebody counts on it."""
-        for channel in channels:
-            lingering = self._lingering.pop(channel, None)
-            if lingering is not None:
-                lingering.cancel()
-
-    def _linger(self, channel: str) -> None:
-        """Drop a subscription when nobody has used it for a moment."""
-        if channel in self._lingering or self._channels[channel]:
-            return
-        loop = asyncio.get_running_loop()
-        self._lingering[channel] = loop.call_later(LINGER_SECONDS, self._forget, channel)
-
-    def _forget(self, channel: str) -> None:
-        del self._lingering[channel]
-        if self._channels[channel]:
-            return
-        del self._channels[channel]
-        self._bus.drop([channel])
-        self.on_forgotten(channel)

@@ -177,7 +177,7 @@ class ConnectionRecovery:
     async def _pace(self, session: Session) -> None:
         """Wait for a client that takes its time: who leaves too much unread is cut off."""
         for _ in range(PACE_LOOKS):
-            if self._manager.backlog(session.sid, session.namespace) < MUCH:
+            if self._manager.unread_ratio(session.sid, session.namespace) < MUCH:
                 return
             await asyncio.sleep(PACE_SECONDS)
         raise Unavailable("The client is too slow.")

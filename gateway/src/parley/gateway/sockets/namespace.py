@@ -28,7 +28,7 @@ from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
 from parley.gateway.state.rates import Buckets, Rate, Rates
 from parley.gateway.transport.packets import MalformedPacket
-from parley.gateway.transport.server import ConnectionDeferred, DeferredAck
+from parley.gateway.transport.server import DeferredAck, TransientConnectError
 from parley.shared.model import now
 
 log = structlog.get_logger()
@@ -103,11 +103,11 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         except ChatError as error:
             gauges.count(error)
             if error.retryable:
-                raise ConnectionDeferred(error.message) from error
+                raise TransientConnectError(error.message) from error
             raise Refused(error.message, ERROR(error)) from error
         except Exception as error:
             log.exception("could not let a socket in")
-            raise ConnectionDeferred("Something went wrong.") from error
+            raise TransientConnectError("Something went wrong.") from error
         session.identity = identity
         if recalled is not None:
             await self._recovery.rejoin(session, recalled)
@@ -117,7 +117,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         session = self._sessions.get(sid)
         return session.pid if session is not None else None
 
-    async def welcome(self, sid: str) -> None:
+    async def on_connected(self, sid: str) -> None:
         """The client knows that it is connected: let it hear its rooms."""
         session = self._sessions.get(sid)
         if session is None or session.connected:
@@ -127,7 +127,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         except Exception as error:
             # Its client comes again, and names the same place.
             log.warning("closing a socket that cannot be told what it missed", error=repr(error))
-            self.server.cut_off(sid, self.namespace)
+            self.server.close_connection(sid, self.namespace)
             return
         if self._sessions.get(sid) is session:
             self._connection_manager.enter(session)
@@ -141,7 +141,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             self._recovery.ended(session, lost=lost)
         await self._connection_manager.depart(sid)
 
-    async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
         """What comes of a client's event: an acknowledgement, or one that comes later."""
         session = self._sessions.get(sid)
         if session is None:
@@ -155,7 +155,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             if not self._patience.try_take(sid):
                 log.info("closing a socket that does not slow down", user=session.person.id)
                 self._recovery.ended(session, lost=False)
-                self.server.cut_off(sid, self.namespace)
+                self.server.close_connection(sid, self.namespace)
             return _refusal(session.speaks[0], error)
 
     async def _hear(self, session: Session, event: Any, args: list[Any]) -> Any:

@@ -32,17 +32,17 @@ class DeferredAck:
     refuse: Callable[[ChatError], Any]
 
 
-class ConnectionDeferred(Exception):
+class TransientConnectError(Exception):
     """A client cannot be let in at the moment, but may be soon."""
 
 
 class EventHandler(Protocol):
     """What becomes of a client's events."""
 
-    async def hear(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
         """The acknowledgement of an event, or `Later`."""
 
-    async def welcome(self, sid: str) -> None:
+    async def on_connected(self, sid: str) -> None:
         """A socket's connection is complete."""
 
     def private_id(self, sid: str) -> str | None:
@@ -67,7 +67,7 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
             return
         try:
             await super()._handle_connect(eio_sid, namespace, data)
-        except ConnectionDeferred as reason:
+        except TransientConnectError as reason:
             await self._put_off(eio_sid, namespace, str(reason))
             return
         socket = self.eio.sockets.get(eio_sid)
@@ -77,7 +77,7 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
             return
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None and self.manager.is_connected(sid, namespace):
-            await self.namespace_handlers[namespace].welcome(sid)
+            await self.namespace_handlers[namespace].on_connected(sid)
 
     async def _put_off(self, eio_sid: str, namespace: str, reason: str) -> None:
         """Close the connection: a client that is told CONNECT_ERROR does not come back by itself."""
@@ -131,8 +131,8 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None
     ) -> None:
-        hearer: EventHandler = self.namespace_handlers[namespace]
-        answer = await hearer.hear(sid, data[0], data[1:])
+        handler: EventHandler = self.namespace_handlers[namespace]
+        answer = await handler.handle_event(sid, data[0], data[1:])
         if id is None:
             return
         if isinstance(answer, DeferredAck):
@@ -153,7 +153,7 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         queue.owed += 1
         later.confirmed.add_done_callback(settle)
 
-    def cut_off(self, sid: str, namespace: str) -> None:
+    def close_connection(self, sid: str, namespace: str) -> None:
         """Close the connection of a socket, at once."""
         socket = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
         if socket is not None:
