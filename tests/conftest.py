@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from parley.stack import Stack
 
 # By its name tests that make up their input know how long they may: clients/fuzz.py, model/conftest.py.
@@ -24,11 +24,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def town(stack: Stack) -> AsyncIterator[Town]:
+async def users(stack: Stack) -> AsyncIterator[ChatUsers]:
     """Users whom no other test knows."""
-    town = Town(stack.url, stack.jwt_secret)
-    yield town
-    await town.close()
+    users = ChatUsers(stack.url, stack.jwt_secret)
+    yield users
+    await users.close()
 
 
 @pytest.fixture

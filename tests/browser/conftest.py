@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from browser.windows import OpenWindow, Window
-from clients.chat import Town, User
+from clients.chat import ChatUsers, User
 
 FLAGS = [
     "--headless=new",
@@ -35,14 +35,14 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def window(chromium: Browser, town: Town) -> AsyncIterator[OpenWindow]:
+async def window(chromium: Browser, users: ChatUsers) -> AsyncIterator[OpenWindow]:
     """Opens windows, signed in or not; in the end the browser must have had nothing to complain about."""
     opened: list[Window] = []
 
     async def open_window(user: User | None, **options: Any) -> Window:
         context = await chromium.new_context(**{"viewport": ROOMY, "locale": "en-GB", **options})
         context.set_default_timeout(10_000)
-        opened.append(Window(await context.new_page(), town.url))
+        opened.append(Window(await context.new_page(), users.url))
         if user is not None:
             await opened[-1].arrive(user.token)
         return opened[-1]

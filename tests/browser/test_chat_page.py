@@ -7,13 +7,13 @@ import time
 from playwright.async_api import Route, expect
 
 from browser.windows import OpenWindow
-from clients.chat import Town, eventually, token
+from clients.chat import ChatUsers, eventually, token
 from clients.uploads import attached
 from parley.stack import Stack
 
 
-async def test_two_people_talk_and_each_message_is_there_once(town: Town, window: OpenWindow) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_two_people_talk_and_each_message_is_there_once(users: ChatUsers, window: OpenWindow) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     alice, bob = await window(ann), await window(ben)
     await alice.start([ben], "Plans")
     await alice.say("Hello Ben")
@@ -39,19 +39,21 @@ async def test_two_people_talk_and_each_message_is_there_once(town: Town, window
     ]
 
 
-async def test_a_pasted_token_signs_in_and_is_nowhere_in_the_address(town: Town, window: OpenWindow) -> None:
+async def test_a_pasted_token_signs_in_and_is_nowhere_in_the_address(
+    users: ChatUsers, window: OpenWindow
+) -> None:
     pasted = await window(None)
-    await pasted.page.goto(town.url)
+    await pasted.page.goto(users.url)
     await pasted.page.get_by_label("Your token").fill("nonsense")
     await pasted.page.get_by_role("button", name="Sign in").click()
     await expect(pasted.page.get_by_role("alert")).to_have_text(
         "This is not a token: it has three parts with dots between them."
     )
-    await pasted.page.get_by_label("Your token").fill(town.user("ann").token)
+    await pasted.page.get_by_label("Your token").fill(users.user("ann").token)
     await pasted.page.keyboard.press("Enter")
     await pasted.is_connected()
 
-    by_address = await window(town.user("ben"))
+    by_address = await window(users.user("ben"))
     for each in (pasted, by_address):
         assert "token" not in await each.page.evaluate("location.href")
     await by_address.page.reload()
@@ -62,9 +64,9 @@ async def test_a_pasted_token_signs_in_and_is_nowhere_in_the_address(town: Town,
     await expect(by_address.page.get_by_label("Your token")).to_be_visible()
 
 
-async def test_markup_in_a_message_is_shown_as_text(town: Town, window: OpenWindow) -> None:
-    ben = town.user("ben")
-    alice, bob = await window(town.user("ann")), await window(ben)
+async def test_markup_in_a_message_is_shown_as_text(users: ChatUsers, window: OpenWindow) -> None:
+    ben = users.user("ben")
+    alice, bob = await window(users.user("ann")), await window(ben)
     evil = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
     await alice.start([ben], evil)
     await alice.say(evil)
@@ -76,10 +78,10 @@ async def test_markup_in_a_message_is_shown_as_text(town: Town, window: OpenWind
 
 
 async def test_while_every_gateway_is_away_one_can_write_and_nothing_is_lost(
-    town: Town, window: OpenWindow, stack: Stack
+    users: ChatUsers, window: OpenWindow, stack: Stack
 ) -> None:
-    ben = town.user("ben")
-    alice, bob = await window(town.user("ann")), await window(ben)
+    ben = users.user("ben")
+    alice, bob = await window(users.user("ann")), await window(ben)
     await alice.start([ben], "Plans")
     await bob.open("Plans")
     await alice.say("before")
@@ -111,8 +113,8 @@ async def test_while_every_gateway_is_away_one_can_write_and_nothing_is_lost(
     await eventually(lambda: all(part.ready for part in stack.status()), deadline=20)
 
 
-async def test_typing_and_presence_show(town: Town, window: OpenWindow) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_typing_and_presence_show(users: ChatUsers, window: OpenWindow) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     alice, bob = await window(ann), await window(ben)
     await alice.start([ben])
     await bob.open(ann.id.title())
@@ -128,9 +130,9 @@ async def test_typing_and_presence_show(town: Town, window: OpenWindow) -> None:
     await expect(head).to_contain_text("offline", timeout=15_000)
 
 
-async def test_own_messages_can_be_edited_and_deleted(town: Town, window: OpenWindow) -> None:
-    ben = town.user("ben")
-    alice, bob = await window(town.user("ann")), await window(ben)
+async def test_own_messages_can_be_edited_and_deleted(users: ChatUsers, window: OpenWindow) -> None:
+    ben = users.user("ben")
+    alice, bob = await window(users.user("ann")), await window(ben)
     await alice.start([ben], "Plans")
     await bob.open("Plans")
     for content in ("colour", "oops"):
@@ -154,11 +156,11 @@ async def test_own_messages_can_be_edited_and_deleted(town: Town, window: OpenWi
 
 
 async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
-    town: Town, window: OpenWindow
+    users: ChatUsers, window: OpenWindow
 ) -> None:
-    ann = town.user("ann")
-    (socket,) = await town.sockets("ben")
-    group = await town.group(socket, "ann")
+    ann = users.user("ann")
+    (socket,) = await users.sockets("ben")
+    group = await users.group(socket, "ann")
     said = await socket.say(group, "colour", tempId="said")
     await socket.inbound("messageSent", tempId="said")
     alice = await window(ann)
@@ -180,22 +182,22 @@ async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
     await expect(alice.entry("A group")).to_contain_text("color")
 
 
-async def test_a_file_shows_by_its_name(town: Town, window: OpenWindow) -> None:
-    ben = town.user("ben")
-    (socket,) = await town.sockets("ben")
-    group = await town.group(socket, "ann")
-    file = await attached(town.url, ben, b"what we spoke of", "notes.txt")
+async def test_a_file_shows_by_its_name(users: ChatUsers, window: OpenWindow) -> None:
+    ben = users.user("ben")
+    (socket,) = await users.sockets("ben")
+    group = await users.group(socket, "ann")
+    file = await attached(users.url, ben, b"what we spoke of", "notes.txt")
     await socket.say(group, "", type="file", attachments=[file["id"]])
-    alice = await window(town.user("ann"))
+    alice = await window(users.user("ann"))
     await expect(alice.entry("A group")).to_contain_text("A file")
     await alice.open("A group")
     await expect(alice.thread.get_by_role("article")).to_contain_text("notes.txt")
 
 
-async def test_a_long_history_pages_upwards_and_stays_in_place(town: Town, window: OpenWindow) -> None:
-    ann = town.user("ann")
-    (socket,) = await town.sockets("ben")
-    group = await town.group(socket, "ann")
+async def test_a_long_history_pages_upwards_and_stays_in_place(users: ChatUsers, window: OpenWindow) -> None:
+    ann = users.user("ann")
+    (socket,) = await users.sockets("ben")
+    group = await users.group(socket, "ann")
     for number in range(1, 121):
         await socket.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
     await socket.say(group, "the last", tempId="last")
@@ -219,8 +221,8 @@ async def test_a_long_history_pages_upwards_and_stays_in_place(town: Town, windo
     assert await ann.unread(group) == 0
 
 
-async def test_a_group_grows_and_is_left(town: Town, window: OpenWindow) -> None:
-    ann, ben, cy = (town.user(name) for name in ("ann", "ben", "cy"))
+async def test_a_group_grows_and_is_left(users: ChatUsers, window: OpenWindow) -> None:
+    ann, ben, cy = (users.user(name) for name in ("ann", "ben", "cy"))
     alice, carol = await window(ann), await window(cy)
     await alice.start([ben], "Plans")
     await alice.page.get_by_role("button", name="People", exact=True).click()
@@ -244,22 +246,22 @@ async def test_a_group_grows_and_is_left(town: Town, window: OpenWindow) -> None
     await expect(alice.page.get_by_role("main").locator("header")).to_contain_text("2 people")
 
 
-async def test_an_expired_token_signs_out_and_says_so(town: Town, window: OpenWindow) -> None:
-    soon = token(town.secret, town.user("ann").id, exp=int(time.time()) + 3)
+async def test_an_expired_token_signs_out_and_says_so(users: ChatUsers, window: OpenWindow) -> None:
+    soon = token(users.secret, users.user("ann").id, exp=int(time.time()) + 3)
     alice = await window(None)
     await alice.arrive(soon)
     await expect(alice.page.get_by_role("alert")).to_have_text("The token has expired.", timeout=10_000)
     await expect(alice.page.get_by_label("Your token")).to_be_visible()
 
     forged = await window(None)
-    await forged.page.goto(f"{town.url}/#token={token('another-secret' * 4, 'mallory')}")
+    await forged.page.goto(f"{users.url}/#token={token('another-secret' * 4, 'mallory')}")
     await expect(forged.page.get_by_role("alert")).to_have_text("The token is not valid.")
 
 
-async def test_a_phone_shows_the_list_or_the_conversation(town: Town, window: OpenWindow) -> None:
-    ben = town.user("ben")
+async def test_a_phone_shows_the_list_or_the_conversation(users: ChatUsers, window: OpenWindow) -> None:
+    ben = users.user("ben")
     small = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-    alice = await window(town.user("ann"), **small)
+    alice = await window(users.user("ann"), **small)
     await alice.start([ben], "Plans")
     await alice.field.fill("from my phone")
     await alice.page.get_by_role("button", name="Send").tap()

@@ -5,21 +5,21 @@ import re
 from playwright.async_api import Page, expect
 
 from browser.windows import OpenWindow
-from clients.chat import Town
+from clients.chat import ChatUsers
 from parley.gateway.protocols.registry import PROTOCOLS
 
 ATTACHMENTS = {"uploadAttachment", "downloadAttachment", "lookAtAttachment"}
 
 
-async def opened(window: OpenWindow, town: Town, place: str = "") -> Page:
+async def opened(window: OpenWindow, users: ChatUsers, place: str = "") -> Page:
     page = (await window(None)).page
-    await page.goto(f"{town.url}/docs{place}")
+    await page.goto(f"{users.url}/docs{place}")
     await expect(page.get_by_role("heading", name="Parley")).to_be_visible()
     return page
 
 
-async def test_every_path_and_every_event_is_shown(window: OpenWindow, town: Town) -> None:
-    page = await opened(window, town)
+async def test_every_path_and_every_event_is_shown(window: OpenWindow, users: ChatUsers) -> None:
+    page = await opened(window, users)
 
     for protocol in PROTOCOLS:
         chapter = page.get_by_role("region", name=protocol.name, exact=True)
@@ -32,8 +32,8 @@ async def test_every_path_and_every_event_is_shown(window: OpenWindow, town: Tow
     assert await page.get_by_role("region", name="attachments").locator("summary").count() == len(ATTACHMENTS)
 
 
-async def test_an_entry_unfolds_to_its_fields(window: OpenWindow, town: Town) -> None:
-    page = await opened(window, town)
+async def test_an_entry_unfolds_to_its_fields(window: OpenWindow, users: ChatUsers) -> None:
+    page = await opened(window, users)
 
     event = page.locator("[id='groups.receive.sendMessage']")
     await event.locator("summary").first.click()
@@ -44,8 +44,8 @@ async def test_an_entry_unfolds_to_its_fields(window: OpenWindow, town: Town) ->
     await expect(event.locator("dt").filter(has_text="createdAt")).to_be_visible()
 
 
-async def test_a_link_leads_to_an_open_entry(window: OpenWindow, town: Town) -> None:
-    page = await opened(window, town, "#postChatsConversations")
+async def test_a_link_leads_to_an_open_entry(window: OpenWindow, users: ChatUsers) -> None:
+    page = await opened(window, users, "#postChatsConversations")
 
     entry = page.locator("#postChatsConversations")
     await expect(entry).to_be_in_viewport()
@@ -53,8 +53,8 @@ async def test_a_link_leads_to_an_open_entry(window: OpenWindow, town: Town) -> 
     await expect(entry.get_by_role("heading", name="Refusals")).to_be_visible()
 
 
-async def test_words_find_what_has_them(window: OpenWindow, town: Town) -> None:
-    page = await opened(window, town)
+async def test_words_find_what_has_them(window: OpenWindow, users: ChatUsers) -> None:
+    page = await opened(window, users)
 
     await page.get_by_label("Find").fill("search newest")
     await expect(page.locator("main section > details")).to_have_count(1)
@@ -64,16 +64,16 @@ async def test_words_find_what_has_them(window: OpenWindow, town: Town) -> None:
 
 
 async def test_it_leads_to_both_documents_and_loads_nothing_from_elsewhere(
-    window: OpenWindow, town: Town
+    window: OpenWindow, users: ChatUsers
 ) -> None:
     page = (await window(None)).page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    answer = await page.goto(f"{town.url}/docs")
+    answer = await page.goto(f"{users.url}/docs")
     assert answer is not None
     assert "script-src 'self'" in answer.headers["content-security-policy"]
 
     for name, path in (("OpenAPI 3.1.0", "/openapi.json"), ("AsyncAPI 3.0.0", "/asyncapi.json")):
         link = page.get_by_role("link", name=name)
         await expect(link).to_have_attribute("href", path)
-    assert all(url.startswith(f"{town.url}/") for url in asked)
+    assert all(url.startswith(f"{users.url}/") for url in asked)

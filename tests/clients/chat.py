@@ -160,7 +160,7 @@ class User:
             await self._http.close()
 
 
-class Town:
+class ChatUsers:
     """The users of one test, whose ids no other test uses."""
 
     def __init__(self, url: str, secret: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clients.chat import Town, User
+from clients.chat import ChatUsers, User
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
 from parley.gateway.protocols.crm import CRM
@@ -10,9 +10,9 @@ from parley.gateway.protocols.crm import CRM
 STAFF = {"role": "manager", "type": "admin", "department": "Sales"}
 
 
-def manager(town: Town) -> User:
+def manager(users: ChatUsers) -> User:
     """Ann, of whom her token tells all that the guide knows of a user."""
-    return town.user("ann", permissions=["chats.read", "chats.write"], **STAFF)
+    return users.user("ann", permissions=["chats.read", "chats.write"], **STAFF)
 
 
 async def chat_of(owner: User, *others: User) -> str:
@@ -24,22 +24,22 @@ async def chat_of(owner: User, *others: User) -> str:
     return chat_id
 
 
-async def speaker(program: Program, user: User, town: Town, other: JsSocket | None = None) -> JsSocket:
+async def speaker(program: Program, user: User, users: ChatUsers, other: JsSocket | None = None) -> JsSocket:
     """A socket that has said the guide's first word; on another gateway than `other`."""
     if other is None:
-        socket = await program.connect(user, town.url, CRM)
+        socket = await program.connect(user, users.url, CRM)
     else:
-        socket = await program.connect_elsewhere(user, town.url, CRM, other)
+        socket = await program.connect_elsewhere(user, users.url, CRM, other)
     await socket.ask("authenticate")
     socket.is_decided()
     return socket
 
 
-async def in_room(program: Program, town: Town, chat: str, *users: User) -> list[JsSocket]:
+async def in_room(program: Program, users: ChatUsers, chat: str, *members: User) -> list[JsSocket]:
     """A socket of each in the chat's room, the first alone on its gateway."""
     sockets: list[JsSocket] = []
-    for user in users:
-        socket = await speaker(program, user, town, sockets[0] if sockets else None)
+    for user in members:
+        socket = await speaker(program, user, users, sockets[0] if sockets else None)
         await socket.ask("joinChat", {"chatId": chat})
         sockets.append(socket)
     return sockets

@@ -12,7 +12,7 @@ import yaml
 from aiormq.exceptions import ChannelAccessRefused
 
 from clients.chat import eventually
-from clients.whole_way import a_message_goes_its_way
+from clients.round_trip import a_message_goes_its_way
 from parley.stack import Stack
 from parley.stack.ports import LOOPBACK, free_base
 

@@ -14,7 +14,7 @@ import trustme
 from yarl import URL
 
 from clients.proxy import LOOPBACK, Proxy
-from clients.whole_way import a_message_goes_its_way
+from clients.round_trip import a_message_goes_its_way
 from parley.gateway.adapters.mongo import archive as archive_mongo
 from parley.gateway.redis_client import connect
 from parley.stack import Stack

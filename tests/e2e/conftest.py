@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from clients.chat import Town
+from clients.baseline import Baseline
+from clients.chat import ChatUsers
 from clients.fuzz import is_long
-from clients.scene import Scene
-from clients.steady import Steady
+from clients.healthy_user import HealthyUser
 from parley.stack import Stack
 
 SERVICES = ("gateway-1", "gateway-2", "worker-1", "worker-2")
@@ -24,17 +24,17 @@ ALARMS = ("Traceback", '"level": "error"', " ERROR ", " CRITICAL ")
 
 
 @pytest.fixture
-async def scene(town: Town, database: Any) -> AsyncIterator[Scene]:
+async def baseline(users: ChatUsers, database: Any) -> AsyncIterator[Baseline]:
     """Conversations of which nothing may have changed when the test is over."""
-    scene = await Scene(town, database).set()
-    yield scene
-    await scene.is_unchanged()
+    baseline = await Baseline(users, database).set()
+    yield baseline
+    await baseline.is_unchanged()
 
 
 @pytest.fixture
-async def steady(town: Town) -> Steady:
+async def healthy_user(users: ChatUsers) -> HealthyUser:
     """Somebody who is to be served meanwhile."""
-    return await Steady(town).set()
+    return await HealthyUser(users).set()
 
 
 @pytest.fixture

@@ -2,47 +2,47 @@
 
 import pytest
 
-from clients.chat import Socket, Town, eventually
+from clients.chat import ChatUsers, Socket, eventually
 from parley.stack import Stack
 
 
-async def sees(socket: Socket, town: Town, name: str, status: str) -> None:
-    await socket.inbound("userStatusChanged", userId=town.user(name).id, status=status)
+async def sees(socket: Socket, users: ChatUsers, name: str, status: str) -> None:
+    await socket.inbound("userStatusChanged", userId=users.user(name).id, status=status)
 
 
-def seen(socket: Socket, town: Town, name: str) -> list[str]:
-    return [p["status"] for p in socket.all("userStatusChanged", userId=town.user(name).id)]
-
-
-@pytest.fixture
-async def alice(town: Town, stack: Stack) -> Socket:
-    return await town.user("alice").socket(url=stack.gateway_urls[0])
+def seen(socket: Socket, users: ChatUsers, name: str) -> list[str]:
+    return [p["status"] for p in socket.all("userStatusChanged", userId=users.user(name).id)]
 
 
 @pytest.fixture
-async def bob(town: Town, stack: Stack) -> Socket:
-    return await town.user("bob").socket(url=stack.gateway_urls[1])
+async def alice(users: ChatUsers, stack: Stack) -> Socket:
+    return await users.user("alice").socket(url=stack.gateway_urls[0])
+
+
+@pytest.fixture
+async def bob(users: ChatUsers, stack: Stack) -> Socket:
+    return await users.user("bob").socket(url=stack.gateway_urls[1])
 
 
 async def test_who_begins_a_conversation_sees_that_the_other_is_there_and_is_seen(
-    town: Town, alice: Socket, bob: Socket
+    users: ChatUsers, alice: Socket, bob: Socket
 ) -> None:
-    await town.group(alice, "bob")
+    await users.group(alice, "bob")
 
-    await sees(alice, town, "bob", "online")
-    await sees(bob, town, "alice", "online")
+    await sees(alice, users, "bob", "online")
+    await sees(bob, users, "alice", "online")
 
 
 async def test_who_is_added_to_a_group_is_followed_by_those_who_were_there_before(
-    town: Town, alice: Socket, bob: Socket
+    users: ChatUsers, alice: Socket, bob: Socket
 ) -> None:
-    group = await town.group(alice, "carol")
+    group = await users.group(alice, "carol")
     path = f"/chats/conversations/{group}/participants"
-    assert (await town.user("alice").rest("POST", path, {"participants": [town.user("bob").id]}))[0] == 200
+    assert (await users.user("alice").rest("POST", path, {"participants": [users.user("bob").id]}))[0] == 200
 
-    await sees(alice, town, "bob", "online")
-    await sees(bob, town, "alice", "online")
+    await sees(alice, users, "bob", "online")
+    await sees(bob, users, "alice", "online")
     await bob.close()
-    await sees(alice, town, "bob", "offline")
-    await town.user("bob").socket()
-    await eventually(lambda: seen(alice, town, "bob") == ["online", "offline", "online"])
+    await sees(alice, users, "bob", "offline")
+    await users.user("bob").socket()
+    await eventually(lambda: seen(alice, users, "bob") == ["online", "offline", "online"])

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 from clients.uploads import attached, read, upload
 from parley.shared.documents import ATTACHMENTS, FILE_CHUNKS, exactly
 from parley.stack import Stack
@@ -28,11 +28,11 @@ def shown(attachment: dict[str, Any]) -> dict[str, Any]:
     return {name: attachment[name] for name in ("id", "name", "size", "type", "url")}
 
 
-async def test_a_file_is_sent_with_a_message_and_heard_with_it(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_a_file_is_sent_with_a_message_and_heard_with_it(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
-    file = await attached(town.url, town.user("alice"), PDF, "Contract.pdf")
+    file = await attached(users.url, users.user("alice"), PDF, "Contract.pdf")
 
     sent = await alice.say(group, "", type="file", attachments=[file["id"]])
 
@@ -40,48 +40,48 @@ async def test_a_file_is_sent_with_a_message_and_heard_with_it(town: Town) -> No
     assert sent["attachments"] == heard["message"]["attachments"] == [shown(file)]
     assert (heard["message"]["type"], heard["message"]["content"]) == ("file", "")
     assert (file["name"], file["size"], file["type"]) == ("Contract.pdf", len(PDF), "application/pdf")
-    (stored,) = await eventually(lambda: town.user("bob").history(group))
+    (stored,) = await eventually(lambda: users.user("bob").history(group))
     assert stored["attachments"] == [shown(file)]
 
 
-async def test_members_read_it_and_others_cannot_tell_that_it_exists(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
-    file = await attached(town.url, town.user("alice"), PDF)
-    assert (await read(town.url, town.user("bob"), file["url"])).status == 404
+async def test_members_read_it_and_others_cannot_tell_that_it_exists(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    file = await attached(users.url, users.user("alice"), PDF)
+    assert (await read(users.url, users.user("bob"), file["url"])).status == 404
 
     await alice.say(group, "see", type="file", attachments=[file["id"]])
 
-    assert (await read(town.url, town.user("bob"), file["url"])).body == PDF
-    hidden = await read(town.url, town.user("carol"), file["url"])
-    absent = await read(town.url, town.user("carol"), f"/attachments/{group}")
+    assert (await read(users.url, users.user("bob"), file["url"])).body == PDF
+    hidden = await read(users.url, users.user("carol"), file["url"])
+    absent = await read(users.url, users.user("carol"), f"/attachments/{group}")
     assert (hidden.status, hidden.body) == (absent.status, absent.body)
     assert hidden.status == 404
     assert b'"NOT_FOUND"' in hidden.body
 
 
-async def test_who_leaves_reads_no_more_not_even_what_they_sent(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
-    file = await attached(town.url, town.user("bob"), PDF)
+async def test_who_leaves_reads_no_more_not_even_what_they_sent(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    file = await attached(users.url, users.user("bob"), PDF)
     await bob.say(group, "see", type="file", attachments=[file["id"]])
-    assert (await read(town.url, town.user("bob"), file["url"])).status == 200
+    assert (await read(users.url, users.user("bob"), file["url"])).status == 200
 
-    status, _ = await town.user("bob").rest("POST", f"/chats/conversations/{group}/leave")
+    status, _ = await users.user("bob").rest("POST", f"/chats/conversations/{group}/leave")
     assert status == 200
 
     async def refused() -> bool:
-        return (await read(town.url, town.user("bob"), file["url"])).status == 404
+        return (await read(users.url, users.user("bob"), file["url"])).status == 404
 
     await eventually(refused)
-    assert (await read(town.url, town.user("alice"), file["url"])).body == PDF
+    assert (await read(users.url, users.user("alice"), file["url"])).body == PDF
 
 
-async def test_with_its_last_message_a_file_is_gone(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_with_its_last_message_a_file_is_gone(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
-    file = await attached(town.url, town.user("alice"), PDF)
+    file = await attached(users.url, users.user("alice"), PDF)
     first = await alice.say(group, "", type="file", attachments=[file["id"]])
     await bob.inbound("newMessage", conversationId=group)
     again = await bob.say(group, "once more", attachments=[file["id"]])
@@ -90,57 +90,59 @@ async def test_with_its_last_message_a_file_is_gone(town: Town) -> None:
 
     await alice.do("deleteMessage", {"messageId": first["_id"]})
     await bob.inbound("messageDeleted", messageId=first["_id"])
-    assert (await read(town.url, town.user("bob"), file["url"])).body == PDF
+    assert (await read(users.url, users.user("bob"), file["url"])).body == PDF
 
     await bob.do("deleteMessage", {"messageId": again["_id"]})
     await bob.inbound("messageDeleted", messageId=again["_id"])
     for name in ("alice", "bob"):
-        assert (await read(town.url, town.user(name), file["url"])).status == 404
+        assert (await read(users.url, users.user(name), file["url"])).status == 404
 
 
-async def test_uploads_that_stall_hold_up_nobody_else(town: Town, database: Any) -> None:
+async def test_uploads_that_stall_hold_up_nobody_else(users: ChatUsers, database: Any) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield PDF
         await asyncio.Event().wait()
 
     names = [f"stalling-{n}" for n in range(4)]
     uploads = [
-        asyncio.create_task(upload(town.url, town.user(name), stalled())) for name in names for _ in range(8)
+        asyncio.create_task(upload(users.url, users.user(name), stalled()))
+        for name in names
+        for _ in range(8)
     ]
 
     async def begun() -> bool:
-        known = [await database[ATTACHMENTS].find_one({"ownerId": exactly(town.user(n).id)}) for n in names]
+        known = [await database[ATTACHMENTS].find_one({"ownerId": exactly(users.user(n).id)}) for n in names]
         return all(known)
 
     await eventually(begun)
-    await attached(town.url, town.user("alice"), PDF)
+    await attached(users.url, users.user("alice"), PDF)
     for uploading in uploads:
         uploading.cancel()
     await asyncio.gather(*uploads, return_exceptions=True)
 
 
-async def test_a_packed_form_is_refused(town: Town) -> None:
+async def test_a_packed_form_is_refused(users: ChatUsers) -> None:
     """Through nginx, which passes it on as it comes."""
     part = b'--x\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
     packed = zlib.compress(part * (MOST // len(part)) + b"--x--\r\n", 9)
     headers = {
-        "Authorization": f"Bearer {town.user('alice').token}",
+        "Authorization": f"Bearer {users.user('alice').token}",
         "Content-Type": "multipart/form-data; boundary=x",
         "Content-Encoding": "deflate",
     }
     begun = time.monotonic()
     async with (
         aiohttp.ClientSession(headers=headers) as http,
-        http.post(f"{town.url}/attachments", data=io.BytesIO(packed)) as answer,
+        http.post(f"{users.url}/attachments", data=io.BytesIO(packed)) as answer,
     ):
         assert (answer.status, (await answer.json())["error"]["code"]) == (415, "UNSUPPORTED_TYPE")
     assert time.monotonic() - begun < 2
 
 
-async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    here, there = await town.group(alice, "bob"), await town.group(alice, "carol")
-    file = await attached(town.url, town.user("alice"), PDF)
+async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    here, there = await users.group(alice, "bob"), await users.group(alice, "carol")
+    file = await attached(users.url, users.user("alice"), PDF)
     message = {"conversationId": here, "content": "", "type": "file", "attachments": [file["id"]]}
     message["clientMessageId"] = "0b7e6a52-0d0f-4d0e-9b5d-3a1f1f6f6c11"
 
@@ -152,65 +154,65 @@ async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message
     assert elsewhere["error"]["code"] == "NOT_FOUND"
 
 
-async def test_what_is_not_ones_own_cannot_be_sent(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
-    file = await attached(town.url, town.user("alice"), PDF)
+async def test_what_is_not_ones_own_cannot_be_sent(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    file = await attached(users.url, users.user("alice"), PDF)
     stolen = {"conversationId": group, "content": "", "type": "file", "attachments": [file["id"]]}
     answer = await bob.ask("sendMessage", stolen)
     assert answer["error"]["code"] == "NOT_FOUND"
     await alice.do("sendMessage", stolen)
 
 
-async def test_the_largest_file_comes_back_as_it_was_whole_and_in_part(town: Town) -> None:
-    user = town.user("alice")
+async def test_the_largest_file_comes_back_as_it_was_whole_and_in_part(users: ChatUsers) -> None:
+    user = users.user("alice")
     data = PDF + os.urandom(MOST - len(PDF))
-    file = await attached(town.url, user, data)
+    file = await attached(users.url, user, data)
 
-    assert (await read(town.url, user, file["url"])).body == data
-    part = await read(town.url, user, file["url"], Range="bytes=12345678-12345699")
+    assert (await read(users.url, user, file["url"])).body == data
+    part = await read(users.url, user, file["url"], Range="bytes=12345678-12345699")
     assert (part.status, part.body) == (206, data[12345678:12345700])
     assert part.headers["Content-Range"] == f"bytes 12345678-12345699/{MOST}"
-    head = await read(town.url, user, file["url"], "HEAD")
+    head = await read(users.url, user, file["url"], "HEAD")
     assert (head.status, head.headers["Content-Length"], head.body) == (200, str(MOST), b"")
 
 
 @pytest.mark.parametrize("size", [MOST + 1, MOST + 400_000, 2 * MOST])
-async def test_a_larger_one_is_refused_by_whoever_notices_first(town: Town, size: int) -> None:
-    status, body = await upload(town.url, town.user("alice"), PDF + bytes(size - len(PDF)))
+async def test_a_larger_one_is_refused_by_whoever_notices_first(users: ChatUsers, size: int) -> None:
+    status, body = await upload(users.url, users.user("alice"), PDF + bytes(size - len(PDF)))
     assert (status, body["success"], body["error"]["code"]) == (413, False, "TOO_LARGE")
 
 
-async def test_a_larger_one_that_does_not_say_so_is_refused_too(town: Town) -> None:
+async def test_a_larger_one_that_does_not_say_so_is_refused_too(users: ChatUsers) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield PDF
         for _ in range(MOST // 65_536):
             yield bytes(65_536)
 
-    status, body = await upload(town.url, town.user("alice"), pieces())
+    status, body = await upload(users.url, users.user("alice"), pieces())
     assert (status, body["error"]["code"]) == (413, "TOO_LARGE")
 
 
-async def test_what_is_not_on_the_list_is_refused_whatever_its_name(town: Town) -> None:
+async def test_what_is_not_on_the_list_is_refused_whatever_its_name(users: ChatUsers) -> None:
     for size in (100, 5_000_000):
-        status, body = await upload(town.url, town.user("alice"), b"MZ" + bytes(size), "photo.png")
+        status, body = await upload(users.url, users.user("alice"), b"MZ" + bytes(size), "photo.png")
         assert (status, body["error"]["code"]) == (415, "UNSUPPORTED_TYPE")
         assert body["error"]["retryable"] is False
 
 
-async def test_without_a_token_nothing_is_sent_or_read(town: Town) -> None:
-    file = await attached(town.url, town.user("alice"), PDF)
+async def test_without_a_token_nothing_is_sent_or_read(users: ChatUsers) -> None:
+    file = await attached(users.url, users.user("alice"), PDF)
     async with aiohttp.ClientSession() as http:
-        async with http.post(f"{town.url}/attachments", data={"file": "words"}) as answer:
+        async with http.post(f"{users.url}/attachments", data={"file": "words"}) as answer:
             assert (answer.status, (await answer.json())["error"]["code"]) == (401, "UNAUTHORIZED")
-        async with http.get(town.url + file["url"]) as answer:
+        async with http.get(users.url + file["url"]) as answer:
             assert answer.status == 401
-        async with http.get(town.url + file["url"], params={"token": town.user("alice").token}) as answer:
+        async with http.get(users.url + file["url"], params={"token": users.user("alice").token}) as answer:
             assert await answer.read() == PDF
 
 
-async def test_a_client_that_goes_away_leaves_nothing_behind(town: Town, database: Any) -> None:
-    user = town.user("alice")
+async def test_a_client_that_goes_away_leaves_nothing_behind(users: ChatUsers, database: Any) -> None:
+    user = users.user("alice")
 
     async def endless() -> AsyncIterator[bytes]:
         yield PDF + bytes(1_000_000)
@@ -223,7 +225,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(town: Town, databas
     async def stored(file_id: str) -> Any:
         return await database[FILE_CHUNKS].find_one({"files_id": exactly(file_id)})
 
-    uploading = asyncio.create_task(upload(town.url, user, endless()))
+    uploading = asyncio.create_task(upload(users.url, user, endless()))
     (file,) = await eventually(begun)
     await eventually(lambda: stored(file["_id"]))
     uploading.cancel()
@@ -234,26 +236,26 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(town: Town, databas
     await eventually(gone)
 
 
-async def test_a_client_that_stops_reading_and_goes_is_no_error(town: Town) -> None:
+async def test_a_client_that_stops_reading_and_goes_is_no_error(users: ChatUsers) -> None:
     """The logs stay quiet, which every test here asks for."""
-    file = await attached(town.url, town.user("alice"), PDF + bytes(MOST - len(PDF)))
+    file = await attached(users.url, users.user("alice"), PDF + bytes(MOST - len(PDF)))
     for _ in range(4):
         async with aiohttp.ClientSession() as http:
-            answer = await http.get(town.url + file["url"], params={"token": town.user("alice").token})
+            answer = await http.get(users.url + file["url"], params={"token": users.user("alice").token})
             await answer.content.readany()
             answer.close()
-    assert (await read(town.url, town.user("alice"), file["url"])).status == 200
+    assert (await read(users.url, users.user("alice"), file["url"])).status == 200
 
 
-async def test_memory_stays_flat_however_much_is_under_way(town: Town, stack: Stack) -> None:
+async def test_memory_stays_flat_however_much_is_under_way(users: ChatUsers, stack: Stack) -> None:
     """Eight files of 25 MiB at once, to and from two gateways."""
-    users, data = [town.user("alice"), town.user("bob")] * 4, PDF + bytes(MOST - len(PDF))
-    for user in users[:2]:
-        await attached(town.url, user, data)
+    people, data = [users.user("alice"), users.user("bob")] * 4, PDF + bytes(MOST - len(PDF))
+    for user in people[:2]:
+        await attached(users.url, user, data)
     before = grown(stack)
 
-    files = await asyncio.gather(*(attached(town.url, user, data) for user in users))
-    sizes = [len((await read(town.url, user, f["url"])).body) for user, f in zip(users, files, strict=True)]
+    files = await asyncio.gather(*(attached(users.url, user, data) for user in people))
+    sizes = [len((await read(users.url, user, f["url"])).body) for user, f in zip(people, files, strict=True)]
 
     assert sizes == [MOST] * 8
     growth = {name: size - before[name] for name, size in grown(stack).items()}

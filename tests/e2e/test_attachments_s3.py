@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from clients.storages import client_of, s3_server
 from clients.uploads import attached, read
 from parley.gateway.adapters.s3.files import PREFIX, Bucket
@@ -20,7 +20,7 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture
-async def town(bucket: Bucket, tmp_path: Path) -> AsyncIterator[Town]:
+async def users(bucket: Bucket, tmp_path: Path) -> AsyncIterator[ChatUsers]:
     """Users of a stack of its own, which keeps its files in the bucket."""
     settings = {
         "ATTACHMENTS": "s3",
@@ -31,23 +31,23 @@ async def town(bucket: Bucket, tmp_path: Path) -> AsyncIterator[Town]:
     }
     async with client_of(bucket):
         with Stack(tmp_path, gateways=1, workers=1, settings=settings) as stack:
-            town = Town(stack.url, stack.jwt_secret)
-            yield town
-            await town.close()
+            users = ChatUsers(stack.url, stack.jwt_secret)
+            yield users
+            await users.close()
 
 
-async def test_a_file_lies_in_the_bucket_and_goes_to_members(town: Town, bucket: Bucket) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
+async def test_a_file_lies_in_the_bucket_and_goes_to_members(users: ChatUsers, bucket: Bucket) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
     data = b"%PDF-1.7\n" + os.urandom(12_000_000)
-    file = await attached(town.url, town.user("alice"), data)
+    file = await attached(users.url, users.user("alice"), data)
 
     await alice.say(group, "", type="file", attachments=[file["id"]])
 
-    assert (await read(town.url, town.user("bob"), file["url"])).body == data
-    part = await read(town.url, town.user("bob"), file["url"], Range="bytes=-1000")
+    assert (await read(users.url, users.user("bob"), file["url"])).body == data
+    part = await read(users.url, users.user("bob"), file["url"], Range="bytes=-1000")
     assert (part.status, part.body == data[-1000:]) == (206, True)
-    assert (await read(town.url, town.user("carol"), file["url"])).status == 404
+    assert (await read(users.url, users.user("carol"), file["url"])).status == 404
     async with client_of(bucket) as s3:
         kept = await s3.head_object(Bucket=bucket.name, SigningKey=PREFIX + file["id"])
     assert kept["ContentLength"] == len(data)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from clients.chat import NAMESPACE, Town
-from clients.scene import Scene, refusal
+from clients.baseline import Baseline, refusal
+from clients.chat import NAMESPACE, ChatUsers
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -50,33 +50,33 @@ CLIENT_EVENTS = [
 ]
 
 
-def good_payload(scene: Scene, event: str) -> dict[str, Any]:
+def good_payload(baseline: Baseline, event: str) -> dict[str, Any]:
     """What would be accepted, were nothing added to it."""
-    group = {"conversationId": scene.group}
+    group = {"conversationId": baseline.group}
     payloads: dict[str, dict[str, Any]] = {
-        "createConversation": {"participants": [scene.town.user("dave").id]},
+        "createConversation": {"participants": [baseline.users.user("dave").id]},
         "sendMessage": {**group, "content": "hello"},
-        "editMessage": {**group, "messageId": scene.message["_id"], "content": "hello"},
-        "deleteMessage": {**group, "messageId": scene.message["_id"]},
-        "markAsRead": {**group, "messageId": scene.reply["_id"]},
+        "editMessage": {**group, "messageId": baseline.message["_id"], "content": "hello"},
+        "deleteMessage": {**group, "messageId": baseline.message["_id"]},
+        "markAsRead": {**group, "messageId": baseline.reply["_id"]},
         "markAsDelivered": {**group, "seq": 2},
         "getOnlineUsers": {},
-        "sync": {"conversations": {scene.group: 0}},
+        "sync": {"conversations": {baseline.group: 0}},
     }
     return payloads.get(event, group)
 
 
-async def test_content_that_is_no_text_or_empty_or_too_long_is_refused(scene: Scene) -> None:
-    named = {"messageId": scene.message["_id"], "conversationId": scene.group}
+async def test_content_that_is_no_text_or_empty_or_too_long_is_refused(baseline: Baseline) -> None:
+    named = {"messageId": baseline.message["_id"], "conversationId": baseline.group}
     for content in BAD_CONTENTS:
-        for event, payload in (("sendMessage", {"conversationId": scene.group}), ("editMessage", named)):
-            error = await scene.refused("INVALID", event, {**payload, "content": content})
+        for event, payload in (("sendMessage", {"conversationId": baseline.group}), ("editMessage", named)):
+            error = await baseline.refused("INVALID", event, {**payload, "content": content})
             assert list(error["details"]) == ["content"]
 
 
-async def test_no_content_is_refused(scene: Scene) -> None:
-    await scene.refused("INVALID", "sendMessage", {"conversationId": scene.group})
-    await scene.refused("INVALID", "editMessage", {"messageId": scene.message["_id"]})
+async def test_no_content_is_refused(baseline: Baseline) -> None:
+    await baseline.refused("INVALID", "sendMessage", {"conversationId": baseline.group})
+    await baseline.refused("INVALID", "editMessage", {"messageId": baseline.message["_id"]})
 
 
 @pytest.mark.parametrize(
@@ -95,31 +95,31 @@ async def test_no_content_is_refused(scene: Scene) -> None:
         "line\r\nline\u2028line",
     ],
 )
-async def test_every_other_text_is_kept_as_it_is(content: str, town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_every_other_text_is_kept_as_it_is(content: str, users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
 
     await alice.say(group, content)
 
     heard = await bob.inbound("newMessage", conversationId=group)
     assert heard["message"]["content"] == content
-    assert [m["content"] for m in await town.user("bob").history(group)] == [content]
+    assert [m["content"] for m in await users.user("bob").history(group)] == [content]
 
 
 @pytest.mark.parametrize("event", [e for e in CLIENT_EVENTS if e not in ("getOnlineUsers", "sync")])
-async def test_an_id_that_is_none_is_refused(event: str, scene: Scene) -> None:
-    good = good_payload(scene, event)
+async def test_an_id_that_is_none_is_refused(event: str, baseline: Baseline) -> None:
+    good = good_payload(baseline, event)
     for field in ("conversationId", "messageId", "participants"):
         if field not in good:
             continue
         for bad in BAD_IDS:
             wrong = {**good, field: [bad] if field == "participants" else bad}
-            await scene.refused("INVALID", event, wrong)
+            await baseline.refused("INVALID", event, wrong)
 
 
-async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be(scene: Scene) -> None:
-    good = good_payload(scene, "sendMessage")
+async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be(baseline: Baseline) -> None:
+    good = good_payload(baseline, "sendMessage")
     wrong: dict[str, list[Any]] = {
         "tempId": [5, True, [], {}, "", "x" * 129, "a\x00b"],
         "replyTo": [5, [], {}, "", "x" * 129],
@@ -128,49 +128,51 @@ async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be
     }
     for field, values in wrong.items():
         for value in values:
-            error = await scene.refused("INVALID", "sendMessage", {**good, field: value})
+            error = await baseline.refused("INVALID", "sendMessage", {**good, field: value})
             assert list(error["details"]) == [field]
 
 
-async def test_a_message_of_type_file_needs_an_attachment(scene: Scene) -> None:
-    error = await scene.refused(
-        "INVALID", "sendMessage", {**good_payload(scene, "sendMessage"), "type": "file"}
+async def test_a_message_of_type_file_needs_an_attachment(baseline: Baseline) -> None:
+    error = await baseline.refused(
+        "INVALID", "sendMessage", {**good_payload(baseline, "sendMessage"), "type": "file"}
     )
     assert list(error["details"]) == ["attachments"]
 
 
-async def test_nobody_but_an_admin_or_a_service_speaks_for_the_system(scene: Scene) -> None:
-    await scene.refused("FORBIDDEN", "sendMessage", {**good_payload(scene, "sendMessage"), "type": "system"})
+async def test_nobody_but_an_admin_or_a_service_speaks_for_the_system(baseline: Baseline) -> None:
+    await baseline.refused(
+        "FORBIDDEN", "sendMessage", {**good_payload(baseline, "sendMessage"), "type": "system"}
+    )
 
 
 @pytest.mark.parametrize("event", CLIENT_EVENTS)
-async def test_an_unknown_field_is_refused_and_named(event: str, scene: Scene) -> None:
+async def test_an_unknown_field_is_refused_and_named(event: str, baseline: Baseline) -> None:
     for more in UNKNOWN:
         if event == "markAsDelivered" and "seq" in more:
             continue
-        error = await scene.refused("INVALID", event, {**good_payload(scene, event), **more})
+        error = await baseline.refused("INVALID", event, {**good_payload(baseline, event), **more})
         assert list(error["details"]) == list(more)
 
 
 @pytest.mark.parametrize("event", CLIENT_EVENTS)
-async def test_a_payload_that_is_not_one_object_is_refused(event: str, scene: Scene) -> None:
-    good = good_payload(scene, event)
+async def test_a_payload_that_is_not_one_object_is_refused(event: str, baseline: Baseline) -> None:
+    good = good_payload(baseline, event)
     for payload in ([good], [good, good], [], "text", "", 5, 0, 1.5, True, False):
-        await scene.refused("INVALID", event, payload)
-    await scene.refused("INVALID", event, good, good)
-    await scene.refused("INVALID", event, good, None)
+        await baseline.refused("INVALID", event, payload)
+    await baseline.refused("INVALID", event, good, good)
+    await baseline.refused("INVALID", event, good, None)
     if event != "getOnlineUsers":
-        await scene.refused("INVALID", event)
-        await scene.refused("INVALID", event, None)
-        await scene.refused("INVALID", event, {})
+        await baseline.refused("INVALID", event)
+        await baseline.refused("INVALID", event, None)
+        await baseline.refused("INVALID", event, {})
 
 
-async def test_who_is_online_needs_no_payload(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
+async def test_who_is_online_needs_no_payload(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
     payloads: list[tuple[Any, ...]] = [(), (None,), ({},)]
     for args in payloads:
         answer = await alice.io.call("getOnlineUsers", args, namespace=NAMESPACE)
-        assert answer == {"success": True, "users": [town.user("alice").id]}
+        assert answer == {"success": True, "users": [users.user("alice").id]}
 
 
 @pytest.mark.parametrize(
@@ -199,65 +201,68 @@ async def test_who_is_online_needs_no_payload(town: Town) -> None:
         "\u00e9v\u00e9nement",
     ],
 )
-async def test_an_event_that_does_not_exist_is_refused(event: str, scene: Scene) -> None:
-    error = await scene.refused("UNKNOWN_EVENT", event, {"conversationId": scene.group, "content": "hello"})
+async def test_an_event_that_does_not_exist_is_refused(event: str, baseline: Baseline) -> None:
+    error = await baseline.refused(
+        "UNKNOWN_EVENT", event, {"conversationId": baseline.group, "content": "hello"}
+    )
 
     assert len(error["message"]) < 200
-    await scene.refused("UNKNOWN_EVENT", event)
+    await baseline.refused("UNKNOWN_EVENT", event)
 
 
-async def test_what_a_client_syncs_must_be_revisions_by_conversation(scene: Scene) -> None:
+async def test_what_a_client_syncs_must_be_revisions_by_conversation(baseline: Baseline) -> None:
     bad_revs: list[Any] = [-1, 1.5, "0", None, True, [], {"$gt": 0}, 2**53 + 1, 2**70]
     wrong: list[Any] = [
-        *({scene.group: rev} for rev in bad_revs),
+        *({baseline.group: rev} for rev in bad_revs),
         {"": 0},
         {"a\x00b": 0},
         {"x" * 129: 0},
         {f"c{number}": 0 for number in range(101)},
-        [scene.group],
+        [baseline.group],
         "text",
         None,
     ]
     for conversations in wrong:
-        await scene.refused("INVALID", "sync", {"conversations": conversations})
+        await baseline.refused("INVALID", "sync", {"conversations": conversations})
 
 
-async def test_a_name_of_a_group_must_be_a_text_of_some_length(scene: Scene) -> None:
-    body = {"type": "group", "participants": [scene.town.user("bob").id]}
+async def test_a_name_of_a_group_must_be_a_text_of_some_length(baseline: Baseline) -> None:
+    body = {"type": "group", "participants": [baseline.users.user("bob").id]}
     names: list[Any] = [None, 5, [], {}, True, "x" * 201]
     for name in names:
-        await scene.refused("INVALID", "createConversation", {**body, "name": name})
-        await scene.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "name": name})
+        await baseline.refused("INVALID", "createConversation", {**body, "name": name})
+        await baseline.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "name": name})
 
 
-async def test_there_are_no_other_kinds_of_conversations(scene: Scene) -> None:
-    body = {"participants": [scene.town.user("dave").id]}
+async def test_there_are_no_other_kinds_of_conversations(baseline: Baseline) -> None:
+    body = {"participants": [baseline.users.user("dave").id]}
     kinds: list[Any] = ["", "Group", "channel", None, 5, [], ["group"], {}]
     for kind in kinds:
-        await scene.refused("INVALID", "createConversation", {**body, "type": kind})
-        await scene.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "type": kind})
+        await baseline.refused("INVALID", "createConversation", {**body, "type": kind})
+        await baseline.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "type": kind})
 
 
-async def test_a_refusal_that_nobody_asked_for_leaves_the_socket_as_it_was(scene: Scene) -> None:
+async def test_a_refusal_that_nobody_asked_for_leaves_the_socket_as_it_was(baseline: Baseline) -> None:
     for event in ("sendMessage", "createConversation", "no such event"):
         for payload in (None, {}, [1], "text", {"$gt": 1}):
-            await scene.alice.tell(event, payload)
+            await baseline.alice.tell(event, payload)
 
 
-async def test_bad_input_by_polling_is_refused_alike(scene: Scene) -> None:
-    polling = await scene.user.socket("polling")
+async def test_bad_input_by_polling_is_refused_alike(baseline: Baseline) -> None:
+    polling = await baseline.user.socket("polling")
 
-    await scene.refused("INVALID", "sendMessage", {"conversationId": scene.group}, socket=polling)
-    await scene.refused("UNKNOWN_EVENT", "no such event", socket=polling)
+    await baseline.refused("INVALID", "sendMessage", {"conversationId": baseline.group}, socket=polling)
+    await baseline.refused("UNKNOWN_EVENT", "no such event", socket=polling)
 
-    await scene.outbound(polling, scene.group)
-    await scene.remember()
+    await baseline.outbound(polling, baseline.group)
+    await baseline.remember()
 
 
-async def test_a_thousand_bad_events_in_a_row_are_all_answered(scene: Scene) -> None:
+async def test_a_thousand_bad_events_in_a_row_are_all_answered(baseline: Baseline) -> None:
     for _ in range(10):
         answers = [
-            scene.alice.ask("sendMessage", {"conversationId": scene.group, "content": ""}) for _ in range(100)
+            baseline.alice.ask("sendMessage", {"conversationId": baseline.group, "content": ""})
+            for _ in range(100)
         ]
         for answer in answers:
             refusal(await answer, "INVALID")

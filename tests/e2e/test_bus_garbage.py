@@ -10,9 +10,9 @@ import pytest
 import redis.asyncio
 from redis.asyncio import Redis
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
+from clients.healthy_user import HealthyUser
 from clients.newer import grow, items_of, seal_newer
-from clients.steady import Steady
 from parley.shared import rooms
 from parley.shared.envelope import SCHEMA, WRITER
 from parley.shared.events import Heartbeat, TypingChanged, pack
@@ -96,7 +96,7 @@ async def counted(stack: Stack, label: str) -> list[int]:
 
 @pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_garbage_is_counted_and_skipped(
-    body: bytes, stack: Stack, bus: "Redis", steady: Steady
+    body: bytes, stack: Stack, bus: "Redis", healthy_user: HealthyUser
 ) -> None:
     before = await counted(stack, UNREADABLE)
 
@@ -106,17 +106,17 @@ async def test_garbage_is_counted_and_skipped(
         return await counted(stack, UNREADABLE) == [count + 1 for count in before]
 
     await eventually(is_counted)
-    await steady.is_served()
+    await healthy_user.is_served()
 
 
 async def test_events_of_a_newer_version_are_read_and_unknown_kinds_skipped_and_counted(
-    stack: Stack, bus: "Redis", town: Town
+    stack: Stack, bus: "Redis", users: ChatUsers
 ) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
     unreadable, unknown = await counted(stack, UNREADABLE), await counted(stack, UNKNOWN)
-    (typing,) = items_of(pack([typing_in(group, town.user("alice").id)]))
+    (typing,) = items_of(pack([typing_in(group, users.user("alice").id)]))
     body = seal_newer([{"type": "eval", "code": "1"}, grow(typing), {"type": "reaction"}])
 
     for node in ("g1", "g2"):
@@ -130,32 +130,32 @@ async def test_events_of_a_newer_version_are_read_and_unknown_kinds_skipped_and_
     assert await counted(stack, UNREADABLE) == unreadable
 
 
-async def test_events_in_the_form_of_0_1_0_are_read(bus: "Redis", town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_events_in_the_form_of_0_1_0_are_read(bus: "Redis", users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
 
-    bare = msgspec.msgpack.encode(items_of(pack([typing_in(group, town.user("alice").id)])))
+    bare = msgspec.msgpack.encode(items_of(pack([typing_in(group, users.user("alice").id)])))
     await bus.publish(rooms.channel(rooms.conversation(group)), bare)
 
     assert await bob.inbound("userTyping", conversationId=group)
 
 
-async def test_an_unreadable_event_does_not_affect_its_neighbours(bus: "Redis", town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_an_unreadable_event_does_not_affect_its_neighbours(bus: "Redis", users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
 
-    (typing,) = items_of(pack([typing_in(group, town.user("alice").id)]))
+    (typing,) = items_of(pack([typing_in(group, users.user("alice").id)]))
     body = sealed({"type": "heartbeat"}, typing, 7)
     await bus.publish(rooms.channel(rooms.conversation(group)), body)
 
     assert await bob.inbound("userTyping", conversationId=group)
 
 
-async def test_garbage_sends_nothing_to_clients(stack: Stack, bus: "Redis", town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_garbage_sends_nothing_to_clients(stack: Stack, bus: "Redis", users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
     for body in GARBAGE.values():
         if len(body) < 200_000:
@@ -186,18 +186,18 @@ async def flood(bus: "Redis", channels: list[str], body: bytes) -> None:
     ids=["garbage", "almost", "events of nobody", "where nobody listens"],
 )
 async def test_a_flood_takes_no_gateway_down(
-    channels: list[str], body: bytes, stack: Stack, bus: "Redis", town: Town
+    channels: list[str], body: bytes, stack: Stack, bus: "Redis", users: ChatUsers
 ) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
-    steady = await Steady(town).set()
+    healthy_user = await HealthyUser(users).set()
     log = stack.log("gateway-1").stat().st_size
     said: list[str] = []
 
     flooding = asyncio.create_task(flood(bus, channels, body))
     while not flooding.done() or len(said) < 10:
-        await steady.is_served()
+        await healthy_user.is_served()
         said.append(str(len(said)))
         await alice.say(group, said[-1])
     await flooding

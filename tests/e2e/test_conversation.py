@@ -1,13 +1,13 @@
 """A conversation as people have it: several gateways, both transports, one order."""
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 
 
-async def test_a_message_reaches_members_on_other_gateways_and_transports(town: Town) -> None:
-    alice = await town.user("alice").socket("websocket")
-    bob = [await town.user("bob").socket(t) for t in ("polling", "websocket") * 3]
+async def test_a_message_reaches_members_on_other_gateways_and_transports(users: ChatUsers) -> None:
+    alice = await users.user("alice").socket("websocket")
+    bob = [await users.user("bob").socket(t) for t in ("polling", "websocket") * 3]
     assert len({s.node for s in [alice, *bob]}) == 2
-    group = await town.group(alice, "bob")
+    group = await users.group(alice, "bob")
     for socket in [alice, *bob]:
         await socket.do("joinRoom", {"conversationId": group})
 
@@ -23,9 +23,9 @@ async def test_a_message_reaches_members_on_other_gateways_and_transports(town: 
     assert all(len(s.messages(group)) == 1 for s in bob)
 
 
-async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.inbound("conversationCreated", _id=group)
 
     await alice.say(group, "one")
@@ -36,9 +36,9 @@ async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(t
     assert alice.all("unreadCount") == []
 
 
-async def test_reading_moves_the_count_and_tells_the_others(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_reading_moves_the_count_and_tells_the_others(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     first = await alice.say(group, "one")
@@ -48,19 +48,19 @@ async def test_reading_moves_the_count_and_tells_the_others(town: Town) -> None:
     await bob.do("markAsRead", {"conversationId": group, "messageId": first["_id"]})
 
     receipt = await alice.inbound("messageRead", messageId=first["_id"])
-    assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
+    assert (receipt["readBy"], receipt["seq"]) == (users.user("bob").id, 1)
     await bob.inbound("unreadCount", conversationId=group, unread=1, total=1)
-    assert await town.user("bob").unread(group) == 1
+    assert await users.user("bob").unread(group) == 1
 
     await bob.do("markConversationAsRead", {"conversationId": group})
-    await alice.inbound("conversationRead", readBy=town.user("bob").id)
-    assert await town.user("bob").unread(group) == 0
-    assert [m["status"] for m in await town.user("alice").history(group)] == ["read", "read"]
+    await alice.inbound("conversationRead", readBy=users.user("bob").id)
+    assert await users.user("bob").unread(group) == 0
+    assert [m["status"] for m in await users.user("alice").history(group)] == ["read", "read"]
 
 
-async def test_delivered_is_told_and_kept(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_delivered_is_told_and_kept(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     await alice.say(group, "one")
@@ -68,20 +68,20 @@ async def test_delivered_is_told_and_kept(town: Town) -> None:
 
     await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
 
-    assert (await alice.inbound("messageDelivered"))["deliveredTo"] == town.user("bob").id
-    assert [m["status"] for m in await town.user("alice").history(group)] == ["delivered"]
+    assert (await alice.inbound("messageDelivered"))["deliveredTo"] == users.user("bob").id
+    assert [m["status"] for m in await users.user("alice").history(group)] == ["delivered"]
 
 
-async def test_an_edit_and_a_deletion_are_heard_and_kept(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_an_edit_and_a_deletion_are_heard_and_kept(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     kept, gone = await alice.say(group, "colour"), await alice.say(group, "oops")
     await bob.inbound("newMessage", conversationId=group)
 
     async def stored() -> bool:
-        return len(await town.user("alice").history(group)) == 2
+        return len(await users.user("alice").history(group)) == 2
 
     await eventually(stored)
     await alice.do("editMessage", {"messageId": kept["_id"], "content": "color"})
@@ -89,63 +89,63 @@ async def test_an_edit_and_a_deletion_are_heard_and_kept(town: Town) -> None:
 
     updated = await bob.inbound("messageUpdated")
     assert (updated["message"]["content"], updated["message"]["seq"]) == ("color", 1)
-    assert updated["message"]["sender"]["_id"] == town.user("alice").id
+    assert updated["message"]["sender"]["_id"] == users.user("alice").id
     assert (await bob.inbound("messageDeleted"))["messageId"] == gone["_id"]
-    first, second = await town.user("bob").history(group)
+    first, second = await users.user("bob").history(group)
     assert (first["content"], "editedAt" in first) == ("color", True)
     assert (second["content"], second["seq"], "deletedAt" in second) == ("", 2, True)
 
 
-async def test_typing_is_told_to_the_others_and_lapses(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_typing_is_told_to_the_others_and_lapses(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
 
     await bob.tell("typing", {"conversationId": group})
 
-    assert (await alice.inbound("userTyping"))["username"] == town.user("bob").id
-    assert (await alice.inbound("userStoppedTyping", deadline=8))["userId"] == town.user("bob").id
+    assert (await alice.inbound("userTyping"))["username"] == users.user("bob").id
+    assert (await alice.inbound("userStoppedTyping", deadline=8))["userId"] == users.user("bob").id
     assert bob.all("userTyping") == []
 
 
-async def test_a_second_direct_conversation_of_two_people_is_the_first(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    first = await alice.do("createConversation", {"participants": [town.user("bob").id], "type": "direct"})
-    second = await bob.do("createConversation", {"participantIds": [town.user("alice").id]})
+async def test_a_second_direct_conversation_of_two_people_is_the_first(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    first = await alice.do("createConversation", {"participants": [users.user("bob").id], "type": "direct"})
+    second = await bob.do("createConversation", {"participantIds": [users.user("alice").id]})
 
     assert first["conversation"]["_id"] == second["conversation"]["_id"]
     assert {p["_id"] for p in second["conversation"]["participants"]} == {
-        town.user("alice").id,
-        town.user("bob").id,
+        users.user("alice").id,
+        users.user("bob").id,
     }
 
 
-async def test_presence_is_told_to_contacts_after_a_grace(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_presence_is_told_to_contacts_after_a_grace(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.inbound("conversationCreated", _id=group)
-    assert set((await bob.do("getOnlineUsers"))["users"]) == {town.user("alice").id, town.user("bob").id}
+    assert set((await bob.do("getOnlineUsers"))["users"]) == {users.user("alice").id, users.user("bob").id}
 
     await alice.close()
-    gone = await bob.inbound("userStatusChanged", userId=town.user("alice").id, status="offline")
+    gone = await bob.inbound("userStatusChanged", userId=users.user("alice").id, status="offline")
     assert gone["timestamp"].endswith("Z")
-    assert (await bob.do("getOnlineUsers"))["users"] == [town.user("bob").id]
+    assert (await bob.do("getOnlineUsers"))["users"] == [users.user("bob").id]
 
-    await town.user("alice").socket()
-    await bob.inbound("userStatusChanged", userId=town.user("alice").id, status="online")
+    await users.user("alice").socket()
+    await bob.inbound("userStatusChanged", userId=users.user("alice").id, status="online")
 
 
-async def test_sync_tells_what_changed_meanwhile(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_sync_tells_what_changed_meanwhile(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     joined = await bob.do("joinRoom", {"conversationId": group})
     await bob.close()
     for number in range(3):
         await alice.say(group, f"message {number}", tempId=f"t{number}")
     await alice.inbound("messageSent", tempId="t2")
 
-    back = await town.user("bob").socket()
+    back = await users.user("bob").socket()
     answer = await back.do("sync", {"conversations": {group: joined["rev"]}})
 
     changes = answer["conversations"][group]
@@ -153,9 +153,9 @@ async def test_sync_tells_what_changed_meanwhile(town: Town) -> None:
     assert changes["rev"] == 3
 
 
-async def test_a_client_that_was_away_too_long_is_told_so(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
+async def test_a_client_that_was_away_too_long_is_told_so(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
     for number in range(501):
         await alice.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
     await alice.say(group, "the last", tempId="last")
@@ -166,32 +166,32 @@ async def test_a_client_that_was_away_too_long_is_told_so(town: Town) -> None:
     assert answer["conversations"][group]["tooFar"] is True
 
 
-async def test_whoever_inherits_a_group_can_administer_it_at_once(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_whoever_inherits_a_group_can_administer_it_at_once(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.inbound("conversationCreated", _id=group)
 
-    assert (await town.user("alice").rest("POST", f"/chats/conversations/{group}/leave"))[0] == 200
+    assert (await users.user("alice").rest("POST", f"/chats/conversations/{group}/leave"))[0] == 200
     left = await bob.inbound("participantRemoved", conversationId=group)
-    assert left["newOwner"] == town.user("bob").id
+    assert left["newOwner"] == users.user("bob").id
 
     path = f"/chats/conversations/{group}/participants"
-    status, grown = await town.user("bob").rest("POST", path, {"participants": [town.user("cem").id]})
+    status, grown = await users.user("bob").rest("POST", path, {"participants": [users.user("cem").id]})
     assert (status, {p["_id"] for p in grown["participants"]}) == (
         200,
-        {town.user("bob").id, town.user("cem").id},
+        {users.user("bob").id, users.user("cem").id},
     )
 
 
-async def test_the_liveliest_conversation_comes_first(town: Town) -> None:
-    alice = await town.user("alice").socket()
-    quiet, lively = [await town.group(alice, "bob") for _ in range(2)]
+async def test_the_liveliest_conversation_comes_first(users: ChatUsers) -> None:
+    alice = await users.user("alice").socket()
+    quiet, lively = [await users.group(alice, "bob") for _ in range(2)]
     for conversation in (lively, quiet, lively):
         said = await alice.say(conversation, "hello")
         await alice.inbound("messageSent", messageId=said["_id"])
 
     async def listed() -> list[str]:
-        _, page = await town.user("alice").rest("GET", "/chats/conversations")
+        _, page = await users.user("alice").rest("GET", "/chats/conversations")
         return [c["_id"] for c in page["conversations"]]
 
     assert await listed() == [lively, quiet]

@@ -14,8 +14,8 @@ from pymongo.monitoring import (
 )
 from redis.asyncio import Redis
 
-from clients.chat import Town, eventually
-from clients.crowd import Crowd, Voice
+from clients.chat import ChatUsers, eventually
+from clients.recording_clients import RecordingClient, RecordingClients
 from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared import model, records, rooms
@@ -30,9 +30,9 @@ Snapshot = dict[tuple[str, Any], dict[str, Any]]
 
 
 @pytest.fixture
-async def crowd(town: Town) -> AsyncIterator[Crowd]:
-    async with Crowd(town) as crowd:
-        yield crowd
+async def clients(users: ChatUsers) -> AsyncIterator[RecordingClients]:
+    async with RecordingClients(users) as clients:
+        yield clients
 
 
 def names(size: int) -> list[str]:
@@ -58,10 +58,10 @@ def written(before: Snapshot, after: Snapshot) -> Counter[str]:
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_a_message_writes_three_documents_whatever_the_group(
-    town: Town, crowd: Crowd, database: AsyncIOMotorDatabase[Any], size: int
+    users: ChatUsers, clients: RecordingClients, database: AsyncIOMotorDatabase[Any], size: int
 ) -> None:
-    group = await crowd.group(*names(size))
-    sender, reader = await crowd.voices(["member-0", "member-1"], [town.url])
+    group = await clients.create_group(*names(size))
+    sender, reader = await clients.connect_all(["member-0", "member-1"], [users.url])
     await reader.join(group)
     await say(sender, group, reader)
     before = await everything(database)
@@ -71,7 +71,7 @@ async def test_a_message_writes_three_documents_whatever_the_group(
     assert written(before, await everything(database)) == PER_MESSAGE
 
 
-async def say(sender: Voice, group: str, reader: Voice) -> None:
+async def say(sender: RecordingClient, group: str, reader: RecordingClient) -> None:
     """Say something, and wait until it is heard and counted, which is after everything is written."""
     heard = len(reader.heard[group])
     assert (await sender.say(group, f"message {heard}"))["success"]
@@ -109,8 +109,13 @@ class Announced:
         self.events += sum(map(len, events_by_room.values()))
 
 
-async def test_a_batch_asks_the_same_of_the_database_whatever_the_group(stack: Stack, crowd: Crowd) -> None:
-    costs = [await cost(stack, await crowd.group(*names(size)), crowd, batch=20) for size in (SMALL, LARGE)]
+async def test_a_batch_asks_the_same_of_the_database_whatever_the_group(
+    stack: Stack, clients: RecordingClients
+) -> None:
+    costs = [
+        await cost(stack, await clients.create_group(*names(size)), clients, batch=20)
+        for size in (SMALL, LARGE)
+    ]
 
     small, large = costs
     assert small == large
@@ -122,7 +127,7 @@ async def test_a_batch_asks_the_same_of_the_database_whatever_the_group(stack: S
 
 
 async def cost(
-    stack: Stack, group: str, crowd: Crowd, *, batch: int
+    stack: Stack, group: str, clients: RecordingClients, *, batch: int
 ) -> tuple[Counter[str], Counter[str], int]:
     """Documents written, commands asked and events announced for a batch of one sender's messages."""
     commands, announced = Commands(), Announced()
@@ -154,11 +159,11 @@ def send(group: str, user_id: str) -> records.NewMessage:
 
 
 async def test_a_gateway_without_a_member_is_not_even_subscribed(
-    stack: Stack, town: Town, crowd: Crowd
+    stack: Stack, users: ChatUsers, clients: RecordingClients
 ) -> None:
-    group = await crowd.group("alice", "bob", "carol")
+    group = await clients.create_group("alice", "bob", "carol")
     first, second = stack.gateway_urls
-    alice, bob = await crowd.voices(["alice", "bob"], [first])
+    alice, bob = await clients.connect_all(["alice", "bob"], [first])
     await bob.join(group)
 
     async with Redis.from_url(stack.redis_url) as redis:
@@ -171,7 +176,7 @@ async def test_a_gateway_without_a_member_is_not_even_subscribed(
         await alice.say(group, "for one node")
         await eventually(lambda: len(bob.heard[group]) == 1)
         assert await subscribed() == 1
-        carol = await crowd.voice("carol", second)
+        carol = await clients.connect("carol", second)
         assert await subscribed() == 2
         await carol.join(group)
         await alice.say(group, "for two")

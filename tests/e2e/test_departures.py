@@ -6,16 +6,16 @@ import json
 import aiohttp
 import pytest
 
-from clients.chat import NAMESPACE, Socket, Town, eventually
+from clients.chat import NAMESPACE, ChatUsers, Socket, eventually
 from clients.raw import RawSocket
 from parley.stack import Stack
 
 
-async def test_what_was_said_just_before_an_engineio_close_is_kept(town: Town, stack: Stack) -> None:
-    (bob,) = await town.sockets("bob")
-    group = await town.group(bob, "alice")
+async def test_what_was_said_just_before_an_engineio_close_is_kept(users: ChatUsers, stack: Stack) -> None:
+    (bob,) = await users.sockets("bob")
+    group = await users.group(bob, "alice")
     await bob.do("joinRoom", {"conversationId": group})
-    raw = await (await RawSocket(stack.url).open()).enter({"token": town.user("alice").token})
+    raw = await (await RawSocket(stack.url).open()).enter({"token": users.user("alice").token})
 
     for content in ("one", "two"):
         said = json.dumps(["sendMessage", {"conversationId": group, "content": content}])
@@ -27,15 +27,17 @@ async def test_what_was_said_just_before_an_engineio_close_is_kept(town: Town, s
     await raw.close()
 
 
-async def test_a_polling_client_that_goes_while_it_is_let_in_is_not_online(town: Town, stack: Stack) -> None:
-    (bob,) = await town.sockets("bob")
-    await town.group(bob, "alice")
+async def test_a_polling_client_that_goes_while_it_is_let_in_is_not_online(
+    users: ChatUsers, stack: Stack
+) -> None:
+    (bob,) = await users.sockets("bob")
+    await users.group(bob, "alice")
     async with aiohttp.ClientSession() as http:
         for _ in range(10):
-            await connect_and_close(http, stack.url, town.user("alice").token)
+            await connect_and_close(http, stack.url, users.user("alice").token)
 
     async def bob_is_alone() -> bool:
-        return (await bob.do("getOnlineUsers"))["users"] == [town.user("bob").id]
+        return (await bob.do("getOnlineUsers"))["users"] == [users.user("bob").id]
 
     await eventually(bob_is_alone, deadline=10)
     # A lease that nobody ended is taken anew every few seconds.
@@ -57,19 +59,19 @@ async def connect_and_close(http: aiohttp.ClientSession, url: str, token: str) -
 
 @pytest.mark.parametrize("others", [0, 1_000])
 async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
-    others: int, town: Town
+    others: int, users: ChatUsers
 ) -> None:
-    alice, bob, carol = await town.sockets("alice", "bob", "carol")
-    group = await town.group(alice, "bob")
-    await town.group(alice, "carol")
-    await town.group(bob, "carol")
+    alice, bob, carol = await users.sockets("alice", "bob", "carol")
+    group = await users.group(alice, "bob")
+    await users.group(alice, "carol")
+    await users.group(bob, "carol")
     await bob.inbound("conversationCreated", _id=group)
     if others:
-        crowd = [f"{town.user('extra').id}-{number}" for number in range(others - 1)]
-        town_hall = {"type": "group", "participants": [*crowd, town.user("bob").id]}
-        assert (await town.user("erin").rest("POST", "/chats/conversations", town_hall))[0] == 201
-    path = f"/chats/conversations/{group}/participants/{town.user('bob').id}"
-    assert (await town.user("alice").rest("DELETE", path))[0] == 200
+        clients = [f"{users.user('extra').id}-{number}" for number in range(others - 1)]
+        town_hall = {"type": "group", "participants": [*clients, users.user("bob").id]}
+        assert (await users.user("erin").rest("POST", "/chats/conversations", town_hall))[0] == 201
+    path = f"/chats/conversations/{group}/participants/{users.user('bob').id}"
+    assert (await users.user("alice").rest("DELETE", path))[0] == 200
     await bob.inbound("participantRemoved", conversationId=group)
     await alice.inbound("participantRemoved", conversationId=group)
     # Whoever was put out on one gateway may hear until the other has looked, too.
@@ -77,9 +79,9 @@ async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
     await alice.do("getOnlineUsers")
 
     def heard(socket: Socket, name: str) -> list[str]:
-        return [p["status"] for p in socket.all("userStatusChanged", userId=town.user(name).id)]
+        return [p["status"] for p in socket.all("userStatusChanged", userId=users.user(name).id)]
 
     before = heard(bob, "alice")
     await alice.close()
-    await carol.inbound("userStatusChanged", deadline=30, userId=town.user("alice").id, status="offline")
+    await carol.inbound("userStatusChanged", deadline=30, userId=users.user("alice").id, status="offline")
     assert heard(bob, "alice") == before

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from clients.chat import NAMESPACE, Town
+from clients.baseline import Baseline, refusal
+from clients.chat import NAMESPACE, ChatUsers
 from clients.raw import RawSocket, request
-from clients.scene import Scene, refusal
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -19,9 +19,9 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 
 
 @pytest.fixture
-async def raw(scene: Scene, stack: Stack) -> AsyncIterator[RawSocket]:
+async def raw(baseline: Baseline, stack: Stack) -> AsyncIterator[RawSocket]:
     """Alice, with a client that sends anything."""
-    socket = await (await RawSocket(stack.url).open()).enter({"token": scene.user.token})
+    socket = await (await RawSocket(stack.url).open()).enter({"token": baseline.user.token})
     yield socket
     await socket.close()
 
@@ -51,9 +51,9 @@ async def still_works(raw: RawSocket) -> None:
     ],
 )
 async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
-    value: str, scene: Scene, raw: RawSocket
+    value: str, baseline: Baseline, raw: RawSocket
 ) -> None:
-    payload = f'{{"conversationId":"{scene.group}","content":{value}}}'
+    payload = f'{{"conversationId":"{baseline.group}","content":{value}}}'
 
     refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
 
@@ -61,25 +61,27 @@ async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
 
 
 @pytest.mark.parametrize("event", ["5", "0", "-1", "1.5", "null", "true", "[]", '["sendMessage"]', "{}"])
-async def test_an_event_whose_name_is_no_text_is_refused(event: str, scene: Scene, raw: RawSocket) -> None:
-    payload = f'{{"conversationId":"{scene.group}","content":"hello"}}'
+async def test_an_event_whose_name_is_no_text_is_refused(
+    event: str, baseline: Baseline, raw: RawSocket
+) -> None:
+    payload = f'{{"conversationId":"{baseline.group}","content":"hello"}}'
 
     refusal(await raw.event(1, f"[{event},{payload}]"), "UNKNOWN_EVENT")
 
     await still_works(raw)
 
 
-async def test_the_last_of_doubled_fields_counts(scene: Scene, raw: RawSocket) -> None:
-    payload = f'{{"conversationId":"{scene.group}","content":"hello","content":""}}'
+async def test_the_last_of_doubled_fields_counts(baseline: Baseline, raw: RawSocket) -> None:
+    payload = f'{{"conversationId":"{baseline.group}","content":"hello","content":""}}'
 
     refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
 
 
 @pytest.mark.parametrize("attachments", [1, 3])
 async def test_binary_content_is_refused_by_its_acknowledgement(
-    attachments: int, scene: Scene, raw: RawSocket
+    attachments: int, baseline: Baseline, raw: RawSocket
 ) -> None:
-    payload = f'{{"conversationId":"{scene.group}","content":{{"_placeholder":true,"num":0}}}}'
+    payload = f'{{"conversationId":"{baseline.group}","content":{{"_placeholder":true,"num":0}}}}'
 
     await raw.send(f'45{attachments}-{NAMESPACE},1["sendMessage",{payload}]')
     for _ in range(attachments):
@@ -90,8 +92,8 @@ async def test_binary_content_is_refused_by_its_acknowledgement(
 
 
 @pytest.mark.parametrize("num", ["5", "-1", '"x"', "null", "true", "1.5"])
-async def test_a_placeholder_of_nothing_is_refused_too(num: str, scene: Scene, raw: RawSocket) -> None:
-    payload = f'{{"conversationId":"{scene.group}","content":{{"_placeholder":true,"num":{num}}}}}'
+async def test_a_placeholder_of_nothing_is_refused_too(num: str, baseline: Baseline, raw: RawSocket) -> None:
+    payload = f'{{"conversationId":"{baseline.group}","content":{{"_placeholder":true,"num":{num}}}}}'
     refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
 
     await raw.send(f'451-{NAMESPACE},2["sendMessage",{payload}]')
@@ -128,21 +130,21 @@ async def test_a_placeholder_of_nothing_is_refused_too(num: str, scene: Scene, r
     ],
 )
 async def test_whoever_breaks_the_protocol_is_cut_off(
-    frame: str | bytes, scene: Scene, raw: RawSocket
+    frame: str | bytes, baseline: Baseline, raw: RawSocket
 ) -> None:
     await raw.send(frame)
 
     await raw.is_closed_by_the_server()
 
 
-async def test_a_text_in_the_place_of_an_attachment_cuts_off(scene: Scene, raw: RawSocket) -> None:
+async def test_a_text_in_the_place_of_an_attachment_cuts_off(baseline: Baseline, raw: RawSocket) -> None:
     await raw.send(f'451-{NAMESPACE},1["sendMessage",{{"_placeholder":true,"num":0}}]')
     await raw.send(f'42{NAMESPACE},2["getOnlineUsers"]')
 
     await raw.is_closed_by_the_server()
 
 
-async def test_a_frame_that_is_too_large_cuts_off(scene: Scene, raw: RawSocket) -> None:
+async def test_a_frame_that_is_too_large_cuts_off(baseline: Baseline, raw: RawSocket) -> None:
     await raw.send(f'42{NAMESPACE},1["sendMessage",{{"content":"{"x" * 300_000}"}}]')
 
     await raw.is_closed_by_the_server()
@@ -163,7 +165,7 @@ async def test_a_frame_that_is_too_large_cuts_off(scene: Scene, raw: RawSocket) 
     ],
 )
 async def test_a_frame_that_means_nothing_here_is_passed_over(
-    frame: str, scene: Scene, raw: RawSocket
+    frame: str, baseline: Baseline, raw: RawSocket
 ) -> None:
     await raw.send(frame)
 
@@ -174,9 +176,9 @@ async def test_a_frame_that_means_nothing_here_is_passed_over(
     "namespace", ["/chats,", "/message,", "/elsewhere,", "/chat/,", "/Chat,", "/*,", "/chat2,", "/__proto__,"]
 )
 async def test_nobody_comes_into_a_namespace_that_does_not_exist(
-    namespace: str, scene: Scene, raw: RawSocket
+    namespace: str, baseline: Baseline, raw: RawSocket
 ) -> None:
-    await raw.send(f"40{namespace}{json.dumps({'token': scene.user.token})}")
+    await raw.send(f"40{namespace}{json.dumps({'token': baseline.user.token})}")
 
     answer = json.loads((await raw.inbound("44")).removeprefix(f"44{namespace.removeprefix('/,')}"))
     assert answer["data"]["code"] == "NOT_FOUND"
@@ -184,11 +186,15 @@ async def test_nobody_comes_into_a_namespace_that_does_not_exist(
     await still_works(raw)
 
 
-async def test_nothing_is_heard_of_a_socket_that_has_left_the_namespace(scene: Scene, raw: RawSocket) -> None:
+async def test_nothing_is_heard_of_a_socket_that_has_left_the_namespace(
+    baseline: Baseline, raw: RawSocket
+) -> None:
     await raw.send(f"41{NAMESPACE},")
-    await raw.send(f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{scene.group}","content":"hello"}}]')
+    await raw.send(
+        f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{baseline.group}","content":"hello"}}]'
+    )
 
-    await raw.enter({"token": scene.user.token})
+    await raw.enter({"token": baseline.user.token})
     await still_works(raw)
     assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
 
@@ -208,9 +214,9 @@ async def polling_session(stack: Stack, token: str) -> str:
     [b"hello", b"4x", b"9", b"\xff\xfe", b"\x1e", b"d=", b"bnot base64!", b'42/chat,1["x"]\x1e4x', b"4"],
 )
 async def test_a_poll_that_breaks_the_protocol_ends_its_session(
-    body: bytes, scene: Scene, stack: Stack
+    body: bytes, baseline: Baseline, stack: Stack
 ) -> None:
-    path = await polling_session(stack, scene.user.token)
+    path = await polling_session(stack, baseline.user.token)
 
     await request(stack.url, "POST", path, body)
 
@@ -227,10 +233,10 @@ async def test_polls_without_a_session_are_refused(stack: Stack) -> None:
         assert (await request(stack.url, "GET", f"/socket.io/{query}")).status == 400
 
 
-async def test_a_poll_may_bring_many_events_in_several_pieces(town: Town, stack: Stack) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
-    path = await polling_session(stack, town.user("alice").token)
+async def test_a_poll_may_bring_many_events_in_several_pieces(users: ChatUsers, stack: Stack) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    path = await polling_session(stack, users.user("alice").token)
     node = path.rpartition("sid=")[2].partition(".")[0]
     address = urlsplit(stack.gateway_urls[int(node.removeprefix("g")) - 1]).netloc
     events = [
@@ -253,4 +259,4 @@ async def test_a_poll_may_bring_many_events_in_several_pieces(town: Town, stack:
         assert await answer.text() == "OK"
 
     await alice.inbound("messageSent", seq=40)
-    assert [m["content"] for m in await town.user("alice").history(group)] == [str(n) for n in range(40)]
+    assert [m["content"] for m in await users.user("alice").history(group)] == [str(n) for n in range(40)]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.chat import NAMESPACE, Town, eventually
+from clients.chat import NAMESPACE, ChatUsers, eventually
 from clients.fuzz import fuzz
+from clients.healthy_user import HealthyUser
 from clients.payloads import GARBAGE, TEXTS, payloads
 from clients.raw import RawSocket, request
-from clients.steady import Steady
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
 
@@ -30,10 +30,10 @@ ASK = f'42{NAMESPACE},{LAST}["getOnlineUsers"]'
 
 
 @pytest.fixture
-async def known(town: Town) -> dict[str, str]:
+async def known(users: ChatUsers) -> dict[str, str]:
     """The ids that stand behind `IDS`."""
-    alice, carol = await town.sockets("alice", "carol")
-    group, elsewhere = await town.group(alice, "bob"), await town.group(carol, "dave")
+    alice, carol = await users.sockets("alice", "carol")
+    group, elsewhere = await users.group(alice, "bob"), await users.group(carol, "dave")
     message, foreign = await alice.say(group, "hello"), await carol.say(elsewhere, "hello")
     return dict(
         zip(
@@ -43,8 +43,8 @@ async def known(town: Town) -> dict[str, str]:
                 elsewhere,
                 message["_id"],
                 foreign["_id"],
-                town.user("alice").id,
-                town.user("bob").id,
+                users.user("alice").id,
+                users.user("bob").id,
                 "x",
             ),
             strict=True,
@@ -79,10 +79,14 @@ def an_event_each(protocol: ClientProtocol) -> st.SearchStrategy[dict[str, Any]]
 @fuzz(12)
 @given(data=st.data())
 async def test_every_event_is_acknowledged_whatever_it_brings(
-    protocol: ClientProtocol, town: Town, known: dict[str, str], steady: Steady, data: st.DataObject
+    protocol: ClientProtocol,
+    users: ChatUsers,
+    known: dict[str, str],
+    healthy_user: HealthyUser,
+    data: st.DataObject,
 ) -> None:
     said = data.draw(an_event_each(protocol))
-    async with raw_socket(town.url, town.user("alice").token, protocol.namespace) as socket:
+    async with raw_socket(users.url, users.user("alice").token, protocol.namespace) as socket:
         answers = [
             socket.event(number, f"[{json.dumps(event)},{named(payload, known)}]")
             for number, (event, payload) in enumerate(said.items())
@@ -90,7 +94,7 @@ async def test_every_event_is_acknowledged_whatever_it_brings(
         for answer in await asyncio.gather(*answers):
             assert "INTERNAL" not in json.dumps(answer), answer
         assert not socket.is_closed
-    await steady.is_served()
+    await healthy_user.is_served()
 
 
 GOOD = st.sampled_from(
@@ -122,15 +126,15 @@ FRAMES = WRITTEN | st.binary(max_size=60)
 @fuzz(75)
 @given(frames=st.lists(FRAMES, min_size=1, max_size=5))
 async def test_every_frame_leaves_a_socket_that_answers_or_is_closed(
-    town: Town, steady: Steady, frames: list[str | bytes]
+    users: ChatUsers, healthy_user: HealthyUser, frames: list[str | bytes]
 ) -> None:
-    token = town.user("alice").token
-    async with raw_socket(town.url, token) as socket:
+    token = users.user("alice").token
+    async with raw_socket(users.url, token) as socket:
         for frame in [*frames, f"40{NAMESPACE},{json.dumps({'token': token})}", ASK]:
             if not socket.is_closed:
                 await send(socket, frame)
         await eventually(lambda: socket.is_closed or answered(socket), SECONDS)
-    await steady.is_served()
+    await healthy_user.is_served()
 
 
 async def send(socket: RawSocket, frame: str | bytes) -> None:
@@ -152,19 +156,19 @@ BODIES = st.lists(WRITTEN, min_size=1, max_size=4).map(lambda parts: "\x1e".join
 @fuzz(60)
 @given(body=BODIES)
 async def test_every_poll_leaves_a_session_that_answers_or_is_over(
-    town: Town, steady: Steady, body: bytes
+    users: ChatUsers, healthy_user: HealthyUser, body: bytes
 ) -> None:
-    opened = await request(town.url, "GET", POLLING)
+    opened = await request(users.url, "GET", POLLING)
     path = f"{POLLING}&sid={json.loads(opened.text[1:])['sid']}"
-    auth = f"40{NAMESPACE},{json.dumps({'token': town.user('alice').token})}"
+    auth = f"40{NAMESPACE},{json.dumps({'token': users.user('alice').token})}"
     for sent in (auth, body, auth, ASK):
-        assert (await request(town.url, "POST", path, sent)).status in (200, 400, 413)
+        assert (await request(users.url, "POST", path, sent)).status in (200, 400, 413)
     async with asyncio.timeout(SECONDS):
-        while (heard := await request(town.url, "GET", path)).status == 200 and str(LAST) not in heard.text:
+        while (heard := await request(users.url, "GET", path)).status == 200 and str(LAST) not in heard.text:
             pass
     assert heard.status in (200, 400)
-    await request(town.url, "POST", path, "1")
-    await steady.is_served()
+    await request(users.url, "POST", path, "1")
+    await healthy_user.is_served()
 
 
 QUERIES = st.dictionaries(
@@ -177,14 +181,14 @@ QUERIES = st.dictionaries(
 @fuzz(80)
 @given(query=QUERIES, method=st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"]))
 async def test_every_way_to_open_is_answered(
-    town: Town, steady: Steady, query: dict[str, str], method: str
+    users: ChatUsers, healthy_user: HealthyUser, query: dict[str, str], method: str
 ) -> None:
     path = "/socket.io/?" + "&".join(f"{name}={value}" for name, value in query.items())
     async with asyncio.timeout(SECONDS):
-        answer = await request(town.url, method, path)
+        answer = await request(users.url, method, path)
     assert answer.status < 500, answer
     if answer.text.startswith('0{"sid"'):
         sid = json.loads(answer.text[1:])["sid"]
-        await request(town.url, "POST", f"{POLLING}&sid={sid}", "1")
+        await request(users.url, "POST", f"{POLLING}&sid={sid}", "1")
 
-    await steady.is_served()
+    await healthy_user.is_served()

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.chat import Town, User
+from clients.chat import ChatUsers, User
 from clients.fuzz import fuzz
+from clients.healthy_user import HealthyUser
 from clients.payloads import GARBAGE, TEXTS, payloads
 from clients.raw import request
-from clients.steady import Steady
 from parley.gateway.protocols.administration import ADMINISTRATION
 from parley.gateway.protocols.registry import PROTOCOLS
 
@@ -74,11 +74,13 @@ async def refused_or_done(user: User, url: str, method: str, path: str, body: by
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_every_path_takes_or_refuses_every_body(body: bytes, town: Town, steady: Steady) -> None:
+async def test_every_path_takes_or_refuses_every_body(
+    body: bytes, users: ChatUsers, healthy_user: HealthyUser
+) -> None:
     for route in TAKES_BODIES:
         path = path_of(route.path, "x")
-        await refused_or_done(town.user("alice"), town.url, route.method, path, body, "application/json")
-    await steady.is_served()
+        await refused_or_done(users.user("alice"), users.url, route.method, path, body, "application/json")
+    await healthy_user.is_served()
 
 
 def _changed(body: bytes, at: int, length: int, by: bytes) -> bytes:
@@ -88,9 +90,11 @@ def _changed(body: bytes, at: int, length: int, by: bytes) -> bytes:
 
 @fuzz(120)
 @given(data=st.data())
-async def test_bodies_that_were_damaged_are_refused(town: Town, steady: Steady, data: st.DataObject) -> None:
+async def test_bodies_that_were_damaged_are_refused(
+    users: ChatUsers, healthy_user: HealthyUser, data: st.DataObject
+) -> None:
     route = data.draw(st.sampled_from(TAKES_BODIES))
-    given_ids = ["x", town.user("bob").id, "%2e%2e", "$where", "%ff", "%F0%9F%98%80"]
+    given_ids = ["x", users.user("bob").id, "%2e%2e", "$where", "%ff", "%F0%9F%98%80"]
     payload = json.dumps(data.draw(payloads(route.schema, ["x", "y"]) | GARBAGE)).encode()
     changes = st.builds(
         _changed,
@@ -101,8 +105,8 @@ async def test_bodies_that_were_damaged_are_refused(town: Town, steady: Steady, 
     )
     path = path_of(route.path, data.draw(st.sampled_from(given_ids)))
     kind = data.draw(st.sampled_from(TYPES))
-    await refused_or_done(town.user("alice"), town.url, route.method, path, data.draw(changes), kind)
-    await steady.is_served()
+    await refused_or_done(users.user("alice"), users.url, route.method, path, data.draw(changes), kind)
+    await healthy_user.is_served()
 
 
 async def raw_answers(url: str, sent: bytes) -> list[int]:
@@ -163,13 +167,13 @@ REQUESTS = {
 
 @pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS.keys())
 async def test_requests_that_break_http_are_answered_or_cut_off(
-    sent: bytes, town: Town, steady: Steady
+    sent: bytes, users: ChatUsers, healthy_user: HealthyUser
 ) -> None:
-    assert all(status < 500 or status in NOT_SPOKEN for status in await raw_answers(town.url, sent))
-    await steady.is_served()
+    assert all(status < 500 or status in NOT_SPOKEN for status in await raw_answers(users.url, sent))
+    await healthy_user.is_served()
 
 
-async def test_requests_in_a_row_are_all_answered(town: Town) -> None:
+async def test_requests_in_a_row_are_all_answered(users: ChatUsers) -> None:
     one = b"GET /chats/conversations HTTP/1.1\r\nHost: x\r\n\r\n"
     last = asking(line=b"GET /chats/conversations HTTP/1.1")
-    assert await raw_answers(town.url, one * 19 + last) == [401] * 20
+    assert await raw_answers(users.url, one * 19 + last) == [401] * 20

@@ -2,17 +2,19 @@
 
 import asyncio
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 from parley.stack import Stack
 
 CONVERSATIONS = 20
 
 
-async def test_the_first_message_is_confirmed_though_its_conversation_has_just_begun(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
+async def test_the_first_message_is_confirmed_though_its_conversation_has_just_begun(
+    users: ChatUsers,
+) -> None:
+    alice, bob = await users.sockets("alice", "bob")
 
     async def begin(number: int) -> str:
-        conversation = await town.group(alice, "bob")
+        conversation = await users.group(alice, "bob")
         await alice.say(conversation, "first", tempId=f"{conversation}-1")
         return conversation
 
@@ -28,25 +30,25 @@ async def test_the_first_message_is_confirmed_though_its_conversation_has_just_b
     assert bob.all("messageSent") == []
 
 
-async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    conversation = await town.group(alice, "bob")
+async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    conversation = await users.group(alice, "bob")
     for number in range(5):
         await alice.say(conversation, f"{number}")
     await bob.inbound("unreadCount", conversationId=conversation, unread=5)
-    assert await town.user("bob").unread(conversation) == 5
+    assert await users.user("bob").unread(conversation) == 5
 
 
-async def test_those_who_were_there_hear_whether_a_newcomer_is_online(town: Town, stack: Stack) -> None:
+async def test_those_who_were_there_hear_whether_a_newcomer_is_online(users: ChatUsers, stack: Stack) -> None:
     alice, carol = [
-        await town.user(name).socket(url=url)
+        await users.user(name).socket(url=url)
         for name, url in zip(("alice", "carol"), stack.gateway_urls, strict=True)
     ]
-    group = await town.group(alice, "carol")
+    group = await users.group(alice, "carol")
     await carol.inbound("conversationCreated", _id=group)
-    bob = town.user("bob")
+    bob = users.user("bob")
     path = f"/chats/conversations/{group}/participants"
-    assert (await town.user("alice").rest("POST", path, {"participants": [bob.id]}))[0] == 200
+    assert (await users.user("alice").rest("POST", path, {"participants": [bob.id]}))[0] == 200
     for socket in (alice, carol):
         await socket.inbound("participantsAdded", conversationId=group)
         # What follows of the news is done when this is answered on the same gateway.

@@ -5,56 +5,60 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town
-from clients.scene import Scene, refusal
+from clients.baseline import Baseline, refusal
+from clients.chat import ChatUsers
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
 BAD_SEQS: list[Any] = [0, -1, -(2**70), 1.5, 1.0, "1", "", None, True, False, [], [1], {}, {"$gt": 0}]
 
 
-async def test_delivered_up_to_what_is_no_number_is_refused(scene: Scene) -> None:
+async def test_delivered_up_to_what_is_no_number_is_refused(baseline: Baseline) -> None:
     for seq in BAD_SEQS:
-        error = await scene.refused("INVALID", "markAsDelivered", {"conversationId": scene.group, "seq": seq})
+        error = await baseline.refused(
+            "INVALID", "markAsDelivered", {"conversationId": baseline.group, "seq": seq}
+        )
         assert list(error["details"]) == ["seq"]
-    await scene.refused("INVALID", "markAsDelivered", {"conversationId": scene.group})
+    await baseline.refused("INVALID", "markAsDelivered", {"conversationId": baseline.group})
 
 
-async def test_delivered_up_to_what_lies_ahead_is_refused(scene: Scene) -> None:
+async def test_delivered_up_to_what_lies_ahead_is_refused(baseline: Baseline) -> None:
     for seq in (3, 4, 1_000, 2**31, 2**53, 2**53 + 1, 2**63, 2**70):
         for _ in range(2):
-            await scene.refused("INVALID", "markAsDelivered", {"conversationId": scene.group, "seq": seq})
+            await baseline.refused(
+                "INVALID", "markAsDelivered", {"conversationId": baseline.group, "seq": seq}
+            )
 
 
-async def test_nothing_is_delivered_in_an_empty_conversation(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
+async def test_nothing_is_delivered_in_an_empty_conversation(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
 
     refusal(await alice.ask("markAsDelivered", {"conversationId": group, "seq": 1}), "INVALID")
 
 
-async def test_a_message_that_does_not_exist_is_not_read(scene: Scene) -> None:
-    for message_id in (str(uuid.uuid4()), "1", "last", "*", "$ne", scene.group):
-        await scene.refused("NOT_FOUND", "markAsRead", {"messageId": message_id})
-        await scene.refused(
-            "NOT_FOUND", "markAsRead", {"messageId": message_id, "conversationId": scene.group}
+async def test_a_message_that_does_not_exist_is_not_read(baseline: Baseline) -> None:
+    for message_id in (str(uuid.uuid4()), "1", "last", "*", "$ne", baseline.group):
+        await baseline.refused("NOT_FOUND", "markAsRead", {"messageId": message_id})
+        await baseline.refused(
+            "NOT_FOUND", "markAsRead", {"messageId": message_id, "conversationId": baseline.group}
         )
 
 
-async def test_a_message_of_another_conversation_is_not_read(scene: Scene) -> None:
+async def test_a_message_of_another_conversation_is_not_read(baseline: Baseline) -> None:
     for message, conversation_id in (
-        (scene.foreign, scene.group),
-        (scene.foreign, scene.elsewhere),
-        (scene.reply, scene.elsewhere),
-        (scene.reply, str(uuid.uuid4())),
+        (baseline.foreign, baseline.group),
+        (baseline.foreign, baseline.elsewhere),
+        (baseline.reply, baseline.elsewhere),
+        (baseline.reply, str(uuid.uuid4())),
     ):
         wish = {"messageId": message["_id"], "conversationId": conversation_id}
-        await scene.refused("NOT_FOUND", "markAsRead", wish)
+        await baseline.refused("NOT_FOUND", "markAsRead", wish)
 
 
-async def test_a_message_of_ones_own_other_conversation_is_not_read_here(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    here, there = await town.group(alice, "bob"), await town.group(alice, "bob")
+async def test_a_message_of_ones_own_other_conversation_is_not_read_here(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    here, there = await users.group(alice, "bob"), await users.group(alice, "bob")
     await bob.inbound("conversationCreated", _id=there)
     said = await alice.say(there, "hello")
     await bob.inbound("unreadCount", conversationId=there, unread=1)
@@ -63,23 +67,23 @@ async def test_a_message_of_ones_own_other_conversation_is_not_read_here(town: T
 
     refusal(answer, "NOT_FOUND")
     await bob.do("markConversationAsRead", {"conversationId": here})
-    assert await town.user("bob").unread(there) == 1
+    assert await users.user("bob").unread(there) == 1
 
 
-async def test_marks_by_other_fields_are_refused(scene: Scene) -> None:
-    group = {"conversationId": scene.group}
-    await scene.refused("INVALID", "markAsRead", {**group, "seq": 1})
-    await scene.refused("INVALID", "markConversationAsRead", {**group, "messageId": scene.reply["_id"]})
-    await scene.refused("INVALID", "markConversationAsRead", {**group, "seq": 2**53})
-    await scene.refused("INVALID", "markAsDelivered", {**group, "messageId": scene.reply["_id"]})
-    where = f"/chats/conversations/{scene.group}/read"
-    for body in ({"seq": 5}, {"messageId": scene.reply["_id"]}, {"userId": scene.town.user("bob").id}):
-        await scene.refused_by_rest(400, "INVALID", "POST", where, body)
+async def test_marks_by_other_fields_are_refused(baseline: Baseline) -> None:
+    group = {"conversationId": baseline.group}
+    await baseline.refused("INVALID", "markAsRead", {**group, "seq": 1})
+    await baseline.refused("INVALID", "markConversationAsRead", {**group, "messageId": baseline.reply["_id"]})
+    await baseline.refused("INVALID", "markConversationAsRead", {**group, "seq": 2**53})
+    await baseline.refused("INVALID", "markAsDelivered", {**group, "messageId": baseline.reply["_id"]})
+    where = f"/chats/conversations/{baseline.group}/read"
+    for body in ({"seq": 5}, {"messageId": baseline.reply["_id"]}, {"userId": baseline.users.user("bob").id}):
+        await baseline.refused_by_rest(400, "INVALID", "POST", where, body)
 
 
-async def test_a_mark_never_goes_back(town: Town, database: Any) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_a_mark_never_goes_back(users: ChatUsers, database: Any) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
     said = [await alice.say(group, str(number)) for number in range(3)]
     await bob.inbound("newMessage", conversationId=group)
@@ -93,6 +97,6 @@ async def test_a_mark_never_goes_back(town: Town, database: Any) -> None:
     await alice.say(group, "the last", tempId="last")
     await alice.inbound("messageSent", tempId="last")
 
-    assert await town.user("bob").unread(group) == 1
-    place = await database["memberships"].find_one({"_id": f"{group}:{town.user('bob').id}"})
+    assert await users.user("bob").unread(group) == 1
+    place = await database["memberships"].find_one({"_id": f"{group}:{users.user('bob').id}"})
     assert place["readSeq"] == 3

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from clients.baseline import Baseline, refusal
 from clients.broker import Exchange
-from clients.chat import Town
-from clients.scene import Scene, refusal
+from clients.chat import ChatUsers
 from parley.shared.model import Message, Person, new_id, now
 from parley.shared.records import Deletion, Edit, NewMessage, pack
 from parley.stack import Stack
@@ -18,51 +18,55 @@ def path(conversation_id: str, rest: str = "") -> str:
     return f"/chats/conversations/{conversation_id}{rest}"
 
 
-async def test_nobody_edits_a_message_of_somebody_else(scene: Scene) -> None:
-    wish = {"messageId": scene.reply["_id"], "content": "words in your mouth"}
+async def test_nobody_edits_a_message_of_somebody_else(baseline: Baseline) -> None:
+    wish = {"messageId": baseline.reply["_id"], "content": "words in your mouth"}
 
-    await scene.refused("FORBIDDEN", "editMessage", wish)
-    await scene.refused("FORBIDDEN", "editMessage", {**wish, "conversationId": scene.group})
+    await baseline.refused("FORBIDDEN", "editMessage", wish)
+    await baseline.refused("FORBIDDEN", "editMessage", {**wish, "conversationId": baseline.group})
 
 
-async def test_a_member_does_not_delete_a_message_of_somebody_else(scene: Scene) -> None:
-    bob = scene.town.user("bob")
-    await scene.refused("FORBIDDEN", "deleteMessage", {"messageId": scene.message["_id"]}, socket=scene.bob)
+async def test_a_member_does_not_delete_a_message_of_somebody_else(baseline: Baseline) -> None:
+    bob = baseline.users.user("bob")
+    await baseline.refused(
+        "FORBIDDEN", "deleteMessage", {"messageId": baseline.message["_id"]}, socket=baseline.bob
+    )
 
-    status, answer = await bob.rest("DELETE", f"/chats/messages/{scene.message['_id']}")
+    status, answer = await bob.rest("DELETE", f"/chats/messages/{baseline.message['_id']}")
 
     assert status == 403
     refusal(answer, "FORBIDDEN")
 
 
-async def test_a_deleted_message_is_not_edited(scene: Scene) -> None:
-    await scene.alice.do("joinRoom", {"conversationId": scene.group})
-    await scene.alice.do("deleteMessage", {"messageId": scene.message["_id"]})
-    await scene.alice.inbound("messageDeleted", messageId=scene.message["_id"])
-    await scene.remember()
+async def test_a_deleted_message_is_not_edited(baseline: Baseline) -> None:
+    await baseline.alice.do("joinRoom", {"conversationId": baseline.group})
+    await baseline.alice.do("deleteMessage", {"messageId": baseline.message["_id"]})
+    await baseline.alice.inbound("messageDeleted", messageId=baseline.message["_id"])
+    await baseline.remember()
 
-    await scene.refused("CONFLICT", "editMessage", {"messageId": scene.message["_id"], "content": "again"})
+    await baseline.refused(
+        "CONFLICT", "editMessage", {"messageId": baseline.message["_id"], "content": "again"}
+    )
 
 
-async def test_a_member_neither_adds_nor_removes_people(scene: Scene) -> None:
-    town = scene.town
+async def test_a_member_neither_adds_nor_removes_people(baseline: Baseline) -> None:
+    users = baseline.users
     for method, rest, body in (
-        ("POST", "/participants", {"participants": [town.user("dave").id]}),
-        ("DELETE", f"/participants/{town.user('alice').id}", None),
+        ("POST", "/participants", {"participants": [users.user("dave").id]}),
+        ("DELETE", f"/participants/{users.user('alice').id}", None),
     ):
-        status, answer = await town.user("bob").rest(method, path(scene.group, rest), body)
+        status, answer = await users.user("bob").rest(method, path(baseline.group, rest), body)
         assert status == 403
         refusal(answer, "FORBIDDEN")
 
 
-async def test_not_even_an_admin_removes_the_owner(town: Town, database: Any) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob", "erin")
-    place = {"conversationId": group, "userId": town.user("erin").id}
+async def test_not_even_an_admin_removes_the_owner(users: ChatUsers, database: Any) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob", "erin")
+    place = {"conversationId": group, "userId": users.user("erin").id}
     await database["memberships"].update_one(place, {"$set": {"role": "admin"}})
 
-    status, answer = await town.user("erin").rest(
-        "DELETE", path(group, f"/participants/{town.user('alice').id}")
+    status, answer = await users.user("erin").rest(
+        "DELETE", path(group, f"/participants/{users.user('alice').id}")
     )
 
     assert status == 403
@@ -72,46 +76,50 @@ async def test_not_even_an_admin_removes_the_owner(town: Town, database: Any) ->
     assert bob.all("participantRemoved") == []
 
 
-async def test_removing_somebody_who_is_not_in_it_is_not_found(scene: Scene) -> None:
-    for user_id in (scene.town.user("dave").id, "nobody", "$ne", "a:b"):
-        await scene.refused_by_rest(404, "NOT_FOUND", "DELETE", path(scene.group, f"/participants/{user_id}"))
+async def test_removing_somebody_who_is_not_in_it_is_not_found(baseline: Baseline) -> None:
+    for user_id in (baseline.users.user("dave").id, "nobody", "$ne", "a:b"):
+        await baseline.refused_by_rest(
+            404, "NOT_FOUND", "DELETE", path(baseline.group, f"/participants/{user_id}")
+        )
 
 
-async def test_a_direct_conversation_keeps_its_two(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    direct = (await alice.do("createConversation", {"participants": [town.user("bob").id]}))["conversation"]
+async def test_a_direct_conversation_keeps_its_two(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    direct = (await alice.do("createConversation", {"participants": [users.user("bob").id]}))["conversation"]
     others: list[tuple[str, str, Any]] = [
         ("POST", "/leave", {}),
-        ("POST", "/participants", {"participants": [town.user("dave").id]}),
-        ("DELETE", f"/participants/{town.user('bob').id}", None),
-        ("DELETE", f"/participants/{town.user('alice').id}", None),
+        ("POST", "/participants", {"participants": [users.user("dave").id]}),
+        ("DELETE", f"/participants/{users.user('bob').id}", None),
+        ("DELETE", f"/participants/{users.user('alice').id}", None),
     ]
 
     for user in ("alice", "bob"):
         for method, rest, body in others:
-            status, answer = await town.user(user).rest(method, path(direct["_id"], rest), body)
+            status, answer = await users.user(user).rest(method, path(direct["_id"], rest), body)
             assert status == 403, (user, rest, answer)
             refusal(answer, "FORBIDDEN")
 
-    status, now = await town.user("bob").rest("GET", path(direct["_id"]))
+    status, now = await users.user("bob").rest("GET", path(direct["_id"]))
     assert (status, len(now["participants"])) == (200, 2)
     await alice.say(direct["_id"], "still here")
     await bob.inbound("unreadCount", conversationId=direct["_id"], unread=1)
 
 
 @pytest.mark.parametrize("how", ["removed", "leaves"])
-async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how: str, town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
+    how: str, users: ChatUsers
+) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     said = await bob.say(group, "I was here")
     await bob.inbound("newMessage", conversationId=group)
 
     if how == "removed":
-        by = town.user("alice").rest("DELETE", path(group, f"/participants/{town.user('bob').id}"))
+        by = users.user("alice").rest("DELETE", path(group, f"/participants/{users.user('bob').id}"))
     else:
-        by = town.user("bob").rest("POST", path(group, "/leave"), {})
+        by = users.user("bob").rest("POST", path(group, "/leave"), {})
     assert (await by)[0] == 200
     await bob.inbound("participantRemoved", conversationId=group)
     await alice.inbound("participantRemoved", conversationId=group)
@@ -137,27 +145,29 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(how:
         ("POST", "/leave", {}),
     ]
     for method, where, body in rest:
-        status, answer = await town.user("bob").rest(method, path(group, where), body)
+        status, answer = await users.user("bob").rest(method, path(group, where), body)
         assert status == 404
         refusal(answer, "NOT_FOUND")
-    assert (await town.user("bob").rest("GET", "/chats/conversations"))[1]["conversations"] == []
+    assert (await users.user("bob").rest("GET", "/chats/conversations"))[1]["conversations"] == []
 
     await alice.tell("typing", {"conversationId": group})
     gone = await alice.say(group, "he is gone")
     await alice.inbound("messageSent", messageId=gone["_id"])
     await bob.do("getOnlineUsers")
     assert [event for event, p in bob.heard[told:] if group in str(p)] == []
-    assert [m["content"] for m in await town.user("alice").history(group)] == ["I was here", "he is gone"]
+    assert [m["content"] for m in await users.user("alice").history(group)] == ["I was here", "he is gone"]
 
 
-async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(town: Town, stack: Stack) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(
+    users: ChatUsers, stack: Stack
+) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await alice.do("joinRoom", {"conversationId": group})
     edited, deleted = [(await bob.say(group, content))["_id"] for content in ("one", "two")]
     await alice.inbound("newMessage", conversationId=group)
-    member = town.user("bob").id
-    assert (await town.user("alice").rest("DELETE", path(group, f"/participants/{member}")))[0] == 200
+    member = users.user("bob").id
+    assert (await users.user("alice").rest("DELETE", path(group, f"/participants/{member}")))[0] == 200
     person, at = Person(id=member), now()
     late = Message(id=new_id(), conversation_id=group, sender_id=member, content="late", created_at=at)
     where = {"conversation_id": group, "at": at}
@@ -173,17 +183,17 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(town:
     for message_id in (late.id, edited, deleted):
         rejected = await bob.inbound("messageRejected", messageId=message_id)
         assert rejected["error"]["code"] == "NOT_FOUND"
-    assert [m["content"] for m in await town.user("alice").history(group)] == ["one", "two"]
+    assert [m["content"] for m in await users.user("alice").history(group)] == ["one", "two"]
     assert alice.all("messageUpdated") == alice.all("messageDeleted") == []
 
 
-async def test_who_is_removed_twice_is_gone_the_first_time(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
-    where = path(group, f"/participants/{town.user('bob').id}")
+async def test_who_is_removed_twice_is_gone_the_first_time(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    where = path(group, f"/participants/{users.user('bob').id}")
 
-    assert (await town.user("alice").rest("DELETE", where))[0] == 200
-    status, answer = await town.user("alice").rest("DELETE", where)
+    assert (await users.user("alice").rest("DELETE", where))[0] == 200
+    status, answer = await users.user("alice").rest("DELETE", where)
 
     assert status == 404
     refusal(answer, "NOT_FOUND")

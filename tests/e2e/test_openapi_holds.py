@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 
-from clients.belongings import Belongings
+from clients.resources import Resources
 from parley.gateway.api_docs.openapi import openapi
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.services.attachments import MAX_UPLOAD
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture(scope="module")
-def belongings(stack: Stack) -> Belongings:
-    return Belongings(stack.url, stack.jwt_secret)
+def resources(stack: Stack) -> Resources:
+    return Resources(stack.url, stack.jwt_secret)
 
 
 def test_it_is_what_is_served(stack: Stack) -> None:
@@ -42,27 +42,27 @@ def test_it_is_what_is_served(stack: Stack) -> None:
 UNSAID = [check for check in CHECKS.get_all() if check.__name__ == "positive_data_acceptance"]
 
 
-def ask(case: Case, stack: Stack, belongings: Belongings) -> Any:
-    answer = case.call(base_url=stack.url, headers=belongings.headers)
+def ask(case: Case, stack: Stack, resources: Resources) -> Any:
+    answer = case.call(base_url=stack.url, headers=resources.headers)
     case.validate_response(answer, excluded_checks=UNSAID)
     return answer
 
 
 @SCHEMA.parametrize()
 @settings(SAME_EACH_TIME, max_examples=15)
-def test_no_request_is_answered_otherwise(case: Case, stack: Stack, belongings: Belongings) -> None:
-    ask(case, stack, belongings)
+def test_no_request_is_answered_otherwise(case: Case, stack: Stack, resources: Resources) -> None:
+    ask(case, stack, resources)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.label for operation in OPERATIONS])
-def test_every_operation_succeeds(operation: Any, stack: Stack, belongings: Belongings) -> None:
+def test_every_operation_succeeds(operation: Any, stack: Stack, resources: Resources) -> None:
     answered: list[int] = []
 
     @settings(SAME_EACH_TIME, max_examples=15)
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def hold(case: Case) -> None:
-        belongings.give(case.method, case.path, case.path_parameters, case.query, case.body)
-        answered.append(ask(case, stack, belongings).status_code)
+        resources.give(case.method, case.path, case.path_parameters, case.query, case.body)
+        answered.append(ask(case, stack, resources).status_code)
 
     hold()
     assert any(200 <= status < 300 for status in answered), answered

@@ -6,41 +6,44 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from clients.alone import started
-from clients.chat import Town
+from clients.chat import ChatUsers
 from clients.raw import request
+from clients.standalone_gateway import started
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 
 
-async def test_our_own_page_may(town: Town) -> None:
-    assert (await request(town.url, "GET", POLLING, Origin=town.url)).status == 200
-    async with aiohttp.ClientSession() as http, http.ws_connect(town.url + WEBSOCKET, origin=town.url) as ws:
+async def test_our_own_page_may(users: ChatUsers) -> None:
+    assert (await request(users.url, "GET", POLLING, Origin=users.url)).status == 200
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(users.url + WEBSOCKET, origin=users.url) as ws,
+    ):
         assert (await ws.receive_str(timeout=5)).startswith("0{")
 
 
-async def test_so_may_it_when_tls_ends_before_nginx(town: Town) -> None:
-    secure = town.url.replace("http://", "https://")
-    assert (await request(town.url, "GET", POLLING, Origin=secure)).status == 400
-    answer = await request(town.url, "GET", POLLING, Origin=secure, X_Forwarded_Proto="https")
+async def test_so_may_it_when_tls_ends_before_nginx(users: ChatUsers) -> None:
+    secure = users.url.replace("http://", "https://")
+    assert (await request(users.url, "GET", POLLING, Origin=secure)).status == 400
+    answer = await request(users.url, "GET", POLLING, Origin=secure, X_Forwarded_Proto="https")
     assert answer.status == 200
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
-async def test_another_page_may_not(origin: str, town: Town) -> None:
-    answer = await request(town.url, "GET", POLLING, Origin=origin, X_Forwarded_Host="evil.example")
+async def test_another_page_may_not(origin: str, users: ChatUsers) -> None:
+    answer = await request(users.url, "GET", POLLING, Origin=origin, X_Forwarded_Host="evil.example")
     assert answer.status == 400
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
-            await http.ws_connect(town.url + WEBSOCKET, origin=origin)
+            await http.ws_connect(users.url + WEBSOCKET, origin=origin)
 
 
-async def test_rest_tells_another_page_nothing(town: Town) -> None:
+async def test_rest_tells_another_page_nothing(users: ChatUsers) -> None:
     answer = await request(
-        town.url, "GET", "/chats/conversations", Origin="https://evil.example",
-        Authorization=f"Bearer {town.user('alice').token}",
+        users.url, "GET", "/chats/conversations", Origin="https://evil.example",
+        Authorization=f"Bearer {users.user('alice').token}",
     )  # fmt: skip
     assert answer.status == 200
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town
-from clients.scene import Scene, refusal
+from clients.baseline import Baseline, refusal
+from clients.chat import ChatUsers
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -14,9 +14,9 @@ NOT_IDS: list[Any] = [None, 5, True, [], ["x"], {}, {"$ne": ""}, "", "x" * 129, 
 NOT_LISTS: list[Any] = [None, "bob", 5, True, {}, {"0": "bob"}, {"$in": ["bob"]}]
 
 
-def wrong_lists(scene: Scene) -> list[list[Any]]:
+def wrong_lists(baseline: Baseline) -> list[list[Any]]:
     """None of these is a list of other people."""
-    me, bob = scene.user.id, scene.town.user("bob").id
+    me, bob = baseline.user.id, baseline.users.user("bob").id
     return [
         [],
         [bob, bob],
@@ -29,72 +29,72 @@ def wrong_lists(scene: Scene) -> list[list[Any]]:
 
 @pytest.mark.parametrize("field", ["participants", "participantIds"])
 @pytest.mark.parametrize("kind", ["group", "direct"])
-async def test_no_conversation_starts_with(field: str, kind: str, scene: Scene) -> None:
-    for wrong in [*wrong_lists(scene), *NOT_LISTS]:
+async def test_no_conversation_starts_with(field: str, kind: str, baseline: Baseline) -> None:
+    for wrong in [*wrong_lists(baseline), *NOT_LISTS]:
         body = {"type": kind, field: wrong}
-        await scene.refused("INVALID", "createConversation", body)
-        await scene.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+        await baseline.refused("INVALID", "createConversation", body)
+        await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
-async def test_no_conversation_starts_without_any(scene: Scene) -> None:
+async def test_no_conversation_starts_without_any(baseline: Baseline) -> None:
     for body in ({}, {"type": "group"}, {"type": "direct", "name": "hello"}):
-        await scene.refused("INVALID", "createConversation", body)
-        await scene.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+        await baseline.refused("INVALID", "createConversation", body)
+        await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
-async def test_a_direct_conversation_is_of_two(scene: Scene) -> None:
+async def test_a_direct_conversation_is_of_two(baseline: Baseline) -> None:
     body = {"type": "direct", "participants": ["one", "two"]}
 
-    await scene.refused("INVALID", "createConversation", body)
-    await scene.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+    await baseline.refused("INVALID", "createConversation", body)
+    await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
-async def test_both_names_of_the_list_at_once_are_refused(scene: Scene) -> None:
-    bob, dave = scene.town.user("bob").id, scene.town.user("dave").id
+async def test_both_names_of_the_list_at_once_are_refused(baseline: Baseline) -> None:
+    bob, dave = baseline.users.user("bob").id, baseline.users.user("dave").id
     for one, other in ([bob], [dave]), ([], [dave]), ([bob], []):
         body = {"type": "group", "participants": one, "participantIds": other}
-        await scene.refused("INVALID", "createConversation", body)
-        await scene.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+        await baseline.refused("INVALID", "createConversation", body)
+        await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
-async def test_nobody_is_added_by_such_a_list(scene: Scene) -> None:
-    where = f"{CONVERSATIONS}/{scene.group}/participants"
-    for wrong in [*wrong_lists(scene), *NOT_LISTS]:
-        await scene.refused_by_rest(400, "INVALID", "POST", where, {"participants": wrong})
-    await scene.refused_by_rest(400, "INVALID", "POST", where, {})
-    await scene.refused_by_rest(400, "INVALID", "POST", where, {"participants": ["x"], "role": "owner"})
+async def test_nobody_is_added_by_such_a_list(baseline: Baseline) -> None:
+    where = f"{CONVERSATIONS}/{baseline.group}/participants"
+    for wrong in [*wrong_lists(baseline), *NOT_LISTS]:
+        await baseline.refused_by_rest(400, "INVALID", "POST", where, {"participants": wrong})
+    await baseline.refused_by_rest(400, "INVALID", "POST", where, {})
+    await baseline.refused_by_rest(400, "INVALID", "POST", where, {"participants": ["x"], "role": "owner"})
 
 
-async def test_the_path_and_not_the_body_says_which_conversation(town: Town) -> None:
-    alice, carol = await town.sockets("alice", "carol")
-    group, elsewhere = await town.group(alice, "bob"), await town.group(carol, "dave")
-    body = {"participants": [town.user("erin").id], "conversationId": elsewhere}
+async def test_the_path_and_not_the_body_says_which_conversation(users: ChatUsers) -> None:
+    alice, carol = await users.sockets("alice", "carol")
+    group, elsewhere = await users.group(alice, "bob"), await users.group(carol, "dave")
+    body = {"participants": [users.user("erin").id], "conversationId": elsewhere}
 
-    status, _ = await town.user("alice").rest("POST", f"{CONVERSATIONS}/{group}/participants", body)
+    status, _ = await users.user("alice").rest("POST", f"{CONVERSATIONS}/{group}/participants", body)
 
     assert status == 200
-    status, other = await town.user("carol").rest("GET", f"{CONVERSATIONS}/{elsewhere}")
+    status, other = await users.user("carol").rest("GET", f"{CONVERSATIONS}/{elsewhere}")
     assert (status, len(other["participants"])) == (200, 2)
 
 
-async def test_a_thousand_and_one_are_a_group(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    people = [f"{town.user('extra').id}-{number}" for number in range(1_000)]
+async def test_a_thousand_and_one_are_a_group(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    people = [f"{users.user('extra').id}-{number}" for number in range(1_000)]
 
     group = (await alice.do("createConversation", {"type": "group", "participants": people}))["conversation"]
 
-    assert {p["_id"] for p in group["participants"]} == {town.user("alice").id, *people}
+    assert {p["_id"] for p in group["participants"]} == {users.user("alice").id, *people}
 
 
-async def test_adding_who_is_there_already_changes_nothing(town: Town, database: Any) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_adding_who_is_there_already_changes_nothing(users: ChatUsers, database: Any) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await alice.say(group, "one", tempId="t")
     await alice.inbound("messageSent", tempId="t")
     before = await database["memberships"].find({"conversationId": group}).to_list(None)
 
-    status, _ = await town.user("alice").rest(
-        "POST", f"{CONVERSATIONS}/{group}/participants", {"participants": [town.user("bob").id]}
+    status, _ = await users.user("alice").rest(
+        "POST", f"{CONVERSATIONS}/{group}/participants", {"participants": [users.user("bob").id]}
     )
 
     assert status == 200
@@ -105,10 +105,10 @@ async def test_adding_who_is_there_already_changes_nothing(town: Town, database:
 @pytest.mark.parametrize(
     "user_id", ["https://id.example/users/1", "auth0|42", "a/b", "a b", "\u00e9\u4e2d", "%2F"]
 )
-async def test_a_users_id_may_have_any_printable_character(user_id: str, town: Town) -> None:
-    alice, other = await town.sockets("alice", user_id)
+async def test_a_users_id_may_have_any_printable_character(user_id: str, users: ChatUsers) -> None:
+    alice, other = await users.sockets("alice", user_id)
 
-    group = await town.group(alice, user_id)
+    group = await users.group(alice, user_id)
 
     await other.inbound("conversationCreated", _id=group)
     await other.do("joinRoom", {"conversationId": group})
@@ -116,5 +116,5 @@ async def test_a_users_id_may_have_any_printable_character(user_id: str, town: T
     await other.inbound("newMessage", conversationId=group)
     await other.say(group, "hello yourself", tempId="t")
     await other.inbound("messageSent", tempId="t")
-    assert (await alice.do("getOnlineUsers"))["users"].count(town.user(user_id).id) == 1
+    assert (await alice.do("getOnlineUsers"))["users"].count(users.user(user_id).id) == 1
     refusal(await other.ask("joinRoom", {"conversationId": "none"}), "NOT_FOUND")

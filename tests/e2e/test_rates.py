@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import socketio
 
-from clients.chat import NAMESPACE, Socket, Town, User, eventually
+from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually
 from clients.raw import RawSocket
 from parley.stack import Stack
 
@@ -35,10 +35,10 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def town(strict: Stack) -> AsyncIterator[Town]:
-    town = Town(strict.url, strict.jwt_secret)
-    yield town
-    await town.close()
+async def users(strict: Stack) -> AsyncIterator[ChatUsers]:
+    users = ChatUsers(strict.url, strict.jwt_secret)
+    yield users
+    await users.close()
 
 
 def is_limited(answer: dict[str, Any]) -> bool:
@@ -54,9 +54,9 @@ async def tries(socket: Socket, times: int, event: str, payload: dict[str, Any])
     return list(await asyncio.gather(*(socket.ask(event, payload) for _ in range(times))))
 
 
-async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     say = {"conversationId": group, "content": "hello"}
 
     answers = await tries(alice, 30, "sendMessage", say)
@@ -73,21 +73,21 @@ async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(town
     assert time.monotonic() - refused < told + SECONDS
     assert (await bob.ask("sendMessage", say))["success"] is True
     stored = len(answers) - len(limited) + 2
-    await eventually(lambda: has_stored(town.user("bob"), group, stored))
+    await eventually(lambda: has_stored(users.user("bob"), group, stored))
 
 
 async def has_stored(user: User, group: str, count: int) -> bool:
     return len(await user.history(group)) == count
 
 
-async def test_a_user_s_sockets_and_rest_share_one_bucket(town: Town) -> None:
-    one = await town.user("alice").socket()
-    other = await town.user("alice").socket()
-    chat = await town.group(one, "bob")
+async def test_a_user_s_sockets_and_rest_share_one_bucket(users: ChatUsers) -> None:
+    one = await users.user("alice").socket()
+    other = await users.user("alice").socket()
+    chat = await users.group(one, "bob")
     say = {"conversationId": chat, "content": "hello"}
     await asyncio.gather(tries(one, 15, "sendMessage", say), tries(other, 15, "sendMessage", say))
 
-    status, answer = await town.user("alice").rest(
+    status, answer = await users.user("alice").rest(
         "POST", "/chat-messages", {"chatId": chat, "content": "by REST"}
     )
 
@@ -95,9 +95,9 @@ async def test_a_user_s_sockets_and_rest_share_one_bucket(town: Town) -> None:
     assert is_limited(answer)
 
 
-async def test_rest_says_when_to_try_again(town: Town, strict: Stack) -> None:
-    headers = {"Authorization": f"Bearer {town.user('alice').token}"}
-    body = {"type": "group", "participants": [town.user("bob").id]}
+async def test_rest_says_when_to_try_again(users: ChatUsers, strict: Stack) -> None:
+    headers = {"Authorization": f"Bearer {users.user('alice').token}"}
+    body = {"type": "group", "participants": [users.user("bob").id]}
     async with aiohttp.ClientSession(headers=headers) as http:
         for _ in range(3):
             async with http.post(f"{strict.url}/chats/conversations", json=body) as answer:
@@ -110,15 +110,15 @@ async def test_rest_says_when_to_try_again(town: Town, strict: Stack) -> None:
 @pytest.mark.parametrize(
     ("event", "burst"), [("typing", 5), ("joinRoom", 5), ("createConversation", 3), ("getOnlineUsers", 39)]
 )
-async def test_each_kind_has_a_rate_of_its_own(event: str, burst: int, town: Town) -> None:
-    alice = await town.user("alice").socket()
-    status, conversation = await town.user("bob").rest(
-        "POST", "/chats/conversations", {"type": "group", "participants": [town.user("alice").id]}
+async def test_each_kind_has_a_rate_of_its_own(event: str, burst: int, users: ChatUsers) -> None:
+    alice = await users.user("alice").socket()
+    status, conversation = await users.user("bob").rest(
+        "POST", "/chats/conversations", {"type": "group", "participants": [users.user("alice").id]}
     )
     assert status == 201
     group = conversation["_id"]
     payload: dict[str, Any] = {
-        "createConversation": {"type": "group", "participants": [town.user("bob").id]},
+        "createConversation": {"type": "group", "participants": [users.user("bob").id]},
         "getOnlineUsers": {},
     }.get(event, {"conversationId": group})
 
@@ -129,8 +129,10 @@ async def test_each_kind_has_a_rate_of_its_own(event: str, burst: int, town: Tow
     assert (await alice.ask("sendMessage", {"conversationId": group, "content": "hello"}))["success"] is True
 
 
-async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_are_not(town: Town) -> None:
-    alice, bob = await town.sockets("alice", "bob")
+async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_are_not(
+    users: ChatUsers,
+) -> None:
+    alice, bob = await users.sockets("alice", "bob")
     for _ in range(2_000):
         if not alice.connected:
             break
@@ -140,14 +142,14 @@ async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_ar
             break
     await eventually(lambda: not alice.connected)
     assert (await bob.ask("getOnlineUsers"))["success"] is True
-    again = await town.user("alice").socket()
+    again = await users.user("alice").socket()
     assert (await again.ask("getOnlineUsers"))["success"] is True
 
 
 async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_gone(
-    town: Town, strict: Stack
+    users: ChatUsers, strict: Stack
 ) -> None:
-    alice = town.user("alice")
+    alice = users.user("alice")
     sockets = [await alice.socket() for _ in range(3)]
     raw = await RawSocket(strict.url).open()
     await raw.send(f'40{NAMESPACE},{{"token": "{alice.token}"}}')
@@ -168,9 +170,9 @@ async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_go
     await eventually(is_let_in)
 
 
-async def test_of_many_sockets_at_once_only_so_many_are_let_in(town: Town, strict: Stack) -> None:
+async def test_of_many_sockets_at_once_only_so_many_are_let_in(users: ChatUsers, strict: Stack) -> None:
     # Whoever names a lost socket is let in a moment later than was looked.
-    auth = {"token": town.user("alice").token, "pid": "A" * 22}
+    auth = {"token": users.user("alice").token, "pid": "A" * 22}
     sockets = [Socket(strict.url, auth, ["websocket"]) for _ in range(10)]
     try:
         await asyncio.gather(*(socket.connect() for socket in sockets), return_exceptions=True)
@@ -180,8 +182,10 @@ async def test_of_many_sockets_at_once_only_so_many_are_let_in(town: Town, stric
             await socket.close()
 
 
-async def test_who_enters_and_leaves_over_ever_new_connections_is_put_off(town: Town, strict: Stack) -> None:
-    token = town.user("alice").token
+async def test_who_enters_and_leaves_over_ever_new_connections_is_put_off(
+    users: ChatUsers, strict: Stack
+) -> None:
+    token = users.user("alice").token
     visits = [await enter_and_leave(strict.url, token, 10) for _ in range(6)]
 
     assert 40 <= sum(visits) < 60

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 from clients.javascript import NODE
 from parley.stack import Stack
 
@@ -57,9 +57,9 @@ async def running(token: str, *command: str | Path) -> AsyncIterator[list[str]]:
 
 
 async def test_what_one_says_in_javascript_the_other_hears_in_python(
-    town: Town, stack: Stack, tmp_path: Path
+    users: ChatUsers, stack: Stack, tmp_path: Path
 ) -> None:
-    alice, bob = town.user("alice"), town.user("bob")
+    alice, bob = users.user("alice"), users.user("bob")
     (tmp_path / "node_modules").symlink_to(NPM)
     (tmp_path / "alice.mjs").write_text(example("js", stack, bob.id))
     (tmp_path / "bob.py").write_text(example("python", stack, bob.id))
@@ -75,10 +75,10 @@ async def test_what_one_says_in_javascript_the_other_hears_in_python(
         await eventually(lambda: heard == [greeting])
 
 
-async def test_the_commands_answer(town: Town, stack: Stack) -> None:
-    first, *commands = example("sh", stack, town.user("bob").id).replace("\\\n", "").splitlines()
+async def test_the_commands_answer(users: ChatUsers, stack: Stack) -> None:
+    first, *commands = example("sh", stack, users.user("bob").id).replace("\\\n", "").splitlines()
     assert first == "TOKEN=$(make -s token USER=alice)"
-    asked = [asking(command.replace("$TOKEN", town.user("alice").token)) for command in commands]
+    asked = [asking(command.replace("$TOKEN", users.user("alice").token)) for command in commands]
     async with aiohttp.ClientSession() as http:
         answers = [await answer(http, each) for each in asked]
     assert answers == [200, 201, 201, 200]

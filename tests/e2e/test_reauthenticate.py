@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Socket, Town, User, eventually
+from clients.baseline import refusal
+from clients.chat import ChatUsers, Socket, User, eventually
 from clients.javascript import Program
 from clients.raw import RawSocket
-from clients.scene import refusal
 from clients.tokens import CLOSED_SECONDS, fresh, is_closed, seconds_of
 from parley.gateway.protocols.groups import GROUPS
 from parley.stack import Stack
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture
-def alice(town: Town, stack: Stack) -> User:
+def alice(users: ChatUsers, stack: Stack) -> User:
     """Someone whose token ends in a moment."""
-    alice = town.user("alice")
+    alice = users.user("alice")
     alice.token = fresh(stack.jwt_secret, alice.id, SHORT)
     return alice
 
@@ -94,11 +94,13 @@ async def test_the_javascript_client_is_told_and_comes_again_with_another_token(
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_another_token_keeps_the_socket(transport: str, alice: User, town: Town, stack: Stack) -> None:
+async def test_another_token_keeps_the_socket(
+    transport: str, alice: User, users: ChatUsers, stack: Stack
+) -> None:
     ends = time.time() + SHORT
     socket = await alice.socket(transport)
-    bob = await town.user("bob").socket()
-    group = await town.group(bob, "alice")
+    bob = await users.user("bob").socket()
+    group = await users.group(bob, "alice")
     await socket.inbound("conversationCreated")
     await socket.do("joinRoom", {"conversationId": group})
 
@@ -113,8 +115,8 @@ async def test_another_token_keeps_the_socket(transport: str, alice: User, town:
     await socket.do("getOnlineUsers")
 
 
-async def test_the_socket_is_closed_when_the_other_token_ends(town: Town, stack: Stack) -> None:
-    alice = town.user("alice")
+async def test_the_socket_is_closed_when_the_other_token_ends(users: ChatUsers, stack: Stack) -> None:
+    alice = users.user("alice")
     alice.token = fresh(stack.jwt_secret, alice.id, LONG)
     socket = await alice.socket()
 
@@ -143,11 +145,11 @@ async def unchanged(socket: Socket, answer: dict[str, Any], code: str, ends: flo
 
 @pytest.mark.parametrize("role", [None, "admin"])
 async def test_another_user_s_token_changes_nothing(
-    role: str | None, alice: User, town: Town, stack: Stack
+    role: str | None, alice: User, users: ChatUsers, stack: Stack
 ) -> None:
     ends = time.monotonic() + SHORT
     socket = await alice.socket()
-    theirs = fresh(stack.jwt_secret, town.user("mallory").id, LONG, role=role)
+    theirs = fresh(stack.jwt_secret, users.user("mallory").id, LONG, role=role)
 
     await unchanged(socket, await socket.ask("reauthenticate", {"token": theirs}), "FORBIDDEN", ends)
 
@@ -167,21 +169,21 @@ async def test_a_token_that_is_not_trusted_changes_nothing(wrong: str, alice: Us
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"token": 5}, {"token": None}, {"token": "x" * 20_000}, "x"])
-async def test_what_is_no_token_is_told_so(payload: Any, town: Town) -> None:
-    (socket,) = await town.sockets("alice")
+async def test_what_is_no_token_is_told_so(payload: Any, users: ChatUsers) -> None:
+    (socket,) = await users.sockets("alice")
 
     refusal(await socket.ask("reauthenticate", payload), "INVALID")
     assert socket.connected
 
 
-async def test_the_other_token_s_role_counts_from_then_on(town: Town, stack: Stack) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(bob, "alice")
+async def test_the_other_token_s_role_counts_from_then_on(users: ChatUsers, stack: Stack) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(bob, "alice")
     await alice.inbound("conversationCreated")
     said = {"conversationId": group, "content": "The house is open.", "type": "system"}
     refusal(await alice.ask("sendMessage", said), "FORBIDDEN")
 
-    admin = fresh(stack.jwt_secret, town.user("alice").id, role="admin")
+    admin = fresh(stack.jwt_secret, users.user("alice").id, role="admin")
     await alice.do("reauthenticate", {"token": admin})
 
     await alice.do("sendMessage", said)

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from clients.chat import NAMESPACE, Socket, Town, User, eventually, token
+from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually, token
 from clients.logs import logs_of
 from clients.raw import RawSocket
 from parley.stack import Stack
@@ -87,21 +87,21 @@ class Dawdler(RawSocket):
 
 
 @pytest.fixture
-async def bob(town: Town, stack: Stack) -> AsyncIterator[Visitor]:
-    visitor = Visitor(stack, town.user("bob"))
+async def bob(users: ChatUsers, stack: Stack) -> AsyncIterator[Visitor]:
+    visitor = Visitor(stack, users.user("bob"))
     yield visitor
     await visitor.close()
 
 
 @pytest.fixture
-async def alice(town: Town) -> Socket:
-    return await town.user("alice").socket()
+async def alice(users: ChatUsers) -> Socket:
+    return await users.user("alice").socket()
 
 
 @pytest.fixture
-async def group(town: Town, alice: Socket, bob: Visitor) -> str:
+async def group(users: ChatUsers, alice: Socket, bob: Visitor) -> str:
     """A group of alice, bob and carol; bob has joined it."""
-    group = await town.group(alice, "bob", "carol")
+    group = await users.group(alice, "bob", "carol")
     await bob.come()
     assert (await bob.ask("joinRoom", conversationId=group))["success"] is True
     return group
@@ -173,9 +173,9 @@ async def test_what_was_edited_and_deleted_meanwhile_is_told(alice: Socket, bob:
 
 
 async def test_each_room_is_heard_from_where_it_was_left(
-    town: Town, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
-    other = await town.group(alice, "bob")
+    other = await users.group(alice, "bob")
     await bob.ask("joinRoom", conversationId=other)
     for conversation in (group, other):
         await alice.say(conversation, "heard")
@@ -191,9 +191,9 @@ async def test_each_room_is_heard_from_where_it_was_left(
 
 
 async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
-    town: Town, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
-    other = await town.group(alice, "bob")
+    other = await users.group(alice, "bob")
     await bob.ask("joinRoom", conversationId=other)
     for conversation in (group, other):
         await alice.say(conversation, "heard")
@@ -259,66 +259,68 @@ async def test_who_missed_more_than_is_told_is_told_that_it_is_not_all(
 
 
 async def test_a_room_that_was_left_is_not_entered_again(
-    town: Town, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.ask("leaveRoom", conversationId=group)
     await bob.lose()
 
     await bob.come(node=1)
 
-    await is_deaf(bob, town, alice, group)
+    await is_deaf(bob, users, alice, group)
 
 
 async def test_a_member_who_was_removed_meanwhile_does_not_come_back(
-    town: Town, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
     path = f"/chats/conversations/{group}/participants/{bob.user.id}"
-    assert (await town.user("alice").rest("DELETE", path))[0] == 200
+    assert (await users.user("alice").rest("DELETE", path))[0] == 200
 
     await bob.come(node=1)
 
-    await is_deaf(bob, town, alice, group)
+    await is_deaf(bob, users, alice, group)
 
 
 async def test_another_user_s_private_id_is_worth_nothing(
-    town: Town, stack: Stack, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, stack: Stack, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
-    carol = Visitor(stack, town.user("carol"))
+    carol = Visitor(stack, users.user("carol"))
     carol.pid, carol.offset = bob.pid, f"{group}:0:0"
 
     assert await carol.come(node=1) is False
 
-    await is_deaf(carol, town, alice, group)
+    await is_deaf(carol, users, alice, group)
     assert await bob.come() is True
     await carol.close()
 
 
-async def test_who_says_goodbye_is_forgotten(town: Town, alice: Socket, bob: Visitor, group: str) -> None:
+async def test_who_says_goodbye_is_forgotten(
+    users: ChatUsers, alice: Socket, bob: Visitor, group: str
+) -> None:
     await bob.raw.send(f"41{NAMESPACE},")
     await bob.lose()
 
     assert await bob.come(node=1) is False
 
-    await is_deaf(bob, town, alice, group)
+    await is_deaf(bob, users, alice, group)
 
 
 async def test_who_breaks_the_protocol_is_forgotten(
-    town: Town, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.raw.send(f'42{NAMESPACE},{{"not": "an event"}}')
     await bob.raw.is_closed_by_the_server()
 
     assert await bob.come(node=1) is False
 
-    await is_deaf(bob, town, alice, group)
+    await is_deaf(bob, users, alice, group)
 
 
 async def test_whose_token_expired_is_forgotten(
-    town: Town, stack: Stack, alice: Socket, bob: Visitor
+    users: ChatUsers, stack: Stack, alice: Socket, bob: Visitor
 ) -> None:
-    group = await town.group(alice, "bob")
+    group = await users.group(alice, "bob")
     await bob.come(token=token(stack.jwt_secret, bob.user.id, exp=int(time.time()) + 2))
     await bob.ask("joinRoom", conversationId=group)
     await bob.raw.inbound(f"41{NAMESPACE},")
@@ -326,11 +328,11 @@ async def test_whose_token_expired_is_forgotten(
 
     assert await bob.come(node=1) is False
 
-    await is_deaf(bob, town, alice, group)
+    await is_deaf(bob, users, alice, group)
 
 
 async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_more(
-    town: Town, stack: Stack, alice: Socket, bob: Visitor, group: str
+    users: ChatUsers, stack: Stack, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
     # More than lies between two that do not read.
@@ -406,11 +408,11 @@ async def test_a_private_id_is_in_no_log(stack: Stack, bob: Visitor, group: str)
     assert [name for name, log in (await logs_of(stack)).items() if bob.pid.encode() in log] == []
 
 
-async def is_deaf(visitor: Visitor, town: Town, alice: Socket, group: str) -> None:
+async def is_deaf(visitor: Visitor, users: ChatUsers, alice: Socket, group: str) -> None:
     """Nothing that is said in the room reaches them; what happens after it, to them, does."""
     await alice.do("joinRoom", {"conversationId": group})
     await alice.say(group, "not for them")
     await alice.inbound("newMessage", conversationId=group)
-    await town.group(alice, visitor.user.id.partition("-")[0])
+    await users.group(alice, visitor.user.id.partition("-")[0])
     await eventually(lambda: [e for e in visitor.events() if e[0] == "conversationCreated"])
     assert visitor.contents(group) == []

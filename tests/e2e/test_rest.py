@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town
+from clients.baseline import Baseline, refusal
+from clients.chat import ChatUsers
 from clients.raw import Answer, request
-from clients.scene import Scene, refusal
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -17,10 +17,10 @@ CONVERSATIONS = "/chats/conversations"
 BAD_LIMITS = ["0", "-1", "101", "1000000", "abc", "", "1.5", "1e2", "NaN", "null", "[]", "0x10", "9" * 400]
 
 
-async def asked(scene: Scene, method: str, path: str, data: Any = None, **headers: str) -> Answer:
+async def asked(baseline: Baseline, method: str, path: str, data: Any = None, **headers: str) -> Answer:
     """A request of Alice's, exactly as given."""
-    authorization = f"Bearer {scene.user.token}"
-    return await request(scene.town.url, method, path, data, Authorization=authorization, **headers)
+    authorization = f"Bearer {baseline.user.token}"
+    return await request(baseline.users.url, method, path, data, Authorization=authorization, **headers)
 
 
 def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
@@ -30,15 +30,15 @@ def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("limit", BAD_LIMITS)
-async def test_a_page_of_no_sensible_size_is_refused(limit: str, scene: Scene) -> None:
-    for path in (CONVERSATIONS, f"{CONVERSATIONS}/{scene.group}/messages"):
-        error = refused(await asked(scene, "GET", f"{path}?limit={limit}"), 400, "INVALID")
+async def test_a_page_of_no_sensible_size_is_refused(limit: str, baseline: Baseline) -> None:
+    for path in (CONVERSATIONS, f"{CONVERSATIONS}/{baseline.group}/messages"):
+        error = refused(await asked(baseline, "GET", f"{path}?limit={limit}"), 400, "INVALID")
         assert list(error["details"]) == ["limit"]
 
 
-async def test_a_page_may_have_from_one_to_a_hundred(scene: Scene) -> None:
+async def test_a_page_may_have_from_one_to_a_hundred(baseline: Baseline) -> None:
     for limit, count in (("1", 1), ("2", 2), ("100", 2)):
-        answer = await asked(scene, "GET", f"{CONVERSATIONS}/{scene.group}/messages?limit={limit}")
+        answer = await asked(baseline, "GET", f"{CONVERSATIONS}/{baseline.group}/messages?limit={limit}")
         assert (answer.status, len(answer.body["messages"])) == (200, count)
 
 
@@ -46,21 +46,21 @@ async def test_a_page_may_have_from_one_to_a_hundred(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "number", ["-1", "abc", "", "1.5", "null", "9" * 30, "9" * 5_000, "%00", "%24gt", "[1]"]
 )
-async def test_a_page_of_messages_begins_at_a_number(edge: str, number: str, scene: Scene) -> None:
-    answer = await asked(scene, "GET", f"{CONVERSATIONS}/{scene.group}/messages?{edge}={number}")
+async def test_a_page_of_messages_begins_at_a_number(edge: str, number: str, baseline: Baseline) -> None:
+    answer = await asked(baseline, "GET", f"{CONVERSATIONS}/{baseline.group}/messages?{edge}={number}")
 
     assert list(refused(answer, 400, "INVALID")["details"]) == [edge]
 
 
-async def test_a_page_is_before_or_after_but_not_both(scene: Scene) -> None:
-    cursor = f"2026-11-20T15:00:00Z_{scene.group}"
-    for query in (f"/{scene.group}/messages?before=2&after=0", f"?before={cursor}&after={cursor}"):
-        refused(await asked(scene, "GET", f"{CONVERSATIONS}{query}"), 400, "INVALID")
+async def test_a_page_is_before_or_after_but_not_both(baseline: Baseline) -> None:
+    cursor = f"2026-11-20T15:00:00Z_{baseline.group}"
+    for query in (f"/{baseline.group}/messages?before=2&after=0", f"?before={cursor}&after={cursor}"):
+        refused(await asked(baseline, "GET", f"{CONVERSATIONS}{query}"), 400, "INVALID")
 
 
-async def test_beyond_the_ends_there_are_no_messages(scene: Scene) -> None:
+async def test_beyond_the_ends_there_are_no_messages(baseline: Baseline) -> None:
     for query in ("before=0", "before=1", "after=2", "after=9007199254740992"):
-        answer = await asked(scene, "GET", f"{CONVERSATIONS}/{scene.group}/messages?{query}")
+        answer = await asked(baseline, "GET", f"{CONVERSATIONS}/{baseline.group}/messages?{query}")
         assert (answer.status, answer.body) == (200, {"messages": [], "nextCursor": None})
 
 
@@ -82,19 +82,19 @@ async def test_beyond_the_ends_there_are_no_messages(scene: Scene) -> None:
         "x" * 201,
     ],
 )
-async def test_a_cursor_that_is_none_is_refused(cursor: str, scene: Scene) -> None:
+async def test_a_cursor_that_is_none_is_refused(cursor: str, baseline: Baseline) -> None:
     for edge in ("before", "after"):
-        answer = await asked(scene, "GET", f"{CONVERSATIONS}?{edge}={cursor}")
+        answer = await asked(baseline, "GET", f"{CONVERSATIONS}?{edge}={cursor}")
         assert list(refused(answer, 400, "INVALID")["details"]) == [edge]
 
 
-async def test_the_cursors_that_are_given_lead_from_end_to_end(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    groups = [await town.group(alice, "bob") for _ in range(5)]
+async def test_the_cursors_that_are_given_lead_from_end_to_end(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    groups = [await users.group(alice, "bob") for _ in range(5)]
     found: list[str] = []
     query: dict[str, Any] = {"limit": 2}
     for count in (2, 2, 1):
-        status, page = await town.user("alice").rest("GET", CONVERSATIONS, **query)
+        status, page = await users.user("alice").rest("GET", CONVERSATIONS, **query)
         assert (status, len(page["conversations"])) == (200, count)
         found += [conversation["_id"] for conversation in page["conversations"]]
         # As it is, for many a client forgets to encode it.
@@ -103,14 +103,14 @@ async def test_the_cursors_that_are_given_lead_from_end_to_end(town: Town) -> No
     assert (found, query["before"]) == (groups[::-1], None)
 
 
-async def test_an_unknown_parameter_is_refused_and_named(scene: Scene) -> None:
+async def test_an_unknown_parameter_is_refused_and_named(baseline: Baseline) -> None:
     for name in ("page", "$where", "limit[$gt]", "before.seq", "conversationId[]"):
         for path in (
             CONVERSATIONS,
-            f"{CONVERSATIONS}/{scene.group}",
-            f"{CONVERSATIONS}/{scene.group}/messages",
+            f"{CONVERSATIONS}/{baseline.group}",
+            f"{CONVERSATIONS}/{baseline.group}/messages",
         ):
-            error = refused(await asked(scene, "GET", f"{path}?{name}=1"), 400, "INVALID")
+            error = refused(await asked(baseline, "GET", f"{path}?{name}=1"), 400, "INVALID")
             assert list(error["details"]) == [name]
 
 
@@ -139,26 +139,26 @@ WITH_BODY = [CONVERSATIONS, f"{CONVERSATIONS}/GROUP/participants", f"{CONVERSATI
         b'{"a":' * 5_000,
     ],
 )
-async def test_a_body_that_is_no_json_object_is_refused(body: bytes, scene: Scene) -> None:
+async def test_a_body_that_is_no_json_object_is_refused(body: bytes, baseline: Baseline) -> None:
     for path in WITH_BODY:
-        where = path.replace("GROUP", scene.group)
-        answer = await asked(scene, "POST", where, body, Content_Type="application/json")
+        where = path.replace("GROUP", baseline.group)
+        answer = await asked(baseline, "POST", where, body, Content_Type="application/json")
         refused(answer, 400, "INVALID")
 
 
-async def test_a_body_that_is_too_large_is_refused(scene: Scene) -> None:
+async def test_a_body_that_is_too_large_is_refused(baseline: Baseline) -> None:
     for size in (262_145, 1_000_000):
         body = json.dumps({"participants": ["x" * size]})
         for path in WITH_BODY:
-            where = path.replace("GROUP", scene.group)
-            answer = await asked(scene, "POST", where, body, Content_Type="application/json")
+            where = path.replace("GROUP", baseline.group)
+            answer = await asked(baseline, "POST", where, body, Content_Type="application/json")
             refused(answer, 413, "TOO_LARGE")
 
 
-async def test_a_body_that_nginx_finds_too_large_is_refused_in_the_same_words(scene: Scene) -> None:
+async def test_a_body_that_nginx_finds_too_large_is_refused_in_the_same_words(baseline: Baseline) -> None:
     body = io.BytesIO(b"x" * (27 << 20))
 
-    answer = await asked(scene, "POST", CONVERSATIONS, body, Content_Type="application/json")
+    answer = await asked(baseline, "POST", CONVERSATIONS, body, Content_Type="application/json")
 
     refused(answer, 413, "TOO_LARGE")
 
@@ -167,18 +167,18 @@ async def test_a_body_that_nginx_finds_too_large_is_refused_in_the_same_words(sc
     "kind",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "x"],
 )
-async def test_a_body_of_another_type_is_refused(kind: str, scene: Scene) -> None:
-    body = json.dumps({"type": "group", "participants": [scene.town.user("dave").id]})
+async def test_a_body_of_another_type_is_refused(kind: str, baseline: Baseline) -> None:
+    body = json.dumps({"type": "group", "participants": [baseline.users.user("dave").id]})
 
-    answer = await asked(scene, "POST", CONVERSATIONS, body, Content_Type=kind)
+    answer = await asked(baseline, "POST", CONVERSATIONS, body, Content_Type=kind)
 
     refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_a_body_may_say_its_charset_or_be_left_out(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
-    headers = {"Authorization": f"Bearer {town.user('alice').token}"}
+async def test_a_body_may_say_its_charset_or_be_left_out(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    headers = {"Authorization": f"Bearer {users.user('alice').token}"}
     read = f"{CONVERSATIONS}/{group}/read"
 
     for body, kind in (
@@ -189,7 +189,7 @@ async def test_a_body_may_say_its_charset_or_be_left_out(town: Town) -> None:
         (" ", "application/json"),
     ):
         more = {"Content_Type": kind} if kind else {}
-        answer = await request(town.url, "POST", read, body, **headers, **more)
+        answer = await request(users.url, "POST", read, body, **headers, **more)
         assert (answer.status, answer.body) == (200, {"success": True})
 
 
@@ -212,9 +212,9 @@ async def test_a_body_may_say_its_charset_or_be_left_out(town: Town) -> None:
         "/chats/conversations%2Fx",
     ],
 )
-async def test_a_path_that_does_not_exist_is_not_found(path: str, scene: Scene) -> None:
-    refused(await asked(scene, "GET", path), 404, "NOT_FOUND")
-    refused(await request(scene.town.url, "GET", path), 404, "NOT_FOUND")
+async def test_a_path_that_does_not_exist_is_not_found(path: str, baseline: Baseline) -> None:
+    refused(await asked(baseline, "GET", path), 404, "NOT_FOUND")
+    refused(await request(baseline.users.url, "GET", path), 404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -236,18 +236,18 @@ async def test_a_path_that_does_not_exist_is_not_found(path: str, scene: Scene) 
     ],
 )
 async def test_a_method_that_a_path_does_not_have_is_not_allowed(
-    method: str, path: str, allowed: set[str], scene: Scene
+    method: str, path: str, allowed: set[str], baseline: Baseline
 ) -> None:
-    answer = await asked(scene, method, path)
+    answer = await asked(baseline, method, path)
 
     refused(answer, 405, "METHOD_NOT_ALLOWED")
     assert set(answer.headers["Allow"].split(",")) >= allowed
 
 
-async def test_an_id_of_control_characters_or_without_end_is_refused(scene: Scene) -> None:
+async def test_an_id_of_control_characters_or_without_end_is_refused(baseline: Baseline) -> None:
     for wrong in ("%01", "a%0Ab", "%7F", "x" * 129):
         for method, path in (("GET", f"{CONVERSATIONS}/{wrong}"), ("DELETE", f"/chats/messages/{wrong}")):
-            refused(await asked(scene, method, path), 400, "INVALID")
+            refused(await asked(baseline, method, path), 400, "INVALID")
 
 
 async def test_what_operators_ask_is_not_passed_on(stack: Stack) -> None:

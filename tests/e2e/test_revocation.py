@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Socket, Town, User, eventually
+from clients.baseline import refusal
+from clients.chat import ChatUsers, Socket, User, eventually
 from clients.raw import RawSocket, request
-from clients.scene import refusal
 from clients.tokens import fresh, is_closed, is_let_in, is_refused, later, seconds_of
 from parley.stack import Stack
 
@@ -27,21 +27,21 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def town(guarded: Stack) -> AsyncIterator[Town]:
-    town = Town(guarded.url, guarded.jwt_secret)
-    yield town
-    await town.close()
+async def users(guarded: Stack) -> AsyncIterator[ChatUsers]:
+    users = ChatUsers(guarded.url, guarded.jwt_secret)
+    yield users
+    await users.close()
 
 
 @pytest.fixture
-def admin(town: Town) -> User:
-    return town.user("root", role="admin")
+def admin(users: ChatUsers) -> User:
+    return users.user("root", role="admin")
 
 
 @pytest.fixture
-def alice(town: Town, guarded: Stack) -> User:
+def alice(users: ChatUsers, guarded: Stack) -> User:
     """Someone whose token says when it was issued, and which it is."""
-    alice = town.user("alice")
+    alice = users.user("alice")
     alice.token = fresh(guarded.jwt_secret, alice.id, jti=f"of {alice.id}")
     return alice
 
@@ -69,16 +69,16 @@ async def are_closed(sockets: list[Socket]) -> None:
 
 
 async def test_a_user_who_is_revoked_is_out_everywhere_and_nobody_else(
-    admin: User, alice: User, town: Town, guarded: Stack
+    admin: User, alice: User, users: ChatUsers, guarded: Stack
 ) -> None:
-    hers, bobs = await everywhere(alice, guarded), await everywhere(town.user("bob"), guarded)
+    hers, bobs = await everywhere(alice, guarded), await everywhere(users.user("bob"), guarded)
 
     answer = await revoke(admin, userId=alice.id)
 
     await are_closed(hers)
     for url in guarded.gateway_urls:
         await is_refused(url, alice.token)
-        await is_let_in(url, town.user("bob").token)
+        await is_let_in(url, users.user("bob").token)
     assert all(socket.connected for socket in bobs)
     assert answer["userId"] == alice.id
     assert abs(seconds_of(answer["rememberedUntil"]) - time.time() - DAYS * 86_400) < 60
@@ -141,9 +141,9 @@ async def test_a_socket_that_goes_on_by_another_token_is_of_that_one(
 
 
 async def test_a_user_and_a_token_may_be_revoked_at_once(
-    admin: User, alice: User, town: Town, guarded: Stack
+    admin: User, alice: User, users: ChatUsers, guarded: Stack
 ) -> None:
-    bob = town.user("bob")
+    bob = users.user("bob")
     bob.token = fresh(guarded.jwt_secret, bob.id, jti=f"of {bob.id}")
     sockets = [await alice.socket(), await bob.socket()]
 
@@ -160,8 +160,10 @@ async def test_a_user_without_sockets_and_an_unknown_token_may_be_revoked(admin:
 
 
 @pytest.mark.parametrize("role", [None, "member", "service", "ADMIN"])
-async def test_only_an_admin_may_revoke(role: str | None, alice: User, town: Town, guarded: Stack) -> None:
-    mallory = town.user("mallory", role=role)
+async def test_only_an_admin_may_revoke(
+    role: str | None, alice: User, users: ChatUsers, guarded: Stack
+) -> None:
+    mallory = users.user("mallory", role=role)
     socket = await alice.socket()
 
     for whom in ({"userId": alice.id}, {"jti": f"of {alice.id}"}, {}):
@@ -206,8 +208,10 @@ async def test_who_is_named_wrongly_is_not_revoked(whom: dict[str, Any], admin: 
     refusal(answer, "INVALID")
 
 
-async def test_an_admin_who_is_revoked_is_an_admin_no_more(admin: User, town: Town, guarded: Stack) -> None:
-    other = town.user("other", role="admin")
+async def test_an_admin_who_is_revoked_is_an_admin_no_more(
+    admin: User, users: ChatUsers, guarded: Stack
+) -> None:
+    other = users.user("other", role="admin")
     await revoke(admin, userId=other.id)
 
     status, _ = await other.rest("POST", "/admin/revoke", {"userId": admin.id})

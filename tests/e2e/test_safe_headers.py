@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from clients.raw import Answer, request
 from parley.gateway.web import pages
 
@@ -49,8 +49,8 @@ def assert_silent(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_pages_run_nothing_of_others_and_stand_in_no_frame(path: str, town: Town) -> None:
-    answer = await request(town.url, "GET", path)
+async def test_pages_run_nothing_of_others_and_stand_in_no_frame(path: str, users: ChatUsers) -> None:
+    answer = await request(users.url, "GET", path)
     assert answer.status == 200
     assert_safe(answer)
     assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
@@ -59,32 +59,32 @@ async def test_pages_run_nothing_of_others_and_stand_in_no_frame(path: str, town
     assert answer.headers["Permissions-Policy"] == "camera=(), microphone=(), geolocation=()"
 
 
-async def test_files_are_what_they_say(town: Town) -> None:
+async def test_files_are_what_they_say(users: ChatUsers) -> None:
     for path in FILES:
-        answer = await request(town.url, "GET", path)
+        answer = await request(users.url, "GET", path)
         assert answer.status == 200
         assert_safe(answer)
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize(("method", "path"), ANSWERS)
-async def test_answers_are_no_pages_and_are_not_kept(method: str, path: str, town: Town) -> None:
-    for token in ("", town.user("alice").token):
-        answer = await request(town.url, method, path, Authorization=f"Bearer {token}")
+async def test_answers_are_no_pages_and_are_not_kept(method: str, path: str, users: ChatUsers) -> None:
+    for token in ("", users.user("alice").token):
+        answer = await request(users.url, method, path, Authorization=f"Bearer {token}")
         assert_safe(answer)
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_polls_are_neither(town: Town) -> None:
-    answer = await request(town.url, "GET", "/socket.io/?EIO=4&transport=polling")
+async def test_polls_are_neither(users: ChatUsers) -> None:
+    answer = await request(users.url, "GET", "/socket.io/?EIO=4&transport=polling")
     assert answer.status == 200
     assert_safe(answer)
     assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize(("method", "path", "status"), OF_NGINX)
-async def test_nginx_tells_no_version(method: str, path: str, status: int, town: Town) -> None:
-    answer = await request(town.url, method, path)
+async def test_nginx_tells_no_version(method: str, path: str, status: int, users: ChatUsers) -> None:
+    answer = await request(users.url, method, path)
     assert answer.status == status
     assert_silent(answer)
     assert answer.headers["Server"] == "nginx"

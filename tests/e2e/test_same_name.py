@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Socket, Town, User, eventually
-from clients.scene import refusal
+from clients.baseline import refusal
+from clients.chat import ChatUsers, Socket, User, eventually
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -25,9 +25,9 @@ async def documents(database: Any, group: str) -> list[Any]:
     return found
 
 
-async def test_other_content_on_the_same_gateway_is_a_conflict(town: Town, database: Any) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+async def test_other_content_on_the_same_gateway_is_a_conflict(users: ChatUsers, database: Any) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     await bob.do("joinRoom", {"conversationId": group})
     name = str(uuid.uuid4())
     first = await alice.say(group, "the first", clientMessageId=name, tempId="one")
@@ -44,9 +44,9 @@ async def test_other_content_on_the_same_gateway_is_a_conflict(town: Town, datab
     assert [m["content"] for m in bob.messages(group)] == ["the first", "after"]
 
 
-async def test_other_content_on_another_gateway_is_rejected_in_time(town: Town, database: Any) -> None:
-    one, other = await on_both_gateways(town.user("alice"))
-    group = await town.group(one, "bob")
+async def test_other_content_on_another_gateway_is_rejected_in_time(users: ChatUsers, database: Any) -> None:
+    one, other = await on_both_gateways(users.user("alice"))
+    group = await users.group(one, "bob")
     name = str(uuid.uuid4())
     first = await one.say(group, "the first", clientMessageId=name, tempId="one")
     await one.inbound("messageSent", tempId="one")
@@ -63,9 +63,9 @@ async def test_other_content_on_another_gateway_is_rejected_in_time(town: Town, 
     assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
 
 
-async def test_of_two_at_once_on_two_gateways_one_stands(town: Town, database: Any) -> None:
-    one, other = await on_both_gateways(town.user("alice"))
-    group = await town.group(one, "bob")
+async def test_of_two_at_once_on_two_gateways_one_stands(users: ChatUsers, database: Any) -> None:
+    one, other = await on_both_gateways(users.user("alice"))
+    group = await users.group(one, "bob")
     for _ in range(10):
         name = str(uuid.uuid4())
 
@@ -80,13 +80,13 @@ async def test_of_two_at_once_on_two_gateways_one_stands(town: Town, database: A
     contents = [m["content"] for m in await documents(database, group)]
     assert len(contents) == 10
     assert set(contents) <= {"by one", "by the other"}
-    assert await town.user("bob").unread(group) == 10
+    assert await users.user("bob").unread(group) == 10
 
 
 @pytest.mark.parametrize("through", ["the same gateway", "another gateway"])
-async def test_the_case_of_the_name_does_not_matter(through: str, town: Town, database: Any) -> None:
-    one, other = await on_both_gateways(town.user("alice"))
-    group = await town.group(one, "bob")
+async def test_the_case_of_the_name_does_not_matter(through: str, users: ChatUsers, database: Any) -> None:
+    one, other = await on_both_gateways(users.user("alice"))
+    group = await users.group(one, "bob")
     name = str(uuid.uuid4())
     again = one if through == "the same gateway" else other
 
@@ -102,9 +102,9 @@ async def test_the_case_of_the_name_does_not_matter(through: str, town: Town, da
         refusal(await again.ask("sendMessage", wish), "CONFLICT")
 
 
-async def test_the_same_content_again_is_the_same_message(town: Town, database: Any) -> None:
-    one, other = await on_both_gateways(town.user("alice"))
-    group = await town.group(one, "bob")
+async def test_the_same_content_again_is_the_same_message(users: ChatUsers, database: Any) -> None:
+    one, other = await on_both_gateways(users.user("alice"))
+    group = await users.group(one, "bob")
     name = str(uuid.uuid4())
 
     said = [await s.say(group, "hello", clientMessageId=name) for s in (one, one, other, other)]
@@ -117,10 +117,10 @@ async def test_the_same_content_again_is_the_same_message(town: Town, database: 
 
 
 async def test_one_name_is_anothers_in_another_conversation_and_of_another_sender(
-    town: Town, database: Any
+    users: ChatUsers, database: Any
 ) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    here, there = await town.group(alice, "bob"), await town.group(alice, "bob")
+    alice, bob = await users.sockets("alice", "bob")
+    here, there = await users.group(alice, "bob"), await users.group(alice, "bob")
     name = str(uuid.uuid4())
 
     said = [
@@ -134,9 +134,9 @@ async def test_one_name_is_anothers_in_another_conversation_and_of_another_sende
     assert {m["content"] for m in await documents(database, here)} == {"alice here", "bob here"}
 
 
-async def test_a_refused_send_does_not_take_the_name(town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
+async def test_a_refused_send_does_not_take_the_name(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
     name = str(uuid.uuid4())
     wish = {"conversationId": group, "clientMessageId": name}
 

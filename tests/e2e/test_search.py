@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Socket, Town, User, eventually
+from clients.chat import ChatUsers, Socket, User, eventually
 from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
 from parley.shared.model import MAX_CONTENT, Message, now
 
@@ -42,14 +42,14 @@ async def stored(socket: Socket, conversation_id: str, *said: str) -> list[dict[
     return messages
 
 
-async def test_one_finds_what_was_said_in_all_of_ones_conversations(town: Town) -> None:
-    ann, bob = await town.sockets("ann", "bob")
-    one, other = await town.group(ann, "bob"), await town.group(ann, "bob")
+async def test_one_finds_what_was_said_in_all_of_ones_conversations(users: ChatUsers) -> None:
+    ann, bob = await users.sockets("ann", "bob")
+    one, other = await users.group(ann, "bob"), await users.group(ann, "bob")
     await stored(ann, one, "The quarterly report")
     await stored(bob, other, "Whose REPORT?", "nothing")
     (last,) = await stored(ann, one, "reporting back")
 
-    page = await search(town.user("bob"), "report")
+    page = await search(users.user("bob"), "report")
 
     assert [m["content"] for m in page["messages"]] == [
         "reporting back",
@@ -61,29 +61,29 @@ async def test_one_finds_what_was_said_in_all_of_ones_conversations(town: Town) 
     assert newest["_id"] == last["_id"]
     assert newest["conversationId"] == one
     assert newest["seq"] == 2
-    assert newest["sender"]["_id"] == town.user("ann").id
-    assert await contents(town.user("bob"), "report", conversationId=one) == [
+    assert newest["sender"]["_id"] == users.user("ann").id
+    assert await contents(users.user("bob"), "report", conversationId=one) == [
         "reporting back",
         "The quarterly report",
     ]
 
 
-async def test_all_words_must_be_there(town: Town) -> None:
-    (ann,) = await town.sockets("ann")
-    group = await town.group(ann, "bob")
+async def test_all_words_must_be_there(users: ChatUsers) -> None:
+    (ann,) = await users.sockets("ann")
+    group = await users.group(ann, "bob")
     await stored(ann, group, "red apple", "green apple", "Äpfel & $birnen (reif)")
-    user = town.user("ann")
+    user = users.user("ann")
 
     assert await contents(user, "APPLE red") == ["red apple"]
     assert await contents(user, "äpfel $birnen (reif)") == ["Äpfel & $birnen (reif)"]
     assert await contents(user, ".*a") == []
 
 
-async def test_a_stranger_finds_nothing_and_a_strangers_conversation_does_not_exist(town: Town) -> None:
-    (ann,) = await town.sockets("ann")
-    group = await town.group(ann, "bob")
+async def test_a_stranger_finds_nothing_and_a_strangers_conversation_does_not_exist(users: ChatUsers) -> None:
+    (ann,) = await users.sockets("ann")
+    group = await users.group(ann, "bob")
     await stored(ann, group, "our secret")
-    eve = town.user("eve")
+    eve = users.user("eve")
 
     assert await search(eve, "secret") == {"messages": [], "nextCursor": None}
     theirs = await refused(eve, q="secret", conversationId=group)
@@ -92,25 +92,27 @@ async def test_a_stranger_finds_nothing_and_a_strangers_conversation_does_not_ex
     assert theirs[0] == 404
 
 
-async def test_who_was_removed_finds_nothing_there_any_more(town: Town) -> None:
-    ann, bob = await town.sockets("ann", "bob")
-    group, other = await town.group(ann, "bob"), await town.group(bob, "cas")
+async def test_who_was_removed_finds_nothing_there_any_more(users: ChatUsers) -> None:
+    ann, bob = await users.sockets("ann", "bob")
+    group, other = await users.group(ann, "bob"), await users.group(bob, "cas")
     await stored(ann, group, "the plan")
     await stored(bob, other, "my plan")
-    assert await contents(town.user("bob"), "plan") == ["my plan", "the plan"]
+    assert await contents(users.user("bob"), "plan") == ["my plan", "the plan"]
 
-    path = f"/chats/conversations/{group}/participants/{town.user('bob').id}"
-    status, body = await town.user("ann").rest("DELETE", path)
+    path = f"/chats/conversations/{group}/participants/{users.user('bob').id}"
+    status, body = await users.user("ann").rest("DELETE", path)
     assert status == 200, body
 
-    assert await contents(town.user("bob"), "plan") == ["my plan"]
+    assert await contents(users.user("bob"), "plan") == ["my plan"]
     await bob.inbound("participantRemoved", conversationId=group)
-    assert (await refused(town.user("bob"), q="plan", conversationId=group))[0] == 404
+    assert (await refused(users.user("bob"), q="plan", conversationId=group))[0] == 404
 
 
-async def test_an_edited_message_is_found_by_its_new_words_and_a_deleted_one_by_none(town: Town) -> None:
-    (ann,) = await town.sockets("ann")
-    group, user = await town.group(ann, "bob"), town.user("ann")
+async def test_an_edited_message_is_found_by_its_new_words_and_a_deleted_one_by_none(
+    users: ChatUsers,
+) -> None:
+    (ann,) = await users.sockets("ann")
+    group, user = await users.group(ann, "bob"), users.user("ann")
     edited, deleted = await stored(ann, group, "meet on Monday", "meet on Sunday")
     assert await contents(user, "monday") == ["meet on Monday"]
 
@@ -126,9 +128,9 @@ async def test_an_edited_message_is_found_by_its_new_words_and_a_deleted_one_by_
     assert await contents(user, "tuesday") == ["meet on Tuesday"]
 
 
-async def test_pages_follow_each_other_while_more_is_said(town: Town) -> None:
-    (ann,) = await town.sockets("ann")
-    groups, user = [await town.group(ann, "bob"), await town.group(ann, "bob")], town.user("ann")
+async def test_pages_follow_each_other_while_more_is_said(users: ChatUsers) -> None:
+    (ann,) = await users.sockets("ann")
+    groups, user = [await users.group(ann, "bob"), await users.group(ann, "bob")], users.user("ann")
     for n in range(9):
         await stored(ann, groups[n % 2], f"tea {n}")
 
@@ -172,9 +174,11 @@ async def long_messages(database: Any, conversation_id: str, letters: str) -> No
 
 
 @pytest.mark.parametrize("made", MADE)
-async def test_a_query_that_is_made_for_a_text_holds_up_nobody(made: str, town: Town, database: Any) -> None:
-    (ann,) = await town.sockets("ann")
-    group, user, other = await town.group(ann, "bob"), town.user("ann"), town.user("bob")
+async def test_a_query_that_is_made_for_a_text_holds_up_nobody(
+    made: str, users: ChatUsers, database: Any
+) -> None:
+    (ann,) = await users.sockets("ann")
+    group, user, other = await users.group(ann, "bob"), users.user("ann"), users.user("bob")
     await long_messages(database, group, "s" if "ß" in made else "a")
 
     searches = asyncio.gather(*(refused(user, q=made) for _ in range(4)))
@@ -206,15 +210,17 @@ async def test_a_query_that_is_made_for_a_text_holds_up_nobody(made: str, town: 
         ("before", {"q": "tea", "before": ""}),
     ],
 )
-async def test_a_search_that_makes_no_sense_is_refused(field: str, query: dict[str, str], town: Town) -> None:
-    status, body = await refused(town.user("ann"), **query)
+async def test_a_search_that_makes_no_sense_is_refused(
+    field: str, query: dict[str, str], users: ChatUsers
+) -> None:
+    status, body = await refused(users.user("ann"), **query)
     assert status == 400, body
     assert body["error"]["code"] == "INVALID"
     assert list(body["error"]["details"]) == [field]
 
 
-async def test_who_has_no_token_searches_nothing(town: Town) -> None:
-    nobody = User(town.url, "not the secret" * 4, "nobody")
+async def test_who_has_no_token_searches_nothing(users: ChatUsers) -> None:
+    nobody = User(users.url, "not the secret" * 4, "nobody")
     try:
         assert (await refused(nobody, q="tea"))[0] == 401
     finally:

@@ -14,7 +14,7 @@ import pytest
 import socketio
 from aiohttp import web
 
-from clients.chat import Town, User, eventually
+from clients.chat import ChatUsers, User, eventually
 from parley.gateway.adapters.files import open_files
 from parley.gateway.adapters.mongo import archive as archive_mongo
 from parley.gateway.bootstrap import Gateway
@@ -80,11 +80,11 @@ async def desk(stack: Stack) -> AsyncIterator[Desk]:
         await io.disconnect()
 
 
-async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, town: Town) -> None:
-    alice = await town.user("alice").socket()
-    ticket = await town.group(alice, "bob")
+async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, users: ChatUsers) -> None:
+    alice = await users.user("alice").socket()
+    ticket = await users.group(alice, "bob")
     await alice.do("joinRoom", {"conversationId": ticket})
-    await desk.connect(town.user("bob"))
+    await desk.connect(users.user("bob"))
 
     asked = await alice.say(ticket, "It does not start.")
     await eventually(lambda: desk.heard)
@@ -95,12 +95,12 @@ async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, town: Town) ->
     assert [m["_id"] for m in alice.messages(ticket)] == [asked["_id"], answer["id"]]
     assert [m["content"] for m in alice.messages(ticket)] == ["It does not start.", "Is it on?"]
     told = [(event, p["ticket"], p["number"], p["by"], p["words"]) for event, p in desk.heard]
-    names = [town.user(name).id.title() for name in ("alice", "bob")]
+    names = [users.user(name).id.title() for name in ("alice", "bob")]
     assert told == [
         ("replied", ticket, 1, names[0], "It does not start."),
         ("replied", ticket, 2, names[1], "Is it on?"),
     ]
-    headers = {"Authorization": f"Bearer {town.user('bob').token}"}
+    headers = {"Authorization": f"Bearer {users.user('bob').token}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
         http.get(f"{desk.url}/tickets/{ticket}") as page,
@@ -108,8 +108,8 @@ async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, town: Town) ->
         assert await page.json() == [payload for _, payload in desk.heard]
 
 
-async def test_it_refuses_as_the_others_do(desk: Desk, town: Town) -> None:
-    await desk.connect(town.user("bob"))
+async def test_it_refuses_as_the_others_do(desk: Desk, users: ChatUsers) -> None:
+    await desk.connect(users.user("bob"))
     for event, payload, code in (
         ("reply", {"ticket": "nowhere", "words": "hello?"}, "NOT_FOUND"),
         ("reply", {"ticket": "nowhere"}, "INVALID"),

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from clients.chat import NAMESPACE, Town
+from clients.baseline import Baseline, refusal
+from clients.chat import NAMESPACE, ChatUsers
 from clients.raw import RawSocket, request
-from clients.scene import Scene, refusal
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -44,11 +44,17 @@ def nowhere() -> str:
 
 @pytest.mark.parametrize("event", OF_CONVERSATION)
 async def test_a_conversation_of_others_and_none_are_answered_alike(
-    event: str, scene: Scene, stack: Stack
+    event: str, baseline: Baseline, stack: Stack
 ) -> None:
-    raw = await (await RawSocket(stack.url).open()).enter({"token": scene.user.token})
+    raw = await (await RawSocket(stack.url).open()).enter({"token": baseline.user.token})
     answers = []
-    for conversation_id in (scene.elsewhere, nowhere(), scene.elsewhere, "x", f"{scene.elsewhere}:x"):
+    for conversation_id in (
+        baseline.elsewhere,
+        nowhere(),
+        baseline.elsewhere,
+        "x",
+        f"{baseline.elsewhere}:x",
+    ):
         payload = json.dumps([event, {"conversationId": conversation_id, **OF_CONVERSATION[event]}])
         raw.frames.clear()
         refusal(await raw.event(1, payload), "NOT_FOUND")
@@ -61,12 +67,16 @@ async def test_a_conversation_of_others_and_none_are_answered_alike(
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("event", OF_MESSAGE)
 async def test_a_message_of_others_and_none_are_answered_alike(
-    event: str, named: bool, scene: Scene, stack: Stack
+    event: str, named: bool, baseline: Baseline, stack: Stack
 ) -> None:
-    raw = await (await RawSocket(stack.url).open()).enter({"token": scene.user.token})
-    places = [(scene.elsewhere, scene.foreign["_id"]), (nowhere(), nowhere()), (scene.elsewhere, nowhere())]
+    raw = await (await RawSocket(stack.url).open()).enter({"token": baseline.user.token})
+    places = [
+        (baseline.elsewhere, baseline.foreign["_id"]),
+        (nowhere(), nowhere()),
+        (baseline.elsewhere, nowhere()),
+    ]
     if named:
-        places += [(scene.group, scene.foreign["_id"]), (scene.elsewhere, scene.message["_id"])]
+        places += [(baseline.group, baseline.foreign["_id"]), (baseline.elsewhere, baseline.message["_id"])]
     answers = []
     for conversation_id, message_id in places:
         where = {"conversationId": conversation_id} if named else {}
@@ -79,27 +89,29 @@ async def test_a_message_of_others_and_none_are_answered_alike(
     assert len(set(answers)) == 1
 
 
-async def test_a_sync_of_a_conversation_of_others_and_of_none_are_answered_alike(scene: Scene) -> None:
-    theirs = await scene.refused("NOT_FOUND", "sync", {"conversations": {scene.elsewhere: 0}})
-    none = await scene.refused("NOT_FOUND", "sync", {"conversations": {nowhere(): 0}})
-    mixed = await scene.refused("NOT_FOUND", "sync", {"conversations": {scene.group: 0, scene.elsewhere: 0}})
+async def test_a_sync_of_a_conversation_of_others_and_of_none_are_answered_alike(baseline: Baseline) -> None:
+    theirs = await baseline.refused("NOT_FOUND", "sync", {"conversations": {baseline.elsewhere: 0}})
+    none = await baseline.refused("NOT_FOUND", "sync", {"conversations": {nowhere(): 0}})
+    mixed = await baseline.refused(
+        "NOT_FOUND", "sync", {"conversations": {baseline.group: 0, baseline.elsewhere: 0}}
+    )
 
     assert theirs == none == mixed
 
 
 @pytest.mark.parametrize(("method", "path", "body"), PATHS)
 async def test_rest_answers_alike_for_a_conversation_of_others_and_for_none(
-    method: str, path: str, body: str | None, scene: Scene, stack: Stack
+    method: str, path: str, body: str | None, baseline: Baseline, stack: Stack
 ) -> None:
     answers = []
-    for conversation_id in (scene.elsewhere, nowhere(), "x", f"{scene.elsewhere}:x", "%24ne", ".%2e"):
+    for conversation_id in (baseline.elsewhere, nowhere(), "x", f"{baseline.elsewhere}:x", "%24ne", ".%2e"):
         answers.append(
             await request(
                 stack.url,
                 method,
                 f"/chats/conversations/{conversation_id}{path}",
                 body,
-                Authorization=f"Bearer {scene.user.token}",
+                Authorization=f"Bearer {baseline.user.token}",
                 Content_Type="application/json",
             )
         )
@@ -110,52 +122,52 @@ async def test_rest_answers_alike_for_a_conversation_of_others_and_for_none(
     assert len({_without_date(answer.headers) for answer in answers[:-1]}) == 1
 
 
-async def test_rest_answers_alike_for_a_message_of_others_and_for_none(scene: Scene) -> None:
+async def test_rest_answers_alike_for_a_message_of_others_and_for_none(baseline: Baseline) -> None:
     path = "/chats/messages/"
-    theirs = await scene.refused_by_rest(404, "NOT_FOUND", "DELETE", path + scene.foreign["_id"])
-    none = await scene.refused_by_rest(404, "NOT_FOUND", "DELETE", path + nowhere())
+    theirs = await baseline.refused_by_rest(404, "NOT_FOUND", "DELETE", path + baseline.foreign["_id"])
+    none = await baseline.refused_by_rest(404, "NOT_FOUND", "DELETE", path + nowhere())
 
     assert theirs == none
 
 
-async def test_a_conversation_id_and_a_colon_do_not_make_another_members_place(town: Town) -> None:
-    alice = await town.user("alice").socket()
-    with_colon, without = town.user("a:b"), town.user("a:b").id.removeprefix("a:")
+async def test_a_conversation_id_and_a_colon_do_not_make_another_members_place(users: ChatUsers) -> None:
+    alice = await users.user("alice").socket()
+    with_colon, without = users.user("a:b"), users.user("a:b").id.removeprefix("a:")
     group = (await alice.do("createConversation", {"type": "group", "participants": [with_colon.id]}))[
         "conversation"
     ]["_id"]
-    assert without == town.user("b").id
-    intruder = await town.user("b").socket()
+    assert without == users.user("b").id
+    intruder = await users.user("b").socket()
 
     for event, more in OF_CONVERSATION.items():
         answer = await intruder.ask(event, {"conversationId": f"{group}:a", **more})
         refusal(answer, "NOT_FOUND")
 
 
-async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(scene: Scene) -> None:
+async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(baseline: Baseline) -> None:
     for event in ("joinRoom", "typing", "markConversationAsRead"):
-        await scene.refused("NOT_FOUND", event, {"conversationId": scene.elsewhere})
-    await scene.outbound(scene.carol, scene.elsewhere)
-    await scene.outbound(scene.bob, scene.group)
-    await scene.alice.inbound("unreadCount", conversationId=scene.group)
+        await baseline.refused("NOT_FOUND", event, {"conversationId": baseline.elsewhere})
+    await baseline.outbound(baseline.carol, baseline.elsewhere)
+    await baseline.outbound(baseline.bob, baseline.group)
+    await baseline.alice.inbound("unreadCount", conversationId=baseline.group)
 
-    status, listed = await scene.user.rest("GET", "/chats/conversations")
+    status, listed = await baseline.user.rest("GET", "/chats/conversations")
 
-    assert (status, [c["_id"] for c in listed["conversations"]]) == (200, [scene.group])
-    assert not [p for _, p in scene.alice.heard if scene.elsewhere in str(p)]
-    assert not [p for _, p in scene.carol.heard if scene.group in str(p)]
-    await scene.remember()
+    assert (status, [c["_id"] for c in listed["conversations"]]) == (200, [baseline.group])
+    assert not [p for _, p in baseline.alice.heard if baseline.elsewhere in str(p)]
+    assert not [p for _, p in baseline.carol.heard if baseline.group in str(p)]
+    await baseline.remember()
 
 
-async def test_a_strangers_typing_is_told_to_nobody(scene: Scene) -> None:
-    await scene.carol.do("joinRoom", {"conversationId": scene.elsewhere})
+async def test_a_strangers_typing_is_told_to_nobody(baseline: Baseline) -> None:
+    await baseline.carol.do("joinRoom", {"conversationId": baseline.elsewhere})
 
-    await scene.refused("NOT_FOUND", "typing", {"conversationId": scene.elsewhere})
+    await baseline.refused("NOT_FOUND", "typing", {"conversationId": baseline.elsewhere})
 
-    await scene.outbound(scene.carol, scene.elsewhere)
-    await scene.carol.inbound("newMessage", conversationId=scene.elsewhere)
-    assert scene.carol.all("userTyping") == []
-    await scene.remember()
+    await baseline.outbound(baseline.carol, baseline.elsewhere)
+    await baseline.carol.inbound("newMessage", conversationId=baseline.elsewhere)
+    assert baseline.carol.all("userTyping") == []
+    await baseline.remember()
 
 
 def _without_date(headers: Any) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ import pytest
 import socketio
 from yarl import URL
 
-from clients.chat import NAMESPACE, Socket, Town, eventually
+from clients.chat import NAMESPACE, ChatUsers, Socket, eventually
 from clients.logs import files_of, logs_of
 from clients.raw import RawSocket, request
 from clients.tokens import fresh, is_closed
@@ -31,10 +31,10 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def town(talkative: Stack) -> AsyncIterator[Town]:
-    town = Town(talkative.url, talkative.jwt_secret)
-    yield town
-    await town.close()
+async def users(talkative: Stack) -> AsyncIterator[ChatUsers]:
+    users = ChatUsers(talkative.url, talkative.jwt_secret)
+    yield users
+    await users.close()
 
 
 class Secrets:
@@ -76,10 +76,10 @@ class Secrets:
         ]
 
 
-async def test_no_log_has_a_token_or_an_id(town: Town, talkative: Stack) -> None:
+async def test_no_log_has_a_token_or_an_id(users: ChatUsers, talkative: Stack) -> None:
     secrets = Secrets(talkative)
     secrets.add("the secret itself", talkative.jwt_secret)
-    alice = town.user("alice")
+    alice = users.user("alice")
     for transport in ("websocket", "polling"):
         for where in ("auth", "header", "query"):
             await visit(secrets, talkative, f"{where} by {transport}", alice.id, where, transport)
@@ -94,7 +94,7 @@ async def test_no_log_has_a_token_or_an_id(town: Town, talkative: Stack) -> None
     assert secrets.found() == []
 
 
-async def test_the_test_would_find_them(town: Town, talkative: Stack) -> None:
+async def test_the_test_would_find_them(users: ChatUsers, talkative: Stack) -> None:
     secrets = Secrets(talkative)
     found = secrets.add("a path", f"/in-the-path-{uuid.uuid4().hex}")
 

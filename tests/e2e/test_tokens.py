@@ -9,10 +9,10 @@ import pytest
 import socketio
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from clients.chat import NAMESPACE, Socket, Town, token
+from clients.baseline import refusal
+from clients.chat import NAMESPACE, ChatUsers, Socket, token
 from clients.logs import logs_of
 from clients.raw import RawSocket, request
-from clients.scene import refusal
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -181,8 +181,8 @@ async def test_a_refused_token_is_not_repeated_in_the_answer_nor_in_the_log(stac
 
 
 @pytest.mark.parametrize("expires", [2**40, 2**53, 10**18])
-async def test_a_token_for_very_long_is_a_token(expires: int, town: Town, stack: Stack) -> None:
-    user = town.user("alice")
+async def test_a_token_for_very_long_is_a_token(expires: int, users: ChatUsers, stack: Stack) -> None:
+    user = users.user("alice")
     user.token = token(stack.jwt_secret, user.id, exp=expires)
 
     socket = await user.socket()
@@ -190,26 +190,30 @@ async def test_a_token_for_very_long_is_a_token(expires: int, town: Town, stack:
     assert (await socket.do("getOnlineUsers"))["users"] == [user.id]
 
 
-async def test_whoever_was_refused_may_try_again_on_the_same_connection(town: Town, stack: Stack) -> None:
+async def test_whoever_was_refused_may_try_again_on_the_same_connection(
+    users: ChatUsers, stack: Stack
+) -> None:
     raw = await RawSocket(stack.url).open()
     await raw.send(f'40{NAMESPACE},{{"token":"wrong"}}')
     assert '"UNAUTHORIZED"' in await raw.inbound(f"44{NAMESPACE},")
 
-    await raw.enter({"token": town.user("alice").token})
+    await raw.enter({"token": users.user("alice").token})
 
     assert (await raw.event(1, '["getOnlineUsers"]'))["success"] is True
     await raw.close()
 
 
-async def test_what_is_said_before_the_namespace_is_entered_is_not_heard(town: Town, stack: Stack) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
+async def test_what_is_said_before_the_namespace_is_entered_is_not_heard(
+    users: ChatUsers, stack: Stack
+) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
     raw = await RawSocket(stack.url).open()
 
     await raw.send(f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{group}","content":"hello"}}]')
-    await raw.enter({"token": town.user("bob").token})
+    await raw.enter({"token": users.user("bob").token})
     await raw.event(2, '["getOnlineUsers"]')
 
     assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
-    assert await town.user("alice").history(group) == []
+    assert await users.user("alice").history(group) == []
     await raw.close()

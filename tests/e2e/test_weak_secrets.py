@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.alone import started
+from clients.standalone_gateway import started
 
 ADVICE = "take what `openssl rand -base64 48` says, or set ENVIRONMENT=development to try things out."
 

@@ -8,16 +8,16 @@ from parley.shared import events, rooms
 from parley.shared.events import Event
 
 
-class Air:
+class InMemoryPubSub:
     """What is published reaches every ear that is subscribed to its channel."""
 
     def __init__(self) -> None:
-        self.ears: list[MemoryBus] = []
+        self.subscribers: list[MemoryBus] = []
 
     def publish(self, channel: str, body: bytes) -> None:
-        for ear in self.ears:
-            if channel in ear.confirmed:
-                ear.waiting.append((channel, body))
+        for subscriber in self.subscribers:
+            if channel in subscriber.confirmed:
+                subscriber.waiting.append((channel, body))
 
     async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         for room, told in events_by_room.items():
@@ -27,15 +27,15 @@ class Air:
 class MemoryBus:
     """One node's way to the air, and its ear; `waiting` is what it will hear."""
 
-    def __init__(self, air: Air) -> None:
-        self._air = air
+    def __init__(self, pubsub: InMemoryPubSub) -> None:
+        self._pubsub = pubsub
         self.confirmed: set[str] = set()
         self.waiting: deque[tuple[str, bytes]] = deque()
-        air.ears.append(self)
+        pubsub.subscribers.append(self)
 
     def stop(self) -> None:
         """Nothing reaches it any more."""
-        self._air.ears.remove(self)
+        self._pubsub.subscribers.remove(self)
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         wanted = set(channels)
@@ -49,10 +49,10 @@ class MemoryBus:
 
     async def publish(self, bodies: Mapping[str, bytes]) -> None:
         for channel, body in bodies.items():
-            self._air.publish(channel, body)
+            self._pubsub.publish(channel, body)
 
     async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        await self._air.announce(events_by_room)
+        await self._pubsub.announce(events_by_room)
 
     def mention(self, room: str, event: Event) -> None:
-        self._air.publish(rooms.channel(room), events.pack([event]))
+        self._pubsub.publish(rooms.channel(room), events.pack([event]))

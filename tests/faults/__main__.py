@@ -14,9 +14,9 @@ from pathlib import Path
 import uvloop
 
 from faults import render
+from faults.fault_run import carry_out, do
 from faults.row import Outcome, Row
 from faults.table import ROWS
-from faults.trial import carry_out, do
 from load.arguments import NOT_BEGUN, Arguments
 from parley.stack import Stack, StackError
 

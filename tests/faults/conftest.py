@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from clients.chat import Town
-from clients.crowd import Crowd, Voice
+from clients.chat import ChatUsers
+from clients.recording_clients import RecordingClient, RecordingClients
 from clients.workers import DeadLetters, Shares
 from parley.stack import Stack
 
@@ -36,31 +36,31 @@ def stack(fragile: Stack) -> Stack:
 
 
 @pytest.fixture
-async def crowd(town: Town) -> AsyncIterator[Crowd]:
+async def clients(users: ChatUsers) -> AsyncIterator[RecordingClients]:
     """The test's voices."""
-    async with Crowd(town) as crowd:
-        yield crowd
+    async with RecordingClients(users) as clients:
+        yield clients
 
 
 @pytest.fixture
-async def group(crowd: Crowd) -> str:
+async def group(clients: RecordingClients) -> str:
     """A group of six who speak, and one who listens."""
-    return await crowd.group(*SENDERS, "idler")
+    return await clients.create_group(*SENDERS, "idler")
 
 
 @pytest.fixture
-async def voices(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
+async def senders(fragile: Stack, clients: RecordingClients, group: str) -> list[RecordingClient]:
     """The six, on both gateways."""
-    return await crowd.voices(SENDERS, fragile.gateway_urls)
+    return await clients.connect_all(SENDERS, fragile.gateway_urls)
 
 
 @pytest.fixture
-async def listeners(fragile: Stack, crowd: Crowd, group: str) -> list[Voice]:
+async def listeners(fragile: Stack, clients: RecordingClients, group: str) -> list[RecordingClient]:
     """The one who listens, on each gateway and by each transport, joined."""
-    ears = await crowd.ears("idler", fragile.gateway_urls)
-    for listener in ears:
+    listeners = await clients.connect_listeners("idler", fragile.gateway_urls)
+    for listener in listeners:
         await listener.join(group)
-    return ears
+    return listeners
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from faults.trial import Trial
+    from faults.fault_run import FaultRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Row:
     name: str
     fault: str
     done: str
-    run: "Callable[[Trial], Awaitable[None]]"
+    run: "Callable[[FaultRun], Awaitable[None]]"
     silence: float
     recovery: float
     bound: float = 60.0

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from clients.javascript import JsSocket, Program
 from parley.stack import Stack
 
@@ -12,9 +12,9 @@ from parley.stack import Stack
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 @pytest.mark.parametrize("server", ["redis", "mongodb"])
 async def test_a_client_that_comes_while_a_server_is_away_is_let_in_later(
-    server: str, transport: str, fragile: Stack, town: Town
+    server: str, transport: str, fragile: Stack, users: ChatUsers
 ) -> None:
-    alice = town.user("alice")
+    alice = users.user("alice")
     program = await Program.start()
     await asyncio.to_thread(fragile.stop, server)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import NAMESPACE, Town, eventually
-from clients.chatter import Stopwatch
-from clients.crowd import Crowd, Voice
-from clients.ledger import assert_counted, assert_numbered
+from clients.chat import NAMESPACE, ChatUsers, eventually
+from clients.invariants import assert_counted, assert_numbered
+from clients.load_generator import Stopwatch
+from clients.recording_clients import RecordingClient, RecordingClients
 from clients.socketio_lean import LeanSocket
 from parley.stack import Stack
 
@@ -21,14 +21,14 @@ CLIENTS, SPREAD_SECONDS = 100, 10.0
 
 
 async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledges_what_it_keeps(
-    fragile: Stack, town: Town, crowd: Crowd, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, clients: RecordingClients, database: AsyncIOMotorDatabase[Any]
 ) -> None:
-    group = await crowd.group(*SENDERS)
-    voices = await crowd.voices(SENDERS, fragile.gateway_urls[:1])
+    group = await clients.create_group(*SENDERS)
+    senders = await clients.connect_all(SENDERS, fragile.gateway_urls[:1])
     stopping = fragile.pid("gateway-1")
 
-    talking = [asyncio.create_task(say_until_cut_off(voice, group)) for voice in voices]
-    await eventually(lambda: sum(len(voice.said[group]) for voice in voices) > 500)
+    talking = [asyncio.create_task(say_until_cut_off(client, group)) for client in senders]
+    await eventually(lambda: sum(len(client.said[group]) for client in senders) > 500)
     fragile.signal("gateway-1", signal.SIGTERM)
     watch = Stopwatch()
     await asyncio.gather(*talking)
@@ -37,23 +37,23 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
 
     async def everything_is_stored() -> bool:
         stored = {m["content"] async for m in database.messages.find({"conversationId": group})}
-        return {content for voice in voices for content in voice.said[group]} <= stored
+        return {content for client in senders for content in client.said[group]} <= stored
 
     await eventually(everything_is_stored)
     messages = await database.messages.find({"conversationId": group}).sort("seq", 1).to_list(None)
     assert_numbered(messages)
-    for voice in voices:
-        stored = [m["content"] for m in messages if m["senderId"] == voice.user_id]
+    for client in senders:
+        stored = [m["content"] for m in messages if m["senderId"] == client.user_id]
         # Nor is anything kept whose acknowledgement its sender did not live to hear, and would say again.
-        assert stored == voice.said[group]
+        assert stored == client.said[group]
         assert len(set(stored)) == len(stored)
-    await assert_counted(database, town, group)
+    await assert_counted(database, users, group)
 
 
 async def test_the_clients_of_a_stopping_gateway_are_sent_elsewhere_in_a_spread(
-    fragile: Stack, town: Town
+    fragile: Stack, users: ChatUsers
 ) -> None:
-    auth = {"token": town.user("ann").token}
+    auth = {"token": users.user("ann").token}
     url = fragile.gateway_urls[0]
     sockets = [await LeanSocket.connect(url, NAMESPACE, auth, _deaf) for _ in range(CLIENTS)]
     stopping = fragile.pid("gateway-1")
@@ -77,11 +77,11 @@ def _deaf(_event: str, _payload: Any) -> None:
     """Nobody listens."""
 
 
-async def say_until_cut_off(voice: Voice, group: str) -> None:
+async def say_until_cut_off(client: RecordingClient, group: str) -> None:
     """Say ten things at a time until the socket is closed."""
     number = 0
     while True:
-        said = [voice.say(group, f"{n} of {voice.user_id}") for n in range(number, number + 10)]
+        said = [client.say(group, f"{n} of {client.user_id}") for n in range(number, number + 10)]
         number += 10
         answers = await asyncio.gather(*said, return_exceptions=True)
         if any(isinstance(answer, BaseException) or not answer["success"] for answer in answers):

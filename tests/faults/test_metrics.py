@@ -6,7 +6,7 @@ import signal
 import aiohttp
 
 from clients.broker import Exchange
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 from clients.workers import DeadLetters
 from parley.stack import Stack
 
@@ -26,9 +26,11 @@ def problems(stack: Stack) -> dict[str, list[str]]:
     return {part.name: list(part.problems) for part in stack.status() if part.problems}
 
 
-async def test_a_database_that_hangs_shows_as_lag_until_all_is_stored(fragile: Stack, town: Town) -> None:
-    (alice,) = await town.sockets("alice")
-    group = await town.group(alice, "bob")
+async def test_a_database_that_hangs_shows_as_lag_until_all_is_stored(
+    fragile: Stack, users: ChatUsers
+) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
     fragile.signal("mongodb", signal.SIGSTOP)
     try:
         await alice.say(group, "meanwhile")
@@ -51,7 +53,7 @@ async def test_a_database_that_hangs_shows_as_lag_until_all_is_stored(fragile: S
 
 
 async def test_a_dead_letter_is_counted_and_told_of_in_a_log(
-    fragile: Stack, town: Town, dead_letters: DeadLetters
+    fragile: Stack, users: ChatUsers, dead_letters: DeadLetters
 ) -> None:
     async def count() -> float:
         return sum(await figures(fragile.worker_urls, "parley_dead_letters_total"))
@@ -83,13 +85,13 @@ async def test_a_gateway_without_redis_says_that_it_is_deaf(fragile: Stack) -> N
     await eventually(lambda: are_deaf(0))
 
 
-async def test_refusals_are_counted_by_their_codes(fragile: Stack, town: Town) -> None:
-    (alice,) = await town.sockets("alice")
+async def test_refusals_are_counted_by_their_codes(fragile: Stack, users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
 
     async def count() -> float:
         return sum(await figures(fragile.gateway_urls, 'parley_refusals_total{code="NOT_FOUND"}'))
 
     before = await count()
     assert (await alice.ask("joinRoom", {"conversationId": "nowhere"}))["error"]["code"] == "NOT_FOUND"
-    assert (await town.user("bob").rest("GET", "/chats/conversations/nowhere"))[0] == 404
+    assert (await users.user("bob").rest("GET", "/chats/conversations/nowhere"))[0] == 404
     assert await count() == before + 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients.chat import NAMESPACE, Town, eventually
+from clients.chat import NAMESPACE, ChatUsers, eventually
 from clients.proxy import Proxy
 from clients.socketio_lean import LeanSocket
 from parley.stack import Stack
@@ -34,7 +34,7 @@ async def far(fragile: Stack) -> AsyncIterator[Proxy]:
 
 
 async def test_what_cannot_be_stored_in_time_is_refused_and_what_is_accepted_is_heard(
-    fragile: Stack, far: Proxy, town: Town
+    fragile: Stack, far: Proxy, users: ChatUsers
 ) -> None:
     heard: list[str] = []
 
@@ -42,9 +42,9 @@ async def test_what_cannot_be_stored_in_time_is_refused_and_what_is_accepted_is_
         if event == "newMessage":
             heard.append(payload["message"]["_id"])
 
-    auth = {"token": town.user("ann").token}
+    auth = {"token": users.user("ann").token}
     ann = await LeanSocket.connect(fragile.url, NAMESPACE, auth, hear)
-    wish = {"type": "group", "name": "A crowd", "participants": [town.user("ben").id]}
+    wish = {"type": "group", "name": "A crowd", "participants": [users.user("ben").id]}
     group = await ann.call("createConversation", wish)
     room = {"conversationId": group["conversation"]["_id"]}
     await ann.call("joinRoom", room)

@@ -8,23 +8,23 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.broker import Exchange
-from clients.chat import Town, eventually
-from clients.crowd import Crowd, Voice
-from clients.ledger import assert_counted, assert_numbered
+from clients.chat import ChatUsers, eventually
+from clients.invariants import assert_counted, assert_numbered
 from clients.poison import BEFORE_TIME
+from clients.recording_clients import RecordingClient, RecordingClients
 from clients.workers import DeadLetters, Shares
 from parley.shared import model, records
 from parley.stack import Stack
 
 
 @pytest.fixture
-async def group(crowd: Crowd) -> str:
-    return await crowd.group("alice", "bob")
+async def group(clients: RecordingClients) -> str:
+    return await clients.create_group("alice", "bob")
 
 
 @pytest.fixture
-async def alice(crowd: Crowd, group: str) -> Voice:
-    alice = await crowd.voice("alice")
+async def alice(clients: RecordingClients, group: str) -> RecordingClient:
+    alice = await clients.connect("alice")
     await alice.join(group)
     return alice
 
@@ -35,7 +35,7 @@ async def exchange(fragile: Stack) -> AsyncIterator[Exchange]:
         yield exchange
 
 
-def record(alice: Voice, group: str, content: str) -> records.NewMessage:
+def record(alice: RecordingClient, group: str, content: str) -> records.NewMessage:
     message = model.Message(
         id=model.new_id(),
         conversation_id=group,
@@ -68,7 +68,7 @@ async def letter(dead_letters: DeadLetters) -> tuple[bytes, str]:
 
 async def test_garbage_is_dead_lettered_and_counted(
     exchange: Exchange,
-    alice: Voice,
+    alice: RecordingClient,
     group: str,
     database: AsyncIOMotorDatabase[Any],
     dead_letters: DeadLetters,
@@ -93,8 +93,8 @@ async def _have_buried(shares: Shares, count: int) -> bool:
 
 async def test_an_unreadable_record_does_not_harm_its_neighbours(
     exchange: Exchange,
-    town: Town,
-    alice: Voice,
+    users: ChatUsers,
+    alice: RecordingClient,
     group: str,
     database: AsyncIOMotorDatabase[Any],
     dead_letters: DeadLetters,
@@ -108,13 +108,13 @@ async def test_an_unreadable_record_does_not_harm_its_neighbours(
     assert "id" in reason
     await eventually(lambda: len(alice.heard[group]) == 2)
     assert await contents(database, group) == ["one", "two"]
-    await assert_counted(database, town, group)
+    await assert_counted(database, users, group)
 
 
 async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
     exchange: Exchange,
-    town: Town,
-    alice: Voice,
+    users: ChatUsers,
+    alice: RecordingClient,
     group: str,
     database: AsyncIOMotorDatabase[Any],
     dead_letters: DeadLetters,
@@ -131,4 +131,4 @@ async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
     ((event, payload),) = alice.trouble
     assert (event, payload["messageId"]) == ("messageFailed", wanted[1]["message"]["id"])
     assert payload["error"]["retryable"] is False
-    await assert_counted(database, town, group)
+    await assert_counted(database, users, group)

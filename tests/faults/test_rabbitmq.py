@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import Town, eventually
-from clients.chatter import Chatter
-from clients.crowd import Crowd, Voice
-from clients.ledger import assert_whole
+from clients.chat import ChatUsers, eventually
+from clients.invariants import assert_whole
+from clients.load_generator import LoadGenerator
+from clients.recording_clients import RecordingClient, RecordingClients
 from clients.workers import Shares
 from parley.stack import Stack
 
@@ -22,23 +22,23 @@ FROZEN_SECONDS = 40.0
 
 async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_again(
     fragile: Stack,
-    town: Town,
+    users: ChatUsers,
     group: str,
-    voices: list[Voice],
-    listeners: list[Voice],
+    senders: list[RecordingClient],
+    listeners: list[RecordingClient],
     database: AsyncIOMotorDatabase[Any],
     shares: Shares,
 ) -> None:
-    async with Chatter(voices, [group], PAUSE) as chatter:
-        await chatter.goes_on(50)
+    async with LoadGenerator(senders, [group], PAUSE) as load:
+        await load.goes_on(50)
         fragile.signal("rabbitmq", signal.SIGSTOP)
         try:
             await shares.become(0, 0, deadline=FROZEN_SECONDS)
         finally:
             fragile.signal("rabbitmq", signal.SIGCONT)
         await shares.become(4, 4, deadline=FROZEN_SECONDS)
-        await chatter.goes_on(50)
-    assert await assert_whole(database, town, group, voices=voices, listeners=listeners)
+        await load.goes_on(50)
+    assert await assert_whole(database, users, group, senders=senders, listeners=listeners)
 
 
 @pytest.fixture
@@ -51,26 +51,26 @@ async def newborn(tmp_path: Path) -> AsyncIterator[Stack]:
 
 
 @pytest.fixture
-async def new_town(newborn: Stack) -> AsyncIterator[Town]:
-    town = Town(newborn.url, newborn.jwt_secret)
-    yield town
-    await town.close()
+async def new_users(newborn: Stack) -> AsyncIterator[ChatUsers]:
+    users = ChatUsers(newborn.url, newborn.jwt_secret)
+    yield users
+    await users.close()
 
 
 async def test_rabbitmq_killed_when_its_queues_are_new_still_has_what_they_held(
-    newborn: Stack, new_town: Town
+    newborn: Stack, new_users: ChatUsers
 ) -> None:
     newborn.signal("worker-1", signal.SIGSTOP)
-    async with Crowd(new_town) as crowd:
-        groups = await crowd.groups_everywhere("sender", "idler")
-        voice = await crowd.voice("sender")
-        await asyncio.gather(*(voice.insist(group, "before") for group in groups))
+    async with RecordingClients(new_users) as clients:
+        groups = await clients.create_group_per_partition("sender", "idler")
+        client = await clients.connect("sender")
+        await asyncio.gather(*(client.insist(group, "before") for group in groups))
         newborn.signal("rabbitmq", signal.SIGKILL)
         newborn.signal("worker-1", signal.SIGCONT)
-        await asyncio.gather(*(voice.insist(group, "after") for group in groups))
+        await asyncio.gather(*(client.insist(group, "after") for group in groups))
         for group in groups:
-            await eventually(lambda group=group: are_stored(new_town, group, ["before", "after"]))  # type: ignore[misc]
+            await eventually(lambda group=group: are_stored(new_users, group, ["before", "after"]))  # type: ignore[misc]
 
 
-async def are_stored(town: Town, group: str, contents: list[str]) -> bool:
-    return [message["content"] for message in await town.user("idler").history(group)] == contents
+async def are_stored(users: ChatUsers, group: str, contents: list[str]) -> bool:
+    return [message["content"] for message in await users.user("idler").history(group)] == contents

@@ -5,16 +5,16 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 from clients.proxy import Proxy
 from parley.stack import Stack
 
 
 async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back(
-    fragile: Stack, town: Town, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, database: AsyncIOMotorDatabase[Any]
 ) -> None:
-    alice, bob = await town.sockets("alice", "bob")
-    group = await town.group(alice, "bob")
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.do("joinRoom", {"conversationId": group})
     await alice.say(group, "hello")
@@ -24,22 +24,22 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     await bob.do("markAsRead", {"messageId": heard["message"]["_id"]})
 
     async def stored() -> bool:
-        member = await database.memberships.find_one({"_id": f"{group}:{town.user('bob').id}"})
+        member = await database.memberships.find_one({"_id": f"{group}:{users.user('bob').id}"})
         return bool(member and member["readSeq"] == 1)
 
     await eventually(stored)
     await asyncio.to_thread(fragile.start, "redis")
 
     receipt = await alice.inbound("conversationRead", conversationId=group)
-    assert (receipt["readBy"], receipt["seq"]) == (town.user("bob").id, 1)
+    assert (receipt["readBy"], receipt["seq"]) == (users.user("bob").id, 1)
     await bob.inbound("unreadCount", conversationId=group, unread=0)
 
 
 async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_out(
-    fragile: Stack, town: Town, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, database: AsyncIOMotorDatabase[Any]
 ) -> None:
-    alice, bob = town.user("alice"), town.user("bob")
-    group = await town.group(await alice.socket(), "bob", "carol")
+    alice, bob = users.user("alice"), users.user("bob")
+    group = await users.group(await alice.socket(), "bob", "carol")
     place = {"conversationId": group, "userId": bob.id}
     await database.memberships.update_one(place, {"$set": {"role": "admin"}})
     # From now on all that these gateways remember of bob is that he is an admin.
@@ -49,35 +49,35 @@ async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_o
 
     await asyncio.to_thread(fragile.stop, "redis")
     assert (await alice.rest("DELETE", f"{members}/{bob.id}"))[0] == 200
-    let_in = await bob.rest("POST", members, {"participants": [town.user("mallory").id]})
-    put_out = await bob.rest("DELETE", f"{members}/{town.user('carol').id}")
+    let_in = await bob.rest("POST", members, {"participants": [users.user("mallory").id]})
+    put_out = await bob.rest("DELETE", f"{members}/{users.user('carol').id}")
     await asyncio.to_thread(fragile.start, "redis")
 
     assert (let_in[0], put_out[0]) == (404, 404)
     status, now = await alice.rest("GET", f"/chats/conversations/{group}")
     assert status == 200
-    assert {p["_id"] for p in now["participants"]} == {alice.id, town.user("carol").id}
+    assert {p["_id"] for p in now["participants"]} == {alice.id, users.user("carol").id}
 
 
 async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_online(
-    fragile: Stack, town: Town
+    fragile: Stack, users: ChatUsers
 ) -> None:
-    bob, carol = [await town.user(name).socket(url=fragile.gateway_urls[1]) for name in ("bob", "carol")]
-    alice = await town.user("alice").socket(url=fragile.gateway_urls[0])
-    group = await town.group(alice, "bob")
-    await town.group(alice, "carol")
+    bob, carol = [await users.user(name).socket(url=fragile.gateway_urls[1]) for name in ("bob", "carol")]
+    alice = await users.user("alice").socket(url=fragile.gateway_urls[0])
+    group = await users.group(alice, "bob")
+    await users.group(alice, "carol")
     await bob.do("joinRoom", {"conversationId": group})
 
     await asyncio.to_thread(fragile.stop, "redis")
     members = f"/chats/conversations/{group}/participants"
-    assert (await town.user("alice").rest("DELETE", f"{members}/{town.user('bob').id}"))[0] == 200
+    assert (await users.user("alice").rest("DELETE", f"{members}/{users.user('bob').id}"))[0] == 200
     await alice.say(group, "he is gone")
     await asyncio.to_thread(fragile.start, "redis")
 
     await bob.inbound("participantRemoved", conversationId=group)
     told = len(bob.heard)
     await alice.close()
-    gone = {"userId": town.user("alice").id, "status": "offline"}
+    gone = {"userId": users.user("alice").id, "status": "offline"}
     await carol.inbound("userStatusChanged", deadline=30, **gone)
     await bob.do("getOnlineUsers")
     assert [p for name, p in bob.heard[told:] if name == "userStatusChanged"] == []
@@ -85,16 +85,16 @@ async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_onli
 
 
 async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_it_does_again(
-    fragile: Stack, town: Town
+    fragile: Stack, users: ChatUsers
 ) -> None:
     near, far = fragile.gateway_urls
     with Proxy(fragile.redis_url) as proxy:
         await asyncio.to_thread(fragile.tell, {"gateway-1": {"REDIS_URL": proxy.url}})
         try:
-            alice = await town.user("alice").socket(url=near)
-            bob, carol = [await town.user(name).socket(url=far) for name in ("bob", "carol")]
-            await town.group(carol, "alice", "bob")
-            bob_is = {"userId": town.user("bob").id}
+            alice = await users.user("alice").socket(url=near)
+            bob, carol = [await users.user(name).socket(url=far) for name in ("bob", "carol")]
+            await users.group(carol, "alice", "bob")
+            bob_is = {"userId": users.user("bob").id}
             for socket in (alice, carol):
                 await socket.inbound("userStatusChanged", **bob_is, status="online")
 
@@ -107,7 +107,7 @@ async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_
             proxy.mend()
 
             await alice.inbound("userStatusChanged", 30, **bob_is, status="offline")
-            carol_s = [p["status"] for p in alice.all("userStatusChanged", userId=town.user("carol").id)]
+            carol_s = [p["status"] for p in alice.all("userStatusChanged", userId=users.user("carol").id)]
             assert carol_s == ["online"]
         finally:
             proxy.mend()

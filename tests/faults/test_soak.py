@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from load.census import Margins
+from load.resource_counts import Margins
 from load.soak import Soak, remains, table
 from parley.stack import Stack
 
@@ -19,5 +19,5 @@ async def test_whoever_vanishes_leaves_no_socket_task_room_key_or_queue_behind(f
         before = await soak.count()
         await soak.go_on(SECONDS)
         after = await soak.settle(before, MARGINS)
-    assert soak.visits.tally["answered"] > 20, soak.visits.tally
+    assert soak.scenarios.tally["answered"] > 20, soak.scenarios.tally
     assert not remains(before, after, MARGINS), table(before, after, MARGINS)

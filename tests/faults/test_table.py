@@ -7,10 +7,10 @@ from operator import attrgetter
 import pytest
 
 from faults import render
+from faults.fault_run import carry_out
 from faults.row import Row
 from faults.rows import servers
 from faults.table import ROWS
-from faults.trial import carry_out
 from parley.stack import Stack
 
 BRIEFLY = {"mongodb-killed": partial(servers.mongodb_killed, away=10)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from faults.row import Outcome
 from faults.table import ROWS
 from faults.traffic import Traffic
@@ -27,13 +27,13 @@ def test_what_was_heard_before_it_was_acknowledged_is_no_silence() -> None:
 
 
 async def test_what_is_lost_doubled_and_miscounted_is_found(
-    fragile: Stack, town: Town, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, database: AsyncIOMotorDatabase[Any]
 ) -> None:
-    async with Traffic(fragile, town) as traffic:
+    async with Traffic(fragile, users) as traffic:
         async with traffic.chat():
             await traffic.goes_on()
         right, wrong = Outcome(row=ROWS[0]), Outcome(row=ROWS[0])
-        await judge(right, traffic, town, database)
+        await judge(right, traffic, users, database)
         assert (right.reasons, right.lost, right.doubled, right.holes) == ([], 0, 0, 0)
 
         lost, doubled, miscounted = traffic.groups[:3]
@@ -42,11 +42,11 @@ async def test_what_is_lost_doubled_and_miscounted_is_found(
         assert message is not None
         again = message["seq"] + 1_000_000
         await database.messages.insert_one({**message, "_id": "again", "seq": again, "rev": again})
-        member = f"{miscounted}:{traffic.ears[0].user_id}"
+        member = f"{miscounted}:{traffic.listeners[0].user_id}"
         await database.memberships.update_one({"_id": member}, {"$inc": {"ownSinceRead": 1}})
         traffic.speakers[0].confirmed.pop()
-        traffic.ears[1].unread[lost] += 1
-        await judge(wrong, traffic, town, database, patience=0.5)
+        traffic.listeners[1].unread[lost] += 1
+        await judge(wrong, traffic, users, database, patience=0.5)
 
     assert (wrong.lost, wrong.doubled) == (2, 1)
     assert wrong.holes

@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import Town, eventually
-from clients.chatter import Stopwatch
-from clients.crowd import Crowd, Voice
-from clients.endings import terminate
-from clients.ledger import assert_whole, how_many
+from clients.chat import ChatUsers, eventually
+from clients.invariants import assert_whole, how_many
+from clients.load_generator import Stopwatch
 from clients.proxy import Proxy
+from clients.recording_clients import RecordingClient, RecordingClients
+from clients.termination import terminate
 from clients.workers import Shares
 from parley.stack import Stack
 
@@ -25,32 +25,32 @@ EXIT_SECONDS = 10.0
 DRAINED_SECONDS = 25.0
 
 
-async def talk(voice: Voice, groups: list[str]) -> None:
+async def talk(client: RecordingClient, groups: list[str]) -> None:
     """Say a share of the 5,000: so many at a time by turns in all groups, and read now and then."""
     turns = [(n, group) for n in range(EACH_IN_EACH) for group in groups]
     for start in range(0, len(turns), AT_ONCE):
         left = turns[start : start + AT_ONCE]
         while left:
             said = [
-                voice.say(group, f"{n} of {voice.user_id}", clientMessageId=str(uuid4()) if n % 2 else None)
+                client.say(group, f"{n} of {client.user_id}", clientMessageId=str(uuid4()) if n % 2 else None)
                 for n, group in left
             ]
             answers = await asyncio.gather(*said)
             left = [turn for turn, answer in zip(left, answers, strict=True) if not answer["success"]]
             assert {a["error"]["code"] for a in answers if not a["success"]} <= {"OVERLOADED"}, answers
-        await voice.ask("markConversationAsRead", {"conversationId": groups[start % len(groups)]})
+        await client.ask("markConversationAsRead", {"conversationId": groups[start % len(groups)]})
 
 
 async def test_a_worker_killed_in_the_middle_of_5000_messages(
     fragile: Stack,
-    town: Town,
-    crowd: Crowd,
+    users: ChatUsers,
+    clients: RecordingClients,
     database: AsyncIOMotorDatabase[Any],
     shares: Shares,
 ) -> None:
-    groups = await crowd.groups_everywhere(*SENDERS, "idler")
-    voices = await crowd.voices(SENDERS, fragile.gateway_urls)
-    listeners = await crowd.ears("idler", fragile.gateway_urls)
+    groups = await clients.create_group_per_partition(*SENDERS, "idler")
+    senders = await clients.connect_all(SENDERS, fragile.gateway_urls)
+    listeners = await clients.connect_listeners("idler", fragile.gateway_urls)
     for listener in listeners:
         await listener.join_all(groups)
     assert await shares.of(1) == 4
@@ -58,26 +58,30 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     def heard() -> int:
         return sum(map(len, listeners[1].heard.values()))
 
-    talking = asyncio.gather(*(talk(voice, groups) for voice in voices))
+    talking = asyncio.gather(*(talk(client, groups) for client in senders))
     await eventually(lambda: heard() > 1_500)
     fragile.signal("worker-1", signal.SIGKILL)
     watch = Stopwatch()
     stored = await how_many(database, *groups)
     await talking
-    accepted = sum(len(voice.said[group]) for voice in voices for group in groups)
+    accepted = sum(len(client.said[group]) for client in senders for group in groups)
 
     takeover = await watch.until(lambda: heard() >= accepted, TAKEOVER_SECONDS)
     print(f"killed at {stored} of {accepted}, all stored {takeover:.1f} s later")
     assert stored < accepted == len(SENDERS) * EACH_IN_EACH * len(groups)
     for group in groups:
-        await assert_whole(database, town, group, voices=voices, listeners=listeners)
+        await assert_whole(database, users, group, senders=senders, listeners=listeners)
 
 
 async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
-    fragile: Stack, town: Town, crowd: Crowd, database: AsyncIOMotorDatabase[Any], shares: Shares
+    fragile: Stack,
+    users: ChatUsers,
+    clients: RecordingClients,
+    database: AsyncIOMotorDatabase[Any],
+    shares: Shares,
 ) -> None:
-    groups = await crowd.groups_everywhere("sender", "idler")
-    voice, listener = await crowd.voice("sender"), await crowd.voice("idler")
+    groups = await clients.create_group_per_partition("sender", "idler")
+    client, listener = await clients.connect("sender"), await clients.connect("idler")
     await listener.join_all(groups)
     with Proxy(fragile.mongo_url) as proxy:
         await asyncio.to_thread(fragile.tell, {"worker-1": {"MONGO_URL": proxy.url}})
@@ -85,7 +89,7 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
             await shares.become(4, 4)
             proxy.cut()
             watch = Stopwatch()
-            await asyncio.gather(*(voice.insist(group, "hello") for group in groups))
+            await asyncio.gather(*(client.insist(group, "hello") for group in groups))
             await watch.until(lambda: len(listener.heard_at) == len(groups), DRAINED_SECONDS)
             print(f"all heard {watch.seconds:.1f} s after the cut")
             assert await shares.now() == [0, 8]
@@ -94,30 +98,30 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
         finally:
             await asyncio.to_thread(fragile.tell, {})
     for group in groups:
-        await assert_whole(database, town, group, voices=[voice], listeners=[listener])
+        await assert_whole(database, users, group, senders=[client], listeners=[listener])
 
 
 @pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
 async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_loses_nothing(
     fragile: Stack,
-    town: Town,
-    crowd: Crowd,
+    users: ChatUsers,
+    clients: RecordingClients,
     database: AsyncIOMotorDatabase[Any],
     shares: Shares,
     server: str,
 ) -> None:
-    groups = await crowd.groups_everywhere("sender", "idler")
-    voice = await crowd.voice("sender")
-    listener = await crowd.voice("idler")
+    groups = await clients.create_group_per_partition("sender", "idler")
+    client = await clients.connect("sender")
+    listener = await clients.connect("idler")
     await listener.join_all(groups)
     with Proxy(getattr(fragile, f"{server}_url")) as proxy:
         await asyncio.to_thread(fragile.tell, {"worker-1": {f"{server.upper()}_URL": proxy.url}})
         try:
             await shares.become(4, 4)
-            await asyncio.gather(*(voice.insist(group, "before") for group in groups))
+            await asyncio.gather(*(client.insist(group, "before") for group in groups))
             await eventually(lambda: len(listener.heard_at) == len(groups))
             proxy.cut()
-            await asyncio.gather(*(voice.insist(group, "after") for group in groups))
+            await asyncio.gather(*(client.insist(group, "after") for group in groups))
             ended, watch = terminate(fragile, "worker-1"), Stopwatch()
             await watch.until(ended, EXIT_SECONDS)
             print(f"{ended()} {watch.seconds:.1f} s after SIGTERM")
@@ -125,7 +129,7 @@ async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_l
             proxy.mend()
             for group in groups:
                 await assert_whole(
-                    database, town, group, voices=[voice], listeners=[listener], deadline=DRAINED_SECONDS
+                    database, users, group, senders=[client], listeners=[listener], deadline=DRAINED_SECONDS
                 )
         finally:
             await asyncio.to_thread(fragile.tell, {})

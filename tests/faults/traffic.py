@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from clients.chat import Town
-from clients.chatter import Chatter, Stopwatch
-from clients.crowd import Crowd, Voice
-from clients.returning import Returning
+from clients.chat import ChatUsers
+from clients.load_generator import LoadGenerator, Stopwatch
+from clients.reconnecting_client import ReconnectingClient
+from clients.recording_clients import RecordingClient, RecordingClients
 from parley.stack import Stack
 
 SPEAKERS = [f"speaker-{number}" for number in range(8)]
@@ -25,22 +25,24 @@ class Traffic:
     reconnects nor syncs.
     """
 
-    def __init__(self, stack: Stack, town: Town) -> None:
-        self._stack, self._town = stack, town
-        self._crowd = Crowd(town)
+    def __init__(self, stack: Stack, users: ChatUsers) -> None:
+        self._stack, self._users = stack, users
+        self._clients = RecordingClients(users)
         self._end = AsyncExitStack()
         self.groups: list[str] = []
-        self.speakers: list[Returning] = []
-        self.ears: list[Voice] = []
-        self.chatter: Chatter
+        self.speakers: list[ReconnectingClient] = []
+        self.listeners: list[RecordingClient] = []
+        self.load: LoadGenerator
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as end:
-            await end.enter_async_context(self._crowd)
-            self.groups = await self._crowd.groups_everywhere(*SPEAKERS, LISTENER, ABSENT)
+            await end.enter_async_context(self._clients)
+            self.groups = await self._clients.create_group_per_partition(*SPEAKERS, LISTENER, ABSENT)
             for name in SPEAKERS:
-                self.speakers.append(await self._crowd.add(Returning(self._town.user(name), self._town.url)))
-            self.ears = await self._crowd.ears(LISTENER, self._stack.gateway_urls)
+                self.speakers.append(
+                    await self._clients.add(ReconnectingClient(self._users.user(name), self._users.url))
+                )
+            self.listeners = await self._clients.connect_listeners(LISTENER, self._stack.gateway_urls)
             for client in self.clients:
                 await client.join_all(self.groups)
             self._end = end.pop_all()
@@ -51,27 +53,30 @@ class Traffic:
     ) -> None:
         await self._end.aclose()
 
-    def chat(self) -> Chatter:
+    def chat(self) -> LoadGenerator:
         """The load itself."""
-        self.chatter = Chatter(self.speakers, self.groups, PAUSE)
-        return self.chatter
+        self.load = LoadGenerator(self.speakers, self.groups, PAUSE)
+        return self.load
 
     @property
-    def clients(self) -> Sequence[Voice]:
-        return [*self.speakers, *self.ears]
+    def clients(self) -> Sequence[RecordingClient]:
+        return [*self.speakers, *self.listeners]
 
     @property
-    def living(self) -> list[Voice]:
+    def living(self) -> list[RecordingClient]:
         """The clients that have not lost their only socket."""
-        return [*self.speakers, *(ear for ear in self.ears if not ear.socket.closed.is_set())]
+        return [
+            *self.speakers,
+            *(listener for listener in self.listeners if not listener.socket.closed.is_set()),
+        ]
 
-    def on(self, node: str) -> list[Returning]:
+    def on(self, node: str) -> list[ReconnectingClient]:
         """The speakers whom this gateway holds."""
         return [speaker for speaker in self.speakers if speaker.node == node]
 
-    async def visit(self, url: str) -> Voice:
+    async def visit(self, url: str) -> RecordingClient:
         """The one who is absent comes to a gateway, with one socket that will not come back."""
-        return await self._crowd.voice(ABSENT, url)
+        return await self._clients.connect(ABSENT, url)
 
     async def is_as_before(self, deadline: float) -> float:
         """Wait until everyone may speak again, and everything accepted until then is known to all.
@@ -98,4 +103,4 @@ class Traffic:
 
     async def goes_on(self, count: int = WARM) -> None:
         """Wait until so many more are accepted."""
-        await self.chatter.goes_on(count)
+        await self.load.goes_on(count)

@@ -8,9 +8,8 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import Town, eventually
-from clients.crowd import Voice
-from clients.ledger import (
+from clients.chat import ChatUsers, eventually
+from clients.invariants import (
     by_sender,
     difference,
     how_many,
@@ -19,6 +18,7 @@ from clients.ledger import (
     spoken,
     stored_messages,
 )
+from clients.recording_clients import RecordingClient
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
 
@@ -32,7 +32,7 @@ REFUSED_SECONDS = 2.0
 async def judge(
     outcome: Outcome,
     traffic: Traffic,
-    town: Town,
+    users: ChatUsers,
     database: "AsyncIOMotorDatabase[Document]",
     patience: float = SETTLING,
 ) -> None:
@@ -43,7 +43,7 @@ async def judge(
     ids = {message["_id"] for messages in stored.values() for message in messages}
     strays = [stray for client in traffic.clients for stray in client.strays]
     not_stored, unheard = accepted.keys() - ids, _unheard(traffic, ids)
-    wrong = [await miscounts(database, town, group, patience) for group in traffic.groups]
+    wrong = [await miscounts(database, users, group, patience) for group in traffic.groups]
     outcome.accepted = len(accepted)
     outcome.lost = len(not_stored.union(*unheard.values()))
     outcome.doubled = sum(map(_doubled, stored.values())) + sum(now <= last for _, last, now in strays)
@@ -120,7 +120,7 @@ def _unheard(traffic: Traffic, ids: set[str]) -> dict[str, set[str]]:
     return {name: unknown for name, unknown in missing.items() if unknown}
 
 
-def _name(client: Voice) -> str:
+def _name(client: RecordingClient) -> str:
     return f"{client.user_id} on {client.node}"
 
 

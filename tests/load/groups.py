@@ -47,7 +47,7 @@ class Delays:
 
 
 @dataclass
-class Voice:
+class GroupMember:
     """A member of a group."""
 
     room: str
@@ -61,18 +61,18 @@ class Groups:
         self.counts, self.delays = Counts(), Delays()
         self._url, self._secret, self._sockets = url, secret, sockets
         self._run = uuid.uuid4().hex[:8]
-        self._voices: list[Voice] = []
+        self._members: list[GroupMember] = []
         self._sent_at: dict[str, float] = {}
         self._when_stored: Callable[[str], None] = lambda client_message_id: None
 
     async def __aenter__(self) -> Self:
         groups = [await self._group(number) for number in range(self._sockets // GROUP)]
         # In turn over the groups, so that those who speak at once speak in different ones.
-        self._voices = [voice for turn in zip(*groups, strict=True) for voice in turn]
+        self._members = [member for turn in zip(*groups, strict=True) for member in turn]
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await asyncio.gather(*(voice.socket.close() for voice in self._voices))
+        await asyncio.gather(*(member.socket.close() for member in self._members))
 
     @property
     def drained(self) -> bool:
@@ -82,7 +82,7 @@ class Groups:
     @property
     def lost(self) -> int:
         """Sockets that the servers closed."""
-        return sum(voice.socket.closed.is_set() for voice in self._voices)
+        return sum(member.socket.closed.is_set() for member in self._members)
 
     def reset(self) -> None:
         """Count from nothing."""
@@ -92,16 +92,18 @@ class Groups:
     async def converse(self, seconds: float, window: int) -> None:
         """A closed loop: each has `window` messages under way, and says the next when one was stored."""
         end = time.perf_counter() + seconds
-        speaker: dict[str, Voice] = {}
+        speaker: dict[str, GroupMember] = {}
         loop = asyncio.get_running_loop()
 
-        def say(voice: Voice) -> None:
-            if time.perf_counter() < end and not voice.socket.closed.is_set():
-                speaker[self._say(voice, lambda ok: ok or loop.call_later(PAUSE_SECONDS, say, voice))] = voice
+        def say(member: GroupMember) -> None:
+            if time.perf_counter() < end and not member.socket.closed.is_set():
+                speaker[self._say(member, lambda ok: ok or loop.call_later(PAUSE_SECONDS, say, member))] = (
+                    member
+                )
 
         self._when_stored = lambda name: say(speaker.pop(name))
-        for voice in self._voices * window:
-            say(voice)
+        for member in self._members * window:
+            say(member)
         await asyncio.sleep(seconds)
         self._when_stored = lambda client_message_id: None
 
@@ -110,12 +112,14 @@ class Groups:
         end = time.perf_counter() + seconds
         loop = asyncio.get_running_loop()
 
-        def say(voice: Voice) -> None:
-            if time.perf_counter() < end and not voice.socket.closed.is_set():
-                self._say(voice, lambda ok: say(voice) if ok else loop.call_later(PAUSE_SECONDS, say, voice))
+        def say(member: GroupMember) -> None:
+            if time.perf_counter() < end and not member.socket.closed.is_set():
+                self._say(
+                    member, lambda ok: say(member) if ok else loop.call_later(PAUSE_SECONDS, say, member)
+                )
 
-        for voice in self._voices * window:
-            say(voice)
+        for member in self._members * window:
+            say(member)
         await asyncio.sleep(seconds)
 
     async def proclaim(self, seconds: float, rate: float) -> None:
@@ -123,12 +127,12 @@ class Groups:
         began = time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds:
             for _ in range(int(rate * passed) - self.counts.offered):
-                self._say(self._voices[self.counts.offered % len(self._voices)])
+                self._say(self._members[self.counts.offered % len(self._members)])
             await asyncio.sleep(TICK_SECONDS)
 
-    def _say(self, voice: Voice, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
+    def _say(self, member: GroupMember, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
         name = str(uuid.UUID(int=random.getrandbits(128), version=4))
-        said = {"conversationId": voice.room, "content": CONTENT, "clientMessageId": name}
+        said = {"conversationId": member.room, "content": CONTENT, "clientMessageId": name}
         counts, delays, began = self.counts, self.delays, time.perf_counter()
         counts.offered += 1
         self._sent_at[name] = began
@@ -144,7 +148,7 @@ class Groups:
             when_answered(code is None)
 
         try:
-            voice.socket.ask("sendMessage", said).add_done_callback(answered)
+            member.socket.ask("sendMessage", said).add_done_callback(answered)
         except Disconnected:
             counts.refused["DISCONNECTED"] += 1
         return name
@@ -159,14 +163,14 @@ class Groups:
             self.counts.stored += 1
             self._when_stored(payload["clientMessageId"])
 
-    async def _group(self, number: int) -> list[Voice]:
+    async def _group(self, number: int) -> list[GroupMember]:
         users = [f"load-{self._run}-{number}-{n}" for n in range(GROUP)]
         sockets = await asyncio.gather(*map(self._connect, users))
         wanted = {"type": "group", "name": f"group {number}", "participants": users[1:]}
         created = await sockets[0].call("createConversation", wanted)
         room: str = created["conversation"]["_id"]
         await asyncio.gather(*(socket.call("joinRoom", {"conversationId": room}) for socket in sockets))
-        return [Voice(room, socket) for socket in sockets]
+        return [GroupMember(room, socket) for socket in sockets]
 
     async def _connect(self, user: str) -> LeanSocket:
         auth = {"token": token(self._secret, user)}

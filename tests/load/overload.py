@@ -90,7 +90,7 @@ class Peak:
 
 
 @dataclass
-class Rig:
+class OverloadRun:
     """The load, and the meters of what it loads."""
 
     groups: Groups
@@ -173,7 +173,7 @@ async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[S
         aiohttp.ClientSession() as http,
         Groups(stack.url, stack.jwt_secret, args.sockets) as groups,
     ):
-        rig = Rig(groups, meters.Reader(stack, http), args.seconds)
+        rig = OverloadRun(groups, meters.Reader(stack, http), args.seconds)
         await rig.capacity()  # Connections open, caches fill.
         groups.reset()
         capacity = await rig.capacity()

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from load.listening import Confirmation, Heard
+from load.recording import Confirmation, ReceivedMessage
 
 SHOWN = 5
 """Differences of one point that are printed; the others are only counted."""
@@ -32,7 +32,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Ears:
+class SocketRecording:
     """What one socket heard: the messages' numbers and the confirmations, as they came.
 
     It was on from the number `first` to the number `last`.
@@ -121,11 +121,11 @@ def senders_keep_their_order(lines: Sequence[Spoken], stored: Sequence[Stored]) 
     return Finding(f"each of {len(said):,} senders' lines are in their order", tuple(differences))
 
 
-def all_heard_all(ears: Sequence[Ears]) -> Finding:
+def all_heard_all(recordings: Sequence[SocketRecording]) -> Finding:
     """Every socket heard all numbers from its first to its last, each once and in this order."""
-    claim = f"each of {len(ears):,} sockets, while on, heard every line once and in the order of the numbers"
+    claim = f"each of {len(recordings):,} sockets received every line of its stay once and in order"
     differences = []
-    for each in ears:
+    for each in recordings:
         right = range(each.first, each.last + 1)
         if list(each.numbers) != list(right):
             differences.append(f"{each} {_misheard(each.numbers, right)}")
@@ -133,10 +133,10 @@ def all_heard_all(ears: Sequence[Ears]) -> Finding:
 
 
 def heard_is_stored(
-    heard: Mapping[int, Heard], stored: Sequence[Stored], contradictions: Sequence[str]
+    heard: Mapping[int, ReceivedMessage], stored: Sequence[Stored], contradictions: Sequence[str]
 ) -> Finding:
     """What was heard under a number is what is stored under it, and the same for all."""
-    held = {message.seq: Heard(message.id, message.user_id, message.content) for message in stored}
+    held = {message.seq: ReceivedMessage(message.id, message.user_id, message.content) for message in stored}
     differences = (
         f"number {number} was heard as {heard.get(number)}, stored is {held.get(number)}"
         for number in sorted(held.keys() | heard.keys())
@@ -146,7 +146,10 @@ def heard_is_stored(
 
 
 def all_confirmed(
-    lines: Sequence[Spoken], stored: Sequence[Stored], ears: Sequence[Ears], repeats: Mapping[str, int]
+    lines: Sequence[Spoken],
+    stored: Sequence[Stored],
+    recordings: Sequence[SocketRecording],
+    repeats: Mapping[str, int],
 ) -> Finding:
     """The socket that said a line heard one `messageSent` of it, with the stored id and number.
 
@@ -166,7 +169,7 @@ def all_confirmed(
         own[line.user_id, line.nick][confirmation] = 1
         of_user[line.user_id][confirmation] = 1 + repeats.get(line.client_message_id, 0)
     heard: defaultdict[tuple[str, str], Counter[Confirmation]] = defaultdict(Counter)
-    for each in ears:
+    for each in recordings:
         heard[each.user_id, each.nick].update(each.confirmations)
     wrong: list[str] = []
     for speaker in own.keys() | heard.keys():

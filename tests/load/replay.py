@@ -19,23 +19,23 @@ from pymongo.errors import PyMongoError
 
 from load import figures
 from load.arguments import NOT_BEGUN, Arguments
+from load.attendance import Attendance, Interrupted
+from load.environment import Environment, MissingSetting, read_environment
 from load.evidence import Archive, Rest, Unreachable
+from load.findings import findings
 from load.irc_log import parse
-from load.listening import Ledger
-from load.people import Door, Turned, account, spread
-from load.performance import Performance
+from load.members import Connector, ConnectRefused, account, spread
 from load.progress import Progress
 from load.proof import Finding, Spoken
-from load.script import Entrance, Exit, Script, script_of
-from load.stays import Interrupted, Stays
-from load.surroundings import Missing, Surroundings, surroundings
-from load.verdict import findings
+from load.recording import DeliveryLog
+from load.replay_run import ReplayRun
+from load.script import Arrival, Departure, Script, script_of
 
 PROVED, DIFFERS = 0, 1
 DAY = 24 * 3600.0
 
 
-class Unreadable(Exception):
+class UnreadableLog(Exception):
     """The log cannot be replayed; says why."""
 
 
@@ -44,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         script = read(options.log)
-        around = surroundings(os.environ, Path(".env"), options.mongo)
+        around = read_environment(os.environ, Path(".env"), options.mongo)
         print(synopsis(options.log, script), flush=True)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(replay(script, options.speed, options.url.rstrip("/"), around))
-    except (Unreadable, Missing, Unreachable, Turned) as error:
+    except (UnreadableLog, MissingSetting, Unreachable, ConnectRefused) as error:
         return _complain(str(error))
     except Interrupted as error:
         print(f"The replay broke off: {error}.", file=sys.stderr)
@@ -65,9 +65,9 @@ def read(log: Path) -> Script:
         with log.open("rb") as lines:
             script = script_of(parse(lines))
     except OSError as error:
-        raise Unreadable(f"The log {log} cannot be read: {error.strerror}.") from error
+        raise UnreadableLog(f"The log {log} cannot be read: {error.strerror}.") from error
     if not script.lines:
-        raise Unreadable(f"The log {log} has no line that anybody said.")
+        raise UnreadableLog(f"The log {log} has no line that anybody said.")
     return script
 
 
@@ -75,8 +75,8 @@ def synopsis(log: Path, script: Script) -> str:
     """What is in the log, in words: nothing of it is passed over in silence."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in script.kinds.most_common())
     people = len({speaker.person for speaker in script.cast})
-    comings = sum(isinstance(cue, Entrance) for cue in script.cues)
-    goings = sum(isinstance(cue, Exit) for cue in script.cues)
+    comings = sum(isinstance(cue, Arrival) for cue in script.cues)
+    goings = sum(isinstance(cue, Departure) for cue in script.cues)
     refusable = f", {len(script.unsayable):,} blank or too long to be said" if script.unsayable else ""
     return (
         f"{log.name}: {script.kinds.total():,} lines ({kinds})\n"
@@ -85,26 +85,26 @@ def synopsis(log: Path, script: Script) -> str:
     )
 
 
-async def replay(script: Script, speed: float, url: str, around: Surroundings) -> int:
+async def replay(script: Script, speed: float, url: str, around: Environment) -> int:
     """Performs the script at `url`, prints proof and figures; PROVED or DIFFERS."""
-    ledger, progress = Ledger(), Progress()
+    deliveries, progress = DeliveryLog(), Progress()
     prefix = secrets.token_hex(4)
     lasts = DAY + script.lines[-1].moment / speed
-    door = Door(url, prefix, around.jwt_secret, lasts, ledger)
-    opening = await door.let_all_in(script.opening, progress)
+    connector = Connector(url, prefix, around.jwt_secret, lasts, deliveries)
+    opening = await connector.let_all_in(script.opening, progress)
     print(f"{len(opening):,} sockets: {spread(opening)}", flush=True)
-    stays = Stays(door, ledger, opening)
-    performance = Performance(script, prefix, stays, ledger, progress)
+    attendance = Attendance(connector, deliveries, opening)
+    replay_run = ReplayRun(script, prefix, attendance, deliveries, progress)
     try:
         async with Archive(around.mongo_url) as archive, aiohttp.ClientSession() as session:
             rest = Rest(url, session)
-            await performance.gather(f"Replay {prefix}", opening[0], rest)
-            await performance.run(speed)
+            await replay_run.gather(f"Replay {prefix}", opening[0], rest)
+            await replay_run.run(speed)
             spoken = spoken_by(script, prefix)
-            found = await findings(spoken, performance, stays, ledger, archive, rest)
+            found = await findings(spoken, replay_run, attendance, deliveries, archive, rest)
     finally:
-        await stays.close()
-    print(*found, figures_of(performance, ledger), sep="\n", flush=True)
+        await attendance.close()
+    print(*found, figures_of(replay_run, deliveries), sep="\n", flush=True)
     return verdict(found)
 
 
@@ -116,16 +116,16 @@ def spoken_by(script: Script, prefix: str) -> list[Spoken]:
     ]
 
 
-def figures_of(performance: Performance, ledger: Ledger) -> str:
+def figures_of(replay_run: ReplayRun, deliveries: DeliveryLog) -> str:
     """The figures as lines of text."""
     return "\n".join(
         f"  {line}"
         for line in (
-            figures.rates(len(ledger.until_accepted), ledger.deliveries, performance.seconds),
-            figures.latency("from send to accepted", ledger.until_accepted),
-            figures.latency("from send to heard", ledger.until_heard),
-            f"{performance.repeats.total():,} repeated sends; other events heard: "
-            + (", ".join(f"{count:,} {event}" for event, count in ledger.others.most_common()) or "none"),
+            figures.rates(len(deliveries.until_accepted), deliveries.count, replay_run.seconds),
+            figures.latency("from send to accepted", deliveries.until_accepted),
+            figures.latency("from send to heard", deliveries.until_heard),
+            f"{replay_run.repeats.total():,} repeated sends; other events heard: "
+            + (", ".join(f"{count:,} {event}" for event, count in deliveries.others.most_common()) or "none"),
             "All clients are one process on the machine that they measure: its queueing is in the figures.",
         )
     )

@@ -30,20 +30,20 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Entrance:
+class Arrival:
     """A speaker comes on: joined, took this nick, or speaks though the log had seen them go."""
 
     speaker: Speaker
 
 
 @dataclass(frozen=True)
-class Exit:
+class Departure:
     """A speaker goes: left, quit, was kicked, or took another nick."""
 
     speaker: Speaker
 
 
-Cue: TypeAlias = Line | Entrance | Exit
+Action: TypeAlias = Line | Arrival | Departure
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Script:
     """
 
     opening: tuple[Speaker, ...]
-    cues: tuple[Cue, ...]
+    cues: tuple[Action, ...]
     unsayable: tuple[Said, ...]
     kinds: Counter[str]
 
@@ -80,7 +80,7 @@ def script_of(events: Iterable[Event]) -> Script:
     played = [cue for cue in cues if cue.speaker in cast]
     firsts = {cue.speaker: cue for cue in reversed(played)}
     opening = tuple(
-        dict.fromkeys(cue.speaker for cue in played if not isinstance(firsts[cue.speaker], Entrance))
+        dict.fromkeys(cue.speaker for cue in played if not isinstance(firsts[cue.speaker], Arrival))
     )
     if not opening:
         # Somebody must be there to begin a conversation.
@@ -110,7 +110,7 @@ def moments_of(minutes: Sequence[int]) -> list[float]:
     return moments
 
 
-def _cues(log: Sequence[Event]) -> Iterator[Cue]:
+def _cues(log: Sequence[Event]) -> Iterator[Action]:
     """Every cue of everybody, silent people too."""
     persons: dict[str, str] = {}
     moments = iter(moments_of([e.at for e in log if isinstance(e, Said) and is_sayable(content_of(e))]))
@@ -123,32 +123,32 @@ def _cues(log: Sequence[Event]) -> Iterator[Cue]:
             case Said() if is_sayable(content_of(event)):
                 yield Line(speaker(event.nick), content_of(event), next(moments))
             case Joined():
-                yield Entrance(speaker(event.nick))
+                yield Arrival(speaker(event.nick))
             case Left():
-                yield Exit(speaker(event.nick))
+                yield Departure(speaker(event.nick))
             case Renamed():
                 old = speaker(event.old)
                 persons[_folded(event.new)] = old.person
-                yield Exit(old)
-                yield Entrance(speaker(event.new))
+                yield Departure(old)
+                yield Arrival(speaker(event.new))
             case _:
                 pass
 
 
-def _without_contradictions(opening: Iterable[Speaker], cues: Iterable[Cue]) -> Iterator[Cue]:
+def _without_contradictions(opening: Iterable[Speaker], cues: Iterable[Action]) -> Iterator[Action]:
     """Nobody enters twice, leaves unentered, or speaks while away: logs have gaps."""
     present = set(opening)
     for cue in cues:
         here = cue.speaker in present
-        if isinstance(cue, Exit):
+        if isinstance(cue, Departure):
             present.discard(cue.speaker)
         else:
             present.add(cue.speaker)
         if isinstance(cue, Line):
             if not here:
-                yield Entrance(cue.speaker)
+                yield Arrival(cue.speaker)
             yield cue
-        elif here == isinstance(cue, Exit):
+        elif here == isinstance(cue, Departure):
             yield cue
 
 

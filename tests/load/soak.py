@@ -20,11 +20,11 @@ import uvloop
 from clients.chat import NAMESPACE, eventually, token
 from clients.socketio_lean import LeanSocket
 from clients.workers import Shares
-from load import census
+from load import resource_counts
 from load.arguments import Arguments
-from load.census import Census, Margins
 from load.meters import Reader
-from load.visits import TONGUES, Place, Visits
+from load.resource_counts import Margins, ResourceCounts
+from load.scenarios import PROTOCOL_SCRIPTS, Place, Scenarios
 from parley.stack import Stack
 
 GROUPS = 10
@@ -48,8 +48,8 @@ class Soak:
     def __init__(self, stack: Stack, http: aiohttp.ClientSession, *, slow: bool = True) -> None:
         self._stack, self._http = stack, http
         self._reader = Reader(stack, http)
-        self.visits = Visits(stack.url, stack.jwt_secret, http)
-        self._ways = self.visits.quick + (self.visits.slow if slow else ())
+        self.scenarios = Scenarios(stack.url, stack.jwt_secret, http)
+        self._ways = self.scenarios.quick + (self.scenarios.slow if slow else ())
         self._slow_since: deque[float] = deque()
         self._places: list[Place] = []
 
@@ -61,9 +61,11 @@ class Soak:
         """Have the groups created."""
         run = uuid.uuid4().hex[:8]
         for number in range(GROUPS):
-            users = [f"soak-{run}-{number}-{n}" for n in range(len(TONGUES))]
+            users = [f"soak-{run}-{number}-{n}" for n in range(len(PROTOCOL_SCRIPTS))]
             group = await self._create(users)
-            self._places += [Place(user, group, tongue) for user, tongue in zip(users, TONGUES, strict=True)]
+            self._places += [
+                Place(user, group, script) for user, script in zip(users, PROTOCOL_SCRIPTS, strict=True)
+            ]
 
     async def _create(self, users: list[str]) -> str:
         auth = {"token": token(self._stack.jwt_secret, users[0])}
@@ -82,8 +84,8 @@ class Soak:
             while time.monotonic() < end:
                 way = next(ways)
                 await asyncio.sleep(0)
-                if way in self.visits.quick or self._may_be_slow():
-                    await self.visits.visit(way, random.choice(self._places))
+                if way in self.scenarios.quick or self._may_be_slow():
+                    await self.scenarios.visit(way, random.choice(self._places))
 
         await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
 
@@ -97,12 +99,12 @@ class Soak:
         self._slow_since.append(now)
         return True
 
-    async def count(self) -> Census:
+    async def count(self) -> ResourceCounts:
         """Everything that is held now."""
         held = await self._quickly()
-        return {**held, **await asyncio.to_thread(census.count_rabbitmq, self._stack)}
+        return {**held, **await asyncio.to_thread(resource_counts.count_rabbitmq, self._stack)}
 
-    async def settle(self, before: Census, margins: Margins) -> Census:
+    async def settle(self, before: ResourceCounts, margins: Margins) -> ResourceCounts:
         """Wait until everything is back, or long enough; what is held then."""
 
         async def is_back() -> bool:
@@ -113,12 +115,12 @@ class Soak:
             await eventually(is_back, SETTLE_SECONDS)
         return await self.count()
 
-    async def _quickly(self) -> Census:
-        services = await census.count_services(self._reader)
-        return {**services, **await census.count_redis(self._stack.redis_url)}
+    async def _quickly(self) -> ResourceCounts:
+        services = await resource_counts.count_services(self._reader)
+        return {**services, **await resource_counts.count_redis(self._stack.redis_url)}
 
 
-def remains(before: Census, after: Census, margins: Margins) -> list[str]:
+def remains(before: ResourceCounts, after: ResourceCounts, margins: Margins) -> list[str]:
     """Of what there is more than before, beyond the margins."""
     return [what for what in after if after[what] > before.get(what, 0) + margin(what, margins)]
 
@@ -126,15 +128,15 @@ def remains(before: Census, after: Census, margins: Margins) -> list[str]:
 def margin(what: str, margins: Margins) -> float:
     """How much more of a thing there may be."""
     return {
-        census.MEMORY: margins.memory,
-        census.DESCRIPTORS: margins.descriptors,
+        resource_counts.MEMORY: margins.memory,
+        resource_counts.DESCRIPTORS: margins.descriptors,
         "tasks": margins.tasks,
         "keys that lapse": margins.lapsing,
         "buckets": margins.buckets,
     }.get(what.partition(": ")[2], 0)
 
 
-def table(before: Census, after: Census, margins: Margins) -> str:
+def table(before: ResourceCounts, after: ResourceCounts, margins: Margins) -> str:
     """Before, after and verdict of each thing."""
     left = remains(before, after, margins)
     width = max(map(len, after))
@@ -156,20 +158,20 @@ async def run(stack: Stack, seconds: float) -> int:
         await soak.go_on(WARM_UP_SECONDS)
         # What the services keep once they have worked: code, connections, the allocator's arenas.
         warm = {**(await soak.settle(fresh, WARMING)), **_but_of_processes(fresh)}
-        print(f"warm after {soak.visits.tally.total():,} visits and answers", flush=True)
-        soak.visits.tally.clear()
+        print(f"warm after {soak.scenarios.tally.total():,} visits and answers", flush=True)
+        soak.scenarios.tally.clear()
         await soak.go_on(seconds)
         after = await soak.settle(warm, margins)
-        soak.visits.let_go()
-    for what, count in sorted(soak.visits.tally.items()):
+        soak.scenarios.let_go()
+    for what, count in sorted(soak.scenarios.tally.items()):
         print(f"{count:8,} {what}")
     print(table(warm, after, margins))
     return 1 if remains(warm, after, margins) else 0
 
 
-def _but_of_processes(fresh: Census) -> Mapping[str, float]:
+def _but_of_processes(fresh: ResourceCounts) -> Mapping[str, float]:
     """What must fall back to where it was when nobody had come yet."""
-    kept = (census.MEMORY, census.DESCRIPTORS)
+    kept = (resource_counts.MEMORY, resource_counts.DESCRIPTORS)
     return {what: count for what, count in fresh.items() if not what.endswith(kept)}
 
 

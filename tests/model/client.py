@@ -32,11 +32,11 @@ class Shown(NamedTuple):
         return cls(payload["seq"], payload["rev"], payload["content"], "deletedAt" in payload)
 
 
-class Gone(Exception):
+class ConnectionLost(Exception):
     """The socket was lost before the answer came."""
 
 
-class Declined(Exception):
+class CommandRefused(Exception):
     """The answer was no."""
 
     def __init__(self, error: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Client:
         self._wire.clear()
         for asked in self._asked:
             if not asked.done():
-                asked.set_exception(Gone())
+                asked.set_exception(ConnectionLost())
         for task in self._tasks:
             task.cancel()
         self.was_lost()
@@ -107,7 +107,7 @@ class Client:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         if self.node is None or not self.ready:
-            future.set_exception(Gone())
+            future.set_exception(ConnectionLost())
             return future
         self._asked.add(future)
         future.add_done_callback(self._asked.discard)
@@ -138,7 +138,7 @@ class Client:
         if future.done():
             return
         if answer is None or not answer["success"]:
-            future.set_exception(Declined(answer["error"]) if answer else Gone())
+            future.set_exception(CommandRefused(answer["error"]) if answer else ConnectionLost())
         else:
             then(answer)
             future.set_result(answer)
@@ -196,7 +196,7 @@ class Held:
         self.rev, self.ahead, self.synced = max(rev, self.ahead), 0, True
 
 
-class Knowing(Client):
+class SyncingClient(Client):
     """Speaks the groups words as the README says a good client does."""
 
     namespace = "/chat"
@@ -230,7 +230,7 @@ class Knowing(Client):
                 await self._join(conversation_id)
             await self._sync()
             self.caught_up = all(h.joined and h.synced and h.loaded for h in self.known.values())
-        except (Gone, Declined, ChatError):
+        except (ConnectionLost, CommandRefused, ChatError):
             return
 
     async def _read(self, command: c.Command) -> Any:
@@ -247,7 +247,7 @@ class Knowing(Client):
 
         try:
             await self.ask("joinRoom", {"conversationId": conversation_id}, joined)
-        except Declined as no:
+        except CommandRefused as no:
             if no.code != "NOT_FOUND":
                 raise
             self.known.pop(conversation_id, None)
@@ -336,7 +336,7 @@ class Knowing(Client):
     def _sent(self, payload: Any) -> None:
         self.sent.append(payload)
 
-    _takes: ClassVar[dict[str, Callable[["Knowing", Any], None]]] = {
+    _takes: ClassVar[dict[str, Callable[["SyncingClient", Any], None]]] = {
         "newMessage": _new,
         "messageUpdated": _updated,
         "messageDeleted": _deleted,
@@ -347,7 +347,7 @@ class Knowing(Client):
     }
 
 
-class Believing(Client):
+class LiveOnlyClient(Client):
     """Knows nothing of numbers: what it hears is on the screen, in the order in which it came."""
 
     namespace = "/"

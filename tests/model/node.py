@@ -12,11 +12,11 @@ from fakes.memory_archive import (
     MemoryMembers,
     MemoryPeople,
 )
-from fakes.memory_bus import Air, MemoryBus
+from fakes.memory_bus import InMemoryPubSub, MemoryBus
 from fakes.memory_queue import MemoryOutbox, Partition
 from fakes.memory_revocations import MemoryRevocations
 from fakes.memory_store import Tables
-from model.trap import Trap, Trapped
+from model.fault_injector import FaultInjector, FaultyPort
 from parley.gateway.background import Background
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Unavailable
@@ -41,12 +41,12 @@ Hear = Callable[[Any], None]
 CONNECTED, REFUSED = "connected", "refused"
 
 
-class Rooms(RedisManager):
+class DirectRooms(RedisManager):
     """The real rooms; what a socket is written, its client is handed."""
 
     def __init__(self, bus: Any) -> None:
         super().__init__(bus)
-        self.ears: dict[str, Hear] = {}
+        self.receivers: dict[str, Hear] = {}
 
     def deliver(
         self,
@@ -58,13 +58,13 @@ class Rooms(RedisManager):
     ) -> int:
         members = [sid for sid in self.rooms.get(namespace, {}).get(room, ()) if sid not in skip]
         for sid in members:
-            self.ears[sid](data)
+            self.receivers[sid](data)
             if then is not None:
-                self.ears[sid](then)
+                self.receivers[sid](then)
         return len(members)
 
 
-class Nowhere:
+class NoPresence:
     """`Presence` of nobody: it is not what is played."""
 
     async def arrive(self, user_id: str, socket_id: str) -> None: ...
@@ -77,11 +77,11 @@ class Nowhere:
         return []
 
 
-class Doors(MemoryMembers):
+class RecordingMembers(MemoryMembers):
     """Notes who was put out."""
 
-    def __init__(self, tables: Tables, trap: Trap, outsiders: set[tuple[str, str]]) -> None:
-        super().__init__(tables, trap.step)
+    def __init__(self, tables: Tables, injector: FaultInjector, outsiders: set[tuple[str, str]]) -> None:
+        super().__init__(tables, injector.step)
         self._outsiders = outsiders
 
     async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
@@ -95,16 +95,21 @@ class Node:
     """One gateway, wired as the real one is."""
 
     def __init__(
-        self, name: str, tables: Tables, partition: Partition, air: Air, outsiders: set[tuple[str, str]]
+        self,
+        name: str,
+        tables: Tables,
+        partition: Partition,
+        pubsub: InMemoryPubSub,
+        outsiders: set[tuple[str, str]],
     ) -> None:
         self.name = name
-        self.trap = Trap(Unavailable)
+        self.injector = FaultInjector(Unavailable)
         self.outbox = MemoryOutbox(partition)
-        self.bus = MemoryBus(air)
-        self.manager = Rooms(self.bus)
+        self.bus = MemoryBus(pubsub)
+        self.manager = DirectRooms(self.bus)
         self.membership_cache = MembershipCache()
         self.background = Background()
-        self.ports = self._ports(tables, Doors(tables, self.trap, outsiders))
+        self.ports = self._ports(tables, RecordingMembers(tables, self.injector, outsiders))
         calm = LoadMonitor(lambda: 0.0)
         revocations = RevocationService(MemoryRevocations(), self.bus, timedelta(days=1))
         self.services = build_services(self.ports, self.membership_cache, calm, revocations)
@@ -121,20 +126,20 @@ class Node:
         )
         self._turns: dict[str, asyncio.Lock] = {}
 
-    def _ports(self, tables: Tables, doors: Doors) -> Ports:
-        members = Trapped(doors, self.trap)
+    def _ports(self, tables: Tables, stored: RecordingMembers) -> Ports:
+        members = FaultyPort(stored, self.injector)
         nothing: Any = None
         return Ports(
             outbox=self.outbox,
             event_publisher=self.bus,
-            presence=Nowhere(),
-            conversations=Trapped(MemoryConversations(tables), self.trap),
+            presence=NoPresence(),
+            conversations=FaultyPort(MemoryConversations(tables), self.injector),
             memberships=members,
             membership_changes=members,
             contracts=MemoryContracts(tables),
-            messages=Trapped(MemoryHistory(tables), self.trap),
+            messages=FaultyPort(MemoryHistory(tables), self.injector),
             search=nothing,
-            people=Trapped(MemoryPeople(tables), self.trap),
+            people=FaultyPort(MemoryPeople(tables), self.injector),
             attachments=nothing,
             loose=nothing,
             files=nothing,
@@ -144,7 +149,7 @@ class Node:
 
     def let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
         """Let a socket in; it hears `CONNECTED` or `REFUSED`."""
-        self.manager.ears[sid] = hear
+        self.manager.receivers[sid] = hear
         self._turns[sid] = asyncio.Lock()
         self.manager.basic_enter_room(sid, namespace, None, eio_sid=sid)
         self.manager.basic_enter_room(sid, namespace, sid)

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from fakes.memory_queue import Flight
 from model.checks import check
-from model.client import Client, Knowing
-from model.town import ROOMS, USERS, Town
-from model.trap import Trapdoor
+from model.client import Client, SyncingClient
+from model.cluster import ROOMS, USERS, Cluster
+from model.fault_injector import Fault
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import Unavailable
 
@@ -29,18 +29,18 @@ MOMENTS = st.integers(0, 20)
 DOES = st.sampled_from(["fail", "stall"])
 
 
-class Play(RuleBasedStateMachine):
+class ChatMachine(RuleBasedStateMachine):
     """Rules are what people do, what goes on by itself, and what goes wrong."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.town = Town()
+        self.cluster = Cluster()
         self.faults: list[str] = []
-        self.town.loop.set_exception_handler(lambda _, context: self.faults.append(repr(context)))
+        self.cluster.loop.set_exception_handler(lambda _, context: self.faults.append(repr(context)))
         self._patches = ExitStack()
         for target, value in (
-            ("parley.shared.model.uuid4", lambda: next(self.town.names)),
-            ("parley.shared.model.datetime", self.town.loop),
+            ("parley.shared.model.uuid4", lambda: next(self.cluster.names)),
+            ("parley.shared.model.datetime", self.cluster.loop),
             ("parley.gateway.services.history.MAX_CHANGES", 6),
             ("parley.gateway.state.streams.PAGE", 3),
         ):
@@ -60,161 +60,161 @@ class Play(RuleBasedStateMachine):
             self._return()
             self._all_is_well()
         finally:
-            self.town.end()
+            self.cluster.end()
             self._patches.close()
             structlog.configure(**self._before)
 
     def _do(self, what: Callable[..., object], *args: object) -> None:
-        self.town.loop.act(lambda: what(*args))
+        self.cluster.loop.act(lambda: what(*args))
 
     def _one(self, which: int, among: Sequence[T]) -> T | None:
         return among[which % len(among)] if among else None
 
     def _connect(self, client: Client | None, where: int) -> None:
         if client is not None:
-            self._do(client.connect, self.town.nodes[where])
+            self._do(client.connect, self.cluster.nodes[where])
 
     def _return(self) -> None:
         """Everybody comes back."""
-        for number, client in enumerate(self.town.clients):
+        for number, client in enumerate(self.cluster.clients):
             if client.node is None:
-                self._do(client.connect, self.town.nodes[number % 2])
+                self._do(client.connect, self.cluster.nodes[number % 2])
 
     def _all_is_well(self) -> None:
-        self.town.settle()
-        check(self.town)
+        self.cluster.settle()
+        check(self.cluster)
         assert not self.faults, self.faults
 
     @initialize(said=st.integers(0, 4))
     def found(self, said: int) -> None:
-        self.town.found()
-        for number, client in enumerate(self.town.clients[:6]):
-            self._do(client.connect, self.town.nodes[number % 2])
+        self.cluster.found()
+        for number, client in enumerate(self.cluster.clients[:6]):
+            self._do(client.connect, self.cluster.nodes[number % 2])
         if said:
             self.send(who=0, where="first", named=True, times=said)
-            self._do(self.town.workers[0].work, said)
+            self._do(self.cluster.workers[0].work, said)
 
     # What people do.
 
     @rule(who=WHO, where=NODES)
     def connect(self, who: int, where: int) -> None:
-        self._connect(self._one(who, self.town.away()), where)
+        self._connect(self._one(who, self.cluster.away()), where)
 
     @rule(who=WHO, where=NODES)
     def disconnect(self, who: int, where: int) -> None:
-        client = self._one(who, self.town.here())
+        client = self._one(who, self.cluster.here())
         if client is not None:
             self._do(client.disconnect)
 
     @rule(who=WHO, where=NODES)
     def reconnect(self, who: int, where: int) -> None:
-        client = self._one(who, self.town.here())
+        client = self._one(who, self.cluster.here())
         if client is not None:
             self._do(client.disconnect)
             self._connect(client, where)
 
     @rule(who=WHO, where=CONVERSATIONS, named=st.booleans(), times=st.integers(1, 3))
     def send(self, who: int, where: str, named: bool, times: int) -> None:
-        client = self._one(who, self.town.here(where))
+        client = self._one(who, self.cluster.here(where))
         for _ in range(times):
             if client is not None:
-                said = self.town.compose(client, where, named=named)
-                self.town.loop.call_soon(self.town.send, client, said)
-        self.town.loop.rest()
+                said = self.cluster.compose(client, where, named=named)
+                self.cluster.loop.call_soon(self.cluster.send, client, said)
+        self.cluster.loop.rest()
 
     send_more = send
 
     @rule(who=WHO, which=WHICH)
     def send_again(self, who: int, which: int) -> None:
-        send = self._one(which, [s for s in self.town.sends if s.named])
-        client = self._one(who, [x for x in self.town.here() if send and x.user == send.user])
+        send = self._one(which, [s for s in self.cluster.sends if s.named])
+        client = self._one(who, [x for x in self.cluster.here() if send and x.user == send.user])
         if client is not None:
-            self._do(self.town.send, client, send)
+            self._do(self.cluster.send, client, send)
 
     @rule(who=WHO, which=WHICH)
     def edit(self, who: int, which: int) -> None:
-        message = self._one(which, self.town.latest())
-        client = self._one(who, [x for x in self.town.here() if message and x.user == message.sender_id])
+        message = self._one(which, self.cluster.latest())
+        client = self._one(who, [x for x in self.cluster.here() if message and x.user == message.sender_id])
         if message is not None and client is not None:
-            content = f"e{len(self.town.partition.log)}"
+            content = f"e{len(self.cluster.partition.log)}"
             self._do(client.ask, "editMessage", {"messageId": message.id, "content": content})
 
     edit_more = edit
 
     @rule(who=WHO, which=WHICH)
     def delete(self, who: int, which: int) -> None:
-        message = self._one(which, self.town.latest())
-        client = self._one(who, self.town.here())
+        message = self._one(which, self.cluster.latest())
+        client = self._one(who, self.cluster.here())
         if message is not None and client is not None:
             self._do(client.ask, "deleteMessage", {"messageId": message.id})
 
     @rule(who=WHO, which=WHICH)
     def read(self, who: int, which: int) -> None:
-        message = self._one(which, self.town.latest())
-        client = self._one(who, self.town.here())
+        message = self._one(which, self.cluster.latest())
+        client = self._one(who, self.cluster.here())
         if message is not None and client is not None:
             self._do(client.ask, "markAsRead", {"messageId": message.id})
 
     @rule(who=WHO, where=CONVERSATIONS)
     def read_all(self, who: int, where: str) -> None:
-        client = self._one(who, [x for x in self.town.here(where) if isinstance(x, Knowing)])
+        client = self._one(who, [x for x in self.cluster.here(where) if isinstance(x, SyncingClient)])
         if client is not None:
             self._do(client.ask, "markConversationAsRead", {"conversationId": where})
 
     @rule(node=NODES, by=WHO, where=CONVERSATIONS, who=WHO)
     def add(self, node: int, by: int, where: str, who: int) -> None:
-        admin = self._one(by, self.town.admins(where))
-        newcomer = self._one(who, [u for u in USERS if not self.town.member(where, u)])
+        admin = self._one(by, self.cluster.admins(where))
+        newcomer = self._one(who, [u for u in USERS if not self.cluster.member(where, u)])
         if admin is not None and newcomer is not None:
             command = c.AddParticipants(conversation_id=where, participants=(newcomer,))
-            self._do(self.town.command, self.town.nodes[node], admin, command)
+            self._do(self.cluster.command, self.cluster.nodes[node], admin, command)
 
     @rule(node=NODES, by=WHO, where=CONVERSATIONS, who=WHO)
     def remove(self, node: int, by: int, where: str, who: int) -> None:
-        admin = self._one(by, self.town.admins(where))
-        member = self._one(who, [u for u in USERS if self.town.member(where, u)])
+        admin = self._one(by, self.cluster.admins(where))
+        member = self._one(who, [u for u in USERS if self.cluster.member(where, u)])
         if admin is not None and member is not None:
             command = c.RemoveParticipant(conversation_id=where, user_id=member)
-            self._do(self.town.command, self.town.nodes[node], admin, command)
+            self._do(self.cluster.command, self.cluster.nodes[node], admin, command)
 
     @rule(node=NODES, where=CONVERSATIONS, who=WHO)
     def leave(self, node: int, where: str, who: int) -> None:
-        member = self._one(who, [u for u in USERS if self.town.member(where, u)])
+        member = self._one(who, [u for u in USERS if self.cluster.member(where, u)])
         if member is not None:
             command = c.LeaveConversation(conversation_id=where)
-            self._do(self.town.command, self.town.nodes[node], member, command)
+            self._do(self.cluster.command, self.cluster.nodes[node], member, command)
 
     # What goes on by itself.
 
     @rule(who=WORKERS, size=st.integers(1, 6))
     def work(self, who: int, size: int) -> None:
-        self._do(self.town.workers[who].work, size)
+        self._do(self.cluster.workers[who].work, size)
 
     work_more = work
 
     @rule(node=NODES, count=st.integers(1, 6))
     def hear(self, node: int, count: int) -> None:
-        self._do(self.town.hear, self.town.nodes[node], count)
+        self._do(self.cluster.hear, self.cluster.nodes[node], count)
 
     hear_more = hear
 
     @rule(who=WHO)
     def read_wire(self, who: int) -> None:
-        client = self._one(who, [x for x in self.town.clients if x.lags])
+        client = self._one(who, [x for x in self.cluster.clients if x.lags])
         if client is not None:
             self._do(client.read)
 
     @rule(node=NODES)
     def count(self, node: int) -> None:
-        self._do(self.town.nodes[node].live.fanout.say_counts)
+        self._do(self.cluster.nodes[node].live.fanout.say_counts)
 
     @rule(node=NODES)
     def audit(self, node: int) -> None:
-        self._do(self.town.audit, self.town.nodes[node])
+        self._do(self.cluster.audit, self.cluster.nodes[node])
 
     @rule(seconds=st.sampled_from([1, 20]))
     def wait(self, seconds: int) -> None:
-        self.town.loop.rest(seconds)
+        self.cluster.loop.rest(seconds)
 
     @rule()
     def settle(self) -> None:
@@ -223,47 +223,47 @@ class Play(RuleBasedStateMachine):
     # What goes wrong.
 
     @rule(who=WORKERS, moments=st.integers(0, 40), does=DOES)
-    def trap_worker(self, who: int, moments: int, does: Trapdoor) -> None:
-        self.town.workers[who].trap.set(moments, does)
+    def trap_worker(self, who: int, moments: int, does: Fault) -> None:
+        self.cluster.workers[who].injector.set(moments, does)
 
     @rule(who=WORKERS, moments=st.integers(0, 30), size=st.integers(1, 4))
     def overtake(self, who: int, moments: int, size: int) -> None:
         """A worker freezes in the middle of a batch, and another takes its place."""
-        self.town.workers[who].trap.set(moments, "stall")
-        self._do(self.town.workers[who].work, size)
-        self._do(self.town.workers[1 - who].work, size)
+        self.cluster.workers[who].injector.set(moments, "stall")
+        self._do(self.cluster.workers[who].work, size)
+        self._do(self.cluster.workers[1 - who].work, size)
 
     @rule(who=WHO, where=NODES, count=st.integers(0, 4))
     def interrupt(self, who: int, where: int, count: int) -> None:
         """A connection breaks in the middle of what the node has to tell; the client comes back."""
-        client = self._one(who, self.town.here())
+        client = self._one(who, self.cluster.here())
         if client is not None and client.node is not None:
             client.lags = True
-            self._do(self.town.hear, client.node, len(client.node.bus.waiting))
+            self._do(self.cluster.hear, client.node, len(client.node.bus.waiting))
             self._do(client.read_some, count)
             self._do(client.disconnect)
             self._connect(client, where)
 
     @rule(who=WORKERS)
     def thaw_worker(self, who: int) -> None:
-        self._do(self.town.workers[who].trap.release)
+        self._do(self.cluster.workers[who].injector.release)
 
     @rule(node=NODES, moments=MOMENTS, does=DOES)
-    def trap_archive(self, node: int, moments: int, does: Trapdoor) -> None:
-        self.town.nodes[node].trap.set(moments, does)
+    def trap_archive(self, node: int, moments: int, does: Fault) -> None:
+        self.cluster.nodes[node].injector.set(moments, does)
 
     @rule(node=NODES)
     def thaw_archive(self, node: int) -> None:
-        self._do(self.town.nodes[node].trap.release)
+        self._do(self.cluster.nodes[node].injector.release)
 
     @rule(node=NODES, flight=st.sampled_from(["refused", "unconfirmed"]))
     def trap_broker(self, node: int, flight: Flight) -> None:
-        self.town.nodes[node].outbox.next_flight = flight
+        self.cluster.nodes[node].outbox.next_flight = flight
 
     @rule(node=NODES, at=st.integers(0, 5), what=st.sampled_from(["lose", "repeat", "later"]))
     def disturb(self, node: int, at: int, what: str) -> None:
         """What is on its way is lost, comes twice, or after what was said later."""
-        waiting = self.town.nodes[node].bus.waiting
+        waiting = self.cluster.nodes[node].bus.waiting
         if at >= len(waiting):
             return
         if what == "repeat":
@@ -277,22 +277,22 @@ class Play(RuleBasedStateMachine):
     @rule(node=NODES)
     def miss(self, node: int) -> None:
         """All that is on its way to a node is lost."""
-        self.town.nodes[node].bus.waiting.clear()
+        self.cluster.nodes[node].bus.waiting.clear()
 
     @rule(who=WHO)
     def lag(self, who: int) -> None:
-        client = self._one(who, self.town.here())
+        client = self._one(who, self.cluster.here())
         if client is not None:
             client.lags = True
 
     @rule(number=NODES)
     def kill(self, number: int) -> None:
-        self.town.kill(number)
+        self.cluster.kill(number)
 
     @rule()
     def forget(self) -> None:
-        self._do(self.town.forget)
+        self._do(self.cluster.forget)
 
 
-TestPlay = Play.TestCase
-TestPlay.settings = settings.get_profile("long" if settings.get_current_profile_name() == "long" else "short")
+TestChat = ChatMachine.TestCase
+TestChat.settings = settings.get_profile("long" if settings.get_current_profile_name() == "long" else "short")

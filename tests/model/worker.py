@@ -2,10 +2,16 @@
 
 import asyncio
 
-from fakes.memory_bus import Air
+from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Delivery, Partition
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
-from model.trap import Trap, TrappedAnnouncer, TrappedHeads, TrappedMemberships, TrappedMessages
+from model.fault_injector import (
+    FaultInjector,
+    FaultyAnnouncer,
+    FaultyHeads,
+    FaultyMemberships,
+    FaultyMessages,
+)
 from parley.persistence_worker.persist import Persister
 from parley.shared.events import Event
 
@@ -17,14 +23,16 @@ class Crash(Exception):
 class Worker:
     """Takes batches of a partition; whoever froze goes on later, when the partition is another's."""
 
-    def __init__(self, tables: Tables, partition: Partition, air: Air, told: list[Event]) -> None:
+    def __init__(
+        self, tables: Tables, partition: Partition, pubsub: InMemoryPubSub, told: list[Event]
+    ) -> None:
         self._partition = partition
-        self.trap = Trap(Crash)
+        self.injector = FaultInjector(Crash)
         self._persister = Persister(
-            TrappedMessages(MemoryMessages(tables), self.trap),
-            TrappedHeads(MemoryHeads(tables), self.trap),
-            TrappedMemberships(MemoryMemberships(tables), self.trap),
-            TrappedAnnouncer(air, self.trap, told),
+            FaultyMessages(MemoryMessages(tables), self.injector),
+            FaultyHeads(MemoryHeads(tables), self.injector),
+            FaultyMemberships(MemoryMemberships(tables), self.injector),
+            FaultyAnnouncer(pubsub, self.injector, told),
         )
         self._batch: asyncio.Task[None] | None = None
 

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from clients.described import complaints, example, outcomes, resolved
 from clients.samples import EVENTS, GREETED, REFUSED
+from clients.schema_checks import complaints, example, outcomes, resolved
 from parley.gateway.api_docs.asyncapi import asyncapi
 from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, InboundEvent, OutboundEvent
 from parley.gateway.protocols.registry import PROTOCOLS

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from load.irc_log import Event, Joined, Left, Noticed, Renamed, Said, Unknown, parse
-from load.script import Entrance, Exit, Line, Speaker, content_of, moments_of, script_of
+from load.script import Arrival, Departure, Line, Speaker, content_of, moments_of, script_of
 
 
 def events_of(*lines: bytes) -> list[Event]:
@@ -159,20 +159,20 @@ def test_who_joins_first_was_not_on_at_the_beginning_and_who_speaks_first_was() 
     script = script_of([Joined(0, "ben"), Said(0, "anna", "1"), Said(0, "ben", "2"), Left(0, "anna")])
     anna, ben = Speaker("anna", "anna"), Speaker("ben", "ben")
     assert script.opening == (anna,)
-    assert [*map(type, script.cues)] == [Entrance, Line, Line, Exit]
-    assert (script.cues[0], script.cues[3]) == (Entrance(ben), Exit(anna))
+    assert [*map(type, script.cues)] == [Arrival, Line, Line, Departure]
+    assert (script.cues[0], script.cues[3]) == (Arrival(ben), Departure(anna))
 
 
 def test_where_everybody_joins_the_first_to_come_was_on_at_the_beginning() -> None:
     script = script_of([Joined(0, "ben"), Joined(0, "anna"), Said(0, "anna", "1"), Said(0, "ben", "2")])
     assert script.opening == (Speaker("ben", "ben"),)
-    assert [*map(type, script.cues)] == [Entrance, Line, Line]
+    assert [*map(type, script.cues)] == [Arrival, Line, Line]
 
 
 def test_a_nick_change_is_an_exit_and_an_entrance() -> None:
     script = script_of([Said(0, "anna", "1"), Renamed(0, "anna", "anna2"), Said(0, "anna2", "2")])
     assert script.opening == (Speaker("anna", "anna"),)
-    assert script.cues[1:3] == (Exit(Speaker("anna", "anna")), Entrance(Speaker("anna", "anna2")))
+    assert script.cues[1:3] == (Departure(Speaker("anna", "anna")), Arrival(Speaker("anna", "anna2")))
 
 
 def test_who_never_says_a_line_has_no_part() -> None:
@@ -189,7 +189,7 @@ def test_gaps_in_the_log_make_nobody_speak_while_away_or_come_twice() -> None:
         Said(0, "anna", "2"),
         Joined(0, "anna"),
     ]
-    assert [type(cue) for cue in script_of(events).cues] == [Line, Exit, Entrance, Line]
+    assert [type(cue) for cue in script_of(events).cues] == [Line, Departure, Arrival, Line]
 
 
 def test_a_minutes_lines_share_the_minute_evenly() -> None:

@@ -9,8 +9,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from marshmallow import Schema, ValidationError, fields, validate
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from clients.described import complaints, example, outcomes, references, resolved
 from clients.samples import FILE, REFUSED
+from clients.schema_checks import complaints, example, outcomes, references, resolved
 from parley.gateway.api_docs import documents
 from parley.gateway.api_docs.openapi import openapi
 from parley.gateway.core import commands as c

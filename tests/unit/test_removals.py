@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clients.chat import eventually
-from fakes.memory_bus import Air
+from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
 from model.node import CONNECTED, Node
@@ -42,7 +42,7 @@ class Late:
 
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
-    node = Node("n", Tables(), Partition(), Air(), set())
+    node = Node("n", Tables(), Partition(), InMemoryPubSub(), set())
     yield node
     await node.background.stop()
 

@@ -9,18 +9,18 @@ import pytest
 
 from load import figures, proof
 from load.arguments import NOT_BEGUN
-from load.listening import Confirmation, Heard, Ledger, Listener
+from load.environment import MissingSetting, read_environment
 from load.progress import Progress
-from load.proof import Count, Ears, Finding, Spoken, Stored
+from load.proof import Count, Finding, SocketRecording, Spoken, Stored
+from load.recording import Confirmation, DeliveryLog, ReceivedMessage, Recorder
 from load.replay import main
-from load.surroundings import Missing, surroundings
 
 LINES = [Spoken(user, user.upper(), f"line {n}", f"c{n}") for n, user in enumerate("abab", start=1)]
 STORED = [
     Stored(n, f"m{n}", line.user_id, line.content, line.client_message_id)
     for n, line in enumerate(LINES, start=1)
 ]
-HEARD = {message.seq: Heard(message.id, message.user_id, message.content) for message in STORED}
+HEARD = {message.seq: ReceivedMessage(message.id, message.user_id, message.content) for message in STORED}
 SENT = [Confirmation(line.client_message_id, m.id, m.seq) for line, m in zip(LINES, STORED, strict=True)]
 
 
@@ -68,14 +68,14 @@ def test_two_lines_of_one_sender_that_changed_places_differ() -> None:
     assert proof.senders_keep_their_order(LINES, swapped(STORED, 0, 1)).holds
 
 
-def ears(
+def recording(
     user: str,
     numbers: Sequence[int],
     confirmations: Sequence[Confirmation] = (),
     first: int = 1,
     last: int = 4,
-) -> Ears:
-    return Ears(user[0], user.upper(), first, last, numbers, confirmations)
+) -> SocketRecording:
+    return SocketRecording(user[0], user.upper(), first, last, numbers, confirmations)
 
 
 @pytest.mark.parametrize(
@@ -90,33 +90,37 @@ def ears(
     ],
 )
 def test_a_socket_that_heard_otherwise_differs(numbers: list[int], word: str) -> None:
-    finding = proof.all_heard_all([ears("a", [1, 2, 3, 4]), ears("b", numbers)])
+    finding = proof.all_heard_all([recording("a", [1, 2, 3, 4]), recording("b", numbers)])
     assert len(finding.differences) == 1
     assert word in finding.differences[0]
 
 
 def test_a_socket_hears_what_was_said_while_it_was_on() -> None:
-    assert proof.all_heard_all([ears("a", [3], first=3, last=3), ears("b", [], first=3, last=2)]).holds
-    assert not proof.all_heard_all([ears("a", [4], first=3, last=4)]).holds
-    assert not proof.all_heard_all([ears("a", [2, 3], first=2, last=4)]).holds
+    assert proof.all_heard_all(
+        [recording("a", [3], first=3, last=3), recording("b", [], first=3, last=2)]
+    ).holds
+    assert not proof.all_heard_all([recording("a", [4], first=3, last=4)]).holds
+    assert not proof.all_heard_all([recording("a", [2, 3], first=2, last=4)]).holds
 
 
 def test_a_socket_begins_where_the_answer_to_its_joining_said() -> None:
-    assert proof.all_heard_all([ears("a", [3, 4], first=3)]).holds
-    assert not proof.all_heard_all([ears("a", [2, 3, 4], first=3)]).holds
-    assert not proof.all_heard_all([ears("a", [4], first=3)]).holds
+    assert proof.all_heard_all([recording("a", [3, 4], first=3)]).holds
+    assert not proof.all_heard_all([recording("a", [2, 3, 4], first=3)]).holds
+    assert not proof.all_heard_all([recording("a", [4], first=3)]).holds
 
 
 def test_what_was_heard_must_be_what_is_stored() -> None:
     assert proof.heard_is_stored(HEARD, STORED, []).holds
     assert not proof.heard_is_stored(HEARD, STORED[:-1], []).holds
-    assert not proof.heard_is_stored({**HEARD, 2: Heard("m2", "b", "other words")}, STORED, []).holds
+    assert not proof.heard_is_stored(
+        {**HEARD, 2: ReceivedMessage("m2", "b", "other words")}, STORED, []
+    ).holds
     assert not proof.heard_is_stored(HEARD, STORED, ["number 2 is two things"]).holds
 
 
-def ears_of(confirmations: list[Confirmation]) -> list[Ears]:
+def recordings_of(confirmations: list[Confirmation]) -> list[SocketRecording]:
     """The first sender's socket with these confirmations, the second's with those that it is due."""
-    return [ears("a", [], confirmations), ears("b", [], SENT[1::2])]
+    return [recording("a", [], confirmations), recording("b", [], SENT[1::2])]
 
 
 @pytest.mark.parametrize(
@@ -132,31 +136,33 @@ def ears_of(confirmations: list[Confirmation]) -> list[Ears]:
     ids=["one lost", "one twice", "another number", "another id", "another user's", "nobody's"],
 )
 def test_each_line_is_confirmed_to_its_sender_once(confirmations: list[Confirmation]) -> None:
-    assert proof.all_confirmed(LINES, STORED, ears_of(SENT[::2]), {}).holds
-    assert not proof.all_confirmed(LINES, STORED, ears_of(confirmations), {}).holds
+    assert proof.all_confirmed(LINES, STORED, recordings_of(SENT[::2]), {}).holds
+    assert not proof.all_confirmed(LINES, STORED, recordings_of(confirmations), {}).holds
 
 
 def test_another_socket_of_the_same_user_may_hear_the_confirmation_but_not_in_its_stead() -> None:
-    assert proof.all_confirmed(LINES, STORED, [*ears_of(SENT[::2]), ears("a_away", [], SENT[::2])], {}).holds
-    instead = [*ears_of(SENT[:1]), ears("a_away", [], SENT[::2])]
+    assert proof.all_confirmed(
+        LINES, STORED, [*recordings_of(SENT[::2]), recording("a_away", [], SENT[::2])], {}
+    ).holds
+    instead = [*recordings_of(SENT[:1]), recording("a_away", [], SENT[::2])]
     assert not proof.all_confirmed(LINES, STORED, instead, {}).holds
 
 
 def test_a_speaker_who_came_back_heard_the_confirmations_on_either_socket() -> None:
-    stays = [ears("a", [], SENT[:1]), ears("a", [], SENT[2:3]), ears("b", [], SENT[1::2])]
-    assert proof.all_confirmed(LINES, STORED, stays, {}).holds
+    attendance = [recording("a", [], SENT[:1]), recording("a", [], SENT[2:3]), recording("b", [], SENT[1::2])]
+    assert proof.all_confirmed(LINES, STORED, attendance, {}).holds
 
 
 def test_a_line_that_was_said_again_may_be_confirmed_again() -> None:
-    twice = ears_of([SENT[0], SENT[0], SENT[2]])
+    twice = recordings_of([SENT[0], SENT[0], SENT[2]])
     assert proof.all_confirmed(LINES, STORED, twice, {"c1": 1}).holds
     assert not proof.all_confirmed(LINES, STORED, twice, {"c3": 1}).holds
-    thrice = ears_of([SENT[0], SENT[0], SENT[0], SENT[2]])
+    thrice = recordings_of([SENT[0], SENT[0], SENT[0], SENT[2]])
     assert not proof.all_confirmed(LINES, STORED, thrice, {"c1": 1}).holds
 
 
 def test_a_line_that_was_neither_stored_nor_confirmed_differs() -> None:
-    assert not proof.all_confirmed(LINES[:3], STORED[:2], ears_of(SENT[:1]), {}).holds
+    assert not proof.all_confirmed(LINES[:3], STORED[:2], recordings_of(SENT[:1]), {}).holds
 
 
 @pytest.mark.parametrize("counts", [(4, 3, 3, 3), (3, 4, 3, 3), (3, 3, 4, 3), (3, 3, 3, 4), (3, 3, None, 3)])
@@ -185,27 +191,27 @@ def test_a_finding_names_some_of_many_differences_and_counts_the_others() -> Non
 
 
 def test_a_listener_keeps_what_it_heard_in_the_order_in_which_it_came() -> None:
-    listener = Listener(ledger := Ledger(said_at=[0.0, 0.0]))
-    listener.awaited = {"c1", "c2"}
+    recorder = Recorder(log := DeliveryLog(said_at=[0.0, 0.0]))
+    recorder.awaited = {"c1", "c2"}
     for seq in (2, 1):
         message = {"_id": f"m{seq}", "seq": seq, "sender": {"_id": "a"}, "content": "hi"}
-        listener.hear("newMessage", {"message": message, "conversationId": "k"})
-    listener.hear("messageSent", {"clientMessageId": "c1", "messageId": "m1", "seq": 1})
-    listener.hear("userTyping", {})
-    assert listener.numbers == [2, 1]
-    assert listener.confirmations == [Confirmation("c1", "m1", 1)]
-    assert listener.awaited == {"c2"}
-    assert (ledger.deliveries, ledger.confirmed, ledger.others) == (2, {"c1"}, {"userTyping": 1})
-    assert len(ledger.until_heard) == 2
+        recorder.hear("newMessage", {"message": message, "conversationId": "k"})
+    recorder.hear("messageSent", {"clientMessageId": "c1", "messageId": "m1", "seq": 1})
+    recorder.hear("userTyping", {})
+    assert recorder.numbers == [2, 1]
+    assert recorder.confirmations == [Confirmation("c1", "m1", 1)]
+    assert recorder.awaited == {"c2"}
+    assert (log.count, log.confirmed, log.others) == (2, {"c1"}, {"userTyping": 1})
+    assert len(log.until_heard) == 2
 
 
 def test_two_sockets_that_hear_different_things_under_one_number_are_noticed() -> None:
-    ledger = Ledger()
-    ledger.note(1, Heard("m1", "a", "yes"))
-    ledger.note(1, Heard("m1", "a", "yes"))
-    assert ledger.contradictions == []
-    ledger.note(1, Heard("m1", "a", "no"))
-    assert len(ledger.contradictions) == 1
+    log = DeliveryLog()
+    log.note(1, ReceivedMessage("m1", "a", "yes"))
+    log.note(1, ReceivedMessage("m1", "a", "yes"))
+    assert log.contradictions == []
+    log.note(1, ReceivedMessage("m1", "a", "no"))
+    assert len(log.contradictions) == 1
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
@@ -235,16 +241,16 @@ def test_progress_away_from_a_terminal_is_not_a_flood_but_tells_the_end() -> Non
 def test_the_environment_goes_before_the_file_and_an_empty_value_counts_as_none(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text('# a comment\nJWT_SECRET="from the file"\nMONGO_URL=\n')
-    assert surroundings({}, dotenv).jwt_secret == "from the file"
-    assert surroundings({"JWT_SECRET": "from outside"}, dotenv).jwt_secret == "from outside"
-    assert surroundings({"JWT_SECRET": ""}, dotenv).jwt_secret == "from the file"
-    assert surroundings({}, dotenv).mongo_url.startswith("mongodb://127.0.0.1")
-    assert surroundings({}, dotenv, "mongodb://elsewhere/db").mongo_url == "mongodb://elsewhere/db"
+    assert read_environment({}, dotenv).jwt_secret == "from the file"
+    assert read_environment({"JWT_SECRET": "from outside"}, dotenv).jwt_secret == "from outside"
+    assert read_environment({"JWT_SECRET": ""}, dotenv).jwt_secret == "from the file"
+    assert read_environment({}, dotenv).mongo_url.startswith("mongodb://127.0.0.1")
+    assert read_environment({}, dotenv, "mongodb://elsewhere/db").mongo_url == "mongodb://elsewhere/db"
 
 
 def test_without_a_secret_nobody_can_be_given_a_token(tmp_path: Path) -> None:
-    with pytest.raises(Missing, match="JWT_SECRET"):
-        surroundings({}, tmp_path / ".env")
+    with pytest.raises(MissingSetting, match="JWT_SECRET"):
+        read_environment({}, tmp_path / ".env")
 
 
 @pytest.mark.parametrize("speed", ["fast", "0", "-1", "nan", "inf", ""])

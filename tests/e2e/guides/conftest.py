@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from clients.chat import Town
-from clients.deal import Deal
+from clients.chat import ChatUsers
+from clients.contracts import SampleContract
 from clients.javascript import Program
 
 
@@ -19,8 +19,8 @@ async def program() -> AsyncIterator[Program]:
 
 
 @pytest.fixture
-async def deal(town: Town) -> Deal:
+async def contract(users: ChatUsers) -> SampleContract:
     """A contract that is known, of two milestones; nobody has said anything yet."""
-    deal = Deal(town)
-    await deal.put(deal.ann, deal.ben, "m1", "m2")
-    return deal
+    contract = SampleContract(users)
+    await contract.put(contract.ann, contract.ben, "m1", "m2")
+    return contract

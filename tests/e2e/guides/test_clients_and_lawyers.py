@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town, User, eventually
+from clients.baseline import refusal
+from clients.chat import ChatUsers, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
 from clients.poison import clear_away, send_unstorable
-from clients.scene import refusal
 from clients.tokens import fresh
 from clients.uploads import attached
 from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
@@ -48,10 +48,10 @@ async def start(one: User, other: User) -> str:
     return str(started["id"])
 
 
-async def both(program: Program, town: Town) -> tuple[JsSocket, JsSocket]:
+async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
     """Sockets of ann and ben, on two gateways."""
-    alice = await program.connect(town.user("ann"), town.url, CLIENTS_AND_LAWYERS)
-    return alice, await program.connect_elsewhere(town.user("ben"), town.url, CLIENTS_AND_LAWYERS, alice)
+    alice = await program.connect(users.user("ann"), users.url, CLIENTS_AND_LAWYERS)
+    return alice, await program.connect_elsewhere(users.user("ben"), users.url, CLIENTS_AND_LAWYERS, alice)
 
 
 def events(socket: JsSocket, program: Program, since: int = 0) -> set[str]:
@@ -63,11 +63,13 @@ def events(socket: JsSocket, program: Program, since: int = 0) -> set[str]:
 @pytest.mark.parametrize(
     "transports", [None, ["websocket"], ["polling"]], ids=["upgraded", "websocket", "polling"]
 )
-async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_the_guide_s_own_sequence(
+    program: Program, users: ChatUsers, transports: list[str] | None
+) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS, transports)
-    bob = await program.connect_elsewhere(ben, town.url, CLIENTS_AND_LAWYERS, alice, transports)
+    alice = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS, transports)
+    bob = await program.connect_elsewhere(ben, users.url, CLIENTS_AND_LAWYERS, alice, transports)
 
     await alice.emit("sendMessage", {"conversationId": talk, "content": "Good morning", "caseId": 7})
     alice.is_decided()
@@ -103,11 +105,13 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
         assert events(socket, program, since) == {"receiveRead", "receiveEdit", "receiveDeletion"}
 
 
-async def test_only_the_members_of_the_conversation_hear_a_message(program: Program, town: Town) -> None:
-    talk = await start(town.user("ann"), town.user("ben"))
-    alice, bob = await both(program, town)
-    bob_2 = await program.connect_elsewhere(town.user("ben"), town.url, CLIENTS_AND_LAWYERS, bob)
-    eve = await program.connect(town.user("eve"), town.url, CLIENTS_AND_LAWYERS)
+async def test_only_the_members_of_the_conversation_hear_a_message(
+    program: Program, users: ChatUsers
+) -> None:
+    talk = await start(users.user("ann"), users.user("ben"))
+    alice, bob = await both(program, users)
+    bob_2 = await program.connect_elsewhere(users.user("ben"), users.url, CLIENTS_AND_LAWYERS, bob)
+    eve = await program.connect(users.user("eve"), users.url, CLIENTS_AND_LAWYERS)
 
     await alice.ask("sendMessage", {"conversationId": talk, "content": "between us"})
 
@@ -117,18 +121,18 @@ async def test_only_the_members_of_the_conversation_hear_a_message(program: Prog
     assert events(eve, program) == set()
 
 
-async def test_without_a_token_nobody_comes_in(program: Program, town: Town) -> None:
+async def test_without_a_token_nobody_comes_in(program: Program, users: ChatUsers) -> None:
     for name, auth in (("none", {}), ("bad", {"token": "not.a.token"})):
-        await program.do("open", name, url=town.url, options={"auth": auth})
+        await program.do("open", name, url=users.url, options={"auth": auth})
         error = await JsSocket(program, name).inbound("connect_error")
         assert error["data"]["code"] == "UNAUTHORIZED"
 
 
 @pytest.mark.parametrize("name", ["content", "message", "text"])
-async def test_the_text_goes_by_each_of_three_names(program: Program, town: Town, name: str) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    alice, bob = await both(program, town)
+async def test_the_text_goes_by_each_of_three_names(program: Program, users: ChatUsers, name: str) -> None:
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    alice, bob = await both(program, users)
 
     await alice.ask("sendMessage", {"conversationId": talk, name: "Hello!"})
 
@@ -136,10 +140,10 @@ async def test_the_text_goes_by_each_of_three_names(program: Program, town: Town
     assert await bob.inbound("receiveMessage") == {**expected, name: "Hello!"}
 
 
-async def test_what_is_sent_along_comes_back_as_it_was(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    alice, bob = await both(program, town)
+async def test_what_is_sent_along_comes_back_as_it_was(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    alice, bob = await both(program, users)
     along = {
         "timestamp": "2026-01-01T00:00:00Z",
         "kind": "note",
@@ -159,11 +163,11 @@ async def test_what_is_sent_along_comes_back_as_it_was(program: Program, town: T
         assert await socket.inbound("receiveMessage") == {**expected, "seq": 1, "rev": 1}
 
 
-async def test_an_upload_goes_along_with_a_message(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_an_upload_goes_along_with_a_message(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
-    file = await attached(town.url, ann, b"a plea", "plea.txt")
+    alice, bob = await both(program, users)
+    file = await attached(users.url, ann, b"a plea", "plea.txt")
 
     await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]], "page": 2})
 
@@ -173,10 +177,10 @@ async def test_an_upload_goes_along_with_a_message(program: Program, town: Town)
     refusal(refused, "NOT_FOUND")
 
 
-async def test_nobody_speaks_under_another_s_name(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_nobody_speaks_under_another_s_name(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
+    alice, bob = await both(program, users)
     forged = {
         "id": "mine",
         "sender": {"id": ben.id, "name": "Ben"},
@@ -201,11 +205,11 @@ async def test_nobody_speaks_under_another_s_name(program: Program, town: Town) 
 
 
 async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
+    alice = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
     await alice.ask("sendMessage", {"conversationId": talk, "message": "Hello!", "secretOfOurs": 1})
     await alice.inbound("receiveMessage")
 
@@ -216,12 +220,12 @@ async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
 
 
 async def test_a_retry_through_another_gateway_is_one_message_and_other_content_is_rejected(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    one = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
-    other = await program.connect_elsewhere(ann, town.url, CLIENTS_AND_LAWYERS, one)
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    one = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
+    other = await program.connect_elsewhere(ann, users.url, CLIENTS_AND_LAWYERS, one)
     retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
     first = [(await one.ask("sendMessage", {**retried, "text": "first"}))["message"]]
     await one.inbound("receiveMessage")
@@ -241,12 +245,12 @@ async def test_a_retry_through_another_gateway_is_one_message_and_other_content_
     assert [m["content"] for m in other.all("receiveMessage")] == ["first", "second"]
 
 
-async def test_what_is_others_looks_like_what_does_not_exist(program: Program, town: Town) -> None:
-    talk = await start(town.user("ann"), town.user("ben"))
-    alice, bob = await both(program, town)
+async def test_what_is_others_looks_like_what_does_not_exist(program: Program, users: ChatUsers) -> None:
+    talk = await start(users.user("ann"), users.user("ben"))
+    alice, bob = await both(program, users)
     await alice.ask("sendMessage", {"conversationId": talk, "text": "secret"})
     theirs = (await bob.inbound("receiveMessage"))["id"]
-    eve = await program.connect(town.user("eve"), town.url, CLIENTS_AND_LAWYERS)
+    eve = await program.connect(users.user("eve"), users.url, CLIENTS_AND_LAWYERS)
 
     for event, field, own, more in (
         ("sendMessage", "conversationId", talk, {"text": "hello"}),
@@ -257,7 +261,7 @@ async def test_what_is_others_looks_like_what_does_not_exist(program: Program, t
         answers = [await eve.call(event, {field: each, **more}) for each in (own, str(uuid.uuid4()))]
         refusal(answers[0], "NOT_FOUND")
         assert answers[0] == answers[1]
-    assert len(await town.user("ben").history(talk)) == 1
+    assert len(await users.user("ben").history(talk)) == 1
 
 
 DEEP: Any = []
@@ -279,10 +283,10 @@ BAD_WORDS: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    talk = await start(town.user("ann"), town.user("ben"))
-    alice, bob = await both(program, town)
+    talk = await start(users.user("ann"), users.user("ben"))
+    alice, bob = await both(program, users)
 
     for payload, field in BAD_WORDS:
         error = refusal(await alice.call("sendMessage", {"conversationId": talk, **payload}), "INVALID")
@@ -295,15 +299,15 @@ async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
     room = MAX_EXTRA - len('{"large":""}')
     await alice.ask("sendMessage", {"conversationId": talk, "content": "good", "large": "x" * room})
     assert (await bob.inbound("receiveMessage"))["large"] == "x" * room
-    assert [m["content"] for m in await town.user("ben").history(talk)] == ["good"]
+    assert [m["content"] for m in await users.user("ben").history(talk)] == ["good"]
 
 
 async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guide_listen_for(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
+    alice, bob = await both(program, users)
     payload = {"conversationId": talk, "content": "good in both"}
 
     sent = await alice.ask("sendMessage", payload)
@@ -329,12 +333,12 @@ async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guid
 
 @pytest.mark.parametrize("decided_by", ["a further field", "text", "message"])
 async def test_a_payload_that_only_this_guide_takes_decides(
-    program: Program, town: Town, decided_by: str
+    program: Program, users: ChatUsers, decided_by: str
 ) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
-    bob = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice)
+    alice = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
+    bob = await program.connect_elsewhere(ben, users.url, CONNECTIONS, alice)
     payloads = {
         "a further field": {"content": "x", "colour": "red"},
         "text": {"text": "x"},
@@ -349,18 +353,18 @@ async def test_a_payload_that_only_this_guide_takes_decides(
     await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
     await alice.inbound("receiveMessage", 2)
     await bob.close()
-    other = await program.connect(ben, town.url, CLIENTS_AND_LAWYERS)
+    other = await program.connect(ben, users.url, CLIENTS_AND_LAWYERS)
     await other.ask("sendMessage", {"conversationId": talk, "text": "again"})
     await alice.inbound("receiveMessage", 3)
 
     assert events(alice, program, since) == GUIDE_S_OWN
 
 
-async def test_a_word_of_the_other_guide_decides_for_it(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_a_word_of_the_other_guide_decides_for_it(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice = await program.connect(ann, town.url, CONNECTIONS)
-    bob = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice)
+    alice = await program.connect(ann, users.url, CONNECTIONS)
+    bob = await program.connect_elsewhere(ben, users.url, CONNECTIONS, alice)
     await bob.ask("typing", {"conversationId": talk, "isTyping": False})
     bob.is_decided()
 
@@ -379,11 +383,11 @@ async def test_a_word_of_the_other_guide_decides_for_it(program: Program, town: 
 
 
 async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
-    program: Program, town: Town, stack: Stack
+    program: Program, users: ChatUsers, stack: Stack
 ) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    alice, bob = await both(program, town)
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    alice, bob = await both(program, users)
     bad = await send_unstorable(stack, ann, talk)
     failed = await alice.inbound("receiveFailure")
     assert failed == {
@@ -396,11 +400,11 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     await clear_away(stack)
 
 
-async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    socket = await program.connect(ann, town.url, CLIENTS_AND_LAWYERS)
+async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    socket = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
     assert (await socket.look())["connected"] is True

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town, User, eventually
+from clients.baseline import refusal
+from clients.chat import ChatUsers, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
 from clients.poison import clear_away, send_unstorable
-from clients.scene import refusal
 from clients.tokens import fresh
 from clients.uploads import attached
 from parley.gateway.protocols.connections import CONNECTIONS
@@ -63,10 +63,10 @@ async def start(one: User, other: User) -> str:
     return str(started["id"])
 
 
-async def both(program: Program, town: Town) -> tuple[JsSocket, JsSocket]:
+async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
     """Sockets of ann and ben, on two gateways."""
-    alice = await program.connect(town.user("ann"), town.url, CONNECTIONS)
-    return alice, await program.connect_elsewhere(town.user("ben"), town.url, CONNECTIONS, alice)
+    alice = await program.connect(users.user("ann"), users.url, CONNECTIONS)
+    return alice, await program.connect_elsewhere(users.user("ben"), users.url, CONNECTIONS, alice)
 
 
 async def join(conversation_id: str, *sockets: JsSocket) -> None:
@@ -90,10 +90,12 @@ async def said(socket: JsSocket, conversation_id: str, *contents: str) -> list[d
 @pytest.mark.parametrize(
     "transports", [None, ["websocket"], ["polling"]], ids=["upgraded", "websocket", "polling"]
 )
-async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
-    alice = await program.connect(ann, town.url, CONNECTIONS, transports)
-    bob = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice, transports)
+async def test_the_guide_s_own_sequence(
+    program: Program, users: ChatUsers, transports: list[str] | None
+) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
+    alice = await program.connect(ann, users.url, CONNECTIONS, transports)
+    bob = await program.connect_elsewhere(ben, users.url, CONNECTIONS, alice, transports)
 
     status, created = await ann.rest("POST", LIST, {"participantId": ben.id})
     assert (status, created) == (201, conversation(ann, ben))
@@ -151,22 +153,22 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
 
     await bob.close()
     assert await alice.inbound("userOffline") == {"userId": ben.id}
-    again = await program.connect_elsewhere(ben, town.url, CONNECTIONS, alice, transports)
+    again = await program.connect_elsewhere(ben, users.url, CONNECTIONS, alice, transports)
     await alice.inbound("userOnline", 2)
     assert alice.all("userOnline") == [{"userId": ben.id}] * 2
     assert await again.inbound("userOnline") == {"userId": ann.id}
 
 
 async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    ann, ben, cid, dan = (town.user(name) for name in ("ann", "ben", "cid", "dan"))
+    ann, ben, cid, dan = (users.user(name) for name in ("ann", "ben", "cid", "dan"))
     for other in (ben, cid, dan):
         await start(ann, other)
-    bob = await program.connect(ben, town.url, CONNECTIONS)
-    carl = await program.connect_elsewhere(cid, town.url, CONNECTIONS, bob)
+    bob = await program.connect(ben, users.url, CONNECTIONS)
+    carl = await program.connect_elsewhere(cid, users.url, CONNECTIONS, bob)
 
-    alice = await program.connect(ann, town.url, CONNECTIONS)
+    alice = await program.connect(ann, users.url, CONNECTIONS)
 
     for socket in (bob, carl):
         assert await socket.inbound("userOnline") == {"userId": ann.id}
@@ -177,11 +179,11 @@ async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
 
 
 async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    talk = await start(town.user("ann"), town.user("ben"))
-    alice, bob = await both(program, town)
-    alice_2, bob_2 = await both(program, town)
+    talk = await start(users.user("ann"), users.user("ben"))
+    alice, bob = await both(program, users)
+    alice_2, bob_2 = await both(program, users)
     await join(talk, alice, bob)
     await bob.ask("leaveConversation", {"conversationId": talk})
 
@@ -192,25 +194,25 @@ async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
         assert [m["content"] for m in socket.all("message")] == ["one", "two"]
 
 
-async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, town: Town) -> None:
-    talk = await start(town.user("ann"), town.user("ben"))
-    alice, bob = await both(program, town)
-    alice_2, bob_2 = await both(program, town)
+async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, users: ChatUsers) -> None:
+    talk = await start(users.user("ann"), users.user("ben"))
+    alice, bob = await both(program, users)
+    alice_2, bob_2 = await both(program, users)
 
     assert await alice.ask("typing", {"conversationId": talk, "isTyping": True}) == {"success": True}
 
     for socket in (bob, bob_2):
         heard = await socket.inbound("typing")
-        assert heard == {"userId": town.user("ann").id, "isTyping": True, "conversationId": talk}
+        assert heard == {"userId": users.user("ann").id, "isTyping": True, "conversationId": talk}
         # A start that is not renewed lapses by itself.
         assert await socket.inbound("typing", 2) == {**heard, "isTyping": False}
     assert alice.all("typing") == alice_2.all("typing") == []
 
 
-async def test_who_starts_a_conversation_again_finds_it(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_who_starts_a_conversation_again_finds_it(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
+    alice, bob = await both(program, users)
 
     assert await ben.rest("POST", LIST, {"participantId": ann.id}) == (201, conversation(ann, ben, id=talk))
     assert await start(ann, ben) == talk
@@ -221,10 +223,10 @@ async def test_who_starts_a_conversation_again_finds_it(program: Program, town: 
     assert [c["id"] for c in (await ben.rest("GET", LIST))[1]] == [talk]
 
 
-async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
+    alice, bob = await both(program, users)
     first, second = await said(alice, talk, "one", "two")
     await bob.inbound("unreadCount", 1)
 
@@ -242,11 +244,11 @@ async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, town: 
     assert alice.all("messageRead") == [read]
 
 
-async def test_the_count_is_of_all_conversations(program: Program, town: Town) -> None:
-    ann, ben, cid = (town.user(name) for name in ("ann", "ben", "cid"))
+async def test_the_count_is_of_all_conversations(program: Program, users: ChatUsers) -> None:
+    ann, ben, cid = (users.user(name) for name in ("ann", "ben", "cid"))
     of_ann, of_cid = await start(ann, ben), await start(cid, ben)
-    alice, bob = await both(program, town)
-    carl = await program.connect(cid, town.url, CONNECTIONS)
+    alice, bob = await both(program, users)
+    carl = await program.connect(cid, users.url, CONNECTIONS)
     await said(alice, of_ann, "one", "two")
     await said(carl, of_cid, "three")
 
@@ -259,10 +261,10 @@ async def test_the_count_is_of_all_conversations(program: Program, town: Town) -
     assert [(c["id"], c["unreadCount"]) for c in listed] == [(of_cid, 1), (of_ann, 2)]
 
 
-async def test_history_is_paged_by_number_by_message_and_by_page(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    alice = await program.connect(ann, town.url, CONNECTIONS)
+async def test_history_is_paged_by_number_by_message_and_by_page(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    alice = await program.connect(ann, users.url, CONNECTIONS)
     texts = [str(number) for number in range(1, 104)]
     for text in texts:
         await alice.emit("sendMessage", {"conversationId": talk, "content": text})
@@ -284,9 +286,9 @@ async def test_history_is_paged_by_number_by_message_and_by_page(program: Progra
     assert await page(before=1) == await page(before=0) == []
 
 
-async def test_the_list_is_paged(town: Town) -> None:
-    ann = town.user("ann")
-    started = [await start(ann, town.user(name)) for name in ("ben", "cid", "dan")]
+async def test_the_list_is_paged(users: ChatUsers) -> None:
+    ann = users.user("ann")
+    started = [await start(ann, users.user(name)) for name in ("ben", "cid", "dan")]
 
     async def page(**query: Any) -> list[str]:
         status, conversations = await ann.rest("GET", LIST, **query)
@@ -300,10 +302,10 @@ async def test_the_list_is_paged(town: Town) -> None:
     assert await page(limit=2, page=3) == []
 
 
-async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
+    alice, bob = await both(program, users)
     await join(talk, alice, bob)
     (first,) = await said(alice, talk, "colour")
 
@@ -327,12 +329,12 @@ async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, town: 
 
 
 async def test_a_retry_is_one_message_and_other_content_by_its_name_is_rejected(
-    program: Program, town: Town, database: Any
+    program: Program, users: ChatUsers, database: Any
 ) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    one = await program.connect(ann, town.url, CONNECTIONS)
-    other = await program.connect_elsewhere(ann, town.url, CONNECTIONS, one)
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    one = await program.connect(ann, users.url, CONNECTIONS)
+    other = await program.connect_elsewhere(ann, users.url, CONNECTIONS, one)
     await join(talk, one, other)
     retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
     first = [(await one.ask("sendMessage", {**retried, "content": "first"}))["message"]]
@@ -355,11 +357,11 @@ async def test_a_retry_is_one_message_and_other_content_by_its_name_is_rejected(
 
 
 async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
-    program: Program, town: Town, stack: Stack
+    program: Program, users: ChatUsers, stack: Stack
 ) -> None:
-    ann = town.user("ann")
-    talk = await start(ann, town.user("ben"))
-    alice, bob = await both(program, town)
+    ann = users.user("ann")
+    talk = await start(ann, users.user("ben"))
+    alice, bob = await both(program, users)
     await join(talk, alice, bob)
     bad = await send_unstorable(stack, ann, talk)
 
@@ -376,12 +378,12 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     await clear_away(stack)
 
 
-async def test_an_upload_goes_along_with_a_message(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_an_upload_goes_along_with_a_message(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice, bob = await both(program, town)
+    alice, bob = await both(program, users)
     await join(talk, alice, bob)
-    file = await attached(town.url, ann, b"an offer", "offer.txt")
+    file = await attached(users.url, ann, b"an offer", "offer.txt")
 
     await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]]})
 
@@ -395,11 +397,11 @@ async def test_an_upload_goes_along_with_a_message(program: Program, town: Town)
     assert await bob.inbound("message") == message(ann, talk, "", seq=1, rev=1, attachments=[file])
 
 
-async def test_a_group_shows_with_its_creator_and_another(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
-    alice, bob = await both(program, town)
+async def test_a_group_shows_with_its_creator_and_another(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
+    alice, bob = await both(program, users)
     owner = await ann.socket()
-    group = await town.group(owner, "ben")
+    group = await users.group(owner, "ben")
     for socket in (alice, bob):
         assert await socket.inbound("conversationCreated") == conversation(ann, ben, id=group)
     await owner.say(group, "from another guide")
@@ -427,13 +429,13 @@ OF_MESSAGE: dict[str, dict[str, Any]] = {
 
 
 async def test_what_is_others_looks_like_what_does_not_exist(
-    program: Program, town: Town, database: Any
+    program: Program, users: ChatUsers, database: Any
 ) -> None:
-    ann, eve = town.user("ann"), town.user("eve")
-    talk = await start(ann, town.user("ben"))
-    alice = await program.connect(ann, town.url, CONNECTIONS)
+    ann, eve = users.user("ann"), users.user("eve")
+    talk = await start(ann, users.user("ben"))
+    alice = await program.connect(ann, users.url, CONNECTIONS)
     (theirs,) = await said(alice, talk, "secret")
-    mallory = await program.connect(eve, town.url, CONNECTIONS)
+    mallory = await program.connect(eve, users.url, CONNECTIONS)
     before = await stored(database, talk)
 
     for event, more in OF_CONVERSATION.items():
@@ -486,11 +488,11 @@ BAD_WORDS: list[tuple[str, dict[str, Any], str]] = [
 
 
 async def test_what_makes_no_sense_is_refused_by_name_and_changes_nothing(
-    program: Program, town: Town, database: Any
+    program: Program, users: ChatUsers, database: Any
 ) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+    ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
-    alice = await program.connect(ann, town.url, CONNECTIONS)
+    alice = await program.connect(ann, users.url, CONNECTIONS)
     await join(talk, alice)
     before = await stored(database, talk)
 
@@ -535,11 +537,11 @@ async def stored(database: Any, conversation_id: str) -> list[Any]:
     ]
 
 
-async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    socket = await program.connect(ann, town.url, CONNECTIONS)
+async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    socket = await program.connect(ann, users.url, CONNECTIONS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
     assert (await socket.look())["connected"] is True

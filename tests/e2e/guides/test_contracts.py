@@ -3,8 +3,19 @@
 import uuid
 from typing import Any
 
-from clients.chat import Town, eventually
-from clients.deal import ALL, Deal, bad, both, by_id, conversations, counts, good, message, person
+from clients.chat import ChatUsers, eventually
+from clients.contracts import (
+    ALL,
+    SampleContract,
+    bad,
+    both,
+    by_id,
+    conversations,
+    counts,
+    good,
+    message,
+    person,
+)
 from clients.javascript import Program
 from clients.matching import A_TIME
 from clients.tokens import fresh
@@ -12,9 +23,9 @@ from clients.uploads import attached
 from parley.gateway.protocols.contracts import CONTRACTS
 
 
-async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal) -> None:
-    alice, bob = await both(program, town, deal)
-    for socket, user in ((alice, deal.ann), (bob, deal.ben)):
+async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, contract: SampleContract) -> None:
+    alice, bob = await both(program, users, contract)
+    for socket, user in ((alice, contract.ann), (bob, contract.ben)):
         assert await socket.inbound("connected") == {
             "userId": user.id,
             "socketId": (await socket.look())["id"],
@@ -23,7 +34,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     created = await alice.ask(
         "create_message",
         {
-            "contractId": deal.id,
+            "contractId": contract.id,
             "milestoneId": "m1",
             "content": "Hello!",
             "messageType": "text",
@@ -31,7 +42,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
         },
     )
     conversation = created["message"]["conversationId"]
-    first = message(deal.ann, conversation, "Hello!")
+    first = message(contract.ann, conversation, "Hello!")
     assert created == {"success": True, "message": first, "data": created["message"]}
     for socket in (alice, bob):
         assert await socket.inbound("message_notification") == {
@@ -58,7 +69,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
             "clientMessageId": name,
         },
     )
-    second = message(deal.ann, conversation, "Still there?", clientMessageId=name)
+    second = message(contract.ann, conversation, "Still there?", clientMessageId=name)
     assert sent == {"success": True, "message": second, "data": sent["message"]}
     for socket in (alice, bob):
         assert await socket.inbound("new_message") == {**sent["message"], "seq": 2, "rev": 2}
@@ -66,12 +77,17 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     for times, is_typing in ((1, True), (2, False)):
         answer = await bob.ask("typing", {**of, "isTyping": is_typing})
         assert answer == {"success": True, "message": "Typing status sent successfully"}
-        typing = {**of, "userId": deal.ben.id, "isTyping": is_typing}
+        typing = {**of, "userId": contract.ben.id, "isTyping": is_typing}
         assert await alice.inbound("user_typing", times) == typing
 
     answer = await bob.ask("mark_as_read", of)
     assert answer == {"success": True, "message": "Messages marked as read successfully"}
-    assert await alice.inbound("messages_read") == {**of, "userId": deal.ben.id, "readAt": A_TIME, "seq": 2}
+    assert await alice.inbound("messages_read") == {
+        **of,
+        "userId": contract.ben.id,
+        "readAt": A_TIME,
+        "seq": 2,
+    }
 
     about = {"messageId": sent["message"]["id"]}
     answer = await alice.ask("update_message", {**about, "content": "Are you there?"})
@@ -93,7 +109,7 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     answer = await bob.ask("leave_conversation", of)
     assert answer == {"success": True, "message": "Left conversation successfully"}
     await bob.ask("send_message", {**of, "content": "I am here."})
-    third = message(deal.ben, conversation, "I am here.", seq=3, rev=5)
+    third = message(contract.ben, conversation, "I am here.", seq=3, rev=5)
     assert await alice.inbound("new_message", 2) == third
     assert await bob.inbound("message_notification", 2) == {**of, "message": third}
 
@@ -102,42 +118,44 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, deal: Deal
     assert counts(program, bob) == heard | {"new_message": 1, "message_notification": 2}
 
 
-async def test_every_path_says_the_same_as_the_sockets(program: Program, town: Town, deal: Deal) -> None:
-    parties = {"clientId": deal.ben.id, "freelancerId": deal.ann.id, "milestones": ["m2"]}
-    saved = await deal.clerk.rest("PUT", f"/api/contracts/{deal.id}", parties)
-    assert good(saved, 200, "Contract saved successfully") == {"id": deal.id, **parties}
-    alice, bob = await both(program, town, deal)
+async def test_every_path_says_the_same_as_the_sockets(
+    program: Program, users: ChatUsers, contract: SampleContract
+) -> None:
+    parties = {"clientId": contract.ben.id, "freelancerId": contract.ann.id, "milestones": ["m2"]}
+    saved = await contract.clerk.rest("PUT", f"/api/contracts/{contract.id}", parties)
+    assert good(saved, 200, "Contract saved successfully") == {"id": contract.id, **parties}
+    alice, bob = await both(program, users, contract)
 
-    body = {"contractId": deal.id, "milestoneId": "m2", "content": "Hi.", "messageType": "text"}
-    created = await deal.ann.rest("POST", "/api/messages", {**body, "attachments": []})
+    body = {"contractId": contract.id, "milestoneId": "m2", "content": "Hi.", "messageType": "text"}
+    created = await contract.ann.rest("POST", "/api/messages", {**body, "attachments": []})
     hello = good(created, 201, "Message created successfully")
     conversation = hello["conversationId"]
-    assert hello == message(deal.ann, conversation, "Hi.")
+    assert hello == message(contract.ann, conversation, "Hi.")
     for socket in (alice, bob):
         stored = (await socket.inbound("message_notification"))["message"]
         assert stored == {**hello, "seq": 1, "rev": 1}
     assert (await alice.ask("join_conversation", {"conversationId": conversation}))["seq"] == 1
 
-    answer = await deal.ben.rest(
+    answer = await contract.ben.rest(
         "POST",
         f"/api/messages/conversations/{conversation}/messages",
         {"content": "New message here", "messageType": "text", "attachments": []},
     )
     reply = good(answer, 201, "Message sent successfully")
-    assert reply == message(deal.ben, conversation, "New message here")
+    assert reply == message(contract.ben, conversation, "New message here")
     assert await alice.inbound("new_message") == {**reply, "seq": 2, "rev": 2}
 
     shown = {
         "id": conversation,
-        "contractId": deal.id,
+        "contractId": contract.id,
         "milestoneId": "m2",
-        "client": person(deal.ben),
-        "freelancer": person(deal.ann),
-        "participants": [person(deal.ann), person(deal.ben)],
+        "client": person(contract.ben),
+        "freelancer": person(contract.ann),
+        "participants": [person(contract.ann), person(contract.ben)],
         "lastMessage": {
             "id": reply["id"],
             "seq": 2,
-            "senderId": deal.ben.id,
+            "senderId": contract.ben.id,
             "content": "New message here",
             "messageType": "text",
             "sentAt": reply["sentAt"],
@@ -147,10 +165,10 @@ async def test_every_path_says_the_same_as_the_sockets(program: Program, town: T
         "createdAt": A_TIME,
         "updatedAt": A_TIME,
     }
-    answer = await deal.ann.rest("GET", f"/api/messages/conversations/{conversation}")
+    answer = await contract.ann.rest("GET", f"/api/messages/conversations/{conversation}")
     found = good(answer, 200, "Conversation retrieved successfully")
     assert {**found, "participants": by_id(found)} == {**shown, "participants": by_id(shown)}
-    answer = await deal.ann.rest("GET", "/api/messages/conversations", page=1, limit=20)
+    answer = await contract.ann.rest("GET", "/api/messages/conversations", page=1, limit=20)
     assert good(answer, 200, "Conversations retrieved successfully") == {
         "conversations": [found],
         "total": 1,
@@ -160,12 +178,12 @@ async def test_every_path_says_the_same_as_the_sockets(program: Program, town: T
     }
 
     await bob.ask("join_conversation", {"conversationId": conversation})
-    answer = await deal.ann.rest("PATCH", f"/api/messages/conversations/{conversation}/read")
+    answer = await contract.ann.rest("PATCH", f"/api/messages/conversations/{conversation}/read")
     read = good(answer, 200, "Messages marked as read successfully")
     assert read == {**found, "unreadCount": 0}
-    marked = {"conversationId": conversation, "userId": deal.ann.id, "readAt": A_TIME, "seq": 2}
+    marked = {"conversationId": conversation, "userId": contract.ann.id, "readAt": A_TIME, "seq": 2}
     assert await bob.inbound("messages_read") == marked
-    answer = await deal.ben.rest(
+    answer = await contract.ben.rest(
         "GET", f"/api/messages/conversations/{conversation}/messages", page=1, limit=50
     )
     assert good(answer, 200, "Messages retrieved successfully") == {
@@ -175,42 +193,49 @@ async def test_every_path_says_the_same_as_the_sockets(program: Program, town: T
         "limit": 50,
         "hasMore": False,
     }
-    answer = await deal.ann.rest("PATCH", f"/api/messages/conversations/{conversation}/archive")
+    answer = await contract.ann.rest("PATCH", f"/api/messages/conversations/{conversation}/archive")
     assert good(answer, 200, "Conversation updated successfully") == {**read, "isActive": False}
 
 
 async def test_a_contract_has_one_conversation_and_each_milestone_one_of_its_own(
-    town: Town, deal: Deal
+    users: ChatUsers, contract: SampleContract
 ) -> None:
-    whole, one, two = [await deal.start(milestoneId=milestone) for milestone in (None, "m1", "m2")]
+    whole, one, two = [await contract.start(milestoneId=milestone) for milestone in (None, "m1", "m2")]
     assert len({each["conversationId"] for each in (whole, one, two)}) == 3
-    again = await deal.ben.rest(
-        "POST", "/api/messages", {"contractId": deal.id, "milestoneId": "m1", "content": "Yes?"}
+    again = await contract.ben.rest(
+        "POST", "/api/messages", {"contractId": contract.id, "milestoneId": "m1", "content": "Yes?"}
     )
     assert again[1]["data"]["conversationId"] == one["conversationId"]
 
-    other = Deal(town)
-    await other.put(deal.ben, deal.ann)
+    other = SampleContract(users)
+    await other.put(contract.ben, contract.ann)
     last = await other.start()
-    listed = await conversations(deal.ann)
-    assert [c["contractId"] for c in listed["conversations"]] == [other.id, deal.id, deal.id, deal.id]
+    listed = await conversations(contract.ann)
+    assert [c["contractId"] for c in listed["conversations"]] == [
+        other.id,
+        contract.id,
+        contract.id,
+        contract.id,
+    ]
     assert (listed["conversations"][0]["client"], listed["conversations"][0]["milestoneId"]) == (
-        person(deal.ben),
+        person(contract.ben),
         None,
     )
-    of_one = await conversations(deal.ann, contractId=deal.id, page=2, limit=2)
+    of_one = await conversations(contract.ann, contractId=contract.id, page=2, limit=2)
     assert [c["id"] for c in of_one["conversations"]] == [whole["conversationId"]]
     assert (of_one["total"], of_one["page"], of_one["limit"], of_one["totalPages"]) == (3, 2, 2, 2)
     assert last["conversationId"] not in {c["id"] for c in of_one["conversations"]}
 
 
-async def test_a_page_of_messages_is_counted_from_the_newest_or_from_a_message(deal: Deal) -> None:
-    conversation = (await deal.start("1"))["conversationId"]
-    sent = [await deal.start(str(number)) for number in range(2, 8)]
-    await eventually(lambda: stored(deal, conversation, 7))
+async def test_a_page_of_messages_is_counted_from_the_newest_or_from_a_message(
+    contract: SampleContract,
+) -> None:
+    conversation = (await contract.start("1"))["conversationId"]
+    sent = [await contract.start(str(number)) for number in range(2, 8)]
+    await eventually(lambda: stored(contract, conversation, 7))
 
     async def page(**query: Any) -> tuple[list[str], int, int, int, bool]:
-        answer = await deal.ben.rest("GET", f"{ALL}/{conversation}/messages", **query)
+        answer = await contract.ben.rest("GET", f"{ALL}/{conversation}/messages", **query)
         data = good(answer, 200, "Messages retrieved successfully")
         contents = [m["content"] for m in data["messages"]]
         return contents, data["total"], data["page"], data["limit"], data["hasMore"]
@@ -223,34 +248,36 @@ async def test_a_page_of_messages_is_counted_from_the_newest_or_from_a_message(d
     assert await page(limit=2, page=2, before=sent[3]["id"]) == (["1", "2"], 7, 2, 2, False)
 
 
-async def stored(deal: Deal, conversation: str, seq: int) -> bool:
-    _, answer = await deal.ann.rest("GET", f"{ALL}/{conversation}")
+async def stored(contract: SampleContract, conversation: str, seq: int) -> bool:
+    _, answer = await contract.ann.rest("GET", f"{ALL}/{conversation}")
     return bool(answer["data"]["lastMessage"] and answer["data"]["lastMessage"]["seq"] == seq)
 
 
-async def test_a_conversation_that_one_puts_away_is_out_of_one_s_own_list_only(deal: Deal) -> None:
-    conversation = (await deal.start())["conversationId"]
+async def test_a_conversation_that_one_puts_away_is_out_of_one_s_own_list_only(
+    contract: SampleContract,
+) -> None:
+    conversation = (await contract.start())["conversationId"]
     path = f"{ALL}/{conversation}/archive"
-    away = good(await deal.ann.rest("PATCH", path), 200, "Conversation updated successfully")
+    away = good(await contract.ann.rest("PATCH", path), 200, "Conversation updated successfully")
     assert (away["id"], away["isActive"]) == (conversation, False)
-    assert (await conversations(deal.ann))["total"] == 0
-    with_archived = await conversations(deal.ann, includeArchived="true")
+    assert (await conversations(contract.ann))["total"] == 0
+    with_archived = await conversations(contract.ann, includeArchived="true")
     assert [(c["id"], c["isActive"]) for c in with_archived["conversations"]] == [(conversation, False)]
-    assert (await conversations(deal.ben))["conversations"][0]["isActive"] is True
+    assert (await conversations(contract.ben))["conversations"][0]["isActive"] is True
 
-    back = await deal.ann.rest("PATCH", path, {"archived": False})
+    back = await contract.ann.rest("PATCH", path, {"archived": False})
     assert good(back, 200, "Conversation updated successfully")["isActive"] is True
-    assert (await conversations(deal.ann))["total"] == 1
+    assert (await conversations(contract.ann))["total"] == 1
 
 
 async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
-    program: Program, town: Town, deal: Deal
+    program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    alice, bob = await both(program, town, deal)
-    first, second = [await attached(town.url, deal.ann, name, "notes.txt") for name in (b"one", b"two")]
+    alice, bob = await both(program, users, contract)
+    first, second = [await attached(users.url, contract.ann, name, "notes.txt") for name in (b"one", b"two")]
     named = await alice.ask(
         "create_message",
-        {"contractId": deal.id, "content": "", "messageType": "file", "attachments": [first["id"]]},
+        {"contractId": contract.id, "content": "", "messageType": "file", "attachments": [first["id"]]},
     )
     described = await alice.ask(
         "send_message",
@@ -267,21 +294,21 @@ async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
         heard = await bob.inbound("message_notification", times)
         assert heard["message"] == {**answer["message"], "seq": times, "rev": times}
         assert file["url"] == f"/attachments/{file['id']}"
-    theirs = {"contractId": deal.id, "content": "x", "attachments": [first["id"]]}
-    ok, _ = await deal.ben.rest("POST", "/api/messages", theirs)
+    theirs = {"contractId": contract.id, "content": "x", "attachments": [first["id"]]}
+    ok, _ = await contract.ben.rest("POST", "/api/messages", theirs)
     assert ok == 201
     gone = {**theirs, "attachments": [{"id": str(uuid.uuid4())}]}
-    bad(await deal.ben.rest("POST", "/api/messages", gone), "NOT_FOUND")
+    bad(await contract.ben.rest("POST", "/api/messages", gone), "NOT_FOUND")
     for wrong in ([{"name": "no id"}], [1], "x"):
         refusal = await alice.call("create_message", {**theirs, "attachments": wrong})
         bad(refusal, "INVALID", "attachments")
 
 
-async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    socket = await program.connect(ann, town.url, CONTRACTS)
+async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    socket = await program.connect(ann, users.url, CONTRACTS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
     assert (await socket.look())["connected"] is True

@@ -7,10 +7,10 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from clients.chat import Town, eventually
-from clients.deal import (
+from clients.chat import ChatUsers, eventually
+from clients.contracts import (
     ALL,
-    Deal,
+    SampleContract,
     bad,
     both,
     by_id,
@@ -27,19 +27,19 @@ from parley.gateway.protocols.contracts import CONTRACTS
 
 
 async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one_does(
-    program: Program, town: Town, deal: Deal
+    program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    alice, bob = await both(program, town, deal)
-    carl = await program.connect(deal.cid, town.url, CONTRACTS)
-    second = await program.connect_elsewhere(deal.cid, town.url, CONTRACTS, carl)
-    conversation = (await deal.start("For ben."))["conversationId"]
+    alice, bob = await both(program, users, contract)
+    carl = await program.connect(contract.cid, users.url, CONTRACTS)
+    second = await program.connect_elsewhere(contract.cid, users.url, CONTRACTS, carl)
+    conversation = (await contract.start("For ben."))["conversationId"]
     of = {"conversationId": conversation}
     for socket in (alice, bob):
         await socket.inbound("message_notification")
         await socket.ask("join_conversation", of)
     bad(await carl.call("join_conversation", of), "NOT_FOUND")
 
-    await deal.put(deal.ann, deal.cid, "m1", "m2")
+    await contract.put(contract.ann, contract.cid, "m1", "m2")
     await eventually(lambda: refused(bob, of))
     sent = (await alice.ask("send_message", {**of, "content": "For cid."}))["message"]
     for socket in (carl, second):
@@ -49,23 +49,23 @@ async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one
         }
     await alice.inbound("new_message")
     before = counts(program, bob)
-    for event, payload in words(conversation, sent["id"], deal.id, "m1").items():
+    for event, payload in words(conversation, sent["id"], contract.id, "m1").items():
         bad(await bob.call(event, payload), "NOT_FOUND")
-    for each in paths(conversation, deal.id, "m1"):
-        bad(await deal.ben.rest(*each), "NOT_FOUND")
-    assert (await conversations(deal.ben))["total"] == 0
+    for each in paths(conversation, contract.id, "m1"):
+        bad(await contract.ben.rest(*each), "NOT_FOUND")
+    assert (await conversations(contract.ben))["total"] == 0
     assert before == counts(program, bob) == {"connected": 1, "message_notification": 1}
 
     await carl.ask("join_conversation", of)
-    reply = await carl.ask("create_message", {"contractId": deal.id, "content": "I am new."})
+    reply = await carl.ask("create_message", {"contractId": contract.id, "content": "I am new."})
     assert reply["message"]["conversationId"] == conversation
-    assert (await alice.inbound("new_message", 2))["sender"] == person(deal.cid)
-    assert await contents(deal.cid, conversation) == ["For ben.", "For cid.", "I am new."]
+    assert (await alice.inbound("new_message", 2))["sender"] == person(contract.cid)
+    assert await contents(contract.cid, conversation) == ["For ben.", "For cid.", "I am new."]
     shown = good(
-        await deal.ann.rest("GET", f"{ALL}/{conversation}"), 200, "Conversation retrieved successfully"
+        await contract.ann.rest("GET", f"{ALL}/{conversation}"), 200, "Conversation retrieved successfully"
     )
-    assert (shown["client"], shown["freelancer"]) == (person(deal.ann), person(deal.cid))
-    assert by_id(shown) == sorted([person(deal.ann), person(deal.cid)], key=lambda each: each["id"])
+    assert (shown["client"], shown["freelancer"]) == (person(contract.ann), person(contract.cid))
+    assert by_id(shown) == sorted([person(contract.ann), person(contract.cid)], key=lambda each: each["id"])
     for socket in (carl, second):
         assert counts(program, socket)["message_notification"] <= 2
 
@@ -75,21 +75,21 @@ async def refused(socket: JsSocket, of: dict[str, str]) -> bool:
 
 
 async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket_once(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    deal = Deal(town)
+    contract = SampleContract(users)
     milestones = [f"m{number}" for number in range(20)]
-    await deal.put(deal.ann, deal.ben, *milestones)
-    alice, bob = await both(program, town, deal)
+    await contract.put(contract.ann, contract.ben, *milestones)
+    alice, bob = await both(program, users, contract)
     # Each of them on both gateways.
     sockets = [
         alice,
         bob,
-        await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice),
-        await program.connect_elsewhere(deal.ben, town.url, CONTRACTS, bob),
+        await program.connect_elsewhere(contract.ann, users.url, CONTRACTS, alice),
+        await program.connect_elsewhere(contract.ben, users.url, CONTRACTS, bob),
     ]
     begun = [
-        socket.ask("create_message", {"contractId": deal.id, "milestoneId": milestone, "content": name})
+        socket.ask("create_message", {"contractId": contract.id, "milestoneId": milestone, "content": name})
         for milestone in milestones
         for name, socket in (("ann", alice), ("ben", bob))
     ]
@@ -118,16 +118,16 @@ def numbers(heard: Iterable[Any], conversation: str) -> list[int]:
 
 
 async def test_who_joins_while_a_conversation_begins_hears_each_message_by_one_of_its_two_words(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    deal = Deal(town)
+    contract = SampleContract(users)
     milestones = [f"m{number}" for number in range(20)]
-    await deal.put(deal.ann, deal.ben, *milestones)
-    alice, bob = await both(program, town, deal)
-    other = await program.connect_elsewhere(deal.ben, town.url, CONTRACTS, bob)
+    await contract.put(contract.ann, contract.ben, *milestones)
+    alice, bob = await both(program, users, contract)
+    other = await program.connect_elsewhere(contract.ben, users.url, CONTRACTS, bob)
 
     async def begin(milestone: str) -> list[str]:
-        payload = {"contractId": deal.id, "milestoneId": milestone, "content": "first"}
+        payload = {"contractId": contract.id, "milestoneId": milestone, "content": "first"}
         first = (await alice.ask("create_message", payload))["message"]
         of = {"conversationId": first["conversationId"]}
         joining = [socket.ask("join_conversation", of) for socket in (alice, bob, other)]

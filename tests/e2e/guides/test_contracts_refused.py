@@ -5,8 +5,19 @@ from typing import Any
 
 import aiohttp
 
-from clients.chat import Town
-from clients.deal import ALL, Deal, bad, both, contents, conversations, counts, paths, person, words
+from clients.chat import ChatUsers
+from clients.contracts import (
+    ALL,
+    SampleContract,
+    bad,
+    both,
+    contents,
+    conversations,
+    counts,
+    paths,
+    person,
+    words,
+)
 from clients.javascript import JsSocket, Program
 from clients.poison import clear_away, send_unstorable
 from parley.gateway.protocols.contracts import CONTRACTS
@@ -15,56 +26,62 @@ from parley.stack import Stack
 """In UTC this is before the first year, so that no MongoDB driver can write it."""
 
 
-async def test_only_admins_and_services_make_contracts_known(town: Town, deal: Deal) -> None:
-    path = f"/api/contracts/{deal.id}"
-    body = {"clientId": town.user("mallory").id, "freelancerId": deal.ben.id, "milestones": []}
-    for user in (town.user("mallory"), deal.ann, town.user("eve", role="client")):
+async def test_only_admins_and_services_make_contracts_known(
+    users: ChatUsers, contract: SampleContract
+) -> None:
+    path = f"/api/contracts/{contract.id}"
+    body = {"clientId": users.user("mallory").id, "freelancerId": contract.ben.id, "milestones": []}
+    for user in (users.user("mallory"), contract.ann, users.user("eve", role="client")):
         bad(await user.rest("PUT", path, body), "FORBIDDEN")
-    status, _ = await town.user("boss", role="admin").rest(
-        "PUT", path, {"clientId": deal.ann.id, "freelancerId": deal.ben.id}
+    status, _ = await users.user("boss", role="admin").rest(
+        "PUT", path, {"clientId": contract.ann.id, "freelancerId": contract.ben.id}
     )
     assert status == 200
     wrong: dict[str, Any] = {
-        "freelancerId": {"clientId": deal.ann.id, "freelancerId": deal.ann.id},
-        "clientId": {"freelancerId": deal.ann.id},
-        "milestones": {"clientId": deal.ann.id, "freelancerId": deal.ben.id, "milestones": ["m", "m"]},
+        "freelancerId": {"clientId": contract.ann.id, "freelancerId": contract.ann.id},
+        "clientId": {"freelancerId": contract.ann.id},
+        "milestones": {
+            "clientId": contract.ann.id,
+            "freelancerId": contract.ben.id,
+            "milestones": ["m", "m"],
+        },
         "client": {**body, "client": "ann"},
     }
     for field, payload in wrong.items():
-        bad(await deal.clerk.rest("PUT", path, payload), "INVALID", field)
-    hello = await deal.start()
-    assert hello["sender"] == person(deal.ann)
+        bad(await contract.clerk.rest("PUT", path, payload), "INVALID", field)
+    hello = await contract.start()
+    assert hello["sender"] == person(contract.ann)
 
 
 async def test_for_everybody_else_a_contract_looks_like_none(
-    program: Program, town: Town, deal: Deal
+    program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    said = await deal.start(milestoneId="m1")
+    said = await contract.start(milestoneId="m1")
     conversation = said["conversationId"]
-    for user in (deal.cid, town.user("boss", role="admin"), deal.clerk):
-        socket = await program.connect(user, town.url, CONTRACTS)
-        for event, payload in words(conversation, said["id"], deal.id, "m1").items():
+    for user in (contract.cid, users.user("boss", role="admin"), contract.clerk):
+        socket = await program.connect(user, users.url, CONTRACTS)
+        for event, payload in words(conversation, said["id"], contract.id, "m1").items():
             nowhere = words("nowhere", str(uuid.uuid4()), "no-contract", "m9")[event]
             refused = await socket.call(event, payload)
             bad(refused, "NOT_FOUND")
             assert refused == await socket.call(event, nowhere), event
         for there, nowhere in zip(
-            paths(conversation, deal.id, "m1"), paths("nowhere", "no-contract", "m9"), strict=True
+            paths(conversation, contract.id, "m1"), paths("nowhere", "no-contract", "m9"), strict=True
         ):
             refused = await user.rest(*there)
             bad(refused, "NOT_FOUND")
             assert refused == await user.rest(*nowhere), there
-        assert (await conversations(user, contractId=deal.id))["total"] == 0
+        assert (await conversations(user, contractId=contract.id))["total"] == 0
         assert counts(program, socket) == {"connected": 1}
 
-    bob = await program.connect(deal.ben, town.url, CONTRACTS)
-    unknown = {"contractId": deal.id, "milestoneId": "m9", "content": "x"}
+    bob = await program.connect(contract.ben, users.url, CONTRACTS)
+    unknown = {"contractId": contract.id, "milestoneId": "m9", "content": "x"}
     refused = bad(await bob.call("create_message", unknown), "NOT_FOUND")
-    assert refused == bad(await deal.ben.rest("POST", "/api/messages", unknown), "NOT_FOUND")
-    elsewhere = await deal.start("elsewhere")
-    answer = await deal.ben.rest("GET", f"{ALL}/{conversation}/messages", before=elsewhere["id"])
+    assert refused == bad(await contract.ben.rest("POST", "/api/messages", unknown), "NOT_FOUND")
+    elsewhere = await contract.start("elsewhere")
+    answer = await contract.ben.rest("GET", f"{ALL}/{conversation}/messages", before=elsewhere["id"])
     bad(answer, "NOT_FOUND")
-    assert await contents(deal.ben, conversation) == [said["content"]]
+    assert await contents(contract.ben, conversation) == [said["content"]]
 
 
 BAD_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -81,10 +98,10 @@ BAD_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
-    program: Program, town: Town, deal: Deal
+    program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    conversation = (await deal.start("The only one."))["conversationId"]
-    socket = await program.connect(deal.ben, town.url, CONTRACTS)
+    conversation = (await contract.start("The only one."))["conversationId"]
+    socket = await program.connect(contract.ben, users.url, CONTRACTS)
     for field, payload in BAD_WORDS.values():
         if "conversationId" in payload:
             payload = {**payload, "conversationId": conversation}
@@ -92,7 +109,7 @@ async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
         rest = {name: value for name, value in payload.items() if name != "conversationId"}
         if field != "conversationId":
             path = f"{ALL}/{conversation}/messages"
-            assert bad(await deal.ben.rest("POST", path, rest), "INVALID", field) == text
+            assert bad(await contract.ben.rest("POST", path, rest), "INVALID", field) == text
     system = {"conversationId": conversation, "content": "x", "messageType": "system"}
     bad(await socket.call("send_message", system), "FORBIDDEN")
     other_words: dict[str, tuple[str, dict[str, Any]]] = {
@@ -108,11 +125,13 @@ async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
         bad(await socket.call(event, payload), "INVALID", field)
     unknown = await socket.call("sendMessage", {"conversationId": conversation, "content": "x"})
     assert unknown["code"] == "UNKNOWN_EVENT"
-    assert await contents(deal.ben, conversation) == ["The only one."]
+    assert await contents(contract.ben, conversation) == ["The only one."]
 
 
-async def test_a_path_that_is_asked_wrongly_says_which_field(town: Town, deal: Deal) -> None:
-    conversation = (await deal.start())["conversationId"]
+async def test_a_path_that_is_asked_wrongly_says_which_field(
+    users: ChatUsers, contract: SampleContract
+) -> None:
+    conversation = (await contract.start())["conversationId"]
     wrong: list[tuple[str, str, dict[str, Any]]] = [
         ("page", ALL, {"page": 0}),
         ("limit", ALL, {"limit": 101}),
@@ -123,35 +142,37 @@ async def test_a_path_that_is_asked_wrongly_says_which_field(town: Town, deal: D
         ("before", f"{ALL}/{conversation}/messages", {"before": ""}),
     ]
     for field, path, query in wrong:
-        bad(await deal.ann.rest("GET", path, **query), "INVALID", field)
+        bad(await contract.ann.rest("GET", path, **query), "INVALID", field)
     archived = {"archived": "yes"}
-    bad(await deal.ann.rest("PATCH", f"{ALL}/{conversation}/archive", archived), "INVALID", "archived")
-    async with aiohttp.ClientSession() as nobody, nobody.get(town.url + ALL) as answer:
+    bad(await contract.ann.rest("PATCH", f"{ALL}/{conversation}/archive", archived), "INVALID", "archived")
+    async with aiohttp.ClientSession() as nobody, nobody.get(users.url + ALL) as answer:
         bad((answer.status, await answer.json()), "UNAUTHORIZED")
 
 
 async def test_a_send_that_comes_again_is_one_message_whichever_gateway_takes_it(
-    program: Program, town: Town, deal: Deal
+    program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    alice = await program.connect(deal.ann, town.url, CONTRACTS)
-    elsewhere = await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice)
-    bob = await program.connect(deal.ben, town.url, CONTRACTS)
-    wish = {"contractId": deal.id, "content": "Once.", "clientMessageId": str(uuid.uuid4())}
+    alice = await program.connect(contract.ann, users.url, CONTRACTS)
+    elsewhere = await program.connect_elsewhere(contract.ann, users.url, CONTRACTS, alice)
+    bob = await program.connect(contract.ben, users.url, CONTRACTS)
+    wish = {"contractId": contract.id, "content": "Once.", "clientMessageId": str(uuid.uuid4())}
     first = (await alice.ask("create_message", wish))["message"]
     for socket in (alice, elsewhere):
         again = (await socket.ask("create_message", wish))["message"]
         assert (again["id"], again["conversationId"]) == (first["id"], first["conversationId"])
-    await alice.ask("create_message", {"contractId": deal.id, "content": "After."})
+    await alice.ask("create_message", {"contractId": contract.id, "content": "After."})
     await bob.inbound("message_notification", 2)
     assert [each["message"]["content"] for each in bob.all("message_notification")] == ["Once.", "After."]
 
     bad(await alice.call("create_message", {**wish, "content": "Other."}), "CONFLICT", "messageId")
 
 
-async def test_a_send_that_another_contradicts_is_rejected(program: Program, town: Town, deal: Deal) -> None:
-    alice = await program.connect(deal.ann, town.url, CONTRACTS)
-    elsewhere = await program.connect_elsewhere(deal.ann, town.url, CONTRACTS, alice)
-    wish = {"contractId": deal.id, "content": "The first.", "clientMessageId": str(uuid.uuid4())}
+async def test_a_send_that_another_contradicts_is_rejected(
+    program: Program, users: ChatUsers, contract: SampleContract
+) -> None:
+    alice = await program.connect(contract.ann, users.url, CONTRACTS)
+    elsewhere = await program.connect_elsewhere(contract.ann, users.url, CONTRACTS, alice)
+    wish = {"contractId": contract.id, "content": "The first.", "clientMessageId": str(uuid.uuid4())}
     first = (await alice.ask("create_message", wish))["message"]
     await alice.inbound("message_notification")
 
@@ -168,16 +189,16 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
             "code": "CONFLICT",
             "retryable": False,
         }
-    assert await contents(deal.ben, first["conversationId"]) == ["The first."]
+    assert await contents(contract.ben, first["conversationId"]) == ["The first."]
 
 
 async def test_a_send_that_cannot_be_stored_has_failed(
-    program: Program, town: Town, deal: Deal, stack: Stack
+    program: Program, users: ChatUsers, contract: SampleContract, stack: Stack
 ) -> None:
-    alice, bob = await both(program, town, deal)
-    conversation = (await deal.start())["conversationId"]
+    alice, bob = await both(program, users, contract)
+    conversation = (await contract.start())["conversationId"]
     await alice.inbound("message_notification")
-    bad = await send_unstorable(stack, deal.ann, conversation)
+    bad = await send_unstorable(stack, contract.ann, conversation)
 
     failed = await alice.inbound("message_failed")
     assert failed == {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from clients.crm import STAFF, accepted, chat_of, edited, in_room, manager, stored
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME
@@ -14,11 +14,13 @@ from parley.gateway.protocols.crm import CRM
 
 
 @pytest.mark.parametrize("transports", [["websocket", "polling"], None], ids=["as the guide", "default"])
-async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
-    ann, ben = manager(town), town.user("ben", type="employee")
+async def test_the_guide_s_own_sequence(
+    program: Program, users: ChatUsers, transports: list[str] | None
+) -> None:
+    ann, ben = manager(users), users.user("ben", type="employee")
     chat = await chat_of(ann, ben)
-    one = await program.connect(ann, town.url, CRM, transports, "one")
-    two = await program.connect_elsewhere(ben, town.url, CRM, one, transports)
+    one = await program.connect(ann, users.url, CRM, transports, "one")
+    two = await program.connect_elsewhere(ben, users.url, CRM, one, transports)
 
     assert await one.ask("authenticate") == {
         "success": True,
@@ -78,10 +80,10 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
     ]
 
 
-async def test_rest_and_sockets_say_the_same(program: Program, town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    sockets = await in_room(program, town, chat, ann, ben)
+    sockets = await in_room(program, users, chat, ann, ben)
 
     status, body = await ann.rest("POST", "/chat-messages", {"chatId": chat, "content": "Hello!"})
     assert (status, body) == (201, {"success": True, "data": accepted(ann, chat, "Hello!", **STAFF)})
@@ -118,10 +120,10 @@ async def said_again(sockets: list[JsSocket], times: int, message: dict[str, Any
         }
 
 
-async def test_sockets_edit_and_delete_too(program: Program, town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_sockets_edit_and_delete_too(program: Program, users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    sockets = await in_room(program, town, chat, ann, ben)
+    sockets = await in_room(program, users, chat, ann, ben)
     await sockets[0].ask("sendMessage", {"chatId": chat, "message": "by its other name"})
     message = (await sockets[1].inbound("newMessage"))["message"]
     assert message["message"] == "by its other name"
@@ -144,11 +146,11 @@ async def test_sockets_edit_and_delete_too(program: Program, town: Town) -> None
 @pytest.mark.parametrize("way", ["auth object", "authorization header", "query parameter"])
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids=["websocket", "polling"])
 async def test_each_way_of_giving_the_token(
-    program: Program, town: Town, way: str, transports: list[str]
+    program: Program, users: ChatUsers, way: str, transports: list[str]
 ) -> None:
-    ann = manager(town)
+    ann = manager(users)
     url, options = (
-        f"{town.url}/chat",
+        f"{users.url}/chat",
         {
             "auth object": {"auth": {"token": ann.token}},
             "authorization header": {"extraHeaders": {"authorization": f"Bearer {ann.token}"}},
@@ -164,8 +166,8 @@ async def test_each_way_of_giving_the_token(
     assert (await one.ask("authenticate"))["userId"] == ann.id
 
 
-async def test_pages_count_back_from_the_last_message(town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_pages_count_back_from_the_last_message(users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
     ids = []
     for number in range(1, 6):
@@ -190,10 +192,10 @@ async def test_pages_count_back_from_the_last_message(town: Town) -> None:
     assert await page(before=1) == ([], 5, 1, 50, False)
 
 
-async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program, town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program, users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    one, two = await in_room(program, town, chat, ann, ben)
+    one, two = await in_room(program, users, chat, ann, ben)
     for content in ("one", "two", "three"):
         await one.ask("sendMessage", {"chatId": chat, "content": content})
     heard = [(await two.inbound("newMessage", times))["message"] for times in (1, 2, 3)]
@@ -208,11 +210,11 @@ async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program
             assert found == {"success": True, "data": {**message, "isRead": read}}
 
 
-async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    socket = await program.connect(ann, town.url, CRM)
+async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    socket = await program.connect(ann, users.url, CRM)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
     assert (await socket.look())["connected"] is True

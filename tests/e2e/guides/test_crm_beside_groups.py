@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clients.chat import Town, User
+from clients.chat import ChatUsers, User
 from clients.crm import accepted, chat_of, in_room, stored
 from clients.javascript import ENGINE_S_OWN, JsSocket, Program
 from clients.matching import A_TIME
@@ -12,11 +12,11 @@ from parley.gateway.protocols.protocol import ClientProtocol
 
 
 async def undecided(
-    program: Program, user: User, town: Town, protocol: ClientProtocol, node: str | None = None
+    program: Program, user: User, users: ChatUsers, protocol: ClientProtocol, node: str | None = None
 ) -> JsSocket:
     """A socket that has said nothing yet; on this gateway if one is named."""
     for _ in range(12):
-        socket = await program.connect(user, town.url, protocol)
+        socket = await program.connect(user, users.url, protocol)
         if node in (None, (await socket.look())["node"]):
             return socket
         await socket.close()
@@ -29,10 +29,10 @@ def heard(program: Program, socket: JsSocket, since: int) -> set[str]:
     return own - ENGINE_S_OWN
 
 
-async def test_until_its_first_word_a_socket_hears_all(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
-    one = await undecided(program, ann, town, CRM)
-    two = await undecided(program, ann, town, GROUPS, (await one.look())["node"])
+async def test_until_its_first_word_a_socket_hears_all(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
+    one = await undecided(program, ann, users, CRM)
+    two = await undecided(program, ann, users, GROUPS, (await one.look())["node"])
     assert await one.inbound("onlineUsers") == [ann.id]
     first = await chat_of(ben, ann)
     for socket in (one, two):
@@ -63,15 +63,15 @@ async def test_until_its_first_word_a_socket_hears_all(program: Program, town: T
     assert refusal["error"]["code"] == "UNKNOWN_EVENT"
 
 
-async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     chat = await chat_of(ann, ben)
     ids = []
     for content in ("one", "two"):
         body = {"chatId": chat, "content": content}
         ids.append((await ann.rest("POST", "/chat-messages", body))[1]["data"]["id"])
     for protocol, message_id in ((CRM, ids[0]), (GROUPS, ids[1])):
-        socket = await undecided(program, ann, town, protocol)
+        socket = await undecided(program, ann, users, protocol)
         assert await socket.ask("deleteMessage", {"messageId": message_id}) == {"success": True}
         fresh = await chat_of(ben, ann)
         assert (await socket.inbound("conversationCreated"))["_id"] == fresh
@@ -87,11 +87,13 @@ async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, town
     assert [("deletedAt" in m, m["message"]) for m in page["data"]] == [(True, ""), (True, "")]
 
 
-async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(
+    program: Program, users: ChatUsers
+) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     chat = await chat_of(ann, ben)
-    (one,) = await in_room(program, town, chat, ann)
-    two = await program.connect_elsewhere(ben, town.url, GROUPS, one)
+    (one,) = await in_room(program, users, chat, ann)
+    two = await program.connect_elsewhere(ben, users.url, GROUPS, one)
     of_ben: dict[str, Any] = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
 
     await two.ask("joinRoom", {"conversationId": chat})

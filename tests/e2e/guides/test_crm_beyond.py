@@ -5,7 +5,7 @@ import time
 import uuid
 from typing import Any
 
-from clients.chat import Town, eventually
+from clients.chat import ChatUsers, eventually
 from clients.crm import STAFF, accepted, chat_of, in_room, manager, speaker, stored
 from clients.javascript import Program
 from clients.matching import A_TIME
@@ -14,11 +14,11 @@ from parley.shared.documents import to_document
 from parley.shared.model import Attachment, Conversation, Membership, now
 
 
-async def test_ids_may_be_numbers(program: Program, town: Town, database: Any) -> None:
+async def test_ids_may_be_numbers(program: Program, users: ChatUsers, database: Any) -> None:
     number, user_id = (1 + secrets.randbelow(10**12) for _ in range(2))
-    ann = town.user("ann", sub=None, id=user_id)
+    ann = users.user("ann", sub=None, id=user_id)
     await seed(database, str(number), str(user_id))
-    one = await program.connect(ann, town.url, CRM)
+    one = await program.connect(ann, users.url, CRM)
     assert (await one.ask("authenticate"))["userId"] == str(user_id)
     one.is_decided()
 
@@ -51,10 +51,10 @@ async def seed(database: Any, chat: str, user_id: str) -> None:
     await database["memberships"].insert_one(to_document(membership))
 
 
-async def test_a_retry_gives_the_same_message(program: Program, town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_a_retry_gives_the_same_message(program: Program, users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    one, two = await in_room(program, town, chat, ann, ben)
+    one, two = await in_room(program, users, chat, ann, ben)
     name = str(uuid.uuid4())
     wish = {"chatId": chat, "content": "only once", "clientMessageId": name}
 
@@ -70,10 +70,10 @@ async def test_a_retry_gives_the_same_message(program: Program, town: Town) -> N
     assert [(m["seq"], m["message"]) for m in page["data"]] == [(1, "only once"), (2, "after")]
 
 
-async def test_a_message_carries_its_attachments(program: Program, town: Town, database: Any) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_a_message_carries_its_attachments(program: Program, users: ChatUsers, database: Any) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    one, two = await in_room(program, town, chat, ann, ben)
+    one, two = await in_room(program, users, chat, ann, ben)
     upload = Attachment(id=str(uuid.uuid4()), name="offer.pdf", size=7, type="application/pdf")
     document = {**to_document(upload), "ownerId": ann.id, "loose": int(time.time())}
     await database["attachments"].insert_one(document)
@@ -88,10 +88,10 @@ async def test_a_message_carries_its_attachments(program: Program, town: Town, d
     assert again["error"]["code"] == "NOT_FOUND"
 
 
-async def test_whoever_is_put_out_hears_no_more(program: Program, town: Town) -> None:
-    ann, ben, cid = manager(town), town.user("ben"), town.user("cid")
+async def test_whoever_is_put_out_hears_no_more(program: Program, users: ChatUsers) -> None:
+    ann, ben, cid = manager(users), users.user("ben"), users.user("cid")
     chat = await chat_of(ann, ben, cid)
-    one, two, three = await in_room(program, town, chat, ann, ben, cid)
+    one, two, three = await in_room(program, users, chat, ann, ben, cid)
 
     status, _ = await ann.rest("DELETE", f"/chats/conversations/{chat}/participants/{ben.id}")
     assert status == 200
@@ -106,13 +106,13 @@ async def test_whoever_is_put_out_hears_no_more(program: Program, town: Town) ->
     assert refusal["error"]["code"] == "NOT_FOUND"
 
 
-async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    one, two = await in_room(program, town, chat, ann, ben)
+    one, two = await in_room(program, users, chat, ann, ben)
     await one.inbound("userJoined")
     node = (await two.look())["node"]
-    second = await speaker(program, ben, town, one)
+    second = await speaker(program, ben, users, one)
     assert (await second.look())["node"] == node
     await second.ask("joinChat", {"chatId": chat})
 
@@ -126,12 +126,12 @@ async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, to
 
 
 async def test_a_user_who_closes_a_chat_on_one_gateway_and_not_on_the_other_is_seen_to_stay(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    ann, ben = manager(town), town.user("ben")
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    one, two = await in_room(program, town, chat, ann, ben)
-    beside = await speaker(program, ben, town, two)
+    one, two = await in_room(program, users, chat, ann, ben)
+    beside = await speaker(program, ben, users, two)
     assert (await beside.look())["node"] == (await one.look())["node"]
     await beside.ask("joinChat", {"chatId": chat})
     await one.inbound("userJoined", times=2)
@@ -143,10 +143,10 @@ async def test_a_user_who_closes_a_chat_on_one_gateway_and_not_on_the_other_is_s
     await one.inbound("userLeft")
 
 
-async def test_typing_ends_by_itself(program: Program, town: Town) -> None:
-    ann, ben = manager(town), town.user("ben")
+async def test_typing_ends_by_itself(program: Program, users: ChatUsers) -> None:
+    ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
-    one, two = await in_room(program, town, chat, ann, ben)
+    one, two = await in_room(program, users, chat, ann, ben)
     await two.emit("typing", {"chatId": chat, "isTyping": True})
 
     await eventually(lambda: [t["isTyping"] for t in one.all("userTyping")] == [True, False])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town, User
+from clients.chat import ChatUsers, User
 from clients.crm import chat_of, in_room, refused, speaker
 from clients.javascript import JsSocket, Program
 from clients.poison import clear_away, send_unstorable
@@ -24,18 +24,18 @@ NOT_COUNTS = ["0", "-1", "101", "1.5", "x", "", "9" * 400]
 class Business:
     """Ann's chat with Ben, and one of Cid's with one message, which is none of Ann's business."""
 
-    def __init__(self, town: Town) -> None:
-        self.ann, self.ben, self.cid = (town.user(name) for name in ("ann", "ben", "cid"))
+    def __init__(self, users: ChatUsers) -> None:
+        self.ann, self.ben, self.cid = (users.user(name) for name in ("ann", "ben", "cid"))
         self.one: JsSocket
         self.chat = self.others = self.message_id = ""
 
-    async def open(self, program: Program, town: Town) -> None:
+    async def open(self, program: Program, users: ChatUsers) -> None:
         self.chat, self.others = await chat_of(self.ann, self.ben), await chat_of(self.cid, self.ben)
         body = {"chatId": self.others, "content": "between us"}
         status, answer = await self.cid.rest("POST", "/chat-messages", body)
         assert status == 201
         self.message_id = answer["data"]["id"]
-        (self.one,) = await in_room(program, town, self.chat, self.ann)
+        (self.one,) = await in_room(program, users, self.chat, self.ann)
 
     async def is_unchanged(self) -> None:
         """Insist that the socket still works, and that nothing was stored but what Cid said."""
@@ -50,9 +50,9 @@ class Business:
 
 
 @pytest.fixture
-async def business(program: Program, town: Town) -> AsyncIterator[Business]:
-    business = Business(town)
-    await business.open(program, town)
+async def business(program: Program, users: ChatUsers) -> AsyncIterator[Business]:
+    business = Business(users)
+    await business.open(program, users)
     yield business
     await business.is_unchanged()
 
@@ -167,19 +167,19 @@ async def test_so_it_is_by_rest(business: Business) -> None:
         assert list(answer["error"]["details"]) == [field], (method, path, body, query, answer)
 
 
-async def test_rest_wants_a_token(town: Town) -> None:
-    stranger = User(town.url, "another secret, which nobody here believes in", "ann")
+async def test_rest_wants_a_token(users: ChatUsers) -> None:
+    stranger = User(users.url, "another secret, which nobody here believes in", "ann")
     status, answer = await stranger.rest("GET", "/chat-messages", chatId="x")
     await stranger.close()
 
     assert (status, answer) == (401, refused("UNAUTHORIZED", "The token is not valid."))
 
 
-async def test_a_send_that_another_contradicts_is_rejected(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
+async def test_a_send_that_another_contradicts_is_rejected(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
     chat = await chat_of(ann, ben)
-    one = await speaker(program, ann, town)
-    other = await speaker(program, ann, town, one)
+    one = await speaker(program, ann, users)
+    other = await speaker(program, ann, users, one)
     name = str(uuid.uuid4())
     wish = {"chatId": chat, "clientMessageId": name}
     first = (await one.ask("sendMessage", {**wish, "content": "the first"}))["data"]
@@ -197,10 +197,12 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
         }
 
 
-async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: Town, stack: Stack) -> None:
-    ann = town.user("ann")
-    chat = await chat_of(ann, town.user("ben"))
-    one = await speaker(program, ann, town)
+async def test_a_send_that_cannot_be_stored_has_failed(
+    program: Program, users: ChatUsers, stack: Stack
+) -> None:
+    ann = users.user("ann")
+    chat = await chat_of(ann, users.user("ben"))
+    one = await speaker(program, ann, users)
     bad = await send_unstorable(stack, ann, chat)
     failed = await one.inbound("messageFailed")
     assert failed == {

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from clients.chat import Town, User, eventually
+from clients.chat import ChatUsers, User, eventually
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID, Sorted
 from clients.poison import clear_away, send_unstorable
@@ -33,10 +33,12 @@ def is_time(text: str) -> bool:
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS.keys())
-async def test_the_guide_s_own_sequence(program: Program, town: Town, transports: list[str] | None) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
-    alice = await program.connect(ann, town.url, GROUPS, transports, "alice")
-    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice, transports)
+async def test_the_guide_s_own_sequence(
+    program: Program, users: ChatUsers, transports: list[str] | None
+) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
+    alice = await program.connect(ann, users.url, GROUPS, transports, "alice")
+    bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice, transports)
     if transports is None:
         assert (await bob.inbound("open"))["transport"] == "polling"
         assert (await bob.inbound("upgrade"))["transport"] == "websocket"
@@ -106,11 +108,11 @@ async def test_the_guide_s_own_sequence(program: Program, town: Town, transports
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids=["websocket", "polling"])
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 async def test_the_client_comes_back_by_itself_and_catches_up(
-    program: Program, town: Town, stack: Stack, ending: signal.Signals, transports: list[str]
+    program: Program, users: ChatUsers, stack: Stack, ending: signal.Signals, transports: list[str]
 ) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
-    alice = await program.connect(ann, town.url, GROUPS, ["websocket"], "alice")
-    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice, transports)
+    ann, ben = users.user("ann"), users.user("ben")
+    alice = await program.connect(ann, users.url, GROUPS, ["websocket"], "alice")
+    bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice, transports)
     group = (await alice.ask("createConversation", {"type": "group", "participants": [ben.id]}))[
         "conversation"
     ]["_id"]
@@ -160,11 +162,11 @@ def bad_tokens(secret: str) -> dict[str, tuple[Any, str]]:
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]], ids=["polling", "websocket"])
 async def test_a_bad_token_is_a_connect_error_that_says_why(
-    program: Program, town: Town, transports: list[str]
+    program: Program, users: ChatUsers, transports: list[str]
 ) -> None:
-    for kind, (bad, why) in bad_tokens(town.secret).items():
+    for kind, (bad, why) in bad_tokens(users.secret).items():
         options = {"auth": {"token": bad}, "transports": transports}
-        await program.do("open", kind, url=f"{town.url}/chat", options=options)
+        await program.do("open", kind, url=f"{users.url}/chat", options=options)
         mallory = JsSocket(program, kind)
         error = await mallory.inbound("connect_error")
         assert error["message"] == why, kind
@@ -173,8 +175,8 @@ async def test_a_bad_token_is_a_connect_error_that_says_why(
         assert mallory.all("connect") == [], kind
 
 
-async def test_an_acknowledgement_says_what_is_wrong(program: Program, town: Town) -> None:
-    alice = await program.connect(town.user("ann"), town.url, GROUPS, name="alice")
+async def test_an_acknowledgement_says_what_is_wrong(program: Program, users: ChatUsers) -> None:
+    alice = await program.connect(users.user("ann"), users.url, GROUPS, name="alice")
     answer = await program.do("ask", "alice", event="joinRoom", args=[{"conversationId": "nowhere"}])
     assert answer["success"] is False
     assert (answer["error"]["code"], answer["error"]["retryable"]) == ("NOT_FOUND", False)
@@ -183,10 +185,10 @@ async def test_an_acknowledgement_says_what_is_wrong(program: Program, town: Tow
     assert (await alice.look())["connected"] is True
 
 
-async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
-    ann, ben, eve = town.user("ann"), town.user("ben"), town.user("eve")
-    alice = await program.connect(ann, town.url, GROUPS)
-    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice)
+async def test_every_event_has_its_fields(program: Program, users: ChatUsers) -> None:
+    ann, ben, eve = users.user("ann"), users.user("ben"), users.user("eve")
+    alice = await program.connect(ann, users.url, GROUPS)
+    bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice)
 
     answer = await alice.ask(
         "createConversation", {"type": "group", "name": "Plans", "participants": [ben.id]}
@@ -282,7 +284,7 @@ async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
     online = {"userId": ben.id, "status": "online", "timestamp": A_TIME}
     await alice.inbound("userStatusChanged", 2)
     assert alice.all("userStatusChanged") == [online, {**online, "status": "offline"}]
-    bob = await program.connect(ben, town.url, GROUPS)
+    bob = await program.connect(ben, users.url, GROUPS)
     assert await alice.inbound("userStatusChanged", 3) == online
 
     await ann.rest("POST", f"/chats/conversations/{group}/participants", {"participants": [eve.id]})
@@ -295,10 +297,10 @@ async def test_every_event_has_its_fields(program: Program, town: Town) -> None:
     assert await alice.inbound("participantRemoved") == removed
 
 
-async def test_every_path_answers_as_the_guide_says(program: Program, town: Town) -> None:
-    ann, ben, eve = town.user("ann"), town.user("ben"), town.user("eve")
-    alice = await program.connect(ann, town.url, GROUPS)
-    bob = await program.connect_elsewhere(ben, town.url, GROUPS, alice)
+async def test_every_path_answers_as_the_guide_says(program: Program, users: ChatUsers) -> None:
+    ann, ben, eve = users.user("ann"), users.user("ben"), users.user("eve")
+    alice = await program.connect(ann, users.url, GROUPS)
+    bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice)
     status, conversation = await ann.rest(
         "POST", "/chats/conversations", {"type": "group", "name": "Plans", "participants": [ben.id]}
     )
@@ -355,11 +357,11 @@ async def answers(user: User, path: str, expected: Any, **query: Any) -> bool:
     return await user.rest("GET", path, **query) == (200, expected)
 
 
-async def test_a_send_that_another_contradicts_is_rejected(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    one = await program.connect(ann, town.url, GROUPS)
-    other = await program.connect_elsewhere(ann, town.url, GROUPS, one)
-    body = {"type": "group", "participants": [town.user("ben").id]}
+async def test_a_send_that_another_contradicts_is_rejected(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    one = await program.connect(ann, users.url, GROUPS)
+    other = await program.connect_elsewhere(ann, users.url, GROUPS, one)
+    body = {"type": "group", "participants": [users.user("ben").id]}
     group = (await one.ask("createConversation", body))["conversation"]["_id"]
     name = str(uuid.uuid4())
     wish = {"conversationId": group, "clientMessageId": name, "tempId": "t"}
@@ -378,10 +380,12 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, tow
     assert again["message"]["_id"] == first["_id"]
 
 
-async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: Town, stack: Stack) -> None:
-    ann = town.user("ann")
-    alice = await program.connect(ann, town.url, GROUPS)
-    body = {"type": "group", "participants": [town.user("ben").id]}
+async def test_a_send_that_cannot_be_stored_has_failed(
+    program: Program, users: ChatUsers, stack: Stack
+) -> None:
+    ann = users.user("ann")
+    alice = await program.connect(ann, users.url, GROUPS)
+    body = {"type": "group", "participants": [users.user("ben").id]}
     group = (await alice.ask("createConversation", body))["conversation"]["_id"]
     bad = await send_unstorable(stack, ann, group)
     failed = await alice.inbound("messageFailed")
@@ -395,11 +399,11 @@ async def test_a_send_that_cannot_be_stored_has_failed(program: Program, town: T
     await clear_away(stack)
 
 
-async def test_a_fresh_token_keeps_the_socket(program: Program, town: Town) -> None:
-    ann = town.user("ann")
-    socket = await program.connect(ann, town.url, GROUPS)
+async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers) -> None:
+    ann = users.user("ann")
+    socket = await program.connect(ann, users.url, GROUPS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(town.secret, ann.id)})
+    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
     assert (await socket.look())["connected"] is True

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from clients.chat import Town, eventually
-from clients.deal import Deal
+from clients.chat import ChatUsers, eventually
+from clients.contracts import SampleContract
 from clients.hooks import Hook
 from clients.javascript import JsSocket, Program
 from parley.gateway.protocols.contracts import CONTRACTS
@@ -11,13 +11,13 @@ from parley.gateway.protocols.groups import GROUPS
 
 
 async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation(
-    program: Program, town: Town, deal: Deal
+    program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    first, second = [(await deal.start(milestoneId=m))["conversationId"] for m in ("m1", "m2")]
-    alice = await program.connect(deal.ann, town.url, CONTRACTS)
+    first, second = [(await contract.start(milestoneId=m))["conversationId"] for m in ("m1", "m2")]
+    alice = await program.connect(contract.ann, users.url, CONTRACTS)
     for conversation in (first, second):
         await alice.ask("join_conversation", {"conversationId": conversation})
-    bob = await Hook.mount(program, "useMessaging", deal.ben, town.url, CONTRACTS, first, alice)
+    bob = await Hook.mount(program, "useMessaging", contract.ben, users.url, CONTRACTS, first, alice)
     await bob.becomes(isConnected=True)
     await joined(bob, first)
 
@@ -27,10 +27,10 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
         await alice.ask("typing", {"conversationId": first, "isTyping": is_typing})
         await bob.becomes(isTyping=is_typing)
     await bob.call("indicateTyping", True)
-    typing = {"conversationId": first, "userId": deal.ben.id, "isTyping": True}
+    typing = {"conversationId": first, "userId": contract.ben.id, "isTyping": True}
     assert await alice.inbound("user_typing") == typing
     await bob.call("markAsRead")
-    assert (await alice.inbound("messages_read"))["userId"] == deal.ben.id
+    assert (await alice.inbound("messages_read"))["userId"] == contract.ben.id
     await bob.call("sendMessage", "My own.")
     own = await alice.inbound("new_message", 2)
     await bob.becomes(messages=[hello, own])
@@ -86,10 +86,10 @@ async def disconnected(hook: Hook) -> bool:
 
 
 async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
-    program: Program, town: Town
+    program: Program, users: ChatUsers
 ) -> None:
-    ann, ben, cid = (town.user(name) for name in ("ann", "ben", "cid"))
-    alice = await program.connect(ann, town.url, GROUPS)
+    ann, ben, cid = (users.user(name) for name in ("ann", "ben", "cid"))
+    alice = await program.connect(ann, users.url, GROUPS)
     group, other = [
         (
             await alice.ask(
@@ -100,7 +100,7 @@ async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
     ]
     for conversation in (group, other):
         await alice.ask("joinRoom", {"conversationId": conversation})
-    bob = await Hook.mount(program, "useChat", ben, town.url, GROUPS, group, alice)
+    bob = await Hook.mount(program, "useChat", ben, users.url, GROUPS, group, alice)
     await bob.becomes(isConnected=True)
     await eventually(lambda: bob.states[-1]["onlineUsers"])
     assert sorted(bob.states[-1]["onlineUsers"]) == [ann.id, ben.id]
@@ -131,7 +131,7 @@ async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
     read = [{**hello, "status": "read"}, {**own, "status": "read"}]
     await bob.becomes(messages=read)
 
-    carl = await program.connect(cid, town.url, GROUPS)
+    carl = await program.connect(cid, users.url, GROUPS)
     await bob.becomes(onlineUsers=[*online, cid.id])
     await carl.close()
     await bob.becomes(onlineUsers=online)

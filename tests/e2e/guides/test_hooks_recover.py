@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town, eventually
-from clients.deal import Deal
+from clients.chat import ChatUsers, eventually
+from clients.contracts import SampleContract
 from clients.hooks import Hook
 from clients.javascript import JsSocket, Program
 from parley.gateway.protocols.contracts import CONTRACTS
@@ -65,20 +65,24 @@ def mended(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(params=["useMessaging", "useChat"])
 async def talk(
-    request: pytest.FixtureRequest, program: Program, town: Town, deal: Deal, mended: Stack
+    request: pytest.FixtureRequest,
+    program: Program,
+    users: ChatUsers,
+    contract: SampleContract,
+    mended: Stack,
 ) -> AsyncIterator[Talk]:
     """One of the hooks, in its room."""
-    ann, ben = deal.ann, deal.ben
+    ann, ben = contract.ann, contract.ben
     protocol: ClientProtocol = {"useMessaging": CONTRACTS, "useChat": GROUPS}[request.param]
-    speaker = await program.connect(ann, town.url, protocol)
+    speaker = await program.connect(ann, users.url, protocol)
     if protocol is CONTRACTS:
-        conversation = (await deal.start(milestoneId="m1"))["conversationId"]
+        conversation = (await contract.start(milestoneId="m1"))["conversationId"]
         join, mark = "join_conversation", "mark_as_read"
     else:
         conversation = await a_group(speaker, ben.id)
         join, mark = "joinRoom", "markConversationAsRead"
     await speaker.ask(join, {"conversationId": conversation})
-    hook = await Hook.mount(program, request.param, ben, town.url, protocol, conversation, speaker)
+    hook = await Hook.mount(program, request.param, ben, users.url, protocol, conversation, speaker)
     await hook.becomes(isConnected=True)
     # Words of one socket are taken in their order: after this answer the hook's own have been, too.
     await hook.socket.ask(mark, {"conversationId": conversation})
@@ -125,11 +129,11 @@ async def test_a_hook_goes_on_however_often_its_socket_is_lost(talk: Talk) -> No
         await talk.shows(*said)
 
 
-async def test_a_client_that_polls_goes_on_too(program: Program, town: Town) -> None:
-    ann, ben = town.user("ann"), town.user("ben")
-    alice = await program.connect(ann, town.url, GROUPS)
+async def test_a_client_that_polls_goes_on_too(program: Program, users: ChatUsers) -> None:
+    ann, ben = users.user("ann"), users.user("ben")
+    alice = await program.connect(ann, users.url, GROUPS)
     group = await a_group(alice, ben.id)
-    bob = await program.connect(ben, town.url, GROUPS, ["polling"])
+    bob = await program.connect(ben, users.url, GROUPS, ["polling"])
     await bob.ask("joinRoom", {"conversationId": group})
     await alice.ask("sendMessage", {"conversationId": group, "content": "one"})
     await bob.inbound("newMessage")

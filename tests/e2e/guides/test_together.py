@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients.chat import Town, User, eventually
+from clients.chat import ChatUsers, User, eventually
 from clients.javascript import JsSocket, Program
 from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from parley.gateway.protocols.connections import CONNECTIONS
@@ -157,21 +157,21 @@ class Table:
 
 
 @pytest.fixture
-async def table(program: Program, town: Town) -> Table:
-    users = [town.user(s.protocol.name) for s in SPEAKERS]
-    begun, conversation = await users[3].rest(
+async def table(program: Program, users: ChatUsers) -> Table:
+    people = [users.user(s.protocol.name) for s in SPEAKERS]
+    begun, conversation = await people[3].rest(
         "POST",
         "/chats/conversations",
-        {"type": "group", "name": "All", "participants": [u.id for u in users if u is not users[3]]},
+        {"type": "group", "name": "All", "participants": [u.id for u in people if u is not people[3]]},
     )
     assert begun == 201
     members: list[Member] = []
-    for user, speaker in zip(users, SPEAKERS, strict=True):
+    for user, speaker in zip(people, SPEAKERS, strict=True):
         other = members[-1].socket if members else None
         socket = (
-            await program.connect(user, town.url, speaker.protocol)
+            await program.connect(user, users.url, speaker.protocol)
             if other is None
-            else await program.connect_elsewhere(user, town.url, speaker.protocol, other)
+            else await program.connect_elsewhere(user, users.url, speaker.protocol, other)
         )
         members.append(Member(user, speaker, socket))
     # The first one joins by saying something: last, so that all hear it.
@@ -187,7 +187,7 @@ async def table(program: Program, town: Town) -> Table:
 async def test_what_one_says_all_hear_once_in_their_own_words(table: Table) -> None:
     said = []
     for member in table.members:
-        said.append(f"from {member.speaker.vocabulary.name}")
+        said.append(f"from {member.speaker.protocol.name}")
         await member.socket.ask(*member.speaker.sends(table.conversation, said[-1]))
     await eventually(partial(table.all_heard, heard, *said))
     for member in table.members:
@@ -198,11 +198,11 @@ async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
     edited = []
     for member in table.members:
         speaker = member.speaker
-        first = f"first of {speaker.vocabulary.name}"
+        first = f"first of {speaker.protocol.name}"
         answer = await member.socket.ask(*speaker.sends(table.conversation, first))
         message_id = speaker.sent_id(answer)
         await eventually(partial(table.all_heard, heard, first))
-        edited.append(f"edited by {speaker.vocabulary.name}")
+        edited.append(f"edited by {speaker.protocol.name}")
         await member.socket.ask(*speaker.edits(message_id, edited[-1]))
         await eventually(lambda: table.all_heard(lambda s: s.updated, *edited))
         await member.socket.ask(*speaker.deletes(message_id))
@@ -217,7 +217,7 @@ async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
 async def test_what_one_reads_is_read_for_all(table: Table) -> None:
     writer = table.members[3]
     for member in table.members:
-        text = f"read this, {member.speaker.vocabulary.name}"
+        text = f"read this, {member.speaker.protocol.name}"
         answer = await writer.socket.ask(*writer.speaker.sends(table.conversation, text))
         message_id = writer.speaker.sent_id(answer)
         await eventually(partial(table.all_heard, heard, text))

@@ -13,7 +13,7 @@ ESTABLISHED = 1
 BUFFER = 4096
 
 
-class Sleeper:
+class StalledClient:
     """A user's socket that reads only what it is told to; its methods block."""
 
     def __init__(self, url: str, user: User) -> None:

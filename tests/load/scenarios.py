@@ -41,7 +41,7 @@ SLOW_ANSWER = 20.0
 
 
 @dataclass(frozen=True)
-class Tongue:
+class ProtocolScript:
     """One guide's namespace, and what its client says in a conversation."""
 
     namespace: str
@@ -52,13 +52,13 @@ def _text() -> str:
     return f"gone soon {uuid.uuid4()}"
 
 
-TONGUES = (
-    Tongue(
+PROTOCOL_SCRIPTS = (
+    ProtocolScript(
         "/",
         # The matter is of no other guide of this namespace: so the first word decides.
         lambda c: [("sendMessage", {"conversationId": c, "content": _text(), "matter": "M-1"})],
     ),
-    Tongue(
+    ProtocolScript(
         "/",
         lambda c: [
             ("joinConversation", {"conversationId": c}),
@@ -66,7 +66,7 @@ TONGUES = (
             ("sendMessage", {"conversationId": c, "content": _text()}),
         ],
     ),
-    Tongue(
+    ProtocolScript(
         "/chat",
         lambda c: [
             ("authenticate", {}),
@@ -75,7 +75,7 @@ TONGUES = (
             ("sendMessage", {"chatId": c, "content": _text()}),
         ],
     ),
-    Tongue(
+    ProtocolScript(
         "/chat",
         lambda c: [
             ("joinRoom", {"conversationId": c}),
@@ -84,7 +84,7 @@ TONGUES = (
             ("markConversationAsRead", {"conversationId": c}),
         ],
     ),
-    Tongue(
+    ProtocolScript(
         "/messages",
         lambda c: [
             ("join_conversation", {"conversationId": c}),
@@ -97,7 +97,7 @@ TONGUES = (
 """What clients of the five vocabularies say, in the order of `parley.gateway.protocols.registry`."""
 
 
-class Fleeting(LeanSocket):
+class ShortLivedSocket(LeanSocket):
     """Breaks off a moment after the websocket stands."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -111,10 +111,10 @@ class Place:
 
     user_id: str
     conversation_id: str
-    tongue: Tongue
+    script: ProtocolScript
 
 
-class Rude(LeanSocket):
+class AbruptSocket(LeanSocket):
     """Says what it likes; once it stalls, it reads and answers nothing while its connection stands."""
 
     stalled = False
@@ -135,7 +135,7 @@ class Rude(LeanSocket):
             super()._read(packet)
 
 
-class Visits:
+class Scenarios:
     """The ways of one visit. Each opens a connection of its own, and gives it up without a goodbye."""
 
     def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
@@ -158,7 +158,7 @@ class Visits:
     async def breaks_off(self, place: Place) -> None:
         """Says all that there is to say, hears the answers, and is gone."""
         socket = await self._socket(place)
-        for event, payload in place.tongue.outbound(place.conversation_id):
+        for event, payload in place.script.outbound(place.conversation_id):
             self._note(await socket.call(event, payload, within=SLOW_ANSWER))
         await _a_while()
         socket.break_off()
@@ -167,19 +167,19 @@ class Visits:
         """Is gone while it is let in, or a moment later."""
         auth = {"token": token(self._secret, place.user_id)}
         with contextlib.suppress(Disconnected):
-            await Fleeting.connect(self._url, place.tongue.namespace, auth, _deaf)
+            await ShortLivedSocket.connect(self._url, place.script.namespace, auth, _deaf)
 
     async def breaks_off_in_the_middle(self, place: Place) -> None:
         """Says everything at once and waits for no answer."""
         socket = await self._socket(place)
-        for event, payload in place.tongue.outbound(place.conversation_id):
+        for event, payload in place.script.outbound(place.conversation_id):
             _unheard(socket.ask(event, payload))
         await asyncio.sleep(random.uniform(0, 0.1))
         socket.break_off()
 
     async def has_a_wrong_token(self, place: Place) -> None:
         """Is refused, and stays where it has no business."""
-        await LeanSocket.connect(self._url, place.tongue.namespace, {"token": "none"}, _deaf)
+        await LeanSocket.connect(self._url, place.script.namespace, {"token": "none"}, _deaf)
 
     async def talks_garbage(self, place: Place) -> None:
         """Says what means nothing, as text and as bytes, before and after it was let in."""
@@ -202,7 +202,7 @@ class Visits:
     async def stalls(self, place: Place) -> None:
         """Says all, then neither reads nor answers, and the connection stands."""
         socket = await self._socket(place)
-        for event, payload in place.tongue.outbound(place.conversation_id):
+        for event, payload in place.script.outbound(place.conversation_id):
             self._note(await socket.call(event, payload, within=SLOW_ANSWER))
         socket.stall()
         self._stalled.append(socket)
@@ -213,8 +213,8 @@ class Visits:
         async with self._http.get(base) as answer:
             sid = orjson.loads((await answer.text())[1:])["sid"]
         auth = orjson.dumps({"token": token(self._secret, place.user_id)}).decode()
-        namespace = "" if place.tongue.namespace == "/" else place.tongue.namespace + ","
-        events = [orjson.dumps(said).decode() for said in place.tongue.outbound(place.conversation_id)]
+        namespace = "" if place.script.namespace == "/" else place.script.namespace + ","
+        events = [orjson.dumps(said).decode() for said in place.script.outbound(place.conversation_id)]
         for body in (f"40{namespace}{auth}", "\x1e".join(f"42{namespace}{event}" for event in events)):
             async with self._http.post(f"{base}&sid={sid}", data=body) as answer:
                 if answer.status != HTTPStatus.OK:
@@ -240,10 +240,10 @@ class Visits:
             socket.break_off()
         self._stalled.clear()
 
-    async def _socket(self, place: Place) -> Rude:
+    async def _socket(self, place: Place) -> AbruptSocket:
         auth = {"token": token(self._secret, place.user_id)}
-        socket = await Rude.connect(self._url, place.tongue.namespace, auth, _deaf)
-        assert isinstance(socket, Rude)
+        socket = await AbruptSocket.connect(self._url, place.script.namespace, auth, _deaf)
+        assert isinstance(socket, AbruptSocket)
         return socket
 
     def _note(self, answer: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from picows import WSError
 
-from clients.crowd import Voice
+from clients.recording_clients import RecordingClient
 from clients.socketio_lean import Disconnected, LeanSocket, Refused
 
 DELAY = 0.15, 0.45
@@ -17,7 +17,7 @@ DELAY = 0.15, 0.45
 LOST = (OSError, WSError, Refused, Disconnected, TimeoutError, AssertionError)
 
 
-class Returning(Voice):
+class ReconnectingClient(RecordingClient):
     """A voice that holds what its user would see: the messages heard live, and those that a sync brought."""
 
     def __init__(self, *args: Any, **more: Any) -> None:

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
-from clients.chat import NAMESPACE, Town, User
+from clients.chat import NAMESPACE, ChatUsers, User
 from clients.socketio_lean import Disconnected, LeanSocket
 from clients.socketio_stock import StockSocket
 from parley.shared.partitions import Partitions
 
-V = TypeVar("V", bound="Voice")
+V = TypeVar("V", bound="RecordingClient")
 
 PARTITIONS = Partitions(8)
 AGAIN_SECONDS = 0.1
@@ -25,7 +25,7 @@ INSISTING = 45.0
 """Seconds after which it gives up."""
 
 
-class Voice:
+class RecordingClient:
     """One socket of one user: what was accepted of what it said, and what it heard, by conversation."""
 
     def __init__(self, user: User, url: str, transport: str = "websocket") -> None:
@@ -140,12 +140,12 @@ class Voice:
         self.heard_at.setdefault(message["_id"], time.monotonic())
 
 
-class Crowd:
+class RecordingClients:
     """The voices of one test; closes them at the end."""
 
-    def __init__(self, town: Town) -> None:
-        self._town = town
-        self._voices: list[Voice] = []
+    def __init__(self, users: ChatUsers) -> None:
+        self._users = users
+        self._opened: list[RecordingClient] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,39 +153,41 @@ class Crowd:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(voice.close() for voice in self._voices), return_exceptions=True)
+        await asyncio.gather(*(client.close() for client in self._opened), return_exceptions=True)
 
-    async def voice(self, name: str, url: str | None = None, transport: str = "websocket") -> Voice:
+    async def connect(
+        self, name: str, url: str | None = None, transport: str = "websocket"
+    ) -> RecordingClient:
         """A socket of that user, through nginx or straight to a gateway's url."""
-        return await self.add(Voice(self._town.user(name), url or self._town.url, transport))
+        return await self.add(RecordingClient(self._users.user(name), url or self._users.url, transport))
 
-    async def group(self, *names: str) -> str:
+    async def create_group(self, *names: str) -> str:
         """A group of these users, the first of them its owner, made by REST; its id."""
-        owner, *others = [self._town.user(name) for name in names]
+        owner, *others = [self._users.user(name) for name in names]
         body = {"type": "group", "name": "A group", "participants": [user.id for user in others]}
         status, conversation = await owner.rest("POST", "/chats/conversations", body)
         assert status == 201, conversation
         conversation_id: str = conversation["_id"]
         return conversation_id
 
-    async def groups_everywhere(self, *names: str) -> list[str]:
+    async def create_group_per_partition(self, *names: str) -> list[str]:
         """A group of these users on every partition; their ids by partition."""
         found: dict[int, str] = {}
         while len(found) < PARTITIONS.count:
-            conversation_id = await self.group(*names)
+            conversation_id = await self.create_group(*names)
             found.setdefault(PARTITIONS.of(conversation_id), conversation_id)
         return [found[partition] for partition in range(PARTITIONS.count)]
 
-    async def add(self, voice: V) -> V:
+    async def add(self, client: V) -> V:
         """Connect a voice of another kind, and close it with the others."""
-        self._voices.append(voice)
-        await voice.connect()
-        return voice
+        self._opened.append(client)
+        await client.connect()
+        return client
 
-    async def ears(self, name: str, urls: Iterable[str]) -> list[Voice]:
+    async def connect_listeners(self, name: str, urls: Iterable[str]) -> list[RecordingClient]:
         """A websocket and a polling socket of one user at each of the urls."""
-        return [await self.voice(name, url, how) for url in urls for how in ("polling", "websocket")]
+        return [await self.connect(name, url, how) for url in urls for how in ("polling", "websocket")]
 
-    async def voices(self, names: Iterable[str], urls: Sequence[str]) -> list[Voice]:
+    async def connect_all(self, names: Iterable[str], urls: Sequence[str]) -> list[RecordingClient]:
         """A websocket for each name, by turns at the urls."""
-        return list(await asyncio.gather(*(self.voice(n, u) for n, u in zip(names, itertools.cycle(urls)))))
+        return list(await asyncio.gather(*(self.connect(n, u) for n, u in zip(names, itertools.cycle(urls)))))

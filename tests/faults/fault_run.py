@@ -11,9 +11,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 import aiohttp
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from clients.chat import Town
-from clients.chatter import Stopwatch
-from clients.endings import terminate
+from clients.chat import ChatUsers
+from clients.load_generator import Stopwatch
+from clients.termination import terminate
 from clients.workers import DeadLetters, Shares
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
@@ -26,13 +26,13 @@ Say = Callable[[str], None]
 ASKING = 0.5
 
 
-class Trial:
+class FaultRun:
     """One run of a row on a stack that is whole; users and conversations are its own."""
 
     def __init__(self, row: Row, stack: Stack, say: Say) -> None:
         self.stack, self.say = stack, say
         self.outcome = Outcome(row=row)
-        self.town = Town(stack.url, stack.jwt_secret)
+        self.users = ChatUsers(stack.url, stack.jwt_secret)
         self.dead_letters = DeadLetters(stack)
         self._end = AsyncExitStack()
 
@@ -45,7 +45,7 @@ class Trial:
         asking = aiohttp.ClientTimeout(total=ASKING)
         http = await self._end.enter_async_context(aiohttp.ClientSession(timeout=asking))
         self.shares = Shares(self.stack, http)
-        self._end.push_async_callback(self.town.close)
+        self._end.push_async_callback(self.users.close)
         return self
 
     async def __aexit__(
@@ -57,7 +57,7 @@ class Trial:
     async def traffic(self) -> AsyncIterator[Traffic]:
         """The steady load, warm; at the end it is judged. What fails within is a reason."""
         await self.dead_letters.take()
-        async with Traffic(self.stack, self.town) as traffic:
+        async with Traffic(self.stack, self.users) as traffic:
             try:
                 async with traffic.chat():
                     await traffic.goes_on()
@@ -69,7 +69,7 @@ class Trial:
                         await do(self.stack.up)
             except Exception as failure:
                 self.fails(failure)
-            await judge(self.outcome, traffic, self.town, self.database)
+            await judge(self.outcome, traffic, self.users, self.database)
         if letters := await self.dead_letters.take():
             self.outcome.reasons.append(f"{len(letters)} dead letters")
 
@@ -134,16 +134,16 @@ async def do(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
 async def carry_out(row: Row, stack: Stack, say: Say) -> Outcome:
     """Run a row in its bound; leaves the stack whole, or the reason why it is not."""
     start = time.monotonic()
-    async with Trial(row, stack, say) as trial:
+    async with FaultRun(row, stack, say) as run:
         try:
             async with asyncio.timeout(row.bound) as bound:
-                await row.run(trial)
+                await row.run(run)
         except Exception as failure:
-            trial.fails(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
+            run.fails(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
         try:
             await do(stack.up)
-            await trial.shares.become(4, 4)
+            await run.shares.become(4, 4)
         except Exception as failure:
-            trial.fails(AssertionError(f"left broken: {failure}"))
-        trial.outcome.seconds = time.monotonic() - start
-        return trial.outcome
+            run.fails(AssertionError(f"left broken: {failure}"))
+        run.outcome.seconds = time.monotonic() - start
+        return run.outcome

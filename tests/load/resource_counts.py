@@ -43,11 +43,11 @@ class Margins:
     """Of each kind of rate: the node remembers the last so many users, sockets and addresses."""
 
 
-Census = Mapping[str, float]
+ResourceCounts = Mapping[str, float]
 """How many of each thing there are."""
 
 
-async def count_services(reader: Reader) -> Census:
+async def count_services(reader: Reader) -> ResourceCounts:
     """What the gateways and workers say that they hold."""
     meters = await reader.read()
     return {f"{name}: {what}": count for name in meters for what, count in _of_service(meters, name).items()}
@@ -64,7 +64,7 @@ def _of_service(meters: Meters, name: str) -> dict[str, float]:
     }
 
 
-async def count_redis(url: str) -> Census:
+async def count_redis(url: str) -> ResourceCounts:
     """Keys, and channels that somebody listens to."""
     async with Redis.from_url(url) as redis:
         keys = await redis.keys()
@@ -79,7 +79,7 @@ async def count_redis(url: str) -> Census:
     }
 
 
-def count_rabbitmq(stack: Stack) -> Census:
+def count_rabbitmq(stack: Stack) -> ResourceCounts:
     """Queues, and who is connected."""
     counts = orjson.loads(stack.rabbitmqctl("-q", "eval", f"[length(List) || List <- [{','.join(LISTS)}]]."))
     return {f"rabbitmq: {thing}": count for thing, count in zip(LISTS.values(), counts, strict=True)}

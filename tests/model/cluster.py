@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fakes.memory_bus import Air
+from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
-from model.client import Believing, Client, Declined, Gone, Knowing
+from model.client import Client, CommandRefused, ConnectionLost, LiveOnlyClient, SyncingClient
 from model.clock import ClockLoop
 from model.node import Node
 from model.worker import Worker
@@ -38,7 +38,7 @@ class Send:
         return self.payload["clientMessageId"] is not None
 
 
-class Town:
+class Cluster:
     """Everything that happens, happens here, and stands still in between."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Town:
         self.names: Iterator[uuid.UUID] = (uuid.UUID(int=n, version=4) for n in itertools.count(1))
         self.tables = Tables()
         self.partition = Partition()
-        self.air = Air()
+        self.pubsub = InMemoryPubSub()
         self.told: list[Event] = []
         self.sends: list[Send] = []
         self.outsiders: set[tuple[str, str]] = set()
@@ -56,12 +56,12 @@ class Town:
         """Begin: two conversations, two workers, two nodes, and nobody connected."""
         for conversation_id, members in ROOMS.items():
             self._found(conversation_id, members)
-        self.workers = [Worker(self.tables, self.partition, self.air, self.told) for _ in range(2)]
+        self.workers = [Worker(self.tables, self.partition, self.pubsub, self.told) for _ in range(2)]
         self.nodes = [self._node(n) for n in range(2)]
-        self.clients: list[Client] = [Knowing(user, user) for user in USERS]
+        self.clients: list[Client] = [SyncingClient(user, user) for user in USERS]
         self.clients += [
-            Knowing("bob-too", "bob"),
-            *(Believing(f"{u}-old", u, self.heads) for u in USERS[1:]),
+            SyncingClient("bob-too", "bob"),
+            *(LiveOnlyClient(f"{u}-old", u, self.heads) for u in USERS[1:]),
         ]
 
     def _found(self, conversation_id: str, members: tuple[str, ...]) -> None:
@@ -79,7 +79,7 @@ class Town:
         self.outsiders |= {(conversation_id, user) for user in USERS if user not in members}
 
     def _node(self, number: int) -> Node:
-        return Node(f"g{number}", self.tables, self.partition, self.air, self.outsiders)
+        return Node(f"g{number}", self.tables, self.partition, self.pubsub, self.outsiders)
 
     def heads(self) -> dict[str, int]:
         """The last number stored, by conversation."""
@@ -127,7 +127,7 @@ class Town:
     async def _accepted(self, send: Send, answer: Awaitable[Any]) -> None:
         try:
             await answer
-        except (Gone, Declined):
+        except (ConnectionLost, CommandRefused):
             return
         send.accepted = True
 
@@ -158,8 +158,8 @@ class Town:
 
     def settle(self) -> None:
         """Nothing goes wrong any more: everything goes on until nothing is left to do."""
-        for trap in [part.trap for part in self.workers] + [part.trap for part in self.nodes]:
-            trap.release()
+        for injector in [part.injector for part in self.workers] + [part.injector for part in self.nodes]:
+            injector.release()
         self.loop.rest(1)
         for _ in range(ROUNDS):
             self._go_on()
@@ -171,7 +171,7 @@ class Town:
 
     def _moves(self) -> bool:
         waits = any(node.bus.waiting for node in self.nodes)
-        behind = any(isinstance(x, Knowing) and x.ready and not x.caught_up for x in self.clients)
+        behind = any(isinstance(x, SyncingClient) and x.ready and not x.caught_up for x in self.clients)
         return bool(self.partition.deliveries) or waits or behind
 
     def _go_on(self) -> None:
@@ -187,7 +187,7 @@ class Town:
 
     def _catch_up(self) -> None:
         for client in self.clients:
-            if isinstance(client, Knowing) and client.ready and not client.caught_up:
+            if isinstance(client, SyncingClient) and client.ready and not client.caught_up:
                 client.go_on()
 
     def hear(self, node: Node, count: int) -> None:

@@ -1,19 +1,19 @@
 """A message's whole way through a stack, from one who says it to the archive and to one who hears it."""
 
-from clients.chat import Town
+from clients.chat import ChatUsers
 from parley.stack import Stack
 
 
 async def a_message_goes_its_way(stack: Stack) -> None:
     """Said, heard, read, and there to be asked for."""
-    town = Town(stack.url, stack.jwt_secret)
+    users = ChatUsers(stack.url, stack.jwt_secret)
     try:
-        alice, bob = await town.sockets("alice", "bob")
-        group = await town.group(alice, "bob")
+        alice, bob = await users.sockets("alice", "bob")
+        group = await users.group(alice, "bob")
         await bob.do("joinRoom", {"conversationId": group})
         await alice.say(group, "hello")
         await bob.inbound("newMessage", conversationId=group)
         await bob.do("markConversationAsRead", {"conversationId": group})
-        assert len(await town.user("bob").history(group)) == 1
+        assert len(await users.user("bob").history(group)) == 1
     finally:
-        await town.close()
+        await users.close()

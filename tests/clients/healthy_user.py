@@ -3,19 +3,19 @@
 import asyncio
 from typing import Self
 
-from clients.chat import Socket, Town
+from clients.chat import ChatUsers, Socket
 
 IN_TIME = 3.0
 """Seconds."""
 
 
-class Steady:
+class HealthyUser:
     """A user with a socket at one gateway, and REST at any."""
 
     _socket: Socket
 
-    def __init__(self, town: Town, name: str = "steady") -> None:
-        self._user = town.user(name)
+    def __init__(self, users: ChatUsers, name: str = "steady") -> None:
+        self._user = users.user(name)
 
     async def set(self) -> Self:
         self._socket = await self._user.socket()

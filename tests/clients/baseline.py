@@ -3,7 +3,7 @@
 import itertools
 from typing import Any, Self
 
-from clients.chat import Socket, Town, User
+from clients.chat import ChatUsers, Socket, User
 
 Documents = dict[str, dict[str, Any]]
 HEAD = ("lastSeq", "rev", "lastMessage", "lastActivityAt")
@@ -23,7 +23,7 @@ def refusal(answer: Any, code: str) -> dict[str, Any]:
     return error
 
 
-class Scene:
+class Baseline:
     """Alice and Bob talk in `group`; Carol and Dave talk in `elsewhere`, which is none of Alice's business.
 
     Each has said one message: `message` is Alice's, `reply` is Bob's, `foreign` is Carol's.
@@ -38,17 +38,17 @@ class Scene:
     reply: dict[str, Any]
     foreign: dict[str, Any]
 
-    def __init__(self, town: Town, database: Any) -> None:
-        self.town = town
+    def __init__(self, users: ChatUsers, database: Any) -> None:
+        self.users = users
         self._database = database
         self._before: dict[str, Documents] = {}
         self._numbers = itertools.count()
 
     async def set(self) -> Self:
         """Have them talk, and remember what is stored then."""
-        self.alice, self.bob, self.carol = await self.town.sockets("alice", "bob", "carol")
-        self.group = await self.town.group(self.alice, "bob")
-        self.elsewhere = await self.town.group(self.carol, "dave")
+        self.alice, self.bob, self.carol = await self.users.sockets("alice", "bob", "carol")
+        self.group = await self.users.group(self.alice, "bob")
+        self.elsewhere = await self.users.group(self.carol, "dave")
         self.message = await self.outbound(self.alice, self.group)
         self.reply = await self.outbound(self.bob, self.group)
         self.foreign = await self.outbound(self.carol, self.elsewhere)
@@ -58,7 +58,7 @@ class Scene:
     @property
     def user(self) -> User:
         """Alice."""
-        return self.town.user("alice")
+        return self.users.user("alice")
 
     async def remember(self) -> None:
         """What is stored now is what shall be stored at the end."""
@@ -100,7 +100,7 @@ class Scene:
         assert _at_rest(after) == _at_rest(self._before)
 
     async def _stored(self) -> dict[str, Documents]:
-        ids = [self.town.user(name).id for name in ("alice", "bob", "carol", "dave")]
+        ids = [self.users.user(name).id for name in ("alice", "bob", "carol", "dave")]
         theirs = {"$in": ids}
         conversations = await self._of("conversations", {"createdBy": theirs})
         in_them = {"conversationId": {"$in": list(conversations)}}

@@ -13,8 +13,8 @@ from picows import WSError
 
 from clients.socketio_lean import LeanSocket, Refused
 from clients.socketio_stock import StockSocket
-from load.listening import Ledger, Listener
 from load.progress import Progress
+from load.recording import DeliveryLog, Recorder
 from load.script import Speaker
 
 CHAT = "/chat"
@@ -22,7 +22,7 @@ AT_ONCE = 25
 """Connects that are under way at the same time."""
 
 
-class Turned(Exception):
+class ConnectRefused(Exception):
     """Somebody was not let in, or nobody is there to let them; says where and why."""
 
 
@@ -33,7 +33,7 @@ class Member:
     speaker: Speaker
     user_id: str
     token: str
-    listener: Listener
+    recorder: Recorder
     socket: LeanSocket | StockSocket
     way: str
 
@@ -48,18 +48,18 @@ class Member:
         return answer
 
 
-class Door:
+class Connector:
     """Lets speakers in at `url`: each gets a token that is valid for `lasts` seconds, and a socket.
 
     `prefix` sets the user ids of this run apart from those of any other.
     """
 
-    def __init__(self, url: str, prefix: str, secret: str, lasts: float, ledger: Ledger) -> None:
+    def __init__(self, url: str, prefix: str, secret: str, lasts: float, deliveries: DeliveryLog) -> None:
         self._url = url
         self._prefix = prefix
         self._secret = secret
         self._lasts = lasts
-        self._ledger = ledger
+        self._deliveries = deliveries
         self._places = itertools.count()
 
     async def let_in(self, speaker: Speaker) -> Member:
@@ -67,11 +67,13 @@ class Door:
         try:
             return await self._connect(speaker)
         except (OSError, TimeoutError) as error:
-            raise Turned(f"No server answers at {self._url}.") from error
+            raise ConnectRefused(f"No server answers at {self._url}.") from error
         except WSError as error:
-            raise Turned(f"What answers at {self._url} takes no sockets: {_bare(error)}.") from error
+            raise ConnectRefused(f"What answers at {self._url} takes no sockets: {_bare(error)}.") from error
         except Refused as error:
-            raise Turned(f"The server at {self._url} does not let everybody in: {_bare(error)}.") from error
+            raise ConnectRefused(
+                f"The server at {self._url} does not let everybody in: {_bare(error)}."
+            ) from error
 
     async def let_all_in(self, speakers: Sequence[Speaker], progress: Progress) -> list[Member]:
         """Connects them all; raises Turned when anybody is not let in."""
@@ -88,7 +90,7 @@ class Door:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(speaker)) for speaker in speakers]
-        except* Turned as turned:
+        except* ConnectRefused as turned:
             await disconnect_all(connected)
             raise turned.exceptions[0] from None
         return [task.result() for task in tasks]
@@ -96,8 +98,8 @@ class Door:
     async def _connect(self, speaker: Speaker) -> Member:
         user_id = account(self._prefix, speaker.person)
         token = token_for(user_id, speaker.nick, self._secret, self._lasts)
-        listener = Listener(self._ledger)
-        place, auth, hear = next(self._places), {"token": token}, listener.hear
+        recorder = Recorder(self._deliveries)
+        place, auth, hear = next(self._places), {"token": token}, recorder.hear
         socket: LeanSocket | StockSocket
         # Most come as a load client does; every sixth as the stock client, which opens by polling, and half
         # of those stay with it.
@@ -107,7 +109,7 @@ class Door:
             way, socket = "polling and upgrade", await StockSocket.connect(self._url, CHAT, auth, hear)
         else:
             way, socket = "polling", await StockSocket.connect(self._url, CHAT, auth, hear, ("polling",))
-        return Member(speaker, user_id, token, listener, socket, way)
+        return Member(speaker, user_id, token, recorder, socket, way)
 
 
 def _bare(error: Exception) -> str:

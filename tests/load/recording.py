@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedMessage:
     """A message as it was heard."""
 
     id: str
@@ -27,16 +27,16 @@ class Confirmation:
 
 
 @dataclass
-class Ledger:
+class DeliveryLog:
     """What all sockets of a replay heard together; delays in seconds."""
 
-    by_number: dict[int, Heard] = field(default_factory=dict)
+    by_number: dict[int, ReceivedMessage] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
     said_at: list[float] = field(default_factory=list)
     """When each accepted line was first said, by its number."""
     until_accepted: "array[float]" = field(default_factory=lambda: array("d"))
     until_heard: "array[float]" = field(default_factory=lambda: array("d"))
-    deliveries: int = 0
+    count: int = 0
     confirmed: set[str] = field(default_factory=set)
     """The client's ids of all messages that any socket heard a confirmation of."""
     others: Counter[str] = field(default_factory=Counter)
@@ -59,9 +59,9 @@ class Ledger:
         """The line that was begun last never gets a number."""
         self.said_at.pop()
 
-    def note(self, number: int, heard: Heard) -> None:
+    def note(self, number: int, heard: ReceivedMessage) -> None:
         """Keeps the message, and notices when two sockets heard different ones under one number."""
-        self.deliveries += 1
+        self.count += 1
         known = self.by_number.setdefault(number, heard)
         if known != heard:
             self.contradictions.append(f"number {number} is {known} to one and {heard} to another")
@@ -69,17 +69,17 @@ class Ledger:
             self.until_heard.append(time.perf_counter() - self.said_at[number - 1])
 
 
-class Listener:
+class Recorder:
     """One socket's ears: the messages' numbers and the confirmations, in the order in which they came."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, deliveries: DeliveryLog) -> None:
         self.numbers: list[int] = []
         self.confirmations: list[Confirmation] = []
         self.news = asyncio.Event()
         """Set with every event; whoever waits for one clears it."""
         self.awaited: set[str] = set()
         """The client's ids of what this socket said and heard no confirmation of."""
-        self._ledger = ledger
+        self._deliveries = deliveries
 
     def hear(self, event: str, data: Any) -> None:
         """Takes in one event; called for each, as it comes."""
@@ -88,11 +88,13 @@ class Listener:
             message = data["message"]
             number = message["seq"]
             self.numbers.append(number)
-            self._ledger.note(number, Heard(message["_id"], message["sender"]["_id"], message["content"]))
+            self._deliveries.note(
+                number, ReceivedMessage(message["_id"], message["sender"]["_id"], message["content"])
+            )
         elif event == "messageSent":
             confirmation = Confirmation(data["clientMessageId"], data["messageId"], data["seq"])
             self.confirmations.append(confirmation)
             self.awaited.discard(confirmation.client_message_id)
-            self._ledger.confirmed.add(confirmation.client_message_id)
+            self._deliveries.confirmed.add(confirmation.client_message_id)
         else:
-            self._ledger.others[event] += 1
+            self._deliveries.others[event] += 1

@@ -8,19 +8,19 @@ from parley.persistence_worker.ports import HeadMove, MemberKey
 from parley.shared.events import Event
 from parley.shared.model import Membership, Message
 
-Trapdoor = Literal["fail", "stall"]
+Fault = Literal["fail", "stall"]
 
 
-class Trap:
+class FaultInjector:
     """Counts the moments before and after each call, and springs at the one it was set for."""
 
     def __init__(self, error: type[Exception]) -> None:
         self._error = error
         self._left = 0
-        self._does: Trapdoor = "fail"
+        self._does: Fault = "fail"
         self._stalled: list[asyncio.Future[None]] = []
 
-    def set(self, moments: int, does: Trapdoor) -> None:
+    def set(self, moments: int, does: Fault) -> None:
         """Spring at the next but `moments`."""
         self._left, self._does = moments + 1, does
 
@@ -50,68 +50,68 @@ class Trap:
         await gate
 
 
-class Trapped:
+class FaultyPort:
     """A port each of whose calls may fail or stall, before or after its effect."""
 
-    def __init__(self, target: Any, trap: Trap) -> None:
-        self._target, self._trap = target, trap
+    def __init__(self, target: Any, injector: FaultInjector) -> None:
+        self._target, self._injector = target, injector
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._target, name)
 
         async def call(*args: Any, **named: Any) -> Any:
-            await self._trap.step()
+            await self._injector.step()
             result = await method(*args, **named)
-            await self._trap.step()
+            await self._injector.step()
             return result
 
         return call
 
 
-class TrappedMessages(Trapped):
+class FaultyMessages(FaultyPort):
     """Several are inserted one after the other."""
 
     async def insert(self, messages: Sequence[Message]) -> int:
         for index, message in enumerate(messages):
-            await self._trap.step()
+            await self._injector.step()
             if not await self._target.insert([message]):
                 return index
-        await self._trap.step()
+        await self._injector.step()
         return len(messages)
 
 
-class TrappedHeads(Trapped):
+class FaultyHeads(FaultyPort):
     """Several are moved one after the other."""
 
     async def move(self, moves: Sequence[HeadMove]) -> None:
         for move in moves:
-            await self._trap.step()
+            await self._injector.step()
             await self._target.move([move])
-        await self._trap.step()
+        await self._injector.step()
 
 
-class TrappedMemberships(Trapped):
+class FaultyMemberships(FaultyPort):
     """Several are saved one after the other."""
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
         overtaken = []
         for change in changes:
-            await self._trap.step()
+            await self._injector.step()
             overtaken += await self._target.save([change])
-        await self._trap.step()
+        await self._injector.step()
         return overtaken
 
 
-class TrappedAnnouncer(Trapped):
+class FaultyAnnouncer(FaultyPort):
     """Several rooms are told one after the other; `told` is everything that was."""
 
-    def __init__(self, target: Any, trap: Trap, told: list[Event]) -> None:
-        super().__init__(target, trap)
+    def __init__(self, target: Any, injector: FaultInjector, told: list[Event]) -> None:
+        super().__init__(target, injector)
         self._told = told
 
     async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         for room, events in events_by_room.items():
-            await self._trap.step()
+            await self._injector.step()
             self._told += events
             await self._target.announce({room: events})
-        await self._trap.step()
+        await self._injector.step()

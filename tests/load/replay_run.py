@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from typing import Any
 
+from load.attendance import Attendance, Interrupted, done
 from load.evidence import Rest
-from load.listening import Ledger
-from load.people import Member, account
+from load.members import Member, account
 from load.progress import Progress
-from load.script import Entrance, Exit, Line, Script
-from load.stays import Interrupted, Stays, done
+from load.recording import DeliveryLog
+from load.script import Arrival, Departure, Line, Script
 from parley.shared.model import MAX_PARTICIPANTS
 
 PATIENCE = 60.0
@@ -21,10 +21,12 @@ QUIET = 15.0
 """Seconds without any news after which what is still missing counts as lost."""
 
 
-class Performance:
+class ReplayRun:
     """One run of a script; user ids start with `prefix`."""
 
-    def __init__(self, script: Script, prefix: str, stays: Stays, ledger: Ledger, progress: Progress) -> None:
+    def __init__(
+        self, script: Script, prefix: str, attendance: Attendance, deliveries: DeliveryLog, progress: Progress
+    ) -> None:
         self.conversation_id = ""
         self.marks: dict[str, int] = {}
         """Up to which number each user has read; who is not in it never marked."""
@@ -35,8 +37,8 @@ class Performance:
         """From the first line to the last delivery."""
         self.user_ids = list(dict.fromkeys(account(prefix, speaker.person) for speaker in script.cast))
         self._script = script
-        self._stays = stays
-        self._ledger = ledger
+        self._attendance = attendance
+        self._deliveries = deliveries
         self._progress = progress
         self._said = 0
 
@@ -49,7 +51,7 @@ class Performance:
         for start in range(0, len(later), MAX_PARTICIPANTS):
             batch = later[start : start + MAX_PARTICIPANTS]
             await rest.add_participants(self.conversation_id, batch, creator.token)
-        await self._stays.open(self.conversation_id)
+        await self._attendance.open(self.conversation_id)
 
     async def run(self, speed: float) -> None:
         """Plays all cues, a line only after the one before it was accepted, and waits until all is heard.
@@ -59,10 +61,10 @@ class Performance:
         start = time.perf_counter()
         for cue in self._script.cues:
             match cue:
-                case Entrance(speaker):
-                    await self._stays.enter(speaker)
-                case Exit(speaker):
-                    await self._stays.leave(speaker)
+                case Arrival(speaker):
+                    await self._attendance.enter(speaker)
+                case Departure(speaker):
+                    await self._attendance.leave(speaker)
                 case Line():
                     await _until(start + cue.moment / speed)
                     await self._say_next(cue)
@@ -79,20 +81,20 @@ class Performance:
             await self._read_so_far()
 
     async def _say(self, line: Line) -> None:
-        member = self._stays.member(line.speaker)
+        member = self._attendance.member(line.speaker)
         body = {
             "conversationId": self.conversation_id,
             "content": line.content,
             "type": "text",
             "clientMessageId": line.client_message_id,
         }
-        said_at = self._ledger.begin()
-        member.listener.awaited.add(line.client_message_id)
+        said_at = self._deliveries.begin()
+        member.recorder.awaited.add(line.client_message_id)
         pause = FIRST_PAUSE
         while error := await self._attempt(member, body):
             if not error["retryable"]:
-                self._ledger.refuse()
-                member.listener.awaited.discard(line.client_message_id)
+                self._deliveries.refuse()
+                member.recorder.awaited.discard(line.client_message_id)
                 self.refused.append(f"{line.content!r} of {member.user_id}: {error['message']}")
                 return
             if time.perf_counter() - said_at > PATIENCE:
@@ -100,7 +102,7 @@ class Performance:
             self.repeats[line.client_message_id] += 1
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        self._ledger.accept()
+        self._deliveries.accept()
 
     async def _attempt(self, member: Member, body: dict[str, Any]) -> dict[str, Any] | None:
         try:
@@ -114,10 +116,10 @@ class Performance:
         return None if answer["success"] else answer["error"]
 
     async def _hear_out(self) -> None:
-        due, heard = self._stays.due() + self._ledger.accepted, -1
+        due, heard = self._attendance.due() + self._deliveries.accepted, -1
         last_news = time.perf_counter()
         while heard < due and time.perf_counter() - last_news < QUIET:
-            before, heard = heard, self._ledger.deliveries + len(self._ledger.confirmed)
+            before, heard = heard, self._deliveries.count + len(self._deliveries.confirmed)
             if heard != before:
                 last_news = time.perf_counter()
             self._progress.show("heard", heard, due)
@@ -125,23 +127,23 @@ class Performance:
 
     async def _read_so_far(self) -> None:
         """At half time a third of the people mark what they heard last as read."""
-        await asyncio.gather(*map(self._mark_last, list(self._stays.people.values())[1::3]))
+        await asyncio.gather(*map(self._mark_last, list(self._attendance.people.values())[1::3]))
 
     async def _mark_last(self, member: Member) -> None:
-        number = max(member.listener.numbers, default=0)
+        number = max(member.recorder.numbers, default=0)
         if number == 0:
             return
-        message_id = self._ledger.by_number[number].id
+        message_id = self._deliveries.by_number[number].id
         body = {"conversationId": self.conversation_id, "messageId": message_id}
         await done(member, "markAsRead", body)
         self.marks[member.user_id] = number
 
     async def _read_all(self) -> None:
         """At the end another third mark the whole conversation; the others leave the rest unread."""
-        readers = list(self._stays.people.values())[::3]
+        readers = list(self._attendance.people.values())[::3]
         place = {"conversationId": self.conversation_id}
         await asyncio.gather(*(done(reader, "markConversationAsRead", place) for reader in readers))
-        self.marks.update((reader.user_id, self._ledger.accepted) for reader in readers)
+        self.marks.update((reader.user_id, self._deliveries.accepted) for reader in readers)
 
 
 async def _until(moment: float) -> None:

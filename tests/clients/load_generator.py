@@ -9,19 +9,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from clients.chat import eventually
-from clients.crowd import PATIENCE, Voice
+from clients.recording_clients import PATIENCE, RecordingClient
 from clients.socketio_lean import Disconnected
 
 
-class Chatter:
+class LoadGenerator:
     """Voices that go on talking until the end of the block, by turns in all the conversations.
 
     Each says one thing after the other and insists on it; `pause` is the time in between, in seconds, and
     `padding` ends everything that is said: both may be changed meanwhile.
     """
 
-    def __init__(self, voices: Sequence[Voice], conversations: Sequence[str], pause: float = 0.0) -> None:
-        self._voices, self._conversations = voices, conversations
+    def __init__(
+        self, senders: Sequence[RecordingClient], conversations: Sequence[str], pause: float = 0.0
+    ) -> None:
+        self._opened, self._conversations = senders, conversations
         self.pause, self.padding = pause, ""
         self._over = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -29,7 +31,7 @@ class Chatter:
         """When each message was accepted, by the monotonic clock."""
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._talk(voice)) for voice in self._voices]
+        self._tasks = [asyncio.create_task(self._talk(client)) for client in self._opened]
         return self
 
     async def __aexit__(
@@ -48,20 +50,20 @@ class Chatter:
         enough = len(self.accepted) + count
         await eventually(lambda: len(self.accepted) >= enough, deadline)
 
-    async def _talk(self, voice: Voice) -> None:
+    async def _talk(self, client: RecordingClient) -> None:
         for turn in itertools.count():
             if self._over:
                 return
             conversation_id = self._conversations[turn % len(self._conversations)]
-            await voice.insist(conversation_id, f"{voice.user_id} says {turn}{self.padding}")
+            await client.insist(conversation_id, f"{client.user_id} says {turn}{self.padding}")
             self.accepted.append(time.monotonic())
             if turn % 10 == 9:
-                await self._read(voice, conversation_id)
+                await self._read(client, conversation_id)
             await asyncio.sleep(self.pause)
 
-    async def _read(self, voice: Voice, conversation_id: str) -> None:
+    async def _read(self, client: RecordingClient, conversation_id: str) -> None:
         with contextlib.suppress(TimeoutError, Disconnected):
-            await voice.ask("markConversationAsRead", {"conversationId": conversation_id}, PATIENCE)
+            await client.ask("markConversationAsRead", {"conversationId": conversation_id}, PATIENCE)
 
 
 class Stopwatch:

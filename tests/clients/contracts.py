@@ -4,7 +4,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from clients.chat import Town, User
+from clients.chat import ChatUsers, User
 from clients.javascript import JsSocket, Program
 from clients.matching import A_TIME, A_UUID
 from parley.gateway.protocols.contracts import CONTRACTS
@@ -21,13 +21,13 @@ CLAIMS: dict[str, dict[str, Any]] = {
 }
 
 
-class Deal:
+class SampleContract:
     """A contract of a client, ann, and a freelancer, ben."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, users: ChatUsers) -> None:
         self.id = f"contract-{uuid.uuid4()}"
-        self.ann, self.ben, self.cid = (town.user(name, **CLAIMS[name]) for name in ("ann", "ben", "cid"))
-        self.clerk = town.user("clerk", role="service")
+        self.ann, self.ben, self.cid = (users.user(name, **CLAIMS[name]) for name in ("ann", "ben", "cid"))
+        self.clerk = users.user("clerk", role="service")
 
     async def put(self, client: User, freelancer: User, *milestones: str) -> Any:
         body = {"clientId": client.id, "freelancerId": freelancer.id, "milestones": list(milestones)}
@@ -98,10 +98,10 @@ def bad(answer: Any, code: str, field: str | None = None) -> str:
     return text
 
 
-async def both(program: Program, town: Town, deal: Deal) -> tuple[JsSocket, JsSocket]:
+async def both(program: Program, users: ChatUsers, contract: SampleContract) -> tuple[JsSocket, JsSocket]:
     """Sockets of ann and ben, on two gateways."""
-    alice = await program.connect(deal.ann, town.url, CONTRACTS)
-    return alice, await program.connect_elsewhere(deal.ben, town.url, CONTRACTS, alice)
+    alice = await program.connect(contract.ann, users.url, CONTRACTS)
+    return alice, await program.connect_elsewhere(contract.ben, users.url, CONTRACTS, alice)
 
 
 def counts(program: Program, socket: JsSocket) -> dict[str, int]:

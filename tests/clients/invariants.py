@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
-from clients.chat import DEADLINE, Town, eventually, token
-from clients.crowd import Voice
+from clients.chat import DEADLINE, ChatUsers, eventually, token
+from clients.recording_clients import RecordingClient
 from parley.shared.documents import exactly
 
 Document = dict[str, Any]
@@ -19,18 +19,18 @@ REST_AT_ONCE = 10
 
 async def assert_whole(
     database: "AsyncIOMotorDatabase[Document]",
-    town: Town,
+    users: ChatUsers,
     conversation_id: str,
     *,
-    voices: Iterable[Voice],
-    listeners: Iterable[Voice],
+    senders: Iterable[RecordingClient],
+    listeners: Iterable[RecordingClient],
     deadline: float = DEADLINE,
 ) -> list[Document]:
     """What the voices said is stored, was heard by the listeners, and is counted; the messages."""
-    said = spoken(voices, conversation_id)
+    said = spoken(senders, conversation_id)
     messages = await assert_kept(database, conversation_id, said, deadline)
     await assert_heard(listeners, conversation_id, messages, deadline)
-    await assert_counted(database, town, conversation_id)
+    await assert_counted(database, users, conversation_id)
     # Whatever was written twice may have come late.
     assert await how_many(database, conversation_id) == len(messages)
     return messages
@@ -54,11 +54,11 @@ async def stored_messages(database: "AsyncIOMotorDatabase[Document]", conversati
     return messages
 
 
-def spoken(voices: Iterable[Voice], conversation_id: str) -> dict[str, list[str]]:
+def spoken(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str, list[str]]:
     """What each user had accepted, in their order."""
     said: defaultdict[str, list[str]] = defaultdict(list)
-    for voice in voices:
-        said[voice.user_id] += voice.said[conversation_id]
+    for client in senders:
+        said[client.user_id] += client.said[conversation_id]
     return {user_id: contents for user_id, contents in said.items() if contents}
 
 
@@ -100,7 +100,7 @@ def assert_numbered(messages: Sequence[Document]) -> None:
 
 
 async def assert_heard(
-    listeners: Iterable[Voice],
+    listeners: Iterable[RecordingClient],
     conversation_id: str,
     messages: Sequence[Document],
     deadline: float = DEADLINE,
@@ -116,14 +116,20 @@ async def assert_heard(
 
 
 async def assert_counted(
-    database: "AsyncIOMotorDatabase[Document]", town: Town, conversation_id: str, deadline: float = DEADLINE
+    database: "AsyncIOMotorDatabase[Document]",
+    users: ChatUsers,
+    conversation_id: str,
+    deadline: float = DEADLINE,
 ) -> None:
     """Every member's unread count, as kept and as told by REST, comes to equal the recount."""
-    assert await miscounts(database, town, conversation_id, deadline) == {}, "kept, recounted, told by REST"
+    assert await miscounts(database, users, conversation_id, deadline) == {}, "kept, recounted, told by REST"
 
 
 async def miscounts(
-    database: "AsyncIOMotorDatabase[Document]", town: Town, conversation_id: str, deadline: float = DEADLINE
+    database: "AsyncIOMotorDatabase[Document]",
+    users: ChatUsers,
+    conversation_id: str,
+    deadline: float = DEADLINE,
 ) -> dict[str, tuple[int, int, int]]:
     """The members whose unread count does not come to be right: as kept, as recounted, as told by REST."""
     kept, right = {}, {}
@@ -136,7 +142,7 @@ async def miscounts(
 
     with contextlib.suppress(AssertionError):
         await eventually(exact, deadline)
-    told = await _told(town, conversation_id, list(right))
+    told = await _told(users, conversation_id, list(right))
     counts = {user: (kept[user], right[user], told[user]) for user in right}
     return {user: count for user, count in counts.items() if len(set(count)) > 1}
 
@@ -161,13 +167,13 @@ async def _kept(database: "AsyncIOMotorDatabase[Document]", conversation_id: str
     }
 
 
-async def _told(town: Town, conversation_id: str, user_ids: Sequence[str]) -> dict[str, int]:
-    url = f"{town.url}/chats/conversations/{conversation_id}"
+async def _told(users: ChatUsers, conversation_id: str, user_ids: Sequence[str]) -> dict[str, int]:
+    url = f"{users.url}/chats/conversations/{conversation_id}"
     places = asyncio.Semaphore(REST_AT_ONCE)
     async with aiohttp.ClientSession() as http:
 
         async def one(user_id: str) -> int:
-            bearer = {"Authorization": f"Bearer {token(town.secret, user_id)}"}
+            bearer = {"Authorization": f"Bearer {token(users.secret, user_id)}"}
             async with places, http.get(url, headers=bearer) as answer:
                 assert answer.status == 200, await answer.text()
                 count: int = (await answer.json())["unreadCount"]
@@ -195,7 +201,7 @@ def swapped(right: Sequence[str], wrong: Sequence[str]) -> str:
     return f"at {at} said {list(right[at : at + 4])}, stored {list(wrong[at : at + 4])}"
 
 
-def misheard(listener: Voice, heard: Sequence[str], numbers: Mapping[str, int]) -> str:
+def misheard(listener: RecordingClient, heard: Sequence[str], numbers: Mapping[str, int]) -> str:
     """How what a listener heard differs from what is stored, shortly."""
     missed = sorted(number for id, number in numbers.items() if id not in set(heard))
     twice = sorted(numbers.get(id, 0) for id, times in Counter(heard).items() if times > 1)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from load.listening import Ledger
-from load.people import Door, Member, Turned, disconnect_all
+from load.members import Connector, ConnectRefused, Member, disconnect_all
+from load.recording import DeliveryLog
 from load.script import Speaker
 
 PATIENCE, PAUSE = 30.0, 0.25
@@ -22,7 +22,7 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Stay:
+class RoomSession:
     """One socket's time in the room: it hears the numbers from `first` on, to `last` once it has left."""
 
     member: Member
@@ -30,22 +30,22 @@ class Stay:
     last: int | None = None
 
 
-class Stays:
+class Attendance:
     """Everybody's stays in one conversation."""
 
-    def __init__(self, door: Door, ledger: Ledger, opening: Sequence[Member]) -> None:
-        self.all: list[Stay] = []
+    def __init__(self, connector: Connector, deliveries: DeliveryLog, opening: Sequence[Member]) -> None:
+        self.all: list[RoomSession] = []
         self.tokens: dict[str, str] = {}
         """A token of each user who was ever on."""
-        self._door = door
-        self._ledger = ledger
-        self._present: dict[Speaker, Stay] = {}
+        self._connector = connector
+        self._deliveries = deliveries
+        self._present: dict[Speaker, RoomSession] = {}
         self._opening = opening
         self._place: dict[str, str] = {}
 
     @property
     def present(self) -> list[Member]:
-        return [stay.member for stay in self._present.values()]
+        return [session.member for session in self._present.values()]
 
     @property
     def people(self) -> dict[str, Member]:
@@ -58,9 +58,9 @@ class Stays:
 
     def due(self) -> int:
         """How many deliveries there must be of what was accepted so far."""
-        now = self._ledger.accepted
-        lasts = ((stay, now if stay.last is None else stay.last) for stay in self.all)
-        return sum(max(0, last - stay.first + 1) for stay, last in lasts)
+        now = self._deliveries.accepted
+        lasts = ((session, now if session.last is None else session.last) for session in self.all)
+        return sum(max(0, last - session.first + 1) for session, last in lasts)
 
     async def open(self, conversation_id: str) -> None:
         """Lets all who are on from the beginning into the conversation's room."""
@@ -72,9 +72,9 @@ class Stays:
         deadline = time.perf_counter() + PATIENCE
         while True:
             try:
-                member = await self._door.let_in(speaker)
+                member = await self._connector.let_in(speaker)
                 break
-            except Turned as error:
+            except ConnectRefused as error:
                 if time.perf_counter() > deadline:
                     why = str(error).rstrip(".")
                     raise Interrupted(f"{speaker.nick} could not come on: {why}") from error
@@ -83,13 +83,13 @@ class Stays:
 
     async def leave(self, speaker: Speaker) -> None:
         """Disconnects a speaker as soon as they heard what was accepted before."""
-        stay = self._present.pop(speaker)
-        stay.last = self._ledger.accepted
+        session = self._present.pop(speaker)
+        session.last = self._deliveries.accepted
         # What is still missing then is for the proof to find.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                await self._hear_out(stay)
-        await disconnect_all([stay.member])
+                await self._hear_out(session)
+        await disconnect_all([session.member])
 
     async def close(self) -> None:
         """Disconnects everybody."""
@@ -97,23 +97,23 @@ class Stays:
 
     async def _join(self, member: Member) -> None:
         answer = await done(member, "joinRoom", self._place)
-        stay = Stay(member, answer["seq"] + 1)
-        self.all.append(stay)
-        self._present[member.speaker] = stay
+        session = RoomSession(member, answer["seq"] + 1)
+        self.all.append(session)
+        self._present[member.speaker] = session
         self.tokens[member.user_id] = member.token
 
-    async def _hear_out(self, stay: Stay) -> None:
-        news = stay.member.listener.news
-        while not self._heard_all(stay):
+    async def _hear_out(self, session: RoomSession) -> None:
+        news = session.member.recorder.news
+        while not self._heard_all(session):
             news.clear()
             await news.wait()
 
-    def _heard_all(self, stay: Stay) -> bool:
-        listener = stay.member.listener
-        numbers_are_here = stay.first > self._ledger.accepted or (
-            bool(listener.numbers) and listener.numbers[-1] >= self._ledger.accepted
+    def _heard_all(self, session: RoomSession) -> bool:
+        recorder = session.member.recorder
+        numbers_are_here = session.first > self._deliveries.accepted or (
+            bool(recorder.numbers) and recorder.numbers[-1] >= self._deliveries.accepted
         )
-        return numbers_are_here and not listener.awaited
+        return numbers_are_here and not recorder.awaited
 
 
 async def done(member: Member, event: str, data: Any) -> dict[str, Any]:

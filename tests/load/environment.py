@@ -7,25 +7,27 @@ from pathlib import Path
 MONGO_URL = "mongodb://127.0.0.1:27017/parley"
 
 
-class Missing(Exception):
+class MissingSetting(Exception):
     """A setting that the replay needs is nowhere; says which."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """What the replay shares with the services it talks to."""
 
     jwt_secret: str
     mongo_url: str
 
 
-def surroundings(environ: Mapping[str, str], dotenv: Path, mongo_url: str | None = None) -> Surroundings:
+def read_environment(environ: Mapping[str, str], dotenv: Path, mongo_url: str | None = None) -> Environment:
     """Reads both; `mongo_url` goes before what is set. Raises Missing when there is no secret."""
     settings = {**read_dotenv(dotenv), **{name: value for name, value in environ.items() if value}}
     secret = settings.get("JWT_SECRET")
     if not secret:
-        raise Missing(f"JWT_SECRET is neither in the environment nor in {dotenv}; `make up` writes one.")
-    return Surroundings(secret, mongo_url or settings.get("MONGO_URL") or MONGO_URL)
+        raise MissingSetting(
+            f"JWT_SECRET is neither in the environment nor in {dotenv}; `make up` writes one."
+        )
+    return Environment(secret, mongo_url or settings.get("MONGO_URL") or MONGO_URL)
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ SAYING = (
 """Where a body without content is refused."""
 
 
-class Belongings:
+class Resources:
     """What a user has; what requests use up is made anew for each of them."""
 
     def __init__(self, url: str, secret: str) -> None:
