@@ -255,7 +255,7 @@ async def test_an_expired_token_signs_out_and_says_so(users: ChatUsers, window: 
 
     forged = await window(None)
     await forged.page.goto(f"{users.url}/#token={token('another-secret' * 4, 'mallory')}")
-    await expect(forged.page.get_by_role("alert")).to_have_text("The token is not valid.")
+    await expect(forged.page.get_by_role("alert")).to_have_text("The token is invalid.")
 
 
 async def test_a_phone_shows_the_list_or_the_conversation(users: ChatUsers, window: OpenWindow) -> None:

@@ -102,7 +102,7 @@ class Program:
                     forms += [form for other in _beside(protocol) for form in _forms(other, event)]
                 _insist(event, args[0] if args else None, protocol, forms)
         for protocol, event, answer in self.answered:
-            _insist(event, answer, protocol, [protocol.inbound[event].answer])
+            _insist(event, answer, protocol, [protocol.inbound[event].ack])
 
     async def _read(self) -> None:
         assert self._process.stdout

@@ -19,10 +19,10 @@ from parley.gateway.adapters.mongo.members import MongoMemberships
 from parley.gateway.core.errors import Unauthorized
 from parley.gateway.core.ports import Files
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.rest.attachments import PACE, AttachmentPaths
-from parley.gateway.rest.form_body import Pace
-from parley.gateway.rest.mount import refusal
-from parley.gateway.rest.packed import refuse_packed
+from parley.gateway.rest.attachments import MIN_DATA_RATE, AttachmentRoutes
+from parley.gateway.rest.content_encoding import reject_encoded_bodies
+from parley.gateway.rest.form_body import MinDataRate
+from parley.gateway.rest.mount import error_response
 from parley.gateway.services.access import Access
 from parley.gateway.services.attachments import AttachmentService
 from parley.gateway.state.membership_cache import MembershipCache
@@ -75,7 +75,7 @@ async def site(
     database: Any,
     files: Files,
     max_upload: int,
-    pace: Pace = PACE,
+    min_data_rate: MinDataRate = MIN_DATA_RATE,
     rates: Mapping[str, Rate] = MappingProxyType({}),
 ) -> AsyncIterator[Site]:
     """A site over real storages, for as long as it is needed."""
@@ -88,14 +88,14 @@ async def site(
         sniffer=ByteSniffer,
         max_upload=max_upload,
     )
-    app = web.Application(middlewares=[refuse_packed])
-    AttachmentPaths(
+    app = web.Application(middlewares=[reject_encoded_bodies])
+    AttachmentRoutes(
         service,
         max_upload=max_upload,
-        asker=_asker,
-        refuse=partial(refusal, REFUSAL),
+        authenticate=_authenticate,
+        refuse=partial(error_response, REFUSAL),
         rates=Rates(rates),
-        pace=pace,
+        min_data_rate=min_data_rate,
     ).mount(app)
     server = TestServer(app)
     await server.start_server(auto_decompress=False)
@@ -103,8 +103,8 @@ async def site(
         yield Site(service, attachments, memberships, server, http)
 
 
-async def _asker(request: web.Request) -> Person:
+async def _authenticate(request: web.Request) -> Person:
     user_id = request.headers.get("Authorization")
     if user_id is None:
-        raise Unauthorized("A token is needed.")
+        raise Unauthorized("A token is required.")
     return Person(id=user_id)

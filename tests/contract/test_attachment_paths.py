@@ -20,7 +20,7 @@ from parley.gateway.adapters.mongo.gridfs_files import CHUNK_BYTES
 from parley.gateway.adapters.s3.files import PART_BYTES
 from parley.gateway.core.errors import ChatError
 from parley.gateway.rest.file_part import MAX_PARTS
-from parley.gateway.rest.form_body import BESIDE_BYTES, Pace
+from parley.gateway.rest.form_body import OUTSIDE_BYTES, MinDataRate
 from parley.gateway.services.attachments import MAX_UPLOADS_OF_ONE
 from parley.gateway.state.rates import Rate
 from parley.shared.documents import ATTACHMENTS, exactly
@@ -283,7 +283,7 @@ TYPE = {"Content-Type": "multipart/form-data; boundary=x"}
         b"--x\r\n" + FILE.encode(),
         b"--x\r\nnot a header\r\n\r\nwords\r\n--x--\r\n",
         b"--x\r\n" + b"A: " + b"a" * 100_000 + b"\r\n\r\nwords\r\n--x--\r\n",
-        form((FIELD, b"w" * (2 * BESIDE_BYTES)), (FILE, b"words")),
+        form((FIELD, b"w" * (2 * OUTSIDE_BYTES)), (FILE, b"words")),
         form((CHARSET, b"x" * 40), (FILE, b"words")),
         form((CHARSET, b"\xff"), (FILE, b"words")),
         form(("Content-Type: multipart/mixed; boundary=y", b"--y\r\n\r\nz\r\n--y--"), (FILE, b"words")),
@@ -458,7 +458,7 @@ async def test_who_stalls_is_refused_and_gives_the_place_up(
         yield arrived
         await asyncio.Event().wait()
 
-    async with site(database, storage.files, MOST, Pace(grace=0.3)) as place:
+    async with site(database, storage.files, MOST, MinDataRate(grace_seconds=0.3)) as place:
         uploads = [place.post(ann, stalled(), **TYPE) for _ in range(MAX_UPLOADS_OF_ONE)]
         for answer in await asyncio.wait_for(asyncio.gather(*uploads), 10):
             error(answer, 408, "TOO_SLOW")
@@ -475,7 +475,9 @@ async def test_what_comes_slowly_but_comes_is_taken(database: Any, storage: Stor
             yield b"words" * 1_000
             await asyncio.sleep(0.1)
 
-    async with site(database, storage.files, MOST, Pace(grace=1.0, bytes_per_second=10_000)) as place:
+    async with site(
+        database, storage.files, MOST, MinDataRate(grace_seconds=1.0, bytes_per_second=10_000)
+    ) as place:
         assert (await place.upload(ann, slow()))[0] == 201
 
 

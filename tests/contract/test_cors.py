@@ -31,7 +31,7 @@ async def url() -> AsyncIterator[str]:
     app.router.add_get("/chats/conversations", _answer)
     app.router.add_get("/attachments/1", _stream)
     app.router.add_get("/socket.io/", _answer)
-    Cors([OURS]).guard(app)
+    Cors([OURS]).install(app)
     async with TestServer(app) as server:
         yield str(server.make_url("")).rstrip("/")
 

@@ -199,8 +199,8 @@ class Node:
                 await result.confirmed
                 result = result.result
         except ChatError as error:
-            return understood.by[0].refusal(error)
-        return understood.inbound.answer(result)
+            return understood.protocols[0].refusal(error)
+        return understood.inbound.ack(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
         if isinstance(command, c.JoinRoom):

@@ -1,4 +1,4 @@
-"""The AsyncAPI document says what the tables do, in words that AsyncAPI's own parser takes."""
+"""The AsyncAPI document describes the protocols' tables, and AsyncAPI's own parser accepts it."""
 
 import json
 import subprocess
@@ -17,18 +17,18 @@ from parley.gateway.protocols.registry import PROTOCOLS
 
 NODE = Path(sys.prefix, "bin", "node")
 PARSER = Path(__file__).parents[1] / "asyncapi"
-HEARD = [(v, event, inbound) for v in PROTOCOLS for event, inbound in v.inbound.items()]
-SAID = [(v, outbound) for v in PROTOCOLS for outbound in v.outbound]
+INBOUND = [(v, event, inbound) for v in PROTOCOLS for event, inbound in v.inbound.items()]
+OUTBOUND = [(v, outbound) for v in PROTOCOLS for outbound in v.outbound]
 
-every_heard = pytest.mark.parametrize(
-    ("protocol", "event", "inbound"), HEARD, ids=[f"{v.name} {event}" for v, event, _ in HEARD]
+each_inbound = pytest.mark.parametrize(
+    ("protocol", "event", "inbound"), INBOUND, ids=[f"{v.name} {event}" for v, event, _ in INBOUND]
 )
-every_said = pytest.mark.parametrize(
+each_outbound = pytest.mark.parametrize(
     ("protocol", "outbound"),
-    SAID,
-    ids=[f"{v.name} {outbound.event} of {outbound.of.__name__}" for v, outbound in SAID],
+    OUTBOUND,
+    ids=[f"{v.name} {outbound.event} of {outbound.trigger.__name__}" for v, outbound in OUTBOUND],
 )
-every_vocabulary = pytest.mark.parametrize("protocol", PROTOCOLS, ids=[v.name for v in PROTOCOLS])
+each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=[v.name for v in PROTOCOLS])
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def payload_of(document: dict[str, Any], message: Any) -> Any:
     return resolved(document, message)["payload"]
 
 
-def test_its_own_parser_takes_it(document: dict[str, Any]) -> None:
-    assert (PARSER / "node_modules").exists(), "AsyncAPI's parser is missing: `make test` installs it"
+def test_asyncapi_s_own_parser_accepts_the_document(document: dict[str, Any]) -> None:
+    assert (PARSER / "node_modules").exists(), "AsyncAPI's parser is missing; `make test` installs it"
     parsed = json.loads(
         subprocess.run(
             [NODE, PARSER / "parse.mjs"], input=orjson.dumps(document), stdout=subprocess.PIPE, check=True
@@ -58,25 +58,27 @@ def test_its_own_parser_takes_it(document: dict[str, Any]) -> None:
     assert parsed["operations"] == {name: each["action"] for name, each in document["operations"].items()}
 
 
-def test_every_event_is_described_and_no_other(document: dict[str, Any]) -> None:
+def test_the_document_describes_every_event_and_no_other(document: dict[str, Any]) -> None:
     found = {name: each["action"] for name, each in document["operations"].items()}
-    heard = {f"{v.name}.receive.{event}": "receive" for v, event, _ in HEARD}
-    reply = {(v, inbound.reply.event) for v, _, inbound in HEARD if inbound.reply is not None}
-    greetings = {(v, direct.event) for v in PROTOCOLS for direct in v.on_connect}
-    said = {(v, outbound.event) for v, outbound in SAID}
-    told = {(v.name, event) for v, event in reply | greetings | said}
-    assert found == heard | {f"{name}.send.{event}": "send" for name, event in told}
+    received = {f"{v.name}.receive.{event}": "receive" for v, event, _ in INBOUND}
+    reply = {(v, inbound.reply.event) for v, _, inbound in INBOUND if inbound.reply is not None}
+    on_connect = {(v, direct.event) for v in PROTOCOLS for direct in v.on_connect}
+    sent = {(v, outbound.event) for v, outbound in OUTBOUND}
+    sent_names = {(v.name, event) for v, event in reply | on_connect | sent}
+    assert found == received | {f"{name}.send.{event}": "send" for name, event in sent_names}
     assert all(each["description"] for each in document["operations"].values())
 
 
-def test_a_message_bears_the_name_of_its_event(document: dict[str, Any]) -> None:
+def test_a_message_has_the_name_of_its_event(document: dict[str, Any]) -> None:
     for name, each in document["operations"].items():
         (message,) = each["messages"]
         assert resolved(document, message)["name"] == name.split(".", 2)[2]
 
 
-@every_vocabulary
-def test_who_else_speaks_on_a_namespace_is_named(document: dict[str, Any], protocol: ClientProtocol) -> None:
+@each_protocol
+def test_a_channel_names_the_protocols_that_share_its_namespace(
+    document: dict[str, Any], protocol: ClientProtocol
+) -> None:
     described = document["channels"][protocol.name]["description"]
     for other in PROTOCOLS:
         if other is not protocol:
@@ -84,61 +86,65 @@ def test_who_else_speaks_on_a_namespace_is_named(document: dict[str, Any], proto
             assert (f"`{other.name}`" in described) is shares
 
 
-@every_heard
-def test_a_payload_by_the_document_is_understood_and_answered(
+@each_inbound
+def test_a_payload_by_the_document_is_accepted_and_its_acks_match_their_schemas(
     document: dict[str, Any], protocol: ClientProtocol, event: str, inbound: InboundEvent
 ) -> None:
-    said = operation(document, protocol, "receive", event)
-    payload = example(document, payload_of(document, said["messages"][0]))
-    done, refusal = (payload_of(document, message) for message in said["reply"]["messages"])
+    request = operation(document, protocol, "receive", event)
+    payload = example(document, payload_of(document, request["messages"][0]))
+    done, refusal = (payload_of(document, message) for message in request["reply"]["messages"])
 
     for outcome in outcomes(inbound.schema, payload, inbound.command):
-        assert complaints(document, done, as_sent(inbound.answer(outcome))) == []
+        assert complaints(document, done, as_sent(inbound.ack(outcome))) == []
         if inbound.reply is not None:
-            assert_told(document, protocol, inbound.reply, outcome)
+            assert_matches(document, protocol, inbound.reply, outcome)
     for error in REFUSED:
         assert complaints(document, refusal, as_sent(protocol.refusal(error))) == []
 
 
-@every_said
-def test_what_is_said_is_what_its_schema_says(
+@each_outbound
+def test_an_outbound_payload_matches_its_schema(
     document: dict[str, Any], protocol: ClientProtocol, outbound: OutboundEvent
 ) -> None:
     schema = payload_of(document, operation(document, protocol, "send", outbound.event)["messages"][0])
-    said = [as_sent(outbound.payload(event)) for event in EVENTS[outbound.of] if outbound.when(event)]
-    assert said
-    for payload in said:
+    sent = [as_sent(outbound.payload(event)) for event in EVENTS[outbound.trigger] if outbound.when(event)]
+    assert sent
+    for payload in sent:
         assert complaints(document, schema, payload) == []
 
 
-@every_said
-def test_who_does_not_hear_it_is_told(
+@each_outbound
+def test_an_outbound_event_names_the_sockets_left_out(
     document: dict[str, Any], protocol: ClientProtocol, outbound: OutboundEvent
 ) -> None:
     described = operation(document, protocol, "send", outbound.event)["description"]
-    told = [s for s in protocol.outbound if s.event == outbound.event]
-    assert ("Not to those of whoever did it." in described) is any(s.except_user for s in told)
-    assert ("Not to the sockets that joined" in described) is any(s.except_room for s in told)
+    sent_names = [s for s in protocol.outbound if s.event == outbound.event]
+    assert ("Not sent to the sockets of the user who caused it." in described) is any(
+        s.except_user for s in sent_names
+    )
+    assert ("Not sent to the sockets that have joined" in described) is any(s.except_room for s in sent_names)
 
 
-def test_a_notification_goes_to_all_but_those_who_joined(document: dict[str, Any]) -> None:
+def test_a_notification_leaves_out_the_joined_sockets(document: dict[str, Any]) -> None:
     described = document["operations"]["contracts.send.message_notification"]["description"]
     assert described.endswith(
-        "Goes to all sockets of the members of an event's conversation. "
-        "Not to the sockets that joined the conversation of an event."
+        "Sent to all sockets of the conversation's members. "
+        "Not sent to the sockets that have joined the conversation."
     )
 
 
-@every_vocabulary
-def test_a_greeting_is_what_its_schema_says(document: dict[str, Any], protocol: ClientProtocol) -> None:
+@each_protocol
+def test_an_event_on_connect_matches_its_schema(document: dict[str, Any], protocol: ClientProtocol) -> None:
     for direct in protocol.on_connect:
         for introduction in GREETED:
-            assert_told(document, protocol, direct, introduction)
+            assert_matches(document, protocol, direct, introduction)
 
 
-def assert_told(document: dict[str, Any], protocol: ClientProtocol, direct: DirectEvent, value: Any) -> None:
+def assert_matches(
+    document: dict[str, Any], protocol: ClientProtocol, direct: DirectEvent, value: Any
+) -> None:
     schema = payload_of(document, operation(document, protocol, "send", direct.event)["messages"][0])
-    for each in direct.each(value):
+    for each in direct.split(value):
         assert complaints(document, schema, as_sent(direct.payload(each))) == []
 
 

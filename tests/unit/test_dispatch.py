@@ -1,4 +1,4 @@
-"""A socket's own words tell which vocabulary it speaks."""
+"""A socket's events select its protocol."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ from parley.gateway.protocols.fields import Id
 from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent
 from parley.gateway.protocols.registry import PROTOCOLS
-from parley.gateway.protocols.serializer import Serializer, always
+from parley.gateway.protocols.serializer import Serializer, constant
 
-OK = Serializer("Done", {"success": always(True)})
+OK = Serializer("Done", {"success": constant(True)})
 
 
 class ByRoom(Schema):
@@ -39,8 +39,8 @@ def inbound(schema: Schema) -> InboundEvent:
 
 
 def protocol(name: str, **events: Schema) -> ClientProtocol:
-    heard = {event: inbound(schema) for event, schema in events.items()}
-    return ClientProtocol(name=name, namespace="/", inbound=heard, outbound=(), refusal=REFUSAL)
+    table = {event: inbound(schema) for event, schema in events.items()}
+    return ClientProtocol(name=name, namespace="/", inbound=table, outbound=(), refusal=REFUSAL)
 
 
 ROOMS = protocol("rooms", join=ByRoom(), say=ByEither(), wave=ByRoom())
@@ -48,46 +48,46 @@ CHATS = protocol("chats", join=ByChat(), say=ByEither(), hum=ByChat())
 BOTH = (ROOMS, CHATS)
 
 
-def by(event: str, payload: Any) -> tuple[ClientProtocol, ...]:
-    return resolve(BOTH, event, [payload]).by
+def accepting(event: str, payload: Any) -> tuple[ClientProtocol, ...]:
+    return resolve(BOTH, event, [payload]).protocols
 
 
-def test_an_event_that_one_knows_decides_for_it() -> None:
-    assert by("wave", {"room": "a"}) == (ROOMS,)
-    assert by("hum", {"chat": "a"}) == (CHATS,)
+def test_an_event_of_one_protocol_selects_it() -> None:
+    assert accepting("wave", {"room": "a"}) == (ROOMS,)
+    assert accepting("hum", {"chat": "a"}) == (CHATS,)
 
 
-def test_a_payload_that_is_good_in_one_decides_for_it() -> None:
-    assert by("join", {"room": "a"}) == (ROOMS,)
-    assert by("join", {"chat": "a"}) == (CHATS,)
+def test_a_payload_that_one_protocol_accepts_selects_it() -> None:
+    assert accepting("join", {"room": "a"}) == (ROOMS,)
+    assert accepting("join", {"chat": "a"}) == (CHATS,)
 
 
 @pytest.mark.parametrize("beside", [(CLIENTS_AND_LAWYERS, CONNECTIONS), (CRM, GROUPS)], ids=["/", "/chat"])
-def test_a_fresh_token_decides_nothing(beside: tuple[ClientProtocol, ...]) -> None:
-    assert resolve(beside, "reauthenticate", [{"token": "a.b.c"}]).by == beside
+def test_reauthenticate_selects_no_protocol(beside: tuple[ClientProtocol, ...]) -> None:
+    assert resolve(beside, "reauthenticate", [{"token": "a.b.c"}]).protocols == beside
 
 
-def test_every_vocabulary_takes_a_fresh_token() -> None:
-    assert [v.name for v in PROTOCOLS if "reauthenticate" not in v.inbound] == []
+def test_every_protocol_has_reauthenticate() -> None:
+    assert [p.name for p in PROTOCOLS if "reauthenticate" not in p.inbound] == []
 
 
-def test_what_is_good_in_both_decides_nothing() -> None:
-    understood = resolve(BOTH, "say", [{"text": "hello"}])
-    assert understood.by == BOTH
-    assert understood.inbound is ROOMS.inbound["say"]
-    assert understood.payload == {"text": "hello"}
+def test_an_event_that_both_accept_selects_no_protocol() -> None:
+    resolved = resolve(BOTH, "say", [{"text": "hello"}])
+    assert resolved.protocols == BOTH
+    assert resolved.inbound is ROOMS.inbound["say"]
+    assert resolved.payload == {"text": "hello"}
 
 
-def test_what_is_good_in_none_is_refused_by_the_one_that_came_nearest() -> None:
+def test_the_protocol_with_the_fewest_field_errors_refuses_the_event() -> None:
     with pytest.raises(Unresolved) as refused:
         resolve(BOTH, "join", [{"chat": "a", "urgent": "perhaps"}])
-    assert refused.value.by is CHATS
+    assert refused.value.protocol is CHATS
     assert isinstance(refused.value.error, Invalid)
     assert list(refused.value.error.details or ()) == ["urgent"]
 
 
 @pytest.mark.parametrize("event", ["dance", "", 5, None, ["join"], {}])
-def test_what_nobody_knows_is_no_event(event: Any) -> None:
+def test_an_unknown_event_is_refused(event: Any) -> None:
     with pytest.raises(Unresolved) as refused:
         resolve(BOTH, event, [{}])
     assert isinstance(refused.value.error, UnknownEvent)
@@ -96,11 +96,11 @@ def test_what_nobody_knows_is_no_event(event: Any) -> None:
 @pytest.mark.parametrize(
     "args", [["text"], [5], [[{}]], [{"text": "a"}, {"text": "b"}], [{"text": "a"}, None]]
 )
-def test_a_payload_is_one_object(args: list[Any]) -> None:
+def test_a_payload_must_be_one_object(args: list[Any]) -> None:
     with pytest.raises(Unresolved, match="one object"):
         resolve(BOTH, "say", args)
 
 
-def test_who_has_decided_is_not_understood_in_other_words() -> None:
+def test_a_decided_socket_has_no_events_of_other_protocols() -> None:
     with pytest.raises(Unresolved):
         resolve((ROOMS,), "hum", [{"chat": "a"}])

@@ -1,4 +1,4 @@
-"""A shape with a rest lets other fields through, and never in the place of its own."""
+"""A serializer with `extra` adds further fields, but never under the name of its own."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,29 +13,29 @@ from parley.gateway.protocols.serializer import Serializer, number, optional, te
 class Note:
     title: str
     pages: int | None = None
-    rest: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
-PARTS = {"title": text("title"), "pages": optional(number("pages"))}
-OPEN = Serializer("Note", PARTS, rest="rest")
+TABLE = {"title": text("title"), "pages": optional(number("pages"))}
+OPEN = Serializer("Note", TABLE, extra="extra")
 
 
-def test_the_rest_goes_out_beside_the_shape_s_own_fields() -> None:
-    assert OPEN(Note("a", rest={"colour": "red"})) == {"title": "a", "colour": "red"}
+def test_extra_fields_are_added_to_the_payload() -> None:
+    assert OPEN(Note("a", extra={"colour": "red"})) == {"title": "a", "colour": "red"}
     assert OPEN(Note("a", 2)) == {"title": "a", "pages": 2}
 
 
-def test_the_rest_has_no_say_in_the_shape_s_own_fields_not_even_in_those_left_out() -> None:
-    assert OPEN(Note("a", rest={"title": "b", "pages": 7})) == {"title": "a"}
+def test_extra_fields_never_replace_a_declared_field_not_even_one_left_out() -> None:
+    assert OPEN(Note("a", extra={"title": "b", "pages": 7})) == {"title": "a"}
 
 
-def test_other_fields_pass_for_a_shape_with_a_rest_only() -> None:
+def test_only_a_schema_with_extra_accepts_further_fields() -> None:
     payload = {"title": "a", "colour": "red"}
     assert OPEN.field.deserialize(payload) == payload
     with pytest.raises(ValidationError, match="colour"):
-        Serializer("Note", PARTS).field.deserialize(payload)
+        Serializer("Note", TABLE).field.deserialize(payload)
 
 
-def test_a_shape_with_a_rest_is_strict_about_its_own_fields() -> None:
+def test_a_schema_with_extra_is_strict_about_its_declared_fields() -> None:
     with pytest.raises(ValidationError, match="pages"):
         OPEN.field.deserialize({"title": "a", "pages": "two"})

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the tables do, in words that OpenAPI's own parser takes."""
+"""The OpenAPI document describes the protocols' tables, and OpenAPI's own parser accepts it."""
 
 from typing import Any, cast
 
@@ -22,15 +22,15 @@ from parley.gateway.protocols.fields import Count, Id, NumericId
 from parley.gateway.protocols.protocol import ClientProtocol, Route
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.protocols.serializer import Serializer, number
-from parley.gateway.rest.attachments import AttachmentPaths, described
-from parley.gateway.rest.mount import Rest
+from parley.gateway.rest.attachments import AttachmentRoutes, attachment_payload
+from parley.gateway.rest.mount import RestApi
 
 MAX_UPLOAD = 25 * 1024 * 1024
 SERVED = (*PROTOCOLS, ADMINISTRATION)
-ROWS = [(protocol, route) for protocol in SERVED for route in protocol.routes]
-BY_NAME = [f"{protocol.name} {route.method} {route.path}" for protocol, route in ROWS]
+ROUTES = [(protocol, route) for protocol in SERVED for route in protocol.routes]
+NAMES = [f"{protocol.name} {route.method} {route.path}" for protocol, route in ROUTES]
 
-every_row = pytest.mark.parametrize(("protocol", "route"), ROWS, ids=BY_NAME)
+each_route = pytest.mark.parametrize(("protocol", "route"), ROUTES, ids=NAMES)
 
 
 def document_of(*protocols: ClientProtocol) -> dict[str, Any]:
@@ -56,43 +56,43 @@ def body_of(document: dict[str, Any], operation: Any) -> Any:
     return operation["requestBody"]["content"]["application/json"]["schema"]
 
 
-def answer_of(document: dict[str, Any], operation: Any, status: int) -> Any:
+def response_of(document: dict[str, Any], operation: Any, status: int) -> Any:
     return resolved(document, operation["responses"][str(status)])["content"]["application/json"]["schema"]
 
 
-def test_its_own_parser_takes_it(document: dict[str, Any]) -> None:
+def test_openapi_s_own_parser_accepts_the_document(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
-def test_every_path_that_is_served_is_described_and_no_other(document: dict[str, Any]) -> None:
+def test_the_document_describes_every_served_path_and_no_other(document: dict[str, Any]) -> None:
     app = web.Application()
     nobody = cast(Any, None)
-    rest = Rest(
+    rest = RestApi(
         command_bus=nobody,
         people=nobody,
         authenticator=nobody,
         token_in_query=True,
-        settle=nobody,
+        wait_for_commit=nobody,
         rates=nobody,
     )
     for protocol in SERVED:
         rest.mount(app, protocol)
-    AttachmentPaths(nobody, max_upload=1, asker=nobody, refuse=nobody, rates=nobody).mount(app)
+    AttachmentRoutes(nobody, max_upload=1, authenticate=nobody, refuse=nobody, rates=nobody).mount(app)
     served = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None}
     assert operations(document).keys() == served
 
 
-def test_every_operation_has_a_name_a_summary_and_its_vocabulary_s_tag(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_name_a_summary_and_its_protocol_s_tag(document: dict[str, Any]) -> None:
     found = operations(document)
     assert len({operation["operationId"] for operation in found.values()}) == len(found)
     assert all(operation["summary"] for operation in found.values())
-    for protocol, route in ROWS:
+    for protocol, route in ROUTES:
         assert found[route.method, route.path]["tags"] == [protocol.name]
     assert {name for o in found.values() for name in o["tags"]} == {t["name"] for t in document["tags"]}
 
 
-def test_components_are_told_apart_by_their_owners(document: dict[str, Any]) -> None:
+def test_components_have_their_owner_s_prefix(document: dict[str, Any]) -> None:
     owners = {"gateway", *(protocol.name for protocol in SERVED)}
     for kind in ("schemas", "responses"):
         assert {name.partition(".")[0] for name in document["components"][kind]} <= owners
@@ -100,30 +100,30 @@ def test_components_are_told_apart_by_their_owners(document: dict[str, Any]) -> 
     assert {*document["components"]["schemas"], *document["components"]["responses"]} == used
 
 
-def test_patterns_are_javascript_s(document: dict[str, Any]) -> None:
+def test_patterns_are_ecma_262(document: dict[str, Any]) -> None:
     text = orjson.dumps(document).decode()
     assert r"\\Z" not in text
     assert "(?P" not in text
 
 
 @pytest.mark.parametrize(
-    ("path", "ways_on"),
+    ("path", "continuations"),
     [
         ("/chat/conversations", ["`page=2`"]),
         ("/chat/conversations/{conversationId}/messages", ["`page=2`", "`before`"]),
     ],
 )
-def test_a_plain_array_says_where_it_ends_and_how_to_go_on(
-    document: dict[str, Any], path: str, ways_on: list[str]
+def test_a_route_that_answers_an_array_explains_its_paging(
+    document: dict[str, Any], path: str, continuations: list[str]
 ) -> None:
     operation = operations(document)["GET", path]
     assert {each["name"] for each in operation["parameters"]} >= {"limit", "page"}
-    for said in ["`limit`, which is 100", *ways_on]:
-        assert said in operation["summary"]
+    for text in ["`limit`, 100 by default", *continuations]:
+        assert text in operation["summary"]
 
 
-@every_row
-def test_a_request_by_the_document_is_understood(
+@each_route
+def test_a_request_by_the_document_is_accepted(
     document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
     operation = operations(document)[route.method, route.path]
@@ -136,8 +136,8 @@ def test_a_request_by_the_document_is_understood(
     assert isinstance(command, c.Command)
 
 
-@every_row
-def test_every_field_of_a_request_is_described(
+@each_route
+def test_the_document_describes_every_field_of_a_request(
     document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
     operation = operations(document)[route.method, route.path]
@@ -153,8 +153,8 @@ def test_every_field_of_a_request_is_described(
     }
 
 
-@every_row
-def test_every_answer_is_what_its_schema_says(
+@each_route
+def test_every_response_matches_its_schema(
     document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
     operation = operations(document)[route.method, route.path]
@@ -164,39 +164,39 @@ def test_every_answer_is_what_its_schema_says(
     commands = [route.command, *([route.then] if route.then else [])]
 
     for outcome in outcomes(route.schema, given, *commands):
-        answer = orjson.loads(orjson.dumps(route.answer(outcome)))
-        assert complaints(document, answer_of(document, operation, route.status), answer) == []
+        answer = orjson.loads(orjson.dumps(route.response(outcome)))
+        assert complaints(document, response_of(document, operation, route.status), answer) == []
 
 
-@every_row
-def test_every_refusal_is_what_its_schema_says(
+@each_route
+def test_every_error_response_matches_its_schema(
     document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
     operation = operations(document)[route.method, route.path]
     for status in (400, 401, 429, 503):
         for error in REFUSED:
             refused = protocol.refusal(error)
-            assert complaints(document, answer_of(document, operation, status), refused) == []
-    # What stands in front refuses in words of its own.
+            assert complaints(document, response_of(document, operation, status), refused) == []
+    # nginx sends the default payload, and so does the gateway before it knows the protocol.
     for status in (503, *((413, 415) if route.body else ())):
-        refused = REFUSAL(NotFound("It is away."))
-        assert complaints(document, answer_of(document, operation, status), refused) == []
+        refused = REFUSAL(NotFound("Not found."))
+        assert complaints(document, response_of(document, operation, status), refused) == []
 
 
-def test_whatever_is_asked_may_be_asked_too_often(document: dict[str, Any]) -> None:
+def test_every_operation_may_be_rate_limited(document: dict[str, Any]) -> None:
     for (method, _), operation in operations(document).items():
         refused = resolved(document, operation["responses"]["429"])
         assert method == "HEAD" or refused["headers"]["Retry-After"]["required"]
 
 
-def test_an_uploaded_attachment_is_what_its_schema_says(document: dict[str, Any]) -> None:
+def test_the_response_to_an_upload_matches_its_schema(document: dict[str, Any]) -> None:
     upload = operations(document)["POST", "/attachments"]
-    answer = {"success": True, "attachment": described(FILE)}
-    assert complaints(document, answer_of(document, upload, 201), answer) == []
+    answer = {"success": True, "attachment": attachment_payload(FILE)}
+    assert complaints(document, response_of(document, upload, 201), answer) == []
 
 
 class EveryKindDto(Schema):
-    """One field of each kind that vocabularies use."""
+    """One field of each kind that protocols use."""
 
     id = Id()
     maybe = Id(allow_none=True)
@@ -222,7 +222,7 @@ EVERY_KIND = ClientProtocol(
             path="/every",
             schema=EveryKindDto(),
             command=lambda _: c.CountUnread(),
-            answer=Serializer("EveryKind", {"count": number("")}),
+            response=Serializer("EveryKind", {"count": number("")}),
             body=True,
         ),
     ),
@@ -248,7 +248,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_the_schema_takes_what_is_taken_and_refuses_what_is_refused(value: Any) -> None:
+def test_the_schema_accepts_the_values_that_the_gateway_accepts(value: Any) -> None:
     document = document_of(EVERY_KIND)
     body = body_of(document, operations(document)["PUT", "/every"])
     try:
@@ -259,27 +259,29 @@ def test_the_schema_takes_what_is_taken_and_refuses_what_is_refused(value: Any) 
         assert complaints(document, body, value) == []
 
 
-def test_two_shapes_of_one_name_are_two_components() -> None:
+def test_two_schemas_of_one_name_become_two_components() -> None:
     class Counted(Schema):
         count = Count()
 
     route = EVERY_KIND.routes[0]
     answers = Serializer("Counted", {"count": number("")})
-    row = Route(method="POST", path="/c", schema=Counted(), command=route.command, answer=answers, body=True)
+    row = Route(
+        method="POST", path="/c", schema=Counted(), command=route.command, response=answers, body=True
+    )
     made = document_of(
         ClientProtocol(name="two", namespace="/", inbound={}, outbound=(), refusal=REFUSAL, routes=(row,))
     )
     assert {"two.Counted", "two.Counted2"} <= made["components"]["schemas"].keys()
 
 
-def test_where_tokens_in_the_query_are_off_none_are_spoken_of() -> None:
+def test_the_document_omits_query_tokens_where_they_are_off() -> None:
     document = openapi(PROTOCOLS, token_in_query=False, max_upload=MAX_UPLOAD)
     assert document["security"] == [{"bearer": []}]
     assert document["components"]["securitySchemes"].keys() == {"bearer"}
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json"])
-async def test_a_document_is_sent_once_to_who_keeps_it(path: str) -> None:
+async def test_a_cached_document_is_answered_with_304(path: str) -> None:
     app = web.Application()
     documents.add_routes(app, PROTOCOLS, token_in_query=True, max_upload=MAX_UPLOAD)
     async with TestClient(TestServer(app)) as client:

@@ -1,4 +1,4 @@
-"""Shapes make payloads, and describe what they make."""
+"""Serializers make payloads and describe them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from parley.gateway.protocols.serializer import (
     Serializer,
-    always,
+    constant,
     flag,
     ident,
     many,
@@ -44,7 +44,7 @@ OWNER = Serializer(
     "Owner",
     {
         "_id": ident("id"),
-        "ok": always(True),
+        "ok": constant(True),
         "pet": nullable(one(PET, "pet")),
         "pets": many(PET, "pets"),
         "byName": mapping(PET, lambda o: [(p.name, p) for p in o.pets]),
@@ -52,11 +52,13 @@ OWNER = Serializer(
         "sinceMillis": millis("since"),
         "kind": flag("kind"),
         "shout": text(lambda o: o.id.upper()),
-        **Serializer("Named", {"petName": optional(text("name"))}).of(lambda o: o.pet or Pet("none")),
+        **Serializer("Named", {"petName": optional(text("name"))}).fields_from(
+            lambda o: o.pet or Pet("none")
+        ),
     },
 )
 ANN = Owner("ann", None, (Pet("Rex", 4), Pet("Nemo")))
-SHOWN = {
+PAYLOAD = {
     "_id": "ann",
     "ok": True,
     "pet": None,
@@ -70,12 +72,12 @@ SHOWN = {
 }
 
 
-def test_a_shape_makes_its_fields_in_their_order() -> None:
-    assert OWNER(ANN) == SHOWN
-    assert list(OWNER(ANN)) == list(SHOWN)
+def test_a_serializer_makes_its_fields_in_their_order() -> None:
+    assert OWNER(ANN) == PAYLOAD
+    assert list(OWNER(ANN)) == list(PAYLOAD)
 
 
-def test_what_a_shape_makes_is_what_it_describes() -> None:
+def test_a_payload_matches_its_serializer_s_schema() -> None:
     OWNER.field.deserialize(OWNER(ANN))
     OWNER.field.deserialize(OWNER(Owner("ben", Pet("Tom"))))
 
@@ -93,11 +95,11 @@ def test_what_a_shape_makes_is_what_it_describes() -> None:
     ],
     ids=str,
 )
-def test_what_a_shape_does_not_make_is_not_what_it_describes(wrong: dict[str, Any]) -> None:
+def test_the_schema_rejects_payloads_that_the_serializer_does_not_make(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        OWNER.field.deserialize({**SHOWN, **wrong})
+        OWNER.field.deserialize({**PAYLOAD, **wrong})
 
 
-def test_a_required_field_may_not_be_missing() -> None:
+def test_the_schema_rejects_a_payload_without_a_required_field() -> None:
     with pytest.raises(ValidationError):
-        OWNER.field.deserialize({name: value for name, value in SHOWN.items() if name != "kind"})
+        OWNER.field.deserialize({name: value for name, value in PAYLOAD.items() if name != "kind"})

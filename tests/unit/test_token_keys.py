@@ -220,8 +220,8 @@ async def test_a_key_that_was_taken_out_is_trusted_no_more(
 
     await trusted.refresh()
 
-    assert not authenticator.holds(old)
-    assert authenticator.holds(stays)
+    assert not authenticator.is_valid(old)
+    assert authenticator.is_valid(stays)
     await is_refused(authenticator, signed(OWN, "RS256", "one"))
     assert (await authenticator.identify(signed(ANOTHER, "RS256", "one"))).person.id == "alice"
 
@@ -236,7 +236,7 @@ async def test_while_the_issuer_is_ill_the_known_keys_are_trusted(
     with pytest.raises(Unavailable):
         await trusted.refresh()
 
-    assert authenticator.holds(identity)
+    assert authenticator.is_valid(identity)
     assert (await authenticator.identify(signed(OWN, "RS256", "one"))).person.id == "alice"
 
 

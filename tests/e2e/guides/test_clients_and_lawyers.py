@@ -313,7 +313,7 @@ async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guid
     sent = await alice.ask("sendMessage", payload)
 
     # What one guide answers is good for the other.
-    CONNECTIONS.inbound["sendMessage"].answer.field.deserialize(sent)
+    CONNECTIONS.inbound["sendMessage"].ack.field.deserialize(sent)
     expected = message(ann, talk, "good in both", seq=1, rev=1)
     for socket in (alice, bob):
         assert await socket.inbound("receiveMessage") == expected

@@ -218,4 +218,4 @@ async def test_a_bad_token_is_a_connect_error_that_says_why(program: Program, st
     options = {"auth": {"token": "not.a.token"}}
     await program.do("open", "mallory", url=f"{stack.url}/messages", options=options)
     error = await JsSocket(program, "mallory").inbound("connect_error")
-    assert (error["message"], error["data"]["code"]) == ("The token is not valid.", "UNAUTHORIZED")
+    assert (error["message"], error["data"]["code"]) == ("The token is invalid.", "UNAUTHORIZED")

@@ -172,7 +172,7 @@ async def test_rest_wants_a_token(users: ChatUsers) -> None:
     status, answer = await stranger.rest("GET", "/chat-messages", chatId="x")
     await stranger.close()
 
-    assert (status, answer) == (401, refused("UNAUTHORIZED", "The token is not valid."))
+    assert (status, answer) == (401, refused("UNAUTHORIZED", "The token is invalid."))
 
 
 async def test_a_send_that_another_contradicts_is_rejected(program: Program, users: ChatUsers) -> None:

@@ -152,11 +152,14 @@ async def test_the_client_comes_back_by_itself_and_catches_up(
 def bad_tokens(secret: str) -> dict[str, tuple[Any, str]]:
     hour = int(time.time()) + 3600
     return {
-        "none": (None, "A token is needed."),
-        "no token": ("not.a.token", "The token is not valid."),
+        "none": (None, "A token is required."),
+        "no token": ("not.a.token", "The token is invalid."),
         "expired": (jwt.encode({"sub": "u", "exp": 1}, secret), "The token has expired."),
-        "another key": (jwt.encode({"sub": "u", "exp": hour}, "x" * 40), "The token is not valid."),
-        "no subject": (jwt.encode({"exp": hour}, secret), "The token has no subject."),
+        "another key": (jwt.encode({"sub": "u", "exp": hour}, "x" * 40), "The token is invalid."),
+        "no subject": (
+            jwt.encode({"exp": hour}, secret),
+            "The token has no valid user id in sub, userId or id.",
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""Tokens: who asks, until when. JSON Web Tokens (RFC 7519), the algorithms closed by kind of key."""
+"""Authenticate users by JSON Web Tokens (RFC 7519); each key allows one algorithm only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,20 @@ from parley.gateway.signing_keys import SigningKey, SigningKeys
 from parley.shared.model import MAX_ID, Person
 
 SUBJECTS = ("sub", "userId", "id")
+"""The claims that may hold the user's id, in the order of preference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A person by a token: when it ends and began (Unix time), its id (`jti`), the key that signed it."""
+    """What a trusted token says.
+
+    Attributes:
+        person: The user.
+        expires_at: The claim `exp`, in Unix time.
+        issued_at: The claim `iat`, in Unix time.
+        token_id: The claim `jti`.
+        key: The key that the token is signed with.
+    """
 
     person: Person
     expires_at: float
@@ -27,7 +36,15 @@ class Identity:
 
 
 class Authenticator:
-    """Tells from a token who it is."""
+    """Identifies users by their tokens.
+
+    Args:
+        keys: The keys that tokens may be signed with.
+        revocations: The revoked tokens.
+        issuer: The `iss` that tokens must have; any if empty.
+        audience: The `aud` that tokens must have; any if empty.
+        short_keys: Whether keys shorter than RFC 7518 demands are accepted, for development.
+    """
 
     def __init__(
         self,
@@ -45,28 +62,28 @@ class Authenticator:
         self._audience = audience or None
 
     async def identify(self, token: Any) -> Identity:
-        """Who the bearer of a token is.
+        """Check a token and return its identity.
 
         Raises:
-            Unauthorized: the token is missing or cannot be trusted; says why.
-            Unavailable: that cannot be told now.
+            Unauthorized: the token is missing, invalid, expired or revoked.
+            Unavailable: the keys or the revocations cannot be read now.
         """
-        identity = await self._identity(token)
+        identity = await self._decode(token)
         if await self._revocations.refusal(identity.person.id, identity.token_id, identity.issued_at):
-            raise Unauthorized("The token was revoked.")
+            raise Unauthorized("The token has been revoked.")
         return identity
 
-    def holds(self, identity: Identity) -> bool:
-        """Whether a token that was trusted still is, as far as this node knows."""
+    def is_valid(self, identity: Identity) -> bool:
+        """Tell whether a token identified before is still valid, as far as this gateway knows."""
         return (
             time() < identity.expires_at
             and self._keys.trusts(identity.key)
             and not self._revocations.refuses_now(identity.person.id, identity.token_id, identity.issued_at)
         )
 
-    async def _identity(self, token: Any) -> Identity:
+    async def _decode(self, token: Any) -> Identity:
         if not isinstance(token, str) or not token:
-            raise Unauthorized("A token is needed.")
+            raise Unauthorized("A token is required.")
         try:
             key = await self._keys.key_for(token)
             claims = jwt.decode(
@@ -87,9 +104,9 @@ class Authenticator:
         except jwt.ExpiredSignatureError:
             raise Unauthorized("The token has expired.") from None
         except jwt.MissingRequiredClaimError as error:
-            raise Unauthorized(f"The token has no {error.claim}.") from None
+            raise Unauthorized(f"The token has no claim {error.claim}.") from None
         except (jwt.PyJWTError, ValueError, OverflowError):
-            raise Unauthorized("The token is not valid.") from None
+            raise Unauthorized("The token is invalid.") from None
         return Identity(
             person=_person(claims),
             expires_at=expires_at,
@@ -101,7 +118,10 @@ class Authenticator:
 
 def _person(claims: Mapping[str, Any]) -> Person:
     permissions = claims.get("permissions")
-    first, last = _either(claims, "firstName", "given_name"), _either(claims, "lastName", "family_name")
+    first, last = (
+        _first_text(claims, "firstName", "given_name"),
+        _first_text(claims, "lastName", "family_name"),
+    )
     return Person(
         id=_subject(claims),
         name=_text(claims, "name") or " ".join(filter(None, (first, last))),
@@ -123,7 +143,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
             subject = str(value)
             if 0 < len(subject) <= MAX_ID and subject.isprintable():
                 return subject
-    raise Unauthorized("The token has no subject.")
+    raise Unauthorized("The token has no valid user id in sub, userId or id.")
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
@@ -131,10 +151,10 @@ def _text(claims: Mapping[str, Any], name: str) -> str | None:
     return _clean(value) if isinstance(value, str | int) else None
 
 
-def _either(claims: Mapping[str, Any], *names: str) -> str | None:
+def _first_text(claims: Mapping[str, Any], *names: str) -> str | None:
     return next(filter(None, (_text(claims, name) for name in names)), None)
 
 
 def _clean(value: Any) -> str:
-    """At most 500 characters, with `?` for what is not Unicode, as JSON may smuggle in."""
+    """Cut a claim at 500 characters; replace lone surrogates, which JSON allows but UTF-8 cannot encode."""
     return str(value)[:500].encode(errors="replace").decode()

@@ -39,11 +39,11 @@ from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.redis_client import connect
 from parley.gateway.rest import safe_headers
-from parley.gateway.rest.attachments import AttachmentPaths
+from parley.gateway.rest.attachments import AttachmentRoutes
+from parley.gateway.rest.content_encoding import reject_encoded_bodies
 from parley.gateway.rest.cors import Cors
 from parley.gateway.rest.errors import json_errors
-from parley.gateway.rest.mount import Rest, refusal
-from parley.gateway.rest.packed import refuse_packed
+from parley.gateway.rest.mount import RestApi, error_response
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.composition import Ports, build_services
 from parley.gateway.services.revocations import RevocationService
@@ -175,7 +175,7 @@ class Gateway:
             sessions=self.live.sessions,
             room_membership=self.live.room_membership,
             server=self.server,
-            holds=self.authenticator.holds,
+            holds=self.authenticator.is_valid,
             spawn=self.background.spawn,
         )
         self._connect_parts()
@@ -212,26 +212,26 @@ class Gateway:
         connection_limiter = ConnectionLimiter(self.rates, self.server.eio.sockets, self.settings.max_sockets)
         app = web.Application(
             client_max_size=self.settings.max_body,
-            middlewares=[json_errors, refuse_packed, connection_limiter.middleware],
+            middlewares=[json_errors, reject_encoded_bodies, connection_limiter.middleware],
         )
-        Cors(self.settings.cors_origins).guard(app)
-        safe_headers.guard(app)
+        Cors(self.settings.cors_origins).install(app)
+        safe_headers.install(app)
         self.server.attach(app)
-        rest = Rest(
+        rest = RestApi(
             command_bus=self.command_bus,
             people=self.ports.people,
             authenticator=self.authenticator,
             token_in_query=self.settings.token_in_query,
-            settle=CommitWaiters(self.live.fanout, self.manager).settle,
+            wait_for_commit=CommitWaiters(self.live.fanout, self.manager).settle,
             rates=self.rates,
         )
         for protocol in (*self.protocols, ADMINISTRATION):
             rest.mount(app, protocol)
-        AttachmentPaths(
+        AttachmentRoutes(
             self.services.attachments,
             max_upload=self.settings.max_upload,
-            asker=rest.asker,
-            refuse=partial(refusal, REFUSAL),
+            authenticate=rest.authenticate,
+            refuse=partial(error_response, REFUSAL),
             rates=self.rates,
         ).mount(app)
         health.add_routes(app, self.problems)

@@ -1,4 +1,4 @@
-"""Keys that tokens are checked with: a shared secret, or a JWK set (RFC 7517) that is fetched by its URL."""
+"""Keys that verify tokens: a shared secret, or a JWK set (RFC 7517) fetched from a URL."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,52 +15,57 @@ from parley.gateway.core.errors import Unauthorized, Unavailable
 log = structlog.get_logger()
 
 REFETCH_SECONDS = 10.0
-"""How soon after a fetch the next one may follow, whatever keys tokens name."""
+"""The shortest time between two fetches, however many tokens name unknown keys."""
 FETCH_SECONDS = 3.0
 RETRY_SECONDS = 1.0
 CURVES = {"RS256": None, "ES256": "P-256"}
-"""The algorithms of public keys, each with the curve that it is on."""
+"""The supported algorithms of public keys, each with its curve if it has one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SigningKey:
-    """A key, and the one algorithm that it is for."""
+    """A key, and the one algorithm that it may be used with."""
 
     material: Any
     algorithm: str
 
     def is_same(self, other: "SigningKey") -> bool:
-        """Whether it is another one's twin."""
+        """Tell whether both hold the same key for the same algorithm."""
         return bool((self.material, self.algorithm) == (other.material, other.algorithm))
 
 
-Name = tuple[str, str]
-"""What a token says of its key: the key's id, and the algorithm."""
+KeyName = tuple[str, str]
+"""A key's id and algorithm, as a token's header names them."""
 
 
 class SigningKeys:
-    """The keys that are trusted now."""
+    """The keys that are currently trusted.
+
+    Args:
+        secret: The secret of HS256 tokens; used only without a URL.
+        jwks_url: The URL of the JWK set; empty for none.
+    """
 
     def __init__(self, secret: str, jwks_url: str) -> None:
         self._secret = SigningKey(secret, "HS256")
         self._url = jwks_url
-        self._set: dict[Name, SigningKey] = {}
+        self._set: dict[KeyName, SigningKey] = {}
         self._fetched = self._failed = -REFETCH_SECONDS
         self._lock = asyncio.Lock()
 
     async def key_for(self, token: str) -> SigningKey:
-        """The key that the token says it is signed by.
+        """Return the key that a token's header names; fetch the set again if it is unknown.
 
         Raises:
-            PyJWTError: it is no token.
-            Unauthorized: there is no such key.
-            Unavailable: the key set cannot be fetched.
+            PyJWTError: the text is not a token.
+            Unauthorized: the set has no such key.
+            Unavailable: the set cannot be fetched.
         """
         if not self._url:
             return self._secret
         header = jwt.get_unverified_header(token)
         name = header.get("kid", ""), header.get("alg")
-        # A name that no key can have is not worth a fetch.
+        # An unsupported algorithm cannot become known by a fetch.
         if name not in self._set and name[1] in CURVES:
             await self._fetch_again()
         if name not in self._set:
@@ -68,11 +73,15 @@ class SigningKeys:
         return self._set[name]
 
     def trusts(self, key: SigningKey) -> bool:
-        """Whether a key that was trusted still is."""
+        """Tell whether a key returned before is still trusted."""
         return key is self._secret or any(key is each for each in self._set.values())
 
     async def refresh(self) -> None:
-        """Forget the keys that were taken out of the set; while it cannot be fetched all are trusted."""
+        """Fetch the set and drop the keys it no longer has; on failure the known keys stay trusted.
+
+        Raises:
+            Unavailable: the set cannot be fetched.
+        """
         if self._url:
             async with self._lock:
                 await self._fetch()
@@ -82,7 +91,7 @@ class SigningKeys:
             if monotonic() - self._fetched < REFETCH_SECONDS:
                 return
             if monotonic() - self._failed < RETRY_SECONDS:
-                raise Unavailable("The keys for tokens cannot be fetched.")
+                raise Unavailable("The token signing keys cannot be fetched.")
             await self._fetch()
 
     async def _fetch(self) -> None:
@@ -95,32 +104,32 @@ class SigningKeys:
                 found = _keys(await answer.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             self._failed = monotonic()
-            raise Unavailable("The keys for tokens cannot be fetched.") from error
-        self._set = {name: self._known(name, key) for name, key in found}
+            raise Unavailable("The token signing keys cannot be fetched.") from error
+        self._set = {name: self._keep_known(name, key) for name, key in found}
         self._fetched = monotonic()
 
-    def _known(self, name: Name, key: SigningKey) -> SigningKey:
-        """The key as it was known before: whoever came by one that stays need not come again."""
+    def _keep_known(self, name: KeyName, key: SigningKey) -> SigningKey:
+        """Return the known object of an unchanged key: sessions are compared by identity and stay trusted."""
         old = self._set.get(name)
         return old if old is not None and key.is_same(old) else key
 
 
-def _keys(jwk_set: Any) -> list[tuple[Name, SigningKey]]:
-    """The keys of a set that tokens may be signed by.
+def _keys(jwk_set: Any) -> list[tuple[KeyName, SigningKey]]:
+    """Return the usable keys of a JWK set.
 
     Raises:
-        ValueError: it is no set, or there is no such key in it.
+        ValueError: the document is not a JWK set, or has no usable key.
     """
     entries = jwk_set.get("keys") if isinstance(jwk_set, dict) else None
     found = [key for each in entries if (key := _key(each))] if isinstance(entries, list) else []
     if not found:
-        raise ValueError("no set of keys, or an empty one")
+        raise ValueError("the document has no usable key")
     return found
 
 
-def _key(jwk: Any) -> tuple[Name, SigningKey] | None:
-    """A public key for one of our algorithms, by its name; None of everything else."""
-    # A shared secret would be none here, and whoever publishes a private key has lost it.
+def _key(jwk: Any) -> tuple[KeyName, SigningKey] | None:
+    """Return a public key for a supported algorithm with its name; None for any other key."""
+    # A private key (`d`) that is published is compromised. Symmetric keys fail the check of the algorithm.
     if not isinstance(jwk, Mapping) or "d" in jwk or jwk.get("use", "sig") != "sig":
         return None
     if "alg" in jwk and jwk["alg"] not in (*CURVES,):

@@ -1,1 +1,1 @@
-"""What the gateway says of itself: OpenAPI and AsyncAPI, made from the tables that run."""
+"""API documents: OpenAPI and AsyncAPI, generated from the protocols' tables."""

@@ -1,6 +1,6 @@
-"""AsyncAPI 3 of all Socket.IO events, from the vocabularies' tables.
+"""Generate the AsyncAPI 3 document of all Socket.IO events from the protocols' tables.
 
-Operations are the gateway's: what clients may emit it receives, what they may hear it sends.
+Operations are named from the gateway's side: it receives what clients emit, and sends what they receive.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,12 @@ REFUSAL = "refusal"
 
 
 def asyncapi(protocols: Sequence[ClientProtocol], *, token_in_query: bool) -> Json:
-    """The document, as JSON has it."""
+    """Build the document as a JSON value.
+
+    Args:
+        protocols: The protocols to describe.
+        token_in_query: Whether `?token=` is accepted.
+    """
     parts = [_Channel(protocol, protocols) for protocol in protocols]
     schemes = _security_schemes(token_in_query)
     return {
@@ -34,25 +39,25 @@ def asyncapi(protocols: Sequence[ClientProtocol], *, token_in_query: bool) -> Js
 
 
 class _Channel:
-    """One vocabulary: its messages, and what is done with them."""
+    """A protocol's channel, with its messages and operations."""
 
     def __init__(self, protocol: ClientProtocol, all_: Iterable[ClientProtocol]) -> None:
         self.name = protocol.name
         self.schemas = Schemas(protocol.name)
         self.operations: Json = {}
         self._protocol = protocol
-        self._beside = [v for v in all_ if v.namespace == protocol.namespace and v is not protocol]
+        self._beside = [p for p in all_ if p.namespace == protocol.namespace and p is not protocol]
         self._messages: Json = {}
-        self._add_message(REFUSAL, "Refused", self.schemas.of_form(protocol.refusal))
+        self._add_message(REFUSAL, "Refused", self.schemas.of_output(protocol.refusal))
         for event, inbound in protocol.inbound.items():
             self._receive(event, inbound)
-        for event, told in _by_event(protocol).items():
-            self._send(event, told)
+        for event, sent in _sent_by_event(protocol).items():
+            self._send(event, sent)
 
     def described(self) -> Json:
-        """The channel; its key is the vocabulary's name, its address the namespace."""
+        """Build the channel: its key is the protocol's name, its address the namespace."""
         names = {"name": self.name, "namespace": self._protocol.namespace}
-        others = ", ".join(f"`{v.name}`" for v in self._beside)
+        others = ", ".join(f"`{p.name}`" for p in self._beside)
         more = texts.BESIDE.format(others=others) if others else texts.ALONE.format(**names)
         return {
             "address": self._protocol.namespace,
@@ -66,27 +71,27 @@ class _Channel:
     def _receive(self, event: str, inbound: InboundEvent) -> None:
         about = getdoc(type(inbound.schema)) or ""
         if inbound.reply is not None:
-            about += f" The result is told by `{inbound.reply.event}` too."
-        said = self._add_message(
-            f"client.{event}", event, self.schemas.of_payload(inbound.schema), name=event
+            about += " " + texts.ALSO_SENT_AS.format(event=inbound.reply.event)
+        request = self._add_message(
+            f"client.{event}", event, self.schemas.of_input(inbound.schema), name=event
         )
-        done = self._add_message(f"done.{event}", f"{event} is done", self.schemas.of_form(inbound.answer))
+        done = self._add_message(f"done.{event}", f"{event} is done", self.schemas.of_output(inbound.ack))
         self._operate(
             "receive",
             event,
             about,
-            said,
+            request,
             reply={"channel": self._ref, "messages": [done, self._message(REFUSAL)]},
         )
 
-    def _send(self, event: str, told: Sequence[tuple[str, OutboundEvent | DirectEvent]]) -> None:
+    def _send(self, event: str, sent: Sequence[tuple[str, OutboundEvent | DirectEvent]]) -> None:
         payloads: list[Json] = []
-        for _, each in told:
-            payload = self.schemas.of_form(each.payload)
+        for _, each in sent:
+            payload = self.schemas.of_output(each.payload)
             if payload not in payloads:
                 payloads.append(payload)
         payload = payloads[0] if len(payloads) == 1 else {"anyOf": payloads}
-        about = " ".join(dict.fromkeys(about for about, _ in told))
+        about = " ".join(dict.fromkeys(about for about, _ in sent))
         self._operate("send", event, about, self._add_message(f"server.{event}", event, payload, name=event))
 
     def _operate(self, action: str, event: str, about: str, message: Json, **more: Json) -> None:
@@ -111,35 +116,35 @@ class _Channel:
         return {"$ref": f"#/channels/{self.name}"}
 
 
-def _by_event(protocol: ClientProtocol) -> dict[str, list[tuple[str, OutboundEvent | DirectEvent]]]:
-    """What is said, by the event's name, with when and to whom."""
-    told: list[tuple[str, OutboundEvent | DirectEvent]] = [
-        (texts.GREETING, direct) for direct in protocol.on_connect
+def _sent_by_event(protocol: ClientProtocol) -> dict[str, list[tuple[str, OutboundEvent | DirectEvent]]]:
+    """Collect all that the gateway sends, by the event's name, each with its description."""
+    sent: list[tuple[str, OutboundEvent | DirectEvent]] = [
+        (texts.ON_CONNECT, direct) for direct in protocol.on_connect
     ]
     for event, inbound in protocol.inbound.items():
         if inbound.reply is not None:
-            told.append((texts.ECHO.format(event=event), inbound.reply))
-    told += [(_about(outbound), outbound) for outbound in protocol.outbound]
+            sent.append((texts.REPLY.format(event=event), inbound.reply))
+    sent += [(_about(outbound), outbound) for outbound in protocol.outbound]
     found: dict[str, list[tuple[str, OutboundEvent | DirectEvent]]] = {}
-    for about, each in told:
+    for about, each in sent:
         found.setdefault(each.event, []).append((about, each))
     return found
 
 
 def _about(outbound: OutboundEvent) -> str:
     sentences = [
-        texts.WHEN.get(outbound.of) or getdoc(outbound.of) or "",
-        texts.TO.format(whom=_whom(outbound.room)),
+        texts.WHEN.get(outbound.trigger) or getdoc(outbound.trigger) or "",
+        texts.SENT_TO.format(sockets=_sockets(outbound.room)),
     ]
     if outbound.except_user is not None:
         sentences.append(texts.EXCEPT_USER)
     if outbound.except_room is not None:
-        sentences.append(texts.EXCEPT_ROOM.format(whom=_whom(outbound.except_room)))
+        sentences.append(texts.EXCEPT_ROOM.format(sockets=_sockets(outbound.except_room)))
     return " ".join(sentences)
 
 
-def _whom(room: Callable[[Any], str]) -> str:
-    """A room's sockets, within a sentence and with its end."""
+def _sockets(room: Callable[[Any], str]) -> str:
+    """Name a room's sockets by its docstring, to end a sentence with."""
     sockets = getdoc(room) or "the sockets concerned."
     return sockets[:1].lower() + sockets[1:]
 
@@ -161,12 +166,14 @@ _HANDSHAKE: Json = {
 def _server(schemes: Json) -> Json:
     return {
         "host": "{host}",
-        "variables": {"host": {"default": "localhost:8080", "description": "Where this document is from."}},
+        "variables": {
+            "host": {"default": "localhost:8080", "description": "The host that serves this document."}
+        },
         "protocol": "ws",
         "protocolVersion": "13",
         "pathname": "/socket.io/",
         "title": "Socket.IO 5 over Engine.IO 4",
-        "description": "By websocket or by polling, as every Socket.IO client since 3.0 does it.",
+        "description": "By WebSocket or long polling; any Socket.IO client since version 3.",
         "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in schemes],
     }
 

@@ -1,4 +1,4 @@
-"""Serves both documents, each made once, as JSON that browsers keep until it changes."""
+"""Serve the API documents. Each is built once, at the start, and cached by browsers until it changes."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -15,13 +15,13 @@ from parley.gateway.web import pages
 def add_routes(
     app: web.Application, protocols: Sequence[ClientProtocol], *, token_in_query: bool, max_upload: int
 ) -> None:
-    """Serve `/openapi.json` and `/asyncapi.json`, of these vocabularies."""
+    """Serve `/openapi.json` and `/asyncapi.json` for these protocols."""
     rest = openapi(protocols, token_in_query=token_in_query, max_upload=max_upload)
-    app.router.add_get("/openapi.json", _serves(rest))
-    app.router.add_get("/asyncapi.json", _serves(asyncapi(protocols, token_in_query=token_in_query)))
+    app.router.add_get("/openapi.json", _serve(rest))
+    app.router.add_get("/asyncapi.json", _serve(asyncapi(protocols, token_in_query=token_in_query)))
 
 
-def _serves(document: Json) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _serve(document: Json) -> Callable[[web.Request], Awaitable[web.Response]]:
     asset = pages.asset(orjson.dumps(document), "application/json")
 
     async def serve(request: web.Request) -> web.Response:

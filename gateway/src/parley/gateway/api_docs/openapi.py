@@ -1,10 +1,10 @@
-"""OpenAPI 3.1 of all REST paths, from the vocabularies' tables."""
+"""Generate the OpenAPI 3.1 document of all REST routes from the protocols' tables."""
 
 import re
 from collections.abc import Iterable, Sequence
 
 from parley.gateway.api_docs import attachments, texts
-from parley.gateway.api_docs.refusals import GATEWAY, Refusals
+from parley.gateway.api_docs.error_responses import GATEWAY, ErrorResponses
 from parley.gateway.api_docs.schemas import OPENAPI, Json, Schemas, has_ids, required
 from parley.gateway.protocols.administration import ADMINISTRATION
 from parley.gateway.protocols.error_payloads import REFUSAL
@@ -15,42 +15,48 @@ WORD = re.compile(r"\w+")
 
 
 def openapi(protocols: Sequence[ClientProtocol], *, token_in_query: bool, max_upload: int) -> Json:
-    """The document, as JSON has it; attachments have at most `max_upload` bytes."""
-    spoken = [v for v in (*protocols, ADMINISTRATION) if v.routes]
-    own = Refusals(GATEWAY, Schemas(GATEWAY), REFUSAL)
-    parts = [_Paths(protocol, own) for protocol in spoken]
+    """Build the document as a JSON value.
+
+    Args:
+        protocols: The protocols to describe.
+        token_in_query: Whether `?token=` is accepted.
+        max_upload: The largest attachment, in bytes.
+    """
+    served = [v for v in (*protocols, ADMINISTRATION) if v.routes]
+    own = ErrorResponses(GATEWAY, Schemas(GATEWAY), REFUSAL)
+    parts = [_Paths(protocol, own) for protocol in served]
     paths: Json = {}
     for part in parts:
         for path, methods in part.paths().items():
             paths.setdefault(path, {}).update(methods)
     paths |= attachments.paths(own, max_upload)
-    refusals = [own, *(part.refusals for part in parts)]
+    errors = [own, *(part.errors for part in parts)]
     return {
         "openapi": OPENAPI,
         "info": {**texts.INFO, "description": texts.REST},
-        "servers": [{"url": "/", "description": "Where this document comes from."}],
+        "servers": [{"url": "/", "description": "The server of this document."}],
         "security": [{"bearer": []}, *([{"token": []}] if token_in_query else [])],
-        "tags": [*(_tag(v) for v in spoken), attachments.TAG],
+        "tags": [*(_tag(v) for v in served), attachments.TAG],
         "paths": paths,
         "components": {
-            "schemas": _joined(each.schemas.components for each in refusals),
-            "responses": _joined(each.responses for each in refusals),
+            "schemas": _joined(each.schemas.components for each in errors),
+            "responses": _joined(each.responses for each in errors),
             "securitySchemes": _security_schemes(token_in_query),
         },
     }
 
 
 class _Paths:
-    """The paths of one vocabulary."""
+    """The paths of one protocol."""
 
-    def __init__(self, protocol: ClientProtocol, own: Refusals) -> None:
+    def __init__(self, protocol: ClientProtocol, own: ErrorResponses) -> None:
         self._protocol = protocol
         self._schemas = Schemas(protocol.name)
         self._own = own
-        self.refusals = Refusals(protocol.name, self._schemas, protocol.refusal, beside=own)
+        self.errors = ErrorResponses(protocol.name, self._schemas, protocol.refusal, beside=own)
 
     def paths(self) -> Json:
-        """By path and method, what can be asked."""
+        """Build the operations by path and method."""
         found: Json = {}
         for route in self._protocol.routes:
             path = IN_PATH.sub(r"{\1}", route.path)
@@ -81,24 +87,24 @@ class _Paths:
 
     def _body(self, route: Route) -> Json:
         in_path = IN_PATH.findall(route.path)
-        schema = self._schemas.of_payload(route.schema, without=in_path)
+        schema = self._schemas.of_input(route.schema, without=in_path)
         must = required(route.schema) - {*in_path}
         return {"required": bool(must), "content": {"application/json": {"schema": schema}}}
 
     def _responses(self, route: Route) -> Json:
-        schema = self._schemas.of_form(route.answer)
+        schema = self._schemas.of_output(route.response)
         answer = {"description": "Success.", "content": {"application/json": {"schema": schema}}}
         statuses = [400, 401, 429, 503]
         if has_ids(route.schema):
             statuses += [403, 404]
         if route.body:
             statuses += [409]
-        refused = self.refusals.of(statuses) | self._own.of([413, 415] if route.body else [414])
+        refused = self.errors.of(statuses) | self._own.of([413, 415] if route.body else [414])
         return {str(route.status): answer, **dict(sorted(refused.items()))}
 
 
 def operation_id(method: str, path: str) -> str:
-    """A name for an operation: `getChatsConversationsByConversationId`."""
+    """Name an operation, like `getChatsConversationsByConversationId`."""
     words = IN_PATH.sub(r"by \1", path).replace("/", " ")
     return method.lower() + "".join(word[0].upper() + word[1:] for word in WORD.findall(words))
 
@@ -109,7 +115,7 @@ def _tag(protocol: ClientProtocol) -> Json:
 
 
 def _as_text(schema: Json) -> Json:
-    """The schema of a parameter: text in a path or a query is never null."""
+    """Remove `null` from a schema: a parameter in a path or a query is never null."""
     if "anyOf" in schema:
         return {**schema, "anyOf": [_as_text(each) for each in schema["anyOf"]]}
     if not isinstance(schema.get("type"), list):

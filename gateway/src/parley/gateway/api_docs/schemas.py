@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of what one vocabulary's tables take and give."""
+"""JSON Schemas (2020-12) of a protocol's inbound and outbound payloads."""
 
 import itertools
 from collections.abc import Collection
@@ -17,7 +17,7 @@ OPENAPI = "3.1.0"
 
 
 class Schemas:
-    """Makes schemas; objects become components, whose names begin with `owner`'s, so that none collide."""
+    """Makes schemas; objects become components, prefixed with their owner's name so that none collide."""
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
@@ -30,15 +30,15 @@ class Schemas:
 
     @property
     def components(self) -> Json:
-        """Every object that was met, by its name."""
+        """All components made so far, by name."""
         return self._spec.components.schemas
 
-    def of_form(self, form: ToPayload) -> Json:
-        """What a form makes."""
-        return self._of_field(form.field)
+    def of_output(self, serializer: ToPayload) -> Json:
+        """Describe what a serializer makes."""
+        return self._of_field(serializer.field)
 
-    def of_payload(self, schema: Schema, without: Collection[str] = ()) -> Json:
-        """What a schema takes, where some of its fields come by another way."""
+    def of_input(self, schema: Schema, without: Collection[str] = ()) -> Json:
+        """Describe what a schema accepts, without the fields that a route takes from its path."""
         if not without:
             return self._component(schema)
         described: Json = self._converter.schema2jsonschema(schema)
@@ -54,7 +54,7 @@ class Schemas:
         return described
 
     def by_field(self, schema: Schema) -> dict[str, Json]:
-        """What a schema takes, field by field, by the names that clients know."""
+        """Describe a schema's fields, by their names in payloads."""
         return {name(field): self._of_field(field) for field in schema.fields.values()}
 
     def _of_field(self, field: fields.Field[Any]) -> Json:
@@ -62,7 +62,7 @@ class Schemas:
         return described
 
     def _name(self, schema: type[Schema] | Schema) -> str:
-        """A name for a schema that is met for the first time."""
+        """Name a new component; a number makes a name unique."""
         cls = schema if isinstance(schema, type) else type(schema)
         plain = f"{self._owner}.{cls.__name__}"
         names = itertools.chain([plain], (f"{plain}{count}" for count in itertools.count(2)))
@@ -70,18 +70,18 @@ class Schemas:
 
 
 def required(schema: Schema) -> set[str]:
-    """The fields that must be there, by the names that clients know."""
+    """Return a schema's required fields, by their names in payloads."""
     return {name(field) for field in schema.fields.values() if field.required}
 
 
 def has_ids(schema: Schema) -> bool:
-    """Whether something is named that may not be there, or not be for everybody."""
+    """Tell whether a schema has an id: then the request may be answered with 403 or 404."""
     inner = (field.inner if isinstance(field, fields.List) else field for field in schema.fields.values())
     return any(isinstance(field, Id) for field in inner)
 
 
 def name(field: fields.Field[Any]) -> str:
-    """What clients call a field."""
+    """Return a field's name in payloads."""
     return field.data_key or str(field.name)
 
 
@@ -98,7 +98,7 @@ def _pattern(_: Any, _field: fields.Field[Any], *, ret: Json) -> Json:
 
 
 def _of_object(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
-    """The names in an object of any names, and how many of them."""
+    """Describe the keys of an object with any keys, and how many it may have."""
     if not isinstance(field, fields.Dict):
         return {}
     limits = {"minLength": "minProperties", "maxLength": "maxProperties"}
@@ -109,7 +109,7 @@ def _of_object(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
 
 
 def _also(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
-    """A field may say by another one what else it takes."""
+    """Add the second type that a field accepts, its attribute `also`."""
     if not hasattr(field, "also"):
         return {}
     about: Json = {word: ret.pop(word) for word in ("default", "description") if word in ret}

@@ -1,4 +1,4 @@
-"""What the documents say in words."""
+"""Texts of the API documents."""
 
 from importlib.metadata import version
 
@@ -7,66 +7,69 @@ from parley.shared import events as e
 
 INFO = {"title": "Parley", "version": version("parley-gateway")}
 REST = """
-The REST side of Parley, a realtime chat backend. Parley speaks several vocabularies: the same
-conversations and messages in different words, one tag for each. What they say by Socket.IO is in
-[/asyncapi.json](/asyncapi.json).
+The REST API of Parley, a realtime chat backend. Parley serves several client protocols: the same
+conversations and messages under different names and shapes. Each protocol has a tag here. Its Socket.IO
+events are in [/asyncapi.json](/asyncapi.json).
 
-Every request brings a JWT. A refusal has a `code` for programs and a `message` for people, in the shape
-of the vocabulary; what may succeed when it is tried again is answered with 429 or 503, and `Retry-After`.
+Every request needs a JWT. An error has a `code` for programs and a `message` for people, in the protocol's
+own shape. A request that may succeed later is answered with 429 or 503 and `Retry-After`.
 """.strip()
 SOCKETS = """
-The Socket.IO side of Parley, a realtime chat backend. Each channel is one vocabulary on a namespace of
-Socket.IO, its `address`; an event's name is its message's `name`, its one argument the payload. What a
-client emits with a callback is acknowledged: with what came of it, or with a refusal. The paths that are
-served besides are in [/openapi.json](/openapi.json).
+The Socket.IO API of Parley, a realtime chat backend. Each channel is one client protocol on a Socket.IO
+namespace, the channel's `address`. A message's `name` is the event's name, its payload the event's one
+argument. An event that a client emits with a callback is acknowledged, with its result or with an error. The
+REST API is in [/openapi.json](/openapi.json).
 
-A socket connects with its user's token. When that expires or is revoked it hears `disconnect` and is closed,
-unless it has gone on by `reauthenticate` with another token of the same user before. One that is not let in
-hears `connect_error`, whose `data` is an error with `code`, `message` and `retryable`. When what stands in
-the way will pass, the connection is closed instead: then its library tries again by itself.
+A socket connects with its user's token. When the token expires or is revoked, the socket receives
+`disconnect` and is closed, unless it has renewed the token before: `reauthenticate` takes another token of
+the same user. A socket that is refused receives `connect_error`, whose `data` is an error with `code`,
+`message` and `retryable`. On a transient failure the connection is closed instead of refused, because client
+libraries reconnect after a close but not after `connect_error`.
 
-What is done too often is refused with the code `RATE_LIMITED`, and may be done again after `retryAfter`
-seconds; a socket that goes on is closed.
+A client that exceeds a rate limit gets the error `RATE_LIMITED` and may retry after `retryAfter` seconds. A
+socket that goes on is closed.
 
-A client that loses its connection goes on where it was, as with Socket.IO's connection state recovery: its
-library brings back the `pid` that it was told on connecting and the last `offset`, an event that follows each
-message of a room that was joined, and that nobody needs to listen to. The new socket is in the rooms that
-the old one had joined, and hears what it missed there. What is kept lapses after two minutes.
+A client that loses its connection is restored by Socket.IO's connection state recovery: its library sends the
+`pid` it was given on connecting and the last `offset`, an event that follows each message of a joined room
+and that applications can ignore. The new socket is in the same joined rooms and receives what was missed
+there. The stored state expires after two minutes.
 
-Where several vocabularies share a namespace, the words of a socket decide. At first it may speak any of
-them, and hears the events of all. An event that is good in only some of them, by its name and its payload,
-leaves it these; from then on it hears no other's. What is good in none is refused and decides nothing.
+Where protocols share a namespace, a socket's events select the protocol. At first the socket may use all of
+them and receives the events of all. An event that only some of them accept, by name and payload, selects
+these; from then on the socket receives no events of others. An event that none accepts is refused and
+selects nothing.
 """.strip()
-TAG = "Paths in the words that are spoken on the Socket.IO namespace `{namespace}`."
-TAG_ALONE = "Paths in words of their own, with no events."
-CHANNEL = "The vocabulary `{name}` on the Socket.IO namespace `{namespace}`."
-ALONE = "It is the only one there: `io(url + '{namespace}', {{auth: {{token}}}})` speaks it."
+TAG = "Routes of the protocol on the Socket.IO namespace `{namespace}`."
+TAG_ALONE = "Routes without Socket.IO events."
+CHANNEL = "The protocol `{name}` on the Socket.IO namespace `{namespace}`."
+ALONE = "It is the only one there: connect with `io(url + '{namespace}', {{auth: {{token}}}})`."
 BESIDE = (
-    "Also spoken there: {others}. A socket hears them all until it has said something that only some of "
-    "them understand; from then on it speaks and hears those only."
+    "The namespace is shared with {others}. A socket receives the events of all of them until it has sent an "
+    "event that only some of them accept; from then on it uses only these."
 )
-TOKEN = "A JWT, signed with HS256, or with RS256 or ES256. Its `sub`, `userId` or `id` is the user's id."
-TOKEN_IN_QUERY = "The same JWT, for what cannot set headers. It is kept out of all logs."
-TOKEN_IN_AUTH = "The JWT as `token` of the `auth` object with which a Socket.IO client connects."
+TOKEN = "A JWT, signed with HS256, RS256 or ES256. Its `sub`, `userId` or `id` is the user's id."
+TOKEN_IN_QUERY = "The same JWT, for clients that cannot set headers. It is masked in all logs."
+TOKEN_IN_AUTH = "The JWT as `token` of the Socket.IO client's `auth` object."
 WHEN: dict[type, str] = {
     e.MessageStored: "A message is stored and has its number.",
-    e.MessageEdited: "A message has other content.",
+    e.MessageEdited: "A message's content has changed.",
     e.MessageDeleted: "A message was deleted; its number stays.",
-    e.MessageRepeated: "A message was sent again: it is stored already, and only once.",
-    e.ConversationRead: "Someone has read up to a message.",
-    e.ConversationDelivered: "A device of someone's has received up to a message.",
-    e.RecordRefused: "A message that had been accepted could not be stored.",
-    e.MembersAdded: "People came into a conversation.",
-    e.MemberRemoved: "Someone left a conversation, or was put out of it.",
-    e.TypingChanged: "Someone started or stopped typing.",
-    e.RoomChanged: "Someone opened a conversation, or closed it.",
-    e.PresenceChanged: "Someone came online, or went offline.",
-    UnreadChanged: "One's unread count changed, of a conversation and in total.",
-    Admitted: "One has come into a conversation, be it new or not.",
+    e.MessageRepeated: "A retried message is already stored; it is stored only once.",
+    e.ConversationRead: "A user has read up to a message.",
+    e.ConversationDelivered: "A user's device has received up to a message.",
+    e.RecordRefused: "An accepted message could not be stored.",
+    e.MembersAdded: "Users were added to a conversation.",
+    e.MemberRemoved: "A user has left a conversation or was removed from it.",
+    e.TypingChanged: "A user has started or stopped typing.",
+    e.RoomChanged: "A user has opened or closed a conversation.",
+    e.PresenceChanged: "A user came online or went offline.",
+    UnreadChanged: "The user's unread counts have changed, of a conversation and in total.",
+    Admitted: "The user has become a member of a conversation, new or existing.",
 }
-"""What has happened when an event is said."""
-GREETING = "One has connected."
-ECHO = "One has asked for it by `{event}`."
-TO = "Goes to {whom}"
-EXCEPT_USER = "Not to those of whoever did it."
-EXCEPT_ROOM = "Not to {whom}"
+"""When an event is sent, by its trigger."""
+ON_CONNECT = "The socket has connected."
+REPLY = "The socket has sent `{event}`."
+ALSO_SENT_AS = "The result is also sent as the event `{event}`."
+SENT_TO = "Sent to {sockets}"
+EXCEPT_USER = "Not sent to the sockets of the user who caused it."
+EXCEPT_ROOM = "Not sent to {sockets}"

@@ -123,7 +123,7 @@ class FanOut:
     def say(self, event: Any) -> None:
         """Put an event into each vocabulary's words, and write them to the sockets concerned."""
         for protocol in self._protocols:
-            for outbound in protocol.outbound_of.get(type(event), ()):
+            for outbound in protocol.outbound_by_trigger.get(type(event), ()):
                 if outbound.when(event):
                     self._deliver(protocol, outbound, event)
 
@@ -144,14 +144,14 @@ class FanOut:
 
     def tell(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Say something to one socket."""
-        for each in direct.each(value):
+        for each in direct.split(value):
             self._write(session, [direct.event, direct.payload(each)])
 
     def tell_each(self, sessions: Sequence[Session], event: Any) -> None:
         """Tell sockets, and no others, of an event."""
         for session in sessions:
             for protocol in session.speaks:
-                for outbound in protocol.outbound_of.get(type(event), ()):
+                for outbound in protocol.outbound_by_trigger.get(type(event), ()):
                     self._tell_one(session, outbound, event)
 
     def tell_late(self, sessions: Sequence[Session], event: e.Numbered) -> None:
@@ -159,7 +159,7 @@ class FanOut:
         passed_on = event.message.id in self._passed
         for session in sessions:
             for protocol in session.speaks:
-                for outbound in protocol.outbound_of.get(type(event), ()):
+                for outbound in protocol.outbound_by_trigger.get(type(event), ()):
                     room = outbound.room(event)
                     # What a user's sockets hear wherever they are, they have heard already.
                     missed = room in session.places and not passed_on
@@ -175,7 +175,7 @@ class FanOut:
         if not isinstance(event, e.MessageStored):
             heard_in.add(rooms.conversation(event.conversation_id))
         for protocol in session.speaks:
-            for outbound in protocol.outbound_of.get(type(event), ()):
+            for outbound in protocol.outbound_by_trigger.get(type(event), ()):
                 if outbound.room(event) in heard_in:
                     self._tell_one(session, outbound, event)
         if offset is not None:

@@ -1,1 +1,1 @@
-"""The words of each guide, as tables."""
+"""Client protocols: event names, payloads and REST routes of each guide, as tables."""

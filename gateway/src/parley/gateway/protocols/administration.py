@@ -1,4 +1,4 @@
-"""What admins say, of whatever guide they are: paths below `/admin`, and no events."""
+"""Routes for administrators, below `/admin`; they belong to no guide."""
 
 from marshmallow import Schema, fields, validate
 
@@ -6,14 +6,14 @@ from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.protocols.fields import Id
 from parley.gateway.protocols.protocol import ClientProtocol, Route
-from parley.gateway.protocols.serializer import Serializer, always, ident, optional, text, time
+from parley.gateway.protocols.serializer import Serializer, constant, ident, optional, text, time
 
 MAX_TOKEN_ID = 500
-"""Characters of a token's `jti`."""
+"""The longest `jti` of a token, in characters."""
 
 
 class RevokeDto(Schema):
-    """All tokens of a user that were issued until now, the one with this `jti`, or both."""
+    """The tokens to revoke: all that a user was issued until now, the one with this `jti`, or both."""
 
     user_id = Id(data_key="userId")
     token_id = fields.String(
@@ -28,7 +28,7 @@ class RevokeDto(Schema):
 REVOKED = Serializer(
     "Revoked",
     {
-        "success": always(True),
+        "success": constant(True),
         "userId": optional(ident("user_id")),
         "jti": optional(text("token_id")),
         "rememberedUntil": time("until"),
@@ -47,10 +47,10 @@ ADMINISTRATION = ClientProtocol(
             path="/admin/revoke",
             schema=RevokeDto(),
             command=lambda p: c.Revoke(**p),
-            answer=REVOKED,
+            response=REVOKED,
             body=True,
-            doc="As an admin, have tokens refused everywhere, and their sockets closed.",
+            doc="Revoke tokens at every gateway and close their sockets; for administrators.",
         ),
     ),
 )
-"""It is spoken on no namespace, and served beside all vocabularies."""
+"""A protocol without a namespace and without events; its routes are served beside those of all others."""

@@ -1,4 +1,4 @@
-"""The clients and lawyers guide's words: namespace `/`, one word each way, and whatever is sent along."""
+"""The clients and lawyers guide: namespace `/`, no REST routes; messages may carry extra fields."""
 
 from typing import Any
 
@@ -8,40 +8,47 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, val
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.protocols.fields import Id
-from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent, OutboundEvent, Payload, members
-from parley.gateway.protocols.serializer import Serializer, always, flag, ident, one, text, time
+from parley.gateway.protocols.protocol import (
+    ClientProtocol,
+    InboundEvent,
+    OutboundEvent,
+    Payload,
+    members_room,
+)
+from parley.gateway.protocols.serializer import Serializer, constant, flag, ident, one, text, time
 from parley.gateway.protocols.standard_events import (
-    CHANGED,
+    ATTACHMENTS,
+    CHANGED_FIELDS,
+    COMMON_INBOUND,
     DELETED,
     DONE,
-    EVERYWHERE,
-    FILES,
     PERSON,
     READ,
     REJECTED,
-    STORED,
+    STORED_FIELDS,
     EditMessageDto,
-    OfMessage,
+    MessageRef,
     changed_at,
-    is_of_a_message,
-    not_stored,
+    failure_events,
+    has_last_message,
 )
 from parley.shared import events as e
 from parley.shared.model import MAX_ATTACHMENTS, MAX_EXTRA, Message
 
 TEXTS = ("content", "message", "text")
-"""What clients call the text of a message: the first is what Parley calls it."""
+"""Names under which clients may send a message's text; the first is Parley's own."""
 
-# What comes in.
+# Inbound.
 
 
 class SendMessageDto(Schema):
-    """A message to send: its text under one of three names, and whatever its clients want of each other."""
+    """A message to send: its text under one of three names, and any extra fields, which are passed on."""
 
     class Meta:
         unknown = INCLUDE
 
-    # Named as in the payload: a client's further field can never pass for one of these.
+    # The attributes have the names of the payload's fields, without `data_key`: an extra field with an
+    # attribute's name could otherwise overwrite it.
     conversationId = Id(required=True)
     content = fields.String()
     message = fields.String()
@@ -50,65 +57,67 @@ class SendMessageDto(Schema):
     clientMessageId = fields.UUID(allow_none=True, load_default=None)
 
     @validates_schema
-    def _one_text(self, data: Payload, **_: Any) -> None:
+    def _require_one_text(self, data: Payload, **_: Any) -> None:
         given = [name for name in TEXTS if name in data]
         if not given and not data["attachments"]:
             raise ValidationError("Missing data for required field.", TEXTS[0])
         if len(given) > 1:
-            raise ValidationError(f"It is another name for {given[0]}: give one.", given[1])
+            raise ValidationError(f"An alias of {given[0]}: give one of them.", given[1])
 
     @post_load(pass_original=True)
-    def _gather(self, data: Payload, original: Payload, **_: Any) -> Payload:
-        named = next((name for name in TEXTS if name in data), TEXTS[0])
-        taken = {*ACCEPTED_MESSAGE.parts, *TEXTS}
-        along = {name: each for name, each in original.items() if name not in taken}
-        if named not in ACCEPTED_MESSAGE.parts:
-            # It goes back by the name that it came by, and is kept once.
-            along[named] = None
-        return {**data, "content": data.get(named, ""), "extra": _extra(along)}
+    def _collect_extra(self, data: Payload, original: Payload, **_: Any) -> Payload:
+        alias = next((name for name in TEXTS if name in data), TEXTS[0])
+        reserved = {*ACCEPTED_MESSAGE.fields, *TEXTS}
+        extra = {name: each for name, each in original.items() if name not in reserved}
+        if alias not in ACCEPTED_MESSAGE.fields:
+            # The text is also sent back under its alias. It is stored once: of the alias only the name.
+            extra[alias] = None
+        return {**data, "content": data.get(alias, ""), "extra": _as_json(extra)}
 
 
-def _extra(along: Payload) -> str | None:
-    """What is sent along, as JSON.
+def _as_json(extra: Payload) -> str | None:
+    """Encode extra fields; None if there are none.
 
     Raises:
-        ValidationError: it is nested too deeply, or too long.
+        ValidationError: a field is nested too deeply, or all together are too long.
     """
-    sizes = {name: _size(name, each) for name, each in along.items()}
-    extra = orjson.dumps(along).decode()
-    if len(extra) > MAX_EXTRA:
+    sizes = {name: _size(name, each) for name, each in extra.items()}
+    encoded = orjson.dumps(extra).decode()
+    if len(encoded) > MAX_EXTRA:
         raise ValidationError(
-            f"At most {MAX_EXTRA} characters of JSON can be sent along.", max(sizes, key=sizes.__getitem__)
+            f"Extra fields may have at most {MAX_EXTRA} characters of JSON.",
+            max(sizes, key=sizes.__getitem__),
         )
-    return extra if along else None
+    return encoded if extra else None
 
 
 def _size(name: str, value: Any) -> int:
     try:
-        # As deep as it will lie in what goes out, for that must not fail.
+        # orjson limits the depth of nesting. Outbound packets nest the value four levels deeper, and encoding
+        # them must not fail: the value is tested at that depth.
         return len(orjson.dumps([[[[value]]]]))
     except TypeError:
-        raise ValidationError("It is nested too deeply.", name) from None
+        raise ValidationError("The value is nested too deeply.", name) from None
 
 
 def _send(p: Payload) -> c.SendMessage:
-    named = p["clientMessageId"]
+    given = p["clientMessageId"]
     return c.SendMessage(
         conversation_id=p["conversationId"],
         content=p["content"],
         type="file" if p["attachments"] else "text",
         attachments=tuple(p["attachments"]),
         extra=p["extra"],
-        client_message_id=str(named) if named else None,
+        client_message_id=str(given) if given else None,
     )
 
 
-# What goes out.
+# Outbound.
 
 
-def _sent_along(message: Message) -> Payload:
-    sent: Payload = orjson.loads(message.extra) if message.extra else {}
-    return {name: message.content if name in TEXTS else each for name, each in sent.items()}
+def _extra(message: Message) -> Payload:
+    extra: Payload = orjson.loads(message.extra) if message.extra else {}
+    return {name: message.content if name in TEXTS else each for name, each in extra.items()}
 
 
 MESSAGE = Serializer(
@@ -123,41 +132,42 @@ MESSAGE = Serializer(
         "content": text("message.content"),
         "createdAt": time("message.created_at"),
         "updatedAt": time(changed_at),
-        **STORED,
-        "attachments": FILES,
-        **CHANGED,
+        **STORED_FIELDS,
+        "attachments": ATTACHMENTS,
+        **CHANGED_FIELDS,
     },
-    rest=lambda view: _sent_along(view.message),
+    extra=lambda view: _extra(view.message),
 )
-# Of a socket that has not told yet which words it speaks, this must be good for the connections guide too.
+# `sendMessage` does not decide a socket between this protocol and connections: the acknowledgement must fit
+# the connections guide too.
 ACCEPTED_MESSAGE = Serializer(
     "AcceptedMessage",
-    {**MESSAGE.parts, "isRead": flag(lambda _: False)},
-    rest=lambda view: _sent_along(view.message),
+    {**MESSAGE.fields, "isRead": flag(lambda _: False)},
+    extra=lambda view: _extra(view.message),
 )
-OK_MESSAGE = Serializer("Accepted", {"success": always(True), "message": one(ACCEPTED_MESSAGE, "")})
+OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(ACCEPTED_MESSAGE, "")})
 
 INBOUND = {
     "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE),
     "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
-    "deleteMessage": InboundEvent(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
-    "markAsRead": InboundEvent(OfMessage(), lambda p: c.MarkRead(**p), DONE),
-    **EVERYWHERE,
+    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
+    "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),
+    **COMMON_INBOUND,
 }
 
 
 OUTBOUND = (
-    OutboundEvent(event="receiveMessage", of=e.MessageStored, payload=MESSAGE, room=members),
-    OutboundEvent(event="receiveEdit", of=e.MessageEdited, payload=MESSAGE, room=members),
-    OutboundEvent(event="receiveDeletion", of=e.MessageDeleted, payload=DELETED, room=members),
+    OutboundEvent(event="receiveMessage", trigger=e.MessageStored, payload=MESSAGE, room=members_room),
+    OutboundEvent(event="receiveEdit", trigger=e.MessageEdited, payload=MESSAGE, room=members_room),
+    OutboundEvent(event="receiveDeletion", trigger=e.MessageDeleted, payload=DELETED, room=members_room),
     OutboundEvent(
         event="receiveRead",
-        of=e.ConversationRead,
+        trigger=e.ConversationRead,
         payload=READ,
-        room=members,
-        when=is_of_a_message,
+        room=members_room,
+        when=has_last_message,
     ),
-    *not_stored("receiveRejection", "receiveFailure", REJECTED),
+    *failure_events("receiveRejection", "receiveFailure", REJECTED),
 )
 
 CLIENTS_AND_LAWYERS = ClientProtocol(

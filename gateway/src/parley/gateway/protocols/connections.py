@@ -1,4 +1,4 @@
-"""The connections guide's words: namespace `/`, paths below `/chat`, its tables' columns in camelCase."""
+"""The connections guide: namespace `/`, routes below `/chat`; direct conversations between two users."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,13 +19,13 @@ from parley.gateway.protocols.protocol import (
     Payload,
     Route,
     UnreadChanged,
-    contacts,
-    members,
-    user,
+    members_room,
+    presence_room,
+    user_room,
 )
 from parley.gateway.protocols.serializer import (
     Serializer,
-    always,
+    constant,
     flag,
     ident,
     many,
@@ -36,52 +36,52 @@ from parley.gateway.protocols.serializer import (
     time,
 )
 from parley.gateway.protocols.standard_events import (
-    CHANGED,
+    ATTACHMENTS,
+    CHANGED_FIELDS,
+    COMMON_INBOUND,
     DELETED,
     DONE,
-    EVERYWHERE,
-    FILES,
     IS_READ,
     JOINED,
     MAX_PAGES,
     PERSON,
     READ,
     REJECTED,
-    STORED,
+    STORED_FIELDS,
+    ConversationRef,
     EditMessageDto,
-    Nothing,
-    OfConversation,
-    OfMessage,
-    Sending,
+    EmptyPayload,
+    MessageRef,
+    SendOptions,
     TypingDto,
     changed_at,
-    is_of_a_message,
-    not_stored,
-    sending,
-    typist,
+    failure_events,
+    has_last_message,
+    send_arguments,
+    typing_user,
 )
 from parley.shared import events as e
 from parley.shared.model import MAX_PAGE, Person
 
-DIGITS_OF_NUMBERS = 15
-"""Digits of the numbers that messages can have: 2**53 has one more."""
+MAX_DIGITS = 15
+"""The longest message number, in digits; 2**53 has one more."""
 
-# What comes in.
+# Inbound.
 
 
-class SendMessageDto(Sending, OfConversation):
-    """A message to send; with attachments, which are uploads by their ids, it may have no content."""
+class SendMessageDto(SendOptions, ConversationRef):
+    """A message to send; with attachments (ids of uploads) the content is optional."""
 
     content = fields.String()
 
     @validates_schema
-    def _something(self, data: Payload, **_: Any) -> None:
+    def _require_content(self, data: Payload, **_: Any) -> None:
         if "content" not in data and not data["attachments"]:
             raise ValidationError("Missing data for required field.", "content")
 
 
 class CreateConversationDto(Schema):
-    """Whom to talk to."""
+    """The other participant of a direct conversation."""
 
     participant_id = Id(required=True, data_key="participantId")
 
@@ -93,8 +93,8 @@ class ConversationsDto(Schema):
     limit = fields.Integer(load_default=MAX_PAGE, validate=validate.Range(1, MAX_PAGE))
 
 
-class MessagesDto(OfConversation):
-    """A page of a conversation: the first is the newest, or ends before a message, by number or by id."""
+class MessagesDto(ConversationRef):
+    """A page of messages, newest page first; with `before`, a message's number or id, older ones only."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=MAX_PAGE, validate=validate.Range(1, MAX_PAGE))
@@ -108,7 +108,9 @@ class MarkAsReadDto(Schema):
 
 
 def _send(p: Payload) -> c.SendMessage:
-    return c.SendMessage(**{"content": "", "type": "file" if p["attachments"] else "text", **sending(p)})
+    return c.SendMessage(
+        **{"content": "", "type": "file" if p["attachments"] else "text", **send_arguments(p)}
+    )
 
 
 def _create(p: Payload) -> c.CreateConversation:
@@ -117,45 +119,45 @@ def _create(p: Payload) -> c.CreateConversation:
 
 def _list_messages(p: Payload) -> c.ListMessages:
     before = p.get("before", "")
-    number = before.isascii() and before.isdecimal() and len(before) <= DIGITS_OF_NUMBERS
+    is_number = before.isascii() and before.isdecimal() and len(before) <= MAX_DIGITS
     return c.ListMessages(
         conversation_id=p["conversation_id"],
         limit=p["limit"],
         page=p["page"],
-        before=int(before) if number else None,
-        before_id=None if number else before or None,
+        before=int(before) if is_number else None,
+        before_id=None if is_number else before or None,
     )
 
 
-def _named(error: ChatError) -> ChatError:
-    """An error with this guide's name for the one participant that it knows."""
+def _rename_participants(error: ChatError) -> ChatError:
+    """Report an error of the field `participants` under this guide's name, `participantId`."""
     if error.details and "participants" in error.details:
         return Invalid.field("participantId", *error.details["participants"])
     return error
 
 
-# What goes out.
+# Outbound.
 
 
-def _first(view: ConversationView) -> Person:
-    """The creator; where they have gone, who is shown first of the others."""
+def _participant1(view: ConversationView) -> Person:
+    """Return the creator or, after the creator has left, the first member shown."""
     creator = view.person(view.conversation.created_by)
     return creator or next((m.person for m in view.members), Person(id=view.conversation.created_by))
 
 
-def _second(view: ConversationView) -> Person | None:
-    first = _first(view).id
+def _participant2(view: ConversationView) -> Person | None:
+    first = _participant1(view).id
     return next((m.person for m in view.members if m.person.id != first), None)
 
 
-def _second_id(view: ConversationView) -> str | None:
-    second = _second(view)
+def _participant2_id(view: ConversationView) -> str | None:
+    second = _participant2(view)
     return second.id if second else None
 
 
-PARTICIPANT = Serializer("Participant", {**PERSON.parts, "avatar": nullable(text("avatar"))})
-# What does not know how far others have read says nothing of it, rather than what may be wrong.
-WITHOUT_READERS = Serializer(
+PARTICIPANT = Serializer("Participant", {**PERSON.fields, "avatar": nullable(text("avatar"))})
+# An edit event does not know how far others have read: it leaves `isRead` out rather than guess.
+CHANGED_MESSAGE = Serializer(
     "ChangedMessage",
     {
         "id": ident("message.id"),
@@ -167,14 +169,14 @@ WITHOUT_READERS = Serializer(
         "content": text("message.content"),
         "createdAt": time("message.created_at"),
         "updatedAt": time(changed_at),
-        **STORED,
-        "attachments": FILES,
-        **CHANGED,
+        **STORED_FIELDS,
+        "attachments": ATTACHMENTS,
+        **CHANGED_FIELDS,
     },
 )
 MESSAGE = Serializer(
     "Message",
-    {**WITHOUT_READERS.parts, "isRead": IS_READ},
+    {**CHANGED_MESSAGE.fields, "isRead": IS_READ},
 )
 LAST_MESSAGE = Serializer(
     "LastMessage",
@@ -190,10 +192,10 @@ CONVERSATION = Serializer(
     "Conversation",
     {
         "id": ident("conversation.id"),
-        "participant1Id": ident(lambda view: _first(view).id),
-        "participant2Id": nullable(ident(_second_id)),
-        "participant1": one(PARTICIPANT, _first),
-        "participant2": nullable(one(PARTICIPANT, _second)),
+        "participant1Id": ident(lambda view: _participant1(view).id),
+        "participant2Id": nullable(ident(_participant2_id)),
+        "participant1": one(PARTICIPANT, _participant1),
+        "participant2": nullable(one(PARTICIPANT, _participant2)),
         "lastMessage": nullable(one(LAST_MESSAGE, "conversation.last_message")),
         "lastMessageAt": nullable(
             time(lambda v: v.conversation.last_message.created_at if v.conversation.last_message else None)
@@ -203,19 +205,19 @@ CONVERSATION = Serializer(
         "unreadCount": number("unread"),
     },
 )
-OK_MESSAGE = Serializer("Accepted", {"success": always(True), "message": one(MESSAGE, "")})
+OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(MESSAGE, "")})
 TOTAL = Serializer("UnreadTotal", {"count": number("")})
-REFUSAL = Serializer("Refusal", {"success": always(False), "error": one(ERROR, _named)})
+REFUSAL = Serializer("Refusal", {"success": constant(False), "error": one(ERROR, _rename_participants)})
 
 INBOUND = {
     "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE),
     "typing": InboundEvent(TypingDto(), lambda p: c.SetTyping(**p), DONE),
-    "joinConversation": InboundEvent(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
-    "leaveConversation": InboundEvent(OfConversation(), lambda p: c.LeaveRoom(**p), DONE),
-    "markAsRead": InboundEvent(OfMessage(), lambda p: c.MarkRead(**p), DONE),
+    "joinConversation": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED),
+    "leaveConversation": InboundEvent(ConversationRef(), lambda p: c.LeaveRoom(**p), DONE),
+    "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),
     "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
-    "deleteMessage": InboundEvent(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
-    **EVERYWHERE,
+    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
+    **COMMON_INBOUND,
 }
 
 TYPING = Serializer(
@@ -239,36 +241,44 @@ def _online_contacts(introduction: Introduction) -> Iterable[str]:
 
 
 OUTBOUND = (
-    OutboundEvent(event="message", of=e.MessageStored, payload=MESSAGE, room=members),
-    OutboundEvent(event="messageUpdated", of=e.MessageEdited, payload=WITHOUT_READERS, room=members),
-    OutboundEvent(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=members),
+    OutboundEvent(event="message", trigger=e.MessageStored, payload=MESSAGE, room=members_room),
+    OutboundEvent(
+        event="messageUpdated", trigger=e.MessageEdited, payload=CHANGED_MESSAGE, room=members_room
+    ),
+    OutboundEvent(event="messageDeleted", trigger=e.MessageDeleted, payload=DELETED, room=members_room),
     OutboundEvent(
         event="messageRead",
-        of=e.ConversationRead,
+        trigger=e.ConversationRead,
         payload=READ,
-        room=members,
-        when=is_of_a_message,
+        room=members_room,
+        when=has_last_message,
     ),
-    *not_stored("messageRejected", "messageFailed", REJECTED),
+    *failure_events("messageRejected", "messageFailed", REJECTED),
     OutboundEvent(
         event="typing",
-        of=e.TypingChanged,
+        trigger=e.TypingChanged,
         payload=TYPING,
-        room=members,
-        except_user=typist,
+        room=members_room,
+        except_user=typing_user,
     ),
     OutboundEvent(
-        event="userOnline", of=e.PresenceChanged, payload=PRESENCE, room=contacts, when=lambda p: p.online
+        event="userOnline",
+        trigger=e.PresenceChanged,
+        payload=PRESENCE,
+        room=presence_room,
+        when=lambda p: p.online,
     ),
     OutboundEvent(
         event="userOffline",
-        of=e.PresenceChanged,
+        trigger=e.PresenceChanged,
         payload=PRESENCE,
-        room=contacts,
+        room=presence_room,
         when=lambda p: not p.online,
     ),
-    OutboundEvent(event="unreadCount", of=UnreadChanged, payload=UNREAD, room=user),
-    OutboundEvent(event="conversationCreated", of=Admitted, payload=one(CONVERSATION, "view"), room=user),
+    OutboundEvent(event="unreadCount", trigger=UnreadChanged, payload=UNREAD, room=user_room),
+    OutboundEvent(
+        event="conversationCreated", trigger=Admitted, payload=one(CONVERSATION, "view"), room=user_room
+    ),
 )
 
 ROUTES = (
@@ -277,37 +287,37 @@ ROUTES = (
         path="/chat/conversations",
         schema=CreateConversationDto(),
         command=_create,
-        answer=CONVERSATION,
+        response=CONVERSATION,
         status=201,
         body=True,
-        doc="Start the conversation with someone, or find it.",
+        doc="Create the direct conversation with a user, or return the existing one.",
     ),
     Route(
         method="GET",
         path="/chat/conversations",
         schema=ConversationsDto(),
         command=lambda p: c.ListConversations(**p),
-        answer=many(CONVERSATION, "items"),
-        doc="One's conversations, the liveliest first: at most `limit`, which is 100 unless it is less. "
-        "Fewer are the last; after as many, `page=2` has the next.",
+        response=many(CONVERSATION, "items"),
+        doc="List the user's conversations, the most recently active first: at most `limit`, 100 by default. "
+        "A shorter page is the last; after a full one, ask for `page=2`.",
     ),
     Route(
         method="GET",
         path="/chat/conversations/{conversationId}/messages",
         schema=MessagesDto(),
         command=_list_messages,
-        answer=many(MESSAGE, "items"),
-        doc="The last messages of a conversation, or the last before one of them, in their order: at most "
-        "`limit`, which is 100 unless it is less. Fewer are the first there are; after as many, `page=2` "
-        "has those before them, as has `before` with the id or number of the first of them.",
+        response=many(MESSAGE, "items"),
+        doc="List a conversation's last messages, or the last before a message, in their order: at most "
+        "`limit`, 100 by default. A shorter page reaches the first message; after a full one, ask for "
+        "`page=2`, or for `before` with the id or number of the page's first message.",
     ),
     Route(
         method="GET",
         path="/chat/unread-count",
-        schema=Nothing(),
+        schema=EmptyPayload(),
         command=lambda _: c.CountUnread(),
-        answer=TOTAL,
-        doc="How many messages one has not read, in all conversations.",
+        response=TOTAL,
+        doc="Count the user's unread messages in all conversations.",
     ),
     Route(
         method="PUT",
@@ -315,8 +325,8 @@ ROUTES = (
         schema=MarkAsReadDto(),
         command=lambda p: c.MarkRead(**p),
         then=lambda p: c.GetMessage(**p, marked=True),
-        answer=MESSAGE,
-        doc="Mark a message, and all before it, as read.",
+        response=MESSAGE,
+        doc="Mark a message and all before it as read.",
     ),
 )
 
@@ -327,5 +337,5 @@ CONNECTIONS = ClientProtocol(
     outbound=OUTBOUND,
     routes=ROUTES,
     refusal=REFUSAL,
-    on_connect=(DirectEvent("userOnline", CONTACT, each=_online_contacts),),
+    on_connect=(DirectEvent("userOnline", CONTACT, split=_online_contacts),),
 )

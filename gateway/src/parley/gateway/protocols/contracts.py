@@ -1,4 +1,4 @@
-"""The contracts guide's words: namespace `/messages`, paths below `/api/messages` and `/api/contracts`."""
+"""The contracts guide: namespace `/messages`, routes below `/api/messages` and `/api/contracts`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +15,15 @@ from parley.gateway.protocols.protocol import (
     OutboundEvent,
     Payload,
     Route,
-    joined,
-    members,
+    joined_room,
+    members_room,
 )
 from parley.gateway.protocols.serializer import (
     Field,
     Serializer,
     ToPayload,
-    always,
-    anything,
+    any_object,
+    constant,
     flag,
     ident,
     many,
@@ -37,30 +37,30 @@ from parley.gateway.protocols.serializer import (
 )
 from parley.gateway.protocols.standard_events import (
     ATTACHMENT,
-    CHANGED,
+    CHANGED_FIELDS,
+    COMMON_INBOUND,
     DELETED,
-    EVERYWHERE,
     IS_READ,
     MAX_PAGES,
-    STORED,
+    STORED_FIELDS,
+    ConversationRef,
     EditMessageDto,
-    OfConversation,
-    OfMessage,
-    Sending,
+    MessageRef,
+    SendOptions,
     TypingDto,
-    not_stored,
-    reader,
-    sending,
-    typist,
+    acting_user,
+    failure_events,
+    send_arguments,
+    typing_user,
 )
 from parley.shared import events as e
 from parley.shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, MEMBERS_SHOWN, Person
 
-# What comes in.
+# Inbound.
 
 
 class Identified(Schema):
-    """An object with an id; its other fields are what the server knows anyway."""
+    """An object with an id; its other fields are ignored, the server has them."""
 
     class Meta:
         unknown = INCLUDE
@@ -69,10 +69,10 @@ class Identified(Schema):
 
 
 class IdOrObject(Id):
-    """An id, or an object that has one."""
+    """An id, or an object with an id."""
 
     also = fields.Nested(Identified)
-    """What is taken besides text, for descriptions."""
+    """The second accepted type, for the generated API documents."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, Mapping):
@@ -80,8 +80,8 @@ class IdOrObject(Id):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class ContentDto(Sending):
-    """What a message says, with uploads as ids or as objects that have one."""
+class ContentDto(SendOptions):
+    """A message's content; attachments are ids of uploads, or objects with one."""
 
     content = fields.String(load_default="")
     type = fields.String(
@@ -90,19 +90,19 @@ class ContentDto(Sending):
     attachments = fields.List(IdOrObject(), validate=validate.Length(max=MAX_ATTACHMENTS), load_default=list)
 
 
-class SendMessageDto(ContentDto, OfConversation):
-    """A message for a conversation that there is."""
+class SendMessageDto(ContentDto, ConversationRef):
+    """A message for an existing conversation."""
 
 
 class CreateMessageDto(ContentDto):
-    """A message for the other party of a contract, or of one of its milestones."""
+    """A message to the other party of a contract or of one of its milestones."""
 
     contract_id = Id(required=True, data_key="contractId")
     milestone_id = Id(data_key="milestoneId", allow_none=True)
 
 
 class ContractDto(Schema):
-    """A contract: its parties, and its milestones by their ids."""
+    """A contract: its two parties, and the ids of its milestones."""
 
     contract_id = Id(required=True, data_key="id")
     client_id = Id(required=True, data_key="clientId")
@@ -111,7 +111,7 @@ class ContractDto(Schema):
 
 
 class ConversationsDto(Schema):
-    """A page of the list of conversations; those put away only if they are asked for."""
+    """A page of the list of conversations; archived ones only with `includeArchived=true`."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=20, validate=validate.Range(1, MAX_PAGE))
@@ -121,33 +121,33 @@ class ConversationsDto(Schema):
     )
 
 
-class MessagesDto(OfConversation):
-    """A page of a conversation: the first is the newest, or ends before a message."""
+class MessagesDto(ConversationRef):
+    """A page of messages, newest page first; with `before`, a message's id, older ones only."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
     before_id = Id(data_key="before")
 
 
-class ArchiveDto(OfConversation):
-    """Whether to put a conversation away, or to take it back."""
+class ArchiveDto(ConversationRef):
+    """Whether to archive a conversation or to take it out of the archive."""
 
     archived = fields.Boolean(load_default=True, truthy={True}, falsy={False})
 
 
-def _put(p: Payload) -> c.PutContract:
+def _put_contract(p: Payload) -> c.PutContract:
     return c.PutContract(**{**p, "milestones": tuple(p["milestones"])})
 
 
-def _of_conversation(p: Payload) -> c.GetConversation:
+def _get_conversation(p: Payload) -> c.GetConversation:
     return c.GetConversation(conversation_id=p["conversation_id"], shown=MEMBERS_SHOWN)
 
 
-# What goes out.
+# Outbound.
 
 
 def _names(person: Person) -> tuple[str, str]:
-    """First and last name as the token gives them; where it gives but one name, split at its first space."""
+    """Return the first and last name of the token; a single `name` is split at its first space."""
     if person.first_name or person.last_name:
         return person.first_name or "", person.last_name or ""
     first, _, last = person.name.partition(" ")
@@ -155,27 +155,27 @@ def _names(person: Person) -> tuple[str, str]:
 
 
 def _client(view: ConversationView) -> Person | None:
-    """The contract's client; where there is no contract, whoever began to talk."""
+    """Return the contract's client; without a contract, the conversation's creator."""
     return view.person(view.contract.client_id if view.contract else view.conversation.created_by)
 
 
 def _freelancer(view: ConversationView) -> Person | None:
-    """The contract's freelancer; where there is no contract, another member."""
+    """Return the contract's freelancer; without a contract, the first member but the creator."""
     if view.contract:
         return view.person(view.contract.freelancer_id)
     creator = view.conversation.created_by
     return next((member.person for member in view.members if member.person.id != creator), None)
 
 
-def _said(sentence: str) -> Serializer:
-    """An acknowledgement that has nothing to show."""
+def _success(sentence: str) -> Serializer:
+    """Make an acknowledgement without data."""
     name = "".join(word.capitalize() for word in sentence.split())
-    return Serializer(name, {"success": always(True), "message": always(sentence)})
+    return Serializer(name, {"success": constant(True), "message": constant(sentence)})
 
 
-def _envelope(name: str, sentence: str, form: ToPayload) -> Serializer:
-    """A response: what was done, and what came of it."""
-    return Serializer(name, {"success": always(True), "message": always(sentence), "data": one(form, "")})
+def _envelope(name: str, sentence: str, data: ToPayload) -> Serializer:
+    """Make a response: a sentence on what was done, and the result as `data`."""
+    return Serializer(name, {"success": constant(True), "message": constant(sentence), "data": one(data, "")})
 
 
 PERSON = Serializer(
@@ -198,8 +198,8 @@ MESSAGE = Serializer(
         "attachments": many(ATTACHMENT, "message.attachments"),
         "sentAt": time("message.created_at"),
         "isRead": IS_READ,
-        **STORED,
-        **CHANGED,
+        **STORED_FIELDS,
+        **CHANGED_FIELDS,
     },
 )
 LAST_MESSAGE = Serializer(
@@ -238,16 +238,20 @@ CONTRACT = Serializer(
         "milestones": many(ident(""), "milestones"),
     },
 )
-PAGE: dict[str, Field] = {"total": number("total"), "page": number("number"), "limit": number("limit")}
+PAGE_FIELDS: dict[str, Field] = {"total": number("total"), "page": number("number"), "limit": number("limit")}
 CONVERSATIONS = Serializer(
     "Conversations",
-    {"conversations": many(CONVERSATION, "items"), **PAGE, "totalPages": number("pages")},
+    {"conversations": many(CONVERSATION, "items"), **PAGE_FIELDS, "totalPages": number("pages")},
 )
 MESSAGES = Serializer(
     "Messages",
-    {"messages": many(MESSAGE, "items"), **PAGE, "hasMore": flag(lambda page: page.next_cursor is not None)},
+    {
+        "messages": many(MESSAGE, "items"),
+        **PAGE_FIELDS,
+        "hasMore": flag(lambda page: page.next_cursor is not None),
+    },
 )
-FAULT: dict[str, Field] = {
+ERROR_FIELDS: dict[str, Field] = {
     "error": text("message"),
     "message": text("message"),
     "code": text("code"),
@@ -256,36 +260,40 @@ FAULT: dict[str, Field] = {
 REFUSAL = Serializer(
     "Refusal",
     {
-        "success": always(False),
-        **FAULT,
+        "success": constant(False),
+        **ERROR_FIELDS,
         "retryAfter": optional(seconds("retry_after")),
-        "details": optional(anything("details")),
+        "details": optional(any_object("details")),
     },
 )
-SENT = Serializer("Sent", {"success": always(True), "message": one(MESSAGE, ""), "data": one(MESSAGE, "")})
+SENT = Serializer("Sent", {"success": constant(True), "message": one(MESSAGE, ""), "data": one(MESSAGE, "")})
 JOINED = Serializer(
     "Joined",
-    {**_said("Joined conversation successfully").parts, "seq": number("seq"), "rev": number("rev")},
+    {**_success("Joined conversation successfully").fields, "seq": number("seq"), "rev": number("rev")},
 )
 
 INBOUND = {
-    "join_conversation": InboundEvent(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
+    "join_conversation": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED),
     "leave_conversation": InboundEvent(
-        OfConversation(), lambda p: c.LeaveRoom(**p), _said("Left conversation successfully")
+        ConversationRef(), lambda p: c.LeaveRoom(**p), _success("Left conversation successfully")
     ),
-    "send_message": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**sending(p)), SENT),
-    "create_message": InboundEvent(CreateMessageDto(), lambda p: c.SendToContract(**sending(p)), SENT),
+    "send_message": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**send_arguments(p)), SENT),
+    "create_message": InboundEvent(CreateMessageDto(), lambda p: c.SendToContract(**send_arguments(p)), SENT),
     "update_message": InboundEvent(
-        EditMessageDto(), lambda p: c.EditMessage(**p), _said("Message updated successfully")
+        EditMessageDto(), lambda p: c.EditMessage(**p), _success("Message updated successfully")
     ),
     "delete_message": InboundEvent(
-        OfMessage(), lambda p: c.DeleteMessage(**p), _said("Message deleted successfully")
+        MessageRef(), lambda p: c.DeleteMessage(**p), _success("Message deleted successfully")
     ),
-    "typing": InboundEvent(TypingDto(), lambda p: c.SetTyping(**p), _said("Typing status sent successfully")),
+    "typing": InboundEvent(
+        TypingDto(), lambda p: c.SetTyping(**p), _success("Typing status sent successfully")
+    ),
     "mark_as_read": InboundEvent(
-        OfConversation(), lambda p: c.MarkConversationRead(**p), _said("Messages marked as read successfully")
+        ConversationRef(),
+        lambda p: c.MarkConversationRead(**p),
+        _success("Messages marked as read successfully"),
     ),
-    **EVERYWHERE,
+    **COMMON_INBOUND,
 }
 
 ABOUT_MESSAGE = Serializer(
@@ -313,37 +321,37 @@ REJECTED = Serializer(
         "error": text("reason"),
         "message": text("reason"),
         "code": text("code"),
-        "retryable": always(False),
+        "retryable": constant(False),
     },
 )
 
 OUTBOUND = (
-    OutboundEvent(event="new_message", of=e.MessageStored, payload=MESSAGE, room=joined),
+    OutboundEvent(event="new_message", trigger=e.MessageStored, payload=MESSAGE, room=joined_room),
     OutboundEvent(
         event="message_notification",
-        of=e.MessageStored,
+        trigger=e.MessageStored,
         payload=ABOUT_MESSAGE,
-        room=members,
-        except_room=joined,
+        room=members_room,
+        except_room=joined_room,
     ),
-    # For members, not only those who joined: a list may show what was notified.
-    OutboundEvent(event="message_updated", of=e.MessageEdited, payload=ABOUT_MESSAGE, room=members),
-    OutboundEvent(event="message_deleted", of=e.MessageDeleted, payload=DELETED, room=members),
+    # To all members, as `message_notification`: a list that shows a notified message must see its edit.
+    OutboundEvent(event="message_updated", trigger=e.MessageEdited, payload=ABOUT_MESSAGE, room=members_room),
+    OutboundEvent(event="message_deleted", trigger=e.MessageDeleted, payload=DELETED, room=members_room),
     OutboundEvent(
         event="user_typing",
-        of=e.TypingChanged,
+        trigger=e.TypingChanged,
         payload=TYPING,
-        room=joined,
-        except_user=typist,
+        room=joined_room,
+        except_user=typing_user,
     ),
     OutboundEvent(
         event="messages_read",
-        of=e.ConversationRead,
+        trigger=e.ConversationRead,
         payload=READ,
-        room=joined,
-        except_user=reader,
+        room=joined_room,
+        except_user=acting_user,
     ),
-    *not_stored("message_rejected", "message_failed", REJECTED),
+    *failure_events("message_rejected", "message_failed", REJECTED),
 )
 
 _ALL = "/api/messages/conversations"
@@ -353,74 +361,74 @@ ROUTES = (
         method="PUT",
         path="/api/contracts/{id}",
         schema=ContractDto(),
-        command=_put,
-        answer=_envelope("ContractSaved", "Contract saved successfully", CONTRACT),
+        command=_put_contract,
+        response=_envelope("ContractSaved", "Contract saved successfully", CONTRACT),
         body=True,
-        doc="Make a contract known, or change it: as an admin or a service.",
+        doc="Create or update a contract; for administrators and services.",
     ),
     Route(
         method="POST",
         path="/api/messages",
         schema=CreateMessageDto(),
-        command=lambda p: c.SendToContract(**sending(p)),
-        answer=_envelope("MessageCreated", "Message created successfully", MESSAGE),
+        command=lambda p: c.SendToContract(**send_arguments(p)),
+        response=_envelope("MessageCreated", "Message created successfully", MESSAGE),
         status=201,
         body=True,
-        doc="Say something within a contract or a milestone; the first message starts its conversation.",
+        doc="Send a message within a contract or a milestone; the first one creates its conversation.",
     ),
     Route(
         method="GET",
         path=_ALL,
         schema=ConversationsDto(),
         command=lambda p: c.ListConversations(**p),
-        answer=_envelope("ConversationsRetrieved", "Conversations retrieved successfully", CONVERSATIONS),
-        doc="One's conversations, the liveliest first.",
+        response=_envelope("ConversationsRetrieved", "Conversations retrieved successfully", CONVERSATIONS),
+        doc="List the user's conversations, the most recently active first.",
     ),
     Route(
         method="GET",
         path=_ONE,
-        schema=OfConversation(),
-        command=_of_conversation,
-        answer=_envelope("ConversationRetrieved", "Conversation retrieved successfully", CONVERSATION),
-        doc="One conversation.",
+        schema=ConversationRef(),
+        command=_get_conversation,
+        response=_envelope("ConversationRetrieved", "Conversation retrieved successfully", CONVERSATION),
+        doc="Get a conversation.",
     ),
     Route(
         method="GET",
         path=f"{_ONE}/messages",
         schema=MessagesDto(),
         command=lambda p: c.ListMessages(**p, counted=True),
-        answer=_envelope("MessagesRetrieved", "Messages retrieved successfully", MESSAGES),
-        doc="A page of a conversation, in its order; the first page is the newest.",
+        response=_envelope("MessagesRetrieved", "Messages retrieved successfully", MESSAGES),
+        doc="List a page of a conversation's messages, in their order; the first page is the newest.",
     ),
     Route(
         method="POST",
         path=f"{_ONE}/messages",
         schema=SendMessageDto(),
-        command=lambda p: c.SendMessage(**sending(p)),
-        answer=_envelope("MessageSent", "Message sent successfully", MESSAGE),
+        command=lambda p: c.SendMessage(**send_arguments(p)),
+        response=_envelope("MessageSent", "Message sent successfully", MESSAGE),
         status=201,
         body=True,
-        doc="Say something in a conversation.",
+        doc="Send a message.",
     ),
     Route(
         method="PATCH",
         path=f"{_ONE}/read",
-        schema=OfConversation(),
+        schema=ConversationRef(),
         command=lambda p: c.MarkConversationRead(**p),
-        then=_of_conversation,
-        answer=_envelope("MarkedAsRead", "Messages marked as read successfully", CONVERSATION),
+        then=_get_conversation,
+        response=_envelope("MarkedAsRead", "Messages marked as read successfully", CONVERSATION),
         body=True,
-        doc="Mark everything in a conversation as read.",
+        doc="Mark all messages of a conversation as read.",
     ),
     Route(
         method="PATCH",
         path=f"{_ONE}/archive",
         schema=ArchiveDto(),
         command=lambda p: c.ArchiveConversation(**p),
-        then=_of_conversation,
-        answer=_envelope("ConversationArchived", "Conversation updated successfully", CONVERSATION),
+        then=_get_conversation,
+        response=_envelope("ConversationArchived", "Conversation updated successfully", CONVERSATION),
         body=True,
-        doc="Put a conversation away from one's own list, or back.",
+        doc="Archive a conversation in the user's own list, or take it out of the archive.",
     ),
 )
 

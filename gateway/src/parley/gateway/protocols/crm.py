@@ -1,4 +1,4 @@
-"""The CRM guide's words: namespace `/chat`, paths below `/chat-messages`; ids may be given as numbers."""
+"""The CRM guide: namespace `/chat`, routes below `/chat-messages`; ids may be sent as numbers."""
 
 import re
 from typing import Any
@@ -14,11 +14,11 @@ from parley.gateway.protocols.protocol import (
     OutboundEvent,
     Payload,
     Route,
-    joined,
+    joined_room,
 )
 from parley.gateway.protocols.serializer import (
     Serializer,
-    always,
+    constant,
     flag,
     ident,
     many,
@@ -31,76 +31,77 @@ from parley.gateway.protocols.serializer import (
     time,
 )
 from parley.gateway.protocols.standard_events import (
-    CHANGED,
+    ATTACHMENTS,
+    CHANGED_FIELDS,
+    COMMON_INBOUND,
     DONE,
-    EVERYWHERE,
-    FILES,
     IS_READ,
     MAX_PAGES,
-    REJECTION,
-    STORED,
-    Nothing,
+    REJECTION_FIELDS,
+    STORED_FIELDS,
+    EmptyPayload,
+    acting_user,
     changed_at,
-    is_of_a_message,
-    not_stored,
-    typist,
+    failure_events,
+    has_last_message,
+    typing_user,
 )
 from parley.shared import events as e
 from parley.shared.model import MAX_ATTACHMENTS, MAX_PAGE
 
-# What comes in.
+# Inbound.
 
 
-class OfChat(Schema):
+class ChatRef(Schema):
     """A chat by its id."""
 
     conversation_id = NumericId(required=True, data_key="chatId")
 
 
-class OfMessage(Schema):
-    """A message by its id; its chat may be named too."""
+class MessageRef(Schema):
+    """A message by its id; its chat may be given too."""
 
     message_id = NumericId(required=True, data_key="messageId")
     conversation_id = NumericId(data_key="chatId")
 
 
 class Content(Schema):
-    """What is said; `message` is another name for it."""
+    """A message's content; `message` is an alias of `content`."""
 
     content = fields.String()
     message = fields.String()
 
     @validates_schema
-    def _one_content(self, data: Payload, **_: Any) -> None:
+    def _require_one_content(self, data: Payload, **_: Any) -> None:
         if "content" in data and "message" in data:
-            raise ValidationError("It is another name for content: give one.", "message")
+            raise ValidationError("An alias of content: give one of them.", "message")
 
 
-class SendMessageDto(OfChat, Content):
-    """A message to send; it may refer to uploads by their ids."""
+class SendMessageDto(ChatRef, Content):
+    """A message to send; it may name uploads by their ids."""
 
     attachments = fields.List(NumericId(), validate=validate.Length(max=MAX_ATTACHMENTS))
     client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True)
 
 
-class UpdateMessageDto(OfMessage, Content):
-    """Other content for a message."""
+class UpdateMessageDto(MessageRef, Content):
+    """New content for a message."""
 
 
-class TypingDto(OfChat):
-    """Whether one types in a chat."""
+class TypingDto(ChatRef):
+    """Whether the user is typing in a chat."""
 
     typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
 
 
-class MarkAsReadDto(OfChat):
+class MarkAsReadDto(ChatRef):
     """The message up to which a chat is read."""
 
     message_id = NumericId(required=True, data_key="messageId")
 
 
-class PageDto(OfChat):
-    """A page of a chat: the last, or one further back; before a message, by its id or its number."""
+class PageDto(ChatRef):
+    """A page of messages, newest page first; with `before`, a message's id or number, older ones only."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
@@ -118,13 +119,13 @@ def _content(p: Payload) -> str:
 
 
 def _send(p: Payload) -> c.SendMessage:
-    named, files = p.get("client_message_id"), tuple(p.get("attachments", ()))
+    given, files = p.get("client_message_id"), tuple(p.get("attachments", ()))
     return c.SendMessage(
         conversation_id=p["conversation_id"],
         content=_content(p),
         type="file" if files else "text",
         attachments=files,
-        client_message_id=str(named) if named else None,
+        client_message_id=str(given) if given else None,
     )
 
 
@@ -135,13 +136,13 @@ def _update(p: Payload) -> c.EditMessage:
 
 
 def _page(p: Payload) -> c.ListMessages:
-    named = p.get("before")
-    if named is not None and re.fullmatch("[0-9]{1,15}", named):
-        return c.ListMessages(**{**p, "before": int(named)}, counted=True)
-    return c.ListMessages(**{**p, "before": None}, before_id=named, counted=True)
+    before = p.get("before")
+    if before is not None and re.fullmatch("[0-9]{1,15}", before):
+        return c.ListMessages(**{**p, "before": int(before)}, counted=True)
+    return c.ListMessages(**{**p, "before": None}, before_id=before, counted=True)
 
 
-# What goes out.
+# Outbound.
 
 USER = Serializer(
     "User",
@@ -164,7 +165,7 @@ SENDER = Serializer(
         "department": optional(text("department")),
     },
 )
-# An edit that is accepted has no revision yet, and none knows who has read the message.
+# An accepted edit has no revision yet, and the gateway does not know then whether the message was read.
 ACCEPTED_EDIT = Serializer(
     "AcceptedEdit",
     {
@@ -173,45 +174,45 @@ ACCEPTED_EDIT = Serializer(
         "senderId": ident("message.sender_id"),
         "sender": one(SENDER, "sender"),
         "message": text("message.content"),
-        "attachments": FILES,
+        "attachments": ATTACHMENTS,
         "createdAt": time("message.created_at"),
         "updatedAt": time(changed_at),
-        "seq": STORED["seq"],
-        "clientMessageId": STORED["clientMessageId"],
-        "deletedAt": CHANGED["deletedAt"],
+        "seq": STORED_FIELDS["seq"],
+        "clientMessageId": STORED_FIELDS["clientMessageId"],
+        "deletedAt": CHANGED_FIELDS["deletedAt"],
     },
 )
 EDITED = Serializer(
     "EditedMessage",
-    {**ACCEPTED_EDIT.parts, "rev": STORED["rev"]},
+    {**ACCEPTED_EDIT.fields, "rev": STORED_FIELDS["rev"]},
 )
 MESSAGE = Serializer(
     "Message",
-    {**EDITED.parts, "isRead": IS_READ},
+    {**EDITED.fields, "isRead": IS_READ},
 )
 OK_AUTHENTICATED = Serializer(
     "Authenticated",
     {
-        "success": always(True),
-        "message": always("Authenticated successfully"),
+        "success": constant(True),
+        "message": constant("Authenticated successfully"),
         "userId": ident("person.id"),
         "socketId": text("socket_id"),
         "user": one(USER, "person"),
     },
 )
 OK_JOINED = Serializer(
-    "Joined", {"success": always(True), "message": text(lambda room: f"Joined chat {room.conversation_id}")}
+    "Joined", {"success": constant(True), "message": text(lambda room: f"Joined chat {room.conversation_id}")}
 )
 OK_LEFT = Serializer(
-    "Left", {"success": always(True), "message": text(lambda room: f"Left chat {room.conversation_id}")}
+    "Left", {"success": constant(True), "message": text(lambda room: f"Left chat {room.conversation_id}")}
 )
-OK_MESSAGE = Serializer("Accepted", {"success": always(True), "data": one(MESSAGE, "")})
-OK_EDITED = Serializer("Edited", {"success": always(True), "data": one(ACCEPTED_EDIT, "")})
-OK_DELETED = Serializer("Deleted", {"success": always(True), "message": always("Message deleted")})
+OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "data": one(MESSAGE, "")})
+OK_EDITED = Serializer("Edited", {"success": constant(True), "data": one(ACCEPTED_EDIT, "")})
+OK_DELETED = Serializer("Deleted", {"success": constant(True), "message": constant("Message deleted")})
 OK_PAGE = Serializer(
     "Messages",
     {
-        "success": always(True),
+        "success": constant(True),
         "data": many(MESSAGE, "items"),
         "total": number("total"),
         "page": number("number"),
@@ -221,20 +222,20 @@ OK_PAGE = Serializer(
 )
 PONG = Serializer("Pong", {"pong": millis("")})
 REFUSED = Serializer(
-    "Refusal", {"success": always(False), "message": text("message"), "error": one(ERROR, "")}
+    "Refusal", {"success": constant(False), "message": text("message"), "error": one(ERROR, "")}
 )
 
 INBOUND = {
-    "authenticate": InboundEvent(Nothing(), lambda _: c.Introduce(), OK_AUTHENTICATED),
-    "joinChat": InboundEvent(OfChat(), lambda p: c.JoinRoom(**p), OK_JOINED),
-    "leaveChat": InboundEvent(OfChat(), lambda p: c.LeaveRoom(**p), OK_LEFT),
+    "authenticate": InboundEvent(EmptyPayload(), lambda _: c.Introduce(), OK_AUTHENTICATED),
+    "joinChat": InboundEvent(ChatRef(), lambda p: c.JoinRoom(**p), OK_JOINED),
+    "leaveChat": InboundEvent(ChatRef(), lambda p: c.LeaveRoom(**p), OK_LEFT),
     "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE),
     "updateMessage": InboundEvent(UpdateMessageDto(), _update, OK_EDITED),
-    "deleteMessage": InboundEvent(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
+    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
     "typing": InboundEvent(TypingDto(), lambda p: c.SetTyping(**p), DONE),
     "markAsRead": InboundEvent(MarkAsReadDto(), lambda p: c.MarkRead(**p), DONE),
-    "ping": InboundEvent(Nothing(), lambda _: c.Ping(), PONG),
-    **EVERYWHERE,
+    "ping": InboundEvent(EmptyPayload(), lambda _: c.Ping(), PONG),
+    **COMMON_INBOUND,
 }
 
 NEW = Serializer(
@@ -283,53 +284,49 @@ IN_ROOM = Serializer(
     "UserInRoom", {"chatId": ident("conversation_id"), "userId": ident("user_id"), "timestamp": time("at")}
 )
 REJECTED = Serializer(
-    "MessageRejected", {"chatId": ident("conversation_id"), "message": text("reason"), **REJECTION}
+    "MessageRejected", {"chatId": ident("conversation_id"), "message": text("reason"), **REJECTION_FIELDS}
 )
 
 
-def _themselves(event: e.ConversationRead | e.RoomChanged | e.MemberRemoved) -> str:
-    return event.user_id
-
-
 OUTBOUND = (
-    OutboundEvent(event="newMessage", of=e.MessageStored, payload=NEW, room=joined),
-    OutboundEvent(event="messageUpdated", of=e.MessageEdited, payload=UPDATED, room=joined),
-    OutboundEvent(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=joined),
+    OutboundEvent(event="newMessage", trigger=e.MessageStored, payload=NEW, room=joined_room),
+    OutboundEvent(event="messageUpdated", trigger=e.MessageEdited, payload=UPDATED, room=joined_room),
+    OutboundEvent(event="messageDeleted", trigger=e.MessageDeleted, payload=DELETED, room=joined_room),
     OutboundEvent(
         event="userTyping",
-        of=e.TypingChanged,
+        trigger=e.TypingChanged,
         payload=TYPING,
-        room=joined,
-        except_user=typist,
+        room=joined_room,
+        except_user=typing_user,
     ),
     OutboundEvent(
         event="messageRead",
-        of=e.ConversationRead,
+        trigger=e.ConversationRead,
         payload=READ,
-        room=joined,
-        except_user=_themselves,
-        when=is_of_a_message,
+        room=joined_room,
+        except_user=acting_user,
+        when=has_last_message,
     ),
     OutboundEvent(
         event="userJoined",
-        of=e.RoomChanged,
+        trigger=e.RoomChanged,
         payload=IN_ROOM,
-        room=joined,
-        except_user=_themselves,
+        room=joined_room,
+        except_user=acting_user,
         when=lambda room: room.joined,
     ),
     OutboundEvent(
         event="userLeft",
-        of=e.RoomChanged,
+        trigger=e.RoomChanged,
         payload=IN_ROOM,
-        room=joined,
-        except_user=_themselves,
+        room=joined_room,
+        except_user=acting_user,
         when=lambda room: not room.joined,
     ),
     OutboundEvent(
-        event="userLeft", of=e.MemberRemoved, payload=IN_ROOM, room=joined, except_user=_themselves
+        event="userLeft", trigger=e.MemberRemoved, payload=IN_ROOM, room=joined_room, except_user=acting_user
     ),
-    *not_stored("messageRejected", "messageFailed", REJECTED),
+    *failure_events("messageRejected", "messageFailed", REJECTED),
 )
 
 
@@ -339,9 +336,9 @@ def _updates(method: str) -> Route:
         path="/chat-messages/{messageId}",
         schema=UpdateMessageDto(),
         command=_update,
-        answer=OK_EDITED,
+        response=OK_EDITED,
         body=True,
-        doc="Give one's own message other content.",
+        doc="Change the content of one's own message.",
     )
 
 
@@ -351,7 +348,7 @@ ROUTES = (
         path="/chat-messages",
         schema=SendMessageDto(),
         command=_send,
-        answer=OK_MESSAGE,
+        response=OK_MESSAGE,
         status=201,
         body=True,
         doc="Send a message.",
@@ -361,26 +358,26 @@ ROUTES = (
         path="/chat-messages",
         schema=PageDto(),
         command=_page,
-        answer=OK_PAGE,
-        doc="A page of a chat in its order; the first page is the last messages.",
+        response=OK_PAGE,
+        doc="List a page of a chat's messages, in their order; the first page is the newest.",
     ),
     Route(
         method="GET",
         path="/chat-messages/{messageId}",
         schema=OneMessageDto(),
         command=lambda p: c.GetMessage(**p),
-        answer=OK_MESSAGE,
-        doc="One message.",
+        response=OK_MESSAGE,
+        doc="Get a message.",
     ),
     _updates("PATCH"),
     _updates("PUT"),
     Route(
         method="DELETE",
         path="/chat-messages/{messageId}",
-        schema=OfMessage(),
+        schema=MessageRef(),
         command=lambda p: c.DeleteMessage(**p),
-        answer=OK_DELETED,
-        doc="Delete a message: one's own, or as an admin anyone's.",
+        response=OK_DELETED,
+        doc="Delete a message: one's own or, as an admin of the conversation, anyone's.",
     ),
 )
 

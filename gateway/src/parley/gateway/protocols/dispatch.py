@@ -1,4 +1,4 @@
-"""Which vocabulary a socket speaks, where several share a namespace: its own words tell."""
+"""Resolve an inbound Socket.IO event to the client protocols that accept it."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,56 +6,69 @@ from typing import Any, NamedTuple
 from marshmallow import ValidationError
 
 from parley.gateway.core.errors import ChatError, Invalid, UnknownEvent
-from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent, Payload, fields_of
+from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent, Payload, field_errors
 
 Protocols = tuple[ClientProtocol, ...]
 
 
 class Resolved(NamedTuple):
-    """The vocabularies that a word is good in, and what it is in the first of them."""
+    """The protocols that accept an event, and its table entry and loaded payload in the first of them."""
 
-    by: Protocols
+    protocols: Protocols
     inbound: InboundEvent
     payload: Payload
 
 
 class Unresolved(Exception):
-    """No vocabulary takes the word; `by` is the one that came nearest, `error` what it says."""
+    """No protocol accepts the event.
 
-    def __init__(self, by: ClientProtocol, error: ChatError) -> None:
+    Attributes:
+        protocol: The protocol whose schema found the fewest errors; it formats the error payload.
+        error: The error to send.
+    """
+
+    def __init__(self, protocol: ClientProtocol, error: ChatError) -> None:
         super().__init__(error.message)
-        self.by = by
+        self.protocol = protocol
         self.error = error
 
 
 def resolve(protocols: Protocols, event: Any, args: Sequence[Any]) -> Resolved:
-    """What an event with its payload is in the vocabularies that a socket may speak.
+    """Find the protocols that accept an event with its payload.
 
-    A word that is good in one only decides for it; one that is good in several decides nothing.
+    Args:
+        protocols: The protocols that the socket may still use.
+        event: The event's name as received, of any type.
+        args: The event's arguments as received: none, or one object.
+
+    Returns:
+        The accepting protocols in the order given. With a single one the socket's protocol is decided; with
+        several it stays open.
 
     Raises:
-        Misunderstood: it is good in none.
+        Unresolved: no protocol has the event, or none accepts the payload.
     """
-    knowing = [v for v in protocols if isinstance(event, str) and event in v.inbound]
-    if not knowing:
+    candidates = [p for p in protocols if isinstance(event, str) and event in p.inbound]
+    if not candidates:
         raise Unresolved(protocols[0], UnknownEvent(f"There is no event {str(event)[:50]!r}."))
     payload = args[0] if args and args[0] is not None else {}
     if len(args) > 1 or not isinstance(payload, dict):
-        raise Unresolved(knowing[0], Invalid("The payload must be one object."))
-    return _taken(knowing, event, payload)
+        raise Unresolved(candidates[0], Invalid("The payload must be one object."))
+    return _load(candidates, event, payload)
 
 
-def _taken(knowing: Sequence[ClientProtocol], event: str, payload: Payload) -> Resolved:
+def _load(candidates: Sequence[ClientProtocol], event: str, payload: Payload) -> Resolved:
     loaded: dict[str, Payload] = {}
-    wrong: list[tuple[ClientProtocol, Payload]] = []
-    for protocol in knowing:
+    failures: list[tuple[ClientProtocol, Payload]] = []
+    for protocol in candidates:
         try:
             loaded[protocol.name] = protocol.inbound[event].schema.load(payload)
         except ValidationError as error:
-            # Its frames hold the error itself, and all that was at work, until the garbage collector comes.
-            wrong.append((protocol, fields_of(error.with_traceback(None))))
+            # The traceback's frames refer to the error: without it reference counting frees the payload now,
+            # instead of the garbage collector later.
+            failures.append((protocol, field_errors(error.with_traceback(None))))
     if not loaded:
-        nearest, reasons = min(wrong, key=lambda pair: len(pair[1]))
+        nearest, reasons = min(failures, key=lambda failure: len(failure[1]))
         raise Unresolved(nearest, Invalid.fields(reasons))
-    by = tuple(v for v in knowing if v.name in loaded)
-    return Resolved(by, by[0].inbound[event], loaded[by[0].name])
+    accepting = tuple(p for p in candidates if p.name in loaded)
+    return Resolved(accepting, accepting[0].inbound[event], loaded[accepting[0].name])

@@ -1,9 +1,9 @@
-"""How an error is told where a guide does not say."""
+"""The default error payload, for protocols whose guide does not define one."""
 
 from parley.gateway.protocols.serializer import (
     Serializer,
-    always,
-    anything,
+    any_object,
+    constant,
     flag,
     one,
     optional,
@@ -18,7 +18,7 @@ ERROR = Serializer(
         "message": text("message"),
         "retryable": flag("retryable"),
         "retryAfter": optional(seconds("retry_after")),
-        "details": optional(anything("details")),
+        "details": optional(any_object("details")),
     },
 )
-REFUSAL = Serializer("Refusal", {"success": always(False), "error": one(ERROR, "")})
+REFUSAL = Serializer("Refusal", {"success": constant(False), "error": one(ERROR, "")})

@@ -1,4 +1,4 @@
-"""The groups guide's words, which are home: namespace `/chat`, paths below `/chats`."""
+"""The groups guide, Parley's home protocol: namespace `/chat`, routes below `/chats`."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from parley.gateway.protocols.protocol import (
     Payload,
     Route,
     UnreadChanged,
-    contacts,
-    joined,
-    members,
-    user,
+    joined_room,
+    members_room,
+    presence_room,
+    user_room,
 )
 from parley.gateway.protocols.serializer import (
     Serializer,
-    always,
+    constant,
     flag,
     ident,
     many,
@@ -36,32 +36,32 @@ from parley.gateway.protocols.serializer import (
     time,
 )
 from parley.gateway.protocols.standard_events import (
-    CHANGED,
+    ATTACHMENTS,
+    CHANGED_FIELDS,
+    COMMON_INBOUND,
     DELETED,
     DONE,
-    EVERYWHERE,
-    FILES,
     JOINED,
-    REJECTION,
-    STORED,
+    REJECTION_FIELDS,
+    STORED_FIELDS,
+    ConversationRef,
     EditMessageDto,
-    Nothing,
-    OfConversation,
-    OfMessage,
-    Sending,
-    not_stored,
-    sending,
-    typist,
+    EmptyPayload,
+    MessageRef,
+    SendOptions,
+    failure_events,
+    send_arguments,
+    typing_user,
 )
 from parley.shared import events as e
 from parley.shared import rooms
 from parley.shared.model import MAX_PAGE, MAX_TITLE
 
-# What comes in.
+# Inbound.
 
 
-class SendMessageDto(Sending, OfConversation):
-    """A message to send; one of type `file` refers to uploads by their ids."""
+class SendMessageDto(SendOptions, ConversationRef):
+    """A message to send; one of type `file` names uploads by their ids."""
 
     content = fields.String(load_default="")
     type = fields.String(load_default="text", validate=validate.OneOf(["text", "file", "system"]))
@@ -69,14 +69,14 @@ class SendMessageDto(Sending, OfConversation):
     reply_to = Id(data_key="replyTo", allow_none=True)
 
 
-class MarkAsDeliveredDto(OfConversation):
-    """How far a device has received."""
+class MarkAsDeliveredDto(ConversationRef):
+    """The number up to which a device has received messages."""
 
     seq = Count(required=True, least=1)
 
 
 class CreateConversationDto(Schema):
-    """A conversation to start; `participantIds` is another name for `participants`."""
+    """A conversation to create; `participantIds` is an alias of `participants`."""
 
     participants = fields.List(Id())
     participant_ids = fields.List(Id(), data_key="participantIds")
@@ -84,25 +84,25 @@ class CreateConversationDto(Schema):
     title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
 
     @validates_schema
-    def _one_list(self, data: Payload, **_: Any) -> None:
+    def _require_one_list(self, data: Payload, **_: Any) -> None:
         if "participants" in data and "participant_ids" in data:
-            raise ValidationError("It is another name for participants: give one.", "participantIds")
+            raise ValidationError("An alias of participants: give one of them.", "participantIds")
 
 
-class AddParticipantsDto(OfConversation):
-    """People to bring into a group."""
+class AddParticipantsDto(ConversationRef):
+    """Users to add to a group."""
 
     participants = fields.List(Id(), required=True)
 
 
-class RemoveParticipantDto(OfConversation):
-    """Someone to put out of a group."""
+class RemoveParticipantDto(ConversationRef):
+    """A user to remove from a group."""
 
     user_id = Id(required=True, data_key="userId")
 
 
 class SyncDto(Schema):
-    """The revision that the client holds of each conversation."""
+    """The newest revision that the client has of each conversation."""
 
     conversations = fields.Dict(keys=Id(), values=Count(), required=True)
 
@@ -115,8 +115,8 @@ class PageDto(Schema):
     after = fields.String(validate=validate.Length(1, 200))
 
 
-class MessagesDto(OfConversation):
-    """A page of a conversation."""
+class MessagesDto(ConversationRef):
+    """A page of a conversation's messages."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
     before = fields.Integer(validate=validate.Range(0, 2**53))
@@ -124,7 +124,7 @@ class MessagesDto(OfConversation):
 
 
 class SearchDto(Schema):
-    """Words to look for, in one conversation or in all."""
+    """Words to search for, in one conversation or in all of the user's."""
 
     text = fields.String(required=True, data_key="q")
     conversation_id = Id(data_key="conversationId")
@@ -133,18 +133,20 @@ class SearchDto(Schema):
 
 
 def _create(p: Payload) -> c.CreateConversation:
-    named = p.get("participants") or p.get("participant_ids") or []
-    return c.CreateConversation(kind=p["kind"], participants=tuple(named), title=p["title"])
+    participants = p.get("participants") or p.get("participant_ids") or []
+    return c.CreateConversation(kind=p["kind"], participants=tuple(participants), title=p["title"])
 
 
 def _add(p: Payload) -> c.AddParticipants:
     return c.AddParticipants(conversation_id=p["conversation_id"], participants=tuple(p["participants"]))
 
 
-# What goes out.
+# Outbound.
 
 PERSON = Serializer("Person", {"_id": ident("id"), "name": text("name"), "username": text("username")})
-MEMBER = Serializer("Participant", {**PERSON.of("person"), "role": text("role", "owner", "admin", "member")})
+MEMBER = Serializer(
+    "Participant", {**PERSON.fields_from("person"), "role": text("role", "owner", "admin", "member")}
+)
 MESSAGE = Serializer(
     "Message",
     {
@@ -153,13 +155,13 @@ MESSAGE = Serializer(
         "sender": one(PERSON, "sender"),
         "content": text("message.content"),
         "type": text("message.type", "text", "file", "system"),
-        "attachments": FILES,
+        "attachments": ATTACHMENTS,
         "status": text(lambda view: getattr(view, "status", "sent"), "sent", "delivered", "read"),
         "createdAt": time("message.created_at"),
-        **STORED,
+        **STORED_FIELDS,
         "tempId": optional(text("message.temp_id")),
         "replyTo": optional(text("message.reply_to")),
-        **CHANGED,
+        **CHANGED_FIELDS,
     },
 )
 LAST_MESSAGE = Serializer(
@@ -189,10 +191,10 @@ CONVERSATION = Serializer(
         "unreadCount": number("unread"),
     },
 )
-OK_MESSAGE = Serializer("Accepted", {"success": always(True), "message": one(MESSAGE, "")})
-OK_CONVERSATION = Serializer("Created", {"success": always(True), "conversation": one(CONVERSATION, "")})
+OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(MESSAGE, "")})
+OK_CONVERSATION = Serializer("Created", {"success": constant(True), "conversation": one(CONVERSATION, "")})
 USERS = many(ident(""))
-ONLINE = Serializer("Online", {"success": always(True), "users": USERS})
+ONLINE = Serializer("Online", {"success": constant(True), "users": USERS})
 CHANGES = Serializer(
     "Changes",
     {
@@ -206,7 +208,7 @@ CHANGES = Serializer(
 SYNCED = Serializer(
     "Synced",
     {
-        "success": always(True),
+        "success": constant(True),
         "conversations": mapping(CHANGES, lambda found: [(each.conversation_id, each) for each in found]),
     },
 )
@@ -220,21 +222,21 @@ CONVERSATIONS_PAGE = Serializer(
 
 INBOUND = {
     "createConversation": InboundEvent(CreateConversationDto(), _create, OK_CONVERSATION),
-    "joinRoom": InboundEvent(OfConversation(), lambda p: c.JoinRoom(**p), JOINED),
-    "leaveRoom": InboundEvent(OfConversation(), lambda p: c.LeaveRoom(**p), DONE),
-    "sendMessage": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**sending(p)), OK_MESSAGE),
+    "joinRoom": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED),
+    "leaveRoom": InboundEvent(ConversationRef(), lambda p: c.LeaveRoom(**p), DONE),
+    "sendMessage": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**send_arguments(p)), OK_MESSAGE),
     "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
-    "deleteMessage": InboundEvent(OfMessage(), lambda p: c.DeleteMessage(**p), DONE),
-    "typing": InboundEvent(OfConversation(), lambda p: c.SetTyping(**p, typing=True), DONE),
-    "stopTyping": InboundEvent(OfConversation(), lambda p: c.SetTyping(**p, typing=False), DONE),
-    "markAsRead": InboundEvent(OfMessage(), lambda p: c.MarkRead(**p), DONE),
-    "markConversationAsRead": InboundEvent(OfConversation(), lambda p: c.MarkConversationRead(**p), DONE),
+    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
+    "typing": InboundEvent(ConversationRef(), lambda p: c.SetTyping(**p, typing=True), DONE),
+    "stopTyping": InboundEvent(ConversationRef(), lambda p: c.SetTyping(**p, typing=False), DONE),
+    "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),
+    "markConversationAsRead": InboundEvent(ConversationRef(), lambda p: c.MarkConversationRead(**p), DONE),
     "markAsDelivered": InboundEvent(MarkAsDeliveredDto(), lambda p: c.MarkDelivered(**p), DONE),
     "getOnlineUsers": InboundEvent(
-        Nothing(), lambda _: c.ListOnline(), ONLINE, reply=DirectEvent("onlineUsers", USERS)
+        EmptyPayload(), lambda _: c.ListOnline(), ONLINE, reply=DirectEvent("onlineUsers", USERS)
     ),
     "sync": InboundEvent(SyncDto(), lambda p: c.Sync(revs=p["conversations"]), SYNCED),
-    **EVERYWHERE,
+    **COMMON_INBOUND,
 }
 
 ABOUT_MESSAGE = Serializer(
@@ -260,7 +262,7 @@ READ = Serializer(
         "seq": number("seq"),
     },
 )
-READ_MESSAGE = Serializer("MessageRead", {"messageId": ident("message_id"), **READ.parts})
+READ_MESSAGE = Serializer("MessageRead", {"messageId": ident("message_id"), **READ.fields})
 DELIVERED = Serializer(
     "MessageDelivered",
     {
@@ -272,12 +274,12 @@ DELIVERED = Serializer(
 )
 REJECTED = Serializer(
     "MessageRejected",
-    {"conversationId": ident("conversation_id"), **REJECTION, "tempId": nullable(text("temp_id"))},
+    {"conversationId": ident("conversation_id"), **REJECTION_FIELDS, "tempId": nullable(text("temp_id"))},
 )
 STOPPED = Serializer(
     "StoppedTyping", {"userId": ident("user.id"), "conversationId": ident("conversation_id")}
 )
-TYPING = Serializer("Typing", {**STOPPED.parts, "username": text(lambda t: t.user.username or t.user.name)})
+TYPING = Serializer("Typing", {**STOPPED.fields, "username": text(lambda t: t.user.username or t.user.name)})
 STATUS = Serializer(
     "StatusChanged",
     {
@@ -309,54 +311,58 @@ UNREAD = Serializer(
 )
 
 
-def sender(event: e.MessageStored | e.MessageRepeated) -> str:
-    """All sockets of a message's sender."""
+def sender_room(event: e.MessageStored | e.MessageRepeated) -> str:
+    """All sockets of the message's sender."""
     return rooms.user(event.message.sender_id)
 
 
 OUTBOUND = (
-    OutboundEvent(event="newMessage", of=e.MessageStored, payload=ABOUT_MESSAGE, room=joined),
-    OutboundEvent(event="messageSent", of=e.MessageStored, payload=SENT, room=sender),
-    OutboundEvent(event="messageSent", of=e.MessageRepeated, payload=SENT, room=sender),
-    OutboundEvent(event="messageUpdated", of=e.MessageEdited, payload=ABOUT_MESSAGE, room=joined),
-    OutboundEvent(event="messageDeleted", of=e.MessageDeleted, payload=DELETED, room=joined),
+    OutboundEvent(event="newMessage", trigger=e.MessageStored, payload=ABOUT_MESSAGE, room=joined_room),
+    OutboundEvent(event="messageSent", trigger=e.MessageStored, payload=SENT, room=sender_room),
+    OutboundEvent(event="messageSent", trigger=e.MessageRepeated, payload=SENT, room=sender_room),
+    OutboundEvent(event="messageUpdated", trigger=e.MessageEdited, payload=ABOUT_MESSAGE, room=joined_room),
+    OutboundEvent(event="messageDeleted", trigger=e.MessageDeleted, payload=DELETED, room=joined_room),
     OutboundEvent(
         event="messageRead",
-        of=e.ConversationRead,
+        trigger=e.ConversationRead,
         payload=READ_MESSAGE,
-        room=joined,
+        room=joined_room,
         when=lambda read: read.message_id is not None,
     ),
     OutboundEvent(
         event="conversationRead",
-        of=e.ConversationRead,
+        trigger=e.ConversationRead,
         payload=READ,
-        room=joined,
+        room=joined_room,
         when=lambda read: read.message_id is None,
     ),
-    OutboundEvent(event="messageDelivered", of=e.ConversationDelivered, payload=DELIVERED, room=joined),
-    *not_stored("messageRejected", "messageFailed", REJECTED),
-    OutboundEvent(event="participantsAdded", of=e.MembersAdded, payload=ADDED, room=members),
-    OutboundEvent(event="participantRemoved", of=e.MemberRemoved, payload=REMOVED, room=members),
+    OutboundEvent(
+        event="messageDelivered", trigger=e.ConversationDelivered, payload=DELIVERED, room=joined_room
+    ),
+    *failure_events("messageRejected", "messageFailed", REJECTED),
+    OutboundEvent(event="participantsAdded", trigger=e.MembersAdded, payload=ADDED, room=members_room),
+    OutboundEvent(event="participantRemoved", trigger=e.MemberRemoved, payload=REMOVED, room=members_room),
     OutboundEvent(
         event="userTyping",
-        of=e.TypingChanged,
+        trigger=e.TypingChanged,
         payload=TYPING,
-        room=joined,
-        except_user=typist,
+        room=joined_room,
+        except_user=typing_user,
         when=lambda t: t.typing,
     ),
     OutboundEvent(
         event="userStoppedTyping",
-        of=e.TypingChanged,
+        trigger=e.TypingChanged,
         payload=STOPPED,
-        room=joined,
-        except_user=typist,
+        room=joined_room,
+        except_user=typing_user,
         when=lambda t: not t.typing,
     ),
-    OutboundEvent(event="userStatusChanged", of=e.PresenceChanged, payload=STATUS, room=contacts),
-    OutboundEvent(event="unreadCount", of=UnreadChanged, payload=UNREAD, room=user),
-    OutboundEvent(event="conversationCreated", of=Admitted, payload=one(CONVERSATION, "view"), room=user),
+    OutboundEvent(event="userStatusChanged", trigger=e.PresenceChanged, payload=STATUS, room=presence_room),
+    OutboundEvent(event="unreadCount", trigger=UnreadChanged, payload=UNREAD, room=user_room),
+    OutboundEvent(
+        event="conversationCreated", trigger=Admitted, payload=one(CONVERSATION, "view"), room=user_room
+    ),
 )
 
 _ONE = "/chats/conversations/{conversationId}"
@@ -366,85 +372,85 @@ ROUTES = (
         path="/chats/conversations",
         schema=CreateConversationDto(),
         command=_create,
-        answer=CONVERSATION,
+        response=CONVERSATION,
         status=201,
         body=True,
-        doc="Start a conversation, or find the direct one that there is.",
+        doc="Create a conversation, or return the existing direct one.",
     ),
     Route(
         method="GET",
         path="/chats/conversations",
         schema=PageDto(),
         command=lambda p: c.ListConversations(**p),
-        answer=CONVERSATIONS_PAGE,
-        doc="One's conversations, the liveliest first.",
+        response=CONVERSATIONS_PAGE,
+        doc="List the user's conversations, the most recently active first.",
     ),
     Route(
         method="GET",
         path=_ONE,
-        schema=OfConversation(),
+        schema=ConversationRef(),
         command=lambda p: c.GetConversation(**p),
-        answer=CONVERSATION,
-        doc="One conversation.",
+        response=CONVERSATION,
+        doc="Get a conversation.",
     ),
     Route(
         method="GET",
         path=f"{_ONE}/messages",
         schema=MessagesDto(),
         command=lambda p: c.ListMessages(**p),
-        answer=MESSAGES_PAGE,
-        doc="A page of a conversation, in its order.",
+        response=MESSAGES_PAGE,
+        doc="List a page of a conversation's messages, in their order.",
     ),
     Route(
         method="POST",
         path=f"{_ONE}/read",
-        schema=OfConversation(),
+        schema=ConversationRef(),
         command=lambda p: c.MarkConversationRead(**p),
-        answer=DONE,
+        response=DONE,
         body=True,
-        doc="Mark everything in a conversation as read.",
+        doc="Mark all messages of a conversation as read.",
     ),
     Route(
         method="DELETE",
         path="/chats/messages/{messageId}",
-        schema=OfMessage(),
+        schema=MessageRef(),
         command=lambda p: c.DeleteMessage(**p),
-        answer=DONE,
-        doc="Delete a message: one's own, or as an admin anyone's.",
+        response=DONE,
+        doc="Delete a message: one's own or, as an admin of the conversation, anyone's.",
     ),
     Route(
         method="POST",
         path=f"{_ONE}/participants",
         schema=AddParticipantsDto(),
         command=_add,
-        answer=CONVERSATION,
+        response=CONVERSATION,
         body=True,
-        doc="Bring people into a group.",
+        doc="Add users to a group.",
     ),
     Route(
         method="DELETE",
         path=_ONE + "/participants/{userId}",
         schema=RemoveParticipantDto(),
         command=lambda p: c.RemoveParticipant(**p),
-        answer=DONE,
-        doc="Put someone out of a group.",
+        response=DONE,
+        doc="Remove a user from a group.",
     ),
     Route(
         method="POST",
         path=f"{_ONE}/leave",
-        schema=OfConversation(),
+        schema=ConversationRef(),
         command=lambda p: c.LeaveConversation(**p),
-        answer=DONE,
+        response=DONE,
         body=True,
-        doc="Go out of a group for good.",
+        doc="Leave a group.",
     ),
     Route(
         method="GET",
         path="/search",
         schema=SearchDto(),
         command=lambda p: c.Search(**p),
-        answer=MESSAGES_PAGE,
-        doc="Messages with all of these words in one's conversations, the newest first.",
+        response=MESSAGES_PAGE,
+        doc="Search the user's conversations for messages with all of these words, the newest first.",
     ),
 )
 

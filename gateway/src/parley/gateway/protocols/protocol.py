@@ -1,4 +1,4 @@
-"""What a vocabulary is: what it hears, what it says, what it serves by REST, how it refuses."""
+"""What a client protocol is: tables of inbound events, outbound events and REST routes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,36 +16,57 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DirectEvent:
-    """An event for one socket: once for the value, or for each of the things that it comes to."""
+    """An event for one socket, outside of any room.
+
+    Attributes:
+        event: The event's name.
+        payload: Makes the payload.
+        split: Gives the values to send, one event each; by default the value itself.
+    """
 
     event: str
     payload: ToPayload
-    each: Callable[[Any], Iterable[Any]] = lambda value: (value,)
+    split: Callable[[Any], Iterable[Any]] = lambda value: (value,)
 
 
 @dataclass(frozen=True, slots=True)
 class InboundEvent:
-    """An event that clients may send: its payload's shape, the command it is, the acknowledgement."""
+    """An event that clients may send.
+
+    Attributes:
+        schema: Validates and loads the payload.
+        command: Makes the core's command from the loaded payload.
+        ack: Makes the acknowledgement from the command's result.
+        reply: An event that also carries the result to the sending socket, for guides that expect one.
+    """
 
     schema: Schema
     command: Callable[[Payload], Command]
-    answer: ToPayload
+    ack: ToPayload
     reply: DirectEvent | None = None
-    """An event that brings the asking socket the result too, for clients that wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A REST path: the schema takes path, query and body together, body last.
+    """A REST route.
 
-    `then` is asked when the command is done, and answers instead of it.
+    Attributes:
+        method: The HTTP method.
+        path: The path; names in braces are fields of the schema.
+        schema: Loads the fields of the path and of the body (if `body`) or the query.
+        command: Makes the core's command from the loaded fields.
+        response: Makes the response's body from the result.
+        status: The status of a successful response.
+        body: Whether the request has a JSON body.
+        then: Makes a second command, a read; its result is the response's.
+        doc: One sentence for the OpenAPI document.
     """
 
     method: str
     path: str
     schema: Schema
     command: Callable[[Payload], Command]
-    answer: ToPayload
+    response: ToPayload
     status: int = 200
     body: bool = False
     then: Callable[[Payload], Command] | None = None
@@ -54,10 +75,21 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundEvent:
-    """An event for the sockets of a room, when this has happened; without some of them."""
+    """An event that the gateway emits to a room when something has happened.
+
+    Attributes:
+        event: The event's name.
+        trigger: The type whose instances cause this event: one of `parley.shared.events`, `UnreadChanged` or
+            `Admitted`.
+        payload: Makes the payload from the trigger.
+        room: Gives the room to emit to.
+        except_user: Gives a user whose sockets are left out.
+        except_room: Gives a room whose sockets are left out.
+        when: Tells whether this trigger causes the event.
+    """
 
     event: str
-    of: type
+    trigger: type
     payload: ToPayload
     room: Callable[[Any], str]
     except_user: Callable[[Any], str] | None = None
@@ -67,7 +99,7 @@ class OutboundEvent:
 
 @dataclass(frozen=True, slots=True)
 class UnreadChanged:
-    """A user's unread count changed: of a conversation, and in total. Known to their node only."""
+    """A user's unread counts have changed: of one conversation, and in total. Known to this gateway only."""
 
     user_id: str
     conversation_id: str
@@ -77,7 +109,7 @@ class UnreadChanged:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A local user has come into a conversation."""
+    """A user with sockets at this gateway has become a member of a conversation."""
 
     user_id: str
     view: ConversationView
@@ -85,7 +117,18 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ClientProtocol:
-    """One guide's words on one Socket.IO namespace, and its REST paths."""
+    """One guide's events on one Socket.IO namespace, and its REST routes.
+
+    Attributes:
+        name: The name in documents and logs.
+        namespace: The Socket.IO namespace; several protocols may share one.
+        inbound: Events that clients may send, by name.
+        outbound: Events that the gateway emits.
+        refusal: Makes an error payload from a `ChatError`.
+        on_connect: Events for a socket that has connected, made from the `Introduction`.
+        routes: REST routes.
+        outbound_by_trigger: `outbound`, grouped by the type of their trigger.
+    """
 
     name: str
     namespace: str
@@ -94,46 +137,49 @@ class ClientProtocol:
     refusal: ToPayload
     on_connect: tuple[DirectEvent, ...] = ()
     routes: tuple[Route, ...] = ()
-    outbound_of: Mapping[type, tuple[OutboundEvent, ...]] = field(init=False)
+    outbound_by_trigger: Mapping[type, tuple[OutboundEvent, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        by_type: dict[type, tuple[OutboundEvent, ...]] = {}
+        by_trigger: dict[type, tuple[OutboundEvent, ...]] = {}
         for outbound in self.outbound:
-            by_type[outbound.of] = (*by_type.get(outbound.of, ()), outbound)
-        object.__setattr__(self, "outbound_of", by_type)
+            by_trigger[outbound.trigger] = (*by_trigger.get(outbound.trigger, ()), outbound)
+        object.__setattr__(self, "outbound_by_trigger", by_trigger)
 
     def __repr__(self) -> str:
-        return f"Vocabulary({self.name!r})"
+        return f"ClientProtocol({self.name!r})"
 
 
-def joined(event: Any) -> str:
-    """The sockets that joined the conversation of an event."""
+# The docstrings of rooms end sentences of the AsyncAPI document: *Sent to …*.
+
+
+def joined_room(event: Any) -> str:
+    """The sockets that have joined the conversation."""
     return rooms.joined(event.conversation_id)
 
 
-def members(event: Any) -> str:
-    """All sockets of the members of an event's conversation."""
+def members_room(event: Any) -> str:
+    """All sockets of the conversation's members."""
     return rooms.conversation(event.conversation_id)
 
 
-def user(event: Any) -> str:
-    """All sockets of the user of an event."""
+def user_room(event: Any) -> str:
+    """All sockets of the user."""
     return rooms.user(event.user_id)
 
 
-def contacts(event: Any) -> str:
-    """The sockets of those who are told when the user comes and goes."""
+def presence_room(event: Any) -> str:
+    """The sockets of users who share a conversation with the user."""
     return rooms.presence(event.user_id)
 
 
-def fields_of(error: ValidationError) -> Payload:
-    """What is wrong, as a map from the payload's field names to reasons."""
+def field_errors(error: ValidationError) -> Payload:
+    """Return the reasons of a validation error by the payload's field names, with JSON keys only."""
     messages = error.messages
-    return _by_name(messages) if isinstance(messages, dict) else {"payload": messages}
+    return _with_string_keys(messages) if isinstance(messages, dict) else {"payload": messages}
 
 
-def _by_name(reasons: Any) -> Any:
-    """The places in a list are numbers, which JSON does not take for names."""
+def _with_string_keys(reasons: Any) -> Any:
+    """Convert the keys: marshmallow uses integers for positions in a list, JSON has strings only."""
     if not isinstance(reasons, dict):
         return reasons
-    return {str(name): _by_name(inner) for name, inner in reasons.items()}
+    return {str(name): _with_string_keys(inner) for name, inner in reasons.items()}

@@ -1,4 +1,4 @@
-"""The vocabularies that a gateway speaks, one line each."""
+"""The client protocols that every gateway serves, in the order in which `dispatch.resolve` tries them."""
 
 from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from parley.gateway.protocols.connections import CONNECTIONS

@@ -1,7 +1,7 @@
-"""Shapes: what goes out, as tables that both make it and describe it.
+"""Serializers: tables that make outbound payloads and describe them in the API documents.
 
-A shape maps each field's name to a part: what kind of value it is, and where it comes from. A source
-is a function of the value, or the dotted path of its attributes; of "" it is the value itself.
+A `Serializer` maps each field's name to a `Field`: the kind of its value, and the value's source. A source is
+a function of the value, or a dotted path of attributes; the path "" is the value itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,19 +19,19 @@ Source = str | Callable[[Any], Any]
 
 
 class ToPayload(Protocol):
-    """Makes a payload of a value; `field` describes what it makes."""
+    """Makes a payload from a value."""
 
     @property
     def field(self) -> fields.Field[Any]:
-        """What payloads of this form are, as marshmallow says it."""
+        """The payload's type as a marshmallow field."""
 
     def __call__(self, value: Any) -> Any:
-        """The payload of a value."""
+        """Make the payload of a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a shape, or a payload that is no object."""
+    """A field of a serializer, or a payload that is not an object."""
 
     field: fields.Field[Any]
     get: Callable[[Any], Any]
@@ -40,29 +40,32 @@ class Field:
         return self.get(value)
 
 
-class _Open(Schema):
-    """An object that may have other fields too."""
+class _OpenSchema(Schema):
+    """An object that may have further fields."""
 
     class Meta:
         unknown = INCLUDE
 
 
 class Serializer:
-    """An object: called with a value, it makes the payload; what is optional and None is left out.
+    """Makes an object from a value; optional fields without a value are left out.
 
-    `rest` is the source of an object whose fields go out beside the shape's own, under none of
-    the shape's names: not even under one that is left out.
+    Args:
+        name: The schema's name in the API documents.
+        table: The fields by name.
+        extra: The source of an object whose fields are added. A name of the table is never taken from it,
+            not even one whose field is left out.
     """
 
-    def __init__(self, name: str, parts: Mapping[str, Field], *, rest: Source | None = None) -> None:
+    def __init__(self, name: str, table: Mapping[str, Field], *, extra: Source | None = None) -> None:
         self.name = name
-        self.parts = dict(parts)
-        kind = Schema if rest is None else _Open
-        self.schema: type[Schema] = kind.from_dict(
-            {field: part.field for field, part in parts.items()}, name=name
+        self.fields = dict(table)
+        base = Schema if extra is None else _OpenSchema
+        self.schema: type[Schema] = base.from_dict(
+            {name: field.field for name, field in table.items()}, name=name
         )
-        self._parts = [(field, part.get, part.field.required) for field, part in parts.items()]
-        self._rest = None if rest is None else _getter(rest)
+        self._getters = [(name, field.get, field.field.required) for name, field in table.items()]
+        self._extra = None if extra is None else _getter(extra)
 
     @property
     def field(self) -> fields.Field[Any]:
@@ -70,22 +73,22 @@ class Serializer:
 
     def __call__(self, value: Any) -> dict[str, Any]:
         payload = {}
-        for field, get, required in self._parts:
+        for name, get, required in self._getters:
             found = get(value)
             if required or found is not None:
-                payload[field] = found
-        if self._rest is not None:
-            payload |= {name: each for name, each in self._rest(value).items() if name not in self.parts}
+                payload[name] = found
+        if self._extra is not None:
+            payload |= {name: each for name, each in self._extra(value).items() if name not in self.fields}
         return payload
 
-    def of(self, source: Source) -> dict[str, Field]:
-        """The parts of this shape, without its rest, made of something within the value."""
+    def fields_from(self, source: Source) -> dict[str, Field]:
+        """Return this serializer's fields, without `extra`, as fields of a value that contains the source."""
         inner = _getter(source)
-        return {name: replace(part, get=_through(part.get, inner)) for name, part in self.parts.items()}
+        return {name: replace(field, get=_compose(field.get, inner)) for name, field in self.fields.items()}
 
 
 def text(source: Source, *choices: str) -> Field:
-    """A string; one of the choices if there are any."""
+    """A string; if choices are given, one of them."""
     valid = validate.OneOf(choices) if choices else None
     return Field(fields.String(required=True, validate=valid), _getter(source))
 
@@ -96,7 +99,7 @@ def ident(source: Source) -> Field:
 
 
 def number(source: Source) -> Field:
-    """A whole number."""
+    """An integer."""
     return Field(fields.Integer(required=True, strict=True), _getter(source))
 
 
@@ -106,56 +109,56 @@ def seconds(source: Source) -> Field:
 
 
 def flag(source: Source) -> Field:
-    """True or false."""
+    """A boolean."""
     return Field(fields.Boolean(required=True, truthy={True}, falsy={False}), _getter(source))
 
 
 def time(source: Source) -> Field:
-    """A time as JavaScript writes it."""
-    return Field(fields.DateTime(format="iso", required=True), _through(iso, _getter(source)))
+    """A time in ISO 8601, as JavaScript's `toISOString` formats it."""
+    return Field(fields.DateTime(format="iso", required=True), _compose(iso, _getter(source)))
 
 
 def millis(source: Source) -> Field:
-    """A time in milliseconds since 1970, as JavaScript counts it."""
-    return Field(fields.Integer(required=True, strict=True), _through(_milliseconds, _getter(source)))
+    """A time in milliseconds since 1970, as JavaScript's `Date.now` counts it."""
+    return Field(fields.Integer(required=True, strict=True), _compose(_milliseconds, _getter(source)))
 
 
-def always(value: bool | str) -> Field:
-    """The same whatever happened."""
+def constant(value: bool | str) -> Field:
+    """A field that always has this value."""
     kind = fields.Boolean if isinstance(value, bool) else fields.String
     return Field(kind(required=True, validate=validate.Equal(value)), lambda _: value)
 
 
-def one(form: ToPayload, source: Source) -> Field:
-    """Something within the value; null or left out where there is none, if the part may be."""
-    return Field(form.field, _through(lambda inner: None if inner is None else form(inner), _getter(source)))
+def one(item: ToPayload, source: Source) -> Field:
+    """A nested payload; None where the source is None, which `optional` or `nullable` must allow."""
+    return Field(item.field, _compose(lambda inner: None if inner is None else item(inner), _getter(source)))
 
 
-def many(form: ToPayload, source: Source = "") -> Field:
-    """A list of things within the value, or that the value is."""
-    field = fields.List(form.field, required=True)
-    return Field(field, _through(lambda inner: [form(each) for each in inner], _getter(source)))
+def many(item: ToPayload, source: Source = "") -> Field:
+    """A list of nested payloads; the source is an iterable."""
+    field = fields.List(item.field, required=True)
+    return Field(field, _compose(lambda inner: [item(each) for each in inner], _getter(source)))
 
 
-def mapping(form: ToPayload, source: Source) -> Field:
-    """An object from ids to things: the source gives (id, thing) pairs."""
-    field = fields.Dict(keys=Id(), values=form.field, required=True)
-    return Field(field, _through(lambda pairs: {key: form(each) for key, each in pairs}, _getter(source)))
+def mapping(item: ToPayload, source: Source) -> Field:
+    """An object of nested payloads by id; the source is an iterable of (id, value) pairs."""
+    field = fields.Dict(keys=Id(), values=item.field, required=True)
+    return Field(field, _compose(lambda pairs: {key: item(each) for key, each in pairs}, _getter(source)))
 
 
-def anything(source: Source) -> Field:
-    """An object of any shape."""
+def any_object(source: Source) -> Field:
+    """An object with any fields."""
     return Field(fields.Dict(required=True), _getter(source))
 
 
-def optional(part: Field) -> Field:
-    """Left out where there is none."""
-    return replace(part, field=_changed(part.field, required=False))
+def optional(field: Field) -> Field:
+    """Leave the field out where its value is None."""
+    return replace(field, field=_changed(field.field, required=False))
 
 
-def nullable(part: Field) -> Field:
-    """Null where there is none."""
-    return replace(part, field=_changed(part.field, allow_none=True))
+def nullable(field: Field) -> Field:
+    """Send null where the field's value is None."""
+    return replace(field, field=_changed(field.field, allow_none=True))
 
 
 def _changed(field: fields.Field[Any], **attributes: bool) -> fields.Field[Any]:
@@ -168,15 +171,15 @@ def _changed(field: fields.Field[Any], **attributes: bool) -> fields.Field[Any]:
 def _getter(source: Source) -> Callable[[Any], Any]:
     if callable(source):
         return source
-    return attrgetter(source) if source else _itself
+    return attrgetter(source) if source else _identity
 
 
-def _itself(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
-def _through(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return outer if inner is _itself else lambda value: outer(inner(value))
+def _compose(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return outer if inner is _identity else lambda value: outer(inner(value))
 
 
 def _milliseconds(at: datetime) -> int:

@@ -1,4 +1,4 @@
-"""What several guides say alike, so that it is said once; each takes of it what is its own."""
+"""Schemas, serializers and table entries that several protocols share."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from marshmallow import Schema, fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.fields import Id
-from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user
+from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
     Field,
     Serializer,
     ToPayload,
-    always,
+    constant,
     flag,
     ident,
     many,
@@ -29,62 +29,62 @@ MAX_PAGES = 1_000_000
 MAX_TOKEN = 16_384
 """Characters of a token."""
 
-# What comes in.
+# Inbound.
 
 
-class Nothing(Schema):
+class EmptyPayload(Schema):
     """No payload, or an empty object."""
 
 
-class OfConversation(Schema):
+class ConversationRef(Schema):
     """A conversation by its id."""
 
     conversation_id = Id(required=True, data_key="conversationId")
 
 
-class OfMessage(Schema):
-    """A message by its id; its conversation may be named too."""
+class MessageRef(Schema):
+    """A message by its id; its conversation may be given too."""
 
     message_id = Id(required=True, data_key="messageId")
     conversation_id = Id(data_key="conversationId")
 
 
-class EditMessageDto(OfMessage):
-    """Other content for a message."""
+class EditMessageDto(MessageRef):
+    """New content for a message."""
 
     content = fields.String(required=True)
 
 
-class TypingDto(OfConversation):
-    """Whether one is typing."""
+class TypingDto(ConversationRef):
+    """Whether the user is typing in a conversation."""
 
     typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
 
 
 class ReauthenticateDto(Schema):
-    """Another token of the same user: the socket goes on until that expires."""
+    """A newer token of the same user: the socket stays connected until that one expires."""
 
     token = fields.String(required=True, validate=validate.Length(1, MAX_TOKEN))
 
 
-class Sending(Schema):
-    """What every way of sending takes besides the text: uploads, and the client's name for the message."""
+class SendOptions(Schema):
+    """Options that every event and route for sending has: uploads, and the client's id for the message."""
 
     attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
     client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True, load_default=None)
 
 
-def sending(p: Payload) -> Payload:
-    """A loaded `Sending` with whatever else was loaded, as the commands for sending take it."""
-    named = p["client_message_id"]
-    return {**p, "attachments": tuple(p["attachments"]), "client_message_id": str(named) if named else None}
+def send_arguments(p: Payload) -> Payload:
+    """Convert a loaded payload with `SendOptions` to the arguments of the commands that send."""
+    given = p["client_message_id"]
+    return {**p, "attachments": tuple(p["attachments"]), "client_message_id": str(given) if given else None}
 
 
-# What goes out.
+# Outbound.
 
 
 def changed_at(view: Any) -> Any:
-    """When a message was changed last, or else when it was sent."""
+    """Return when a message was last changed; if never, when it was sent."""
     return view.message.deleted_at or view.message.edited_at or view.message.created_at
 
 
@@ -98,20 +98,20 @@ ATTACHMENT = Serializer(
         "url": text(lambda file: f"/attachments/{file.id}"),
     },
 )
-FILES = optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None))
-"""A message's attachments, if it has any."""
-STORED: dict[str, Field] = {
+ATTACHMENTS = optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None))
+"""A message's attachments; left out if there are none."""
+STORED_FIELDS: dict[str, Field] = {
     "seq": optional(number(lambda view: view.message.seq or None)),
     "rev": optional(number(lambda view: view.message.rev or None)),
     "clientMessageId": optional(text("message.client_message_id")),
 }
-"""A message's number and revision, once it has them, and what its client calls it."""
-CHANGED: dict[str, Field] = {
+"""A message's number and revision, once it is stored, and its client's id for it."""
+CHANGED_FIELDS: dict[str, Field] = {
     "editedAt": optional(time("message.edited_at")),
     "deletedAt": optional(time("message.deleted_at")),
 }
 IS_READ = flag(lambda view: getattr(view, "status", "sent") == "read")
-"""Whether anyone but its sender has read a message."""
+"""Whether a member other than the sender has read the message."""
 PERSON = Serializer(
     "Person",
     {
@@ -121,19 +121,21 @@ PERSON = Serializer(
         "avatar": optional(text("avatar")),
     },
 )
-DONE = Serializer("Done", {"success": always(True)})
+DONE = Serializer("Done", {"success": constant(True)})
 JOINED = Serializer(
     "Joined",
     {
-        "success": always(True),
+        "success": constant(True),
         "conversationId": ident("conversation_id"),
         "seq": number("seq"),
         "rev": number("rev"),
     },
 )
-RENEWED = Serializer("Renewed", {"success": always(True), "expiresAt": time("expires_at")})
-EVERYWHERE = {"reauthenticate": InboundEvent(ReauthenticateDto(), lambda p: c.Reauthenticate(**p), RENEWED)}
-"""What every vocabulary hears; so it tells of none that a socket speaks it."""
+RENEWED = Serializer("Renewed", {"success": constant(True), "expiresAt": time("expires_at")})
+COMMON_INBOUND = {
+    "reauthenticate": InboundEvent(ReauthenticateDto(), lambda p: c.Reauthenticate(**p), RENEWED)
+}
+"""Events of every protocol; they never decide which protocol a socket uses."""
 DELETED = Serializer(
     "MessageDeleted",
     {
@@ -154,50 +156,56 @@ READ = Serializer(
         "seq": number("seq"),
     },
 )
-REJECTION: dict[str, Field] = {
+REJECTION_FIELDS: dict[str, Field] = {
     "messageId": nullable(text("message_id")),
     "clientMessageId": nullable(text("client_message_id")),
     "error": one(
         Serializer(
-            "Rejection", {"code": text("code"), "message": text("reason"), "retryable": always(False)}
+            "Rejection", {"code": text("code"), "message": text("reason"), "retryable": constant(False)}
         ),
         "",
     ),
 }
-"""Which message was not stored, and why."""
-REJECTED = Serializer("MessageRejected", {"conversationId": ident("conversation_id"), **REJECTION})
+"""Which accepted message was not stored, and why."""
+REJECTED = Serializer("MessageRejected", {"conversationId": ident("conversation_id"), **REJECTION_FIELDS})
 
 
-def is_of_a_message(read: e.ConversationRead) -> bool:
-    """Whether it is known up to which message someone has read."""
+def has_last_message(read: e.ConversationRead) -> bool:
+    """Tell whether the event names the last message read."""
     return read.last_id is not None
 
 
-def not_stored(rejected: str, failed: str, payload: ToPayload) -> tuple[OutboundEvent, OutboundEvent]:
-    """The two events for who sent what could not be stored: by the rules, or by its own fault."""
+def failure_events(rejected: str, failed: str, payload: ToPayload) -> tuple[OutboundEvent, OutboundEvent]:
+    """Make the two events for the sender of an accepted message that was not stored.
+
+    Args:
+        rejected: The event's name when a rule forbids the message, such as that its sender has left.
+        failed: The event's name when the message itself could not be stored.
+        payload: Makes the payload of both from a `RecordRefused`.
+    """
     return (
         OutboundEvent(
             event=rejected,
-            of=e.RecordRefused,
+            trigger=e.RecordRefused,
             payload=payload,
-            room=user,
+            room=user_room,
             when=lambda refused: not refused.failed,
         ),
         OutboundEvent(
             event=failed,
-            of=e.RecordRefused,
+            trigger=e.RecordRefused,
             payload=payload,
-            room=user,
+            room=user_room,
             when=lambda refused: refused.failed,
         ),
     )
 
 
-def typist(event: e.TypingChanged) -> str:
-    """Who is typing, and does not need to be told."""
+def typing_user(event: e.TypingChanged) -> str:
+    """Return the user who is typing."""
     return event.user.id
 
 
-def reader(event: e.ConversationRead) -> str:
-    """Who has read, and does not need to be told."""
+def acting_user(event: e.ConversationRead | e.RoomChanged | e.MemberRemoved) -> str:
+    """Return the user whose reading, joining or leaving caused the event."""
     return event.user_id

@@ -1,1 +1,1 @@
-"""REST: the paths that vocabularies serve, mounted on aiohttp."""
+"""REST: the protocols' routes and attachments, served by aiohttp."""

@@ -1,4 +1,4 @@
-"""Which bytes of a file a request wants (RFC 9110, section 14)."""
+"""Parse range requests (RFC 9110, section 14)."""
 
 import re
 
@@ -8,16 +8,24 @@ _RANGE = re.compile(r"bytes=\s*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))\s*", re.I |
 
 
 class Unsatisfiable(Exception):
-    """None of the bytes that are wanted exist."""
+    """The file has none of the requested bytes."""
 
 
-def wanted(request: web.Request, size: int, etag: str) -> tuple[int, int] | None:
-    """The one range of a file of `size` bytes that is wanted, as (start, stop); None for all of it.
+def requested_range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None:
+    """Return the requested range of a file.
 
-    Several ranges at once, other units, and what is no range at all are answered by the whole file.
+    Several ranges, other units and malformed headers are ignored, as the RFC allows: the whole file is sent.
+
+    Args:
+        request: The request.
+        size: The file's size in bytes.
+        etag: The file's `ETag`, which `If-Range` must match.
+
+    Returns:
+        The range as (start, stop) with `stop` excluded; None for the whole file.
 
     Raises:
-        Unsatisfiable: it begins behind the end, or is of no bytes.
+        Unsatisfiable: the range starts beyond the end, or is empty.
     """
     found = _RANGE.fullmatch(request.headers.get("Range", ""))
     if request.method != "GET" or found is None or request.headers.get("If-Range", etag).strip() != etag:

@@ -1,4 +1,4 @@
-"""Mounts a vocabulary's REST table on aiohttp: request to command, result or error to response."""
+"""Mount the protocols' REST routes on aiohttp: request to command, result or error to response."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -27,7 +27,7 @@ from parley.gateway.core.errors import (
 )
 from parley.gateway.core.ports import People
 from parley.gateway.core.results import PendingCommit
-from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route, fields_of
+from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route, field_errors
 from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import count_command
@@ -50,15 +50,15 @@ STATUSES: dict[type[ChatError], int] = {
 }
 RETRY_AFTER_SECONDS = 1
 
-Settle = Callable[[PendingCommit], Coroutine[Any, Any, None]]
-"""Waits until what was accepted is stored, so that who asks next sees it; not for ever.
+WaitForCommit = Callable[[PendingCommit], Coroutine[Any, Any, None]]
+"""Waits, up to a time limit, until an accepted command is stored, so that the client's next read shows it.
 
-Raises the `ChatError` that a worker refuses it with, if it does so by then.
+Raises the `ChatError` with which a worker has refused the command by then.
 """
 
 
-class Rest:
-    """Serves the tables of all vocabularies by one core."""
+class RestApi:
+    """Serves the routes of all protocols."""
 
     def __init__(
         self,
@@ -67,18 +67,18 @@ class Rest:
         people: People,
         authenticator: Authenticator,
         token_in_query: bool,
-        settle: Settle,
+        wait_for_commit: WaitForCommit,
         rates: Rates,
     ) -> None:
         self._command_bus = command_bus
         self._people = people
         self._authenticator = authenticator
         self._token_in_query = token_in_query
-        self._settle = settle
+        self._wait_for_commit = wait_for_commit
         self._rates = rates
 
     def mount(self, app: web.Application, protocol: ClientProtocol) -> None:
-        """Add a vocabulary's paths to an application."""
+        """Add a protocol's routes to an application."""
         for route in protocol.routes:
             app.router.add_route(route.method, route.path, self._handler(protocol, route))
 
@@ -87,24 +87,29 @@ class Rest:
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
-                person = await self.asker(request)
-                payload = await _loaded(route, request)
-                result = await self._do(person, route.command(payload))
+                person = await self.authenticate(request)
+                payload = await _load(route, request)
+                result = await self._execute(person, route.command(payload))
                 if route.then is not None:
                     result = await self._command_bus.handle(person, route.then(payload))
-                return response(route.answer(result), route.status)
+                return json_response(route.response(result), route.status)
             except ChatError as error:
-                return refusal(protocol.refusal, error)
+                return error_response(protocol.refusal, error)
             except web.HTTPException:
                 raise
             except Exception:
-                log.exception("a request failed", path=route.path)
-                return refusal(protocol.refusal, ChatError("Something went wrong."))
+                log.exception("gateway.rest.request_failed", path=route.path)
+                return error_response(protocol.refusal, ChatError("Something went wrong."))
 
         return handle
 
-    async def asker(self, request: web.Request) -> Person:
-        """Who asks, by the token in the header or the query. Raises `Unauthorized`."""
+    async def authenticate(self, request: web.Request) -> Person:
+        """Return the user whose token is in the request's header or query.
+
+        Raises:
+            Unauthorized: there is no token, or it cannot be trusted.
+            Unavailable: the token cannot be checked now.
+        """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = request.query.get("token", "") if self._token_in_query else ""
@@ -112,26 +117,26 @@ class Rest:
         await self._people.remember(person)
         return person
 
-    async def _do(self, person: Person, command: Any) -> Any:
+    async def _execute(self, person: Person, command: Any) -> Any:
         count_command(self._rates, person.id, command)
         result = await self._command_bus.handle(person, command)
         if not isinstance(result, PendingCommit):
             return result
-        # Listened for from now on: a worker may be faster than the broker's confirm.
-        settling = asyncio.create_task(self._settle(result))
+        # A worker may store the record before the broker confirms it: the wait starts before the confirm.
+        commit = asyncio.create_task(self._wait_for_commit(result))
         try:
             await asyncio.shield(result.confirmed)
-            await settling
+            await commit
         finally:
-            settling.cancel()
+            commit.cancel()
         return result.result
 
 
-async def _loaded(route: Route, request: web.Request) -> Payload:
-    """Path, query and body as the schema reads them together.
+async def _load(route: Route, request: web.Request) -> Payload:
+    """Load the route's schema from the path, and from the body or the query.
 
     Raises:
-        Invalid: they are not as it says.
+        Invalid: a field is wrong, or the body is not a JSON object.
     """
     payload: Payload = {name: value for name, value in request.query.items() if name != "token"}
     if route.body:
@@ -140,7 +145,7 @@ async def _loaded(route: Route, request: web.Request) -> Payload:
     try:
         loaded: Payload = route.schema.load(payload)
     except ValidationError as error:
-        raise Invalid.fields(fields_of(error)) from None
+        raise Invalid.fields(field_errors(error)) from None
     return loaded
 
 
@@ -157,8 +162,8 @@ async def _body(request: web.Request) -> Payload:
     return body
 
 
-def response(body: Any, status: int) -> web.Response:
-    """A JSON response that no cache keeps."""
+def json_response(body: Any, status: int) -> web.Response:
+    """Make a JSON response that caches must not store."""
     return web.Response(
         body=orjson.dumps(body),
         status=status,
@@ -167,11 +172,11 @@ def response(body: Any, status: int) -> web.Response:
     )
 
 
-def refusal(refusal: ToPayload, error: ChatError) -> web.Response:
-    """An error as a vocabulary words it, under its HTTP status."""
-    answer = response(refusal(gauges.count(error)), STATUSES.get(type(error), 500))
+def error_response(payload: ToPayload, error: ChatError) -> web.Response:
+    """Count an error and make its response: the protocol's payload, the HTTP status and its headers."""
+    response = json_response(payload(gauges.count(error)), STATUSES.get(type(error), 500))
     if error.retryable:
-        answer.headers["Retry-After"] = str(ceil(error.retry_after or RETRY_AFTER_SECONDS))
+        response.headers["Retry-After"] = str(ceil(error.retry_after or RETRY_AFTER_SECONDS))
     if isinstance(error, Unauthorized):
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response

@@ -1,4 +1,4 @@
-"""Headers of every answer: what browsers must not make of it, and nothing of what made it."""
+"""Security headers for every response, and no header that names the server's software."""
 
 from http import HTTPStatus
 
@@ -11,17 +11,17 @@ SAFE = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-"""Unless the answer says otherwise itself."""
+"""Defaults; a response may set its own."""
 
 
-def guard(app: web.Application) -> None:
-    """Have all answers of an application carry them, and none tell what made it."""
-    app.on_response_prepare.append(_mark)
+def install(app: web.Application) -> None:
+    """Add the headers to all responses of an application."""
+    app.on_response_prepare.append(_add_headers)
 
 
-async def _mark(_request: web.Request, answer: web.StreamResponse) -> None:
-    answer.headers.popall(hdrs.SERVER, None)
-    if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall(hdrs.SERVER, None)
+    if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
         return
     for name, value in SAFE.items():
-        answer.headers.setdefault(name, value)
+        response.headers.setdefault(name, value)

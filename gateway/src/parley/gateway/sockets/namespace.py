@@ -164,10 +164,10 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         try:
             understood = resolve(session.speaks, event, args)
         except Unresolved as no:
-            return _refusal(no.by, no.error)
-        if understood.by != session.speaks:
-            self._room_membership.decide(session, understood.by)
-        by = understood.by[0]
+            return _refusal(no.protocol, no.error)
+        if understood.protocols != session.speaks:
+            self._room_membership.decide(session, understood.protocols)
+        by = understood.protocols[0]
         try:
             return await self._answer(session, understood)
         except RateLimited:
@@ -182,11 +182,11 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         inbound = understood.inbound
         result = await self._do(session, inbound.command(understood.payload))
         if isinstance(result, PendingCommit):
-            refuse = partial(_refusal, understood.by[0])
-            return DeferredAck(result.confirmed, partial(inbound.answer, result.result), refuse)
+            refuse = partial(_refusal, understood.protocols[0])
+            return DeferredAck(result.confirmed, partial(inbound.ack, result.result), refuse)
         if inbound.reply is not None:
             self._fanout.tell(session, inbound.reply, result)
-        return inbound.answer(result)
+        return inbound.ack(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
         count_command(self._rates, session.person.id, command)

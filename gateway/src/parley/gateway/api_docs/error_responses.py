@@ -1,4 +1,4 @@
-"""The responses that refuse: one for each status, in a vocabulary's words."""
+"""OpenAPI of error responses: one component for each status and protocol."""
 
 from collections.abc import Iterable
 from inspect import getdoc
@@ -9,7 +9,7 @@ from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.rest.mount import STATUSES
 
 GATEWAY = "gateway"
-"""Whose the components are that no vocabulary words."""
+"""The owner of components that belong to no protocol."""
 KINDS: dict[int, tuple[str, str]] = {
     **{
         STATUSES[kind]: (kind.__name__, getdoc(kind) or "")
@@ -23,13 +23,13 @@ KINDS: dict[int, tuple[str, str]] = {
             errors.Unavailable,
         )
     },
-    408: ("TooSlow", "The body came too slowly."),
-    413: ("TooLarge", "The body is larger than is accepted."),
+    408: ("TooSlow", "The body arrives too slowly."),
+    413: ("TooLarge", "The body is too large."),
     414: ("UriTooLong", "The address is longer than 8 KiB."),
     415: ("Unsupported", "The body, or a file in it, is of a type that is not accepted."),
-    416: ("RangeNotSatisfiable", "None of the bytes that are wanted exist."),
+    416: ("RangeNotSatisfiable", "The file has none of the requested bytes."),
 }
-"""The name and the meaning of each status that refuses."""
+"""The name and description of each error status."""
 RETRY_AFTER: Json = {
     "Retry-After": {
         "description": "Seconds to wait.",
@@ -41,7 +41,7 @@ HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"type": "string"}}},
     416: {
         "Content-Range": {
-            "description": "How many bytes there are.",
+            "description": "The file's size in bytes.",
             "required": True,
             "schema": {"type": "string", "pattern": r"^bytes \*/[0-9]+$"},
         }
@@ -51,32 +51,32 @@ HEADERS: dict[int, Json] = {
 }
 
 
-class Refusals:
-    """Refers to responses, which become components with the name of their owner."""
+class ErrorResponses:
+    """Collects error responses as components, under the name of their owner."""
 
     def __init__(
-        self, owner: str, schemas: Schemas, refusal: ToPayload, beside: "Refusals | None" = None
+        self, owner: str, schemas: Schemas, refusal: ToPayload, beside: "ErrorResponses | None" = None
     ) -> None:
         self.schemas = schemas
         self.responses: Json = {}
         self._owner = owner
-        self._schema = schemas.of_form(refusal)
+        self._schema = schemas.of_output(refusal)
         self._beside = beside
 
     def of(self, statuses: Iterable[int]) -> Json:
-        """The responses of these statuses, by status."""
+        """Return references to the responses of these statuses, by status."""
         return {str(status): self._of_one(status) for status in statuses}
 
     def _of_one(self, status: int) -> Json:
         kind, meaning = KINDS[status]
         name = f"{self._owner}.{kind}"
-        # An address that is too long is refused by what stands in front, before anybody reads it.
-        body = {"content": {"application/json": {"schema": self._worded(status)}}} if status != 414 else {}
+        # nginx refuses an address that is too long; the gateway does not see it, so the body is not JSON.
+        body = {"content": {"application/json": {"schema": self._schema_of(status)}}} if status != 414 else {}
         self.responses[name] = {"description": meaning, "headers": HEADERS.get(status, {}), **body}
         return {"$ref": f"#/components/responses/{name}"}
 
-    def _worded(self, status: int) -> Json:
+    def _schema_of(self, status: int) -> Json:
         if self._beside is None or status != 503:
             return self._schema
-        # When no gateway can be reached, it is told by what stands in front of them.
+        # nginx answers 503 with the default payload when it can reach no gateway.
         return {"anyOf": [self._schema, self._beside._schema]}
