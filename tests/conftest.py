@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from clients.chat import ChatUsers
+from clients.database import open_database
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 # By its name tests that make up their input know how long they may: clients/fuzz.py, model/conftest.py.
@@ -32,8 +33,7 @@ async def users(stack: Stack) -> AsyncIterator[ChatUsers]:
 
 
 @pytest.fixture
-async def database(stack: Stack) -> AsyncIterator[AsyncIOMotorDatabase]:
+async def database(stack: Stack) -> AsyncIterator[Database]:
     """The stack's database."""
-    client: AsyncIOMotorClient = AsyncIOMotorClient(stack.mongo_url, tz_aware=True)
-    yield client.get_default_database()
-    client.close()
+    async with open_database(stack.mongo_url) as database:
+        yield database

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import DEADLINE, ChatUsers, eventually, token
 from clients.recording_clients import RecordingClient
 from parley.shared.documents import exactly
+from parley.shared.mongo import Database
 
 Document = dict[str, Any]
 REST_AT_ONCE = 10
 
 
 async def assert_whole(
-    database: "AsyncIOMotorDatabase[Document]",
+    database: Database,
     users: ChatUsers,
     conversation_id: str,
     *,
@@ -36,7 +36,7 @@ async def assert_whole(
     return messages
 
 
-async def how_many(database: "AsyncIOMotorDatabase[Document]", *conversation_ids: str) -> int:
+async def how_many(database: Database, *conversation_ids: str) -> int:
     """How many messages of these conversations are stored."""
     count = 0
     for conversation_id in conversation_ids:
@@ -47,7 +47,7 @@ async def how_many(database: "AsyncIOMotorDatabase[Document]", *conversation_ids
     return count
 
 
-async def stored_messages(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> list[Document]:
+async def stored_messages(database: Database, conversation_id: str) -> list[Document]:
     """The conversation's messages by their numbers."""
     found = database.messages.find({"conversationId": exactly(conversation_id)}).sort("seq", 1)
     messages: list[Document] = await found.to_list(None)
@@ -63,7 +63,7 @@ def spoken(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str
 
 
 async def assert_kept(
-    database: "AsyncIOMotorDatabase[Document]",
+    database: Database,
     conversation_id: str,
     said: Mapping[str, Sequence[str]],
     deadline: float = DEADLINE,
@@ -116,7 +116,7 @@ async def assert_heard(
 
 
 async def assert_counted(
-    database: "AsyncIOMotorDatabase[Document]",
+    database: Database,
     users: ChatUsers,
     conversation_id: str,
     deadline: float = DEADLINE,
@@ -126,7 +126,7 @@ async def assert_counted(
 
 
 async def miscounts(
-    database: "AsyncIOMotorDatabase[Document]",
+    database: Database,
     users: ChatUsers,
     conversation_id: str,
     deadline: float = DEADLINE,
@@ -147,7 +147,7 @@ async def miscounts(
     return {user: count for user, count in counts.items() if len(set(count)) > 1}
 
 
-async def recount(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> dict[str, int]:
+async def recount(database: Database, conversation_id: str) -> dict[str, int]:
     """For each member how many messages of others are stored above their read mark."""
     of = {"conversationId": exactly(conversation_id)}
     senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(of, {"seq": 1, "senderId": 1})]
@@ -158,7 +158,7 @@ async def recount(database: "AsyncIOMotorDatabase[Document]", conversation_id: s
     }
 
 
-async def _kept(database: "AsyncIOMotorDatabase[Document]", conversation_id: str) -> dict[str, int]:
+async def _kept(database: Database, conversation_id: str) -> dict[str, int]:
     conversation = await database.conversations.find_one({"_id": conversation_id})
     assert conversation is not None
     return {

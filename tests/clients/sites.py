@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from parley.gateway.adapters.content_sniffer import ByteSniffer
-from parley.gateway.adapters.mongo.archive import MongoMessages
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
-from parley.gateway.adapters.mongo.members import MongoMemberships
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.core.errors import Unauthorized
 from parley.gateway.core.ports import Files
 from parley.gateway.protocols.error_payloads import REFUSAL

@@ -8,7 +8,8 @@ import pytest
 from clients.storages import Storage, client_of, s3_server
 from parley.gateway.adapters.mongo.gridfs_files import GridFiles
 from parley.gateway.adapters.s3.files import PREFIX, Bucket, connect
-from parley.shared.documents import FILE_CHUNKS, FILES, create_indexes, exactly
+from parley.shared.documents import FILE_CHUNKS, FILES, exactly
+from parley.shared.migrations import migrate
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,7 @@ def storage(request: pytest.FixtureRequest) -> Storage:
 
 @pytest.fixture
 async def gridfs_storage(database: Any) -> Storage:
-    await create_indexes(database)
+    await migrate(database)
 
     async def remains(file_id: str) -> list[Any]:
         chunks = await database[FILE_CHUNKS].find({"files_id": exactly(file_id)}, {"n": 1}).to_list(None)

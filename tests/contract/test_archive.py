@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 from msgspec.structs import replace
 
 from fakes.memory_archive import (
@@ -18,16 +17,20 @@ from fakes.memory_archive import (
     MemoryPeople,
 )
 from fakes.memory_store import MemoryMessages, Tables
-from parley.gateway.adapters.mongo.archive import MongoConversations
-from parley.gateway.adapters.mongo.archive import MongoMessages as MongoHistory
-from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.adapters.mongo.contracts import MongoContracts
+from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages as MongoHistory
+from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core import ports
 from parley.gateway.core.ports import Cut
 from parley.persistence_worker.ports import Messages
 from parley.persistence_worker.store_mongo import MongoMemberships as MongoCounters
-from parley.persistence_worker.store_mongo import MongoMessages, prepare
+from parley.persistence_worker.store_mongo import MongoMessages
 from parley.shared.documents import MEMBERSHIPS
+from parley.shared.migrations import migrate
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
+from parley.shared.mongo import Database
 
 
 @dataclass
@@ -71,7 +74,7 @@ def member(conversation_id: str, user: str, **more: Any) -> Membership:
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def archive(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase) -> Archive:
+async def archive(request: pytest.FixtureRequest, database: Database) -> Archive:
     if request.param == "memory":
         tables = Tables()
         members = MemoryMembers(tables)
@@ -84,7 +87,7 @@ async def archive(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase
             MemoryContracts(tables),
             MemoryMessages(tables),
         )
-    await prepare(database)
+    await migrate(database)
     stored = MongoMemberships(database)
     return Archive(
         MongoConversations(database),
@@ -163,9 +166,9 @@ async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
 
 
 async def test_who_comes_back_while_a_worker_counts_is_let_in(
-    database: AsyncIOMotorDatabase,
+    database: Database,
 ) -> None:
-    await prepare(database)
+    await migrate(database)
     c, worker = str(uuid.uuid4()), MongoCounters(database)
     await MongoMemberships(database).add([member(c, "bob")])
     await MongoMemberships(database).remove(c, "bob")

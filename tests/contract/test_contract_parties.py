@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages
-from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.adapters.mongo.contracts import MongoContracts
+from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core.commands import PutContract, SendToContract
 from parley.gateway.core.errors import NotFound
 from parley.gateway.services.access import Access

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from clients.chat import eventually
-from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages, prepare
-from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.adapters.mongo.contracts import MongoContracts
+from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core.commands import CreateConversation, ListConversations
 from parley.gateway.services.access import Access
 from parley.gateway.services.conversations import SIDE_BY_SIDE, ConversationService
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.migrations import migrate
 from parley.shared.model import Membership, Person
 
 ROWS = 2 * SIDE_BY_SIDE + 3
@@ -80,7 +84,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(database: Any) -> Desk:
-    await prepare(database)
+    await migrate(database)
     return Desk(database)
 
 

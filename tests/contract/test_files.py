@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
 
 from clients.storages import Storage
 from parley.gateway.adapters.files import open_files
@@ -16,6 +15,7 @@ from parley.gateway.adapters.s3.files import PART_BYTES, Bucket, S3Files, connec
 from parley.gateway.core.errors import NotFound, Unavailable
 from parley.gateway.core.ports import Files
 from parley.gateway.settings import Settings
+from parley.shared import mongo
 from parley.shared.settings import SettingsError
 
 SIZES = [1, CHUNK_BYTES, CHUNK_BYTES + 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES + 7]
@@ -186,9 +186,8 @@ async def test_a_bucket_whose_server_is_away_is_unavailable() -> None:
 
 
 async def test_a_database_that_is_away_is_unavailable() -> None:
-    client: AsyncIOMotorClient = AsyncIOMotorClient("mongodb://127.0.0.1:1/x", serverSelectionTimeoutMS=100)
-    await every_call_is_unavailable(GridFiles(client.get_default_database()))
-    client.close()
+    async with mongo.connect("mongodb://127.0.0.1:1/x", serverSelectionTimeoutMS=100) as database:
+        await every_call_is_unavailable(GridFiles(database))
 
 
 async def every_call_is_unavailable(files: Files) -> None:

@@ -5,20 +5,21 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from fakes.memory_revocations import MemoryRevocations
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.core.ports import Revocations
-from parley.shared.documents import REVOCATIONS, create_indexes
+from parley.shared.documents import REVOCATIONS
+from parley.shared.migrations import migrate
 from parley.shared.model import Revocation, new_id, now
+from parley.shared.mongo import Database
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def revocations(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase) -> Revocations:
+async def revocations(request: pytest.FixtureRequest, database: Database) -> Revocations:
     if request.param == "memory":
         return MemoryRevocations()
-    await create_indexes(database)
+    await migrate(database)
     return MongoRevocations(database)
 
 
@@ -51,8 +52,8 @@ async def test_many_at_once_are_all_kept_and_counted(revocations: Revocations) -
     assert await kept(revocations, *put) == put
 
 
-async def test_mongodb_removes_what_has_lapsed(database: AsyncIOMotorDatabase) -> None:
-    await create_indexes(database)
+async def test_mongodb_removes_what_has_lapsed(database: Database) -> None:
+    await migrate(database)
 
     made = (await database[REVOCATIONS].index_information()).values()
 

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import eventually
 from parley.gateway.adapters.mongo import search as archive_search
-from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages, prepare
-from parley.gateway.adapters.mongo.members import MongoMemberships, MongoPeople
+from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.core.commands import Search
 from parley.gateway.core.errors import Invalid, RateLimited
@@ -22,7 +23,9 @@ from parley.gateway.services.history import HistoryService
 from parley.gateway.services.search import SearchService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
+from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Message, Person
+from parley.shared.mongo import Database
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -98,8 +101,8 @@ class Library:
 
 
 @pytest.fixture
-async def library(database: AsyncIOMotorDatabase) -> Library:
-    await prepare(database)
+async def library(database: Database) -> Library:
+    await migrate(database)
     return Library(database)
 
 

@@ -2,19 +2,19 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import cast
 
 import aiohttp
 import pytest
 import socketio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from motor.motor_asyncio import AsyncIOMotorClient
 
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.core.ports import Files
 from parley.gateway.settings import Settings
 from parley.gateway.transport import origins
+from parley.shared import mongo
 
 LISTED = "https://chat.example:8443"
 FOREIGN = [
@@ -106,9 +106,8 @@ async def test_other_pages_may_not_open_websockets(
 
 async def test_the_gateway_knows_its_own_origin_and_those_of_its_settings() -> None:
     settings = Settings(node_name="g1", jwt_secret=secrets.token_hex(32), cors_origins=(LISTED,))
-    client: Any = AsyncIOMotorClient("mongodb://127.0.0.1:9/parley", connect=False)
-    engine = Gateway(settings, client.get_default_database(), cast(Files, None)).server.eio
-    client.close()
+    async with mongo.connect("mongodb://127.0.0.1:9/parley", connect=False) as database:
+        engine = Gateway(settings, database, cast(Files, None)).server.eio
 
     def marks(origin: str) -> dict[str, str]:
         asked = {"wsgi.url_scheme": "http", "HTTP_HOST": "own.example", "REQUEST_METHOD": "GET"}

@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 from msgspec.structs import replace
 
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
 from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages
-from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages, prepare
+from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, from_document, to_document
+from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Membership, Message, now
+from parley.shared.mongo import Database
 
 
 @dataclass
@@ -48,11 +49,11 @@ class Store:
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def store(request: pytest.FixtureRequest, database: AsyncIOMotorDatabase) -> Store:
+async def store(request: pytest.FixtureRequest, database: Database) -> Store:
     tables = Tables()
     if request.param == "memory":
         return Store(MemoryMessages(tables), MemoryHeads(tables), MemoryMemberships(tables), None, tables)
-    await prepare(database)
+    await migrate(database)
     return Store(MongoMessages(database), MongoHeads(database), MongoMemberships(database), database, tables)
 
 

@@ -15,8 +15,8 @@ from yarl import URL
 
 from clients.proxy import LOOPBACK, Proxy
 from clients.round_trip import a_message_goes_its_way
-from parley.gateway.adapters.mongo import archive as archive_mongo
-from parley.gateway.redis_client import connect
+from parley.shared import mongo
+from parley.shared.redis import connect
 from parley.stack import Stack
 
 
@@ -75,6 +75,6 @@ async def test_servers_of_an_unknown_authority_are_not_spoken_to(servers: Server
         await rabbitmq.connect()
     await rabbitmq.close()
     unknown = pytest.raises(pymongo.errors.ServerSelectionTimeoutError, match="CERTIFICATE_VERIFY_FAILED")
-    async with archive_mongo.connect(urls["MONGO_URL"]) as database:
+    async with mongo.connect(urls["MONGO_URL"]) as database:
         with unknown:
             await database.command("ping")

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.monitoring import (
     CommandFailedEvent,
     CommandListener,
@@ -15,11 +14,13 @@ from pymongo.monitoring import (
 from redis.asyncio import Redis
 
 from clients.chat import ChatUsers, eventually
+from clients.database import open_database
 from clients.recording_clients import RecordingClient, RecordingClients
 from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared import model, records, rooms
 from parley.shared.events import Event
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 SMALL, LARGE = 2, 500
@@ -39,7 +40,7 @@ def names(size: int) -> list[str]:
     return [f"member-{number}" for number in range(size)]
 
 
-async def everything(database: AsyncIOMotorDatabase[Any]) -> Snapshot:
+async def everything(database: Database) -> Snapshot:
     """Every document of every collection but those of files, which no message writes."""
     names = await database.list_collection_names()
     return {
@@ -58,7 +59,7 @@ def written(before: Snapshot, after: Snapshot) -> Counter[str]:
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_a_message_writes_three_documents_whatever_the_group(
-    users: ChatUsers, clients: RecordingClients, database: AsyncIOMotorDatabase[Any], size: int
+    users: ChatUsers, clients: RecordingClients, database: Database, size: int
 ) -> None:
     group = await clients.create_group(*names(size))
     sender, reader = await clients.connect_all(["member-0", "member-1"], [users.url])
@@ -131,19 +132,15 @@ async def cost(
 ) -> tuple[Counter[str], Counter[str], int]:
     """Documents written, commands asked and events announced for a batch of one sender's messages."""
     commands, announced = Commands(), Announced()
-    client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
-        stack.mongo_url, tz_aware=True, event_listeners=[commands]
-    )
-    database = client.get_default_database()
-    owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})
-    assert owner is not None
-    persister = Persister(
-        MongoMessages(database), MongoHeads(database), MongoMemberships(database), announced
-    )
-    commands.asked.clear()
-    await persister.persist([send(group, owner["userId"]) for _ in range(batch)])
-    asked = Counter(commands.asked)
-    client.close()
+    async with open_database(stack.mongo_url, event_listeners=[commands]) as database:
+        owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})
+        assert owner is not None
+        persister = Persister(
+            MongoMessages(database), MongoHeads(database), MongoMemberships(database), announced
+        )
+        commands.asked.clear()
+        await persister.persist([send(group, owner["userId"]) for _ in range(batch)])
+        asked = Counter(commands.asked)
     return commands.documents, asked, announced.events
 
 

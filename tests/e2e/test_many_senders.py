@@ -3,15 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_heard, assert_kept, assert_whole
 from clients.recording_clients import RecordingClient, RecordingClients
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 SENDERS = 200
@@ -35,7 +34,7 @@ async def pipeline(client: RecordingClient, conversation_id: str, named: bool) -
 
 
 async def test_two_hundred_senders_of_one_conversation(
-    stack: Stack, users: ChatUsers, clients: RecordingClients, database: AsyncIOMotorDatabase[Any]
+    stack: Stack, users: ChatUsers, clients: RecordingClients, database: Database
 ) -> None:
     names = [f"sender-{number}" for number in range(SENDERS)]
     group = await clients.create_group(*names)
@@ -60,7 +59,7 @@ async def test_two_hundred_senders_of_one_conversation(
 
 
 async def test_the_same_send_by_two_gateways_at_once_is_one_message(
-    stack: Stack, users: ChatUsers, clients: RecordingClients, database: AsyncIOMotorDatabase[Any]
+    stack: Stack, users: ChatUsers, clients: RecordingClients, database: Database
 ) -> None:
     group = await clients.create_group("alice", "bob")
     alice = await clients.connect_all(["alice", "alice"], stack.gateway_urls)

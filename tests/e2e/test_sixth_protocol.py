@@ -16,11 +16,11 @@ from aiohttp import web
 
 from clients.chat import ChatUsers, User, eventually
 from parley.gateway.adapters.files import open_files
-from parley.gateway.adapters.mongo import archive as archive_mongo
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.settings import Settings
+from parley.shared import mongo
 from parley.stack import Stack
 
 README = Path(__file__).parents[2] / "README.md"
@@ -66,7 +66,7 @@ async def desk(stack: Stack) -> AsyncIterator[Desk]:
         drain_seconds=0,
     )
     async with AsyncExitStack() as parts:
-        database = await parts.enter_async_context(archive_mongo.connect(settings.mongo_url))
+        database = await parts.enter_async_context(mongo.connect(settings.mongo_url))
         files = await parts.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files, (*PROTOCOLS, example()))
         runner = web.AppRunner(gateway.application(), access_log=None, shutdown_timeout=1)

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 import aiohttp
-from motor.motor_asyncio import AsyncIOMotorClient
 
 from clients.chat import ChatUsers
+from clients.database import open_database
 from clients.load_generator import Stopwatch
 from clients.termination import terminate
 from clients.workers import DeadLetters, Shares
@@ -37,9 +37,7 @@ class FaultRun:
         self._end = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(self.stack.mongo_url, tz_aware=True)
-        self._end.callback(client.close)
-        self.database = client.get_default_database()
+        self.database = await self._end.enter_async_context(open_database(self.stack.mongo_url))
         timeout = aiohttp.ClientTimeout(total=5)
         self.http = await self._end.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         asking = aiohttp.ClientTimeout(total=ASKING)

@@ -6,13 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorDatabase
-
 from clients.chat import NAMESPACE, ChatUsers, eventually
 from clients.invariants import assert_counted, assert_numbered
 from clients.load_generator import Stopwatch
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.socketio_lean import LeanSocket
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(12)]
@@ -21,7 +20,7 @@ CLIENTS, SPREAD_SECONDS = 100, 10.0
 
 
 async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledges_what_it_keeps(
-    fragile: Stack, users: ChatUsers, clients: RecordingClients, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, clients: RecordingClients, database: Database
 ) -> None:
     group = await clients.create_group(*SENDERS)
     senders = await clients.connect_all(SENDERS, fragile.gateway_urls[:1])

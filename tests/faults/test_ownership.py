@@ -1,15 +1,13 @@
 """Partitions change hands by scaling, and nobody notices."""
 
 import asyncio
-from typing import Any
-
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import ChatUsers
 from clients.invariants import assert_whole
 from clients.load_generator import LoadGenerator
 from clients.recording_clients import RecordingClients
 from clients.workers import Shares
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(6)]
@@ -21,7 +19,7 @@ async def test_a_third_worker_takes_its_share_and_gives_it_back(
     users: ChatUsers,
     clients: RecordingClients,
     shares: Shares,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
 ) -> None:
     groups = await clients.create_group_per_partition(*SENDERS, "idler")
     senders = await clients.connect_all(SENDERS, fragile.gateway_urls)

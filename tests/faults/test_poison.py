@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.broker import Exchange
 from clients.chat import ChatUsers, eventually
@@ -14,6 +13,7 @@ from clients.poison import BEFORE_TIME
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.workers import DeadLetters, Shares
 from parley.shared import model, records
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 
@@ -47,7 +47,7 @@ def record(alice: RecordingClient, group: str, content: str) -> records.NewMessa
     return records.NewMessage(id=model.new_id(), message=message, sender=model.Person(id=alice.user_id))
 
 
-async def contents(database: AsyncIOMotorDatabase[Any], group: str) -> list[str]:
+async def contents(database: Database, group: str) -> list[str]:
     messages = await database.messages.find({"conversationId": group}).sort("seq", 1).to_list(None)
     assert_numbered(messages)
     return [message["content"] for message in messages]
@@ -70,7 +70,7 @@ async def test_garbage_is_dead_lettered_and_counted(
     exchange: Exchange,
     alice: RecordingClient,
     group: str,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     dead_letters: DeadLetters,
     shares: Shares,
 ) -> None:
@@ -96,7 +96,7 @@ async def test_an_unreadable_record_does_not_harm_its_neighbours(
     users: ChatUsers,
     alice: RecordingClient,
     group: str,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     dead_letters: DeadLetters,
 ) -> None:
     good = [msgspec.msgpack.encode(record(alice, group, content)) for content in ("one", "two")]
@@ -116,7 +116,7 @@ async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
     users: ChatUsers,
     alice: RecordingClient,
     group: str,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     dead_letters: DeadLetters,
 ) -> None:
     wanted = [msgspec.to_builtins(record(alice, group, content)) for content in ("one", "bad", "two")]

@@ -4,16 +4,15 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_whole
 from clients.load_generator import LoadGenerator
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.workers import Shares
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 PAUSE = 0.02
@@ -26,7 +25,7 @@ async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_
     group: str,
     senders: list[RecordingClient],
     listeners: list[RecordingClient],
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     shares: Shares,
 ) -> None:
     async with LoadGenerator(senders, [group], PAUSE) as load:

@@ -1,17 +1,15 @@
 """What is not a message, and is lost while Redis is away, is made up for too."""
 
 import asyncio
-from typing import Any
-
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import ChatUsers, eventually
 from clients.proxy import Proxy
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 
 async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back(
-    fragile: Stack, users: ChatUsers, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
@@ -36,7 +34,7 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
 
 
 async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_out(
-    fragile: Stack, users: ChatUsers, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     alice, bob = users.user("alice"), users.user("bob")
     group = await users.group(await alice.socket(), "bob", "carol")

@@ -1,14 +1,11 @@
 """The judge of the table sees what is wrong: a verdict that cannot fail would prove nothing."""
 
-from typing import Any
-
-from motor.motor_asyncio import AsyncIOMotorDatabase
-
 from clients.chat import ChatUsers
 from faults.row import Outcome
 from faults.table import ROWS
 from faults.traffic import Traffic
 from faults.verdict import judge, silence
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 
@@ -27,7 +24,7 @@ def test_what_was_heard_before_it_was_acknowledged_is_no_silence() -> None:
 
 
 async def test_what_is_lost_doubled_and_miscounted_is_found(
-    fragile: Stack, users: ChatUsers, database: AsyncIOMotorDatabase[Any]
+    fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     async with Traffic(fragile, users) as traffic:
         async with traffic.chat():

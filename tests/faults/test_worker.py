@@ -2,11 +2,9 @@
 
 import asyncio
 import signal
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_whole, how_many
@@ -15,6 +13,7 @@ from clients.proxy import Proxy
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.termination import terminate
 from clients.workers import Shares
+from parley.shared.mongo import Database
 from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(10)]
@@ -45,7 +44,7 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     shares: Shares,
 ) -> None:
     groups = await clients.create_group_per_partition(*SENDERS, "idler")
@@ -77,7 +76,7 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     shares: Shares,
 ) -> None:
     groups = await clients.create_group_per_partition("sender", "idler")
@@ -106,7 +105,7 @@ async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_l
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,
-    database: AsyncIOMotorDatabase[Any],
+    database: Database,
     shares: Shares,
     server: str,
 ) -> None:

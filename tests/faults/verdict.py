@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorDatabase
-
 from clients.chat import ChatUsers, eventually
 from clients.invariants import (
     by_sender,
@@ -21,6 +19,7 @@ from clients.invariants import (
 from clients.recording_clients import RecordingClient
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
+from parley.shared.mongo import Database
 
 Document = dict[str, Any]
 SETTLING = 25.0
@@ -33,7 +32,7 @@ async def judge(
     outcome: Outcome,
     traffic: Traffic,
     users: ChatUsers,
-    database: "AsyncIOMotorDatabase[Document]",
+    database: Database,
     patience: float = SETTLING,
 ) -> None:
     """Write the figures into the outcome, and a reason for each that is wrong."""
@@ -58,9 +57,7 @@ async def judge(
     outcome.reasons += _losses(traffic, outcome.row)
 
 
-async def _settled(
-    traffic: Traffic, database: "AsyncIOMotorDatabase[Document]", accepted: int, patience: float
-) -> None:
+async def _settled(traffic: Traffic, database: Database, accepted: int, patience: float) -> None:
     async def all_stored() -> bool:
         return await how_many(database, *traffic.groups) >= accepted
 
@@ -69,9 +66,7 @@ async def _settled(
         await eventually(lambda: all(len(c.heard_at) >= accepted for c in traffic.living), patience)
 
 
-async def _untold(
-    traffic: Traffic, database: "AsyncIOMotorDatabase[Document]", patience: float
-) -> AsyncIterator[str]:
+async def _untold(traffic: Traffic, database: Database, patience: float) -> AsyncIterator[str]:
     """What those whose socket held were not told of: how much is unread, and what of theirs is stored."""
     right = {group: await recount(database, group) for group in traffic.groups}
     steady = [client for client in traffic.living if not client.losses]

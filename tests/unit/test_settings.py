@@ -11,10 +11,10 @@ import pytest
 from redis.asyncio import SSLConnection
 from yarl import URL
 
-from parley.gateway.redis_client import connect
 from parley.gateway.settings import Settings as GatewaySettings
 from parley.gateway.settings import check_attachments, check_secret
 from parley.persistence_worker.settings import Settings as WorkerSettings
+from parley.shared.redis import connect
 from parley.shared.settings import SettingsError, SharedSettings, host_name, load, setting
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"

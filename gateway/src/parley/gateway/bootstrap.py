@@ -13,10 +13,12 @@ from aiohttp import web
 
 from parley.gateway import gauges
 from parley.gateway.adapters.content_sniffer import ByteSniffer
-from parley.gateway.adapters.mongo import archive as archive_mongo
-from parley.gateway.adapters.mongo.archive import MongoConversations, MongoMessages
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
-from parley.gateway.adapters.mongo.members import MongoContracts, MongoMemberships, MongoPeople
+from parley.gateway.adapters.mongo.contracts import MongoContracts
+from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
@@ -25,7 +27,6 @@ from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
 from parley.gateway.api_docs import documents
 from parley.gateway.auth import Authenticator
 from parley.gateway.background import Background
-from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Files
 from parley.gateway.live.commit_waiters import CommitWaiters
 from parley.gateway.live.wiring import Live
@@ -37,7 +38,6 @@ from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
-from parley.gateway.redis_client import connect
 from parley.gateway.rest import safe_headers
 from parley.gateway.rest.attachments import AttachmentRoutes
 from parley.gateway.rest.content_encoding import reject_encoded_bodies
@@ -62,9 +62,10 @@ from parley.gateway.transport import lean_websocket as connection
 from parley.gateway.transport.packets import ClientPacket
 from parley.gateway.transport.server import ChatServer
 from parley.gateway.web import pages
-from parley.shared import health
+from parley.shared import health, mongo
 from parley.shared.cancellation import within
 from parley.shared.partitions import Partitions
+from parley.shared.redis import connect
 
 log = structlog.get_logger()
 
@@ -328,9 +329,7 @@ class Gateway:
             found.append("the Redis bus is deaf")
         if not self.outbox.connected:
             found.append("RabbitMQ is away")
-        try:
-            await archive_mongo.ping(self.database)
-        except Unavailable:
+        if not await mongo.answers(self.database):
             found.append("MongoDB does not answer")
         return found
 

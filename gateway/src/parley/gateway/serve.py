@@ -3,28 +3,25 @@
 import asyncio
 import gc
 from contextlib import AsyncExitStack
-from typing import Any
 
 import structlog
 from aiohttp import web
 
 from parley.gateway.adapters.files import open_files
-from parley.gateway.adapters.mongo import archive as archive_mongo
 from parley.gateway.bootstrap import Gateway
-from parley.gateway.core.errors import Unavailable
 from parley.gateway.settings import Settings
+from parley.shared import migrations, mongo
 
 log = structlog.get_logger()
 
 SHUTDOWN_SECONDS = 1.0
 BACKLOG = 4096
-RETRY_SECONDS = 0.5
 
 
 async def run(settings: Settings, stopped: asyncio.Event) -> None:
     """Serve until `stopped`; then accept nothing more, and end in an order that loses nothing."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(archive_mongo.connect(settings.mongo_url))
+        database = await stack.enter_async_context(mongo.connect(settings.mongo_url))
         files = await stack.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files)
         runner = web.AppRunner(
@@ -36,7 +33,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await _prepare(database, stopped)
+        await migrations.prepare(database, stopped)
         gateway.start()
         stack.push_async_callback(gateway.stop)
         site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=BACKLOG)
@@ -49,13 +46,3 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await stopped.wait()
         log.info("stopping")
     log.info("stopped")
-
-
-async def _prepare(database: Any, stopped: asyncio.Event) -> None:
-    while not stopped.is_set():
-        try:
-            await archive_mongo.prepare(database)
-            return
-        except Unavailable:
-            log.warning("waiting for the database")
-            await asyncio.sleep(RETRY_SECONDS)

@@ -4,22 +4,20 @@ import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
-import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiohttp import web
 
-from parley.persistence_worker import events_redis as announce_redis
 from parley.persistence_worker import store_mongo
 from parley.persistence_worker.attachment_references import AttachedMessages
 from parley.persistence_worker.attachment_references_mongo import MongoAttachmentReferences
 from parley.persistence_worker.consume import Consumer, Limits
 from parley.persistence_worker.database_probe import DatabaseProbe
+from parley.persistence_worker.events_redis import RedisEventPublisher
 from parley.persistence_worker.ownership import Ownership
 from parley.persistence_worker.persist import Persister
-from parley.persistence_worker.ports import StoreUnavailable
 from parley.persistence_worker.settings import Settings
-from parley.shared import health
+from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
 from parley.shared.partitions import Partitions
 
@@ -34,14 +32,21 @@ STOP_SECONDS = 5.0
 async def run(settings: Settings, stopped: asyncio.Event) -> None:
     """Work until `stopped`, then finish the batches in flight and hand the partitions over."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(store_mongo.connect(settings.mongo_url))
-        redis = announce_redis.connect(settings.redis_url)
-        stack.push_async_callback(redis.aclose)
-        reach = DatabaseProbe(partial(store_mongo.ping, database))
-        ownership = _ownership(settings, database, announce_redis.RedisEventPublisher(redis), reach)
+        database = await stack.enter_async_context(
+            mongo.connect(
+                settings.mongo_url,
+                # The consumer retries a batch itself, until it is told to stop.
+                retryReads=False,
+                retryWrites=False,
+            )
+        )
+        publisher = redis.connect(settings.redis_url, connections=16)
+        stack.push_async_callback(publisher.aclose)
+        probe = DatabaseProbe(partial(mongo.answers, database))
+        ownership = _ownership(settings, database, RedisEventPublisher(publisher), probe)
         await _serve_health(settings, database, ownership, stopped, stack)
-        await _prepare(database, stopped)
-        watch = asyncio.create_task(reach.watch())
+        await migrations.prepare(database, stopped)
+        watch = asyncio.create_task(probe.watch())
         work = asyncio.create_task(ownership.run())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,8 +68,8 @@ async def _end(work: "asyncio.Task[None]") -> None:
 def _ownership(
     settings: Settings,
     database: object,
-    event_publisher: announce_redis.RedisEventPublisher,
-    reach: DatabaseProbe,
+    event_publisher: RedisEventPublisher,
+    probe: DatabaseProbe,
 ) -> Ownership:
     persister = Persister(
         AttachedMessages(store_mongo.MongoMessages(database), MongoAttachmentReferences(database)),
@@ -76,28 +81,16 @@ def _ownership(
     limits = Limits(settings.batch_limit, settings.prefetch)
 
     async def connect() -> AbstractConnection:
-        return await aio_pika.connect(
-            settings.rabbitmq_url,
-            heartbeat=HEARTBEAT_SECONDS,
-            client_properties={"connection_name": f"parley worker {settings.worker_name}"},
+        return await amqp.connect(
+            settings.rabbitmq_url, name=f"worker {settings.worker_name}", heartbeat=HEARTBEAT_SECONDS
         )
 
     return Ownership(
         connect,
         Partitions(settings.partitions),
         lambda partition: Consumer(partition, persister, event_publisher, attempts, limits),
-        able=reach.lasts,
+        able=probe.is_reachable,
     )
-
-
-async def _prepare(database: object, stopped: asyncio.Event) -> None:
-    while not stopped.is_set():
-        try:
-            await store_mongo.prepare(database)
-            return
-        except StoreUnavailable as error:
-            log.warning("waiting for the database", error=str(error)[:200])
-            await asyncio.sleep(0.5)
 
 
 async def _serve_health(
@@ -112,9 +105,7 @@ async def _serve_health(
             # A question to a silent database would keep the process from ending.
             return ["it is stopping"]
         found = [] if ownership.settled else ["not connected to RabbitMQ"]
-        try:
-            await store_mongo.ping(database)
-        except StoreUnavailable:
+        if not await mongo.answers(database):
             found.append("MongoDB does not answer")
         return found
 

@@ -1,31 +1,31 @@
-"""Whether the database can be reached from here: a worker for whom it is away leaves the work to others."""
+"""Probes the database: a worker that cannot reach it leaves its partitions to others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 
-ASK_SECONDS = 1.0
-PATIENCE_SECONDS = 10.0
-"""Without an answer; about as long as a replica set takes to choose another primary."""
+PROBE_SECONDS = 1.0
+GRACE_SECONDS = 10.0
+"""Time without an answer after which the database counts as away: about an election of a replica set."""
 
 
 class DatabaseProbe:
-    """Asks for a sign of life, again and again."""
+    """Pings the database every second and remembers its last answer."""
 
-    def __init__(self, ask: Callable[[], Awaitable[None]]) -> None:
-        self._ask = ask
+    def __init__(self, answers: Callable[[], Awaitable[bool]]) -> None:
+        self._answers = answers
         self._answered = monotonic()
 
-    def lasts(self) -> bool:
-        """Whether it has answered lately."""
-        return monotonic() - self._answered < PATIENCE_SECONDS
+    def is_reachable(self) -> bool:
+        """Return whether the database has answered within the last ten seconds."""
+        return monotonic() - self._answered < GRACE_SECONDS
 
     async def watch(self) -> None:
-        """Ask until cancelled."""
+        """Probe until cancelled."""
         while True:
-            # Whatever came instead, it was no answer.
+            # An exception of any kind is no answer, and must not end the probing.
             with suppress(Exception):
-                await self._ask()
-                self._answered = monotonic()
-            await asyncio.sleep(ASK_SECONDS)
+                if await self._answers():
+                    self._answered = monotonic()
+            await asyncio.sleep(PROBE_SECONDS)

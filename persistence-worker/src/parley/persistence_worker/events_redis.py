@@ -1,30 +1,15 @@
-"""Announces events to the gateways over Redis; the only module of the worker that knows its driver."""
+"""Publishes events to the gateways over Redis."""
 
 from collections.abc import Mapping, Sequence
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 
 from parley.shared import events, rooms
 from parley.shared.events import Event
 from parley.shared.metrics import bus_failures
 
 log = structlog.get_logger()
-
-
-def connect(url: str) -> "Redis":
-    """A client whose commands wait for a free connection, and fail within seconds when Redis is away."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=16,
-        timeout=2,
-        socket_timeout=2,
-        socket_connect_timeout=1,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return Redis.from_pool(pool)
 
 
 class RedisEventPublisher:

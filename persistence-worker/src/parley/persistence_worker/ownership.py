@@ -17,7 +17,8 @@ from aiormq.exceptions import ChannelLockedResource
 
 from parley.persistence_worker.consume import Consumer
 from parley.persistence_worker.worker_registry import WorkerRegistry
-from parley.shared.cancellation import end, we_are_cancelled, within
+from parley.shared import amqp
+from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import broker_connected, lag_seconds, partitions_held
 from parley.shared.partitions import Partitions, declare, owner_name
 
@@ -25,8 +26,6 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
-CONNECT_SECONDS = 5.0
-CLOSE_SECONDS = 2.0
 OUTDONE_LOOKS = 10
 """Looks at which others were able to work and we were not, after which they have our partitions."""
 
@@ -88,7 +87,7 @@ class Ownership:
         self._stopping.set()
 
     async def _session(self) -> None:
-        connection = await within(CONNECT_SECONDS, self._connect())
+        connection = await self._connect()
         try:
             channel = await connection.channel()
             await declare(channel, self._partitions)
@@ -104,7 +103,7 @@ class Ownership:
             self.settled = False
             broker_connected.set(0)
             await self._abandon()
-            await _close(connection)
+            await amqp.close(connection)
 
     async def _share(self, connection: AbstractConnection, muster: WorkerRegistry) -> None:
         able = self._able()
@@ -164,11 +163,3 @@ class Ownership:
         work = [held.work for held in self._held.values()]
         await asyncio.wait([stop, *work], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-
-
-async def _close(connection: AbstractConnection) -> None:
-    """Close, but do not wait for a broker that does not answer."""
-    try:
-        await within(CLOSE_SECONDS, connection.close())
-    except Exception as error:
-        log.debug("a connection was not closed", error=repr(error))

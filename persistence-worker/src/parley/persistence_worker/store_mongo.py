@@ -1,100 +1,32 @@
-"""The store in MongoDB; only this module and `uses_mongo` know its driver."""
+"""The store in MongoDB."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from bson.errors import InvalidDocument
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument, UpdateOne
-from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable
+from parley.shared import mongo
 from parley.shared.documents import (
     ATTEMPTS,
     CONVERSATIONS,
     MEMBERSHIPS,
     MESSAGES,
     Document,
-    create_indexes,
     exactly,
     from_document,
     membership_id,
     to_document,
 )
 from parley.shared.model import Membership, Message
+from parley.shared.mongo import DUPLICATE_KEY
 
-DUPLICATE_KEY = 11000
-PING_SECONDS = 1.0
-BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE = 2, 14, 121, 10334
-OWN_FAULTS = {DUPLICATE_KEY, BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE}
-"""Server errors (by code) that would come again however often the same is written."""
 COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
 COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
 
-
-@asynccontextmanager
-async def connect(url: str) -> AsyncIterator[Any]:
-    """The database of `url`, which answers or fails within seconds; writes survive the loss of a server."""
-    client: Any = AsyncIOMotorClient(
-        url,
-        tz_aware=True,
-        w="majority",
-        journal=True,
-        serverSelectionTimeoutMS=2_000,
-        socketTimeoutMS=5_000,
-        connectTimeoutMS=2_000,
-        # Whoever asks tries again, unless told to stop meanwhile.
-        retryReads=False,
-        retryWrites=False,
-    )
-    try:
-        yield client.get_default_database("parley")
-    finally:
-        client.close()
-
-
-async def prepare(database: Any) -> None:
-    """Create the indexes that the algorithm rests on.
-
-    Raises:
-        StoreUnavailable: the database cannot be reached.
-    """
-    with translated():
-        await create_indexes(database)
-
-
-async def ping(database: Any) -> None:
-    """Ask for a sign of life, for a second at most.
-
-    Raises:
-        StoreUnavailable: there was none.
-    """
-    try:
-        with translated():
-            await asyncio.wait_for(database.command("ping"), PING_SECONDS)
-    except TimeoutError as error:
-        raise StoreUnavailable("it is asleep") from error
-
-
-@contextmanager
-def translated() -> Any:
-    """Turn whatever is not the fault of what we write into `StoreUnavailable`: a full disk, say."""
-    try:
-        yield
-    except (DocumentTooLarge, InvalidDocument):
-        raise
-    except PyMongoError as error:
-        if _codes(error) & OWN_FAULTS:
-            raise
-        raise StoreUnavailable(str(error)) from error
-
-
-def _codes(error: PyMongoError) -> set[Any]:
-    if isinstance(error, BulkWriteError):
-        return {e.get("code") for e in error.details.get("writeErrors") or ()}
-    return {getattr(error, "code", None)}
+translate_errors = partial(mongo.translate_errors, StoreUnavailable)
 
 
 class MongoMessages:
@@ -104,14 +36,14 @@ class MongoMessages:
         self._collection = database[MESSAGES]
 
     async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
-        with translated():
+        with translate_errors():
             documents = await self._collection.find({"_id": {"$in": list(message_ids)}}).to_list(None)
         return {d["_id"]: from_document(Message, d) for d in documents}
 
     async def insert(self, messages: Sequence[Message]) -> int:
         # Ordered, so that what is stored is always a prefix: an interruption leaves no hole.
         try:
-            with translated():
+            with translate_errors():
                 await self._collection.insert_many([to_document(m) for m in messages], ordered=True)
         except BulkWriteError as error:
             errors = error.details.get("writeErrors") or []
@@ -122,7 +54,7 @@ class MongoMessages:
 
     async def replace(self, message: Message, rev: int) -> bool:
         try:
-            with translated():
+            with translate_errors():
                 result = await self._collection.replace_one(
                     {"_id": message.id, "rev": rev}, to_document(message)
                 )
@@ -137,7 +69,7 @@ class MongoMessages:
             "senderId": exactly(key[1]),
             "seq": {"$gt": above, "$lte": upto},
         }
-        with translated():
+        with translate_errors():
             return len(await self._collection.find(query, {"seq": 1}).to_list(None))
 
 
@@ -150,13 +82,13 @@ class MongoHeads:
 
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
         cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}}, {"lastSeq": 1, "rev": 1})
-        with translated():
+        with translate_errors():
             documents = await cursor.to_list(None)
         return {d["_id"]: Head(d["lastSeq"], d["rev"]) for d in documents}
 
     async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
         of = {"conversationId": exactly(conversation_id)}
-        with translated():
+        with translate_errors():
             # In this order: a revision that comes in between must not seem to be known.
             newest = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
             last = await self._messages.find_one(of, sort=[("seq", -1)])
@@ -165,7 +97,7 @@ class MongoHeads:
         return Head(last["seq"], newest["rev"]), from_document(Message, last)
 
     async def move(self, moves: Sequence[HeadMove]) -> None:
-        with translated():
+        with translate_errors():
             result = await self._conversations.bulk_write([_move(move) for move in moves], ordered=False)
             if result.matched_count < len(moves):
                 # Somebody is further, and has shown a later message, or what became of the same.
@@ -180,13 +112,13 @@ class MongoMemberships:
 
     async def read(self, keys: Sequence[MemberKey]) -> dict[MemberKey, Membership]:
         ids = [membership_id(*key) for key in keys]
-        with translated():
+        with translate_errors():
             documents = await self._collection.find({"_id": {"$in": ids}}).to_list(None)
         members = (from_document(Membership, d) for d in documents)
         return {(m.conversation_id, m.user_id): m for m in members}
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
-        with translated():
+        with translate_errors():
             result = await self._collection.bulk_write([_save(*change) for change in changes], ordered=False)
         if result.matched_count == len(changes):
             return []
@@ -201,14 +133,14 @@ class MongoAttempts:
         self._collection = database[ATTEMPTS]
 
     async def begin(self, record_id: str) -> int:
-        with translated():
+        with translate_errors():
             mark = await self._collection.find_one_and_update(
                 {"_id": record_id}, {"$inc": {"begun": 1}}, upsert=True, return_document=ReturnDocument.AFTER
             )
         return int(mark["begun"])
 
     async def end(self, record_id: str) -> None:
-        with translated():
+        with translate_errors():
             await self._collection.delete_one({"_id": record_id})
 
 

@@ -1,11 +1,10 @@
-"""How values lie in MongoDB: collections, indexes, and value to document and back."""
+"""How values lie in MongoDB: collections, and value to document and back."""
 
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from parley.shared.model import Membership
 
@@ -23,43 +22,6 @@ FILE_CHUNKS = "attachments.chunks"
 ATTACHMENT_USES = "attachment_uses"
 ATTEMPTS = "attempts"
 REVOCATIONS = "revocations"
-
-INDEXES: dict[str, list[IndexModel]] = {
-    CONVERSATIONS: [
-        IndexModel(
-            [("directKey", ASCENDING)],
-            unique=True,
-            partialFilterExpression={"directKey": {"$exists": True}},
-            name="direct",
-        ),
-        IndexModel(
-            [("contractId", ASCENDING)],
-            partialFilterExpression={"contractId": {"$exists": True}},
-            name="of_contract",
-        ),
-    ],
-    MEMBERSHIPS: [
-        IndexModel([("conversationId", ASCENDING), ("userId", ASCENDING)], unique=True, name="member"),
-        IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING)], name="of_user"),
-        IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),
-        IndexModel([("conversationId", ASCENDING), ("deliveredSeq", DESCENDING)], name="furthest_delivered"),
-    ],
-    MESSAGES: [
-        IndexModel([("conversationId", ASCENDING), ("seq", ASCENDING)], unique=True, name="number"),
-        IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
-        IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
-    ],
-    ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],
-    ATTACHMENT_USES: [IndexModel([("attachmentId", ASCENDING)], name="of_attachment")],
-    REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
-    FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
-}
-
-
-async def create_indexes(database: Any) -> None:
-    """Create every index that is missing; harmless when all are there."""
-    for collection, indexes in INDEXES.items():
-        await database[collection].create_indexes(indexes)
 
 
 def exactly(value: Any) -> Document:

@@ -9,10 +9,10 @@ import structlog
 
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.redis_client import FAULTS, connect
 from parley.shared import events, rooms
 from parley.shared.events import Event, Heartbeat
 from parley.shared.metrics import bus_failures
+from parley.shared.redis import FAULTS, connect
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from parley.gateway.adapters.mongo.archive import translated
+from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Upload
 from parley.shared.documents import ATTACHMENTS, Document, exactly, from_document, to_document
@@ -28,7 +28,7 @@ class MongoAttachments:
 
     async def begin(self, attachment_id: str, owner_id: str) -> None:
         document = {"_id": attachment_id, "ownerId": owner_id, "loose": _seconds()}
-        with translated():
+        with translate_errors():
             await self._attachments.insert_one(document)
 
     async def finish(self, attachment: Attachment) -> None:
@@ -39,7 +39,7 @@ class MongoAttachments:
 
     async def get(self, attachment_ids: Collection[str]) -> dict[str, Upload]:
         query = {"_id": {"$in": list(attachment_ids)}, **WHOLE}
-        with translated():
+        with translate_errors():
             documents = await self._attachments.find(query).to_list(None)
         return {d["_id"]: _upload(d) for d in documents}
 
@@ -58,13 +58,13 @@ class MongoAttachments:
         await self._update(query, loose)
 
     async def _update(self, query: Document, update: Document) -> bool:
-        with translated():
+        with translate_errors():
             result = await self._attachments.update_one(query, update)
         return bool(result.matched_count)
 
     async def condemn(self, before: datetime, limit: int) -> list[str]:
         query = {"loose": {"$lt": int(before.timestamp())}}
-        with translated():
+        with translate_errors():
             documents = await self._attachments.find(query, {"_id": 1}).limit(limit).to_list(None)
         return [d["_id"] for d in documents if await self._condemn(d["_id"])]
 
@@ -73,7 +73,7 @@ class MongoAttachments:
         return await self._update(query, {"$set": {"condemned": True}})
 
     async def forget(self, attachment_id: str) -> None:
-        with translated():
+        with translate_errors():
             await self._attachments.delete_one({"_id": attachment_id, "loose": {"$exists": True}})
 
 

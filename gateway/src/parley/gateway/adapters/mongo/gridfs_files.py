@@ -12,7 +12,7 @@ from typing import Any
 from bson import Binary
 from pymongo.errors import OperationFailure
 
-from parley.gateway.adapters.mongo.archive import translated
+from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.uninterrupted import uninterrupted
 from parley.gateway.adapters.pieces import pieces
 from parley.gateway.core.errors import NotFound, Unavailable
@@ -42,17 +42,17 @@ class GridFiles:
     async def _write(self, file_id: str, chunks: AsyncIterator[bytes]) -> int:
         number = length = 0
         async for data in pieces(chunks, CHUNK_BYTES):
-            with translated():
+            with translate_errors():
                 document = {"files_id": file_id, "n": number, "data": Binary(data)}
                 await uninterrupted(self._chunks.insert_one(document))
             number, length = number + 1, length + len(data)
         document = {"_id": file_id, "length": length, "chunkSize": CHUNK_BYTES, "uploadDate": now()}
-        with translated():
+        with translate_errors():
             await uninterrupted(self._files.insert_one(document))
         return length
 
     async def read(self, file_id: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-        with translated():
+        with translate_errors():
             document = await self._files.find_one({"_id": file_id})
         if document is None:
             raise NotFound(NO_ATTACHMENT)
@@ -63,14 +63,14 @@ class GridFiles:
             yield data[max(0, start - number * size) : stop - number * size]
 
     async def _chunk(self, file_id: str, number: int) -> bytes:
-        with translated():
+        with translate_errors():
             found = await self._chunks.find_one({"files_id": exactly(file_id), "n": exactly(number)})
         if found is None:
             raise Unavailable("A part of the file is missing.")
         return bytes(found["data"])
 
     async def delete(self, file_id: str) -> None:
-        with translated():
+        with translate_errors():
             await self._delete_document(file_id)
             await self._chunks.delete_many({"files_id": exactly(file_id)})
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from parley.gateway.adapters.mongo.archive import translated
+from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.shared.documents import REVOCATIONS, from_document, to_document
 from parley.shared.model import Revocation
 
@@ -19,24 +19,24 @@ class MongoRevocations:
         self._revocations = database[REVOCATIONS]
 
     async def put(self, revocation: Revocation) -> None:
-        with translated():
+        with translate_errors():
             await self._revocations.insert_one(to_document(revocation))
         # Last: whoever has seen this number has seen the above.
         await self._count_one()
 
     async def count(self) -> int:
-        with translated():
+        with translate_errors():
             found = await self._revocations.find_one({"_id": COUNT})
         return found["count"] if found else 0
 
     async def all(self) -> list[Revocation]:
-        with translated():
+        with translate_errors():
             documents = await self._revocations.find({}).to_list(None)
         return [from_document(Revocation, d) for d in documents if d["_id"] != COUNT]
 
     async def _count_one(self) -> None:
         one_more = {"$inc": {"count": 1}}
-        with translated():
+        with translate_errors():
             try:
                 await self._revocations.update_one({"_id": COUNT}, one_more, upsert=True)
             except DuplicateKeyError:

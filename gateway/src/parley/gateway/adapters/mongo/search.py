@@ -10,7 +10,7 @@ from itertools import dropwhile
 from time import monotonic
 from typing import Any, NamedTuple
 
-from parley.gateway.adapters.mongo.archive import translated
+from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.search_lane import (
     Lane,
     Place,
@@ -112,7 +112,7 @@ class MongoSearch:
 
     async def _lanes(self, conversation_ids: Collection[str], start: Place | None) -> list[Lane]:
         fields = {"lastSeq": 1, "createdAt": 1, "lastMessage": 1}
-        with translated():
+        with translate_errors():
             cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}}, fields)
             heads = await cursor.to_list(None)
         lanes = [lane_of(head, start) for head in heads if head["lastSeq"]]
@@ -164,7 +164,7 @@ class MongoSearch:
         bottom = max(1, lane.below - window)
         numbers = {"$gte": bottom, "$lt": lane.below}
         query = {"conversationId": exactly(lane.conversation_id), "seq": numbers, **wanted.query}
-        with translated():
+        with translate_errors():
             cursor = self._messages.find(query).sort("seq", -1).limit(wanted.limit)
             found: list[Document] = await cursor.max_time_ms(MAX_QUERY_MS).to_list(None)
         lane.below = found[-1]["seq"] if len(found) == wanted.limit else bottom
@@ -173,7 +173,7 @@ class MongoSearch:
     async def _place_at(self, lane: Lane, seq: int) -> Place | None:
         query = {"conversationId": exactly(lane.conversation_id), "seq": {"$lte": seq}}
         fields = {"conversationId": 1, "seq": 1, "storedAt": 1, "createdAt": 1}
-        with translated():
+        with translate_errors():
             d = await self._messages.find_one(query, fields, sort=[("seq", -1)])
         return place_of(d) if d else None
 

@@ -1,20 +1,18 @@
 """The outbox on RabbitMQ: group commit, one flight per partition at a time."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-import aio_pika
 import structlog
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 
 from parley.gateway.core.errors import Overloaded, Unavailable
-from parley.shared import records
-from parley.shared.cancellation import end, we_are_cancelled, within
+from parley.shared import amqp, records
+from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
 from parley.shared.model import now
 from parley.shared.partitions import Partitions, declare
@@ -22,11 +20,9 @@ from parley.shared.records import NewMessage, Record
 
 log = structlog.get_logger()
 
-CONNECT_SECONDS = 5.0
 CONFIRM_SECONDS = 1.8
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10
-CLOSE_SECONDS = 2.0
 FLIGHT_RECORDS = 500
 FLIGHT_CHARACTERS = 500_000
 AWAY = "Messages cannot be accepted at the moment; try again."
@@ -182,14 +178,7 @@ class RabbitOutbox:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _session(self) -> None:
-        connection = await within(
-            CONNECT_SECONDS,
-            aio_pika.connect(
-                self._url,
-                heartbeat=HEARTBEAT_SECONDS,
-                client_properties={"connection_name": f"parley gateway {self._name}"},
-            ),
-        )
+        connection = await amqp.connect(self._url, name=f"gateway {self._name}", heartbeat=HEARTBEAT_SECONDS)
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             self._exchange = await declare(channel, self._partitions)
@@ -197,16 +186,10 @@ class RabbitOutbox:
             await _until_lost(connection, channel)
         finally:
             self._exchange = None
-            await _close(connection)
+            await amqp.close(connection)
 
 
-async def _close(connection: AbstractConnection) -> None:
-    """Close, but do not wait for a broker that does not answer."""
-    with contextlib.suppress(Exception):
-        await within(CLOSE_SECONDS, connection.close())
-
-
-async def _until_lost(connection: AbstractConnection, channel: aio_pika.abc.AbstractChannel) -> None:
+async def _until_lost(connection: AbstractConnection, channel: AbstractChannel) -> None:
     lost = asyncio.Event()
     connection.close_callbacks.add(lambda *_: lost.set())
     channel.close_callbacks.add(lambda *_: lost.set())

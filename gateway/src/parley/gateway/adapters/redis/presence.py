@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import EventPublisher
-from parley.gateway.redis_client import FAULTS
 from parley.shared import rooms
 from parley.shared.events import PresenceChanged
 from parley.shared.metrics import bus_failures
 from parley.shared.model import now
+from parley.shared.redis import FAULTS
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.session_snapshot import KEPT_SECONDS, Change
-from parley.gateway.redis_client import FAULTS
 from parley.shared.metrics import bus_failures
+from parley.shared.redis import FAULTS
 
 KEPT_MS = int(KEPT_SECONDS * 1000)
 SCRIPT = resources.files("parley.gateway.adapters.redis").joinpath("snapshot.lua").read_text()

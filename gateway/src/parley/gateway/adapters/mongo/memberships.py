@@ -1,25 +1,14 @@
-"""Memberships, contracts and people in MongoDB."""
+"""Memberships in MongoDB."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from parley.gateway.adapters.mongo.archive import translated
-from parley.gateway.state.bounded_dict import BoundedDict
-from parley.shared.documents import (
-    CONTRACTS,
-    MEMBERSHIPS,
-    USERS,
-    Document,
-    exactly,
-    from_document,
-    membership_id,
-    to_document,
-)
-from parley.shared.model import Contract, Membership, Person, Role, now
+from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.shared.documents import MEMBERSHIPS, Document, exactly, from_document, membership_id, to_document
+from parley.shared.model import Membership, Role, now
 
-REMEMBERED_PEOPLE = 20_000
 ONE_BY_ONE = 20
 """Up to so many, questions that an index answers are better than one that it does not everywhere."""
 ENDED = ("leftAt", "archivedAt")
@@ -37,26 +26,26 @@ class MongoMemberships:
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
         # Ids may have colons: what the user asks for may spell somebody else's membership.
         query = {"_id": membership_id(conversation_id, user_id), "userId": user_id, **PRESENT}
-        with translated():
+        with translate_errors():
             document = await self._memberships.find_one(query)
         return from_document(Membership, document) if document else None
 
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         of = exactly(*user_ids) if len(user_ids) == 1 else {"$in": list(user_ids)}
-        with translated():
+        with translate_errors():
             documents = await self._memberships.find({"userId": of, **PRESENT}).to_list(None)
         return [from_document(Membership, d) for d in documents]
 
     async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
         query = {"conversationId": exactly(conversation_id), **PRESENT}
-        with translated():
+        with translate_errors():
             cursor = self._memberships.find(query).sort([("joinedAt", 1), ("_id", 1)]).limit(limit)
             documents = await cursor.to_list(None)
         return [from_document(Membership, d) for d in documents]
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         ids = [membership_id(conversation_id, user_id) for user_id in user_ids]
-        with translated():
+        with translate_errors():
             found = await self._memberships.find({"_id": {"$in": ids}, **PRESENT}, {"userId": 1}).to_list(
                 None
             )
@@ -75,13 +64,13 @@ class MongoMemberships:
 
     async def _users_of(self, conversations: Document, limit: int) -> set[str]:
         query = {"conversationId": conversations, **PRESENT}
-        with translated():
+        with translate_errors():
             documents = await self._memberships.find(query, {"userId": 1}).limit(limit).to_list(None)
         return {d["userId"] for d in documents}
 
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
         ids = [membership_id(m.conversation_id, m.user_id) for m in memberships]
-        with translated():
+        with translate_errors():
             known = {d["_id"]: d for d in await self._memberships.find({"_id": {"$in": ids}}).to_list(None)}
         wanted = dict(zip(ids, memberships, strict=True))
         added = [i for i in ids if i not in known and await self._insert(wanted[i])]
@@ -90,7 +79,7 @@ class MongoMemberships:
 
     async def _insert(self, m: Membership) -> bool:
         try:
-            with translated():
+            with translate_errors():
                 await self._memberships.insert_one(to_document(m))
         except DuplicateKeyError:
             return False
@@ -104,7 +93,7 @@ class MongoMemberships:
             query = {"_id": left["_id"], "leftAt": {"$exists": True}, **{name: left[name] for name in MARKS}}
             # Replaced, for not every server of the protocol keeps a date a date that is set.
             again = {name: value for name, value in {**left, **begun}.items() if name not in ENDED}
-            with translated():
+            with translate_errors():
                 result = await self._memberships.replace_one(query, again)
                 if result.matched_count:
                     return True
@@ -116,62 +105,19 @@ class MongoMemberships:
         query: Document = {"_id": membership_id(conversation_id, user_id), **PRESENT}
         if unless is not None:
             query["role"] = {"$ne": unless}
-        with translated():
+        with translate_errors():
             result = await self._memberships.update_one(query, {"$set": {"leftAt": now(), "role": "member"}})
         return bool(result.matched_count)
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
         query = {"_id": membership_id(conversation_id, user_id), **PRESENT}
-        with translated():
+        with translate_errors():
             result = await self._memberships.update_one(query, {"$set": {"role": "owner"}})
         return bool(result.matched_count)
 
     async def archive(self, conversation_id: str, user_id: str, archived: bool) -> bool:
         query = {"_id": membership_id(conversation_id, user_id), "userId": user_id, **PRESENT}
         change = {"$set": {"archivedAt": now()}} if archived else {"$unset": {"archivedAt": ""}}
-        with translated():
+        with translate_errors():
             result = await self._memberships.update_one(query, change)
         return bool(result.matched_count)
-
-
-class MongoContracts:
-    """`Contracts`."""
-
-    def __init__(self, database: Any) -> None:
-        self._contracts = database[CONTRACTS]
-
-    async def get(self, contract_ids: Collection[str]) -> dict[str, Contract]:
-        with translated():
-            documents = await self._contracts.find({"_id": {"$in": list(contract_ids)}}).to_list(None)
-        return {d["_id"]: from_document(Contract, d) for d in documents}
-
-    async def put(self, contract: Contract) -> None:
-        document = to_document(contract)
-        with translated():
-            await self._contracts.replace_one({"_id": contract.id}, document, upsert=True)
-
-
-class MongoPeople:
-    """`People`: written only when a token says something new."""
-
-    def __init__(self, database: Any) -> None:
-        self._users = database[USERS]
-        self._known: BoundedDict[str, Person] = BoundedDict(REMEMBERED_PEOPLE)
-
-    async def remember(self, person: Person) -> None:
-        if self._known.get(person.id) == person:
-            return
-        document = to_document(person)
-        with translated():
-            await self._users.update_one(
-                {"_id": document.pop("_id")}, {"$set": {**document, "lastSeenAt": now()}}, upsert=True
-            )
-        self._known.put(person.id, person)
-
-    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
-        if not user_ids:
-            return {}
-        with translated():
-            documents = await self._users.find({"_id": {"$in": list(user_ids)}}).to_list(None)
-        found = {d["_id"]: from_document(Person, d) for d in documents}
-        return {user_id: found.get(user_id) or Person(id=user_id) for user_id in user_ids}

@@ -1,0 +1,86 @@
+"""Conversations in MongoDB."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.pagination import Place, cut_out
+from parley.gateway.core.ports import Cut, Slice
+from parley.shared.documents import (
+    CONVERSATIONS,
+    MEMBERSHIPS,
+    Document,
+    exactly,
+    from_document,
+    membership_id,
+    to_document,
+)
+from parley.shared.model import Conversation, Membership
+from parley.shared.mongo import DUPLICATE_KEY
+
+
+class MongoConversations:
+    """`Conversations`."""
+
+    def __init__(self, database: Any) -> None:
+        self._conversations = database[CONVERSATIONS]
+        self._memberships = database[MEMBERSHIPS]
+
+    async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
+        with translate_errors():
+            try:
+                await self._conversations.insert_one(to_document(conversation))
+            except DuplicateKeyError:
+                found = await self._conversations.find_one({"directKey": exactly(conversation.direct_key)})
+                conversation = from_document(Conversation, found)
+            await self._insert_missing(conversation.id, members)
+        return conversation
+
+    async def _insert_missing(self, conversation_id: str, members: Sequence[Membership]) -> None:
+        # Also when the conversation was there: whoever began it may have died in between.
+        documents = [to_document(m) for m in members]
+        for document in documents:
+            document["_id"] = membership_id(conversation_id, document["userId"])
+            document["conversationId"] = conversation_id
+        try:
+            await self._memberships.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(e.get("code") != DUPLICATE_KEY for e in error.details.get("writeErrors", ())):
+                raise Unavailable("The archive is away; try again.") from error
+
+    async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
+        with translate_errors():
+            cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
+            return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
+
+    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
+        # Compared here, for not every server of the protocol compares dates rightly.
+        every = await self._places(conversation_ids, contract_id)
+        shown, cursor = cut_out(every, cut)
+        found = await self.get([conversation_id for _, conversation_id in shown])
+        page = [found[conversation_id] for _, conversation_id in shown if conversation_id in found]
+        return Slice(page, cursor, len(every))
+
+    async def of_contract(self, contract_id: str) -> list[Conversation]:
+        with translate_errors():
+            documents = await self._conversations.find({"contractId": exactly(contract_id)}).to_list(None)
+        return [from_document(Conversation, d) for d in documents]
+
+    async def _places(self, conversation_ids: Collection[str], contract_id: str | None) -> list[Place]:
+        query: Document = {"_id": {"$in": list(conversation_ids)}}
+        if contract_id is not None:
+            query["contractId"] = exactly(contract_id)
+        with translate_errors():
+            cursor = self._conversations.find(query, {"createdAt": 1, "lastMessage.createdAt": 1})
+            documents = await cursor.to_list(None)
+        return sorted((_last_activity(d), d["_id"]) for d in documents)
+
+
+def _last_activity(document: Document) -> datetime:
+    # Some servers of the protocol give a field within a field back under its whole path.
+    at: datetime = document.get("lastMessage.createdAt") or document.get("lastMessage", document)["createdAt"]
+    return at

@@ -1,0 +1,57 @@
+"""Messages in MongoDB, as the gateway reads them."""
+
+from typing import Any
+
+from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.shared.documents import (
+    MEMBERSHIPS,
+    MESSAGES,
+    Document,
+    exactly,
+    from_document,
+)
+from parley.shared.model import Membership, Message
+
+
+class MongoMessages:
+    """`Messages`."""
+
+    def __init__(self, database: Any) -> None:
+        self._messages = database[MESSAGES]
+        self._memberships = database[MEMBERSHIPS]
+
+    async def get(self, message_id: str) -> Message | None:
+        with translate_errors():
+            document = await self._messages.find_one({"_id": message_id})
+        return from_document(Message, document) if document else None
+
+    async def page(
+        self, conversation_id: str, limit: int, before: int | None, after: int | None
+    ) -> list[Message]:
+        query: Document = {"conversationId": exactly(conversation_id)}
+        if before is not None:
+            query["seq"] = {"$lt": before}
+        if after is not None:
+            query["seq"] = {"$gt": after}
+        direction = 1 if after is not None else -1
+        found = await self._find(query, "seq", direction, limit)
+        return found if direction == 1 else found[::-1]
+
+    async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
+        query = {"conversationId": exactly(conversation_id), "rev": {"$gt": rev}}
+        return await self._find(query, "rev", 1, limit)
+
+    async def _find(self, query: Document, by: str, direction: int, limit: int) -> list[Message]:
+        with translate_errors():
+            documents = await self._messages.find(query).sort(by, direction).limit(limit).to_list(None)
+        return [from_document(Message, d) for d in documents]
+
+    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
+        return await self._two(conversation_id, "readSeq"), await self._two(conversation_id, "deliveredSeq")
+
+    async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
+        with translate_errors():
+            cursor = (
+                self._memberships.find({"conversationId": exactly(conversation_id)}).sort(mark, -1).limit(2)
+            )
+            return [from_document(Membership, d) for d in await cursor.to_list(None)]

@@ -1,0 +1,44 @@
+"""Indexes of the collections, by their names."""
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from parley.shared.documents import (
+    ATTACHMENT_USES,
+    ATTACHMENTS,
+    CONVERSATIONS,
+    FILE_CHUNKS,
+    MEMBERSHIPS,
+    MESSAGES,
+    REVOCATIONS,
+)
+
+INDEXES: dict[str, list[IndexModel]] = {
+    CONVERSATIONS: [
+        IndexModel(
+            [("directKey", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"directKey": {"$exists": True}},
+            name="direct",
+        ),
+        IndexModel(
+            [("contractId", ASCENDING)],
+            partialFilterExpression={"contractId": {"$exists": True}},
+            name="of_contract",
+        ),
+    ],
+    MEMBERSHIPS: [
+        IndexModel([("conversationId", ASCENDING), ("userId", ASCENDING)], unique=True, name="member"),
+        IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING)], name="of_user"),
+        IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),
+        IndexModel([("conversationId", ASCENDING), ("deliveredSeq", DESCENDING)], name="furthest_delivered"),
+    ],
+    MESSAGES: [
+        IndexModel([("conversationId", ASCENDING), ("seq", ASCENDING)], unique=True, name="number"),
+        IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
+        IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
+    ],
+    ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],
+    ATTACHMENT_USES: [IndexModel([("attachmentId", ASCENDING)], name="of_attachment")],
+    REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
+    FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
+}
