@@ -193,7 +193,7 @@ def test_only_a_service_with_changed_overrides_is_restarted(running: Stack) -> N
     after = pids(running)
     assert {name for name in before if before[name] != overridden[name]} == {"worker-2"}
     assert {name for name in before if overridden[name] != after[name]} == {"worker-2"}
-    with pytest.raises(StackError, match="There is no part worker-9; the parts are epmd, "):
+    with pytest.raises(StackError, match="There is no part worker-9; the parts are watchdog, epmd, "):
         running.set_overrides({"worker-9": {}})
 
 

@@ -1,4 +1,4 @@
-"""What teams run: docker-compose.yml and its images."""
+"""docker-compose.yml and the images: networks, permissions, settings and secrets."""
 
 import re
 from dataclasses import dataclass, fields
@@ -14,16 +14,16 @@ from parley.persistence_worker.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
-OURS = ("nginx", "gateway", "worker")
+BUILT = ("nginx", "gateway", "worker")
 SERVERS = ("redis", "rabbitmq", "mongo")
 SERVICES = (("gateway", GatewaySettings), ("worker", WorkerSettings))
-OF_THE_IMAGE = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
+SET_BY_THE_IMAGE = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
 REQUIRED = ("JWT_SECRET", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One FROM of the Dockerfile, with what follows it."""
+    """One FROM of the Dockerfile with the instructions that follow it."""
 
     base: str
     steps: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ def service(name: str) -> dict[str, Any]:
 
 @cache
 def stages() -> dict[str, Stage]:
-    """The Dockerfile's stages by name; a base that is a stage adds its steps in front."""
+    """Return the Dockerfile's stages by name; a stage starts with the steps of its base."""
     found: dict[str, Stage] = {}
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.M).replace("\\\n", " ")
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.M))
@@ -58,16 +58,16 @@ def stages() -> dict[str, Stage]:
     return found
 
 
-def test_nothing_but_nginx_is_published() -> None:
+def test_only_nginx_publishes_a_port() -> None:
     assert [name for name in compose()["services"] if "ports" in service(name)] == ["nginx"]
     assert all("network_mode" not in service(name) for name in compose()["services"])
 
 
-def test_only_this_machine_reaches_it_unless_told_otherwise() -> None:
+def test_nginx_is_published_on_the_loopback_by_default() -> None:
     assert service("nginx")["ports"] == ["${HTTP_HOST:-127.0.0.1}:${HTTP_PORT:-8080}:8080"]
 
 
-def test_nginx_shares_a_network_with_the_gateways_alone() -> None:
+def test_nginx_shares_a_network_with_the_gateways_only() -> None:
     (edge,) = service("nginx")["networks"]
     assert [name for name in compose()["services"] if edge in service(name)["networks"]] == [
         "nginx",
@@ -76,39 +76,39 @@ def test_nginx_shares_a_network_with_the_gateways_alone() -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_servers_stand_in_a_network_without_a_way_out(name: str) -> None:
+def test_servers_are_in_an_internal_network(name: str) -> None:
     (network,) = service(name)["networks"]
     assert compose()["networks"][network] == {"internal": True}
 
 
-@pytest.mark.parametrize("name", [*OURS, *SERVERS])
+@pytest.mark.parametrize("name", [*BUILT, *SERVERS])
 def test_every_service_has_a_health_check(name: str) -> None:
-    own = stages()[name].all("HEALTHCHECK") if name in OURS else []
+    own = stages()[name].all("HEALTHCHECK") if name in BUILT else []
     assert own or service(name)["healthcheck"]["test"]
 
 
 @pytest.mark.parametrize(
     ("name", "needed"), [("nginx", ("gateway",)), ("gateway", SERVERS), ("worker", SERVERS)]
 )
-def test_a_service_waits_until_what_it_needs_is_healthy(name: str, needed: tuple[str, ...]) -> None:
+def test_a_service_starts_after_its_dependencies_are_healthy(name: str, needed: tuple[str, ...]) -> None:
     assert service(name)["depends_on"] == {other: {"condition": "service_healthy"} for other in needed}
 
 
-@pytest.mark.parametrize("name", [*OURS, *SERVERS])
-def test_a_service_starts_again_and_has_time_to_stop(name: str) -> None:
+@pytest.mark.parametrize("name", [*BUILT, *SERVERS])
+def test_a_service_is_restarted_and_has_time_to_stop(name: str) -> None:
     assert service(name)["restart"] == "unless-stopped"
     assert service(name)["stop_grace_period"] == "20s"
     assert service(name)["ulimits"]["nofile"] >= 2 * 30_000
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_images_run_as_an_ordinary_user(name: str) -> None:
+@pytest.mark.parametrize("name", BUILT)
+def test_images_run_as_an_unprivileged_user(name: str) -> None:
     assert stages()[name].all("USER")[-1] not in ("root", "0", "0:0")
     assert "user" not in service(name)
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_our_containers_write_to_nothing_but_tmp(name: str) -> None:
+@pytest.mark.parametrize("name", BUILT)
+def test_containers_can_write_to_tmp_only(name: str) -> None:
     assert service(name)["read_only"] is True
     assert service(name)["tmpfs"] == ["/tmp"]
     assert service(name)["cap_drop"] == ["ALL"]
@@ -116,20 +116,20 @@ def test_our_containers_write_to_nothing_but_tmp(name: str) -> None:
     assert "volumes" not in service(name)
 
 
-@pytest.mark.parametrize("name", [*OURS, *SERVERS])
-def test_no_container_gains_privileges(name: str) -> None:
+@pytest.mark.parametrize("name", [*BUILT, *SERVERS])
+def test_containers_gain_no_privileges(name: str) -> None:
     assert service(name)["security_opt"] == ["no-new-privileges:true"]
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker"])
-def test_images_carry_no_tools_for_building(name: str) -> None:
+def test_images_contain_no_build_tools(name: str) -> None:
     stage = stages()[name]
     assert stage.all("COPY") == [f"--from={name}-build /parley /parley"]
     assert [run.split()[0] for run in stage.all("RUN")] == ["useradd"]
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker"])
-def test_images_hold_what_the_lock_says_and_nothing_for_development(name: str) -> None:
+def test_images_contain_the_locked_packages_without_development_tools(name: str) -> None:
     syncs = [run for run in stages()[f"{name}-build"].all("RUN") if run.startswith("uv sync")]
     package = {"gateway": "parley-gateway", "worker": "parley-persistence-worker"}[name]
     assert syncs
@@ -142,7 +142,7 @@ def test_every_image_is_pinned_to_a_minor_version() -> None:
     assert [image for image in images if not re.search(r":\d+\.\d+|^node:\d+-", image)] == []
 
 
-def test_builds_see_what_they_copy_and_no_secret() -> None:
+def test_the_build_context_has_the_copied_files_and_no_secret() -> None:
     first, *rules = (ROOT / ".dockerignore").read_text().split()
     seen = [rule[1:] for rule in rules if rule.startswith("!")]
     copied = {
@@ -159,13 +159,13 @@ def test_builds_see_what_they_copy_and_no_secret() -> None:
 
 
 @pytest.mark.parametrize(("name", "settings"), SERVICES)
-def test_compose_passes_on_every_setting_that_the_services_know(name: str, settings: type) -> None:
-    known = {f.name.upper() for f in fields(settings)} - OF_THE_IMAGE
+def test_compose_passes_every_setting_to_its_service(name: str, settings: type) -> None:
+    known = {f.name.upper() for f in fields(settings)} - SET_BY_THE_IMAGE
     assert set(service(name)["environment"]) == known
 
 
 @pytest.mark.parametrize(("name", "settings"), SERVICES)
-def test_what_env_leaves_open_keeps_the_default_of_the_service(name: str, settings: type) -> None:
+def test_a_setting_missing_in_env_keeps_the_service_s_default(name: str, settings: type) -> None:
     urls_and_secret = {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL", "JWT_SECRET"}
     for variable, value in service(name)["environment"].items():
         if variable in urls_and_secret:
@@ -175,34 +175,34 @@ def test_what_env_leaves_open_keeps_the_default_of_the_service(name: str, settin
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_a_secret_that_is_missing_is_named_before_anything_starts(name: str) -> None:
-    uses = re.findall(rf"\$\{{{name}\b([^}}]*)\}}", (ROOT / "docker-compose.yml").read_text())
-    assert set(uses) == {":?copy .env.example to .env and fill in its secrets"}
+def test_compose_names_a_missing_secret_before_it_starts_anything(name: str) -> None:
+    messages = re.findall(rf"\$\{{{name}\b([^}}]*)\}}", (ROOT / "docker-compose.yml").read_text())
+    assert set(messages) == {":?copy .env.example to .env and fill in its secrets"}
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker"])
-def test_replicas_differ_in_nothing_that_compose_would_have_to_number(name: str) -> None:
+def test_replicas_need_no_number_of_their_own(name: str) -> None:
     assert not {"container_name", "hostname", "ports"} & set(service(name))
     assert not {"NODE_NAME", "WORKER_NAME"} & set(service(name)["environment"])
 
 
 @pytest.mark.parametrize(("name", "path"), [("rabbitmq", "/var/lib/rabbitmq"), ("mongo", "/data/db")])
-def test_data_outlive_their_container(name: str, path: str) -> None:
+def test_data_is_kept_in_a_named_volume(name: str, path: str) -> None:
     assert service(name)["volumes"] == [f"{name}:{path}"]
     assert name in compose()["volumes"]
 
 
-def test_rabbitmq_keeps_the_name_that_its_data_stand_under() -> None:
+def test_rabbitmq_has_a_fixed_host_name() -> None:
     assert service("rabbitmq")["hostname"] == "rabbitmq"
 
 
-def test_the_services_come_to_their_servers_by_name_and_password_and_as_nobodys_root() -> None:
+def test_services_log_in_to_servers_as_an_unprivileged_user() -> None:
     urls = [service("gateway")["environment"][name] for name in ("REDIS_URL", "RABBITMQ_URL", "MONGO_URL")]
     assert all("://parley:${" in url and "authSource=admin" not in url for url in urls)
     assert service("mongo")["environment"]["MONGO_INITDB_ROOT_USERNAME"] != "parley"
 
 
-def test_in_mongodb_they_write_to_their_own_database_alone() -> None:
+def test_the_mongodb_user_can_write_to_its_own_database_only() -> None:
     made = compose()["configs"]["mongo"]["content"]
     assert re.findall(r"roles: (.*),", made) == ['[{ role: "readWrite", db: "parley" }]']
     assert re.findall(r'getSiblingDB\("(\w+)"\)', made) == ["parley"]
@@ -211,12 +211,12 @@ def test_in_mongodb_they_write_to_their_own_database_alone() -> None:
     ]
 
 
-def test_in_rabbitmq_they_govern_nothing() -> None:
+def test_the_rabbitmq_user_is_no_administrator() -> None:
     assert "default_user_tags.administrator = false" in compose()["configs"]["rabbitmq"]["content"]
     assert service("rabbitmq")["configs"][0]["target"].startswith("/etc/rabbitmq/conf.d/")
 
 
-def test_redis_lets_nobody_in_without_a_name() -> None:
+def test_redis_refuses_the_default_user() -> None:
     command = " ".join(service("redis")["command"])
     assert "--user default off" in command
     assert "--requirepass" not in command

@@ -1,4 +1,4 @@
-"""nginx of docker-compose.yml: leads sockets back to their gateway, and nobody anywhere else."""
+"""nginx of docker-compose.yml: it routes a session to its gateway and to no other host."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def nginx() -> str:
 
 
 def gateway_of(sid: str) -> str:
-    """Where nginx sends a request with this ?sid=, as its map says: the first expression that fits."""
+    """Return the upstream of a request with this ?sid=: the first expression of nginx's map that matches."""
     block = re.search(r"map \$arg_sid \$gateway \{(.*?)\n    \}", nginx(), re.S)
     assert block is not None
     rules = re.findall(r'^\s+"?(\S+?)"?\s+(\S+);$', block[1], re.M)
@@ -30,16 +30,16 @@ def gateway_of(sid: str) -> str:
     return otherwise
 
 
-def test_it_listens_where_compose_publishes_and_asks_where_gateways_listen() -> None:
+def test_nginx_and_the_gateways_use_the_ports_of_compose() -> None:
     assert "listen 8080 " in nginx()
     assert "GATEWAY_PORT=8001" in (DOCKER / "Dockerfile").read_text()
 
 
-def test_a_session_id_leads_back_to_its_gateway() -> None:
+def test_a_session_id_is_routed_to_its_gateway() -> None:
     assert gateway_of("0123456789ab.c2Vzc2lvbg") == "0123456789ab:8001"
 
 
-def test_a_request_without_a_session_goes_to_any_gateway() -> None:
+def test_a_request_without_a_session_is_routed_to_any_gateway() -> None:
     assert gateway_of("") == "parley_any"
     assert "server gateway:8001 resolve " in nginx()
 
@@ -57,8 +57,8 @@ def test_a_session_id_cannot_name_another_host(sid: str) -> None:
     assert gateway_of(sid) == "gone"
 
 
-def test_a_session_of_nowhere_gets_the_answer_of_the_native_stack() -> None:
-    """From its body size on, the server is the same in both, so what clients see is too."""
+def test_clients_get_the_same_answers_as_from_the_native_stack() -> None:
+    """Compare the server block of both files from `client_max_body_size` on."""
     ours, native = (text.partition("client_max_body_size")[2] for text in (nginx(), NATIVE_NGINX.read_text()))
     assert ours
     assert ours == native
@@ -66,18 +66,18 @@ def test_a_session_of_nowhere_gets_the_answer_of_the_native_stack() -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_what_is_for_operators_does_not_pass_nginx(path: str) -> None:
+def test_nginx_does_not_route_health_and_metrics_paths(path: str) -> None:
     assert f"location = {path} {{ return 404; }}" in nginx()
 
 
-def test_no_log_of_nginx_holds_a_query() -> None:
+def test_no_log_of_nginx_contains_a_query() -> None:
     log_format = re.search(r"log_format .*?;", nginx(), re.S)
     assert log_format is not None
     assert not re.search(r"\$(request|request_uri|args|query_string|arg_\w+|http_\w+)\b", log_format[0])
     assert re.findall(r"^    error_log .*;", nginx(), re.M) == ["    error_log stderr emerg;"]
 
 
-def test_files_pass_through_without_being_gathered() -> None:
+def test_files_are_streamed_without_buffering() -> None:
     location = re.search(r"location /attachments \{(.*?)\}", nginx(), re.S)
     assert location is not None
     assert {"proxy_request_buffering off;", "proxy_buffering off;"} < {
@@ -85,7 +85,7 @@ def test_files_pass_through_without_being_gathered() -> None:
     }
 
 
-def test_the_largest_file_fits_with_the_form_around_it() -> None:
+def test_the_largest_file_with_its_form_fits_the_body_limit() -> None:
     passed = re.search(r"client_max_body_size (\d+)m;", nginx())
     assert passed is not None
     assert GatewaySettings().max_upload + FORM_BYTES <= int(passed[1]) * 1024 * 1024

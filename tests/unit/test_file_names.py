@@ -1,4 +1,4 @@
-"""Names of files: what clients send becomes what may be shown, saved, and put into a header."""
+"""Names of uploads are cleaned so that they are safe to show, to save and to put into a header."""
 
 import pytest
 from hypothesis import given
@@ -31,12 +31,12 @@ from parley.gateway.services.attachments import MAX_NAME, clean_name
         ("x." + "y" * 300, "x." + "y" * 253),
     ],
 )
-def test_a_name_is_kept_without_what_does_not_belong_in_one(sent: str, kept: str) -> None:
+def test_a_name_loses_paths_and_unsafe_characters(sent: str, kept: str) -> None:
     assert clean_name(sent) == kept
 
 
 @given(st.text(st.characters(codec=None), max_size=600))
-def test_whatever_is_sent_a_name_is_short_and_visible_and_no_path(sent: str) -> None:
+def test_a_cleaned_name_is_short_visible_and_no_path(sent: str) -> None:
     name = clean_name(sent)
     assert 1 <= len(name) <= MAX_NAME
     assert not {"/", "\\", "\r", "\n", "\0"} & set(name)
@@ -54,12 +54,12 @@ def test_whatever_is_sent_a_name_is_short_and_visible_and_no_path(sent: str) -> 
         ("it's.txt", "inline; filename=\"it's.txt\"; filename*=UTF-8''it%27s.txt"),
     ],
 )
-def test_a_header_names_it_in_full_and_in_ascii(name: str, header: str) -> None:
+def test_the_header_has_the_name_in_utf_8_and_in_ascii(name: str, header: str) -> None:
     assert disposition("inline", name) == header
 
 
 @given(st.text(max_size=300))
-def test_no_name_breaks_out_of_its_header(sent: str) -> None:
+def test_no_name_can_break_out_of_its_header(sent: str) -> None:
     header = disposition("attachment", clean_name(sent))
     assert header.isascii()
     assert header.isprintable()

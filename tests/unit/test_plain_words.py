@@ -20,8 +20,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("shared", "gateway/src", "persistence-worker", "deploy", "tests")
 # To do: folders that are not rewritten yet. This must be empty by the end. A clean folder does no harm here.
 EXEMPT = (
-    "deploy/src/parley/stack",
-    "deploy/src/parley/stack/parts",
     "gateway/src/parley/gateway",
     "gateway/src/parley/gateway/adapters",
     "gateway/src/parley/gateway/adapters/mongo",

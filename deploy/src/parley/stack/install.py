@@ -43,10 +43,12 @@ class InstallError(Exception):
 
 
 def main() -> int:
+    """Install everything that is missing and return the exit code."""
     return exit_code(install_all, InstallError)
 
 
 def install_all() -> None:
+    """Install system packages, uv, the workspace and the npm packages, each only if needed."""
     require_python()
     uv = find_uv()
     install_packages(uv)
@@ -73,6 +75,11 @@ def exit_code(run: Callable[[], None], failure: type[Exception]) -> int:
 
 
 def require_python() -> None:
+    """Check the version of Python.
+
+    Raises:
+        InstallError: it is too old.
+    """
     if sys.version_info < PYTHON:
         have = f"{sys.version_info[0]}.{sys.version_info[1]}"
         raise InstallError(
@@ -92,10 +99,12 @@ def find_uv() -> str | None:
 
 
 def local_uv() -> str:
+    """Return the path of the uv that `install_uv` installs."""
     return os.path.join(ROOT, ".run", "uv", "bin", "uv")
 
 
 def is_supported_uv(path: str) -> bool:
+    """Whether the program at this path is a uv of the supported version."""
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
@@ -104,6 +113,7 @@ def is_supported_uv(path: str) -> bool:
 
 
 def install_uv() -> str:
+    """Install uv into a venv of its own and return its path."""
     home = os.path.join(ROOT, ".run", "uv")
     os.makedirs(os.path.dirname(home), mode=0o700, exist_ok=True)
     run_step("making a venv for uv", [sys.executable, "-m", "venv", "--clear", home])
@@ -125,12 +135,14 @@ def is_up_to_date(stamp: str, files: list[str]) -> bool:
 
 
 def dependency_files() -> list[str]:
+    """Return the files that determine the content of the venv."""
     members = [os.path.join(ROOT, name) for name in ("", "shared", "gateway", "persistence-worker", "deploy")]
     projects = [os.path.join(member, "pyproject.toml") for member in members]
     return [os.path.join(ROOT, "uv.lock"), *projects]
 
 
 def sync(uv: str) -> None:
+    """Install the locked packages and the workspace into .venv."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
     run_step(
@@ -142,15 +154,18 @@ def sync(uv: str) -> None:
 
 
 def touch(path: str) -> None:
+    """Create an empty file, or renew its time."""
     with open(path, "w"):
         pass
 
 
 def stamp_file() -> str:
+    """Return the file whose time is that of the last sync."""
     return os.path.join(ROOT, ".venv", "parley-synced")
 
 
 def venv_python() -> str:
+    """Return the path of the venv's Python."""
     return os.path.join(ROOT, ".venv", "bin", "python")
 
 
@@ -164,6 +179,7 @@ def are_scripts_installed(directory: str) -> bool:
 
 
 def install_scripts(directory: str, title: str) -> None:
+    """Install the npm packages of a folder."""
     npm = os.path.join(ROOT, ".venv", "bin", "npm")
     # npm brings its own list of certificate authorities; use the system's, as pip and apt do.
     environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
@@ -173,6 +189,7 @@ def install_scripts(directory: str, title: str) -> None:
 
 
 def scripts_stamp(directory: str) -> str:
+    """Return the file whose time is that of the last `npm ci`."""
     return os.path.join(directory, "node_modules", "parley-installed")
 
 
@@ -180,6 +197,11 @@ def scripts_stamp(directory: str) -> str:
 
 
 def install_packages(uv: str | None) -> None:
+    """Install the missing Debian packages.
+
+    Raises:
+        InstallError: there is no apt-get, no root or sudo, or apt-get failed.
+    """
     packages = missing_packages(uv)
     if not packages:
         return
@@ -197,6 +219,7 @@ def install_packages(uv: str | None) -> None:
 
 
 def missing_packages(uv: str | None) -> list[str]:
+    """Return the Debian packages that are needed and not installed."""
     missing = [
         package
         for package, command, setting in (*SERVERS, *([BROWSER] if FOR_TESTS in sys.argv else []))
@@ -208,6 +231,7 @@ def missing_packages(uv: str | None) -> list[str]:
 
 
 def is_installed(command: str) -> bool:
+    """Whether a command is on the PATH or in an sbin directory."""
     return shutil.which(command, path=SYSTEM_PATH) is not None
 
 
@@ -219,6 +243,7 @@ def is_external(setting: str | None) -> bool:
 
 
 def env_file_value(setting: str) -> str:
+    """Return the value of a setting in .env, or an empty string."""
     try:
         with open(os.path.join(ROOT, ".env"), errors="replace") as file:
             found = re.search(rf"^{setting}=(.*)$", file.read(), re.MULTILINE)
@@ -228,6 +253,7 @@ def env_file_value(setting: str) -> str:
 
 
 def has_venv_module() -> bool:
+    """Whether this Python can create venvs; Debian ships that separately."""
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -303,6 +329,7 @@ def run_step(title: str, command: list[str], environment: dict[str, str] | None 
 
 
 def has_ended(running: subprocess.Popen[bytes]) -> bool:
+    """Wait up to 10 seconds; return whether the process has ended."""
     try:
         running.wait(timeout=10)
     except subprocess.TimeoutExpired:
@@ -311,6 +338,7 @@ def has_ended(running: subprocess.Popen[bytes]) -> bool:
 
 
 def report(line: str) -> None:
+    """Print a line of progress with the seconds since the start."""
     print(f"[{time.monotonic() - STARTED:5.1f} s] {line}", flush=True)
 
 

@@ -16,6 +16,7 @@ def belonging_to(directory: Path) -> set[int]:
 
 
 def children_of(parent: int) -> set[int]:
+    """Return the pids of the child processes of `parent`."""
     return {pid for pid in _all() if _parent(pid) == parent}
 
 

@@ -8,6 +8,7 @@ _HEADER = ("PART", "STATE", "PID", "PORT", "UPTIME", "READY")
 
 
 def render(rows: Sequence[PartStatus]) -> str:
+    """Return the table, one line per part below the header."""
     cells = [_HEADER, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)

@@ -195,7 +195,7 @@ class Gateway:
         gauges.show(
             sockets=lambda: len(self.server.eio.sockets),
             sessions=lambda: len(self.live.sessions),
-            room_membership=self.manager.count_room_memberships,
+            seats=self.manager.count_room_memberships,
             channels=lambda: self.bus.channels,
             streams=lambda: len(self.live.streams.ids()),
             users=lambda: len(self.membership_cache.users),

@@ -10,6 +10,7 @@ from parley.stack.readiness import listens
 
 
 def mongodb(paths: StackPaths, port: int) -> Part:
+    """Return the MongoDB server."""
     directory = paths.data / "mongodb"
     return Part(
         name="mongodb",

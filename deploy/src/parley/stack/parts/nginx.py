@@ -19,7 +19,7 @@ from parley.stack.readiness import http_answers
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """What nginx listens on and routes to.
+    """The address that nginx listens on, and the gateways that it routes to.
 
     Args:
         host: the address to listen on.
@@ -40,6 +40,7 @@ class Edge:
 
 
 def nginx(paths: StackPaths, edge: Edge) -> Part:
+    """Return the nginx of this edge."""
     return Part(
         name="nginx",
         tier=Tier.EDGE,

@@ -67,6 +67,7 @@ def epmd(paths: StackPaths, port: int) -> Part:
 
 
 def rabbitmq(paths: StackPaths, ports: Ports, password: str) -> Part:
+    """Return the RabbitMQ node and write its configuration."""
     _configure(paths, ports, password)
     return Part(
         name="rabbitmq",

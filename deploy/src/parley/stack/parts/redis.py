@@ -18,6 +18,7 @@ tcp-backlog 511
 
 
 def redis(paths: StackPaths, port: int) -> Part:
+    """Return the Redis server and write its configuration."""
     directory = paths.data / "redis"
     config = paths.config / "redis.conf"
     write(config, _CONFIG.format(port=port, directory=quoted(directory)))

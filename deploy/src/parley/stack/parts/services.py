@@ -13,6 +13,7 @@ from parley.stack.readiness import http_answers, http_problems
 def gateway(
     paths: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
 ) -> Part:
+    """Return the gateway of this number."""
     own = {"NODE_NAME": node(number), "GATEWAY_HOST": LOOPBACK, "GATEWAY_PORT": str(port)}
     return _service(paths, f"gateway-{number}", Tier.GATEWAYS, port, command, {**settings, **own})
 
@@ -20,6 +21,7 @@ def gateway(
 def worker(
     paths: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
 ) -> Part:
+    """Return the persistence worker of this number."""
     own = {"WORKER_NAME": f"w{number}", "WORKER_HOST": LOOPBACK, "WORKER_PORT": str(port)}
     return _service(paths, f"worker-{number}", Tier.WORKERS, port, command, {**settings, **own})
 

@@ -9,6 +9,7 @@ NAME = "watchdog"
 
 
 def watchdog(paths: StackPaths, owner: int) -> Part:
+    """Return the process that stops the stack when the process `owner` ends."""
     return Part(
         name=NAME,
         tier=Tier.WATCHDOG,
