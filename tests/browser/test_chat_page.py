@@ -161,8 +161,8 @@ async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
     ann = users.user("ann")
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
-    said = await socket.say(group, "colour", tempId="said")
-    await socket.inbound("messageSent", tempId="said")
+    said = await socket.send(group, "colour", tempId="said")
+    await socket.wait_for("messageSent", tempId="said")
     alice = await window(ann)
     read, told = asyncio.Event(), asyncio.Event()
 
@@ -175,7 +175,9 @@ async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
     await alice.page.route("**/messages?*", late)
     await alice.open("A group")
     await asyncio.wait_for(read.wait(), 10)
-    await socket.do("editMessage", {"conversationId": group, "messageId": said["_id"], "content": "color"})
+    await socket.call_ok(
+        "editMessage", {"conversationId": group, "messageId": said["_id"], "content": "color"}
+    )
     await expect(alice.entry("A group")).to_contain_text("color", timeout=10_000)
     told.set()
     await alice.sees("color")
@@ -187,7 +189,7 @@ async def test_a_file_shows_by_its_name(users: ChatUsers, window: OpenWindow) ->
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
     file = await attached(users.url, ben, b"what we spoke of", "notes.txt")
-    await socket.say(group, "", type="file", attachments=[file["id"]])
+    await socket.send(group, "", type="file", attachments=[file["id"]])
     alice = await window(users.user("ann"))
     await expect(alice.entry("A group")).to_contain_text("A file")
     await alice.open("A group")
@@ -199,9 +201,9 @@ async def test_a_long_history_pages_upwards_and_stays_in_place(users: ChatUsers,
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
     for number in range(1, 121):
-        await socket.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
-    await socket.say(group, "the last", tempId="last")
-    await socket.inbound("messageSent", tempId="last")
+        await socket.emit("sendMessage", {"conversationId": group, "content": f"message {number}"})
+    await socket.send(group, "the last", tempId="last")
+    await socket.wait_for("messageSent", tempId="last")
 
     alice = await window(ann)
     await alice.open("A group")

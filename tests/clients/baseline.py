@@ -44,15 +44,15 @@ class Baseline:
         self._before: dict[str, Documents] = {}
         self._numbers = itertools.count()
 
-    async def set(self) -> Self:
+    async def prepare(self) -> Self:
         """Have them talk, and remember what is stored then."""
         self.alice, self.bob, self.carol = await self.users.sockets("alice", "bob", "carol")
         self.group = await self.users.group(self.alice, "bob")
         self.elsewhere = await self.users.group(self.carol, "dave")
-        self.message = await self.outbound(self.alice, self.group)
-        self.reply = await self.outbound(self.bob, self.group)
-        self.foreign = await self.outbound(self.carol, self.elsewhere)
-        await self.remember()
+        self.message = await self.send_and_store(self.alice, self.group)
+        self.reply = await self.send_and_store(self.bob, self.group)
+        self.foreign = await self.send_and_store(self.carol, self.elsewhere)
+        await self.capture()
         return self
 
     @property
@@ -60,25 +60,25 @@ class Baseline:
         """Alice."""
         return self.users.user("alice")
 
-    async def remember(self) -> None:
+    async def capture(self) -> None:
         """What is stored now is what shall be stored at the end."""
         self._before = await self._stored()
 
-    async def outbound(self, socket: Socket, conversation_id: str) -> dict[str, Any]:
+    async def send_and_store(self, socket: Socket, conversation_id: str) -> dict[str, Any]:
         """Something good, and wait until it is stored; the message with its number."""
         name = f"good-{next(self._numbers)}"
-        message = await socket.say(conversation_id, "all is well", tempId=name)
-        sent = await socket.inbound("messageSent", tempId=name)
+        message = await socket.send(conversation_id, "all is well", tempId=name)
+        sent = await socket.wait_for("messageSent", tempId=name)
         return {**message, "seq": sent["seq"]}
 
-    async def refused(
+    async def assert_refused(
         self, code: str, event: str, *args: Any, socket: Socket | None = None
     ) -> dict[str, Any]:
         """Say something bad (Alice does by default), and insist on this refusal; the error."""
         answer = await (socket or self.alice).io.call(event, args, namespace="/chat", timeout=10)
         return refusal(answer, code)
 
-    async def refused_by_rest(
+    async def assert_refused_by_rest(
         self, status: int, code: str, method: str, path: str, body: Any = None, **query: Any
     ) -> dict[str, Any]:
         """Ask for something bad by REST, as Alice."""
@@ -86,11 +86,11 @@ class Baseline:
         assert got == status, answer
         return refusal(answer, code)
 
-    async def is_unchanged(self) -> None:
+    async def assert_unchanged(self) -> None:
         """Insist that the sockets still work, and that nothing is stored but what that takes."""
         # Whatever was accepted before these is stored before them: a partition keeps its order.
         said = {
-            conversation_id: await self.outbound(socket, conversation_id)
+            conversation_id: await self.send_and_store(socket, conversation_id)
             for socket, conversation_id in ((self.alice, self.group), (self.carol, self.elsewhere))
         }
         after = await self._stored()

@@ -36,7 +36,7 @@ class Exchange:
         """Have the workers find these in the conversation's partition, in this order."""
         await self._publish((body, str(PARTITIONS.of(conversation_id))) for body in bodies)
 
-    async def copy(self) -> "Copies":
+    async def record(self) -> "Copies":
         """Copies of everything that is published from now on."""
         queue = await (await self._connection.channel()).declare_queue(exclusive=True)
         for partition in range(PARTITIONS.count):
@@ -45,7 +45,7 @@ class Exchange:
         await queue.consume(copies.take, no_ack=True)
         return copies
 
-    async def publish_again(self, copies: "Copies") -> int:
+    async def republish(self, copies: "Copies") -> int:
         """Publish what was copied a second time, as it was; how much that is."""
         again = copies.taken[:]
         await self._publish(again)

@@ -38,10 +38,10 @@ class Socket:
     """One Socket.IO connection in the groups guide's words."""
 
     def __init__(self, url: str, auth: dict[str, Any], transports: list[str]) -> None:
-        self.heard: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self._url, self._auth, self._transports = url, auth, transports
         self._io = socketio.AsyncClient(reconnection=False)
-        self._io.on("*", self._hear, namespace=NAMESPACE)
+        self._io.on("*", self._on_event, namespace=NAMESPACE)
 
     async def connect(self) -> Self:
         await self._io.connect(
@@ -70,45 +70,47 @@ class Socket:
         """The client underneath, for what a chat client does not do."""
         return self._io
 
-    async def ask(self, event: str, payload: Any = None, within: float = 10) -> dict[str, Any]:
+    async def call(self, event: str, payload: Any = None, within: float = 10) -> dict[str, Any]:
         """Emit and wait for the acknowledgement."""
         answer = await self._io.call(event, payload, namespace=NAMESPACE, timeout=within)
         assert isinstance(answer, dict), answer
         return answer
 
-    async def do(self, event: str, payload: Any = None) -> dict[str, Any]:
+    async def call_ok(self, event: str, payload: Any = None) -> dict[str, Any]:
         """Emit, and insist on success."""
-        answer = await self.ask(event, payload)
+        answer = await self.call(event, payload)
         assert answer["success"] is True, answer
         return answer
 
-    async def tell(self, event: str, payload: Any = None) -> None:
+    async def emit(self, event: str, payload: Any = None) -> None:
         """Emit without asking for an acknowledgement."""
         await self._io.emit(event, payload, namespace=NAMESPACE)
 
-    async def say(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
+    async def send(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
         """Send a message; the message as acknowledged."""
-        answer = await self.do("sendMessage", {"conversationId": conversation_id, "content": content, **more})
+        answer = await self.call_ok(
+            "sendMessage", {"conversationId": conversation_id, "content": content, **more}
+        )
         message: dict[str, Any] = answer["message"]
         return message
 
-    def all(self, event: str, **fields: Any) -> list[Any]:
+    def events(self, event: str, **fields: Any) -> list[Any]:
         """The payloads heard of an event whose fields have these values."""
-        return [p for name, p in self.heard if name == event and _has(p, fields)]
+        return [p for name, p in self.received if name == event and _has(p, fields)]
 
-    async def inbound(self, event: str, deadline: float = DEADLINE, **fields: Any) -> Any:
+    async def wait_for(self, event: str, deadline: float = DEADLINE, **fields: Any) -> Any:
         """Wait for an event whose fields have these values; its payload."""
         try:
-            return (await eventually(lambda: self.all(event, **fields), deadline))[0]
+            return (await eventually(lambda: self.events(event, **fields), deadline))[0]
         except AssertionError:
-            raise AssertionError(f"never heard {event} {fields}; heard {self.heard[-20:]}") from None
+            raise AssertionError(f"never heard {event} {fields}; heard {self.received[-20:]}") from None
 
     def messages(self, conversation_id: str) -> list[dict[str, Any]]:
         """The messages heard of a conversation, in the order in which they were heard."""
-        return [p["message"] for p in self.all("newMessage", conversationId=conversation_id)]
+        return [p["message"] for p in self.events("newMessage", conversationId=conversation_id)]
 
-    async def _hear(self, event: str, *args: Any) -> None:
-        self.heard.append((event, args[0] if args else None))
+    async def _on_event(self, event: str, *args: Any) -> None:
+        self.received.append((event, args[0] if args else None))
 
 
 class User:
@@ -181,7 +183,7 @@ class ChatUsers:
     async def group(self, owner: Socket, *names: str) -> str:
         """A group of the owner and others; its id."""
         others = [self.user(name).id for name in names]
-        answer = await owner.do(
+        answer = await owner.call_ok(
             "createConversation", {"type": "group", "name": "A group", "participants": others}
         )
         conversation_id: str = answer["conversation"]["_id"]

@@ -29,7 +29,7 @@ class SampleContract:
         self.ann, self.ben, self.cid = (users.user(name, **CLAIMS[name]) for name in ("ann", "ben", "cid"))
         self.clerk = users.user("clerk", role="service")
 
-    async def put(self, client: User, freelancer: User, *milestones: str) -> Any:
+    async def save(self, client: User, freelancer: User, *milestones: str) -> Any:
         body = {"clientId": client.id, "freelancerId": freelancer.id, "milestones": list(milestones)}
         status, answer = await self.clerk.rest("PUT", f"/api/contracts/{self.id}", body)
         assert status == 200, answer
@@ -40,7 +40,7 @@ class SampleContract:
         }
         return answer
 
-    async def start(self, content: str = "Hello! How are you?", **more: Any) -> dict[str, Any]:
+    async def start_conversation(self, content: str = "Hello! How are you?", **more: Any) -> dict[str, Any]:
         """Say something as ann, by REST; the message."""
         body = {"contractId": self.id, "content": content, **more}
         return good(await self.ann.rest("POST", "/api/messages", body), 201, "Message created successfully")
@@ -107,7 +107,7 @@ async def both(program: Program, users: ChatUsers, contract: SampleContract) -> 
 def counts(program: Program, socket: JsSocket) -> dict[str, int]:
     """How often a socket heard each event of the guide."""
     own = {outbound.event for outbound in CONTRACTS.outbound} | {"connected"}
-    return dict(Counter(what for who, what, _ in program.heard if who == socket.name and what in own))
+    return dict(Counter(what for who, what, _ in program.received if who == socket.name and what in own))
 
 
 async def conversations(user: User, **query: Any) -> Any:

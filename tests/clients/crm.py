@@ -30,8 +30,8 @@ async def speaker(program: Program, user: User, users: ChatUsers, other: JsSocke
         socket = await program.connect(user, users.url, CRM)
     else:
         socket = await program.connect_elsewhere(user, users.url, CRM, other)
-    await socket.ask("authenticate")
-    socket.is_decided()
+    await socket.call_ok("authenticate")
+    socket.mark_protocol_resolved()
     return socket
 
 
@@ -40,7 +40,7 @@ async def in_room(program: Program, users: ChatUsers, chat: str, *members: User)
     sockets: list[JsSocket] = []
     for user in members:
         socket = await speaker(program, user, users, sockets[0] if sockets else None)
-        await socket.ask("joinChat", {"chatId": chat})
+        await socket.call_ok("joinChat", {"chatId": chat})
         sockets.append(socket)
     return sockets
 

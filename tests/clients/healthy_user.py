@@ -17,13 +17,13 @@ class HealthyUser:
     def __init__(self, users: ChatUsers, name: str = "steady") -> None:
         self._user = users.user(name)
 
-    async def set(self) -> Self:
+    async def connect(self) -> Self:
         self._socket = await self._user.socket()
         return self
 
-    async def is_served(self) -> None:
+    async def assert_served(self) -> None:
         """Both are answered, in time."""
         async with asyncio.timeout(IN_TIME):
-            await self._socket.do("getOnlineUsers")
+            await self._socket.call_ok("getOnlineUsers")
             status, body = await self._user.rest("GET", "/chats/conversations")
         assert status == 200, body

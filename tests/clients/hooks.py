@@ -28,36 +28,36 @@ class Hook:
         other: JsSocket,
     ) -> "Hook":
         """A hook whose socket is on another gateway than `other`."""
-        taken = (await other.look())["node"]
+        taken = (await other.inspect())["node"]
         for attempt in range(8):
             name = f"{hook} of {user.id}, {attempt}"
-            program.speakers[name] = protocol
+            program.protocols[name] = protocol
             mounted = cls(program, JsSocket(program, name, protocol), [url + protocol.namespace, user.token])
-            await program.do("mount", name, hook=hook, args=[*mounted._args, conversation_id])
-            await mounted.socket.inbound("connect")
-            if (await mounted.socket.look())["node"] != taken:
+            await program.command("mount", name, hook=hook, args=[*mounted._args, conversation_id])
+            await mounted.socket.wait_for("connect")
+            if (await mounted.socket.inspect())["node"] != taken:
                 return mounted
             await mounted.unmount()
         raise AssertionError(f"eight times the same gateway: {taken}")
 
     async def show(self, conversation_id: str | None) -> None:
         """Turn to another conversation, as a component does whose property has changed."""
-        await self._program.do("show", self.socket.name, args=[*self._args, conversation_id])
+        await self._program.command("show", self.socket.name, args=[*self._args, conversation_id])
 
     async def call(self, method: str, *args: Any) -> None:
         """Call one of the functions that the hook returns."""
-        await self._program.do("call", self.socket.name, method=method, args=args)
+        await self._program.command("call", self.socket.name, method=method, args=args)
 
     async def unmount(self) -> None:
         """As when the component is gone from the page."""
-        await self._program.do("unmount", self.socket.name)
+        await self._program.command("unmount", self.socket.name)
 
     @property
     def states(self) -> list[dict[str, Any]]:
         """Every state that differed from the one before it."""
         return [state for name, state in self._program.states if name == self.socket.name]
 
-    async def becomes(self, **fields: Any) -> None:
+    async def wait_for_state(self, **fields: Any) -> None:
         """Wait until these fields of the state have these values."""
         try:
             await eventually(

@@ -58,7 +58,7 @@ def spoken(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str
     """What each user had accepted, in their order."""
     said: defaultdict[str, list[str]] = defaultdict(list)
     for client in senders:
-        said[client.user_id] += client.said[conversation_id]
+        said[client.user_id] += client.sent[conversation_id]
     return {user_id: contents for user_id, contents in said.items() if contents}
 
 
@@ -108,7 +108,7 @@ async def assert_heard(
     """Every listener hears every message once, in the order of the numbers."""
     numbers = {message["_id"]: message["seq"] for message in messages}
     for listener in listeners:
-        heard = listener.heard[conversation_id]
+        heard = listener.received[conversation_id]
         # What comes after says more about it when it is not all there in time.
         with contextlib.suppress(AssertionError):
             await eventually(lambda heard=heard: len(heard) >= len(messages), deadline)  # type: ignore[misc]

@@ -42,7 +42,7 @@ class Issuer:
         self.keys: list[Json] = []
         self.body: bytes | None = None
         self.status = 200
-        self.asked = 0
+        self.requests = 0
         self.answering = asyncio.Event()
         self.answering.set()
         app = web.Application()
@@ -62,7 +62,7 @@ class Issuer:
         return str(self._server.make_url("/keys"))
 
     async def _answer(self, _request: web.Request) -> web.Response:
-        self.asked += 1
+        self.requests += 1
         await self.answering.wait()
         body = orjson.dumps({"keys": self.keys}) if self.body is None else self.body
         return web.Response(body=body, status=self.status, content_type="application/json")

@@ -25,12 +25,12 @@ class Program:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._answers: dict[str, asyncio.Future[Any]] = {}
-        self.heard: list[tuple[str, str, list[Any]]] = []
+        self.received: list[tuple[str, str, list[Any]]] = []
         self.states: list[tuple[str, dict[str, Any]]] = []
         self.complaints: list[str] = []
-        self.answered: list[tuple[ClientProtocol, str, Any]] = []
-        self.speakers: dict[str, ClientProtocol] = {}
-        self.decided: dict[str, int] = {}
+        self.acknowledged: list[tuple[ClientProtocol, str, Any]] = []
+        self.protocols: dict[str, ClientProtocol] = {}
+        self.resolved_at: dict[str, int] = {}
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -39,7 +39,7 @@ class Program:
         process = await asyncio.create_subprocess_exec(NODE, PROGRAM, stdin=pipe, stdout=pipe, limit=1 << 20)
         return cls(process)
 
-    async def do(self, deed: str, name: str, **more: Any) -> Any:
+    async def command(self, deed: str, name: str, **more: Any) -> Any:
         """Have a socket do something; what came of it."""
         command = {"id": uuid.uuid4().hex, "do": deed, "name": name, **more}
         answer = self._answers[command["id"]] = asyncio.get_running_loop().create_future()
@@ -66,12 +66,12 @@ class Program:
         options: dict[str, Any] = {"auth": {"token": user.token}}
         if transports:
             options["transports"] = transports
-        name = name or f"{user.id} {len(self.speakers)}"
+        name = name or f"{user.id} {len(self.protocols)}"
         namespace = protocol.namespace.removesuffix("/")
-        await self.do("open", name, url=f"{url}{namespace}", options=options)
-        self.speakers[name] = protocol
+        await self.command("open", name, url=f"{url}{namespace}", options=options)
+        self.protocols[name] = protocol
         socket = JsSocket(self, name, protocol)
-        await socket.inbound("connect")
+        await socket.wait_for("connect")
         return socket
 
     async def connect_elsewhere(
@@ -83,25 +83,25 @@ class Program:
         transports: list[str] | None = None,
     ) -> "JsSocket":
         """A socket on another gateway than that of `other`."""
-        taken = (await other.look())["node"]
+        taken = (await other.inspect())["node"]
         for _ in range(8):
             socket = await self.connect(user, url, protocol, transports)
-            if (await socket.look())["node"] != taken:
+            if (await socket.inspect())["node"] != taken:
                 return socket
             await socket.close()
         raise AssertionError(f"eight times the same gateway: {taken}")
 
-    def insist_on_shapes(self) -> None:
+    def assert_payload_shapes(self) -> None:
         """Everything that was heard or answered is what its vocabulary's tables describe."""
-        for place, (name, event, args) in enumerate(self.heard):
-            protocol = self.speakers.get(name)
+        for place, (name, event, args) in enumerate(self.received):
+            protocol = self.protocols.get(name)
             if protocol is not None and event not in ENGINE_S_OWN:
                 forms = _forms(protocol, event)
-                if place < self.decided.get(name, len(self.heard)):
+                if place < self.resolved_at.get(name, len(self.received)):
                     # Nothing that it said has told yet which of its namespace's vocabularies it speaks.
                     forms += [form for other in _beside(protocol) for form in _forms(other, event)]
                 _insist(event, args[0] if args else None, protocol, forms)
-        for protocol, event, answer in self.answered:
+        for protocol, event, answer in self.acknowledged:
             _insist(event, answer, protocol, [protocol.inbound[event].ack])
 
     async def _read(self) -> None:
@@ -109,7 +109,7 @@ class Program:
         async for line in self._process.stdout:
             said = json.loads(line)
             if "event" in said:
-                self.heard.append((said["name"], said["event"], said["args"]))
+                self.received.append((said["name"], said["event"], said["args"]))
             elif "hook" in said:
                 self.states.append((said["hook"], said["state"]))
             elif "complaint" in said:
@@ -130,50 +130,50 @@ class JsSocket:
 
     async def emit(self, event: str, *args: Any) -> None:
         """Emit without asking for an acknowledgement, as the guide does."""
-        await self._program.do("emit", self.name, event=event, args=args)
+        await self._program.command("emit", self.name, event=event, args=args)
 
-    async def ask(self, event: str, *args: Any) -> Any:
+    async def call_ok(self, event: str, *args: Any) -> Any:
         """Emit, and insist that the acknowledgement is a success."""
         answer = await self.call(event, *args)
         assert answer.get("success") is not False, answer
         if self.protocol is not None:
-            self._program.answered.append((self.protocol, event, answer))
+            self._program.acknowledged.append((self.protocol, event, answer))
         return answer
 
     async def call(self, event: str, *args: Any) -> Any:
         """Emit and wait for the acknowledgement, whatever it says."""
-        return await self._program.do("ask", self.name, event=event, args=args)
+        return await self._program.command("ask", self.name, event=event, args=args)
 
-    def is_decided(self) -> None:
+    def mark_protocol_resolved(self) -> None:
         """From now on it hears its own vocabulary's words and no other's."""
-        self._program.decided[self.name] = len(self._program.heard)
+        self._program.resolved_at[self.name] = len(self._program.received)
 
-    async def look(self) -> dict[str, Any]:
-        found: dict[str, Any] = await self._program.do("look", self.name)
+    async def inspect(self) -> dict[str, Any]:
+        found: dict[str, Any] = await self._program.command("look", self.name)
         return found
 
     async def close(self) -> None:
-        await self._program.do("close", self.name)
+        await self._program.command("close", self.name)
 
-    def all(self, event: str) -> list[Any]:
+    def events(self, event: str) -> list[Any]:
         """The payloads of an event that were heard."""
         return [
             args[0] if args else None
-            for who, what, args in self._program.heard
+            for who, what, args in self._program.received
             if (who, what) == (self.name, event)
         ]
 
-    async def inbound(self, event: str, times: int = 1, deadline: float = DEADLINE) -> Any:
+    async def wait_for(self, event: str, times: int = 1, deadline: float = DEADLINE) -> Any:
         """Wait until an event was heard so many times; the last one's payload."""
         try:
-            await eventually(lambda: len(self.all(event)) >= times, deadline)
+            await eventually(lambda: len(self.events(event)) >= times, deadline)
         except AssertionError:
-            mine = [(what, args) for who, what, args in self._program.heard if who == self.name]
+            mine = [(what, args) for who, what, args in self._program.received if who == self.name]
             raise AssertionError(f"{self.name} never heard {event} {times} times, but {mine[-20:]}") from None
-        return self.all(event)[times - 1]
+        return self.events(event)[times - 1]
 
     def contents(self) -> list[str]:
-        return [payload["message"]["content"] for payload in self.all("newMessage")]
+        return [payload["message"]["content"] for payload in self.events("newMessage")]
 
 
 def _beside(protocol: ClientProtocol) -> list[ClientProtocol]:

@@ -31,7 +31,7 @@ class LoadGenerator:
         """When each message was accepted, by the monotonic clock."""
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._talk(client)) for client in self._opened]
+        self._tasks = [asyncio.create_task(self._send_forever(client)) for client in self._opened]
         return self
 
     async def __aexit__(
@@ -45,17 +45,17 @@ class LoadGenerator:
         else:
             await asyncio.gather(*self._tasks)
 
-    async def goes_on(self, count: int, deadline: float = 15.0) -> None:
+    async def wait_for_accepted(self, count: int, deadline: float = 15.0) -> None:
         """Wait until so many more messages are accepted."""
         enough = len(self.accepted) + count
         await eventually(lambda: len(self.accepted) >= enough, deadline)
 
-    async def _talk(self, client: RecordingClient) -> None:
+    async def _send_forever(self, client: RecordingClient) -> None:
         for turn in itertools.count():
             if self._over:
                 return
             conversation_id = self._conversations[turn % len(self._conversations)]
-            await client.insist(conversation_id, f"{client.user_id} says {turn}{self.padding}")
+            await client.send_until_accepted(conversation_id, f"{client.user_id} says {turn}{self.padding}")
             self.accepted.append(time.monotonic())
             if turn % 10 == 9:
                 await self._read(client, conversation_id)
@@ -63,7 +63,7 @@ class LoadGenerator:
 
     async def _read(self, client: RecordingClient, conversation_id: str) -> None:
         with contextlib.suppress(TimeoutError, Disconnected):
-            await client.ask("markConversationAsRead", {"conversationId": conversation_id}, PATIENCE)
+            await client.call("markConversationAsRead", {"conversationId": conversation_id}, PATIENCE)
 
 
 class Stopwatch:

@@ -29,7 +29,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._passing = asyncio.Event()
         self._passing.set()
-        self._pipes: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,15 +51,15 @@ class Proxy:
         port = self._listener.sockets[0].getsockname()[1]
         return urlunsplit(self._server._replace(netloc=f"{user}{at}{LOOPBACK}:{port}"))
 
-    def cut(self) -> None:
+    def block(self) -> None:
         """Let nothing pass."""
         self._loop.call_soon_threadsafe(self._passing.clear)
 
-    def mend(self) -> None:
+    def unblock(self) -> None:
         """Let everything pass."""
         self._loop.call_soon_threadsafe(self._passing.set)
 
-    def slow(self, seconds: float) -> None:
+    def delay(self, seconds: float) -> None:
         """Let everything pass so much later, each way."""
         self._delay = seconds
 
@@ -69,8 +69,8 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._pipes.add(task)
-        task.add_done_callback(self._pipes.discard)
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
         with contextlib.closing(writer), contextlib.suppress(OSError):
             await self._passing.wait()
             there = await asyncio.open_connection(self._server.hostname, self._server.port)
@@ -115,6 +115,6 @@ class Proxy:
 
     async def _end(self) -> None:
         self._listener.close()
-        for task in self._pipes:
+        for task in self._connections:
             task.cancel()
-        await asyncio.gather(*self._pipes, return_exceptions=True)
+        await asyncio.gather(*self._connections, return_exceptions=True)

@@ -19,7 +19,7 @@ class RawSocket:
 
     def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
         self.frames: list[str] = []
-        self._within = "" if namespace == "/" else f"{namespace},"
+        self._prefix = "" if namespace == "/" else f"{namespace},"
         self._url = url
         self._http = aiohttp.ClientSession()
         self._ws: aiohttp.ClientWebSocketResponse
@@ -29,13 +29,13 @@ class RawSocket:
         """The websocket and Engine.IO's greeting, no namespace yet."""
         self._ws = await self._http.ws_connect(f"{self._url}/socket.io/?EIO=4&transport=websocket")
         self._reader = asyncio.create_task(self._read())
-        await self.inbound("0")
+        await self.wait_for("0")
         return self
 
-    async def enter(self, auth: Any) -> Self:
+    async def connect_namespace(self, auth: Any) -> Self:
         """Connect to the namespace, and insist on it."""
-        await self.send(f"40{self._within}{json.dumps(auth)}")
-        await self.inbound(f"40{self._within}")
+        await self.send(f"40{self._prefix}{json.dumps(auth)}")
+        await self.wait_for(f"40{self._prefix}")
         return self
 
     async def send(self, frame: str | bytes) -> None:
@@ -45,17 +45,17 @@ class RawSocket:
         else:
             await self._ws.send_bytes(frame)
 
-    async def event(self, number: int, text: str) -> Any:
+    async def call(self, number: int, text: str) -> Any:
         """Send an event with this JSON text and acknowledgement number; the acknowledgement."""
-        await self.send(f"{EVENT}{self._within}{number}{text}")
-        return await self.acknowledged(number)
+        await self.send(f"{EVENT}{self._prefix}{number}{text}")
+        return await self.wait_for_ack(number)
 
-    async def acknowledged(self, number: int) -> Any:
+    async def wait_for_ack(self, number: int) -> Any:
         """Wait for an acknowledgement; its argument."""
-        start = f"{ACK}{self._within}{number}["
-        return json.loads((await self.inbound(start)).removeprefix(start[:-1]))[0]
+        start = f"{ACK}{self._prefix}{number}["
+        return json.loads((await self.wait_for(start)).removeprefix(start[:-1]))[0]
 
-    async def inbound(self, start: str) -> str:
+    async def wait_for(self, start: str) -> str:
         """Wait for a frame that begins so."""
         found: list[str] = await eventually(lambda: [f for f in self.frames if f.startswith(start)])
         return found[-1]
@@ -65,7 +65,7 @@ class RawSocket:
         """Whether the connection has ended."""
         return self._reader.done()
 
-    async def is_closed_by_the_server(self) -> None:
+    async def wait_until_closed(self) -> None:
         """Wait until it is."""
         await eventually(self._reader.done, 5)
 

@@ -22,56 +22,56 @@ class ReconnectingClient(RecordingClient):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.held: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        self.displayed: defaultdict[str, dict[int, str]] = defaultdict(dict)
         """Content by number, by conversation."""
-        self.absences: list[float] = []
+        self.offline_seconds: list[float] = []
         """Seconds from each loss of the socket until everything was caught up with."""
         self._revs: dict[str, int] = {}
         self._caught_up = True
-        self._snapshots: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     async def connect(self) -> Self:
         await super().connect()
-        self._snapshots = asyncio.create_task(self._keep())
+        self._reconnecting = asyncio.create_task(self._reconnect_forever())
         return self
 
     async def join(self, conversation_id: str) -> dict[str, Any]:
         self._revs.setdefault(conversation_id, 0)
         return await super().join(conversation_id)
 
-    def lose(self) -> None:
+    def drop_connection(self) -> None:
         """Lose the socket, as when the network changes."""
         assert isinstance(self.socket, LeanSocket)
-        self.socket.break_off()
+        self.socket.abort()
 
     async def close(self) -> None:
-        if self._snapshots is not None:
-            self._snapshots.cancel()
-            await asyncio.gather(self._snapshots, return_exceptions=True)
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
         await super().close()
 
-    def _hear_message(self, conversation_id: str, message: dict[str, Any]) -> None:
-        super()._hear_message(conversation_id, message)
-        self._hold(conversation_id, message)
+    def _on_message(self, conversation_id: str, message: dict[str, Any]) -> None:
+        super()._on_message(conversation_id, message)
+        self._display(conversation_id, message)
         if self._caught_up:
             self._revs[conversation_id] = message["rev"]
 
-    def _hold(self, conversation_id: str, message: dict[str, Any]) -> None:
-        self.held[conversation_id][message["seq"]] = message["content"]
-        self.heard_at.setdefault(message["_id"], time.monotonic())
+    def _display(self, conversation_id: str, message: dict[str, Any]) -> None:
+        self.displayed[conversation_id][message["seq"]] = message["content"]
+        self.received_at.setdefault(message["_id"], time.monotonic())
 
-    async def _keep(self) -> None:
+    async def _reconnect_forever(self) -> None:
         while True:
             await self.socket.closed.wait()
             gone, self._caught_up = time.monotonic(), False
-            self.losses += 1
+            self.disconnects += 1
             while not self._caught_up:
                 await asyncio.sleep(random.uniform(*DELAY))
                 with contextlib.suppress(*LOST):
-                    await self._come_back()
-            self.absences.append(time.monotonic() - gone)
+                    await self._reconnect()
+            self.offline_seconds.append(time.monotonic() - gone)
 
-    async def _come_back(self) -> None:
+    async def _reconnect(self) -> None:
         self._last.clear()
         await super().connect()
         try:
@@ -82,20 +82,20 @@ class ReconnectingClient(RecordingClient):
 
     async def _catch_up(self) -> None:
         for conversation_id in self._revs:
-            await self._insisted("joinRoom", {"conversationId": conversation_id})
-        answer = await self._insisted("sync", {"conversations": self._revs})
+            await self._call_ok("joinRoom", {"conversationId": conversation_id})
+        answer = await self._call_ok("sync", {"conversations": self._revs})
         for conversation_id, changes in answer["conversations"].items():
             # Too far behind for a sync, a client reads the history instead.
             behind = changes.get("tooFar", False)
             messages = await self._user.history(conversation_id) if behind else changes["messages"]
             for message in messages:
-                self._hold(conversation_id, message)
+                self._display(conversation_id, message)
             self._revs[conversation_id] = changes["rev"]
         self._caught_up = True
 
-    async def _insisted(self, event: str, payload: Any) -> dict[str, Any]:
+    async def _call_ok(self, event: str, payload: Any) -> dict[str, Any]:
         """The acknowledgement of success; for want of it the client begins anew."""
-        answer = await self.ask(event, payload)
+        answer = await self.call(event, payload)
         if not answer["success"]:
             raise Disconnected(f"{event}: {answer}")
         return answer

@@ -31,26 +31,26 @@ class RecordingClient:
     def __init__(self, user: User, url: str, transport: str = "websocket") -> None:
         self.user_id = user.id
         self._user = user
-        self.said: defaultdict[str, list[str]] = defaultdict(list)
+        self.sent: defaultdict[str, list[str]] = defaultdict(list)
         self.accepted: dict[str, float] = {}
         """When each message was accepted, by its id and the monotonic clock."""
-        self.heard: defaultdict[str, list[str]] = defaultdict(list)
+        self.received: defaultdict[str, list[str]] = defaultdict(list)
         """The ids of the messages heard, in the order in which they were heard."""
-        self.heard_at: dict[str, float] = {}
+        self.received_at: dict[str, float] = {}
         """When each message was known first, by its id and the monotonic clock."""
-        self.strays: list[tuple[str, int, int]] = []
+        self.sequence_breaks: list[tuple[str, int, int]] = []
         """Conversation and two numbers, for every message that did not follow the one heard before it."""
         self.confirmed: list[dict[str, Any]] = []
-        self.refused: list[dict[str, Any]] = []
+        self.refusals: list[dict[str, Any]] = []
         """The errors of sends, each with `seconds` that it took."""
         self.unanswered = 0
         """Sends that nobody answered, though the socket lived."""
         self.unread: dict[str, int] = {}
         self.status: dict[str, str] = {}
         """What was heard last of each user: `online` or `offline`."""
-        self.trouble: list[tuple[str, Any]] = []
+        self.failures: list[tuple[str, Any]] = []
         """Each `messageRejected` and `messageFailed`."""
-        self.losses = 0
+        self.disconnects = 0
         """How often the socket was lost and another came."""
         self._url, self._transport = url, transport
         self._socket: LeanSocket | StockSocket | None = None
@@ -69,42 +69,42 @@ class RecordingClient:
     async def connect(self) -> Self:
         auth = {"token": self._user.token}
         if self._transport == "polling":
-            self._socket = await StockSocket.connect(self._url, NAMESPACE, auth, self._hear, ("polling",))
+            self._socket = await StockSocket.connect(self._url, NAMESPACE, auth, self._on_event, ("polling",))
         else:
-            self._socket = await LeanSocket.connect(self._url, NAMESPACE, auth, self._hear)
+            self._socket = await LeanSocket.connect(self._url, NAMESPACE, auth, self._on_event)
         return self
 
-    async def ask(self, event: str, payload: Any, within: float = 10.0) -> dict[str, Any]:
+    async def call(self, event: str, payload: Any, within: float = 10.0) -> dict[str, Any]:
         """Say an event; its acknowledgement."""
         answer: dict[str, Any] = await self.socket.call(event, payload, within=within)
         return answer
 
     async def join(self, conversation_id: str) -> dict[str, Any]:
-        answer = await self.ask("joinRoom", {"conversationId": conversation_id})
+        answer = await self.call("joinRoom", {"conversationId": conversation_id})
         assert answer["success"] is True, answer
         return answer
 
     async def join_all(self, conversations: Iterable[str]) -> None:
         await asyncio.gather(*map(self.join, conversations))
 
-    async def say(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
+    async def send(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
         """Send a message once; the acknowledgement, whatever it says."""
         started = time.monotonic()
         payload = {"conversationId": conversation_id, "content": content, **more}
-        answer = await self.ask("sendMessage", payload, PATIENCE)
+        answer = await self.call("sendMessage", payload, PATIENCE)
         if answer["success"]:
-            self.said[conversation_id].append(content)
+            self.sent[conversation_id].append(content)
             self.accepted.setdefault(answer["message"]["_id"], time.monotonic())
         else:
-            self.refused.append({**answer["error"], "seconds": time.monotonic() - started})
+            self.refusals.append({**answer["error"], "seconds": time.monotonic() - started})
         return answer
 
-    async def insist(self, conversation_id: str, content: str) -> None:
+    async def send_until_accepted(self, conversation_id: str, content: str) -> None:
         """Send a message under one name, again and again until it is accepted."""
         name, deadline = str(uuid4()), time.monotonic() + INSISTING
         while time.monotonic() < deadline:
             try:
-                answer = await self.say(conversation_id, content, clientMessageId=name)
+                answer = await self.send(conversation_id, content, clientMessageId=name)
             except (TimeoutError, Disconnected) as error:
                 self.unanswered += isinstance(error, TimeoutError)
                 answer = {"success": False, "error": {"retryable": True}}
@@ -118,10 +118,10 @@ class RecordingClient:
         if self._socket is not None:
             await self._socket.close()
 
-    def _hear(self, event: str, payload: Any) -> None:
+    def _on_event(self, event: str, payload: Any) -> None:
         match event:
             case "newMessage":
-                self._hear_message(payload["conversationId"], payload["message"])
+                self._on_message(payload["conversationId"], payload["message"])
             case "messageSent":
                 self.confirmed.append(payload)
             case "unreadCount":
@@ -129,15 +129,15 @@ class RecordingClient:
             case "userStatusChanged":
                 self.status[payload["userId"]] = payload["status"]
             case "messageRejected" | "messageFailed":
-                self.trouble.append((event, payload))
+                self.failures.append((event, payload))
 
-    def _hear_message(self, conversation_id: str, message: dict[str, Any]) -> None:
+    def _on_message(self, conversation_id: str, message: dict[str, Any]) -> None:
         last = self._last.get(conversation_id)
         if last is not None and message["seq"] != last + 1:
-            self.strays.append((conversation_id, last, message["seq"]))
+            self.sequence_breaks.append((conversation_id, last, message["seq"]))
         self._last[conversation_id] = message["seq"]
-        self.heard[conversation_id].append(message["_id"])
-        self.heard_at.setdefault(message["_id"], time.monotonic())
+        self.received[conversation_id].append(message["_id"])
+        self.received_at.setdefault(message["_id"], time.monotonic())
 
 
 class RecordingClients:

@@ -10,10 +10,10 @@ async def a_message_goes_its_way(stack: Stack) -> None:
     try:
         alice, bob = await users.sockets("alice", "bob")
         group = await users.group(alice, "bob")
-        await bob.do("joinRoom", {"conversationId": group})
-        await alice.say(group, "hello")
-        await bob.inbound("newMessage", conversationId=group)
-        await bob.do("markConversationAsRead", {"conversationId": group})
+        await bob.call_ok("joinRoom", {"conversationId": group})
+        await alice.send(group, "hello")
+        await bob.wait_for("newMessage", conversationId=group)
+        await bob.call_ok("markConversationAsRead", {"conversationId": group})
         assert len(await users.user("bob").history(group)) == 1
     finally:
         await users.close()

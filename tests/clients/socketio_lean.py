@@ -36,7 +36,7 @@ class LeanSocket(WSListener):
         self.engine_sid = ""
         """The Engine.IO session id; starts with the name of the gateway that holds the socket."""
         self.closed = asyncio.Event()
-        self._hear = hear
+        self._on_event = hear
         self._auth = orjson.dumps(auth)
         self._prefix = b"" if namespace == "/" else namespace.encode() + b","
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -75,9 +75,9 @@ class LeanSocket(WSListener):
         Raises TimeoutError when none came `within` seconds, Disconnected when the socket closed.
         """
         async with asyncio.timeout(within):
-            return await self.ask(event, *args)
+            return await self.request(event, *args)
 
-    def ask(self, event: str, *args: Any) -> "asyncio.Future[Any]":
+    def request(self, event: str, *args: Any) -> "asyncio.Future[Any]":
         """Says an event; what is given back will be its acknowledgement's first argument, or Disconnected."""
         number = next(self._call_ids)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -94,7 +94,7 @@ class LeanSocket(WSListener):
             self._transport.disconnect()
             await self.closed.wait()
 
-    def break_off(self) -> None:
+    def abort(self) -> None:
         """Closes the connection without a word."""
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
@@ -140,7 +140,7 @@ class LeanSocket(WSListener):
         kind, body = packet[1], packet[2 + len(self._prefix) :]
         if kind == EVENT:
             event, *args = orjson.loads(body[body.index(b"[") :])
-            self._hear(event, args[0] if args else None)
+            self._on_event(event, args[0] if args else None)
         elif kind == ACK:
             self._acknowledge(body)
         elif kind == CONNECT and not self._opened.done():

@@ -15,7 +15,7 @@ class Shares:
     def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
         self._stack, self._http = stack, http
 
-    async def now(self) -> list[int]:
+    async def current(self) -> list[int]:
         """The fewest first; a worker that does not answer counts as 0."""
         return sorted([await self.of(number) for number in range(1, len(self._stack.worker_urls) + 1)])
 
@@ -23,7 +23,7 @@ class Shares:
         """Those of the worker with this number; 0 when it does not answer."""
         return await self._figure(number, "parley_partitions_held")
 
-    async def buried(self) -> int:
+    async def dead_letters(self) -> int:
         """How many dead letters the workers have made since they started."""
         return sum(
             [
@@ -40,11 +40,11 @@ class Shares:
             return 0
         return int(float(text.partition(f"\n{name} ")[2].split()[0]))
 
-    async def become(self, *shares: int, deadline: float = 15.0) -> None:
+    async def wait_until(self, *shares: int, deadline: float = 15.0) -> None:
         """Wait until they are so."""
 
         async def are_so() -> bool:
-            return await self.now() == list(shares)
+            return await self.current() == list(shares)
 
         await eventually(are_so, deadline)
 

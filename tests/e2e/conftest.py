@@ -26,15 +26,15 @@ ALARMS = ("Traceback", '"level": "error"', " ERROR ", " CRITICAL ")
 @pytest.fixture
 async def baseline(users: ChatUsers, database: Any) -> AsyncIterator[Baseline]:
     """Conversations of which nothing may have changed when the test is over."""
-    baseline = await Baseline(users, database).set()
+    baseline = await Baseline(users, database).prepare()
     yield baseline
-    await baseline.is_unchanged()
+    await baseline.assert_unchanged()
 
 
 @pytest.fixture
 async def healthy_user(users: ChatUsers) -> HealthyUser:
     """Somebody who is to be served meanwhile."""
-    return await HealthyUser(users).set()
+    return await HealthyUser(users).connect()
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from parley.stack import Stack
 
 
 async def sees(socket: Socket, users: ChatUsers, name: str, status: str) -> None:
-    await socket.inbound("userStatusChanged", userId=users.user(name).id, status=status)
+    await socket.wait_for("userStatusChanged", userId=users.user(name).id, status=status)
 
 
 def seen(socket: Socket, users: ChatUsers, name: str) -> list[str]:
-    return [p["status"] for p in socket.all("userStatusChanged", userId=users.user(name).id)]
+    return [p["status"] for p in socket.events("userStatusChanged", userId=users.user(name).id)]
 
 
 @pytest.fixture

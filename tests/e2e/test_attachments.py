@@ -31,12 +31,12 @@ def shown(attachment: dict[str, Any]) -> dict[str, Any]:
 async def test_a_file_is_sent_with_a_message_and_heard_with_it(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
     file = await attached(users.url, users.user("alice"), PDF, "Contract.pdf")
 
-    sent = await alice.say(group, "", type="file", attachments=[file["id"]])
+    sent = await alice.send(group, "", type="file", attachments=[file["id"]])
 
-    heard = await bob.inbound("newMessage", conversationId=group)
+    heard = await bob.wait_for("newMessage", conversationId=group)
     assert sent["attachments"] == heard["message"]["attachments"] == [shown(file)]
     assert (heard["message"]["type"], heard["message"]["content"]) == ("file", "")
     assert (file["name"], file["size"], file["type"]) == ("Contract.pdf", len(PDF), "application/pdf")
@@ -50,7 +50,7 @@ async def test_members_read_it_and_others_cannot_tell_that_it_exists(users: Chat
     file = await attached(users.url, users.user("alice"), PDF)
     assert (await read(users.url, users.user("bob"), file["url"])).status == 404
 
-    await alice.say(group, "see", type="file", attachments=[file["id"]])
+    await alice.send(group, "see", type="file", attachments=[file["id"]])
 
     assert (await read(users.url, users.user("bob"), file["url"])).body == PDF
     hidden = await read(users.url, users.user("carol"), file["url"])
@@ -64,7 +64,7 @@ async def test_who_leaves_reads_no_more_not_even_what_they_sent(users: ChatUsers
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     file = await attached(users.url, users.user("bob"), PDF)
-    await bob.say(group, "see", type="file", attachments=[file["id"]])
+    await bob.send(group, "see", type="file", attachments=[file["id"]])
     assert (await read(users.url, users.user("bob"), file["url"])).status == 200
 
     status, _ = await users.user("bob").rest("POST", f"/chats/conversations/{group}/leave")
@@ -80,20 +80,20 @@ async def test_who_leaves_reads_no_more_not_even_what_they_sent(users: ChatUsers
 async def test_with_its_last_message_a_file_is_gone(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
     file = await attached(users.url, users.user("alice"), PDF)
-    first = await alice.say(group, "", type="file", attachments=[file["id"]])
-    await bob.inbound("newMessage", conversationId=group)
-    again = await bob.say(group, "once more", attachments=[file["id"]])
-    await alice.inbound("messageSent", messageId=first["_id"])
-    await bob.inbound("messageSent", messageId=again["_id"])
+    first = await alice.send(group, "", type="file", attachments=[file["id"]])
+    await bob.wait_for("newMessage", conversationId=group)
+    again = await bob.send(group, "once more", attachments=[file["id"]])
+    await alice.wait_for("messageSent", messageId=first["_id"])
+    await bob.wait_for("messageSent", messageId=again["_id"])
 
-    await alice.do("deleteMessage", {"messageId": first["_id"]})
-    await bob.inbound("messageDeleted", messageId=first["_id"])
+    await alice.call_ok("deleteMessage", {"messageId": first["_id"]})
+    await bob.wait_for("messageDeleted", messageId=first["_id"])
     assert (await read(users.url, users.user("bob"), file["url"])).body == PDF
 
-    await bob.do("deleteMessage", {"messageId": again["_id"]})
-    await bob.inbound("messageDeleted", messageId=again["_id"])
+    await bob.call_ok("deleteMessage", {"messageId": again["_id"]})
+    await bob.wait_for("messageDeleted", messageId=again["_id"])
     for name in ("alice", "bob"):
         assert (await read(users.url, users.user(name), file["url"])).status == 404
 
@@ -146,8 +146,8 @@ async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message
     message = {"conversationId": here, "content": "", "type": "file", "attachments": [file["id"]]}
     message["clientMessageId"] = "0b7e6a52-0d0f-4d0e-9b5d-3a1f1f6f6c11"
 
-    first, again = await alice.do("sendMessage", message), await alice.do("sendMessage", message)
-    elsewhere = await alice.ask("sendMessage", {**message, "conversationId": there})
+    first, again = await alice.call_ok("sendMessage", message), await alice.call_ok("sendMessage", message)
+    elsewhere = await alice.call("sendMessage", {**message, "conversationId": there})
 
     assert first["message"]["_id"] == again["message"]["_id"]
     assert elsewhere["success"] is False
@@ -159,9 +159,9 @@ async def test_what_is_not_ones_own_cannot_be_sent(users: ChatUsers) -> None:
     group = await users.group(alice, "bob")
     file = await attached(users.url, users.user("alice"), PDF)
     stolen = {"conversationId": group, "content": "", "type": "file", "attachments": [file["id"]]}
-    answer = await bob.ask("sendMessage", stolen)
+    answer = await bob.call("sendMessage", stolen)
     assert answer["error"]["code"] == "NOT_FOUND"
-    await alice.do("sendMessage", stolen)
+    await alice.call_ok("sendMessage", stolen)
 
 
 async def test_the_largest_file_comes_back_as_it_was_whole_and_in_part(users: ChatUsers) -> None:

@@ -42,7 +42,7 @@ async def test_a_file_lies_in_the_bucket_and_goes_to_members(users: ChatUsers, b
     data = b"%PDF-1.7\n" + os.urandom(12_000_000)
     file = await attached(users.url, users.user("alice"), data)
 
-    await alice.say(group, "", type="file", attachments=[file["id"]])
+    await alice.send(group, "", type="file", attachments=[file["id"]])
 
     assert (await read(users.url, users.user("bob"), file["url"])).body == data
     part = await read(users.url, users.user("bob"), file["url"], Range="bytes=-1000")

@@ -70,13 +70,13 @@ async def test_content_that_is_no_text_or_empty_or_too_long_is_refused(baseline:
     named = {"messageId": baseline.message["_id"], "conversationId": baseline.group}
     for content in BAD_CONTENTS:
         for event, payload in (("sendMessage", {"conversationId": baseline.group}), ("editMessage", named)):
-            error = await baseline.refused("INVALID", event, {**payload, "content": content})
+            error = await baseline.assert_refused("INVALID", event, {**payload, "content": content})
             assert list(error["details"]) == ["content"]
 
 
 async def test_no_content_is_refused(baseline: Baseline) -> None:
-    await baseline.refused("INVALID", "sendMessage", {"conversationId": baseline.group})
-    await baseline.refused("INVALID", "editMessage", {"messageId": baseline.message["_id"]})
+    await baseline.assert_refused("INVALID", "sendMessage", {"conversationId": baseline.group})
+    await baseline.assert_refused("INVALID", "editMessage", {"messageId": baseline.message["_id"]})
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ async def test_no_content_is_refused(baseline: Baseline) -> None:
 async def test_every_other_text_is_kept_as_it_is(content: str, users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
 
-    await alice.say(group, content)
+    await alice.send(group, content)
 
-    heard = await bob.inbound("newMessage", conversationId=group)
+    heard = await bob.wait_for("newMessage", conversationId=group)
     assert heard["message"]["content"] == content
     assert [m["content"] for m in await users.user("bob").history(group)] == [content]
 
@@ -115,7 +115,7 @@ async def test_an_id_that_is_none_is_refused(event: str, baseline: Baseline) -> 
             continue
         for bad in BAD_IDS:
             wrong = {**good, field: [bad] if field == "participants" else bad}
-            await baseline.refused("INVALID", event, wrong)
+            await baseline.assert_refused("INVALID", event, wrong)
 
 
 async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be(baseline: Baseline) -> None:
@@ -128,19 +128,19 @@ async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be
     }
     for field, values in wrong.items():
         for value in values:
-            error = await baseline.refused("INVALID", "sendMessage", {**good, field: value})
+            error = await baseline.assert_refused("INVALID", "sendMessage", {**good, field: value})
             assert list(error["details"]) == [field]
 
 
 async def test_a_message_of_type_file_needs_an_attachment(baseline: Baseline) -> None:
-    error = await baseline.refused(
+    error = await baseline.assert_refused(
         "INVALID", "sendMessage", {**good_payload(baseline, "sendMessage"), "type": "file"}
     )
     assert list(error["details"]) == ["attachments"]
 
 
 async def test_nobody_but_an_admin_or_a_service_speaks_for_the_system(baseline: Baseline) -> None:
-    await baseline.refused(
+    await baseline.assert_refused(
         "FORBIDDEN", "sendMessage", {**good_payload(baseline, "sendMessage"), "type": "system"}
     )
 
@@ -150,7 +150,7 @@ async def test_an_unknown_field_is_refused_and_named(event: str, baseline: Basel
     for more in UNKNOWN:
         if event == "markAsDelivered" and "seq" in more:
             continue
-        error = await baseline.refused("INVALID", event, {**good_payload(baseline, event), **more})
+        error = await baseline.assert_refused("INVALID", event, {**good_payload(baseline, event), **more})
         assert list(error["details"]) == list(more)
 
 
@@ -158,13 +158,13 @@ async def test_an_unknown_field_is_refused_and_named(event: str, baseline: Basel
 async def test_a_payload_that_is_not_one_object_is_refused(event: str, baseline: Baseline) -> None:
     good = good_payload(baseline, event)
     for payload in ([good], [good, good], [], "text", "", 5, 0, 1.5, True, False):
-        await baseline.refused("INVALID", event, payload)
-    await baseline.refused("INVALID", event, good, good)
-    await baseline.refused("INVALID", event, good, None)
+        await baseline.assert_refused("INVALID", event, payload)
+    await baseline.assert_refused("INVALID", event, good, good)
+    await baseline.assert_refused("INVALID", event, good, None)
     if event != "getOnlineUsers":
-        await baseline.refused("INVALID", event)
-        await baseline.refused("INVALID", event, None)
-        await baseline.refused("INVALID", event, {})
+        await baseline.assert_refused("INVALID", event)
+        await baseline.assert_refused("INVALID", event, None)
+        await baseline.assert_refused("INVALID", event, {})
 
 
 async def test_who_is_online_needs_no_payload(users: ChatUsers) -> None:
@@ -202,12 +202,12 @@ async def test_who_is_online_needs_no_payload(users: ChatUsers) -> None:
     ],
 )
 async def test_an_event_that_does_not_exist_is_refused(event: str, baseline: Baseline) -> None:
-    error = await baseline.refused(
+    error = await baseline.assert_refused(
         "UNKNOWN_EVENT", event, {"conversationId": baseline.group, "content": "hello"}
     )
 
     assert len(error["message"]) < 200
-    await baseline.refused("UNKNOWN_EVENT", event)
+    await baseline.assert_refused("UNKNOWN_EVENT", event)
 
 
 async def test_what_a_client_syncs_must_be_revisions_by_conversation(baseline: Baseline) -> None:
@@ -223,45 +223,51 @@ async def test_what_a_client_syncs_must_be_revisions_by_conversation(baseline: B
         None,
     ]
     for conversations in wrong:
-        await baseline.refused("INVALID", "sync", {"conversations": conversations})
+        await baseline.assert_refused("INVALID", "sync", {"conversations": conversations})
 
 
 async def test_a_name_of_a_group_must_be_a_text_of_some_length(baseline: Baseline) -> None:
     body = {"type": "group", "participants": [baseline.users.user("bob").id]}
     names: list[Any] = [None, 5, [], {}, True, "x" * 201]
     for name in names:
-        await baseline.refused("INVALID", "createConversation", {**body, "name": name})
-        await baseline.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "name": name})
+        await baseline.assert_refused("INVALID", "createConversation", {**body, "name": name})
+        await baseline.assert_refused_by_rest(
+            400, "INVALID", "POST", "/chats/conversations", {**body, "name": name}
+        )
 
 
 async def test_there_are_no_other_kinds_of_conversations(baseline: Baseline) -> None:
     body = {"participants": [baseline.users.user("dave").id]}
     kinds: list[Any] = ["", "Group", "channel", None, 5, [], ["group"], {}]
     for kind in kinds:
-        await baseline.refused("INVALID", "createConversation", {**body, "type": kind})
-        await baseline.refused_by_rest(400, "INVALID", "POST", "/chats/conversations", {**body, "type": kind})
+        await baseline.assert_refused("INVALID", "createConversation", {**body, "type": kind})
+        await baseline.assert_refused_by_rest(
+            400, "INVALID", "POST", "/chats/conversations", {**body, "type": kind}
+        )
 
 
 async def test_a_refusal_that_nobody_asked_for_leaves_the_socket_as_it_was(baseline: Baseline) -> None:
     for event in ("sendMessage", "createConversation", "no such event"):
         for payload in (None, {}, [1], "text", {"$gt": 1}):
-            await baseline.alice.tell(event, payload)
+            await baseline.alice.emit(event, payload)
 
 
 async def test_bad_input_by_polling_is_refused_alike(baseline: Baseline) -> None:
     polling = await baseline.user.socket("polling")
 
-    await baseline.refused("INVALID", "sendMessage", {"conversationId": baseline.group}, socket=polling)
-    await baseline.refused("UNKNOWN_EVENT", "no such event", socket=polling)
+    await baseline.assert_refused(
+        "INVALID", "sendMessage", {"conversationId": baseline.group}, socket=polling
+    )
+    await baseline.assert_refused("UNKNOWN_EVENT", "no such event", socket=polling)
 
-    await baseline.outbound(polling, baseline.group)
-    await baseline.remember()
+    await baseline.send_and_store(polling, baseline.group)
+    await baseline.capture()
 
 
 async def test_a_thousand_bad_events_in_a_row_are_all_answered(baseline: Baseline) -> None:
     for _ in range(10):
         answers = [
-            baseline.alice.ask("sendMessage", {"conversationId": baseline.group, "content": ""})
+            baseline.alice.call("sendMessage", {"conversationId": baseline.group, "content": ""})
             for _ in range(100)
         ]
         for answer in answers:

@@ -106,7 +106,7 @@ async def test_garbage_is_counted_and_skipped(
         return await counted(stack, UNREADABLE) == [count + 1 for count in before]
 
     await eventually(is_counted)
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 async def test_events_of_a_newer_version_are_read_and_unknown_kinds_skipped_and_counted(
@@ -114,7 +114,7 @@ async def test_events_of_a_newer_version_are_read_and_unknown_kinds_skipped_and_
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
     unreadable, unknown = await counted(stack, UNREADABLE), await counted(stack, UNKNOWN)
     (typing,) = items_of(pack([typing_in(group, users.user("alice").id)]))
     body = seal_newer([{"type": "eval", "code": "1"}, grow(typing), {"type": "reaction"}])
@@ -126,44 +126,44 @@ async def test_events_of_a_newer_version_are_read_and_unknown_kinds_skipped_and_
         return await counted(stack, UNKNOWN) == [count + 2 for count in unknown]
 
     await eventually(is_counted)
-    assert await bob.inbound("userTyping", conversationId=group)
+    assert await bob.wait_for("userTyping", conversationId=group)
     assert await counted(stack, UNREADABLE) == unreadable
 
 
 async def test_events_in_the_form_of_0_1_0_are_read(bus: "Redis", users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
 
     bare = msgspec.msgpack.encode(items_of(pack([typing_in(group, users.user("alice").id)])))
     await bus.publish(rooms.channel(rooms.conversation(group)), bare)
 
-    assert await bob.inbound("userTyping", conversationId=group)
+    assert await bob.wait_for("userTyping", conversationId=group)
 
 
 async def test_an_unreadable_event_does_not_affect_its_neighbours(bus: "Redis", users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
 
     (typing,) = items_of(pack([typing_in(group, users.user("alice").id)]))
     body = sealed({"type": "heartbeat"}, typing, 7)
     await bus.publish(rooms.channel(rooms.conversation(group)), body)
 
-    assert await bob.inbound("userTyping", conversationId=group)
+    assert await bob.wait_for("userTyping", conversationId=group)
 
 
 async def test_garbage_sends_nothing_to_clients(stack: Stack, bus: "Redis", users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
     for body in GARBAGE.values():
         if len(body) < 200_000:
             await bus.publish(rooms.channel(rooms.conversation(group)), body)
 
-    await alice.say(group, "the first")
+    await alice.send(group, "the first")
 
-    assert await bob.inbound("newMessage", conversationId=group)
+    assert await bob.wait_for("newMessage", conversationId=group)
     assert [m["content"] for m in bob.messages(group)] == ["the first"]
 
 
@@ -190,16 +190,16 @@ async def test_a_flood_takes_no_gateway_down(
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
-    healthy_user = await HealthyUser(users).set()
+    await bob.call_ok("joinRoom", {"conversationId": group})
+    healthy_user = await HealthyUser(users).connect()
     log = stack.log("gateway-1").stat().st_size
     said: list[str] = []
 
     flooding = asyncio.create_task(flood(bus, channels, body))
     while not flooding.done() or len(said) < 10:
-        await healthy_user.is_served()
+        await healthy_user.assert_served()
         said.append(str(len(said)))
-        await alice.say(group, said[-1])
+        await alice.send(group, said[-1])
     await flooding
 
     await eventually(lambda: len(bob.messages(group)) == len(said))

@@ -9,16 +9,16 @@ async def test_a_message_reaches_members_on_other_gateways_and_transports(users:
     assert len({s.node for s in [alice, *bob]}) == 2
     group = await users.group(alice, "bob")
     for socket in [alice, *bob]:
-        await socket.do("joinRoom", {"conversationId": group})
+        await socket.call_ok("joinRoom", {"conversationId": group})
 
-    sent = await alice.say(group, "hello", tempId="t1")
+    sent = await alice.send(group, "hello", tempId="t1")
 
     for socket in [alice, *bob]:
-        heard = await socket.inbound("newMessage", conversationId=group)
+        heard = await socket.wait_for("newMessage", conversationId=group)
         assert heard["message"]["_id"] == sent["_id"]
         assert heard["message"]["content"] == "hello"
         assert (heard["message"]["seq"], heard["message"]["rev"]) == (1, 1)
-    confirmed = await alice.inbound("messageSent", tempId="t1")
+    confirmed = await alice.wait_for("messageSent", tempId="t1")
     assert confirmed["messageId"] == sent["_id"]
     assert all(len(s.messages(group)) == 1 for s in bob)
 
@@ -26,34 +26,34 @@ async def test_a_message_reaches_members_on_other_gateways_and_transports(users:
 async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.inbound("conversationCreated", _id=group)
+    await bob.wait_for("conversationCreated", _id=group)
 
-    await alice.say(group, "one")
-    await alice.say(group, "two")
+    await alice.send(group, "one")
+    await alice.send(group, "two")
 
-    assert (await bob.inbound("unreadCount", conversationId=group, unread=2))["total"] == 2
+    assert (await bob.wait_for("unreadCount", conversationId=group, unread=2))["total"] == 2
     assert bob.messages(group) == []
-    assert alice.all("unreadCount") == []
+    assert alice.events("unreadCount") == []
 
 
 async def test_reading_moves_the_count_and_tells_the_others(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
-        await socket.do("joinRoom", {"conversationId": group})
-    first = await alice.say(group, "one")
-    await alice.say(group, "two")
-    await bob.inbound("unreadCount", unread=2)
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    first = await alice.send(group, "one")
+    await alice.send(group, "two")
+    await bob.wait_for("unreadCount", unread=2)
 
-    await bob.do("markAsRead", {"conversationId": group, "messageId": first["_id"]})
+    await bob.call_ok("markAsRead", {"conversationId": group, "messageId": first["_id"]})
 
-    receipt = await alice.inbound("messageRead", messageId=first["_id"])
+    receipt = await alice.wait_for("messageRead", messageId=first["_id"])
     assert (receipt["readBy"], receipt["seq"]) == (users.user("bob").id, 1)
-    await bob.inbound("unreadCount", conversationId=group, unread=1, total=1)
+    await bob.wait_for("unreadCount", conversationId=group, unread=1, total=1)
     assert await users.user("bob").unread(group) == 1
 
-    await bob.do("markConversationAsRead", {"conversationId": group})
-    await alice.inbound("conversationRead", readBy=users.user("bob").id)
+    await bob.call_ok("markConversationAsRead", {"conversationId": group})
+    await alice.wait_for("conversationRead", readBy=users.user("bob").id)
     assert await users.user("bob").unread(group) == 0
     assert [m["status"] for m in await users.user("alice").history(group)] == ["read", "read"]
 
@@ -62,13 +62,13 @@ async def test_delivered_is_told_and_kept(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
-        await socket.do("joinRoom", {"conversationId": group})
-    await alice.say(group, "one")
-    await bob.inbound("newMessage")
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    await alice.send(group, "one")
+    await bob.wait_for("newMessage")
 
-    await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
+    await bob.call_ok("markAsDelivered", {"conversationId": group, "seq": 1})
 
-    assert (await alice.inbound("messageDelivered"))["deliveredTo"] == users.user("bob").id
+    assert (await alice.wait_for("messageDelivered"))["deliveredTo"] == users.user("bob").id
     assert [m["status"] for m in await users.user("alice").history(group)] == ["delivered"]
 
 
@@ -76,21 +76,21 @@ async def test_an_edit_and_a_deletion_are_heard_and_kept(users: ChatUsers) -> No
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
-        await socket.do("joinRoom", {"conversationId": group})
-    kept, gone = await alice.say(group, "colour"), await alice.say(group, "oops")
-    await bob.inbound("newMessage", conversationId=group)
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    kept, gone = await alice.send(group, "colour"), await alice.send(group, "oops")
+    await bob.wait_for("newMessage", conversationId=group)
 
     async def stored() -> bool:
         return len(await users.user("alice").history(group)) == 2
 
     await eventually(stored)
-    await alice.do("editMessage", {"messageId": kept["_id"], "content": "color"})
-    await alice.do("deleteMessage", {"messageId": gone["_id"]})
+    await alice.call_ok("editMessage", {"messageId": kept["_id"], "content": "color"})
+    await alice.call_ok("deleteMessage", {"messageId": gone["_id"]})
 
-    updated = await bob.inbound("messageUpdated")
+    updated = await bob.wait_for("messageUpdated")
     assert (updated["message"]["content"], updated["message"]["seq"]) == ("color", 1)
     assert updated["message"]["sender"]["_id"] == users.user("alice").id
-    assert (await bob.inbound("messageDeleted"))["messageId"] == gone["_id"]
+    assert (await bob.wait_for("messageDeleted"))["messageId"] == gone["_id"]
     first, second = await users.user("bob").history(group)
     assert (first["content"], "editedAt" in first) == ("color", True)
     assert (second["content"], second["seq"], "deletedAt" in second) == ("", 2, True)
@@ -100,19 +100,21 @@ async def test_typing_is_told_to_the_others_and_lapses(users: ChatUsers) -> None
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
-        await socket.do("joinRoom", {"conversationId": group})
+        await socket.call_ok("joinRoom", {"conversationId": group})
 
-    await bob.tell("typing", {"conversationId": group})
+    await bob.emit("typing", {"conversationId": group})
 
-    assert (await alice.inbound("userTyping"))["username"] == users.user("bob").id
-    assert (await alice.inbound("userStoppedTyping", deadline=8))["userId"] == users.user("bob").id
-    assert bob.all("userTyping") == []
+    assert (await alice.wait_for("userTyping"))["username"] == users.user("bob").id
+    assert (await alice.wait_for("userStoppedTyping", deadline=8))["userId"] == users.user("bob").id
+    assert bob.events("userTyping") == []
 
 
 async def test_a_second_direct_conversation_of_two_people_is_the_first(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
-    first = await alice.do("createConversation", {"participants": [users.user("bob").id], "type": "direct"})
-    second = await bob.do("createConversation", {"participantIds": [users.user("alice").id]})
+    first = await alice.call_ok(
+        "createConversation", {"participants": [users.user("bob").id], "type": "direct"}
+    )
+    second = await bob.call_ok("createConversation", {"participantIds": [users.user("alice").id]})
 
     assert first["conversation"]["_id"] == second["conversation"]["_id"]
     assert {p["_id"] for p in second["conversation"]["participants"]} == {
@@ -124,29 +126,32 @@ async def test_a_second_direct_conversation_of_two_people_is_the_first(users: Ch
 async def test_presence_is_told_to_contacts_after_a_grace(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.inbound("conversationCreated", _id=group)
-    assert set((await bob.do("getOnlineUsers"))["users"]) == {users.user("alice").id, users.user("bob").id}
+    await bob.wait_for("conversationCreated", _id=group)
+    assert set((await bob.call_ok("getOnlineUsers"))["users"]) == {
+        users.user("alice").id,
+        users.user("bob").id,
+    }
 
     await alice.close()
-    gone = await bob.inbound("userStatusChanged", userId=users.user("alice").id, status="offline")
+    gone = await bob.wait_for("userStatusChanged", userId=users.user("alice").id, status="offline")
     assert gone["timestamp"].endswith("Z")
-    assert (await bob.do("getOnlineUsers"))["users"] == [users.user("bob").id]
+    assert (await bob.call_ok("getOnlineUsers"))["users"] == [users.user("bob").id]
 
     await users.user("alice").socket()
-    await bob.inbound("userStatusChanged", userId=users.user("alice").id, status="online")
+    await bob.wait_for("userStatusChanged", userId=users.user("alice").id, status="online")
 
 
 async def test_sync_tells_what_changed_meanwhile(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    joined = await bob.do("joinRoom", {"conversationId": group})
+    joined = await bob.call_ok("joinRoom", {"conversationId": group})
     await bob.close()
     for number in range(3):
-        await alice.say(group, f"message {number}", tempId=f"t{number}")
-    await alice.inbound("messageSent", tempId="t2")
+        await alice.send(group, f"message {number}", tempId=f"t{number}")
+    await alice.wait_for("messageSent", tempId="t2")
 
     back = await users.user("bob").socket()
-    answer = await back.do("sync", {"conversations": {group: joined["rev"]}})
+    answer = await back.call_ok("sync", {"conversations": {group: joined["rev"]}})
 
     changes = answer["conversations"][group]
     assert [m["content"] for m in changes["messages"]] == ["message 0", "message 1", "message 2"]
@@ -157,11 +162,11 @@ async def test_a_client_that_was_away_too_long_is_told_so(users: ChatUsers) -> N
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     for number in range(501):
-        await alice.tell("sendMessage", {"conversationId": group, "content": f"message {number}"})
-    await alice.say(group, "the last", tempId="last")
-    await alice.inbound("messageSent", tempId="last", deadline=30)
+        await alice.emit("sendMessage", {"conversationId": group, "content": f"message {number}"})
+    await alice.send(group, "the last", tempId="last")
+    await alice.wait_for("messageSent", tempId="last", deadline=30)
 
-    answer = await alice.do("sync", {"conversations": {group: 0}})
+    answer = await alice.call_ok("sync", {"conversations": {group: 0}})
 
     assert answer["conversations"][group]["tooFar"] is True
 
@@ -169,10 +174,10 @@ async def test_a_client_that_was_away_too_long_is_told_so(users: ChatUsers) -> N
 async def test_whoever_inherits_a_group_can_administer_it_at_once(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.inbound("conversationCreated", _id=group)
+    await bob.wait_for("conversationCreated", _id=group)
 
     assert (await users.user("alice").rest("POST", f"/chats/conversations/{group}/leave"))[0] == 200
-    left = await bob.inbound("participantRemoved", conversationId=group)
+    left = await bob.wait_for("participantRemoved", conversationId=group)
     assert left["newOwner"] == users.user("bob").id
 
     path = f"/chats/conversations/{group}/participants"
@@ -187,14 +192,14 @@ async def test_the_liveliest_conversation_comes_first(users: ChatUsers) -> None:
     alice = await users.user("alice").socket()
     quiet, lively = [await users.group(alice, "bob") for _ in range(2)]
     for conversation in (lively, quiet, lively):
-        said = await alice.say(conversation, "hello")
-        await alice.inbound("messageSent", messageId=said["_id"])
+        said = await alice.send(conversation, "hello")
+        await alice.wait_for("messageSent", messageId=said["_id"])
 
     async def listed() -> list[str]:
         _, page = await users.user("alice").rest("GET", "/chats/conversations")
         return [c["_id"] for c in page["conversations"]]
 
     assert await listed() == [lively, quiet]
-    said = await alice.say(quiet, "not so quiet")
-    await alice.inbound("messageSent", messageId=said["_id"])
+    said = await alice.send(quiet, "not so quiet")
+    await alice.wait_for("messageSent", messageId=said["_id"])
     assert await listed() == [quiet, lively]

@@ -74,9 +74,9 @@ async def test_a_message_writes_three_documents_whatever_the_group(
 
 async def say(sender: RecordingClient, group: str, reader: RecordingClient) -> None:
     """Say something, and wait until it is heard and counted, which is after everything is written."""
-    heard = len(reader.heard[group])
-    assert (await sender.say(group, f"message {heard}"))["success"]
-    await eventually(lambda: len(reader.heard[group]) > heard and reader.unread.get(group) == heard + 1)
+    heard = len(reader.received[group])
+    assert (await sender.send(group, f"message {heard}"))["success"]
+    await eventually(lambda: len(reader.received[group]) > heard and reader.unread.get(group) == heard + 1)
 
 
 class Commands(CommandListener):
@@ -170,11 +170,11 @@ async def test_a_gateway_without_a_member_is_not_even_subscribed(
             return int(nodes)
 
         assert await subscribed() == 1
-        await alice.say(group, "for one node")
-        await eventually(lambda: len(bob.heard[group]) == 1)
+        await alice.send(group, "for one node")
+        await eventually(lambda: len(bob.received[group]) == 1)
         assert await subscribed() == 1
         carol = await clients.connect("carol", second)
         assert await subscribed() == 2
         await carol.join(group)
-        await alice.say(group, "for two")
-        await eventually(lambda: len(carol.heard[group]) == 1 and len(bob.heard[group]) == 2)
+        await alice.send(group, "for two")
+        await eventually(lambda: len(carol.received[group]) == 1 and len(bob.received[group]) == 2)

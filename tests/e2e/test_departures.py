@@ -14,8 +14,8 @@ from parley.stack import Stack
 async def test_what_was_said_just_before_an_engineio_close_is_kept(users: ChatUsers, stack: Stack) -> None:
     (bob,) = await users.sockets("bob")
     group = await users.group(bob, "alice")
-    await bob.do("joinRoom", {"conversationId": group})
-    raw = await (await RawSocket(stack.url).open()).enter({"token": users.user("alice").token})
+    await bob.call_ok("joinRoom", {"conversationId": group})
+    raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": users.user("alice").token})
 
     for content in ("one", "two"):
         said = json.dumps(["sendMessage", {"conversationId": group, "content": content}])
@@ -23,7 +23,7 @@ async def test_what_was_said_just_before_an_engineio_close_is_kept(users: ChatUs
     await raw.send("1")
 
     await eventually(lambda: [m["content"] for m in bob.messages(group)] == ["one", "two"])
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
     await raw.close()
 
 
@@ -37,7 +37,7 @@ async def test_a_polling_client_that_goes_while_it_is_let_in_is_not_online(
             await connect_and_close(http, stack.url, users.user("alice").token)
 
     async def bob_is_alone() -> bool:
-        return (await bob.do("getOnlineUsers"))["users"] == [users.user("bob").id]
+        return (await bob.call_ok("getOnlineUsers"))["users"] == [users.user("bob").id]
 
     await eventually(bob_is_alone, deadline=10)
     # A lease that nobody ended is taken anew every few seconds.
@@ -65,23 +65,23 @@ async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
     group = await users.group(alice, "bob")
     await users.group(alice, "carol")
     await users.group(bob, "carol")
-    await bob.inbound("conversationCreated", _id=group)
+    await bob.wait_for("conversationCreated", _id=group)
     if others:
         clients = [f"{users.user('extra').id}-{number}" for number in range(others - 1)]
         town_hall = {"type": "group", "participants": [*clients, users.user("bob").id]}
         assert (await users.user("erin").rest("POST", "/chats/conversations", town_hall))[0] == 201
     path = f"/chats/conversations/{group}/participants/{users.user('bob').id}"
     assert (await users.user("alice").rest("DELETE", path))[0] == 200
-    await bob.inbound("participantRemoved", conversationId=group)
-    await alice.inbound("participantRemoved", conversationId=group)
+    await bob.wait_for("participantRemoved", conversationId=group)
+    await alice.wait_for("participantRemoved", conversationId=group)
     # Whoever was put out on one gateway may hear until the other has looked, too.
-    await bob.do("getOnlineUsers")
-    await alice.do("getOnlineUsers")
+    await bob.call_ok("getOnlineUsers")
+    await alice.call_ok("getOnlineUsers")
 
     def heard(socket: Socket, name: str) -> list[str]:
-        return [p["status"] for p in socket.all("userStatusChanged", userId=users.user(name).id)]
+        return [p["status"] for p in socket.events("userStatusChanged", userId=users.user(name).id)]
 
     before = heard(bob, "alice")
     await alice.close()
-    await carol.inbound("userStatusChanged", deadline=30, userId=users.user("alice").id, status="offline")
+    await carol.wait_for("userStatusChanged", deadline=30, userId=users.user("alice").id, status="offline")
     assert heard(bob, "alice") == before

@@ -21,13 +21,13 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 @pytest.fixture
 async def raw(baseline: Baseline, stack: Stack) -> AsyncIterator[RawSocket]:
     """Alice, with a client that sends anything."""
-    socket = await (await RawSocket(stack.url).open()).enter({"token": baseline.user.token})
+    socket = await (await RawSocket(stack.url).open()).connect_namespace({"token": baseline.user.token})
     yield socket
     await socket.close()
 
 
 async def still_works(raw: RawSocket) -> None:
-    assert (await raw.event(999, '["getOnlineUsers"]'))["success"] is True
+    assert (await raw.call(999, '["getOnlineUsers"]'))["success"] is True
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
 ) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":{value}}}'
 
-    refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
+    refusal(await raw.call(1, f'["sendMessage",{payload}]'), "INVALID")
 
     await still_works(raw)
 
@@ -66,7 +66,7 @@ async def test_an_event_whose_name_is_no_text_is_refused(
 ) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":"hello"}}'
 
-    refusal(await raw.event(1, f"[{event},{payload}]"), "UNKNOWN_EVENT")
+    refusal(await raw.call(1, f"[{event},{payload}]"), "UNKNOWN_EVENT")
 
     await still_works(raw)
 
@@ -74,7 +74,7 @@ async def test_an_event_whose_name_is_no_text_is_refused(
 async def test_the_last_of_doubled_fields_counts(baseline: Baseline, raw: RawSocket) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":"hello","content":""}}'
 
-    refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
+    refusal(await raw.call(1, f'["sendMessage",{payload}]'), "INVALID")
 
 
 @pytest.mark.parametrize("attachments", [1, 3])
@@ -87,19 +87,19 @@ async def test_binary_content_is_refused_by_its_acknowledgement(
     for _ in range(attachments):
         await raw.send(b"hello")
 
-    refusal(await raw.acknowledged(1), "INVALID")
+    refusal(await raw.wait_for_ack(1), "INVALID")
     await still_works(raw)
 
 
 @pytest.mark.parametrize("num", ["5", "-1", '"x"', "null", "true", "1.5"])
 async def test_a_placeholder_of_nothing_is_refused_too(num: str, baseline: Baseline, raw: RawSocket) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":{{"_placeholder":true,"num":{num}}}}}'
-    refusal(await raw.event(1, f'["sendMessage",{payload}]'), "INVALID")
+    refusal(await raw.call(1, f'["sendMessage",{payload}]'), "INVALID")
 
     await raw.send(f'451-{NAMESPACE},2["sendMessage",{payload}]')
     await raw.send(b"hello")
 
-    refusal(await raw.acknowledged(2), "INVALID")
+    refusal(await raw.wait_for_ack(2), "INVALID")
     await still_works(raw)
 
 
@@ -134,20 +134,20 @@ async def test_whoever_breaks_the_protocol_is_cut_off(
 ) -> None:
     await raw.send(frame)
 
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
 
 
 async def test_a_text_in_the_place_of_an_attachment_cuts_off(baseline: Baseline, raw: RawSocket) -> None:
     await raw.send(f'451-{NAMESPACE},1["sendMessage",{{"_placeholder":true,"num":0}}]')
     await raw.send(f'42{NAMESPACE},2["getOnlineUsers"]')
 
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
 
 
 async def test_a_frame_that_is_too_large_cuts_off(baseline: Baseline, raw: RawSocket) -> None:
     await raw.send(f'42{NAMESPACE},1["sendMessage",{{"content":"{"x" * 300_000}"}}]')
 
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ async def test_nobody_comes_into_a_namespace_that_does_not_exist(
 ) -> None:
     await raw.send(f"40{namespace}{json.dumps({'token': baseline.user.token})}")
 
-    answer = json.loads((await raw.inbound("44")).removeprefix(f"44{namespace.removeprefix('/,')}"))
+    answer = json.loads((await raw.wait_for("44")).removeprefix(f"44{namespace.removeprefix('/,')}"))
     assert answer["data"]["code"] == "NOT_FOUND"
     assert answer["message"]
     await still_works(raw)
@@ -194,7 +194,7 @@ async def test_nothing_is_heard_of_a_socket_that_has_left_the_namespace(
         f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{baseline.group}","content":"hello"}}]'
     )
 
-    await raw.enter({"token": baseline.user.token})
+    await raw.connect_namespace({"token": baseline.user.token})
     await still_works(raw)
     assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
 
@@ -258,5 +258,5 @@ async def test_a_poll_may_bring_many_events_in_several_pieces(users: ChatUsers, 
     ):
         assert await answer.text() == "OK"
 
-    await alice.inbound("messageSent", seq=40)
+    await alice.wait_for("messageSent", seq=40)
     assert [m["content"] for m in await users.user("alice").history(group)] == [str(n) for n in range(40)]

@@ -34,7 +34,7 @@ async def known(users: ChatUsers) -> dict[str, str]:
     """The ids that stand behind `IDS`."""
     alice, carol = await users.sockets("alice", "carol")
     group, elsewhere = await users.group(alice, "bob"), await users.group(carol, "dave")
-    message, foreign = await alice.say(group, "hello"), await carol.say(elsewhere, "hello")
+    message, foreign = await alice.send(group, "hello"), await carol.send(elsewhere, "hello")
     return dict(
         zip(
             IDS,
@@ -62,7 +62,7 @@ def named(value: Any, known: dict[str, str]) -> str:
 
 @asynccontextmanager
 async def raw_socket(url: str, token: str, namespace: str = NAMESPACE) -> AsyncIterator[RawSocket]:
-    socket = await (await RawSocket(url, namespace).open()).enter({"token": token})
+    socket = await (await RawSocket(url, namespace).open()).connect_namespace({"token": token})
     try:
         yield socket
     finally:
@@ -88,13 +88,13 @@ async def test_every_event_is_acknowledged_whatever_it_brings(
     said = data.draw(an_event_each(protocol))
     async with raw_socket(users.url, users.user("alice").token, protocol.namespace) as socket:
         answers = [
-            socket.event(number, f"[{json.dumps(event)},{named(payload, known)}]")
+            socket.call(number, f"[{json.dumps(event)},{named(payload, known)}]")
             for number, (event, payload) in enumerate(said.items())
         ]
         for answer in await asyncio.gather(*answers):
             assert "INTERNAL" not in json.dumps(answer), answer
         assert not socket.is_closed
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 GOOD = st.sampled_from(
@@ -134,14 +134,14 @@ async def test_every_frame_leaves_a_socket_that_answers_or_is_closed(
             if not socket.is_closed:
                 await send(socket, frame)
         await eventually(lambda: socket.is_closed or answered(socket), SECONDS)
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 async def send(socket: RawSocket, frame: str | bytes) -> None:
     try:
         await socket.send(frame)
     except ConnectionError:
-        await socket.is_closed_by_the_server()
+        await socket.wait_until_closed()
 
 
 def answered(socket: RawSocket) -> bool:
@@ -168,7 +168,7 @@ async def test_every_poll_leaves_a_session_that_answers_or_is_over(
             pass
     assert heard.status in (200, 400)
     await request(users.url, "POST", path, "1")
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 QUERIES = st.dictionaries(
@@ -191,4 +191,4 @@ async def test_every_way_to_open_is_answered(
         sid = json.loads(answer.text[1:])["sid"]
         await request(users.url, "POST", f"{POLLING}&sid={sid}", "1")
 
-    await healthy_user.is_served()
+    await healthy_user.assert_served()

@@ -80,7 +80,7 @@ async def test_every_path_takes_or_refuses_every_body(
     for route in TAKES_BODIES:
         path = path_of(route.path, "x")
         await refused_or_done(users.user("alice"), users.url, route.method, path, body, "application/json")
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 def _changed(body: bytes, at: int, length: int, by: bytes) -> bytes:
@@ -106,7 +106,7 @@ async def test_bodies_that_were_damaged_are_refused(
     path = path_of(route.path, data.draw(st.sampled_from(given_ids)))
     kind = data.draw(st.sampled_from(TYPES))
     await refused_or_done(users.user("alice"), users.url, route.method, path, data.draw(changes), kind)
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 async def raw_answers(url: str, sent: bytes) -> list[int]:
@@ -170,7 +170,7 @@ async def test_requests_that_break_http_are_answered_or_cut_off(
     sent: bytes, users: ChatUsers, healthy_user: HealthyUser
 ) -> None:
     assert all(status < 500 or status in NOT_SPOKEN for status in await raw_answers(users.url, sent))
-    await healthy_user.is_served()
+    await healthy_user.assert_served()
 
 
 async def test_requests_in_a_row_are_all_answered(users: ChatUsers) -> None:

@@ -15,27 +15,27 @@ async def test_the_first_message_is_confirmed_though_its_conversation_has_just_b
 
     async def begin(number: int) -> str:
         conversation = await users.group(alice, "bob")
-        await alice.say(conversation, "first", tempId=f"{conversation}-1")
+        await alice.send(conversation, "first", tempId=f"{conversation}-1")
         return conversation
 
     begun = await asyncio.gather(*(begin(n) for n in range(CONVERSATIONS)))
-    await eventually(lambda: len(alice.all("messageSent")) >= CONVERSATIONS)
-    await eventually(lambda: len(bob.all("conversationCreated")) >= CONVERSATIONS)
+    await eventually(lambda: len(alice.events("messageSent")) >= CONVERSATIONS)
+    await eventually(lambda: len(bob.events("conversationCreated")) >= CONVERSATIONS)
     for conversation in begun:
-        await alice.say(conversation, "second", tempId=f"{conversation}-2")
+        await alice.send(conversation, "second", tempId=f"{conversation}-2")
     for conversation in begun:
-        await alice.inbound("messageSent", tempId=f"{conversation}-2")
-    sent = [p["tempId"] for p in alice.all("messageSent")]
+        await alice.wait_for("messageSent", tempId=f"{conversation}-2")
+    sent = [p["tempId"] for p in alice.events("messageSent")]
     assert sorted(sent) == sorted(f"{c}-{n}" for c in begun for n in (1, 2))
-    assert bob.all("messageSent") == []
+    assert bob.events("messageSent") == []
 
 
 async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     conversation = await users.group(alice, "bob")
     for number in range(5):
-        await alice.say(conversation, f"{number}")
-    await bob.inbound("unreadCount", conversationId=conversation, unread=5)
+        await alice.send(conversation, f"{number}")
+    await bob.wait_for("unreadCount", conversationId=conversation, unread=5)
     assert await users.user("bob").unread(conversation) == 5
 
 
@@ -45,16 +45,16 @@ async def test_those_who_were_there_hear_whether_a_newcomer_is_online(users: Cha
         for name, url in zip(("alice", "carol"), stack.gateway_urls, strict=True)
     ]
     group = await users.group(alice, "carol")
-    await carol.inbound("conversationCreated", _id=group)
+    await carol.wait_for("conversationCreated", _id=group)
     bob = users.user("bob")
     path = f"/chats/conversations/{group}/participants"
     assert (await users.user("alice").rest("POST", path, {"participants": [bob.id]}))[0] == 200
     for socket in (alice, carol):
-        await socket.inbound("participantsAdded", conversationId=group)
+        await socket.wait_for("participantsAdded", conversationId=group)
         # What follows of the news is done when this is answered on the same gateway.
-        await socket.do("getOnlineUsers")
+        await socket.call_ok("getOnlineUsers")
 
     await bob.socket()
 
     for socket in (alice, carol):
-        await socket.inbound("userStatusChanged", userId=bob.id, status="online")
+        await socket.wait_for("userStatusChanged", userId=bob.id, status="online")

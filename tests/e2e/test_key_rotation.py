@@ -66,7 +66,7 @@ async def test_a_new_key_is_taken_and_an_old_one_dropped_while_sockets_live(
         await is_let_in(url, old)
     after = [await enter(url, new) for url in keyed.gateway_urls]
     renewed, *rest = before
-    await renewed.do("reauthenticate", {"token": new})
+    await renewed.call_ok("reauthenticate", {"token": new})
 
     issuer.keys = [jwk(NEW, "new")]
     since = time.monotonic() + REFRESH_SECONDS
@@ -75,7 +75,7 @@ async def test_a_new_key_is_taken_and_an_old_one_dropped_while_sockets_live(
         await is_refused(url, old)
         await is_let_in(url, new)
     for socket in (renewed, *after):
-        await socket.do("getOnlineUsers")
+        await socket.call_ok("getOnlineUsers")
         await socket.close()
 
 
@@ -87,8 +87,8 @@ async def test_an_outage_of_the_issuer_is_not_noticed_by_those_with_known_keys(
     sockets = [await enter(url, token) for url in keyed.gateway_urls]
     if how == "it hangs":
         issuer.answering.clear()
-    issuer.status, asked = 500, issuer.asked
-    await eventually(lambda: issuer.asked >= asked + 4)
+    issuer.status, asked = 500, issuer.requests
+    await eventually(lambda: issuer.requests >= asked + 4)
 
     for url in keyed.gateway_urls:
         stranger = asyncio.create_task(answers(url, 503, signed(EVIL, "RS256", "strange")))
@@ -96,17 +96,17 @@ async def test_an_outage_of_the_issuer_is_not_noticed_by_those_with_known_keys(
             await is_let_in(url, token)
         await stranger
     for socket in sockets:
-        await socket.do("getOnlineUsers")
+        await socket.call_ok("getOnlineUsers")
         await socket.close()
 
 
 async def test_random_names_of_keys_do_not_reach_the_issuer(issuer: Issuer, keyed: Stack) -> None:
-    asked, begun = issuer.asked, time.monotonic()
+    asked, begun = issuer.requests, time.monotonic()
     for number in range(100):
         assert await answers(keyed.url, 401, signed(EVIL, "RS256", f"random {number}"))
 
     periods = 1 + (time.monotonic() - begun) / REFRESH_SECONDS
-    assert issuer.asked - asked <= 2 * (periods + 1)
+    assert issuer.requests - asked <= 2 * (periods + 1)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ async def clients(users: ChatUsers) -> AsyncIterator[RecordingClients]:
 async def pipeline(client: RecordingClient, conversation_id: str, named: bool) -> None:
     """Say everything at once, without waiting for what was said before."""
     names = [{"clientMessageId": str(uuid4())} if named else {} for _ in range(EACH)]
-    said = [client.say(conversation_id, f"{n} of {client.user_id}", **name) for n, name in enumerate(names)]
+    said = [client.send(conversation_id, f"{n} of {client.user_id}", **name) for n, name in enumerate(names)]
     for answer in await asyncio.gather(*said):
         assert answer["success"] is True, answer
 
@@ -71,7 +71,7 @@ async def test_the_same_send_by_two_gateways_at_once_is_one_message(
     for start in range(0, PAIRS, AT_ONCE):
         pairs = [(f"pair {n}", str(uuid4())) for n in range(start, start + AT_ONCE)]
         answers = await asyncio.gather(
-            *(v.say(group, content, clientMessageId=name) for content, name in pairs for v in alice)
+            *(v.send(group, content, clientMessageId=name) for content, name in pairs for v in alice)
         )
         ids = [answer["message"]["_id"] for answer in answers]
         assert ids[::2] == ids[1::2]

@@ -15,17 +15,17 @@ BAD_SEQS: list[Any] = [0, -1, -(2**70), 1.5, 1.0, "1", "", None, True, False, []
 
 async def test_delivered_up_to_what_is_no_number_is_refused(baseline: Baseline) -> None:
     for seq in BAD_SEQS:
-        error = await baseline.refused(
+        error = await baseline.assert_refused(
             "INVALID", "markAsDelivered", {"conversationId": baseline.group, "seq": seq}
         )
         assert list(error["details"]) == ["seq"]
-    await baseline.refused("INVALID", "markAsDelivered", {"conversationId": baseline.group})
+    await baseline.assert_refused("INVALID", "markAsDelivered", {"conversationId": baseline.group})
 
 
 async def test_delivered_up_to_what_lies_ahead_is_refused(baseline: Baseline) -> None:
     for seq in (3, 4, 1_000, 2**31, 2**53, 2**53 + 1, 2**63, 2**70):
         for _ in range(2):
-            await baseline.refused(
+            await baseline.assert_refused(
                 "INVALID", "markAsDelivered", {"conversationId": baseline.group, "seq": seq}
             )
 
@@ -34,13 +34,13 @@ async def test_nothing_is_delivered_in_an_empty_conversation(users: ChatUsers) -
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
 
-    refusal(await alice.ask("markAsDelivered", {"conversationId": group, "seq": 1}), "INVALID")
+    refusal(await alice.call("markAsDelivered", {"conversationId": group, "seq": 1}), "INVALID")
 
 
 async def test_a_message_that_does_not_exist_is_not_read(baseline: Baseline) -> None:
     for message_id in (str(uuid.uuid4()), "1", "last", "*", "$ne", baseline.group):
-        await baseline.refused("NOT_FOUND", "markAsRead", {"messageId": message_id})
-        await baseline.refused(
+        await baseline.assert_refused("NOT_FOUND", "markAsRead", {"messageId": message_id})
+        await baseline.assert_refused(
             "NOT_FOUND", "markAsRead", {"messageId": message_id, "conversationId": baseline.group}
         )
 
@@ -53,49 +53,51 @@ async def test_a_message_of_another_conversation_is_not_read(baseline: Baseline)
         (baseline.reply, str(uuid.uuid4())),
     ):
         wish = {"messageId": message["_id"], "conversationId": conversation_id}
-        await baseline.refused("NOT_FOUND", "markAsRead", wish)
+        await baseline.assert_refused("NOT_FOUND", "markAsRead", wish)
 
 
 async def test_a_message_of_ones_own_other_conversation_is_not_read_here(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     here, there = await users.group(alice, "bob"), await users.group(alice, "bob")
-    await bob.inbound("conversationCreated", _id=there)
-    said = await alice.say(there, "hello")
-    await bob.inbound("unreadCount", conversationId=there, unread=1)
+    await bob.wait_for("conversationCreated", _id=there)
+    said = await alice.send(there, "hello")
+    await bob.wait_for("unreadCount", conversationId=there, unread=1)
 
-    answer = await bob.ask("markAsRead", {"conversationId": here, "messageId": said["_id"]})
+    answer = await bob.call("markAsRead", {"conversationId": here, "messageId": said["_id"]})
 
     refusal(answer, "NOT_FOUND")
-    await bob.do("markConversationAsRead", {"conversationId": here})
+    await bob.call_ok("markConversationAsRead", {"conversationId": here})
     assert await users.user("bob").unread(there) == 1
 
 
 async def test_marks_by_other_fields_are_refused(baseline: Baseline) -> None:
     group = {"conversationId": baseline.group}
-    await baseline.refused("INVALID", "markAsRead", {**group, "seq": 1})
-    await baseline.refused("INVALID", "markConversationAsRead", {**group, "messageId": baseline.reply["_id"]})
-    await baseline.refused("INVALID", "markConversationAsRead", {**group, "seq": 2**53})
-    await baseline.refused("INVALID", "markAsDelivered", {**group, "messageId": baseline.reply["_id"]})
+    await baseline.assert_refused("INVALID", "markAsRead", {**group, "seq": 1})
+    await baseline.assert_refused(
+        "INVALID", "markConversationAsRead", {**group, "messageId": baseline.reply["_id"]}
+    )
+    await baseline.assert_refused("INVALID", "markConversationAsRead", {**group, "seq": 2**53})
+    await baseline.assert_refused("INVALID", "markAsDelivered", {**group, "messageId": baseline.reply["_id"]})
     where = f"/chats/conversations/{baseline.group}/read"
     for body in ({"seq": 5}, {"messageId": baseline.reply["_id"]}, {"userId": baseline.users.user("bob").id}):
-        await baseline.refused_by_rest(400, "INVALID", "POST", where, body)
+        await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, body)
 
 
 async def test_a_mark_never_goes_back(users: ChatUsers, database: Any) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
-    said = [await alice.say(group, str(number)) for number in range(3)]
-    await bob.inbound("newMessage", conversationId=group)
-    await bob.inbound("unreadCount", conversationId=group, unread=3)
-    await alice.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
+    said = [await alice.send(group, str(number)) for number in range(3)]
+    await bob.wait_for("newMessage", conversationId=group)
+    await bob.wait_for("unreadCount", conversationId=group, unread=3)
+    await alice.call_ok("joinRoom", {"conversationId": group})
 
-    await bob.do("markConversationAsRead", {"conversationId": group})
-    await alice.inbound("conversationRead", seq=3)
-    await bob.do("markAsRead", {"conversationId": group, "messageId": said[0]["_id"]})
-    await bob.do("markAsDelivered", {"conversationId": group, "seq": 1})
-    await alice.say(group, "the last", tempId="last")
-    await alice.inbound("messageSent", tempId="last")
+    await bob.call_ok("markConversationAsRead", {"conversationId": group})
+    await alice.wait_for("conversationRead", seq=3)
+    await bob.call_ok("markAsRead", {"conversationId": group, "messageId": said[0]["_id"]})
+    await bob.call_ok("markAsDelivered", {"conversationId": group, "seq": 1})
+    await alice.send(group, "the last", tempId="last")
+    await alice.wait_for("messageSent", tempId="last")
 
     assert await users.user("bob").unread(group) == 1
     place = await database["memberships"].find_one({"_id": f"{group}:{users.user('bob').id}"})

@@ -21,13 +21,13 @@ def path(conversation_id: str, rest: str = "") -> str:
 async def test_nobody_edits_a_message_of_somebody_else(baseline: Baseline) -> None:
     wish = {"messageId": baseline.reply["_id"], "content": "words in your mouth"}
 
-    await baseline.refused("FORBIDDEN", "editMessage", wish)
-    await baseline.refused("FORBIDDEN", "editMessage", {**wish, "conversationId": baseline.group})
+    await baseline.assert_refused("FORBIDDEN", "editMessage", wish)
+    await baseline.assert_refused("FORBIDDEN", "editMessage", {**wish, "conversationId": baseline.group})
 
 
 async def test_a_member_does_not_delete_a_message_of_somebody_else(baseline: Baseline) -> None:
     bob = baseline.users.user("bob")
-    await baseline.refused(
+    await baseline.assert_refused(
         "FORBIDDEN", "deleteMessage", {"messageId": baseline.message["_id"]}, socket=baseline.bob
     )
 
@@ -38,12 +38,12 @@ async def test_a_member_does_not_delete_a_message_of_somebody_else(baseline: Bas
 
 
 async def test_a_deleted_message_is_not_edited(baseline: Baseline) -> None:
-    await baseline.alice.do("joinRoom", {"conversationId": baseline.group})
-    await baseline.alice.do("deleteMessage", {"messageId": baseline.message["_id"]})
-    await baseline.alice.inbound("messageDeleted", messageId=baseline.message["_id"])
-    await baseline.remember()
+    await baseline.alice.call_ok("joinRoom", {"conversationId": baseline.group})
+    await baseline.alice.call_ok("deleteMessage", {"messageId": baseline.message["_id"]})
+    await baseline.alice.wait_for("messageDeleted", messageId=baseline.message["_id"])
+    await baseline.capture()
 
-    await baseline.refused(
+    await baseline.assert_refused(
         "CONFLICT", "editMessage", {"messageId": baseline.message["_id"], "content": "again"}
     )
 
@@ -71,21 +71,23 @@ async def test_not_even_an_admin_removes_the_owner(users: ChatUsers, database: A
 
     assert status == 403
     refusal(answer, "FORBIDDEN")
-    await alice.say(group, "still here", tempId="t")
-    await alice.inbound("messageSent", tempId="t")
-    assert bob.all("participantRemoved") == []
+    await alice.send(group, "still here", tempId="t")
+    await alice.wait_for("messageSent", tempId="t")
+    assert bob.events("participantRemoved") == []
 
 
 async def test_removing_somebody_who_is_not_in_it_is_not_found(baseline: Baseline) -> None:
     for user_id in (baseline.users.user("dave").id, "nobody", "$ne", "a:b"):
-        await baseline.refused_by_rest(
+        await baseline.assert_refused_by_rest(
             404, "NOT_FOUND", "DELETE", path(baseline.group, f"/participants/{user_id}")
         )
 
 
 async def test_a_direct_conversation_keeps_its_two(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
-    direct = (await alice.do("createConversation", {"participants": [users.user("bob").id]}))["conversation"]
+    direct = (await alice.call_ok("createConversation", {"participants": [users.user("bob").id]}))[
+        "conversation"
+    ]
     others: list[tuple[str, str, Any]] = [
         ("POST", "/leave", {}),
         ("POST", "/participants", {"participants": [users.user("dave").id]}),
@@ -101,8 +103,8 @@ async def test_a_direct_conversation_keeps_its_two(users: ChatUsers) -> None:
 
     status, now = await users.user("bob").rest("GET", path(direct["_id"]))
     assert (status, len(now["participants"])) == (200, 2)
-    await alice.say(direct["_id"], "still here")
-    await bob.inbound("unreadCount", conversationId=direct["_id"], unread=1)
+    await alice.send(direct["_id"], "still here")
+    await bob.wait_for("unreadCount", conversationId=direct["_id"], unread=1)
 
 
 @pytest.mark.parametrize("how", ["removed", "leaves"])
@@ -112,18 +114,18 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
-        await socket.do("joinRoom", {"conversationId": group})
-    said = await bob.say(group, "I was here")
-    await bob.inbound("newMessage", conversationId=group)
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    said = await bob.send(group, "I was here")
+    await bob.wait_for("newMessage", conversationId=group)
 
     if how == "removed":
         by = users.user("alice").rest("DELETE", path(group, f"/participants/{users.user('bob').id}"))
     else:
         by = users.user("bob").rest("POST", path(group, "/leave"), {})
     assert (await by)[0] == 200
-    await bob.inbound("participantRemoved", conversationId=group)
-    await alice.inbound("participantRemoved", conversationId=group)
-    told = len(bob.heard)
+    await bob.wait_for("participantRemoved", conversationId=group)
+    await alice.wait_for("participantRemoved", conversationId=group)
+    told = len(bob.received)
 
     events: dict[str, Any] = {
         "sendMessage": {"content": "hello?"},
@@ -136,8 +138,8 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
         "deleteMessage": {"messageId": said["_id"]},
     }
     for event, more in events.items():
-        refusal(await bob.ask(event, {"conversationId": group, **more}), "NOT_FOUND")
-    refusal(await bob.ask("sync", {"conversations": {group: 0}}), "NOT_FOUND")
+        refusal(await bob.call(event, {"conversationId": group, **more}), "NOT_FOUND")
+    refusal(await bob.call("sync", {"conversations": {group: 0}}), "NOT_FOUND")
     rest: list[tuple[str, str, Any]] = [
         ("GET", "", None),
         ("GET", "/messages", None),
@@ -150,11 +152,11 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
         refusal(answer, "NOT_FOUND")
     assert (await users.user("bob").rest("GET", "/chats/conversations"))[1]["conversations"] == []
 
-    await alice.tell("typing", {"conversationId": group})
-    gone = await alice.say(group, "he is gone")
-    await alice.inbound("messageSent", messageId=gone["_id"])
-    await bob.do("getOnlineUsers")
-    assert [event for event, p in bob.heard[told:] if group in str(p)] == []
+    await alice.emit("typing", {"conversationId": group})
+    gone = await alice.send(group, "he is gone")
+    await alice.wait_for("messageSent", messageId=gone["_id"])
+    await bob.call_ok("getOnlineUsers")
+    assert [event for event, p in bob.received[told:] if group in str(p)] == []
     assert [m["content"] for m in await users.user("alice").history(group)] == ["I was here", "he is gone"]
 
 
@@ -163,9 +165,9 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await alice.do("joinRoom", {"conversationId": group})
-    edited, deleted = [(await bob.say(group, content))["_id"] for content in ("one", "two")]
-    await alice.inbound("newMessage", conversationId=group)
+    await alice.call_ok("joinRoom", {"conversationId": group})
+    edited, deleted = [(await bob.send(group, content))["_id"] for content in ("one", "two")]
+    await alice.wait_for("newMessage", conversationId=group)
     member = users.user("bob").id
     assert (await users.user("alice").rest("DELETE", path(group, f"/participants/{member}")))[0] == 200
     person, at = Person(id=member), now()
@@ -181,10 +183,10 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(
         await exchange.publish(group, pack(sent))
 
     for message_id in (late.id, edited, deleted):
-        rejected = await bob.inbound("messageRejected", messageId=message_id)
+        rejected = await bob.wait_for("messageRejected", messageId=message_id)
         assert rejected["error"]["code"] == "NOT_FOUND"
     assert [m["content"] for m in await users.user("alice").history(group)] == ["one", "two"]
-    assert alice.all("messageUpdated") == alice.all("messageDeleted") == []
+    assert alice.events("messageUpdated") == alice.events("messageDeleted") == []
 
 
 async def test_who_is_removed_twice_is_gone_the_first_time(users: ChatUsers) -> None:
@@ -197,5 +199,5 @@ async def test_who_is_removed_twice_is_gone_the_first_time(users: ChatUsers) -> 
 
     assert status == 404
     refusal(answer, "NOT_FOUND")
-    await bob.inbound("participantRemoved", conversationId=group)
-    assert len(bob.all("participantRemoved")) == 1
+    await bob.wait_for("participantRemoved", conversationId=group)
+    assert len(bob.events("participantRemoved")) == 1

@@ -32,37 +32,39 @@ def wrong_lists(baseline: Baseline) -> list[list[Any]]:
 async def test_no_conversation_starts_with(field: str, kind: str, baseline: Baseline) -> None:
     for wrong in [*wrong_lists(baseline), *NOT_LISTS]:
         body = {"type": kind, field: wrong}
-        await baseline.refused("INVALID", "createConversation", body)
-        await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+        await baseline.assert_refused("INVALID", "createConversation", body)
+        await baseline.assert_refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
 async def test_no_conversation_starts_without_any(baseline: Baseline) -> None:
     for body in ({}, {"type": "group"}, {"type": "direct", "name": "hello"}):
-        await baseline.refused("INVALID", "createConversation", body)
-        await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+        await baseline.assert_refused("INVALID", "createConversation", body)
+        await baseline.assert_refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
 async def test_a_direct_conversation_is_of_two(baseline: Baseline) -> None:
     body = {"type": "direct", "participants": ["one", "two"]}
 
-    await baseline.refused("INVALID", "createConversation", body)
-    await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+    await baseline.assert_refused("INVALID", "createConversation", body)
+    await baseline.assert_refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
 async def test_both_names_of_the_list_at_once_are_refused(baseline: Baseline) -> None:
     bob, dave = baseline.users.user("bob").id, baseline.users.user("dave").id
     for one, other in ([bob], [dave]), ([], [dave]), ([bob], []):
         body = {"type": "group", "participants": one, "participantIds": other}
-        await baseline.refused("INVALID", "createConversation", body)
-        await baseline.refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+        await baseline.assert_refused("INVALID", "createConversation", body)
+        await baseline.assert_refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
 
 
 async def test_nobody_is_added_by_such_a_list(baseline: Baseline) -> None:
     where = f"{CONVERSATIONS}/{baseline.group}/participants"
     for wrong in [*wrong_lists(baseline), *NOT_LISTS]:
-        await baseline.refused_by_rest(400, "INVALID", "POST", where, {"participants": wrong})
-    await baseline.refused_by_rest(400, "INVALID", "POST", where, {})
-    await baseline.refused_by_rest(400, "INVALID", "POST", where, {"participants": ["x"], "role": "owner"})
+        await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, {"participants": wrong})
+    await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, {})
+    await baseline.assert_refused_by_rest(
+        400, "INVALID", "POST", where, {"participants": ["x"], "role": "owner"}
+    )
 
 
 async def test_the_path_and_not_the_body_says_which_conversation(users: ChatUsers) -> None:
@@ -81,7 +83,9 @@ async def test_a_thousand_and_one_are_a_group(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     people = [f"{users.user('extra').id}-{number}" for number in range(1_000)]
 
-    group = (await alice.do("createConversation", {"type": "group", "participants": people}))["conversation"]
+    group = (await alice.call_ok("createConversation", {"type": "group", "participants": people}))[
+        "conversation"
+    ]
 
     assert {p["_id"] for p in group["participants"]} == {users.user("alice").id, *people}
 
@@ -89,8 +93,8 @@ async def test_a_thousand_and_one_are_a_group(users: ChatUsers) -> None:
 async def test_adding_who_is_there_already_changes_nothing(users: ChatUsers, database: Any) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await alice.say(group, "one", tempId="t")
-    await alice.inbound("messageSent", tempId="t")
+    await alice.send(group, "one", tempId="t")
+    await alice.wait_for("messageSent", tempId="t")
     before = await database["memberships"].find({"conversationId": group}).to_list(None)
 
     status, _ = await users.user("alice").rest(
@@ -99,7 +103,7 @@ async def test_adding_who_is_there_already_changes_nothing(users: ChatUsers, dat
 
     assert status == 200
     assert await database["memberships"].find({"conversationId": group}).to_list(None) == before
-    assert bob.all("participantsAdded") == []
+    assert bob.events("participantsAdded") == []
 
 
 @pytest.mark.parametrize(
@@ -110,11 +114,11 @@ async def test_a_users_id_may_have_any_printable_character(user_id: str, users: 
 
     group = await users.group(alice, user_id)
 
-    await other.inbound("conversationCreated", _id=group)
-    await other.do("joinRoom", {"conversationId": group})
-    await alice.say(group, "hello")
-    await other.inbound("newMessage", conversationId=group)
-    await other.say(group, "hello yourself", tempId="t")
-    await other.inbound("messageSent", tempId="t")
-    assert (await alice.do("getOnlineUsers"))["users"].count(users.user(user_id).id) == 1
-    refusal(await other.ask("joinRoom", {"conversationId": "none"}), "NOT_FOUND")
+    await other.wait_for("conversationCreated", _id=group)
+    await other.call_ok("joinRoom", {"conversationId": group})
+    await alice.send(group, "hello")
+    await other.wait_for("newMessage", conversationId=group)
+    await other.send(group, "hello yourself", tempId="t")
+    await other.wait_for("messageSent", tempId="t")
+    assert (await alice.call_ok("getOnlineUsers"))["users"].count(users.user(user_id).id) == 1
+    refusal(await other.call("joinRoom", {"conversationId": "none"}), "NOT_FOUND")

@@ -51,7 +51,7 @@ def is_limited(answer: dict[str, Any]) -> bool:
 
 
 async def tries(socket: Socket, times: int, event: str, payload: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(await asyncio.gather(*(socket.ask(event, payload) for _ in range(times))))
+    return list(await asyncio.gather(*(socket.call(event, payload) for _ in range(times))))
 
 
 async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(users: ChatUsers) -> None:
@@ -67,11 +67,11 @@ async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(user
     refused = time.monotonic()
 
     async def is_accepted() -> bool:
-        return not is_limited(await alice.ask("sendMessage", say))
+        return not is_limited(await alice.call("sendMessage", say))
 
     await eventually(is_accepted)
     assert time.monotonic() - refused < told + SECONDS
-    assert (await bob.ask("sendMessage", say))["success"] is True
+    assert (await bob.call("sendMessage", say))["success"] is True
     stored = len(answers) - len(limited) + 2
     await eventually(lambda: has_stored(users.user("bob"), group, stored))
 
@@ -126,7 +126,7 @@ async def test_each_kind_has_a_rate_of_its_own(event: str, burst: int, users: Ch
 
     passed = [answer for answer in answers if not is_limited(answer)]
     assert burst <= len(passed) < burst + 15
-    assert (await alice.ask("sendMessage", {"conversationId": group, "content": "hello"}))["success"] is True
+    assert (await alice.call("sendMessage", {"conversationId": group, "content": "hello"}))["success"] is True
 
 
 async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_are_not(
@@ -137,13 +137,13 @@ async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_ar
         if not alice.connected:
             break
         try:
-            await alice.tell("nonsense", {})
+            await alice.emit("nonsense", {})
         except socketio.exceptions.BadNamespaceError:
             break
     await eventually(lambda: not alice.connected)
-    assert (await bob.ask("getOnlineUsers"))["success"] is True
+    assert (await bob.call("getOnlineUsers"))["success"] is True
     again = await users.user("alice").socket()
-    assert (await again.ask("getOnlineUsers"))["success"] is True
+    assert (await again.call("getOnlineUsers"))["success"] is True
 
 
 async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_gone(
@@ -154,7 +154,7 @@ async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_go
     raw = await RawSocket(strict.url).open()
     await raw.send(f'40{NAMESPACE},{{"token": "{alice.token}"}}')
     # Told CONNECT_ERROR, its library would never try again.
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
     assert not [frame for frame in raw.frames if frame.startswith("4")]
     await raw.close()
     await sockets[0].close()

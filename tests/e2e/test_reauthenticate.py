@@ -40,16 +40,16 @@ async def test_a_socket_is_closed_when_its_token_ends(transport: str, alice: Use
 
 async def test_a_client_that_stays_is_closed_all_the_same(alice: User, stack: Stack) -> None:
     ends = time.monotonic() + SHORT
-    raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
+    raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": alice.token})
 
-    await raw.inbound("41/chat,")
+    await raw.wait_for("41/chat,")
     await eventually(lambda: raw.is_closed, max(0.1, ends + CLOSED_SECONDS - time.monotonic()))
     await raw.close()
 
 
 async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, stack: Stack) -> None:
-    raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
-    await raw.inbound("41/chat,")
+    raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": alice.token})
+    await raw.wait_for("41/chat,")
 
     with suppress(ConnectionError):
         await raw.send('42/chat,7["getOnlineUsers"]')
@@ -60,17 +60,17 @@ async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, s
 
 
 async def test_what_another_token_opened_on_the_same_connection_stays(alice: User, stack: Stack) -> None:
-    raw = await (await RawSocket(stack.url).open()).enter({"token": alice.token})
+    raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": alice.token})
     await raw.send(f'40/messages,{{"token":"{fresh(stack.jwt_secret, alice.id, LONG)}"}}')
-    await raw.inbound("40/messages,")
+    await raw.wait_for("40/messages,")
 
-    await raw.inbound("41/chat,")
+    await raw.wait_for("41/chat,")
     until = time.monotonic() + CLOSED_SECONDS
     await eventually(lambda: time.monotonic() > until)
 
     assert not raw.is_closed
     await raw.send('42/messages,1["typing",{}]')
-    await raw.inbound("43/messages,1[")
+    await raw.wait_for("43/messages,1[")
     await raw.close()
 
 
@@ -82,13 +82,13 @@ async def test_the_javascript_client_is_told_and_comes_again_with_another_token(
     try:
         socket = await program.connect(alice, stack.url, GROUPS, transports)
 
-        assert await socket.inbound("disconnect") == "io server disconnect"
-        assert (await socket.look())["connected"] is False
-        assert len(socket.all("open")) == 1
+        assert await socket.wait_for("disconnect") == "io server disconnect"
+        assert (await socket.inspect())["connected"] is False
+        assert len(socket.events("open")) == 1
 
         alice.token = fresh(stack.jwt_secret, alice.id)
         again = await program.connect(alice, stack.url, GROUPS, transports)
-        assert (await again.look())["connected"] is True
+        assert (await again.inspect())["connected"] is True
     finally:
         await program.stop()
 
@@ -101,18 +101,18 @@ async def test_another_token_keeps_the_socket(
     socket = await alice.socket(transport)
     bob = await users.user("bob").socket()
     group = await users.group(bob, "alice")
-    await socket.inbound("conversationCreated")
-    await socket.do("joinRoom", {"conversationId": group})
+    await socket.wait_for("conversationCreated")
+    await socket.call_ok("joinRoom", {"conversationId": group})
 
-    renewed = await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, LONG)})
+    renewed = await socket.call_ok("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, LONG)})
 
     assert abs(seconds_of(renewed["expiresAt"]) - (time.time() + LONG)) < 10
     assert renewed["expiresAt"].endswith("Z")
     await eventually(lambda: time.time() > ends + CLOSED_SECONDS)
     assert socket.connected
-    await bob.say(group, "still there?")
-    await socket.inbound("newMessage", conversationId=group)
-    await socket.do("getOnlineUsers")
+    await bob.send(group, "still there?")
+    await socket.wait_for("newMessage", conversationId=group)
+    await socket.call_ok("getOnlineUsers")
 
 
 async def test_the_socket_is_closed_when_the_other_token_ends(users: ChatUsers, stack: Stack) -> None:
@@ -120,7 +120,7 @@ async def test_the_socket_is_closed_when_the_other_token_ends(users: ChatUsers, 
     alice.token = fresh(stack.jwt_secret, alice.id, LONG)
     socket = await alice.socket()
 
-    await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, SHORT)})
+    await socket.call_ok("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, SHORT)})
 
     await is_closed(socket, time.monotonic() + SHORT)
 
@@ -131,7 +131,9 @@ async def test_a_token_for_very_long_is_told_as_the_last_time_that_there_is(
 ) -> None:
     socket = await alice.socket()
 
-    renewed = await socket.do("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, exp=expires)})
+    renewed = await socket.call_ok(
+        "reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, exp=expires)}
+    )
 
     assert renewed["expiresAt"].startswith("9999-12-31")
 
@@ -139,7 +141,7 @@ async def test_a_token_for_very_long_is_told_as_the_last_time_that_there_is(
 async def unchanged(socket: Socket, answer: dict[str, Any], code: str, ends: float) -> None:
     """It was refused, and the socket ends when it would have."""
     refusal(answer, code)
-    await socket.do("getOnlineUsers")
+    await socket.call_ok("getOnlineUsers")
     await is_closed(socket, ends)
 
 
@@ -151,7 +153,7 @@ async def test_another_user_s_token_changes_nothing(
     socket = await alice.socket()
     theirs = fresh(stack.jwt_secret, users.user("mallory").id, LONG, role=role)
 
-    await unchanged(socket, await socket.ask("reauthenticate", {"token": theirs}), "FORBIDDEN", ends)
+    await unchanged(socket, await socket.call("reauthenticate", {"token": theirs}), "FORBIDDEN", ends)
 
 
 @pytest.mark.parametrize("wrong", ["", "expired", "forged"])
@@ -163,7 +165,7 @@ async def test_a_token_that_is_not_trusted_changes_nothing(wrong: str, alice: Us
         "forged": fresh("another secret that is quite as long as the first", alice.id),
     }
 
-    answer = await socket.ask("reauthenticate", {"token": tokens.get(wrong, wrong)})
+    answer = await socket.call("reauthenticate", {"token": tokens.get(wrong, wrong)})
 
     await unchanged(socket, answer, "UNAUTHORIZED" if wrong else "INVALID", ends)
 
@@ -172,18 +174,18 @@ async def test_a_token_that_is_not_trusted_changes_nothing(wrong: str, alice: Us
 async def test_what_is_no_token_is_told_so(payload: Any, users: ChatUsers) -> None:
     (socket,) = await users.sockets("alice")
 
-    refusal(await socket.ask("reauthenticate", payload), "INVALID")
+    refusal(await socket.call("reauthenticate", payload), "INVALID")
     assert socket.connected
 
 
 async def test_the_other_token_s_role_counts_from_then_on(users: ChatUsers, stack: Stack) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(bob, "alice")
-    await alice.inbound("conversationCreated")
+    await alice.wait_for("conversationCreated")
     said = {"conversationId": group, "content": "The house is open.", "type": "system"}
-    refusal(await alice.ask("sendMessage", said), "FORBIDDEN")
+    refusal(await alice.call("sendMessage", said), "FORBIDDEN")
 
     admin = fresh(stack.jwt_secret, users.user("alice").id, role="admin")
-    await alice.do("reauthenticate", {"token": admin})
+    await alice.call_ok("reauthenticate", {"token": admin})
 
-    await alice.do("sendMessage", said)
+    await alice.call_ok("sendMessage", said)

@@ -38,8 +38,8 @@ class Visitor:
         """Connect; whether that was as the one who was here before."""
         before, kept = self.pid, {"pid": self.pid, "offset": self.offset} if self.pid else {}
         self._sockets.append(await RawSocket(self._stack.gateway_urls[node]).open())
-        await self.raw.enter({"token": self.user.token, **kept, **auth})
-        self.pid = json.loads((await self.raw.inbound(CONNECTED)).removeprefix(CONNECTED))["pid"]
+        await self.raw.connect_namespace({"token": self.user.token, **kept, **auth})
+        self.pid = json.loads((await self.raw.wait_for(CONNECTED)).removeprefix(CONNECTED))["pid"]
         return self.pid == before
 
     async def lose(self) -> None:
@@ -53,7 +53,7 @@ class Visitor:
 
     async def ask(self, event: str, **payload: Any) -> Any:
         self._calls += 1
-        return await self.raw.event(self._calls, json.dumps([event, payload]))
+        return await self.raw.call(self._calls, json.dumps([event, payload]))
 
     def events(self) -> list[list[Any]]:
         """What the present connection heard."""
@@ -110,15 +110,15 @@ async def group(users: ChatUsers, alice: Socket, bob: Visitor) -> str:
 async def test_who_comes_back_elsewhere_hears_what_was_missed_and_goes_on(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
-    await alice.say(group, "one")
+    await alice.send(group, "one")
     await bob.inbound(group, "one")
     await bob.lose()
     for content in ("two", "three"):
-        await alice.say(group, content)
+        await alice.send(group, content)
 
     assert await bob.come(node=1) is True
     await bob.inbound(group, "two", "three")
-    await alice.say(group, "four")
+    await alice.send(group, "four")
 
     await bob.inbound(group, "two", "three", "four")
 
@@ -127,7 +127,7 @@ async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     for content in ("one", "two", "three"):
-        await alice.say(group, content)
+        await alice.send(group, content)
     await bob.inbound(group, "one", "two", "three")
     first = next(args[0] for name, *args in bob.events() if name == "offset")
     await bob.lose()
@@ -140,29 +140,29 @@ async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
 async def test_who_comes_back_before_the_loss_is_noticed_is_known(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
-    await alice.say(group, "one")
+    await alice.send(group, "one")
     await bob.inbound(group, "one")
     bob.offset, old = bob.last_offset(), bob.raw
 
     assert await bob.come(node=1) is True
-    await alice.say(group, "two")
+    await alice.send(group, "two")
     await bob.inbound(group, "two")
     await old.close()
     await bob.lose()
-    await alice.say(group, "three")
+    await alice.send(group, "three")
 
     assert await bob.come() is True
     await bob.inbound(group, "three")
 
 
 async def test_what_was_edited_and_deleted_meanwhile_is_told(alice: Socket, bob: Visitor, group: str) -> None:
-    one, two = [await alice.say(group, content) for content in ("one", "two")]
+    one, two = [await alice.send(group, content) for content in ("one", "two")]
     await bob.inbound(group, "one", "two")
     await bob.lose()
-    await alice.do("joinRoom", {"conversationId": group})
-    await alice.do("editMessage", {"messageId": one["_id"], "content": "won"})
-    await alice.do("deleteMessage", {"messageId": two["_id"]})
-    await alice.inbound("messageDeleted", messageId=two["_id"])
+    await alice.call_ok("joinRoom", {"conversationId": group})
+    await alice.call_ok("editMessage", {"messageId": one["_id"], "content": "won"})
+    await alice.call_ok("deleteMessage", {"messageId": two["_id"]})
+    await alice.wait_for("messageDeleted", messageId=two["_id"])
 
     assert await bob.come(node=1) is True
 
@@ -178,11 +178,11 @@ async def test_each_room_is_heard_from_where_it_was_left(
     other = await users.group(alice, "bob")
     await bob.ask("joinRoom", conversationId=other)
     for conversation in (group, other):
-        await alice.say(conversation, "heard")
+        await alice.send(conversation, "heard")
         await bob.inbound(conversation, "heard")
     await bob.lose()
     for conversation in (group, other):
-        await alice.say(conversation, "missed")
+        await alice.send(conversation, "missed")
 
     assert await bob.come(node=1) is True
 
@@ -196,14 +196,14 @@ async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
     other = await users.group(alice, "bob")
     await bob.ask("joinRoom", conversationId=other)
     for conversation in (group, other):
-        await alice.say(conversation, "heard")
+        await alice.send(conversation, "heard")
         await bob.inbound(conversation, "heard")
     bob.offset = bob.last_offset()
 
     assert await bob.come(node=1) is False
 
     for conversation in (group, other):
-        await alice.say(conversation, "new")
+        await alice.send(conversation, "new")
         await bob.inbound(conversation, "new")
 
 
@@ -213,7 +213,7 @@ async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
     await bob.lose()
     much = [f"{number} {'€' * 7_900}" for number in range(120)]
     for content in much:
-        await alice.say(group, content)
+        await alice.send(group, content)
 
     assert await bob.come(node=1) is True
 
@@ -225,7 +225,7 @@ async def test_who_says_something_before_they_were_told_what_they_missed_is_aske
 ) -> None:
     await bob.lose()
     for number in range(60):
-        await alice.say(group, f"{number} {'€' * 7_900}")
+        await alice.send(group, f"{number} {'€' * 7_900}")
     back = json.dumps({"token": bob.user.token, "pid": bob.pid, "offset": bob.offset})
     async with aiohttp.ClientSession(f"{stack.gateway_urls[1]}/socket.io/") as http:
         greeting = await (await http.get("?EIO=4&transport=polling")).text()
@@ -250,8 +250,8 @@ async def test_who_missed_more_than_is_told_is_told_that_it_is_not_all(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
-    said = [await alice.say(group, f"{number}") for number in range(210)]
-    await alice.inbound("messageSent", messageId=said[-1]["_id"])
+    said = [await alice.send(group, f"{number}") for number in range(210)]
+    await alice.wait_for("messageSent", messageId=said[-1]["_id"])
 
     assert await bob.come(node=1) is False
 
@@ -310,7 +310,7 @@ async def test_who_breaks_the_protocol_is_forgotten(
     users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.raw.send(f'42{NAMESPACE},{{"not": "an event"}}')
-    await bob.raw.is_closed_by_the_server()
+    await bob.raw.wait_until_closed()
 
     assert await bob.come(node=1) is False
 
@@ -323,7 +323,7 @@ async def test_whose_token_expired_is_forgotten(
     group = await users.group(alice, "bob")
     await bob.come(token=token(stack.jwt_secret, bob.user.id, exp=int(time.time()) + 2))
     await bob.ask("joinRoom", conversationId=group)
-    await bob.raw.inbound(f"41{NAMESPACE},")
+    await bob.raw.wait_for(f"41{NAMESPACE},")
     await bob.lose()
 
     assert await bob.come(node=1) is False
@@ -337,19 +337,19 @@ async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_
     await bob.lose()
     # More than lies between two that do not read.
     for number in range(200):
-        await alice.say(group, f"{number} {'💬' * 7_900}")
+        await alice.send(group, f"{number} {'💬' * 7_900}")
     end = int(time.time()) + 3
     raw = Dawdler(stack.gateway_urls[1])
     await raw.open()
     auth = {"pid": bob.pid, "offset": bob.offset}
-    await raw.enter({"token": token(stack.jwt_secret, bob.user.id, exp=end), **auth})
+    await raw.connect_namespace({"token": token(stack.jwt_secret, bob.user.id, exp=end), **auth})
 
     await eventually(lambda: time.time() > end + 2)
-    await alice.say(group, "said after")
-    await alice.inbound("messageSent", seq=201)
+    await alice.send(group, "said after")
+    await alice.wait_for("messageSent", seq=201)
     raw.awake.set()
 
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
     assert [frame[:100] for frame in raw.frames if "said after" in frame] == []
     await raw.close()
 
@@ -357,10 +357,10 @@ async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_
 async def test_the_vocabulary_that_was_decided_stays_decided(alice: Socket, bob: Visitor, group: str) -> None:
     await bob.ask("markConversationAsRead", conversationId=group)
     await bob.lose()
-    await alice.say(group, "one")
+    await alice.send(group, "one")
 
     assert await bob.come(node=1) is True
-    await alice.say(group, "two")
+    await alice.send(group, "two")
 
     await bob.inbound(group, "one", "two")
     await bob.ask("getOnlineUsers")
@@ -383,7 +383,7 @@ async def test_a_private_id_that_is_none_is_as_good_as_no_id(pid: Any, bob: Visi
 async def test_an_offset_that_is_none_says_that_nothing_was_heard(
     offset: Any, alice: Socket, bob: Visitor, group: str
 ) -> None:
-    await alice.say(group, "one")
+    await alice.send(group, "one")
     await bob.inbound(group, "one")
     await bob.lose()
 
@@ -397,7 +397,7 @@ async def test_an_offset_beyond_all_messages_harms_nobody(alice: Socket, bob: Vi
 
     assert await bob.come(node=1, offset=f"{group}:{10**14}:{10**14}") is True
 
-    await alice.say(group, "one")
+    await alice.send(group, "one")
     await bob.inbound(group, "one")
 
 
@@ -410,9 +410,9 @@ async def test_a_private_id_is_in_no_log(stack: Stack, bob: Visitor, group: str)
 
 async def is_deaf(visitor: Visitor, users: ChatUsers, alice: Socket, group: str) -> None:
     """Nothing that is said in the room reaches them; what happens after it, to them, does."""
-    await alice.do("joinRoom", {"conversationId": group})
-    await alice.say(group, "not for them")
-    await alice.inbound("newMessage", conversationId=group)
+    await alice.call_ok("joinRoom", {"conversationId": group})
+    await alice.send(group, "not for them")
+    await alice.wait_for("newMessage", conversationId=group)
     await users.group(alice, visitor.user.id.partition("-")[0])
     await eventually(lambda: [e for e in visitor.events() if e[0] == "conversationCreated"])
     assert visitor.contents(group) == []

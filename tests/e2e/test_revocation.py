@@ -130,11 +130,13 @@ async def test_a_socket_that_goes_on_by_another_token_is_of_that_one(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     (socket, *_) = await everywhere(alice, guarded)
-    await socket.do("reauthenticate", {"token": fresh(guarded.jwt_secret, alice.id, jti=f"new {alice.id}")})
+    await socket.call_ok(
+        "reauthenticate", {"token": fresh(guarded.jwt_secret, alice.id, jti=f"new {alice.id}")}
+    )
 
     await revoke(admin, jti=f"of {alice.id}")
-    refusal(await socket.ask("reauthenticate", {"token": alice.token}), "UNAUTHORIZED")
-    await socket.do("getOnlineUsers")
+    refusal(await socket.call("reauthenticate", {"token": alice.token}), "UNAUTHORIZED")
+    await socket.call_ok("getOnlineUsers")
 
     await revoke(admin, jti=f"new {alice.id}")
     await is_closed(socket)
@@ -259,11 +261,11 @@ async def test_while_redis_is_away_every_gateway_learns_of_it_from_mongodb(
 async def test_a_client_that_stays_is_closed_while_redis_hangs_too(
     admin: User, alice: User, guarded: Stack
 ) -> None:
-    raw = await (await RawSocket(guarded.gateway_urls[0]).open()).enter({"token": alice.token})
+    raw = await (await RawSocket(guarded.gateway_urls[0]).open()).connect_namespace({"token": alice.token})
     guarded.signal("redis", signal.SIGSTOP)
     try:
         revoking = asyncio.create_task(revoke(admin, userId=alice.id))
-        await raw.is_closed_by_the_server()
+        await raw.wait_until_closed()
         await revoking
     finally:
         guarded.signal("redis", signal.SIGCONT)

@@ -28,17 +28,17 @@ async def documents(database: Any, group: str) -> list[Any]:
 async def test_other_content_on_the_same_gateway_is_a_conflict(users: ChatUsers, database: Any) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
     name = str(uuid.uuid4())
-    first = await alice.say(group, "the first", clientMessageId=name, tempId="one")
+    first = await alice.send(group, "the first", clientMessageId=name, tempId="one")
 
     for content in ("the second", "the first ", "The first"):
         wish = {"conversationId": group, "content": content, "clientMessageId": name, "tempId": "two"}
-        error = refusal(await alice.ask("sendMessage", wish), "CONFLICT")
+        error = refusal(await alice.call("sendMessage", wish), "CONFLICT")
         assert error["details"] == {"messageId": first["_id"]}
 
-    await alice.say(group, "after", tempId="after")
-    assert (await alice.inbound("messageSent", tempId="after"))["seq"] == 2
+    await alice.send(group, "after", tempId="after")
+    assert (await alice.wait_for("messageSent", tempId="after"))["seq"] == 2
     assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
     await eventually(lambda: len(bob.messages(group)) == 2)
     assert [m["content"] for m in bob.messages(group)] == ["the first", "after"]
@@ -48,18 +48,18 @@ async def test_other_content_on_another_gateway_is_rejected_in_time(users: ChatU
     one, other = await on_both_gateways(users.user("alice"))
     group = await users.group(one, "bob")
     name = str(uuid.uuid4())
-    first = await one.say(group, "the first", clientMessageId=name, tempId="one")
-    await one.inbound("messageSent", tempId="one")
+    first = await one.send(group, "the first", clientMessageId=name, tempId="one")
+    await one.wait_for("messageSent", tempId="one")
 
-    await other.say(group, "the second", clientMessageId=name, tempId="two")
+    await other.send(group, "the second", clientMessageId=name, tempId="two")
 
-    rejected = await other.inbound("messageRejected", tempId="two")
+    rejected = await other.wait_for("messageRejected", tempId="two")
     assert rejected["error"]["code"] == "CONFLICT"
     assert rejected["error"]["retryable"] is False
     assert (rejected["messageId"], rejected["clientMessageId"]) == (first["_id"], name)
     assert rejected["conversationId"] == group
-    await other.say(group, "after", tempId="after")
-    assert (await other.inbound("messageSent", tempId="after"))["seq"] == 2
+    await other.send(group, "after", tempId="after")
+    assert (await other.wait_for("messageSent", tempId="after"))["seq"] == 2
     assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
 
 
@@ -70,12 +70,12 @@ async def test_of_two_at_once_on_two_gateways_one_stands(users: ChatUsers, datab
         name = str(uuid.uuid4())
 
         await asyncio.gather(
-            one.say(group, "by one", clientMessageId=name),
-            other.say(group, "by the other", clientMessageId=name),
+            one.send(group, "by one", clientMessageId=name),
+            other.send(group, "by the other", clientMessageId=name),
         )
 
-        sent = await one.inbound("messageSent", clientMessageId=name)
-        rejected = await one.inbound("messageRejected", clientMessageId=name)
+        sent = await one.wait_for("messageSent", clientMessageId=name)
+        rejected = await one.wait_for("messageRejected", clientMessageId=name)
         assert rejected["messageId"] == sent["messageId"]
     contents = [m["content"] for m in await documents(database, group)]
     assert len(contents) == 10
@@ -90,16 +90,16 @@ async def test_the_case_of_the_name_does_not_matter(through: str, users: ChatUse
     name = str(uuid.uuid4())
     again = one if through == "the same gateway" else other
 
-    first = await one.say(group, "hello", clientMessageId=name.upper(), tempId="one")
-    await one.inbound("messageSent", tempId="one")
-    second = await again.say(group, "hello", clientMessageId=name, tempId="two")
+    first = await one.send(group, "hello", clientMessageId=name.upper(), tempId="one")
+    await one.wait_for("messageSent", tempId="one")
+    second = await again.send(group, "hello", clientMessageId=name, tempId="two")
 
     assert first["_id"] == second["_id"]
-    await again.inbound("messageSent", messageId=first["_id"], seq=1)
+    await again.wait_for("messageSent", messageId=first["_id"], seq=1)
     assert len(await documents(database, group)) == 1
     wish = {"conversationId": group, "content": "other", "clientMessageId": name.upper()}
     if again is one:
-        refusal(await again.ask("sendMessage", wish), "CONFLICT")
+        refusal(await again.call("sendMessage", wish), "CONFLICT")
 
 
 async def test_the_same_content_again_is_the_same_message(users: ChatUsers, database: Any) -> None:
@@ -107,13 +107,13 @@ async def test_the_same_content_again_is_the_same_message(users: ChatUsers, data
     group = await users.group(one, "bob")
     name = str(uuid.uuid4())
 
-    said = [await s.say(group, "hello", clientMessageId=name) for s in (one, one, other, other)]
+    said = [await s.send(group, "hello", clientMessageId=name) for s in (one, one, other, other)]
 
     assert len({message["_id"] for message in said}) == 1
-    await one.say(group, "after", tempId="after")
-    assert (await one.inbound("messageSent", tempId="after"))["seq"] == 2
+    await one.send(group, "after", tempId="after")
+    assert (await one.wait_for("messageSent", tempId="after"))["seq"] == 2
     assert len(await documents(database, group)) == 2
-    assert one.all("messageRejected") == other.all("messageRejected") == []
+    assert one.events("messageRejected") == other.events("messageRejected") == []
 
 
 async def test_one_name_is_anothers_in_another_conversation_and_of_another_sender(
@@ -124,13 +124,13 @@ async def test_one_name_is_anothers_in_another_conversation_and_of_another_sende
     name = str(uuid.uuid4())
 
     said = [
-        await alice.say(here, "alice here", clientMessageId=name),
-        await alice.say(there, "alice there", clientMessageId=name),
-        await bob.say(here, "bob here", clientMessageId=name),
+        await alice.send(here, "alice here", clientMessageId=name),
+        await alice.send(there, "alice there", clientMessageId=name),
+        await bob.send(here, "bob here", clientMessageId=name),
     ]
 
     assert len({message["_id"] for message in said}) == 3
-    await bob.inbound("messageSent", clientMessageId=name)
+    await bob.wait_for("messageSent", clientMessageId=name)
     assert {m["content"] for m in await documents(database, here)} == {"alice here", "bob here"}
 
 
@@ -140,11 +140,11 @@ async def test_a_refused_send_does_not_take_the_name(users: ChatUsers) -> None:
     name = str(uuid.uuid4())
     wish = {"conversationId": group, "clientMessageId": name}
 
-    refusal(await alice.ask("sendMessage", {**wish, "content": ""}), "INVALID")
-    refusal(await alice.ask("sendMessage", {**wish, "content": "x", "more": 1}), "INVALID")
+    refusal(await alice.call("sendMessage", {**wish, "content": ""}), "INVALID")
+    refusal(await alice.call("sendMessage", {**wish, "content": "x", "more": 1}), "INVALID")
     refusal(
-        await alice.ask("sendMessage", {**wish, "content": "x", "conversationId": "nowhere"}), "NOT_FOUND"
+        await alice.call("sendMessage", {**wish, "content": "x", "conversationId": "nowhere"}), "NOT_FOUND"
     )
 
-    await alice.do("sendMessage", {**wish, "content": "now it is right", "tempId": "t"})
-    await alice.inbound("messageSent", tempId="t", seq=1)
+    await alice.call_ok("sendMessage", {**wish, "content": "now it is right", "tempId": "t"})
+    await alice.wait_for("messageSent", tempId="t", seq=1)

@@ -36,8 +36,8 @@ async def stored(socket: Socket, conversation_id: str, *said: str) -> list[dict[
     """Send messages, each after the one before was stored."""
     messages = []
     for content in said:
-        message = await socket.say(conversation_id, content)
-        await socket.inbound("messageSent", messageId=message["_id"])
+        message = await socket.send(conversation_id, content)
+        await socket.wait_for("messageSent", messageId=message["_id"])
         messages.append(message)
     return messages
 
@@ -104,7 +104,7 @@ async def test_who_was_removed_finds_nothing_there_any_more(users: ChatUsers) ->
     assert status == 200, body
 
     assert await contents(users.user("bob"), "plan") == ["my plan"]
-    await bob.inbound("participantRemoved", conversationId=group)
+    await bob.wait_for("participantRemoved", conversationId=group)
     assert (await refused(users.user("bob"), q="plan", conversationId=group))[0] == 404
 
 
@@ -116,8 +116,8 @@ async def test_an_edited_message_is_found_by_its_new_words_and_a_deleted_one_by_
     edited, deleted = await stored(ann, group, "meet on Monday", "meet on Sunday")
     assert await contents(user, "monday") == ["meet on Monday"]
 
-    await ann.do("editMessage", {"messageId": edited["_id"], "content": "meet on Tuesday"})
-    await ann.do("deleteMessage", {"messageId": deleted["_id"]})
+    await ann.call_ok("editMessage", {"messageId": edited["_id"], "content": "meet on Tuesday"})
+    await ann.call_ok("deleteMessage", {"messageId": deleted["_id"]})
 
     async def changed() -> bool:
         return await contents(user, "meet") == ["meet on Tuesday"]

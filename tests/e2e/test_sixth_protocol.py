@@ -83,10 +83,10 @@ async def desk(stack: Stack) -> AsyncIterator[Desk]:
 async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, users: ChatUsers) -> None:
     alice = await users.user("alice").socket()
     ticket = await users.group(alice, "bob")
-    await alice.do("joinRoom", {"conversationId": ticket})
+    await alice.call_ok("joinRoom", {"conversationId": ticket})
     await desk.connect(users.user("bob"))
 
-    asked = await alice.say(ticket, "It does not start.")
+    asked = await alice.send(ticket, "It does not start.")
     await eventually(lambda: desk.heard)
     answer = await desk.io.call("reply", {"ticket": ticket, "words": "Is it on?"}, namespace="/desk")
     assert answer["success"] is True

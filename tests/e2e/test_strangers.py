@@ -46,7 +46,7 @@ def nowhere() -> str:
 async def test_a_conversation_of_others_and_none_are_answered_alike(
     event: str, baseline: Baseline, stack: Stack
 ) -> None:
-    raw = await (await RawSocket(stack.url).open()).enter({"token": baseline.user.token})
+    raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": baseline.user.token})
     answers = []
     for conversation_id in (
         baseline.elsewhere,
@@ -57,8 +57,8 @@ async def test_a_conversation_of_others_and_none_are_answered_alike(
     ):
         payload = json.dumps([event, {"conversationId": conversation_id, **OF_CONVERSATION[event]}])
         raw.frames.clear()
-        refusal(await raw.event(1, payload), "NOT_FOUND")
-        answers.append(await raw.inbound(f"43{NAMESPACE},1["))
+        refusal(await raw.call(1, payload), "NOT_FOUND")
+        answers.append(await raw.wait_for(f"43{NAMESPACE},1["))
     await raw.close()
 
     assert len(set(answers)) == 1
@@ -69,7 +69,7 @@ async def test_a_conversation_of_others_and_none_are_answered_alike(
 async def test_a_message_of_others_and_none_are_answered_alike(
     event: str, named: bool, baseline: Baseline, stack: Stack
 ) -> None:
-    raw = await (await RawSocket(stack.url).open()).enter({"token": baseline.user.token})
+    raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": baseline.user.token})
     places = [
         (baseline.elsewhere, baseline.foreign["_id"]),
         (nowhere(), nowhere()),
@@ -82,17 +82,17 @@ async def test_a_message_of_others_and_none_are_answered_alike(
         where = {"conversationId": conversation_id} if named else {}
         payload = json.dumps([event, {"messageId": message_id, **where, **OF_MESSAGE[event]}])
         raw.frames.clear()
-        refusal(await raw.event(1, payload), "NOT_FOUND")
-        answers.append(await raw.inbound(f"43{NAMESPACE},1["))
+        refusal(await raw.call(1, payload), "NOT_FOUND")
+        answers.append(await raw.wait_for(f"43{NAMESPACE},1["))
     await raw.close()
 
     assert len(set(answers)) == 1
 
 
 async def test_a_sync_of_a_conversation_of_others_and_of_none_are_answered_alike(baseline: Baseline) -> None:
-    theirs = await baseline.refused("NOT_FOUND", "sync", {"conversations": {baseline.elsewhere: 0}})
-    none = await baseline.refused("NOT_FOUND", "sync", {"conversations": {nowhere(): 0}})
-    mixed = await baseline.refused(
+    theirs = await baseline.assert_refused("NOT_FOUND", "sync", {"conversations": {baseline.elsewhere: 0}})
+    none = await baseline.assert_refused("NOT_FOUND", "sync", {"conversations": {nowhere(): 0}})
+    mixed = await baseline.assert_refused(
         "NOT_FOUND", "sync", {"conversations": {baseline.group: 0, baseline.elsewhere: 0}}
     )
 
@@ -124,8 +124,8 @@ async def test_rest_answers_alike_for_a_conversation_of_others_and_for_none(
 
 async def test_rest_answers_alike_for_a_message_of_others_and_for_none(baseline: Baseline) -> None:
     path = "/chats/messages/"
-    theirs = await baseline.refused_by_rest(404, "NOT_FOUND", "DELETE", path + baseline.foreign["_id"])
-    none = await baseline.refused_by_rest(404, "NOT_FOUND", "DELETE", path + nowhere())
+    theirs = await baseline.assert_refused_by_rest(404, "NOT_FOUND", "DELETE", path + baseline.foreign["_id"])
+    none = await baseline.assert_refused_by_rest(404, "NOT_FOUND", "DELETE", path + nowhere())
 
     assert theirs == none
 
@@ -133,41 +133,41 @@ async def test_rest_answers_alike_for_a_message_of_others_and_for_none(baseline:
 async def test_a_conversation_id_and_a_colon_do_not_make_another_members_place(users: ChatUsers) -> None:
     alice = await users.user("alice").socket()
     with_colon, without = users.user("a:b"), users.user("a:b").id.removeprefix("a:")
-    group = (await alice.do("createConversation", {"type": "group", "participants": [with_colon.id]}))[
+    group = (await alice.call_ok("createConversation", {"type": "group", "participants": [with_colon.id]}))[
         "conversation"
     ]["_id"]
     assert without == users.user("b").id
     intruder = await users.user("b").socket()
 
     for event, more in OF_CONVERSATION.items():
-        answer = await intruder.ask(event, {"conversationId": f"{group}:a", **more})
+        answer = await intruder.call(event, {"conversationId": f"{group}:a", **more})
         refusal(answer, "NOT_FOUND")
 
 
 async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(baseline: Baseline) -> None:
     for event in ("joinRoom", "typing", "markConversationAsRead"):
-        await baseline.refused("NOT_FOUND", event, {"conversationId": baseline.elsewhere})
-    await baseline.outbound(baseline.carol, baseline.elsewhere)
-    await baseline.outbound(baseline.bob, baseline.group)
-    await baseline.alice.inbound("unreadCount", conversationId=baseline.group)
+        await baseline.assert_refused("NOT_FOUND", event, {"conversationId": baseline.elsewhere})
+    await baseline.send_and_store(baseline.carol, baseline.elsewhere)
+    await baseline.send_and_store(baseline.bob, baseline.group)
+    await baseline.alice.wait_for("unreadCount", conversationId=baseline.group)
 
     status, listed = await baseline.user.rest("GET", "/chats/conversations")
 
     assert (status, [c["_id"] for c in listed["conversations"]]) == (200, [baseline.group])
-    assert not [p for _, p in baseline.alice.heard if baseline.elsewhere in str(p)]
-    assert not [p for _, p in baseline.carol.heard if baseline.group in str(p)]
-    await baseline.remember()
+    assert not [p for _, p in baseline.alice.received if baseline.elsewhere in str(p)]
+    assert not [p for _, p in baseline.carol.received if baseline.group in str(p)]
+    await baseline.capture()
 
 
 async def test_a_strangers_typing_is_told_to_nobody(baseline: Baseline) -> None:
-    await baseline.carol.do("joinRoom", {"conversationId": baseline.elsewhere})
+    await baseline.carol.call_ok("joinRoom", {"conversationId": baseline.elsewhere})
 
-    await baseline.refused("NOT_FOUND", "typing", {"conversationId": baseline.elsewhere})
+    await baseline.assert_refused("NOT_FOUND", "typing", {"conversationId": baseline.elsewhere})
 
-    await baseline.outbound(baseline.carol, baseline.elsewhere)
-    await baseline.carol.inbound("newMessage", conversationId=baseline.elsewhere)
-    assert baseline.carol.all("userTyping") == []
-    await baseline.remember()
+    await baseline.send_and_store(baseline.carol, baseline.elsewhere)
+    await baseline.carol.wait_for("newMessage", conversationId=baseline.elsewhere)
+    assert baseline.carol.events("userTyping") == []
+    await baseline.capture()
 
 
 def _without_date(headers: Any) -> tuple[tuple[str, str], ...]:

@@ -178,11 +178,11 @@ async def break_the_protocol(secrets: Secrets, stack: Stack, user_id: str) -> No
         f'45{token}-["x"]',
         f'99["{token}"]',
     ):
-        raw = await (await RawSocket(stack.url).open()).enter({"token": token})
-        greeting = await raw.inbound("0{")
+        raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": token})
+        greeting = await raw.wait_for("0{")
         secrets.add(f"the id of a broken frame {frame[:9]}", greeting.split('"')[3])
         await raw.send(frame)
-        await asyncio.wait({asyncio.create_task(raw.is_closed_by_the_server())}, timeout=0.5)
+        await asyncio.wait({asyncio.create_task(raw.wait_until_closed())}, timeout=0.5)
         await raw.close()
 
 
@@ -223,12 +223,14 @@ async def unreadable(url: str, text: str) -> None:
 
 async def do_too_much(secrets: Secrets, stack: Stack, user_id: str) -> None:
     """A socket that is cut off for not slowing down."""
-    raw = await (await RawSocket(stack.url).open()).enter({"token": secrets.token("haste", user_id)})
-    secrets.add("the id of haste", (await raw.inbound("0{")).split('"')[3])
+    raw = await (await RawSocket(stack.url).open()).connect_namespace(
+        {"token": secrets.token("haste", user_id)}
+    )
+    secrets.add("the id of haste", (await raw.wait_for("0{")).split('"')[3])
     with suppress(ConnectionError):
         for number in range(1_000):
             await raw.send(f'42{NAMESPACE},{number}["getOnlineUsers"]')
-    await raw.is_closed_by_the_server()
+    await raw.wait_until_closed()
     await raw.close()
 
 

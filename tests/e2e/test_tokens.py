@@ -187,7 +187,7 @@ async def test_a_token_for_very_long_is_a_token(expires: int, users: ChatUsers, 
 
     socket = await user.socket()
 
-    assert (await socket.do("getOnlineUsers"))["users"] == [user.id]
+    assert (await socket.call_ok("getOnlineUsers"))["users"] == [user.id]
 
 
 async def test_whoever_was_refused_may_try_again_on_the_same_connection(
@@ -195,11 +195,11 @@ async def test_whoever_was_refused_may_try_again_on_the_same_connection(
 ) -> None:
     raw = await RawSocket(stack.url).open()
     await raw.send(f'40{NAMESPACE},{{"token":"wrong"}}')
-    assert '"UNAUTHORIZED"' in await raw.inbound(f"44{NAMESPACE},")
+    assert '"UNAUTHORIZED"' in await raw.wait_for(f"44{NAMESPACE},")
 
-    await raw.enter({"token": users.user("alice").token})
+    await raw.connect_namespace({"token": users.user("alice").token})
 
-    assert (await raw.event(1, '["getOnlineUsers"]'))["success"] is True
+    assert (await raw.call(1, '["getOnlineUsers"]'))["success"] is True
     await raw.close()
 
 
@@ -211,8 +211,8 @@ async def test_what_is_said_before_the_namespace_is_entered_is_not_heard(
     raw = await RawSocket(stack.url).open()
 
     await raw.send(f'42{NAMESPACE},1["sendMessage",{{"conversationId":"{group}","content":"hello"}}]')
-    await raw.enter({"token": users.user("bob").token})
-    await raw.event(2, '["getOnlineUsers"]')
+    await raw.connect_namespace({"token": users.user("bob").token})
+    await raw.call(2, '["getOnlineUsers"]')
 
     assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
     assert await users.user("alice").history(group) == []

@@ -68,7 +68,7 @@ async def shares(fragile: Stack) -> AsyncIterator[Shares]:
     """What each worker holds, once that is fair."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as http:
         shares = Shares(fragile, http)
-        await shares.become(4, 4)
+        await shares.wait_until(4, 4)
         yield shares
 
 

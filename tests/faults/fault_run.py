@@ -75,7 +75,7 @@ class FaultRun:
     async def told(self, special: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
         """Single services with settings of their own."""
         await do(self.stack.set_overrides, special)
-        await self.shares.become(4, 4)
+        await self.shares.wait_until(4, 4)
         try:
             yield
         finally:
@@ -140,7 +140,7 @@ async def carry_out(row: Row, stack: Stack, say: Say) -> Outcome:
             run.fails(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
         try:
             await do(stack.up)
-            await run.shares.become(4, 4)
+            await run.shares.wait_until(4, 4)
         except Exception as failure:
             run.fails(AssertionError(f"left broken: {failure}"))
         run.outcome.seconds = time.monotonic() - start

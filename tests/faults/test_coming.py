@@ -19,11 +19,11 @@ async def test_a_client_that_comes_while_a_server_is_away_is_let_in_later(
     await asyncio.to_thread(fragile.stop, server)
 
     options = {"auth": {"token": alice.token}, "transports": [transport], "reconnectionDelay": 100}
-    await program.do("open", alice.id, url=f"{fragile.url}/chat", options=options)
+    await program.command("open", alice.id, url=f"{fragile.url}/chat", options=options)
     socket = JsSocket(program, alice.id)
-    await socket.inbound("open", times=2)
+    await socket.wait_for("open", times=2)
     await asyncio.to_thread(fragile.start, server)
 
-    await socket.inbound("connect")
-    assert socket.all("connect_error") == []
+    await socket.wait_for("connect")
+    assert socket.events("connect_error") == []
     await program.stop()

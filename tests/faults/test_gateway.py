@@ -27,7 +27,7 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
     stopping = fragile.pid("gateway-1")
 
     talking = [asyncio.create_task(say_until_cut_off(client, group)) for client in senders]
-    await eventually(lambda: sum(len(client.said[group]) for client in senders) > 500)
+    await eventually(lambda: sum(len(client.sent[group]) for client in senders) > 500)
     fragile.signal("gateway-1", signal.SIGTERM)
     watch = Stopwatch()
     await asyncio.gather(*talking)
@@ -36,7 +36,7 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
 
     async def everything_is_stored() -> bool:
         stored = {m["content"] async for m in database.messages.find({"conversationId": group})}
-        return {content for client in senders for content in client.said[group]} <= stored
+        return {content for client in senders for content in client.sent[group]} <= stored
 
     await eventually(everything_is_stored)
     messages = await database.messages.find({"conversationId": group}).sort("seq", 1).to_list(None)
@@ -44,7 +44,7 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
     for client in senders:
         stored = [m["content"] for m in messages if m["senderId"] == client.user_id]
         # Nor is anything kept whose acknowledgement its sender did not live to hear, and would say again.
-        assert stored == client.said[group]
+        assert stored == client.sent[group]
         assert len(set(stored)) == len(stored)
     await assert_counted(database, users, group)
 
@@ -80,7 +80,7 @@ async def say_until_cut_off(client: RecordingClient, group: str) -> None:
     """Say ten things at a time until the socket is closed."""
     number = 0
     while True:
-        said = [client.say(group, f"{n} of {client.user_id}") for n in range(number, number + 10)]
+        said = [client.send(group, f"{n} of {client.user_id}") for n in range(number, number + 10)]
         number += 10
         answers = await asyncio.gather(*said, return_exceptions=True)
         if any(isinstance(answer, BaseException) or not answer["success"] for answer in answers):

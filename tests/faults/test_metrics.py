@@ -33,7 +33,7 @@ async def test_a_database_that_hangs_shows_as_lag_until_all_is_stored(
     group = await users.group(alice, "bob")
     fragile.signal("mongodb", signal.SIGSTOP)
     try:
-        await alice.say(group, "meanwhile")
+        await alice.send(group, "meanwhile")
 
         async def is_late() -> bool:
             return max(await figures(fragile.worker_urls, "parley_lag_seconds")) > 1
@@ -92,6 +92,6 @@ async def test_refusals_are_counted_by_their_codes(fragile: Stack, users: ChatUs
         return sum(await figures(fragile.gateway_urls, 'parley_refusals_total{code="NOT_FOUND"}'))
 
     before = await count()
-    assert (await alice.ask("joinRoom", {"conversationId": "nowhere"}))["error"]["code"] == "NOT_FOUND"
+    assert (await alice.call("joinRoom", {"conversationId": "nowhere"}))["error"]["code"] == "NOT_FOUND"
     assert (await users.user("bob").rest("GET", "/chats/conversations/nowhere"))[0] == 404
     assert await count() == before + 2

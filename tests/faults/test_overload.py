@@ -27,10 +27,10 @@ async def far(fragile: Stack) -> AsyncIterator[Proxy]:
     with Proxy(fragile.mongo_url) as proxy:
         own = {"MONGO_URL": proxy.url}
         told = {"worker-1": own, "worker-2": own, "gateway-1": SOON, "gateway-2": SOON}
-        await asyncio.to_thread(fragile.tell, told)
+        await asyncio.to_thread(fragile.set_overrides, told)
         yield proxy
-        proxy.slow(0)
-        await asyncio.to_thread(fragile.tell, {})
+        proxy.delay(0)
+        await asyncio.to_thread(fragile.set_overrides, {})
 
 
 async def test_what_cannot_be_stored_in_time_is_refused_and_what_is_accepted_is_heard(
@@ -59,12 +59,12 @@ async def test_what_cannot_be_stored_in_time_is_refused_and_what_is_accepted_is_
         return answer, time.monotonic() - began
 
     said = []
-    far.slow(SLOW_SECONDS)
+    far.delay(SLOW_SECONDS)
     end = time.monotonic() + LONGEST
     while len(refused) < ENOUGH and time.monotonic() < end:
         said += [asyncio.create_task(say()) for _ in range(AT_A_TIME)]
         await asyncio.sleep(TICK)
-    far.slow(0)
+    far.delay(0)
     answers = await asyncio.gather(*said)
 
     accepted = [answer["message"]["_id"] for answer, _ in answers if answer["success"]]

@@ -28,14 +28,14 @@ async def test_a_third_worker_takes_its_share_and_gives_it_back(
         await listener.join_all(groups)
 
     async with LoadGenerator(senders, groups, PAUSE) as load:
-        await load.goes_on(100)
+        await load.wait_for_accepted(100)
         await asyncio.to_thread(fragile.scale, workers=3)
-        await shares.become(2, 3, 3)
-        await load.goes_on(100)
+        await shares.wait_until(2, 3, 3)
+        await load.wait_for_accepted(100)
         await asyncio.to_thread(fragile.scale, workers=2)
-        await shares.become(4, 4)
-        await load.goes_on(100)
+        await shares.wait_until(4, 4)
+        await load.wait_for_accepted(100)
 
-    assert all(client.refused == [] for client in senders)
+    assert all(client.refusals == [] for client in senders)
     for group in groups:
         await assert_whole(database, users, group, senders=senders, listeners=listeners)

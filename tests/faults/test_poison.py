@@ -74,21 +74,21 @@ async def test_garbage_is_dead_lettered_and_counted(
     dead_letters: DeadLetters,
     shares: Shares,
 ) -> None:
-    buried = await shares.buried()
-    await alice.say(group, "before")
+    buried = await shares.dead_letters()
+    await alice.send(group, "before")
     await exchange.publish(group, b"\xc1garbage")
-    await alice.say(group, "after")
+    await alice.send(group, "after")
 
     body, reason = await letter(dead_letters)
     assert body == b"\xc1garbage"
     await eventually(lambda: _have_buried(shares, buried + 1))
     assert "MessagePack" in reason
-    await eventually(lambda: len(alice.heard[group]) == 2)
+    await eventually(lambda: len(alice.received[group]) == 2)
     assert await contents(database, group) == ["before", "after"]
 
 
 async def _have_buried(shares: Shares, count: int) -> bool:
-    return await shares.buried() == count
+    return await shares.dead_letters() == count
 
 
 async def test_an_unreadable_record_does_not_harm_its_neighbours(
@@ -106,7 +106,7 @@ async def test_an_unreadable_record_does_not_harm_its_neighbours(
     body, reason = await letter(dead_letters)
     assert msgspec.msgpack.decode(body) == [{"type": "new", "id": 7}]
     assert "id" in reason
-    await eventually(lambda: len(alice.heard[group]) == 2)
+    await eventually(lambda: len(alice.received[group]) == 2)
     assert await contents(database, group) == ["one", "two"]
     await assert_counted(database, users, group)
 
@@ -125,10 +125,10 @@ async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
 
     _, reason = await letter(dead_letters)
     assert "OverflowError" in reason
-    await eventually(lambda: len(alice.heard[group]) == 2)
+    await eventually(lambda: len(alice.received[group]) == 2)
     assert await contents(database, group) == ["one", "two"]
-    await eventually(lambda: alice.trouble)
-    ((event, payload),) = alice.trouble
+    await eventually(lambda: alice.failures)
+    ((event, payload),) = alice.failures
     assert (event, payload["messageId"]) == ("messageFailed", wanted[1]["message"]["id"])
     assert payload["error"]["retryable"] is False
     await assert_counted(database, users, group)

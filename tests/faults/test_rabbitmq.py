@@ -29,14 +29,14 @@ async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_
     shares: Shares,
 ) -> None:
     async with LoadGenerator(senders, [group], PAUSE) as load:
-        await load.goes_on(50)
+        await load.wait_for_accepted(50)
         fragile.signal("rabbitmq", signal.SIGSTOP)
         try:
-            await shares.become(0, 0, deadline=FROZEN_SECONDS)
+            await shares.wait_until(0, 0, deadline=FROZEN_SECONDS)
         finally:
             fragile.signal("rabbitmq", signal.SIGCONT)
-        await shares.become(4, 4, deadline=FROZEN_SECONDS)
-        await load.goes_on(50)
+        await shares.wait_until(4, 4, deadline=FROZEN_SECONDS)
+        await load.wait_for_accepted(50)
     assert await assert_whole(database, users, group, senders=senders, listeners=listeners)
 
 
@@ -63,10 +63,10 @@ async def test_rabbitmq_killed_when_its_queues_are_new_still_has_what_they_held(
     async with RecordingClients(new_users) as clients:
         groups = await clients.create_group_per_partition("sender", "idler")
         client = await clients.connect("sender")
-        await asyncio.gather(*(client.insist(group, "before") for group in groups))
+        await asyncio.gather(*(client.send_until_accepted(group, "before") for group in groups))
         newborn.signal("rabbitmq", signal.SIGKILL)
         newborn.signal("worker-1", signal.SIGCONT)
-        await asyncio.gather(*(client.insist(group, "after") for group in groups))
+        await asyncio.gather(*(client.send_until_accepted(group, "after") for group in groups))
         for group in groups:
             await eventually(lambda group=group: are_stored(new_users, group, ["before", "after"]))  # type: ignore[misc]
 

@@ -14,12 +14,12 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
-        await socket.do("joinRoom", {"conversationId": group})
-    await alice.say(group, "hello")
-    heard = await bob.inbound("newMessage", conversationId=group)
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    await alice.send(group, "hello")
+    heard = await bob.wait_for("newMessage", conversationId=group)
 
     await asyncio.to_thread(fragile.stop, "redis")
-    await bob.do("markAsRead", {"messageId": heard["message"]["_id"]})
+    await bob.call_ok("markAsRead", {"messageId": heard["message"]["_id"]})
 
     async def stored() -> bool:
         member = await database.memberships.find_one({"_id": f"{group}:{users.user('bob').id}"})
@@ -28,9 +28,9 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     await eventually(stored)
     await asyncio.to_thread(fragile.start, "redis")
 
-    receipt = await alice.inbound("conversationRead", conversationId=group)
+    receipt = await alice.wait_for("conversationRead", conversationId=group)
     assert (receipt["readBy"], receipt["seq"]) == (users.user("bob").id, 1)
-    await bob.inbound("unreadCount", conversationId=group, unread=0)
+    await bob.wait_for("unreadCount", conversationId=group, unread=0)
 
 
 async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_out(
@@ -64,21 +64,21 @@ async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_onli
     alice = await users.user("alice").socket(url=fragile.gateway_urls[0])
     group = await users.group(alice, "bob")
     await users.group(alice, "carol")
-    await bob.do("joinRoom", {"conversationId": group})
+    await bob.call_ok("joinRoom", {"conversationId": group})
 
     await asyncio.to_thread(fragile.stop, "redis")
     members = f"/chats/conversations/{group}/participants"
     assert (await users.user("alice").rest("DELETE", f"{members}/{users.user('bob').id}"))[0] == 200
-    await alice.say(group, "he is gone")
+    await alice.send(group, "he is gone")
     await asyncio.to_thread(fragile.start, "redis")
 
-    await bob.inbound("participantRemoved", conversationId=group)
-    told = len(bob.heard)
+    await bob.wait_for("participantRemoved", conversationId=group)
+    told = len(bob.received)
     await alice.close()
     gone = {"userId": users.user("alice").id, "status": "offline"}
-    await carol.inbound("userStatusChanged", deadline=30, **gone)
-    await bob.do("getOnlineUsers")
-    assert [p for name, p in bob.heard[told:] if name == "userStatusChanged"] == []
+    await carol.wait_for("userStatusChanged", deadline=30, **gone)
+    await bob.call_ok("getOnlineUsers")
+    assert [p for name, p in bob.received[told:] if name == "userStatusChanged"] == []
     assert bob.messages(group) == []
 
 
@@ -87,26 +87,26 @@ async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_
 ) -> None:
     near, far = fragile.gateway_urls
     with Proxy(fragile.redis_url) as proxy:
-        await asyncio.to_thread(fragile.tell, {"gateway-1": {"REDIS_URL": proxy.url}})
+        await asyncio.to_thread(fragile.set_overrides, {"gateway-1": {"REDIS_URL": proxy.url}})
         try:
             alice = await users.user("alice").socket(url=near)
             bob, carol = [await users.user(name).socket(url=far) for name in ("bob", "carol")]
             await users.group(carol, "alice", "bob")
             bob_is = {"userId": users.user("bob").id}
             for socket in (alice, carol):
-                await socket.inbound("userStatusChanged", **bob_is, status="online")
+                await socket.wait_for("userStatusChanged", **bob_is, status="online")
 
             said = fragile.log("gateway-1").stat().st_size
-            proxy.cut()
+            proxy.block()
             await bob.close()
-            await carol.inbound("userStatusChanged", **bob_is, status="offline")
+            await carol.wait_for("userStatusChanged", **bob_is, status="offline")
             # What is under way to a connection that was given up arrives nowhere.
             await eventually(lambda: b"lost the bus" in fragile.log("gateway-1").read_bytes()[said:])
-            proxy.mend()
+            proxy.unblock()
 
-            await alice.inbound("userStatusChanged", 30, **bob_is, status="offline")
-            carol_s = [p["status"] for p in alice.all("userStatusChanged", userId=users.user("carol").id)]
+            await alice.wait_for("userStatusChanged", 30, **bob_is, status="offline")
+            carol_s = [p["status"] for p in alice.events("userStatusChanged", userId=users.user("carol").id)]
             assert carol_s == ["online"]
         finally:
-            proxy.mend()
-            await asyncio.to_thread(fragile.tell, {})
+            proxy.unblock()
+            await asyncio.to_thread(fragile.set_overrides, {})

@@ -31,13 +31,15 @@ async def talk(client: RecordingClient, groups: list[str]) -> None:
         left = turns[start : start + AT_ONCE]
         while left:
             said = [
-                client.say(group, f"{n} of {client.user_id}", clientMessageId=str(uuid4()) if n % 2 else None)
+                client.send(
+                    group, f"{n} of {client.user_id}", clientMessageId=str(uuid4()) if n % 2 else None
+                )
                 for n, group in left
             ]
             answers = await asyncio.gather(*said)
             left = [turn for turn, answer in zip(left, answers, strict=True) if not answer["success"]]
             assert {a["error"]["code"] for a in answers if not a["success"]} <= {"OVERLOADED"}, answers
-        await client.ask("markConversationAsRead", {"conversationId": groups[start % len(groups)]})
+        await client.call("markConversationAsRead", {"conversationId": groups[start % len(groups)]})
 
 
 async def test_a_worker_killed_in_the_middle_of_5000_messages(
@@ -55,7 +57,7 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     assert await shares.of(1) == 4
 
     def heard() -> int:
-        return sum(map(len, listeners[1].heard.values()))
+        return sum(map(len, listeners[1].received.values()))
 
     talking = asyncio.gather(*(talk(client, groups) for client in senders))
     await eventually(lambda: heard() > 1_500)
@@ -63,7 +65,7 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     watch = Stopwatch()
     stored = await how_many(database, *groups)
     await talking
-    accepted = sum(len(client.said[group]) for client in senders for group in groups)
+    accepted = sum(len(client.sent[group]) for client in senders for group in groups)
 
     takeover = await watch.until(lambda: heard() >= accepted, TAKEOVER_SECONDS)
     print(f"killed at {stored} of {accepted}, all stored {takeover:.1f} s later")
@@ -83,19 +85,19 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
     client, listener = await clients.connect("sender"), await clients.connect("idler")
     await listener.join_all(groups)
     with Proxy(fragile.mongo_url) as proxy:
-        await asyncio.to_thread(fragile.tell, {"worker-1": {"MONGO_URL": proxy.url}})
+        await asyncio.to_thread(fragile.set_overrides, {"worker-1": {"MONGO_URL": proxy.url}})
         try:
-            await shares.become(4, 4)
-            proxy.cut()
+            await shares.wait_until(4, 4)
+            proxy.block()
             watch = Stopwatch()
-            await asyncio.gather(*(client.insist(group, "hello") for group in groups))
-            await watch.until(lambda: len(listener.heard_at) == len(groups), DRAINED_SECONDS)
+            await asyncio.gather(*(client.send_until_accepted(group, "hello") for group in groups))
+            await watch.until(lambda: len(listener.received_at) == len(groups), DRAINED_SECONDS)
             print(f"all heard {watch.seconds:.1f} s after the cut")
-            assert await shares.now() == [0, 8]
-            proxy.mend()
-            await shares.become(4, 4)
+            assert await shares.current() == [0, 8]
+            proxy.unblock()
+            await shares.wait_until(4, 4)
         finally:
-            await asyncio.to_thread(fragile.tell, {})
+            await asyncio.to_thread(fragile.set_overrides, {})
     for group in groups:
         await assert_whole(database, users, group, senders=[client], listeners=[listener])
 
@@ -114,21 +116,21 @@ async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_l
     listener = await clients.connect("idler")
     await listener.join_all(groups)
     with Proxy(getattr(fragile, f"{server}_url")) as proxy:
-        await asyncio.to_thread(fragile.tell, {"worker-1": {f"{server.upper()}_URL": proxy.url}})
+        await asyncio.to_thread(fragile.set_overrides, {"worker-1": {f"{server.upper()}_URL": proxy.url}})
         try:
-            await shares.become(4, 4)
-            await asyncio.gather(*(client.insist(group, "before") for group in groups))
-            await eventually(lambda: len(listener.heard_at) == len(groups))
-            proxy.cut()
-            await asyncio.gather(*(client.insist(group, "after") for group in groups))
+            await shares.wait_until(4, 4)
+            await asyncio.gather(*(client.send_until_accepted(group, "before") for group in groups))
+            await eventually(lambda: len(listener.received_at) == len(groups))
+            proxy.block()
+            await asyncio.gather(*(client.send_until_accepted(group, "after") for group in groups))
             ended, watch = terminate(fragile, "worker-1"), Stopwatch()
             await watch.until(ended, EXIT_SECONDS)
             print(f"{ended()} {watch.seconds:.1f} s after SIGTERM")
             assert ended() == "exit status 0"
-            proxy.mend()
+            proxy.unblock()
             for group in groups:
                 await assert_whole(
                     database, users, group, senders=[client], listeners=[listener], deadline=DRAINED_SECONDS
                 )
         finally:
-            await asyncio.to_thread(fragile.tell, {})
+            await asyncio.to_thread(fragile.set_overrides, {})

@@ -87,11 +87,11 @@ class Traffic:
         before = {speaker: len(speaker.accepted) for speaker in self.speakers}
         await watch.until(lambda: all(len(s.accepted) > count for s, count in before.items()), deadline)
         due = self.accepted.keys()
-        missing = {client: due - client.heard_at.keys() for client in self.clients}
+        missing = {client: due - client.received_at.keys() for client in self.clients}
 
         def all_know_all() -> bool:
             for client in self.living:
-                missing[client] = {id for id in missing[client] if id not in client.heard_at}
+                missing[client] = {id for id in missing[client] if id not in client.received_at}
             return not any(missing[client] for client in self.living)
 
         return await watch.until(all_know_all, deadline)
@@ -103,4 +103,4 @@ class Traffic:
 
     async def goes_on(self, count: int = WARM) -> None:
         """Wait until so many more are accepted."""
-        await self.load.goes_on(count)
+        await self.load.wait_for_accepted(count)

@@ -40,7 +40,7 @@ async def judge(
     await _settled(traffic, database, len(accepted), patience)
     stored = {group: await stored_messages(database, group) for group in traffic.groups}
     ids = {message["_id"] for messages in stored.values() for message in messages}
-    strays = [stray for client in traffic.clients for stray in client.strays]
+    strays = [stray for client in traffic.clients for stray in client.sequence_breaks]
     not_stored, unheard = accepted.keys() - ids, _unheard(traffic, ids)
     wrong = [await miscounts(database, users, group, patience) for group in traffic.groups]
     outcome.accepted = len(accepted)
@@ -63,13 +63,13 @@ async def _settled(traffic: Traffic, database: Database, accepted: int, patience
 
     with contextlib.suppress(AssertionError):
         await eventually(all_stored, patience)
-        await eventually(lambda: all(len(c.heard_at) >= accepted for c in traffic.living), patience)
+        await eventually(lambda: all(len(c.received_at) >= accepted for c in traffic.living), patience)
 
 
 async def _untold(traffic: Traffic, database: Database, patience: float) -> AsyncIterator[str]:
     """What those whose socket held were not told of: how much is unread, and what of theirs is stored."""
     right = {group: await recount(database, group) for group in traffic.groups}
-    steady = [client for client in traffic.living if not client.losses]
+    steady = [client for client in traffic.living if not client.disconnects]
 
     def miscounted() -> dict[str, tuple[int, int]]:
         return {
@@ -96,8 +96,8 @@ def _silences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iterato
     accepted = traffic.accepted
     for messages in stored.values():
         for client in traffic.living:
-            known = [message["_id"] for message in messages if message["_id"] in client.heard_at]
-            yield silence(accepted, {id: client.heard_at[id] for id in known})
+            known = [message["_id"] for message in messages if message["_id"] in client.received_at]
+            yield silence(accepted, {id: client.received_at[id] for id in known})
 
 
 def silence(accepted: Mapping[str, float], heard_at: Mapping[str, float]) -> float:
@@ -111,7 +111,7 @@ def silence(accepted: Mapping[str, float], heard_at: Mapping[str, float]) -> flo
 
 def _unheard(traffic: Traffic, ids: set[str]) -> dict[str, set[str]]:
     """What clients that are there do not know of, by client."""
-    missing = {_name(client): ids - client.heard_at.keys() for client in traffic.living}
+    missing = {_name(client): ids - client.received_at.keys() for client in traffic.living}
     return {name: unknown for name, unknown in missing.items() if unknown}
 
 
@@ -158,19 +158,19 @@ def _differences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iter
             yield f"said and stored differ: {difference(kept, said)}"
         contents = {message["seq"]: message["content"] for message in messages}
         for speaker in traffic.speakers:
-            if speaker.held[group] != contents:
+            if speaker.displayed[group] != contents:
                 yield f"{_name(speaker)} does not hold what the database holds"
 
 
 def _losses(traffic: Traffic, row: Row) -> Iterator[str]:
     lost = [_name(client) for client in traffic.clients if client not in traffic.living]
-    lost += [_name(speaker) for speaker in traffic.speakers if speaker.losses]
+    lost += [_name(speaker) for speaker in traffic.speakers if speaker.disconnects]
     if lost and not row.cuts:
         yield f"sockets were lost, for no reason: {_some(lost)}"
 
 
 def _refusals(traffic: Traffic, row: Row) -> Iterator[str]:
-    refused = [refusal for speaker in traffic.speakers for refusal in speaker.refused]
+    refused = [refusal for speaker in traffic.speakers for refusal in speaker.refusals]
     groundless = [refusal for refusal in refused if refusal["code"] not in row.refusal]
     if groundless:
         yield f"sends were refused, for no reason: {_some(groundless)}"
@@ -181,6 +181,6 @@ def _refusals(traffic: Traffic, row: Row) -> Iterator[str]:
     unanswered = sum(speaker.unanswered for speaker in traffic.speakers)
     if unanswered:
         yield f"{unanswered} sends had no answer at all"
-    trouble = [about for client in traffic.speakers for about in client.trouble]
+    trouble = [about for client in traffic.speakers for about in client.failures]
     if trouble:
         yield f"told to have failed: {_some(trouble)}"

@@ -148,7 +148,7 @@ class Groups:
             when_answered(code is None)
 
         try:
-            member.socket.ask("sendMessage", said).add_done_callback(answered)
+            member.socket.request("sendMessage", said).add_done_callback(answered)
         except Disconnected:
             counts.refused["DISCONNECTED"] += 1
         return name

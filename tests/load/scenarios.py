@@ -102,7 +102,7 @@ class ShortLivedSocket(LeanSocket):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         super().on_ws_connected(transport)
-        asyncio.get_running_loop().call_later(random.uniform(0, FLEETING_SECONDS), self.break_off)
+        asyncio.get_running_loop().call_later(random.uniform(0, FLEETING_SECONDS), self.abort)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Scenarios:
         for event, payload in place.script.outbound(place.conversation_id):
             self._note(await socket.call(event, payload, within=SLOW_ANSWER))
         await _a_while()
-        socket.break_off()
+        socket.abort()
 
     async def breaks_off_at_once(self, place: Place) -> None:
         """Is gone while it is let in, or a moment later."""
@@ -173,9 +173,9 @@ class Scenarios:
         """Says everything at once and waits for no answer."""
         socket = await self._socket(place)
         for event, payload in place.script.outbound(place.conversation_id):
-            _unheard(socket.ask(event, payload))
+            _unheard(socket.request(event, payload))
         await asyncio.sleep(random.uniform(0, 0.1))
-        socket.break_off()
+        socket.abort()
 
     async def has_a_wrong_token(self, place: Place) -> None:
         """Is refused, and stays where it has no business."""
@@ -188,7 +188,7 @@ class Scenarios:
             socket.utter(WSMsgType.TEXT, frame.encode())
         socket.utter(WSMsgType.BINARY, os.urandom(64))
         await _a_while()
-        socket.break_off()
+        socket.abort()
 
     async def sends_half_a_request(self, _place: Place) -> None:
         """Begins a request, and does not end it."""
@@ -237,7 +237,7 @@ class Scenarios:
     def let_go(self) -> None:
         """Close the connections that still stand."""
         for socket in self._stalled:
-            socket.break_off()
+            socket.abort()
         self._stalled.clear()
 
     async def _socket(self, place: Place) -> AbruptSocket:

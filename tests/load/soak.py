@@ -55,7 +55,7 @@ class Soak:
 
     async def is_shared_out(self) -> None:
         """Wait until each worker holds its partitions: then the stack is as it will be."""
-        await Shares(self._stack, self._http).become(SHARE, SHARE)
+        await Shares(self._stack, self._http).wait_until(SHARE, SHARE)
 
     async def prepare(self) -> None:
         """Have the groups created."""

@@ -207,7 +207,7 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(
     await authenticator.identify(signed(ANOTHER, "RS256", "two"))
     await authenticator.identify(signed(OWN, "RS256", "one"))
 
-    assert issuer.asked == 2
+    assert issuer.requests == 2
 
 
 async def test_a_key_that_was_taken_out_is_trusted_no_more(
@@ -248,7 +248,7 @@ async def test_names_that_nobody_has_do_not_hammer_the_issuer(
     for number in range(50):
         await is_refused(authenticator, signed(ANOTHER, "RS256", f"random {number}"))
 
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 async def test_names_that_nobody_has_do_not_hammer_an_issuer_that_is_ill(issuer: Issuer) -> None:
@@ -259,7 +259,7 @@ async def test_names_that_nobody_has_do_not_hammer_an_issuer_that_is_ill(issuer:
     answers = await asyncio.gather(*asked, return_exceptions=True)
 
     assert {type(answer) for answer in answers} == {Unavailable}
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 async def test_while_the_issuer_does_not_answer_the_known_keys_are_not_waited_for(
@@ -271,7 +271,7 @@ async def test_while_the_issuer_does_not_answer_the_known_keys_are_not_waited_fo
         asyncio.create_task(authenticator.identify(signed(ANOTHER, "RS256", f"random {n}")))
         for n in range(20)
     ]
-    await eventually(lambda: issuer.asked == 2)
+    await eventually(lambda: issuer.requests == 2)
 
     async with asyncio.timeout(0.5):
         assert (await authenticator.identify(signed(OWN, "RS256", "one"))).person.id == "alice"
@@ -287,7 +287,7 @@ async def test_a_token_by_no_algorithm_of_ours_is_not_worth_a_fetch(
     for wrong in (signed(SECRET, "HS256", "two"), signed("", "none", "two"), signed(OWN, "PS256", "two")):
         await is_refused(authenticator, wrong)
 
-    assert issuer.asked == 0
+    assert issuer.requests == 0
 
 
 @pytest.mark.parametrize(

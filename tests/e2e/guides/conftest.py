@@ -15,12 +15,12 @@ async def program() -> AsyncIterator[Program]:
     running = await Program.start()
     yield running
     await running.stop()
-    running.insist_on_shapes()
+    running.assert_payload_shapes()
 
 
 @pytest.fixture
 async def contract(users: ChatUsers) -> SampleContract:
     """A contract that is known, of two milestones; nobody has said anything yet."""
     contract = SampleContract(users)
-    await contract.put(contract.ann, contract.ben, "m1", "m2")
+    await contract.save(contract.ann, contract.ben, "m1", "m2")
     return contract

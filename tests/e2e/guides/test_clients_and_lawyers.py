@@ -56,7 +56,7 @@ async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
 
 def events(socket: JsSocket, program: Program, since: int = 0) -> set[str]:
     """The names of what a socket has heard, but for what the engine says."""
-    heard = {event for name, event, _ in program.heard[since:] if name == socket.name}
+    heard = {event for name, event, _ in program.received[since:] if name == socket.name}
     return heard - {"open", "upgrade", "connect", "disconnect"}
 
 
@@ -72,35 +72,37 @@ async def test_the_guide_s_own_sequence(
     bob = await program.connect_elsewhere(ben, users.url, CLIENTS_AND_LAWYERS, alice, transports)
 
     await alice.emit("sendMessage", {"conversationId": talk, "content": "Good morning", "caseId": 7})
-    alice.is_decided()
+    alice.mark_protocol_resolved()
     for socket in (alice, bob):
-        assert await socket.inbound("receiveMessage") == message(
+        assert await socket.wait_for("receiveMessage") == message(
             ann, talk, "Good morning", caseId=7, seq=1, rev=1
         )
     name = str(uuid.uuid4())
-    sent = await bob.ask(
+    sent = await bob.call_ok(
         "sendMessage", {"conversationId": talk, "text": "Good morning!", "clientMessageId": name}
     )
-    bob.is_decided()
+    bob.mark_protocol_resolved()
     reply = message(ben, talk, "Good morning!", text="Good morning!", clientMessageId=name)
     assert sent == {"success": True, "message": {**reply, "isRead": False}}
     for socket in (alice, bob):
-        heard = await socket.inbound("receiveMessage", 2)
+        heard = await socket.wait_for("receiveMessage", 2)
         assert heard == {**reply, "id": sent["message"]["id"], "seq": 2, "rev": 2}
 
-    since = len(program.heard)
-    assert await alice.ask("markAsRead", {"messageId": heard["id"]}) == {"success": True}
+    since = len(program.received)
+    assert await alice.call_ok("markAsRead", {"messageId": heard["id"]}) == {"success": True}
     about = {"conversationId": talk, "messageId": heard["id"]}
     for socket in (alice, bob):
-        read = await socket.inbound("receiveRead")
+        read = await socket.wait_for("receiveRead")
         assert read == {**about, "userId": ann.id, "readAt": A_TIME, "seq": 2}
-    assert await bob.ask("editMessage", {"messageId": heard["id"], "content": "Hello"}) == {"success": True}
+    assert await bob.call_ok("editMessage", {"messageId": heard["id"], "content": "Hello"}) == {
+        "success": True
+    }
     edited = {**heard, "content": "Hello", "text": "Hello", "rev": 3, "editedAt": A_TIME, "updatedAt": A_TIME}
     for socket in (alice, bob):
-        assert await socket.inbound("receiveEdit") == edited
-    assert await bob.ask("deleteMessage", {"messageId": heard["id"]}) == {"success": True}
+        assert await socket.wait_for("receiveEdit") == edited
+    assert await bob.call_ok("deleteMessage", {"messageId": heard["id"]}) == {"success": True}
     for socket in (alice, bob):
-        assert await socket.inbound("receiveDeletion") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
+        assert await socket.wait_for("receiveDeletion") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
     for socket in (alice, bob):
         assert events(socket, program, since) == {"receiveRead", "receiveEdit", "receiveDeletion"}
 
@@ -113,18 +115,18 @@ async def test_only_the_members_of_the_conversation_hear_a_message(
     bob_2 = await program.connect_elsewhere(users.user("ben"), users.url, CLIENTS_AND_LAWYERS, bob)
     eve = await program.connect(users.user("eve"), users.url, CLIENTS_AND_LAWYERS)
 
-    await alice.ask("sendMessage", {"conversationId": talk, "content": "between us"})
+    await alice.call_ok("sendMessage", {"conversationId": talk, "content": "between us"})
 
     for socket in (alice, bob, bob_2):
-        await socket.inbound("receiveMessage")
-        assert len(socket.all("receiveMessage")) == 1
+        await socket.wait_for("receiveMessage")
+        assert len(socket.events("receiveMessage")) == 1
     assert events(eve, program) == set()
 
 
 async def test_without_a_token_nobody_comes_in(program: Program, users: ChatUsers) -> None:
     for name, auth in (("none", {}), ("bad", {"token": "not.a.token"})):
-        await program.do("open", name, url=users.url, options={"auth": auth})
-        error = await JsSocket(program, name).inbound("connect_error")
+        await program.command("open", name, url=users.url, options={"auth": auth})
+        error = await JsSocket(program, name).wait_for("connect_error")
         assert error["data"]["code"] == "UNAUTHORIZED"
 
 
@@ -134,10 +136,10 @@ async def test_the_text_goes_by_each_of_three_names(program: Program, users: Cha
     talk = await start(ann, users.user("ben"))
     alice, bob = await both(program, users)
 
-    await alice.ask("sendMessage", {"conversationId": talk, name: "Hello!"})
+    await alice.call_ok("sendMessage", {"conversationId": talk, name: "Hello!"})
 
     expected = message(ann, talk, "Hello!", seq=1, rev=1)
-    assert await bob.inbound("receiveMessage") == {**expected, name: "Hello!"}
+    assert await bob.wait_for("receiveMessage") == {**expected, name: "Hello!"}
 
 
 async def test_what_is_sent_along_comes_back_as_it_was(program: Program, users: ChatUsers) -> None:
@@ -155,12 +157,12 @@ async def test_what_is_sent_along_comes_back_as_it_was(program: Program, users: 
         "__proto__x": [],
     }
 
-    sent = await alice.ask("sendMessage", {"conversationId": talk, "content": "Hello!", **along})
+    sent = await alice.call_ok("sendMessage", {"conversationId": talk, "content": "Hello!", **along})
 
     expected = {**message(ann, talk, "Hello!"), **along}
     assert sent["message"] == {**expected, "isRead": False}
     for socket in (alice, bob):
-        assert await socket.inbound("receiveMessage") == {**expected, "seq": 1, "rev": 1}
+        assert await socket.wait_for("receiveMessage") == {**expected, "seq": 1, "rev": 1}
 
 
 async def test_an_upload_goes_along_with_a_message(program: Program, users: ChatUsers) -> None:
@@ -169,10 +171,10 @@ async def test_an_upload_goes_along_with_a_message(program: Program, users: Chat
     alice, bob = await both(program, users)
     file = await attached(users.url, ann, b"a plea", "plea.txt")
 
-    await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]], "page": 2})
+    await alice.call_ok("sendMessage", {"conversationId": talk, "attachments": [file["id"]], "page": 2})
 
     expected = message(ann, talk, "", attachments=[file], page=2, seq=1, rev=1)
-    assert await bob.inbound("receiveMessage") == expected
+    assert await bob.wait_for("receiveMessage") == expected
     refused = await alice.call("sendMessage", {"conversationId": talk, "attachments": [str(uuid.uuid4())]})
     refusal(refused, "NOT_FOUND")
 
@@ -196,12 +198,12 @@ async def test_nobody_speaks_under_another_s_name(program: Program, users: ChatU
         "type": "system",
     }
 
-    sent = await alice.ask("sendMessage", {"conversationId": talk, "content": "I am Ben", **forged})
+    sent = await alice.call_ok("sendMessage", {"conversationId": talk, "content": "I am Ben", **forged})
 
     expected = message(ann, talk, "I am Ben")
     assert sent["message"] == {**expected, "isRead": False}
     for socket in (alice, bob):
-        assert await socket.inbound("receiveMessage") == {**expected, "seq": 1, "rev": 1}
+        assert await socket.wait_for("receiveMessage") == {**expected, "seq": 1, "rev": 1}
 
 
 async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
@@ -210,8 +212,8 @@ async def test_other_guides_see_the_text_and_nothing_of_what_is_sent_along(
     ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
     alice = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
-    await alice.ask("sendMessage", {"conversationId": talk, "message": "Hello!", "secretOfOurs": 1})
-    await alice.inbound("receiveMessage")
+    await alice.call_ok("sendMessage", {"conversationId": talk, "message": "Hello!", "secretOfOurs": 1})
+    await alice.wait_for("receiveMessage")
 
     (shown,) = await ben.history(talk)
     assert (shown["content"], "secretOfOurs" in shown) == ("Hello!", False)
@@ -227,29 +229,29 @@ async def test_a_retry_through_another_gateway_is_one_message_and_other_content_
     one = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
     other = await program.connect_elsewhere(ann, users.url, CLIENTS_AND_LAWYERS, one)
     retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
-    first = [(await one.ask("sendMessage", {**retried, "text": "first"}))["message"]]
-    await one.inbound("receiveMessage")
-    first.append((await other.ask("sendMessage", {**retried, "text": "first"}))["message"])
+    first = [(await one.call_ok("sendMessage", {**retried, "text": "first"}))["message"]]
+    await one.wait_for("receiveMessage")
+    first.append((await other.call_ok("sendMessage", {**retried, "text": "first"}))["message"])
     assert first[0]["id"] == first[1]["id"]
 
-    second = (await one.ask("sendMessage", {**taken, "text": "second"}))["message"]
-    await one.inbound("receiveMessage", 2)
-    await other.ask("sendMessage", {**taken, "text": "third"})
+    second = (await one.call_ok("sendMessage", {**taken, "text": "second"}))["message"]
+    await one.wait_for("receiveMessage", 2)
+    await other.call_ok("sendMessage", {**taken, "text": "third"})
 
-    rejected = await other.inbound("receiveRejection")
+    rejected = await other.wait_for("receiveRejection")
     assert rejected == {
         **taken,
         "messageId": second["id"],
         "error": {"code": "CONFLICT", "message": rejected["error"]["message"], "retryable": False},
     }
-    assert [m["content"] for m in other.all("receiveMessage")] == ["first", "second"]
+    assert [m["content"] for m in other.events("receiveMessage")] == ["first", "second"]
 
 
 async def test_what_is_others_looks_like_what_does_not_exist(program: Program, users: ChatUsers) -> None:
     talk = await start(users.user("ann"), users.user("ben"))
     alice, bob = await both(program, users)
-    await alice.ask("sendMessage", {"conversationId": talk, "text": "secret"})
-    theirs = (await bob.inbound("receiveMessage"))["id"]
+    await alice.call_ok("sendMessage", {"conversationId": talk, "text": "secret"})
+    theirs = (await bob.wait_for("receiveMessage"))["id"]
     eve = await program.connect(users.user("eve"), users.url, CLIENTS_AND_LAWYERS)
 
     for event, field, own, more in (
@@ -297,8 +299,8 @@ async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
         refusal(await alice.call("sendMessage", no_object), "INVALID")
 
     room = MAX_EXTRA - len('{"large":""}')
-    await alice.ask("sendMessage", {"conversationId": talk, "content": "good", "large": "x" * room})
-    assert (await bob.inbound("receiveMessage"))["large"] == "x" * room
+    await alice.call_ok("sendMessage", {"conversationId": talk, "content": "good", "large": "x" * room})
+    assert (await bob.wait_for("receiveMessage"))["large"] == "x" * room
     assert [m["content"] for m in await users.user("ben").history(talk)] == ["good"]
 
 
@@ -310,25 +312,25 @@ async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guid
     alice, bob = await both(program, users)
     payload = {"conversationId": talk, "content": "good in both"}
 
-    sent = await alice.ask("sendMessage", payload)
+    sent = await alice.call_ok("sendMessage", payload)
 
     # What one guide answers is good for the other.
     CONNECTIONS.inbound["sendMessage"].ack.field.deserialize(sent)
     expected = message(ann, talk, "good in both", seq=1, rev=1)
     for socket in (alice, bob):
-        assert await socket.inbound("receiveMessage") == expected
-        assert await socket.inbound("message") == {**expected, "isRead": False}
+        assert await socket.wait_for("receiveMessage") == expected
+        assert await socket.wait_for("message") == {**expected, "isRead": False}
     about = {"messageId": sent["message"]["id"]}
-    await bob.ask("markAsRead", about)
-    await alice.ask("editMessage", {**about, "content": "edited"})
-    await alice.ask("deleteMessage", about)
+    await bob.call_ok("markAsRead", about)
+    await alice.call_ok("editMessage", {**about, "content": "edited"})
+    await alice.call_ok("deleteMessage", about)
     for socket in (alice, bob):
-        await socket.inbound("receiveDeletion")
-        await socket.inbound("messageDeleted")
+        await socket.wait_for("receiveDeletion")
+        await socket.wait_for("messageDeleted")
         for event in ("receiveMessage", "receiveRead", "receiveEdit", "receiveDeletion"):
-            assert len(socket.all(event)) == 1, event
+            assert len(socket.events(event)) == 1, event
         for event in ("message", "messageRead", "messageUpdated", "messageDeleted"):
-            assert len(socket.all(event)) == 1, event
+            assert len(socket.events(event)) == 1, event
 
 
 @pytest.mark.parametrize("decided_by", ["a further field", "text", "message"])
@@ -344,18 +346,18 @@ async def test_a_payload_that_only_this_guide_takes_decides(
         "text": {"text": "x"},
         "message": {"message": "x"},
     }
-    await alice.ask("sendMessage", {"conversationId": talk, **payloads[decided_by]})
-    alice.is_decided()
-    await bob.inbound("message")
-    since = len(program.heard)
+    await alice.call_ok("sendMessage", {"conversationId": talk, **payloads[decided_by]})
+    alice.mark_protocol_resolved()
+    await bob.wait_for("message")
+    since = len(program.received)
 
-    await bob.ask("typing", {"conversationId": talk, "isTyping": True})
-    await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
-    await alice.inbound("receiveMessage", 2)
+    await bob.call_ok("typing", {"conversationId": talk, "isTyping": True})
+    await bob.call_ok("sendMessage", {"conversationId": talk, "content": "reply"})
+    await alice.wait_for("receiveMessage", 2)
     await bob.close()
     other = await program.connect(ben, users.url, CLIENTS_AND_LAWYERS)
-    await other.ask("sendMessage", {"conversationId": talk, "text": "again"})
-    await alice.inbound("receiveMessage", 3)
+    await other.call_ok("sendMessage", {"conversationId": talk, "text": "again"})
+    await alice.wait_for("receiveMessage", 3)
 
     assert events(alice, program, since) == GUIDE_S_OWN
 
@@ -365,20 +367,20 @@ async def test_a_word_of_the_other_guide_decides_for_it(program: Program, users:
     talk = await start(ann, ben)
     alice = await program.connect(ann, users.url, CONNECTIONS)
     bob = await program.connect_elsewhere(ben, users.url, CONNECTIONS, alice)
-    await bob.ask("typing", {"conversationId": talk, "isTyping": False})
-    bob.is_decided()
+    await bob.call_ok("typing", {"conversationId": talk, "isTyping": False})
+    bob.mark_protocol_resolved()
 
-    await alice.ask("sendMessage", {"conversationId": talk, "content": "hello"})
+    await alice.call_ok("sendMessage", {"conversationId": talk, "content": "hello"})
 
-    await bob.inbound("message")
-    await bob.inbound("unreadCount")
-    assert bob.all("receiveMessage") == []
-    await alice.inbound("receiveMessage")
+    await bob.wait_for("message")
+    await bob.wait_for("unreadCount")
+    assert bob.events("receiveMessage") == []
+    await alice.wait_for("receiveMessage")
     refused = refusal(await bob.call("sendMessage", {"conversationId": talk, "text": "x"}), "INVALID")
     assert "text" in refused["details"]
-    answer = await bob.ask("sendMessage", {"conversationId": talk, "content": "reply"})
+    answer = await bob.call_ok("sendMessage", {"conversationId": talk, "content": "reply"})
     assert answer["message"]["isRead"] is False
-    assert await eventually(lambda: len(alice.all("message")) == 2)
+    assert await eventually(lambda: len(alice.events("message")) == 2)
     assert events(bob, program) <= NEIGHBOUR_S
 
 
@@ -389,14 +391,14 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     talk = await start(ann, users.user("ben"))
     alice, bob = await both(program, users)
     bad = await send_unstorable(stack, ann, talk)
-    failed = await alice.inbound("receiveFailure")
+    failed = await alice.wait_for("receiveFailure")
     assert failed == {
         "conversationId": talk,
         "messageId": bad,
         "clientMessageId": None,
         "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
-    assert bob.all("receiveFailure") == []
+    assert bob.events("receiveFailure") == []
     await clear_away(stack)
 
 
@@ -404,7 +406,7 @@ async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers
     ann = users.user("ann")
     socket = await program.connect(ann, users.url, CLIENTS_AND_LAWYERS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
+    renewed = await socket.call_ok("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
-    assert (await socket.look())["connected"] is True
+    assert (await socket.inspect())["connected"] is True

@@ -72,16 +72,16 @@ async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
 async def join(conversation_id: str, *sockets: JsSocket) -> None:
     """Have each socket tell by its words which guide it speaks."""
     for socket in sockets:
-        await socket.ask("joinConversation", {"conversationId": conversation_id})
-        socket.is_decided()
+        await socket.call_ok("joinConversation", {"conversationId": conversation_id})
+        socket.mark_protocol_resolved()
 
 
 async def said(socket: JsSocket, conversation_id: str, *contents: str) -> list[dict[str, Any]]:
     """The messages as they were heard, once they have their numbers."""
     for content in contents:
-        await socket.ask("sendMessage", {"conversationId": conversation_id, "content": content})
+        await socket.call_ok("sendMessage", {"conversationId": conversation_id, "content": content})
     heard = [
-        await eventually(lambda c=c: [m for m in socket.all("message") if m["content"] == c])
+        await eventually(lambda c=c: [m for m in socket.events("message") if m["content"] == c])
         for c in contents
     ]
     return [found[0] for found in heard]
@@ -100,36 +100,36 @@ async def test_the_guide_s_own_sequence(
     status, created = await ann.rest("POST", LIST, {"participantId": ben.id})
     assert (status, created) == (201, conversation(ann, ben))
     for socket, other in ((alice, ben), (bob, ann)):
-        assert await socket.inbound("conversationCreated") == created
-        assert await socket.inbound("userOnline") == {"userId": other.id}
+        assert await socket.wait_for("conversationCreated") == created
+        assert await socket.wait_for("userOnline") == {"userId": other.id}
     talk = created["id"]
     of = {"conversationId": talk}
     for socket in (alice, bob):
-        assert await socket.ask("joinConversation", of) == {"success": True, **of, "seq": 0, "rev": 0}
-        socket.is_decided()
+        assert await socket.call_ok("joinConversation", of) == {"success": True, **of, "seq": 0, "rev": 0}
+        socket.mark_protocol_resolved()
 
     for times, is_typing in ((1, True), (2, False)):
         await alice.emit("typing", {**of, "isTyping": is_typing})
-        assert await bob.inbound("typing", times) == {**of, "userId": ann.id, "isTyping": is_typing}
+        assert await bob.wait_for("typing", times) == {**of, "userId": ann.id, "isTyping": is_typing}
 
     await alice.emit("sendMessage", {**of, "content": "Hello!"})
     for socket in (alice, bob):
-        assert await socket.inbound("message") == message(ann, talk, "Hello!", seq=1, rev=1)
-    hello = (await bob.inbound("message"))["id"]
-    assert await bob.inbound("unreadCount") == {**of, "unreadCount": 1, "count": 1}
+        assert await socket.wait_for("message") == message(ann, talk, "Hello!", seq=1, rev=1)
+    hello = (await bob.wait_for("message"))["id"]
+    assert await bob.wait_for("unreadCount") == {**of, "unreadCount": 1, "count": 1}
     assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 1})
     name = str(uuid.uuid4())
-    sent = await alice.ask("sendMessage", {**of, "content": "Anyone?", "clientMessageId": name})
+    sent = await alice.call_ok("sendMessage", {**of, "content": "Anyone?", "clientMessageId": name})
     second = message(ann, talk, "Anyone?", clientMessageId=name)
     assert sent == {"success": True, "message": second}
-    assert await bob.inbound("message", 2) == {**second, "id": sent["message"]["id"], "seq": 2, "rev": 2}
-    assert await bob.inbound("unreadCount", 2) == {**of, "unreadCount": 2, "count": 2}
+    assert await bob.wait_for("message", 2) == {**second, "id": sent["message"]["id"], "seq": 2, "rev": 2}
+    assert await bob.wait_for("unreadCount", 2) == {**of, "unreadCount": 2, "count": 2}
 
-    assert await bob.ask("markAsRead", {"messageId": hello}) == {"success": True}
+    assert await bob.call_ok("markAsRead", {"messageId": hello}) == {"success": True}
     read = {**of, "messageId": hello, "userId": ben.id, "readAt": A_TIME, "seq": 1}
     for socket in (alice, bob):
-        assert await socket.inbound("messageRead") == read
-    assert await bob.inbound("unreadCount", 3) == {**of, "unreadCount": 1, "count": 1}
+        assert await socket.wait_for("messageRead") == read
+    assert await bob.wait_for("unreadCount", 3) == {**of, "unreadCount": 1, "count": 1}
     status, history = await ann.rest("GET", f"{LIST}/{talk}/messages")
     assert (status, history) == (
         200,
@@ -149,14 +149,14 @@ async def test_the_guide_s_own_sequence(
     shown = conversation(ann, ben, id=talk, lastMessage=last, lastMessageAt=last["createdAt"])
     assert await ben.rest("GET", LIST) == (200, [{**shown, "unreadCount": 1}])
     assert await ann.rest("GET", LIST) == (200, [shown])
-    assert alice.all("typing") == alice.all("unreadCount") == []
+    assert alice.events("typing") == alice.events("unreadCount") == []
 
     await bob.close()
-    assert await alice.inbound("userOffline") == {"userId": ben.id}
+    assert await alice.wait_for("userOffline") == {"userId": ben.id}
     again = await program.connect_elsewhere(ben, users.url, CONNECTIONS, alice, transports)
-    await alice.inbound("userOnline", 2)
-    assert alice.all("userOnline") == [{"userId": ben.id}] * 2
-    assert await again.inbound("userOnline") == {"userId": ann.id}
+    await alice.wait_for("userOnline", 2)
+    assert alice.events("userOnline") == [{"userId": ben.id}] * 2
+    assert await again.wait_for("userOnline") == {"userId": ann.id}
 
 
 async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
@@ -171,11 +171,13 @@ async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
     alice = await program.connect(ann, users.url, CONNECTIONS)
 
     for socket in (bob, carl):
-        assert await socket.inbound("userOnline") == {"userId": ann.id}
-    await alice.inbound("userOnline", 2)
-    await alice.ask("markAsRead", {"messageId": (await said(alice, await start(ann, ben), "hello"))[0]["id"]})
-    assert sorted(heard["userId"] for heard in alice.all("userOnline")) == sorted([ben.id, cid.id])
-    assert bob.all("userOnline") == carl.all("userOnline") == [{"userId": ann.id}]
+        assert await socket.wait_for("userOnline") == {"userId": ann.id}
+    await alice.wait_for("userOnline", 2)
+    await alice.call_ok(
+        "markAsRead", {"messageId": (await said(alice, await start(ann, ben), "hello"))[0]["id"]}
+    )
+    assert sorted(heard["userId"] for heard in alice.events("userOnline")) == sorted([ben.id, cid.id])
+    assert bob.events("userOnline") == carl.events("userOnline") == [{"userId": ann.id}]
 
 
 async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
@@ -185,13 +187,13 @@ async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
     alice, bob = await both(program, users)
     alice_2, bob_2 = await both(program, users)
     await join(talk, alice, bob)
-    await bob.ask("leaveConversation", {"conversationId": talk})
+    await bob.call_ok("leaveConversation", {"conversationId": talk})
 
     await said(alice, talk, "one", "two")
 
     for socket in (alice, alice_2, bob, bob_2):
-        await socket.inbound("message", 2)
-        assert [m["content"] for m in socket.all("message")] == ["one", "two"]
+        await socket.wait_for("message", 2)
+        assert [m["content"] for m in socket.events("message")] == ["one", "two"]
 
 
 async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, users: ChatUsers) -> None:
@@ -199,14 +201,14 @@ async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, us
     alice, bob = await both(program, users)
     alice_2, bob_2 = await both(program, users)
 
-    assert await alice.ask("typing", {"conversationId": talk, "isTyping": True}) == {"success": True}
+    assert await alice.call_ok("typing", {"conversationId": talk, "isTyping": True}) == {"success": True}
 
     for socket in (bob, bob_2):
-        heard = await socket.inbound("typing")
+        heard = await socket.wait_for("typing")
         assert heard == {"userId": users.user("ann").id, "isTyping": True, "conversationId": talk}
         # A start that is not renewed lapses by itself.
-        assert await socket.inbound("typing", 2) == {**heard, "isTyping": False}
-    assert alice.all("typing") == alice_2.all("typing") == []
+        assert await socket.wait_for("typing", 2) == {**heard, "isTyping": False}
+    assert alice.events("typing") == alice_2.events("typing") == []
 
 
 async def test_who_starts_a_conversation_again_finds_it(program: Program, users: ChatUsers) -> None:
@@ -217,9 +219,9 @@ async def test_who_starts_a_conversation_again_finds_it(program: Program, users:
     assert await ben.rest("POST", LIST, {"participantId": ann.id}) == (201, conversation(ann, ben, id=talk))
     assert await start(ann, ben) == talk
     await said(alice, talk, "hello")
-    await bob.inbound("message")
+    await bob.wait_for("message")
 
-    assert alice.all("conversationCreated") == bob.all("conversationCreated") == []
+    assert alice.events("conversationCreated") == bob.events("conversationCreated") == []
     assert [c["id"] for c in (await ben.rest("GET", LIST))[1]] == [talk]
 
 
@@ -228,7 +230,7 @@ async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, users:
     talk = await start(ann, ben)
     alice, bob = await both(program, users)
     first, second = await said(alice, talk, "one", "two")
-    await bob.inbound("unreadCount", 1)
+    await bob.wait_for("unreadCount", 1)
 
     for _ in range(2):
         assert await ben.rest("PUT", f"/chat/messages/{second['id']}/read") == (
@@ -237,11 +239,11 @@ async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, users:
         )
 
     read = {"conversationId": talk, "messageId": second["id"], "userId": ben.id, "readAt": A_TIME, "seq": 2}
-    assert await alice.inbound("messageRead") == read
-    await eventually(lambda: (bob.all("unreadCount") or [{}])[-1].get("count") == 0)
+    assert await alice.wait_for("messageRead") == read
+    await eventually(lambda: (bob.events("unreadCount") or [{}])[-1].get("count") == 0)
     assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 0})
     assert await ben.rest("PUT", f"/chat/messages/{first['id']}/read") == (200, {**first, "isRead": True})
-    assert alice.all("messageRead") == [read]
+    assert alice.events("messageRead") == [read]
 
 
 async def test_the_count_is_of_all_conversations(program: Program, users: ChatUsers) -> None:
@@ -252,7 +254,7 @@ async def test_the_count_is_of_all_conversations(program: Program, users: ChatUs
     await said(alice, of_ann, "one", "two")
     await said(carl, of_cid, "three")
 
-    told = await eventually(lambda: [u for u in bob.all("unreadCount") if u["count"] == 3])
+    told = await eventually(lambda: [u for u in bob.events("unreadCount") if u["count"] == 3])
     assert {**told[0], "unreadCount": 0} in [
         {"conversationId": c, "unreadCount": 0, "count": 3} for c in (of_ann, of_cid)
     ]
@@ -268,7 +270,7 @@ async def test_history_is_paged_by_number_by_message_and_by_page(program: Progra
     texts = [str(number) for number in range(1, 104)]
     for text in texts:
         await alice.emit("sendMessage", {"conversationId": talk, "content": text})
-    await alice.inbound("message", len(texts))
+    await alice.wait_for("message", len(texts))
 
     async def page(**query: Any) -> list[str]:
         status, messages = await ann.rest("GET", f"{LIST}/{talk}/messages", **query)
@@ -281,7 +283,7 @@ async def test_history_is_paged_by_number_by_message_and_by_page(program: Progra
     assert await page(page=2) == texts[:3]
     assert await page(page=3) == []
     assert await page(limit=3, before=10) == texts[6:9]
-    assert await page(limit=3, before=alice.all("message")[9]["id"]) == texts[6:9]
+    assert await page(limit=3, before=alice.events("message")[9]["id"]) == texts[6:9]
     assert await page(limit=3, before=10, page=2) == texts[3:6]
     assert await page(before=1) == await page(before=0) == []
 
@@ -309,17 +311,19 @@ async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, users:
     await join(talk, alice, bob)
     (first,) = await said(alice, talk, "colour")
 
-    assert await alice.ask("editMessage", {"messageId": first["id"], "content": "color"}) == {"success": True}
+    assert await alice.call_ok("editMessage", {"messageId": first["id"], "content": "color"}) == {
+        "success": True
+    }
     changed = {**message(ann, talk, "color", seq=1, rev=2, id=first["id"]), "editedAt": A_TIME}
     del changed["isRead"]
     for socket in (alice, bob):
-        updated = await socket.inbound("messageUpdated")
+        updated = await socket.wait_for("messageUpdated")
         assert updated == changed
         assert updated["updatedAt"] == updated["editedAt"] != updated["createdAt"]
-    assert await alice.ask("deleteMessage", {"messageId": first["id"]}) == {"success": True}
+    assert await alice.call_ok("deleteMessage", {"messageId": first["id"]}) == {"success": True}
     about = {"conversationId": talk, "messageId": first["id"]}
     for socket in (alice, bob):
-        deleted = await socket.inbound("messageDeleted")
+        deleted = await socket.wait_for("messageDeleted")
         assert deleted == {**about, "seq": 1, "rev": 3, "deletedAt": A_TIME}
     (kept,) = (await ben.rest("GET", f"{LIST}/{talk}/messages"))[1]
     assert kept == message(
@@ -337,22 +341,22 @@ async def test_a_retry_is_one_message_and_other_content_by_its_name_is_rejected(
     other = await program.connect_elsewhere(ann, users.url, CONNECTIONS, one)
     await join(talk, one, other)
     retried, taken = ({"conversationId": talk, "clientMessageId": str(uuid.uuid4())} for _ in range(2))
-    first = [(await one.ask("sendMessage", {**retried, "content": "first"}))["message"]]
-    await one.inbound("message")
-    first.append((await other.ask("sendMessage", {**retried, "content": "first"}))["message"])
+    first = [(await one.call_ok("sendMessage", {**retried, "content": "first"}))["message"]]
+    await one.wait_for("message")
+    first.append((await other.call_ok("sendMessage", {**retried, "content": "first"}))["message"])
     assert first[0]["id"] == first[1]["id"]
 
-    second = (await one.ask("sendMessage", {**taken, "content": "second"}))["message"]
-    await one.inbound("message", 2)
-    await other.ask("sendMessage", {**taken, "content": "third"})
+    second = (await one.call_ok("sendMessage", {**taken, "content": "second"}))["message"]
+    await one.wait_for("message", 2)
+    await other.call_ok("sendMessage", {**taken, "content": "third"})
 
-    rejected = await other.inbound("messageRejected")
+    rejected = await other.wait_for("messageRejected")
     assert rejected == {
         **taken,
         "messageId": second["id"],
         "error": {"code": "CONFLICT", "message": rejected["error"]["message"], "retryable": False},
     }
-    assert [m["content"] for m in other.all("message")] == ["first", "second"]
+    assert [m["content"] for m in other.events("message")] == ["first", "second"]
     assert [m["content"] for m in (await stored(database, talk))[2]] == ["first", "second"]
 
 
@@ -365,7 +369,7 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
     await join(talk, alice, bob)
     bad = await send_unstorable(stack, ann, talk)
 
-    failed = await alice.inbound("messageFailed")
+    failed = await alice.wait_for("messageFailed")
     assert failed == {
         "conversationId": talk,
         "messageId": bad,
@@ -373,8 +377,8 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
         "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
     await said(alice, talk, "good")
-    await bob.inbound("message")
-    assert bob.all("messageFailed") == []
+    await bob.wait_for("message")
+    assert bob.events("messageFailed") == []
     await clear_away(stack)
 
 
@@ -385,7 +389,7 @@ async def test_an_upload_goes_along_with_a_message(program: Program, users: Chat
     await join(talk, alice, bob)
     file = await attached(users.url, ann, b"an offer", "offer.txt")
 
-    await alice.ask("sendMessage", {"conversationId": talk, "attachments": [file["id"]]})
+    await alice.call_ok("sendMessage", {"conversationId": talk, "attachments": [file["id"]]})
 
     assert file == {
         "id": A_UUID,
@@ -394,7 +398,7 @@ async def test_an_upload_goes_along_with_a_message(program: Program, users: Chat
         "type": "text/plain",
         "url": f"/attachments/{file['id']}",
     }
-    assert await bob.inbound("message") == message(ann, talk, "", seq=1, rev=1, attachments=[file])
+    assert await bob.wait_for("message") == message(ann, talk, "", seq=1, rev=1, attachments=[file])
 
 
 async def test_a_group_shows_with_its_creator_and_another(program: Program, users: ChatUsers) -> None:
@@ -403,10 +407,10 @@ async def test_a_group_shows_with_its_creator_and_another(program: Program, user
     owner = await ann.socket()
     group = await users.group(owner, "ben")
     for socket in (alice, bob):
-        assert await socket.inbound("conversationCreated") == conversation(ann, ben, id=group)
-    await owner.say(group, "from another guide")
+        assert await socket.wait_for("conversationCreated") == conversation(ann, ben, id=group)
+    await owner.send(group, "from another guide")
     for socket in (alice, bob):
-        assert await socket.inbound("message") == message(ann, group, "from another guide", seq=1, rev=1)
+        assert await socket.wait_for("message") == message(ann, group, "from another guide", seq=1, rev=1)
     (shown,) = (await ben.rest("GET", LIST))[1]
     assert (shown["participant1Id"], shown["participant2Id"], shown["unreadCount"]) == (ann.id, ben.id, 1)
 
@@ -463,7 +467,7 @@ async def test_what_is_others_looks_like_what_does_not_exist(
     assert refused == await eve.rest("GET", f"{LIST}/{of_other}/messages", before=str(uuid.uuid4()))
     assert refused[0] == 404
     assert await stored(database, talk) == before
-    assert mallory.all("message") == alice.all("typing") == []
+    assert mallory.events("message") == alice.events("typing") == []
 
 
 BAD_WORDS: list[tuple[str, dict[str, Any], str]] = [
@@ -541,7 +545,7 @@ async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers
     ann = users.user("ann")
     socket = await program.connect(ann, users.url, CONNECTIONS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
+    renewed = await socket.call_ok("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
-    assert (await socket.look())["connected"] is True
+    assert (await socket.inspect())["connected"] is True

@@ -26,12 +26,12 @@ from parley.gateway.protocols.contracts import CONTRACTS
 async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, contract: SampleContract) -> None:
     alice, bob = await both(program, users, contract)
     for socket, user in ((alice, contract.ann), (bob, contract.ben)):
-        assert await socket.inbound("connected") == {
+        assert await socket.wait_for("connected") == {
             "userId": user.id,
-            "socketId": (await socket.look())["id"],
+            "socketId": (await socket.inspect())["id"],
         }
 
-    created = await alice.ask(
+    created = await alice.call_ok(
         "create_message",
         {
             "contractId": contract.id,
@@ -45,21 +45,21 @@ async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, cont
     first = message(contract.ann, conversation, "Hello!")
     assert created == {"success": True, "message": first, "data": created["message"]}
     for socket in (alice, bob):
-        assert await socket.inbound("message_notification") == {
+        assert await socket.wait_for("message_notification") == {
             "conversationId": conversation,
             "message": {**created["message"], "seq": 1, "rev": 1},
         }
 
     of = {"conversationId": conversation}
     for socket in (alice, bob):
-        assert await socket.ask("join_conversation", of) == {
+        assert await socket.call_ok("join_conversation", of) == {
             "success": True,
             "message": "Joined conversation successfully",
             "seq": 1,
             "rev": 1,
         }
     name = str(uuid.uuid4())
-    sent = await alice.ask(
+    sent = await alice.call_ok(
         "send_message",
         {
             **of,
@@ -72,17 +72,17 @@ async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, cont
     second = message(contract.ann, conversation, "Still there?", clientMessageId=name)
     assert sent == {"success": True, "message": second, "data": sent["message"]}
     for socket in (alice, bob):
-        assert await socket.inbound("new_message") == {**sent["message"], "seq": 2, "rev": 2}
+        assert await socket.wait_for("new_message") == {**sent["message"], "seq": 2, "rev": 2}
 
     for times, is_typing in ((1, True), (2, False)):
-        answer = await bob.ask("typing", {**of, "isTyping": is_typing})
+        answer = await bob.call_ok("typing", {**of, "isTyping": is_typing})
         assert answer == {"success": True, "message": "Typing status sent successfully"}
         typing = {**of, "userId": contract.ben.id, "isTyping": is_typing}
-        assert await alice.inbound("user_typing", times) == typing
+        assert await alice.wait_for("user_typing", times) == typing
 
-    answer = await bob.ask("mark_as_read", of)
+    answer = await bob.call_ok("mark_as_read", of)
     assert answer == {"success": True, "message": "Messages marked as read successfully"}
-    assert await alice.inbound("messages_read") == {
+    assert await alice.wait_for("messages_read") == {
         **of,
         "userId": contract.ben.id,
         "readAt": A_TIME,
@@ -90,15 +90,15 @@ async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, cont
     }
 
     about = {"messageId": sent["message"]["id"]}
-    answer = await alice.ask("update_message", {**about, "content": "Are you there?"})
+    answer = await alice.call_ok("update_message", {**about, "content": "Are you there?"})
     assert answer == {"success": True, "message": "Message updated successfully"}
     edited = {**sent["message"], "content": "Are you there?", "seq": 2, "rev": 3, "editedAt": A_TIME}
     for socket in (alice, bob):
-        assert await socket.inbound("message_updated") == {**of, "message": edited}
-    answer = await alice.ask("delete_message", {**about, **of})
+        assert await socket.wait_for("message_updated") == {**of, "message": edited}
+    answer = await alice.call_ok("delete_message", {**about, **of})
     assert answer == {"success": True, "message": "Message deleted successfully"}
     for socket in (alice, bob):
-        assert await socket.inbound("message_deleted") == {
+        assert await socket.wait_for("message_deleted") == {
             **of,
             **about,
             "deletedAt": A_TIME,
@@ -106,12 +106,12 @@ async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, cont
             "rev": 4,
         }
 
-    answer = await bob.ask("leave_conversation", of)
+    answer = await bob.call_ok("leave_conversation", of)
     assert answer == {"success": True, "message": "Left conversation successfully"}
-    await bob.ask("send_message", {**of, "content": "I am here."})
+    await bob.call_ok("send_message", {**of, "content": "I am here."})
     third = message(contract.ben, conversation, "I am here.", seq=3, rev=5)
-    assert await alice.inbound("new_message", 2) == third
-    assert await bob.inbound("message_notification", 2) == {**of, "message": third}
+    assert await alice.wait_for("new_message", 2) == third
+    assert await bob.wait_for("message_notification", 2) == {**of, "message": third}
 
     heard = {"connected": 1, "message_notification": 1, "message_updated": 1, "message_deleted": 1}
     assert counts(program, alice) == heard | {"new_message": 2, "user_typing": 2, "messages_read": 1}
@@ -132,9 +132,9 @@ async def test_every_path_says_the_same_as_the_sockets(
     conversation = hello["conversationId"]
     assert hello == message(contract.ann, conversation, "Hi.")
     for socket in (alice, bob):
-        stored = (await socket.inbound("message_notification"))["message"]
+        stored = (await socket.wait_for("message_notification"))["message"]
         assert stored == {**hello, "seq": 1, "rev": 1}
-    assert (await alice.ask("join_conversation", {"conversationId": conversation}))["seq"] == 1
+    assert (await alice.call_ok("join_conversation", {"conversationId": conversation}))["seq"] == 1
 
     answer = await contract.ben.rest(
         "POST",
@@ -143,7 +143,7 @@ async def test_every_path_says_the_same_as_the_sockets(
     )
     reply = good(answer, 201, "Message sent successfully")
     assert reply == message(contract.ben, conversation, "New message here")
-    assert await alice.inbound("new_message") == {**reply, "seq": 2, "rev": 2}
+    assert await alice.wait_for("new_message") == {**reply, "seq": 2, "rev": 2}
 
     shown = {
         "id": conversation,
@@ -177,12 +177,12 @@ async def test_every_path_says_the_same_as_the_sockets(
         "totalPages": 1,
     }
 
-    await bob.ask("join_conversation", {"conversationId": conversation})
+    await bob.call_ok("join_conversation", {"conversationId": conversation})
     answer = await contract.ann.rest("PATCH", f"/api/messages/conversations/{conversation}/read")
     read = good(answer, 200, "Messages marked as read successfully")
     assert read == {**found, "unreadCount": 0}
     marked = {"conversationId": conversation, "userId": contract.ann.id, "readAt": A_TIME, "seq": 2}
-    assert await bob.inbound("messages_read") == marked
+    assert await bob.wait_for("messages_read") == marked
     answer = await contract.ben.rest(
         "GET", f"/api/messages/conversations/{conversation}/messages", page=1, limit=50
     )
@@ -200,7 +200,9 @@ async def test_every_path_says_the_same_as_the_sockets(
 async def test_a_contract_has_one_conversation_and_each_milestone_one_of_its_own(
     users: ChatUsers, contract: SampleContract
 ) -> None:
-    whole, one, two = [await contract.start(milestoneId=milestone) for milestone in (None, "m1", "m2")]
+    whole, one, two = [
+        await contract.start_conversation(milestoneId=milestone) for milestone in (None, "m1", "m2")
+    ]
     assert len({each["conversationId"] for each in (whole, one, two)}) == 3
     again = await contract.ben.rest(
         "POST", "/api/messages", {"contractId": contract.id, "milestoneId": "m1", "content": "Yes?"}
@@ -208,8 +210,8 @@ async def test_a_contract_has_one_conversation_and_each_milestone_one_of_its_own
     assert again[1]["data"]["conversationId"] == one["conversationId"]
 
     other = SampleContract(users)
-    await other.put(contract.ben, contract.ann)
-    last = await other.start()
+    await other.save(contract.ben, contract.ann)
+    last = await other.start_conversation()
     listed = await conversations(contract.ann)
     assert [c["contractId"] for c in listed["conversations"]] == [
         other.id,
@@ -230,8 +232,8 @@ async def test_a_contract_has_one_conversation_and_each_milestone_one_of_its_own
 async def test_a_page_of_messages_is_counted_from_the_newest_or_from_a_message(
     contract: SampleContract,
 ) -> None:
-    conversation = (await contract.start("1"))["conversationId"]
-    sent = [await contract.start(str(number)) for number in range(2, 8)]
+    conversation = (await contract.start_conversation("1"))["conversationId"]
+    sent = [await contract.start_conversation(str(number)) for number in range(2, 8)]
     await eventually(lambda: stored(contract, conversation, 7))
 
     async def page(**query: Any) -> tuple[list[str], int, int, int, bool]:
@@ -256,7 +258,7 @@ async def stored(contract: SampleContract, conversation: str, seq: int) -> bool:
 async def test_a_conversation_that_one_puts_away_is_out_of_one_s_own_list_only(
     contract: SampleContract,
 ) -> None:
-    conversation = (await contract.start())["conversationId"]
+    conversation = (await contract.start_conversation())["conversationId"]
     path = f"{ALL}/{conversation}/archive"
     away = good(await contract.ann.rest("PATCH", path), 200, "Conversation updated successfully")
     assert (away["id"], away["isActive"]) == (conversation, False)
@@ -275,11 +277,11 @@ async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
 ) -> None:
     alice, bob = await both(program, users, contract)
     first, second = [await attached(users.url, contract.ann, name, "notes.txt") for name in (b"one", b"two")]
-    named = await alice.ask(
+    named = await alice.call_ok(
         "create_message",
         {"contractId": contract.id, "content": "", "messageType": "file", "attachments": [first["id"]]},
     )
-    described = await alice.ask(
+    described = await alice.call_ok(
         "send_message",
         {
             "conversationId": named["message"]["conversationId"],
@@ -291,7 +293,7 @@ async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
     for times, (answer, file) in enumerate(((named, first), (described, second)), 1):
         assert answer["message"]["attachments"] == [file]
         assert answer["message"]["messageType"] == "file"
-        heard = await bob.inbound("message_notification", times)
+        heard = await bob.wait_for("message_notification", times)
         assert heard["message"] == {**answer["message"], "seq": times, "rev": times}
         assert file["url"] == f"/attachments/{file['id']}"
     theirs = {"contractId": contract.id, "content": "x", "attachments": [first["id"]]}
@@ -308,7 +310,7 @@ async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers
     ann = users.user("ann")
     socket = await program.connect(ann, users.url, CONTRACTS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
+    renewed = await socket.call_ok("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
-    assert (await socket.look())["connected"] is True
+    assert (await socket.inspect())["connected"] is True

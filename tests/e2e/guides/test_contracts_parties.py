@@ -32,22 +32,22 @@ async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one
     alice, bob = await both(program, users, contract)
     carl = await program.connect(contract.cid, users.url, CONTRACTS)
     second = await program.connect_elsewhere(contract.cid, users.url, CONTRACTS, carl)
-    conversation = (await contract.start("For ben."))["conversationId"]
+    conversation = (await contract.start_conversation("For ben."))["conversationId"]
     of = {"conversationId": conversation}
     for socket in (alice, bob):
-        await socket.inbound("message_notification")
-        await socket.ask("join_conversation", of)
+        await socket.wait_for("message_notification")
+        await socket.call_ok("join_conversation", of)
     bad(await carl.call("join_conversation", of), "NOT_FOUND")
 
-    await contract.put(contract.ann, contract.cid, "m1", "m2")
+    await contract.save(contract.ann, contract.cid, "m1", "m2")
     await eventually(lambda: refused(bob, of))
-    sent = (await alice.ask("send_message", {**of, "content": "For cid."}))["message"]
+    sent = (await alice.call_ok("send_message", {**of, "content": "For cid."}))["message"]
     for socket in (carl, second):
-        assert await socket.inbound("message_notification") == {
+        assert await socket.wait_for("message_notification") == {
             **of,
             "message": {**sent, "seq": 2, "rev": 2},
         }
-    await alice.inbound("new_message")
+    await alice.wait_for("new_message")
     before = counts(program, bob)
     for event, payload in words(conversation, sent["id"], contract.id, "m1").items():
         bad(await bob.call(event, payload), "NOT_FOUND")
@@ -56,10 +56,10 @@ async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one
     assert (await conversations(contract.ben))["total"] == 0
     assert before == counts(program, bob) == {"connected": 1, "message_notification": 1}
 
-    await carl.ask("join_conversation", of)
-    reply = await carl.ask("create_message", {"contractId": contract.id, "content": "I am new."})
+    await carl.call_ok("join_conversation", of)
+    reply = await carl.call_ok("create_message", {"contractId": contract.id, "content": "I am new."})
     assert reply["message"]["conversationId"] == conversation
-    assert (await alice.inbound("new_message", 2))["sender"] == person(contract.cid)
+    assert (await alice.wait_for("new_message", 2))["sender"] == person(contract.cid)
     assert await contents(contract.cid, conversation) == ["For ben.", "For cid.", "I am new."]
     shown = good(
         await contract.ann.rest("GET", f"{ALL}/{conversation}"), 200, "Conversation retrieved successfully"
@@ -79,7 +79,7 @@ async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket
 ) -> None:
     contract = SampleContract(users)
     milestones = [f"m{number}" for number in range(20)]
-    await contract.put(contract.ann, contract.ben, *milestones)
+    await contract.save(contract.ann, contract.ben, *milestones)
     alice, bob = await both(program, users, contract)
     # Each of them on both gateways.
     sockets = [
@@ -89,7 +89,9 @@ async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket
         await program.connect_elsewhere(contract.ben, users.url, CONTRACTS, bob),
     ]
     begun = [
-        socket.ask("create_message", {"contractId": contract.id, "milestoneId": milestone, "content": name})
+        socket.call_ok(
+            "create_message", {"contractId": contract.id, "milestoneId": milestone, "content": name}
+        )
         for milestone in milestones
         for name, socket in (("ann", alice), ("ben", bob))
     ]
@@ -100,17 +102,17 @@ async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket
     assert sorted(map(len, by_conversation.values())) == [2] * 20
 
     last = [
-        (await alice.ask("send_message", {"conversationId": c, "content": "the last"}))["message"]["id"]
+        (await alice.call_ok("send_message", {"conversationId": c, "content": "the last"}))["message"]["id"]
         for c in by_conversation
     ]
     ids = Counter([*(answer["message"]["id"] for answer in answers), *last])
     for socket in sockets:
-        await socket.inbound("message_notification", times=60)
-        heard = socket.all("message_notification")
+        await socket.wait_for("message_notification", times=60)
+        heard = socket.events("message_notification")
         assert Counter(each["message"]["id"] for each in heard) == ids
         for conversation in by_conversation:
             assert numbers(heard, conversation) == [1, 2, 3]
-        assert socket.all("new_message") == []
+        assert socket.events("new_message") == []
 
 
 def numbers(heard: Iterable[Any], conversation: str) -> list[int]:
@@ -122,16 +124,16 @@ async def test_who_joins_while_a_conversation_begins_hears_each_message_by_one_o
 ) -> None:
     contract = SampleContract(users)
     milestones = [f"m{number}" for number in range(20)]
-    await contract.put(contract.ann, contract.ben, *milestones)
+    await contract.save(contract.ann, contract.ben, *milestones)
     alice, bob = await both(program, users, contract)
     other = await program.connect_elsewhere(contract.ben, users.url, CONTRACTS, bob)
 
     async def begin(milestone: str) -> list[str]:
         payload = {"contractId": contract.id, "milestoneId": milestone, "content": "first"}
-        first = (await alice.ask("create_message", payload))["message"]
+        first = (await alice.call_ok("create_message", payload))["message"]
         of = {"conversationId": first["conversationId"]}
-        joining = [socket.ask("join_conversation", of) for socket in (alice, bob, other)]
-        sending = [socket.ask("send_message", {**of, "content": "more"}) for socket in (alice, bob)]
+        joining = [socket.call_ok("join_conversation", of) for socket in (alice, bob, other)]
+        sending = [socket.call_ok("send_message", {**of, "content": "more"}) for socket in (alice, bob)]
         answers = await asyncio.gather(*joining, *sending)
         return [first["id"], *(answer["message"]["id"] for answer in answers[3:])]
 
@@ -149,5 +151,5 @@ async def hears_all(socket: JsSocket, ids: Counter[str]) -> None:
 
 def heard_ids(socket: JsSocket) -> Counter[str]:
     """The messages that a socket heard, by whichever word."""
-    notified = [each["message"] for each in socket.all("message_notification")]
-    return Counter(each["id"] for each in [*notified, *socket.all("new_message")])
+    notified = [each["message"] for each in socket.events("message_notification")]
+    return Counter(each["id"] for each in [*notified, *socket.events("new_message")])

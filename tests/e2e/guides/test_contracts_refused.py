@@ -49,14 +49,14 @@ async def test_only_admins_and_services_make_contracts_known(
     }
     for field, payload in wrong.items():
         bad(await contract.clerk.rest("PUT", path, payload), "INVALID", field)
-    hello = await contract.start()
+    hello = await contract.start_conversation()
     assert hello["sender"] == person(contract.ann)
 
 
 async def test_for_everybody_else_a_contract_looks_like_none(
     program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    said = await contract.start(milestoneId="m1")
+    said = await contract.start_conversation(milestoneId="m1")
     conversation = said["conversationId"]
     for user in (contract.cid, users.user("boss", role="admin"), contract.clerk):
         socket = await program.connect(user, users.url, CONTRACTS)
@@ -78,7 +78,7 @@ async def test_for_everybody_else_a_contract_looks_like_none(
     unknown = {"contractId": contract.id, "milestoneId": "m9", "content": "x"}
     refused = bad(await bob.call("create_message", unknown), "NOT_FOUND")
     assert refused == bad(await contract.ben.rest("POST", "/api/messages", unknown), "NOT_FOUND")
-    elsewhere = await contract.start("elsewhere")
+    elsewhere = await contract.start_conversation("elsewhere")
     answer = await contract.ben.rest("GET", f"{ALL}/{conversation}/messages", before=elsewhere["id"])
     bad(answer, "NOT_FOUND")
     assert await contents(contract.ben, conversation) == [said["content"]]
@@ -100,7 +100,7 @@ BAD_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
 async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
     program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    conversation = (await contract.start("The only one."))["conversationId"]
+    conversation = (await contract.start_conversation("The only one."))["conversationId"]
     socket = await program.connect(contract.ben, users.url, CONTRACTS)
     for field, payload in BAD_WORDS.values():
         if "conversationId" in payload:
@@ -131,7 +131,7 @@ async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
 async def test_a_path_that_is_asked_wrongly_says_which_field(
     users: ChatUsers, contract: SampleContract
 ) -> None:
-    conversation = (await contract.start())["conversationId"]
+    conversation = (await contract.start_conversation())["conversationId"]
     wrong: list[tuple[str, str, dict[str, Any]]] = [
         ("page", ALL, {"page": 0}),
         ("limit", ALL, {"limit": 101}),
@@ -156,13 +156,13 @@ async def test_a_send_that_comes_again_is_one_message_whichever_gateway_takes_it
     elsewhere = await program.connect_elsewhere(contract.ann, users.url, CONTRACTS, alice)
     bob = await program.connect(contract.ben, users.url, CONTRACTS)
     wish = {"contractId": contract.id, "content": "Once.", "clientMessageId": str(uuid.uuid4())}
-    first = (await alice.ask("create_message", wish))["message"]
+    first = (await alice.call_ok("create_message", wish))["message"]
     for socket in (alice, elsewhere):
-        again = (await socket.ask("create_message", wish))["message"]
+        again = (await socket.call_ok("create_message", wish))["message"]
         assert (again["id"], again["conversationId"]) == (first["id"], first["conversationId"])
-    await alice.ask("create_message", {"contractId": contract.id, "content": "After."})
-    await bob.inbound("message_notification", 2)
-    assert [each["message"]["content"] for each in bob.all("message_notification")] == ["Once.", "After."]
+    await alice.call_ok("create_message", {"contractId": contract.id, "content": "After."})
+    await bob.wait_for("message_notification", 2)
+    assert [each["message"]["content"] for each in bob.events("message_notification")] == ["Once.", "After."]
 
     bad(await alice.call("create_message", {**wish, "content": "Other."}), "CONFLICT", "messageId")
 
@@ -173,13 +173,13 @@ async def test_a_send_that_another_contradicts_is_rejected(
     alice = await program.connect(contract.ann, users.url, CONTRACTS)
     elsewhere = await program.connect_elsewhere(contract.ann, users.url, CONTRACTS, alice)
     wish = {"contractId": contract.id, "content": "The first.", "clientMessageId": str(uuid.uuid4())}
-    first = (await alice.ask("create_message", wish))["message"]
-    await alice.inbound("message_notification")
+    first = (await alice.call_ok("create_message", wish))["message"]
+    await alice.wait_for("message_notification")
 
-    await elsewhere.ask("create_message", {**wish, "content": "The second."})
+    await elsewhere.call_ok("create_message", {**wish, "content": "The second."})
 
     for socket in (alice, elsewhere):
-        rejected = await socket.inbound("message_rejected")
+        rejected = await socket.wait_for("message_rejected")
         assert rejected == {
             "conversationId": first["conversationId"],
             "messageId": first["id"],
@@ -196,11 +196,11 @@ async def test_a_send_that_cannot_be_stored_has_failed(
     program: Program, users: ChatUsers, contract: SampleContract, stack: Stack
 ) -> None:
     alice, bob = await both(program, users, contract)
-    conversation = (await contract.start())["conversationId"]
-    await alice.inbound("message_notification")
+    conversation = (await contract.start_conversation())["conversationId"]
+    await alice.wait_for("message_notification")
     bad = await send_unstorable(stack, contract.ann, conversation)
 
-    failed = await alice.inbound("message_failed")
+    failed = await alice.wait_for("message_failed")
     assert failed == {
         "conversationId": conversation,
         "messageId": bad,
@@ -210,12 +210,12 @@ async def test_a_send_that_cannot_be_stored_has_failed(
         "code": failed["code"],
         "retryable": False,
     }
-    assert bob.all("message_failed") == []
+    assert bob.events("message_failed") == []
     await clear_away(stack)
 
 
 async def test_a_bad_token_is_a_connect_error_that_says_why(program: Program, stack: Stack) -> None:
     options = {"auth": {"token": "not.a.token"}}
-    await program.do("open", "mallory", url=f"{stack.url}/messages", options=options)
-    error = await JsSocket(program, "mallory").inbound("connect_error")
+    await program.command("open", "mallory", url=f"{stack.url}/messages", options=options)
+    error = await JsSocket(program, "mallory").wait_for("connect_error")
     assert (error["message"], error["data"]["code"]) == ("The token is invalid.", "UNAUTHORIZED")

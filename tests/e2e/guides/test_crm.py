@@ -22,58 +22,58 @@ async def test_the_guide_s_own_sequence(
     one = await program.connect(ann, users.url, CRM, transports, "one")
     two = await program.connect_elsewhere(ben, users.url, CRM, one, transports)
 
-    assert await one.ask("authenticate") == {
+    assert await one.call_ok("authenticate") == {
         "success": True,
         "message": "Authenticated successfully",
         "userId": ann.id,
-        "socketId": (await one.look())["id"],
+        "socketId": (await one.inspect())["id"],
         "user": {"id": ann.id, "permissions": ["chats.read", "chats.write"], **STAFF},
     }
     nothing = {"role": None, "type": "employee", "department": None, "permissions": []}
-    assert (await two.ask("authenticate"))["user"] == {"id": ben.id, **nothing}
-    one.is_decided()
-    two.is_decided()
+    assert (await two.call_ok("authenticate"))["user"] == {"id": ben.id, **nothing}
+    one.mark_protocol_resolved()
+    two.mark_protocol_resolved()
 
     of_ben = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
     for socket in (one, two):
-        joined = await socket.ask("joinChat", {"chatId": chat})
+        joined = await socket.call_ok("joinChat", {"chatId": chat})
         assert joined == {"success": True, "message": f"Joined chat {chat}"}
-    assert await one.inbound("userJoined") == of_ben
+    assert await one.wait_for("userJoined") == of_ben
 
-    answer = await one.ask("sendMessage", {"chatId": chat, "content": "Hello, world!"})
+    answer = await one.call_ok("sendMessage", {"chatId": chat, "content": "Hello, world!"})
     message = accepted(ann, chat, "Hello, world!", **STAFF)
     assert answer == {"success": True, "data": message}
     message = stored(answer["data"], 1)
     new = {"message": message, "chatId": chat, "timestamp": message["createdAt"]}
     for socket in (one, two):
-        assert await socket.inbound("newMessage") == new
+        assert await socket.wait_for("newMessage") == new
 
     for number, typing in enumerate((True, False), start=1):
         await two.emit("typing", {"chatId": chat, "isTyping": typing})
-        assert await one.inbound("userTyping", number) == {**of_ben, "isTyping": typing}
-    assert await two.ask("markAsRead", {"chatId": chat, "messageId": message["id"]}) == {"success": True}
-    assert await one.inbound("messageRead") == {**of_ben, "messageId": message["id"]}
+        assert await one.wait_for("userTyping", number) == {**of_ben, "isTyping": typing}
+    assert await two.call_ok("markAsRead", {"chatId": chat, "messageId": message["id"]}) == {"success": True}
+    assert await one.wait_for("messageRead") == {**of_ben, "messageId": message["id"]}
 
-    pong = await two.ask("ping")
+    pong = await two.call_ok("ping")
     assert pong == {"pong": pytest.approx(time.time() * 1000, abs=60_000)}
     assert isinstance(pong["pong"], int)
 
-    left = await two.ask("leaveChat", {"chatId": chat})
+    left = await two.call_ok("leaveChat", {"chatId": chat})
     assert left == {"success": True, "message": f"Left chat {chat}"}
-    assert await one.inbound("userLeft") == of_ben
-    await one.ask("sendMessage", {"chatId": chat, "content": "while you are away"})
-    await one.inbound("newMessage", times=2)
-    await two.ask("joinChat", {"chatId": chat})
-    assert await one.inbound("userJoined", times=2) == of_ben
-    await one.ask("sendMessage", {"chatId": chat, "content": "again"})
-    assert (await two.inbound("newMessage", times=2))["message"]["message"] == "again"
+    assert await one.wait_for("userLeft") == of_ben
+    await one.call_ok("sendMessage", {"chatId": chat, "content": "while you are away"})
+    await one.wait_for("newMessage", times=2)
+    await two.call_ok("joinChat", {"chatId": chat})
+    assert await one.wait_for("userJoined", times=2) == of_ben
+    await one.call_ok("sendMessage", {"chatId": chat, "content": "again"})
+    assert (await two.wait_for("newMessage", times=2))["message"]["message"] == "again"
     await two.close()
-    assert await one.inbound("userLeft", times=2) == of_ben
+    assert await one.wait_for("userLeft", times=2) == of_ben
 
     others = ("userTyping", "messageRead", "userLeft")
-    assert [two.all(event) for event in others] == [[], [], []]
-    assert of_ben not in two.all("userJoined")
-    assert [p["message"]["message"] for p in one.all("newMessage")] == [
+    assert [two.events(event) for event in others] == [[], [], []]
+    assert of_ben not in two.events("userJoined")
+    assert [p["message"]["message"] for p in one.events("newMessage")] == [
         "Hello, world!",
         "while you are away",
         "again",
@@ -90,7 +90,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers)
     message = stored(body["data"], 1)
     at = message["createdAt"]
     for socket in sockets:
-        heard = await socket.inbound("newMessage")
+        heard = await socket.wait_for("newMessage")
         assert heard == {"message": message, "chatId": chat, "timestamp": at}
     path = f"/chat-messages/{message['id']}"
     assert await ben.rest("GET", path) == (200, {"success": True, "data": message})
@@ -104,7 +104,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers)
 
     assert await ann.rest("DELETE", path) == (200, {"success": True, "message": "Message deleted"})
     for socket in sockets:
-        gone = await socket.inbound("messageDeleted")
+        gone = await socket.wait_for("messageDeleted")
         assert gone == {"messageId": message["id"], "chatId": chat, "timestamp": A_TIME}
     page = (await ben.rest("GET", "/chat-messages", chatId=chat))[1]
     tombstone = {"message": "", "rev": 4, "updatedAt": gone["timestamp"], "deletedAt": gone["timestamp"]}
@@ -113,7 +113,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers)
 
 async def said_again(sockets: list[JsSocket], times: int, message: dict[str, Any]) -> None:
     for socket in sockets:
-        assert await socket.inbound("messageUpdated", times) == {
+        assert await socket.wait_for("messageUpdated", times) == {
             "message": message,
             "chatId": message["chatId"],
             "timestamp": message["updatedAt"],
@@ -124,22 +124,22 @@ async def test_sockets_edit_and_delete_too(program: Program, users: ChatUsers) -
     ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
     sockets = await in_room(program, users, chat, ann, ben)
-    await sockets[0].ask("sendMessage", {"chatId": chat, "message": "by its other name"})
-    message = (await sockets[1].inbound("newMessage"))["message"]
+    await sockets[0].call_ok("sendMessage", {"chatId": chat, "message": "by its other name"})
+    message = (await sockets[1].wait_for("newMessage"))["message"]
     assert message["message"] == "by its other name"
 
     for rev, place in enumerate(({}, {"chatId": chat}), start=2):
         wish = {"messageId": message["id"], "content": f"edit {rev}", **place}
-        answer = await sockets[0].ask("updateMessage", wish)
+        answer = await sockets[0].call_ok("updateMessage", wish)
         assert answer == {"success": True, "data": edited(message, f"edit {rev}")}
         await said_again(sockets, rev - 1, {**answer["data"], "rev": rev})
 
     refusal = await sockets[1].call("updateMessage", {"messageId": message["id"], "content": "mine"})
     assert refusal["error"]["code"] == "FORBIDDEN"
-    answer = await sockets[0].ask("deleteMessage", {"chatId": chat, "messageId": message["id"]})
+    answer = await sockets[0].call_ok("deleteMessage", {"chatId": chat, "messageId": message["id"]})
     assert answer == {"success": True}
     for socket in sockets:
-        gone = await socket.inbound("messageDeleted")
+        gone = await socket.wait_for("messageDeleted")
         assert gone == {"messageId": message["id"], "chatId": chat, "timestamp": A_TIME}
 
 
@@ -159,11 +159,11 @@ async def test_each_way_of_giving_the_token(
     )
     if way == "query parameter":
         url += f"?token={ann.token}"
-    await program.do("open", "one", url=url, options={**options, "transports": transports})
+    await program.command("open", "one", url=url, options={**options, "transports": transports})
     one = JsSocket(program, "one", CRM)
-    await one.inbound("connect")
+    await one.wait_for("connect")
 
-    assert (await one.ask("authenticate"))["userId"] == ann.id
+    assert (await one.call_ok("authenticate"))["userId"] == ann.id
 
 
 async def test_pages_count_back_from_the_last_message(users: ChatUsers) -> None:
@@ -197,10 +197,10 @@ async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program
     chat = await chat_of(ann, ben)
     one, two = await in_room(program, users, chat, ann, ben)
     for content in ("one", "two", "three"):
-        await one.ask("sendMessage", {"chatId": chat, "content": content})
-    heard = [(await two.inbound("newMessage", times))["message"] for times in (1, 2, 3)]
-    await two.ask("markAsRead", {"chatId": chat, "messageId": heard[1]["id"]})
-    await one.inbound("messageRead")
+        await one.call_ok("sendMessage", {"chatId": chat, "content": content})
+    heard = [(await two.wait_for("newMessage", times))["message"] for times in (1, 2, 3)]
+    await two.call_ok("markAsRead", {"chatId": chat, "messageId": heard[1]["id"]})
+    await one.wait_for("messageRead")
 
     for user in (ann, ben):
         page = (await user.rest("GET", "/chat-messages", chatId=chat))[1]
@@ -214,7 +214,7 @@ async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers
     ann = users.user("ann")
     socket = await program.connect(ann, users.url, CRM)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
+    renewed = await socket.call_ok("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
-    assert (await socket.look())["connected"] is True
+    assert (await socket.inspect())["connected"] is True

@@ -17,7 +17,7 @@ async def undecided(
     """A socket that has said nothing yet; on this gateway if one is named."""
     for _ in range(12):
         socket = await program.connect(user, users.url, protocol)
-        if node in (None, (await socket.look())["node"]):
+        if node in (None, (await socket.inspect())["node"]):
             return socket
         await socket.close()
     raise AssertionError(f"twelve times another gateway than {node}")
@@ -25,34 +25,34 @@ async def undecided(
 
 def heard(program: Program, socket: JsSocket, since: int) -> set[str]:
     """The names of the events that a socket has heard since."""
-    own = {event for name, event, _ in program.heard[since:] if name == socket.name}
+    own = {event for name, event, _ in program.received[since:] if name == socket.name}
     return own - ENGINE_S_OWN
 
 
 async def test_until_its_first_word_a_socket_hears_all(program: Program, users: ChatUsers) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     one = await undecided(program, ann, users, CRM)
-    two = await undecided(program, ann, users, GROUPS, (await one.look())["node"])
-    assert await one.inbound("onlineUsers") == [ann.id]
+    two = await undecided(program, ann, users, GROUPS, (await one.inspect())["node"])
+    assert await one.wait_for("onlineUsers") == [ann.id]
     first = await chat_of(ben, ann)
     for socket in (one, two):
-        assert (await socket.inbound("conversationCreated"))["_id"] == first
+        assert (await socket.wait_for("conversationCreated"))["_id"] == first
 
-    await one.ask("authenticate")
-    one.is_decided()
-    await two.ask("getOnlineUsers")
-    two.is_decided()
-    since = len(program.heard)
+    await one.call_ok("authenticate")
+    one.mark_protocol_resolved()
+    await two.call_ok("getOnlineUsers")
+    two.mark_protocol_resolved()
+    since = len(program.received)
     second = await chat_of(ben, ann)
-    await two.inbound("conversationCreated", times=2)
-    await one.ask("joinChat", {"chatId": second})
-    await two.ask("joinRoom", {"conversationId": second})
+    await two.wait_for("conversationCreated", times=2)
+    await one.call_ok("joinChat", {"chatId": second})
+    await two.call_ok("joinRoom", {"conversationId": second})
     status, _ = await ben.rest("POST", "/chat-messages", {"chatId": second, "content": "Hello!"})
     assert status == 201
-    await two.inbound("unreadCount")
-    message = (await one.inbound("newMessage"))["message"]
+    await two.wait_for("unreadCount")
+    message = (await one.wait_for("newMessage"))["message"]
     assert (message["chatId"], message["message"]) == (second, "Hello!")
-    message = (await two.inbound("newMessage"))["message"]
+    message = (await two.wait_for("newMessage"))["message"]
     assert (message["conversationId"], message["content"]) == (second, "Hello!")
 
     assert heard(program, one, since) == {"newMessage"}
@@ -72,16 +72,16 @@ async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, user
         ids.append((await ann.rest("POST", "/chat-messages", body))[1]["data"]["id"])
     for protocol, message_id in ((CRM, ids[0]), (GROUPS, ids[1])):
         socket = await undecided(program, ann, users, protocol)
-        assert await socket.ask("deleteMessage", {"messageId": message_id}) == {"success": True}
+        assert await socket.call_ok("deleteMessage", {"messageId": message_id}) == {"success": True}
         fresh = await chat_of(ben, ann)
-        assert (await socket.inbound("conversationCreated"))["_id"] == fresh
+        assert (await socket.wait_for("conversationCreated"))["_id"] == fresh
         if protocol is CRM:
-            await socket.ask("joinChat", {"chatId": fresh})
+            await socket.call_ok("joinChat", {"chatId": fresh})
         else:
-            await socket.ask("joinRoom", {"conversationId": fresh})
-        socket.is_decided()
+            await socket.call_ok("joinRoom", {"conversationId": fresh})
+        socket.mark_protocol_resolved()
         await ben.rest("POST", "/chat-messages", {"chatId": fresh, "content": "Hello!"})
-        shown = (await socket.inbound("newMessage"))["message"]
+        shown = (await socket.wait_for("newMessage"))["message"]
         assert shown.get("message" if protocol is CRM else "content") == "Hello!"
     page = (await ben.rest("GET", "/chat-messages", chatId=chat))[1]
     assert [("deletedAt" in m, m["message"]) for m in page["data"]] == [(True, ""), (True, "")]
@@ -96,39 +96,39 @@ async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(
     two = await program.connect_elsewhere(ben, users.url, GROUPS, one)
     of_ben: dict[str, Any] = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
 
-    await two.ask("joinRoom", {"conversationId": chat})
-    two.is_decided()
-    assert await one.inbound("userJoined") == of_ben
-    await two.ask("sendMessage", {"conversationId": chat, "content": "from the group"})
-    new = await one.inbound("newMessage")
+    await two.call_ok("joinRoom", {"conversationId": chat})
+    two.mark_protocol_resolved()
+    assert await one.wait_for("userJoined") == of_ben
+    await two.call_ok("sendMessage", {"conversationId": chat, "content": "from the group"})
+    new = await one.wait_for("newMessage")
     message = stored(accepted(ben, chat, "from the group"), 1)
     assert new == {"message": message, "chatId": chat, "timestamp": new["message"]["createdAt"]}
     own = {"messageId": new["message"]["id"], "conversationId": chat}
-    await two.ask("editMessage", {**own, "content": "from the whole group"})
-    updated = (await one.inbound("messageUpdated"))["message"]
+    await two.call_ok("editMessage", {**own, "content": "from the whole group"})
+    updated = (await one.wait_for("messageUpdated"))["message"]
     assert (updated["id"], updated["message"], updated["rev"]) == (
         own["messageId"],
         "from the whole group",
         2,
     )
-    await two.ask("deleteMessage", own)
+    await two.call_ok("deleteMessage", own)
     gone = {"messageId": own["messageId"], "chatId": chat, "timestamp": A_TIME}
-    assert await one.inbound("messageDeleted") == gone
+    assert await one.wait_for("messageDeleted") == gone
 
     for number, (word, typing) in enumerate((("typing", True), ("stopTyping", False)), start=1):
-        await two.ask(word, {"conversationId": chat})
-        assert await one.inbound("userTyping", number) == {**of_ben, "isTyping": typing}
-    await one.ask("sendMessage", {"chatId": chat, "content": "from the CRM"})
-    said = (await two.inbound("newMessage", times=2))["message"]
+        await two.call_ok(word, {"conversationId": chat})
+        assert await one.wait_for("userTyping", number) == {**of_ben, "isTyping": typing}
+    await one.call_ok("sendMessage", {"chatId": chat, "content": "from the CRM"})
+    said = (await two.wait_for("newMessage", times=2))["message"]
     assert (said["conversationId"], said["content"], said["sender"]["_id"]) == (chat, "from the CRM", ann.id)
-    await two.ask("markConversationAsRead", {"conversationId": chat})
-    assert await one.inbound("messageRead") == {**of_ben, "messageId": said["_id"]}
-    await one.ask("markAsRead", {"chatId": chat, "messageId": said["_id"]})
-    read = await two.inbound("messageRead")
+    await two.call_ok("markConversationAsRead", {"conversationId": chat})
+    assert await one.wait_for("messageRead") == {**of_ben, "messageId": said["_id"]}
+    await one.call_ok("markAsRead", {"chatId": chat, "messageId": said["_id"]})
+    read = await two.wait_for("messageRead")
     assert (read["messageId"], read["readBy"]) == (said["_id"], ann.id)
 
-    await two.ask("leaveRoom", {"conversationId": chat})
-    assert await one.inbound("userLeft") == of_ben
+    await two.call_ok("leaveRoom", {"conversationId": chat})
+    assert await one.wait_for("userLeft") == of_ben
     crm_only = {"userJoined", "userLeft"}
     assert not heard(program, two, 0) & crm_only
-    assert heard(program, one, program.decided[one.name]) <= {outbound.event for outbound in CRM.outbound}
+    assert heard(program, one, program.resolved_at[one.name]) <= {outbound.event for outbound in CRM.outbound}

@@ -19,13 +19,13 @@ async def test_ids_may_be_numbers(program: Program, users: ChatUsers, database: 
     ann = users.user("ann", sub=None, id=user_id)
     await seed(database, str(number), str(user_id))
     one = await program.connect(ann, users.url, CRM)
-    assert (await one.ask("authenticate"))["userId"] == str(user_id)
-    one.is_decided()
+    assert (await one.call_ok("authenticate"))["userId"] == str(user_id)
+    one.mark_protocol_resolved()
 
-    joined = await one.ask("joinChat", {"chatId": number})
+    joined = await one.call_ok("joinChat", {"chatId": number})
     assert joined == {"success": True, "message": f"Joined chat {number}"}
-    await one.ask("sendMessage", {"chatId": number, "content": "Hello, world!"})
-    heard = await one.inbound("newMessage")
+    await one.call_ok("sendMessage", {"chatId": number, "content": "Hello, world!"})
+    heard = await one.wait_for("newMessage")
     assert (heard["chatId"], heard["message"]["senderId"]) == (str(number), str(user_id))
     for event in ("updateMessage", "deleteMessage"):
         more = {"content": "new"} if event == "updateMessage" else {}
@@ -33,9 +33,9 @@ async def test_ids_may_be_numbers(program: Program, users: ChatUsers, database: 
         assert refusal["error"]["code"] == "NOT_FOUND"
     refusal = await one.call("markAsRead", {"chatId": number, "messageId": 456})
     assert refusal["error"]["code"] == "NOT_FOUND"
-    await one.ask("markAsRead", {"chatId": number, "messageId": heard["message"]["id"]})
-    assert (await one.ask("typing", {"chatId": number, "isTyping": True})) == {"success": True}
-    left = await one.ask("leaveChat", {"chatId": number})
+    await one.call_ok("markAsRead", {"chatId": number, "messageId": heard["message"]["id"]})
+    assert (await one.call_ok("typing", {"chatId": number, "isTyping": True})) == {"success": True}
+    left = await one.call_ok("leaveChat", {"chatId": number})
     assert left == {"success": True, "message": f"Left chat {number}"}
 
     assert (await ann.rest("POST", "/chat-messages", {"chatId": number, "content": "Hello!"}))[0] == 201
@@ -58,14 +58,14 @@ async def test_a_retry_gives_the_same_message(program: Program, users: ChatUsers
     name = str(uuid.uuid4())
     wish = {"chatId": chat, "content": "only once", "clientMessageId": name}
 
-    first = (await one.ask("sendMessage", wish))["data"]
+    first = (await one.call_ok("sendMessage", wish))["data"]
     assert first == {**accepted(ann, chat, "only once", **STAFF), "clientMessageId": name}
-    assert (await two.inbound("newMessage"))["message"] == stored(first, 1)
-    assert (await one.ask("sendMessage", wish))["data"]["id"] == first["id"]
+    assert (await two.wait_for("newMessage"))["message"] == stored(first, 1)
+    assert (await one.call_ok("sendMessage", wish))["data"]["id"] == first["id"]
     status, body = await ann.rest("POST", "/chat-messages", wish)
     assert (status, body["data"]["id"]) == (201, first["id"])
-    await one.ask("sendMessage", {"chatId": chat, "content": "after"})
-    await two.inbound("newMessage", times=2)
+    await one.call_ok("sendMessage", {"chatId": chat, "content": "after"})
+    await two.wait_for("newMessage", times=2)
     page = (await ann.rest("GET", "/chat-messages", chatId=chat))[1]
     assert [(m["seq"], m["message"]) for m in page["data"]] == [(1, "only once"), (2, "after")]
 
@@ -78,12 +78,12 @@ async def test_a_message_carries_its_attachments(program: Program, users: ChatUs
     document = {**to_document(upload), "ownerId": ann.id, "loose": int(time.time())}
     await database["attachments"].insert_one(document)
 
-    answer = await one.ask("sendMessage", {"chatId": chat, "attachments": [upload.id]})
+    answer = await one.call_ok("sendMessage", {"chatId": chat, "attachments": [upload.id]})
 
     shown = {"id": upload.id, "name": "offer.pdf", "size": 7, "type": "application/pdf"}
     attachments = [{**shown, "url": f"/attachments/{upload.id}"}]
     assert answer["data"] == {**accepted(ann, chat, "", **STAFF), "attachments": attachments}
-    assert (await two.inbound("newMessage"))["message"] == stored(answer["data"], 1)
+    assert (await two.wait_for("newMessage"))["message"] == stored(answer["data"], 1)
     again = await two.call("sendMessage", {"chatId": chat, "attachments": [str(uuid.uuid4())]})
     assert again["error"]["code"] == "NOT_FOUND"
 
@@ -97,11 +97,11 @@ async def test_whoever_is_put_out_hears_no_more(program: Program, users: ChatUse
     assert status == 200
     left = {"chatId": chat, "userId": ben.id, "timestamp": A_TIME}
     for socket in (one, three):
-        assert await socket.inbound("userLeft") == left
-    await one.ask("sendMessage", {"chatId": chat, "content": "without you"})
+        assert await socket.wait_for("userLeft") == left
+    await one.call_ok("sendMessage", {"chatId": chat, "content": "without you"})
     # On the same gateway as the one who was put out.
-    await three.inbound("newMessage")
-    assert two.all("newMessage") == two.all("userLeft") == []
+    await three.wait_for("newMessage")
+    assert two.events("newMessage") == two.events("userLeft") == []
     refusal = await two.call("joinChat", {"chatId": chat})
     assert refusal["error"]["code"] == "NOT_FOUND"
 
@@ -110,19 +110,19 @@ async def test_a_user_with_two_sockets_leaves_with_the_last(program: Program, us
     ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
     one, two = await in_room(program, users, chat, ann, ben)
-    await one.inbound("userJoined")
-    node = (await two.look())["node"]
+    await one.wait_for("userJoined")
+    node = (await two.inspect())["node"]
     second = await speaker(program, ben, users, one)
-    assert (await second.look())["node"] == node
-    await second.ask("joinChat", {"chatId": chat})
+    assert (await second.inspect())["node"] == node
+    await second.call_ok("joinChat", {"chatId": chat})
 
-    await two.ask("leaveChat", {"chatId": chat})
-    await second.ask("sendMessage", {"chatId": chat, "content": "still here"})
-    await one.inbound("newMessage")
-    assert one.all("userLeft") == []
+    await two.call_ok("leaveChat", {"chatId": chat})
+    await second.call_ok("sendMessage", {"chatId": chat, "content": "still here"})
+    await one.wait_for("newMessage")
+    assert one.events("userLeft") == []
     await second.close()
-    await one.inbound("userLeft")
-    assert len(one.all("userJoined")) == len(one.all("userLeft")) == 1
+    await one.wait_for("userLeft")
+    assert len(one.events("userJoined")) == len(one.events("userLeft")) == 1
 
 
 async def test_a_user_who_closes_a_chat_on_one_gateway_and_not_on_the_other_is_seen_to_stay(
@@ -132,15 +132,15 @@ async def test_a_user_who_closes_a_chat_on_one_gateway_and_not_on_the_other_is_s
     chat = await chat_of(ann, ben)
     one, two = await in_room(program, users, chat, ann, ben)
     beside = await speaker(program, ben, users, two)
-    assert (await beside.look())["node"] == (await one.look())["node"]
-    await beside.ask("joinChat", {"chatId": chat})
-    await one.inbound("userJoined", times=2)
+    assert (await beside.inspect())["node"] == (await one.inspect())["node"]
+    await beside.call_ok("joinChat", {"chatId": chat})
+    await one.wait_for("userJoined", times=2)
 
-    await two.ask("leaveChat", {"chatId": chat})
-    await one.inbound("userJoined", times=3)
-    assert one.all("userLeft") == []
-    await beside.ask("leaveChat", {"chatId": chat})
-    await one.inbound("userLeft")
+    await two.call_ok("leaveChat", {"chatId": chat})
+    await one.wait_for("userJoined", times=3)
+    assert one.events("userLeft") == []
+    await beside.call_ok("leaveChat", {"chatId": chat})
+    await one.wait_for("userLeft")
 
 
 async def test_typing_ends_by_itself(program: Program, users: ChatUsers) -> None:
@@ -149,4 +149,4 @@ async def test_typing_ends_by_itself(program: Program, users: ChatUsers) -> None
     one, two = await in_room(program, users, chat, ann, ben)
     await two.emit("typing", {"chatId": chat, "isTyping": True})
 
-    await eventually(lambda: [t["isTyping"] for t in one.all("userTyping")] == [True, False])
+    await eventually(lambda: [t["isTyping"] for t in one.events("userTyping")] == [True, False])

@@ -39,7 +39,7 @@ class Business:
 
     async def is_unchanged(self) -> None:
         """Insist that the socket still works, and that nothing was stored but what Cid said."""
-        assert await self.one.ask("leaveChat", {"chatId": self.chat}) == {
+        assert await self.one.call_ok("leaveChat", {"chatId": self.chat}) == {
             "success": True,
             "message": f"Left chat {self.chat}",
         }
@@ -82,7 +82,7 @@ async def test_what_is_others_looks_like_what_does_not_exist(business: Business)
             assert await business.one.call(event, wish) == NO_CHAT, event
         for event, wish in of_message(chat, message):
             assert await business.one.call(event, wish) == NO_MESSAGE, event
-        left = await business.one.ask("leaveChat", {"chatId": chat})
+        left = await business.one.call_ok("leaveChat", {"chatId": chat})
         assert left == {"success": True, "message": f"Left chat {chat}"}
 
 
@@ -182,12 +182,12 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, use
     other = await speaker(program, ann, users, one)
     name = str(uuid.uuid4())
     wish = {"chatId": chat, "clientMessageId": name}
-    first = (await one.ask("sendMessage", {**wish, "content": "the first"}))["data"]
+    first = (await one.call_ok("sendMessage", {**wish, "content": "the first"}))["data"]
 
-    await other.ask("sendMessage", {**wish, "content": "the second"})
+    await other.call_ok("sendMessage", {**wish, "content": "the second"})
 
     for socket in (one, other):
-        rejected = await socket.inbound("messageRejected")
+        rejected = await socket.wait_for("messageRejected")
         assert rejected == {
             "chatId": chat,
             "messageId": first["id"],
@@ -204,7 +204,7 @@ async def test_a_send_that_cannot_be_stored_has_failed(
     chat = await chat_of(ann, users.user("ben"))
     one = await speaker(program, ann, users)
     bad = await send_unstorable(stack, ann, chat)
-    failed = await one.inbound("messageFailed")
+    failed = await one.wait_for("messageFailed")
     assert failed == {
         "chatId": chat,
         "messageId": bad,

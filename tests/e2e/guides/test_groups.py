@@ -40,29 +40,29 @@ async def test_the_guide_s_own_sequence(
     alice = await program.connect(ann, users.url, GROUPS, transports, "alice")
     bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice, transports)
     if transports is None:
-        assert (await bob.inbound("open"))["transport"] == "polling"
-        assert (await bob.inbound("upgrade"))["transport"] == "websocket"
+        assert (await bob.wait_for("open"))["transport"] == "polling"
+        assert (await bob.wait_for("upgrade"))["transport"] == "websocket"
     else:
-        assert (await bob.look())["transport"] == transports[0]
-    assert await alice.inbound("onlineUsers") == [ann.id]
+        assert (await bob.inspect())["transport"] == transports[0]
+    assert await alice.wait_for("onlineUsers") == [ann.id]
 
     await alice.emit("createConversation", {"type": "group", "name": "Plans", "participants": [ben.id]})
-    created = await bob.inbound("conversationCreated")
+    created = await bob.wait_for("conversationCreated")
     assert (created["type"], created["name"]) == ("group", "Plans")
     assert sorted(p["_id"] for p in created["participants"]) == [ann.id, ben.id]
     assert {p["_id"]: p["role"] for p in created["participants"]} == {ann.id: "owner", ben.id: "member"}
     group = created["_id"]
-    assert (await alice.inbound("conversationCreated"))["_id"] == group
+    assert (await alice.wait_for("conversationCreated"))["_id"] == group
 
     for socket in (alice, bob):
         await socket.emit("joinRoom", {"conversationId": group})
         # Events of one socket are taken in their order: after this answer the room is joined.
-        await socket.ask("getOnlineUsers")
+        await socket.call_ok("getOnlineUsers")
     await alice.emit(
         "sendMessage", {"conversationId": group, "content": "Hello World!", "type": "text", "tempId": "1700"}
     )
     for socket in (alice, bob):
-        heard = await socket.inbound("newMessage")
+        heard = await socket.wait_for("newMessage")
         assert heard["conversationId"] == group
         message = heard["message"]
         assert message["sender"] == person(ann)
@@ -73,34 +73,34 @@ async def test_the_guide_s_own_sequence(
         )
         assert (message["status"], message["seq"], message["rev"]) == ("sent", 1, 1)
         assert is_time(message["createdAt"])
-    sent = await alice.inbound("messageSent")
+    sent = await alice.wait_for("messageSent")
     assert (sent["tempId"], sent["messageId"]) == ("1700", message["_id"])
-    assert bob.all("messageSent") == []
+    assert bob.events("messageSent") == []
 
     await bob.emit("typing", {"conversationId": group})
     typing = {"userId": ben.id, "conversationId": group, "username": ben.id}
-    assert await alice.inbound("userTyping") == typing
+    assert await alice.wait_for("userTyping") == typing
     await bob.emit("stopTyping", {"conversationId": group})
-    assert await alice.inbound("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
-    assert bob.all("userTyping") == bob.all("userStoppedTyping") == []
+    assert await alice.wait_for("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
+    assert bob.events("userTyping") == bob.events("userStoppedTyping") == []
 
     await bob.emit("markAsRead", {"conversationId": group, "messageId": message["_id"]})
-    read = await alice.inbound("messageRead")
+    read = await alice.wait_for("messageRead")
     assert (read["messageId"], read["conversationId"], read["readBy"]) == (message["_id"], group, ben.id)
     assert is_time(read["readAt"])
     await alice.emit("sendMessage", {"conversationId": group, "content": "Anyone?", "type": "text"})
-    await bob.inbound("newMessage", times=2)
+    await bob.wait_for("newMessage", times=2)
     await bob.emit("markConversationAsRead", {"conversationId": group})
-    all_read = await alice.inbound("conversationRead")
+    all_read = await alice.wait_for("conversationRead")
     assert (all_read["conversationId"], all_read["readBy"]) == (group, ben.id)
     assert is_time(all_read["readAt"])
 
-    before = len(alice.all("onlineUsers"))
+    before = len(alice.events("onlineUsers"))
     await alice.emit("getOnlineUsers")
-    assert sorted(await alice.inbound("onlineUsers", before + 1)) == [ann.id, ben.id]
+    assert sorted(await alice.wait_for("onlineUsers", before + 1)) == [ann.id, ben.id]
     await bob.close()
-    await eventually(lambda: [s for s in alice.all("userStatusChanged") if s["status"] == "offline"])
-    gone = alice.all("userStatusChanged")[-1]
+    await eventually(lambda: [s for s in alice.events("userStatusChanged") if s["status"] == "offline"])
+    gone = alice.events("userStatusChanged")[-1]
     assert (gone["userId"], gone["status"], is_time(gone["timestamp"])) == (ben.id, "offline", True)
     assert alice.contents() == ["Hello World!", "Anyone?"]
 
@@ -113,33 +113,33 @@ async def test_the_client_comes_back_by_itself_and_catches_up(
     ann, ben = users.user("ann"), users.user("ben")
     alice = await program.connect(ann, users.url, GROUPS, ["websocket"], "alice")
     bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice, transports)
-    group = (await alice.ask("createConversation", {"type": "group", "participants": [ben.id]}))[
+    group = (await alice.call_ok("createConversation", {"type": "group", "participants": [ben.id]}))[
         "conversation"
     ]["_id"]
     for socket in (alice, bob):
-        await socket.ask("joinRoom", {"conversationId": group})
+        await socket.call_ok("joinRoom", {"conversationId": group})
     await alice.emit("sendMessage", {"conversationId": group, "content": "before"})
-    held = await bob.inbound("newMessage")
+    held = await bob.wait_for("newMessage")
 
     struck = time.monotonic()
-    gateway = f"gateway-{(await bob.look())['node'].removeprefix('g')}"
+    gateway = f"gateway-{(await bob.inspect())['node'].removeprefix('g')}"
     stack.signal(gateway, ending)
-    await bob.inbound("disconnect")
+    await bob.wait_for("disconnect")
     for number in range(3):
-        await alice.ask("sendMessage", {"conversationId": group, "content": f"meanwhile {number}"})
-    await bob.inbound("connect", times=2, deadline=8 * SECONDS)
+        await alice.call_ok("sendMessage", {"conversationId": group, "content": f"meanwhile {number}"})
+    await bob.wait_for("connect", times=2, deadline=8 * SECONDS)
     away = time.monotonic() - struck
-    joined = await bob.ask("joinRoom", {"conversationId": group})
+    joined = await bob.call_ok("joinRoom", {"conversationId": group})
     assert joined["conversationId"] == group
-    await alice.inbound("messageSent", times=4)
-    answer = await bob.ask("sync", {"conversations": {group: held["message"]["rev"]}})
+    await alice.wait_for("messageSent", times=4)
+    answer = await bob.call_ok("sync", {"conversations": {group: held["message"]["rev"]}})
     await alice.emit("sendMessage", {"conversationId": group, "content": "after"})
     await eventually(lambda: "after" in bob.contents())
 
     changes = answer["conversations"][group]
     known = {held["message"]["_id"]: held["message"]}
     known |= {m["_id"]: m for m in changes["messages"]}
-    known |= {p["message"]["_id"]: p["message"] for p in bob.all("newMessage")}
+    known |= {p["message"]["_id"]: p["message"] for p in bob.events("newMessage")}
     stored = await ben.history(group)
     assert sorted((m["seq"], m["_id"], m["content"]) for m in known.values()) == [
         (m["seq"], m["_id"], m["content"]) for m in stored
@@ -169,23 +169,23 @@ async def test_a_bad_token_is_a_connect_error_that_says_why(
 ) -> None:
     for kind, (bad, why) in bad_tokens(users.secret).items():
         options = {"auth": {"token": bad}, "transports": transports}
-        await program.do("open", kind, url=f"{users.url}/chat", options=options)
+        await program.command("open", kind, url=f"{users.url}/chat", options=options)
         mallory = JsSocket(program, kind)
-        error = await mallory.inbound("connect_error")
+        error = await mallory.wait_for("connect_error")
         assert error["message"] == why, kind
         assert error["data"] == {"code": "UNAUTHORIZED", "message": why, "retryable": False}, kind
         assert error["active"] is False, kind
-        assert mallory.all("connect") == [], kind
+        assert mallory.events("connect") == [], kind
 
 
 async def test_an_acknowledgement_says_what_is_wrong(program: Program, users: ChatUsers) -> None:
     alice = await program.connect(users.user("ann"), users.url, GROUPS, name="alice")
-    answer = await program.do("ask", "alice", event="joinRoom", args=[{"conversationId": "nowhere"}])
+    answer = await program.command("ask", "alice", event="joinRoom", args=[{"conversationId": "nowhere"}])
     assert answer["success"] is False
     assert (answer["error"]["code"], answer["error"]["retryable"]) == ("NOT_FOUND", False)
-    unknown = await program.do("ask", "alice", event="noSuchEvent", args=[])
+    unknown = await program.command("ask", "alice", event="noSuchEvent", args=[])
     assert unknown["error"]["code"] == "UNKNOWN_EVENT"
-    assert (await alice.look())["connected"] is True
+    assert (await alice.inspect())["connected"] is True
 
 
 async def test_every_event_has_its_fields(program: Program, users: ChatUsers) -> None:
@@ -193,12 +193,12 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     alice = await program.connect(ann, users.url, GROUPS)
     bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice)
 
-    answer = await alice.ask(
+    answer = await alice.call_ok(
         "createConversation", {"type": "group", "name": "Plans", "participants": [ben.id]}
     )
     conversation = answer["conversation"]
     group = conversation["_id"]
-    assert answer == {"success": True, "conversation": await bob.inbound("conversationCreated")}
+    assert answer == {"success": True, "conversation": await bob.wait_for("conversationCreated")}
     assert conversation == {
         "_id": group,
         "type": "group",
@@ -213,17 +213,17 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
         "unreadCount": 0,
     }
     for socket in (alice, bob):
-        joined = await socket.ask("joinRoom", {"conversationId": group})
+        joined = await socket.call_ok("joinRoom", {"conversationId": group})
         assert joined == {"success": True, "conversationId": group, "seq": 0, "rev": 0}
-        socket.is_decided()
-    assert await alice.ask("sync", {"conversations": {group: 0}}) == {
+        socket.mark_protocol_resolved()
+    assert await alice.call_ok("sync", {"conversations": {group: 0}}) == {
         "success": True,
         "conversations": {group: {"rev": 0, "messages": []}},
     }
 
     name = str(uuid.uuid4())
     say = {"conversationId": group, "content": "Hi", "type": "text", "tempId": "t", "clientMessageId": name}
-    accepted = await alice.ask("sendMessage", {**say, "replyTo": "m-0"})
+    accepted = await alice.call_ok("sendMessage", {**say, "replyTo": "m-0"})
     message = {
         "_id": A_UUID,
         "conversationId": group,
@@ -240,8 +240,8 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     message_id = accepted["message"]["_id"]
     stored = {**accepted["message"], "seq": 1, "rev": 1}
     for socket in (alice, bob):
-        assert await socket.inbound("newMessage") == {"message": stored, "conversationId": group}
-    assert await alice.inbound("messageSent") == {
+        assert await socket.wait_for("newMessage") == {"message": stored, "conversationId": group}
+    assert await alice.wait_for("messageSent") == {
         "tempId": "t",
         "messageId": message_id,
         "conversationId": group,
@@ -249,55 +249,55 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
         "seq": 1,
         "rev": 1,
     }
-    assert await bob.inbound("unreadCount") == {"conversationId": group, "unread": 1, "total": 1}
+    assert await bob.wait_for("unreadCount") == {"conversationId": group, "unread": 1, "total": 1}
 
     ok = {"success": True}
-    assert await bob.ask("markAsDelivered", {"conversationId": group, "seq": 1}) == ok
+    assert await bob.call_ok("markAsDelivered", {"conversationId": group, "seq": 1}) == ok
     delivered = {"conversationId": group, "deliveredTo": ben.id, "deliveredAt": A_TIME, "seq": 1}
-    assert await alice.inbound("messageDelivered") == delivered
-    assert await bob.ask("markAsRead", {"conversationId": group, "messageId": message_id}) == ok
+    assert await alice.wait_for("messageDelivered") == delivered
+    assert await bob.call_ok("markAsRead", {"conversationId": group, "messageId": message_id}) == ok
     read = {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 1}
-    assert await alice.inbound("messageRead") == {"messageId": message_id, **read}
-    assert await bob.inbound("unreadCount", 2) == {"conversationId": group, "unread": 0, "total": 0}
-    assert await alice.ask("editMessage", {"messageId": message_id, "content": "Hello"}) == ok
+    assert await alice.wait_for("messageRead") == {"messageId": message_id, **read}
+    assert await bob.wait_for("unreadCount", 2) == {"conversationId": group, "unread": 0, "total": 0}
+    assert await alice.call_ok("editMessage", {"messageId": message_id, "content": "Hello"}) == ok
     edited = {**stored, "content": "Hello", "rev": 2, "editedAt": A_TIME}
-    assert await bob.inbound("messageUpdated") == {"message": edited, "conversationId": group}
-    assert await alice.ask("deleteMessage", {"messageId": message_id, "conversationId": group}) == ok
+    assert await bob.wait_for("messageUpdated") == {"message": edited, "conversationId": group}
+    assert await alice.call_ok("deleteMessage", {"messageId": message_id, "conversationId": group}) == ok
     gone = {"messageId": message_id, "conversationId": group, "seq": 1, "rev": 3, "deletedAt": A_TIME}
-    assert await bob.inbound("messageDeleted") == gone
-    synced = (await bob.ask("sync", {"conversations": {group: 1}}))["conversations"][group]
+    assert await bob.wait_for("messageDeleted") == gone
+    synced = (await bob.call_ok("sync", {"conversations": {group: 1}}))["conversations"][group]
     tombstone = {**edited, "content": "", "rev": 3, "deletedAt": A_TIME, "status": "read"}
     assert synced == {"rev": 3, "messages": [tombstone]}
 
-    await alice.ask("sendMessage", {"conversationId": group, "content": "Anyone?"})
-    await bob.inbound("newMessage", 2)
-    assert await bob.ask("markConversationAsRead", {"conversationId": group}) == ok
-    assert await alice.inbound("conversationRead") == {**read, "seq": 2}
-    assert await bob.ask("typing", {"conversationId": group}) == ok
+    await alice.call_ok("sendMessage", {"conversationId": group, "content": "Anyone?"})
+    await bob.wait_for("newMessage", 2)
+    assert await bob.call_ok("markConversationAsRead", {"conversationId": group}) == ok
+    assert await alice.wait_for("conversationRead") == {**read, "seq": 2}
+    assert await bob.call_ok("typing", {"conversationId": group}) == ok
     stopped = {"userId": ben.id, "conversationId": group}
-    assert await alice.inbound("userTyping") == {**stopped, "username": ben.id}
-    assert await bob.ask("stopTyping", {"conversationId": group}) == ok
-    assert await alice.inbound("userStoppedTyping") == stopped
-    asked = await alice.ask("getOnlineUsers")
+    assert await alice.wait_for("userTyping") == {**stopped, "username": ben.id}
+    assert await bob.call_ok("stopTyping", {"conversationId": group}) == ok
+    assert await alice.wait_for("userStoppedTyping") == stopped
+    asked = await alice.call_ok("getOnlineUsers")
     assert asked == {"success": True, "users": Sorted([ann.id, ben.id])}
-    assert await alice.inbound("onlineUsers", 2) == Sorted([ann.id, ben.id])
-    assert await bob.ask("leaveRoom", {"conversationId": group}) == ok
+    assert await alice.wait_for("onlineUsers", 2) == Sorted([ann.id, ben.id])
+    assert await bob.call_ok("leaveRoom", {"conversationId": group}) == ok
 
     await bob.close()
     online = {"userId": ben.id, "status": "online", "timestamp": A_TIME}
-    await alice.inbound("userStatusChanged", 2)
-    assert alice.all("userStatusChanged") == [online, {**online, "status": "offline"}]
+    await alice.wait_for("userStatusChanged", 2)
+    assert alice.events("userStatusChanged") == [online, {**online, "status": "offline"}]
     bob = await program.connect(ben, users.url, GROUPS)
-    assert await alice.inbound("userStatusChanged", 3) == online
+    assert await alice.wait_for("userStatusChanged", 3) == online
 
     await ann.rest("POST", f"/chats/conversations/{group}/participants", {"participants": [eve.id]})
     nameless = {"_id": eve.id, "name": "", "username": ""}
     added = {"conversationId": group, "participants": [nameless], "addedBy": ann.id}
-    assert await bob.inbound("participantsAdded") == added
+    assert await bob.wait_for("participantsAdded") == added
     await ben.rest("POST", f"/chats/conversations/{group}/leave", {})
     removed = {"conversationId": group, "userId": ben.id, "removedBy": ben.id, "newOwner": None}
-    assert await bob.inbound("participantRemoved") == removed
-    assert await alice.inbound("participantRemoved") == removed
+    assert await bob.wait_for("participantRemoved") == removed
+    assert await alice.wait_for("participantRemoved") == removed
 
 
 async def test_every_path_answers_as_the_guide_says(program: Program, users: ChatUsers) -> None:
@@ -308,14 +308,14 @@ async def test_every_path_answers_as_the_guide_says(program: Program, users: Cha
         "POST", "/chats/conversations", {"type": "group", "name": "Plans", "participants": [ben.id]}
     )
     assert status == 201
-    assert await bob.inbound("conversationCreated") == conversation
+    assert await bob.wait_for("conversationCreated") == conversation
     group = conversation["_id"]
     for socket in (alice, bob):
-        await socket.ask("joinRoom", {"conversationId": group})
+        await socket.call_ok("joinRoom", {"conversationId": group})
     for content in ("one", "two"):
-        await alice.ask("sendMessage", {"conversationId": group, "content": content})
-    heard = (await bob.inbound("newMessage", 2))["message"]
-    messages = [payload["message"] for payload in bob.all("newMessage")]
+        await alice.call_ok("sendMessage", {"conversationId": group, "content": content})
+    heard = (await bob.wait_for("newMessage", 2))["message"]
+    messages = [payload["message"] for payload in bob.events("newMessage")]
 
     last = {"_id": heard["_id"], "seq": 2, "senderId": ann.id, "content": "two", "type": "text"}
     shown = {
@@ -339,19 +339,19 @@ async def test_every_path_answers_as_the_guide_says(program: Program, users: Cha
 
     ok = {"success": True}
     assert await ben.rest("POST", f"/chats/conversations/{group}/read", {}) == (200, ok)
-    read = await alice.inbound("conversationRead")
+    read = await alice.wait_for("conversationRead")
     assert read == {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 2}
     assert await ben.unread(group) == 0
     assert await ann.rest("DELETE", f"/chats/messages/{heard['_id']}") == (200, ok)
-    assert (await bob.inbound("messageDeleted"))["messageId"] == heard["_id"]
+    assert (await bob.wait_for("messageDeleted"))["messageId"] == heard["_id"]
 
     body = {"participants": [eve.id]}
     status, grown = await ann.rest("POST", f"/chats/conversations/{group}/participants", body)
     assert (status, [p["_id"] for p in grown["participants"]]) == (200, [ann.id, ben.id, eve.id])
-    await bob.inbound("participantsAdded")
+    await bob.wait_for("participantsAdded")
     gone = await ann.rest("DELETE", f"/chats/conversations/{group}/participants/{eve.id}")
     assert gone == (200, ok)
-    assert (await bob.inbound("participantRemoved"))["removedBy"] == ann.id
+    assert (await bob.wait_for("participantRemoved"))["removedBy"] == ann.id
     assert await ben.rest("POST", f"/chats/conversations/{group}/leave", {}) == (200, ok)
     assert (await ben.rest("GET", f"/chats/conversations/{group}"))[0] == 404
 
@@ -365,21 +365,21 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, use
     one = await program.connect(ann, users.url, GROUPS)
     other = await program.connect_elsewhere(ann, users.url, GROUPS, one)
     body = {"type": "group", "participants": [users.user("ben").id]}
-    group = (await one.ask("createConversation", body))["conversation"]["_id"]
+    group = (await one.call_ok("createConversation", body))["conversation"]["_id"]
     name = str(uuid.uuid4())
     wish = {"conversationId": group, "clientMessageId": name, "tempId": "t"}
-    first = (await one.ask("sendMessage", {**wish, "content": "the first"}))["message"]
-    await other.ask("sendMessage", {**wish, "content": "the second"})
+    first = (await one.call_ok("sendMessage", {**wish, "content": "the first"}))["message"]
+    await other.call_ok("sendMessage", {**wish, "content": "the second"})
     why = "Another message has this clientMessageId; it stands."
     for socket in (one, other):
-        assert await socket.inbound("messageRejected") == {
+        assert await socket.wait_for("messageRejected") == {
             "conversationId": group,
             "messageId": first["_id"],
             "clientMessageId": name,
             "tempId": "t",
             "error": {"code": "CONFLICT", "message": why, "retryable": False},
         }
-    again = await other.ask("sendMessage", {**wish, "content": "the first"})
+    again = await other.call_ok("sendMessage", {**wish, "content": "the first"})
     assert again["message"]["_id"] == first["_id"]
 
 
@@ -389,9 +389,9 @@ async def test_a_send_that_cannot_be_stored_has_failed(
     ann = users.user("ann")
     alice = await program.connect(ann, users.url, GROUPS)
     body = {"type": "group", "participants": [users.user("ben").id]}
-    group = (await alice.ask("createConversation", body))["conversation"]["_id"]
+    group = (await alice.call_ok("createConversation", body))["conversation"]["_id"]
     bad = await send_unstorable(stack, ann, group)
-    failed = await alice.inbound("messageFailed")
+    failed = await alice.wait_for("messageFailed")
     assert failed == {
         "conversationId": group,
         "messageId": bad,
@@ -406,7 +406,7 @@ async def test_a_fresh_token_keeps_the_socket(program: Program, users: ChatUsers
     ann = users.user("ann")
     socket = await program.connect(ann, users.url, GROUPS)
 
-    renewed = await socket.ask("reauthenticate", {"token": fresh(users.secret, ann.id)})
+    renewed = await socket.call_ok("reauthenticate", {"token": fresh(users.secret, ann.id)})
 
     assert renewed == {"success": True, "expiresAt": A_TIME}
-    assert (await socket.look())["connected"] is True
+    assert (await socket.inspect())["connected"] is True

@@ -13,41 +13,43 @@ from parley.gateway.protocols.groups import GROUPS
 async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation(
     program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    first, second = [(await contract.start(milestoneId=m))["conversationId"] for m in ("m1", "m2")]
+    first, second = [
+        (await contract.start_conversation(milestoneId=m))["conversationId"] for m in ("m1", "m2")
+    ]
     alice = await program.connect(contract.ann, users.url, CONTRACTS)
     for conversation in (first, second):
-        await alice.ask("join_conversation", {"conversationId": conversation})
+        await alice.call_ok("join_conversation", {"conversationId": conversation})
     bob = await Hook.mount(program, "useMessaging", contract.ben, users.url, CONTRACTS, first, alice)
-    await bob.becomes(isConnected=True)
+    await bob.wait_for_state(isConnected=True)
     await joined(bob, first)
 
     hello = await told(alice, bob, first, "Hello!")
-    await bob.becomes(messages=[hello])
+    await bob.wait_for_state(messages=[hello])
     for is_typing in (True, False):
-        await alice.ask("typing", {"conversationId": first, "isTyping": is_typing})
-        await bob.becomes(isTyping=is_typing)
+        await alice.call_ok("typing", {"conversationId": first, "isTyping": is_typing})
+        await bob.wait_for_state(isTyping=is_typing)
     await bob.call("indicateTyping", True)
     typing = {"conversationId": first, "userId": contract.ben.id, "isTyping": True}
-    assert await alice.inbound("user_typing") == typing
+    assert await alice.wait_for("user_typing") == typing
     await bob.call("markAsRead")
-    assert (await alice.inbound("messages_read"))["userId"] == contract.ben.id
+    assert (await alice.wait_for("messages_read"))["userId"] == contract.ben.id
     await bob.call("sendMessage", "My own.")
-    own = await alice.inbound("new_message", 2)
-    await bob.becomes(messages=[hello, own])
+    own = await alice.wait_for("new_message", 2)
+    await bob.wait_for_state(messages=[hello, own])
     await bob.call("sendMessage", "  ")
     await eventually(lambda: program.complaints)
     assert program.complaints == ["Error sending message: content: It must not be empty."]
 
     await bob.show(second)
     await joined(bob, second)
-    await alice.ask("send_message", {"conversationId": first, "content": "Where he is no more."})
-    await bob.socket.inbound("message_notification")
+    await alice.call_ok("send_message", {"conversationId": first, "content": "Where he is no more."})
+    await bob.socket.wait_for("message_notification")
     beyond = await told(alice, bob, second, "Where he is now.")
-    await bob.becomes(messages=[hello, own, beyond])
+    await bob.wait_for_state(messages=[hello, own, beyond])
 
-    await program.do("drop", bob.socket.name)
-    await bob.becomes(isConnected=False)
-    await bob.becomes(isConnected=True)
+    await program.command("drop", bob.socket.name)
+    await bob.wait_for_state(isConnected=False)
+    await bob.wait_for_state(isConnected=True)
 
     off = {"messages": [], "isConnected": False, "isTyping": False}
     on = {**off, "isConnected": True}
@@ -71,18 +73,18 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
 async def joined(hook: Hook, conversation: str) -> None:
     """Words of one socket are taken in their order: after this answer the hook's own have been, too."""
     event = "mark_as_read" if hook.socket.protocol is CONTRACTS else "markConversationAsRead"
-    await hook.socket.ask(event, {"conversationId": conversation})
+    await hook.socket.call_ok(event, {"conversationId": conversation})
 
 
 async def told(alice: JsSocket, bob: Hook, conversation: str, content: str) -> Any:
     """The message that alice sends, as bob's socket hears it."""
-    before = len(bob.socket.all("new_message"))
-    await alice.ask("send_message", {"conversationId": conversation, "content": content})
-    return await bob.socket.inbound("new_message", before + 1)
+    before = len(bob.socket.events("new_message"))
+    await alice.call_ok("send_message", {"conversationId": conversation, "content": content})
+    return await bob.socket.wait_for("new_message", before + 1)
 
 
 async def disconnected(hook: Hook) -> bool:
-    return bool(await hook.socket.inbound("disconnect", 2))
+    return bool(await hook.socket.wait_for("disconnect", 2))
 
 
 async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
@@ -92,60 +94,60 @@ async def test_the_groups_guide_s_hook_shows_what_happens_in_its_conversation(
     alice = await program.connect(ann, users.url, GROUPS)
     group, other = [
         (
-            await alice.ask(
+            await alice.call_ok(
                 "createConversation", {"type": "group", "name": "Plans", "participants": [ben.id, cid.id]}
             )
         )["conversation"]["_id"]
         for _ in range(2)
     ]
     for conversation in (group, other):
-        await alice.ask("joinRoom", {"conversationId": conversation})
+        await alice.call_ok("joinRoom", {"conversationId": conversation})
     bob = await Hook.mount(program, "useChat", ben, users.url, GROUPS, group, alice)
-    await bob.becomes(isConnected=True)
+    await bob.wait_for_state(isConnected=True)
     await eventually(lambda: bob.states[-1]["onlineUsers"])
     assert sorted(bob.states[-1]["onlineUsers"]) == [ann.id, ben.id]
     online = bob.states[-1]["onlineUsers"]
     await joined(bob, group)
 
-    await alice.ask("sendMessage", {"conversationId": group, "content": "Hello!"})
-    hello = (await bob.socket.inbound("newMessage"))["message"]
-    await bob.becomes(messages=[hello])
+    await alice.call_ok("sendMessage", {"conversationId": group, "content": "Hello!"})
+    hello = (await bob.socket.wait_for("newMessage"))["message"]
+    await bob.wait_for_state(messages=[hello])
     for _ in range(2):
-        await alice.ask("typing", {"conversationId": group})
-    await bob.becomes(typingUsers=[{"userId": ann.id, "username": ann.id}])
-    await alice.ask("stopTyping", {"conversationId": group})
-    await bob.becomes(typingUsers=[])
+        await alice.call_ok("typing", {"conversationId": group})
+    await bob.wait_for_state(typingUsers=[{"userId": ann.id, "username": ann.id}])
+    await alice.call_ok("stopTyping", {"conversationId": group})
+    await bob.wait_for_state(typingUsers=[])
 
     await bob.call("startTyping")
-    assert (await alice.inbound("userTyping"))["userId"] == ben.id
+    assert (await alice.wait_for("userTyping"))["userId"] == ben.id
     await bob.call("stopTyping")
-    assert await alice.inbound("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
+    assert await alice.wait_for("userStoppedTyping") == {"userId": ben.id, "conversationId": group}
     await bob.call("sendMessage", "  My own.  ")
-    own = (await alice.inbound("newMessage", 2))["message"]
+    own = (await alice.wait_for("newMessage", 2))["message"]
     assert own["content"] == "My own."
-    await bob.becomes(messages=[hello, own])
-    await alice.ask("markAsRead", {"conversationId": group, "messageId": own["_id"]})
-    await bob.becomes(messages=[hello, {**own, "status": "read"}])
+    await bob.wait_for_state(messages=[hello, own])
+    await alice.call_ok("markAsRead", {"conversationId": group, "messageId": own["_id"]})
+    await bob.wait_for_state(messages=[hello, {**own, "status": "read"}])
     await bob.call("markAsRead", hello["_id"])
-    assert (await alice.inbound("messageRead", 2))["readBy"] == ben.id
+    assert (await alice.wait_for("messageRead", 2))["readBy"] == ben.id
     read = [{**hello, "status": "read"}, {**own, "status": "read"}]
-    await bob.becomes(messages=read)
+    await bob.wait_for_state(messages=read)
 
     carl = await program.connect(cid, users.url, GROUPS)
-    await bob.becomes(onlineUsers=[*online, cid.id])
+    await bob.wait_for_state(onlineUsers=[*online, cid.id])
     await carl.close()
-    await bob.becomes(onlineUsers=online)
+    await bob.wait_for_state(onlineUsers=online)
 
     await bob.show(other)
     await joined(bob, other)
-    await alice.ask("sendMessage", {"conversationId": group, "content": "Where he is no more."})
-    await alice.ask("sendMessage", {"conversationId": other, "content": "Where he is now."})
+    await alice.call_ok("sendMessage", {"conversationId": group, "content": "Where he is no more."})
+    await alice.call_ok("sendMessage", {"conversationId": other, "content": "Where he is now."})
     await eventually(lambda: bob.states[-1]["messages"][2:])
     assert [m["content"] for m in bob.states[-1]["messages"]] == ["Hello!", "My own.", "Where he is now."]
 
-    await program.do("drop", bob.socket.name)
-    await bob.becomes(isConnected=False)
-    await bob.becomes(isConnected=True)
+    await program.command("drop", bob.socket.name)
+    await bob.wait_for_state(isConnected=False)
+    await bob.wait_for_state(isConnected=True)
     await bob.unmount()
     assert await disconnected(bob)
     assert program.complaints == []

@@ -30,7 +30,7 @@ class Talk:
     async def say(self, *contents: str) -> None:
         event = "send_message" if self.speaker.protocol is CONTRACTS else "sendMessage"
         for content in contents:
-            await self.speaker.ask(event, {"conversationId": self.conversation, "content": content})
+            await self.speaker.call_ok(event, {"conversationId": self.conversation, "content": content})
 
     async def shows(self, *contents: str) -> None:
         """Wait until the hook shows as many messages; these, in this order."""
@@ -44,16 +44,16 @@ class Talk:
     async def loses_its_socket(self, how: str) -> None:
         """Wait until it knows."""
         if how == "drop":
-            await self.program.do("drop", self.hook.socket.name)
+            await self.program.command("drop", self.hook.socket.name)
         else:
-            node = (await self.hook.socket.look())["node"]
+            node = (await self.hook.socket.inspect())["node"]
             number = {"drain": signal.SIGTERM, "kill": signal.SIGKILL}[how]
             self.stack.signal(node.replace("g", "gateway-"), number)
-        await self.hook.becomes(isConnected=False)
+        await self.hook.wait_for_state(isConnected=False)
 
     async def is_back(self) -> None:
-        await self.hook.becomes(isConnected=True)
-        assert (await self.hook.socket.look())["recovered"] is True
+        await self.hook.wait_for_state(isConnected=True)
+        assert (await self.hook.socket.inspect())["recovered"] is True
 
 
 @pytest.fixture
@@ -76,16 +76,16 @@ async def talk(
     protocol: ClientProtocol = {"useMessaging": CONTRACTS, "useChat": GROUPS}[request.param]
     speaker = await program.connect(ann, users.url, protocol)
     if protocol is CONTRACTS:
-        conversation = (await contract.start(milestoneId="m1"))["conversationId"]
+        conversation = (await contract.start_conversation(milestoneId="m1"))["conversationId"]
         join, mark = "join_conversation", "mark_as_read"
     else:
         conversation = await a_group(speaker, ben.id)
         join, mark = "joinRoom", "markConversationAsRead"
-    await speaker.ask(join, {"conversationId": conversation})
+    await speaker.call_ok(join, {"conversationId": conversation})
     hook = await Hook.mount(program, request.param, ben, users.url, protocol, conversation, speaker)
-    await hook.becomes(isConnected=True)
+    await hook.wait_for_state(isConnected=True)
     # Words of one socket are taken in their order: after this answer the hook's own have been, too.
-    await hook.socket.ask(mark, {"conversationId": conversation})
+    await hook.socket.call_ok(mark, {"conversationId": conversation})
     yield Talk(program, mended, conversation, speaker, hook)
     await hook.unmount()
 
@@ -134,22 +134,22 @@ async def test_a_client_that_polls_goes_on_too(program: Program, users: ChatUser
     alice = await program.connect(ann, users.url, GROUPS)
     group = await a_group(alice, ben.id)
     bob = await program.connect(ben, users.url, GROUPS, ["polling"])
-    await bob.ask("joinRoom", {"conversationId": group})
-    await alice.ask("sendMessage", {"conversationId": group, "content": "one"})
-    await bob.inbound("newMessage")
+    await bob.call_ok("joinRoom", {"conversationId": group})
+    await alice.call_ok("sendMessage", {"conversationId": group, "content": "one"})
+    await bob.wait_for("newMessage")
 
-    await program.do("drop", bob.name)
-    await bob.inbound("disconnect")
-    await alice.ask("sendMessage", {"conversationId": group, "content": "two"})
-    await bob.inbound("connect", 2)
-    await alice.ask("sendMessage", {"conversationId": group, "content": "three"})
-    await bob.inbound("newMessage", 3)
+    await program.command("drop", bob.name)
+    await bob.wait_for("disconnect")
+    await alice.call_ok("sendMessage", {"conversationId": group, "content": "two"})
+    await bob.wait_for("connect", 2)
+    await alice.call_ok("sendMessage", {"conversationId": group, "content": "three"})
+    await bob.wait_for("newMessage", 3)
 
     assert bob.contents() == ["one", "two", "three"]
 
 
 async def a_group(owner: JsSocket, *others: str) -> str:
     group: dict[str, Any] = {"type": "group", "name": "Plans", "participants": list(others)}
-    answer = await owner.ask("createConversation", group)
+    answer = await owner.call_ok("createConversation", group)
     conversation_id: str = answer["conversation"]["_id"]
     return conversation_id

@@ -136,11 +136,11 @@ class Member:
 
     def texts(self, event: str) -> list[str]:
         """The texts of the messages that came with an event."""
-        found = (self.speaker.message(payload) for payload in self.socket.all(event))
+        found = (self.speaker.message(payload) for payload in self.socket.events(event))
         return [message[self.speaker.text] for message in found]
 
     def readers(self) -> list[str]:
-        told = (payload for event in self.speaker.read for payload in self.socket.all(event))
+        told = (payload for event in self.speaker.read for payload in self.socket.events(event))
         return [payload[self.speaker.reader] for payload in told]
 
 
@@ -177,8 +177,8 @@ async def table(program: Program, users: ChatUsers) -> Table:
     # The first one joins by saying something: last, so that all hear it.
     for member in reversed(members):
         for event, payload in member.speaker.joins(conversation["_id"]):
-            await member.socket.ask(event, payload)
-        member.socket.is_decided()
+            await member.socket.call_ok(event, payload)
+        member.socket.mark_protocol_resolved()
     table = Table(conversation["_id"], members)
     await eventually(partial(table.all_heard, heard, "I am here"))
     return table
@@ -188,7 +188,7 @@ async def test_what_one_says_all_hear_once_in_their_own_words(table: Table) -> N
     said = []
     for member in table.members:
         said.append(f"from {member.speaker.protocol.name}")
-        await member.socket.ask(*member.speaker.sends(table.conversation, said[-1]))
+        await member.socket.call_ok(*member.speaker.sends(table.conversation, said[-1]))
     await eventually(partial(table.all_heard, heard, *said))
     for member in table.members:
         assert member.texts(member.speaker.heard) == ["I am here", *said]
@@ -199,31 +199,31 @@ async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
     for member in table.members:
         speaker = member.speaker
         first = f"first of {speaker.protocol.name}"
-        answer = await member.socket.ask(*speaker.sends(table.conversation, first))
+        answer = await member.socket.call_ok(*speaker.sends(table.conversation, first))
         message_id = speaker.sent_id(answer)
         await eventually(partial(table.all_heard, heard, first))
         edited.append(f"edited by {speaker.protocol.name}")
-        await member.socket.ask(*speaker.edits(message_id, edited[-1]))
+        await member.socket.call_ok(*speaker.edits(message_id, edited[-1]))
         await eventually(lambda: table.all_heard(lambda s: s.updated, *edited))
-        await member.socket.ask(*speaker.deletes(message_id))
+        await member.socket.call_ok(*speaker.deletes(message_id))
         for other in table.members:
-            await other.socket.inbound(other.speaker.deleted, len(edited))
-            assert other.socket.all(other.speaker.deleted)[-1]["messageId"] == message_id
+            await other.socket.wait_for(other.speaker.deleted, len(edited))
+            assert other.socket.events(other.speaker.deleted)[-1]["messageId"] == message_id
     for member in table.members:
         assert member.texts(member.speaker.updated) == edited
-        assert len(member.socket.all(member.speaker.deleted)) == len(edited)
+        assert len(member.socket.events(member.speaker.deleted)) == len(edited)
 
 
 async def test_what_one_reads_is_read_for_all(table: Table) -> None:
     writer = table.members[3]
     for member in table.members:
         text = f"read this, {member.speaker.protocol.name}"
-        answer = await writer.socket.ask(*writer.speaker.sends(table.conversation, text))
+        answer = await writer.socket.call_ok(*writer.speaker.sends(table.conversation, text))
         message_id = writer.speaker.sent_id(answer)
         await eventually(partial(table.all_heard, heard, text))
         if member is writer:
             continue
-        await member.socket.ask(*member.speaker.reads(table.conversation, message_id))
+        await member.socket.call_ok(*member.speaker.reads(table.conversation, message_id))
         for other in table.members:
             if other is not member:
                 await eventually(partial(has_been_told, other, member))
@@ -241,7 +241,7 @@ def has_been_told(one: Member, of: Member) -> bool:
 
 async def test_rest_shows_the_same_to_all(table: Table) -> None:
     for member in table.members:
-        await member.socket.ask(*member.speaker.sends(table.conversation, member.speaker.protocol.name))
+        await member.socket.call_ok(*member.speaker.sends(table.conversation, member.speaker.protocol.name))
     names = [m.speaker.protocol.name for m in table.members]
     await eventually(partial(table.all_heard, heard, *names))
     lou, con, crm, gro, fre = (m.user for m in table.members)

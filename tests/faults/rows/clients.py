@@ -82,13 +82,13 @@ async def with_tokens(run: FaultRun, traffic: Traffic, **claims: Any) -> dict[Re
     theirs = {speaker: run.users.user(name) for speaker, name in pairs}
     for speaker, user in theirs.items():
         user.token = token(run.users.secret, user.id, **claims)
-        speaker.lose()
+        speaker.drop_connection()
     await run.recovers(traffic)
     return theirs
 
 
 async def are_closed(run: FaultRun, theirs: Mapping[ReconnectingClient, User], within: float) -> None:
     """They are, in time; and have other tokens then."""
-    await run.sees("they are closed", lambda: all(speaker.losses > 1 for speaker in theirs), within)
+    await run.sees("they are closed", lambda: all(speaker.disconnects > 1 for speaker in theirs), within)
     for user in theirs.values():
         user.token = token(run.users.secret, user.id)

@@ -43,7 +43,7 @@ async def expect_online(run: FaultRun, traffic: Traffic, watcher: RecordingClien
     right = {client.user_id for client in traffic.clients}
 
     async def are_right() -> bool:
-        answer = await watcher.ask("getOnlineUsers", {})
+        answer = await watcher.call("getOnlineUsers", {})
         return bool(answer["success"]) and set(answer["users"]) == right
 
     await run.sees("presence is right", are_right, ONLINE_SECONDS)
@@ -60,8 +60,8 @@ async def told_to_stop(run: FaultRun) -> None:
 
 def expect_short_absences(run: FaultRun, speakers: Sequence[ReconnectingClient]) -> None:
     """They all had to come back, and caught up quickly."""
-    run.expect(all(speaker.losses for speaker in speakers), "not all clients were sent elsewhere")
-    away = max((absence for speaker in speakers for absence in speaker.absences), default=0.0)
+    run.expect(all(speaker.disconnects for speaker in speakers), "not all clients were sent elsewhere")
+    away = max((absence for speaker in speakers for absence in speaker.offline_seconds), default=0.0)
     run.say(f"{len(speakers)} clients were away for up to {away:.1f} s")
     run.expect(away < BACK_SECONDS, f"clients were away for {away:.1f} s, more than {BACK_SECONDS:g}")
 
@@ -77,12 +77,12 @@ async def cut_off_from_redis(run: FaultRun) -> None:
 
     with Proxy(run.stack.redis_url) as proxy:
         async with run.told({"gateway-1": {"REDIS_URL": proxy.url}}), run.traffic() as traffic:
-            proxy.cut()
+            proxy.block()
             try:
                 noticed = await run.sees("gateway-1 is not ready", first_is_not, NOT_READY_SECONDS)
                 await asyncio.sleep(CUT_SECONDS - noticed)
             finally:
-                proxy.mend()
+                proxy.unblock()
             await run.recovers(traffic)
             await run.sees("gateway-1 is ready", first_is_ready, NOT_READY_SECONDS)
 

@@ -32,7 +32,7 @@ async def rabbitmq_stopped(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         await do(run.stack.rabbitmqctl, "stop_app")
         try:
-            await run.sees("all are refused", lambda: all(s.refused for s in traffic.speakers), 5)
+            await run.sees("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
             await reading_goes_on(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
@@ -43,7 +43,7 @@ async def rabbitmq_stopped(run: FaultRun) -> None:
 async def reading_goes_on(run: FaultRun, traffic: Traffic) -> None:
     group = traffic.groups[0]
     assert await run.users.user(LISTENER).history(group), "the history is empty"
-    synced = await traffic.listeners[0].ask("sync", {"conversations": {group: 0}})
+    synced = await traffic.listeners[0].call("sync", {"conversations": {group: 0}})
     assert synced["success"], synced
 
 
@@ -52,7 +52,7 @@ async def rabbitmq_alarmed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         await do(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
         try:
-            await run.sees("all are refused", lambda: all(s.refused for s in traffic.speakers), 5)
+            await run.sees("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
             await reading_goes_on(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
@@ -70,7 +70,7 @@ async def rabbitmq_killed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         ready = amqp_answers(urlsplit(run.stack.rabbitmq_url).port or 0)
         for _ in range(2):
-            before = [len(speaker.refused) for speaker in traffic.speakers]
+            before = [len(speaker.refusals) for speaker in traffic.speakers]
             run.stack.signal("rabbitmq", signal.SIGKILL)
             await run.sees("all are refused", partial(are_refused, traffic, before), 5)
             await run.sees("RabbitMQ answers", lambda: do(ready), STARTED_SECONDS)
@@ -79,7 +79,7 @@ async def rabbitmq_killed(run: FaultRun) -> None:
 
 def are_refused(traffic: Traffic, before: Sequence[int]) -> bool:
     """Whether each speaker was since these counts."""
-    return all(len(s.refused) > count for s, count in zip(traffic.speakers, before, strict=True))
+    return all(len(s.refusals) > count for s, count in zip(traffic.speakers, before, strict=True))
 
 
 async def redis_connections_closed(run: FaultRun) -> None:
@@ -136,7 +136,7 @@ async def mongodb_slow(run: FaultRun) -> None:
     with Proxy(run.stack.mongo_url) as proxy:
         late = {name: {"MONGO_URL": proxy.url} for name in SERVICES}
         async with run.told(late), run.traffic() as traffic:
-            proxy.slow(DELAY_SECONDS)
+            proxy.delay(DELAY_SECONDS)
             await asyncio.sleep(SLOW_SECONDS)
-            proxy.slow(0)
+            proxy.delay(0)
             await run.recovers(traffic)

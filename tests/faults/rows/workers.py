@@ -46,7 +46,7 @@ async def told_to_stop(run: FaultRun) -> None:
         for name in WORKERS:
             await run.terminates(name, STOP_SECONDS)
             await run.recovers(traffic)
-            await run.shares.become(4, 4)
+            await run.shares.wait_until(4, 4)
 
 
 async def asleep(run: FaultRun) -> None:
@@ -65,16 +65,16 @@ async def asleep(run: FaultRun) -> None:
             await run.recovers(traffic)
         finally:
             run.stack.signal("worker-1", signal.SIGCONT)
-        await run.shares.become(4, 4)
+        await run.shares.wait_until(4, 4)
         await run.recovers(traffic)
 
 
 async def delivered_twice(run: FaultRun) -> None:
     """All that was published for a while is published again, as it was."""
     async with Exchange(run.stack) as exchange, run.traffic() as traffic:
-        copies = await exchange.copy()
+        copies = await exchange.record()
         await traffic.goes_on(300)
-        again = await exchange.publish_again(copies)
+        again = await exchange.republish(copies)
         run.say(f"{again} AMQP messages published again")
         await run.recovers(traffic)
         assert again > 0, "nothing was copied"
@@ -90,7 +90,7 @@ async def poisoned(run: FaultRun) -> None:
             await exchange.publish(group, GARBAGE, broken)
             failing = await send_unstorable(run.stack, sender, group)
             await traffic.goes_on(30)
-            await eventually(lambda failing=failing: failed(traffic.speakers[0].trouble, failing))  # type: ignore[misc]
+            await eventually(lambda failing=failing: failed(traffic.speakers[0].failures, failing))  # type: ignore[misc]
         await run.recovers(traffic)
 
         async def all_buried() -> bool:
@@ -101,7 +101,7 @@ async def poisoned(run: FaultRun) -> None:
         reasons = [str(letter.headers["x-reason"]) for letter in letters]
         for word in ("MessagePack", "OverflowError", "$.id"):
             run.expect(sum(word in reason for reason in reasons) == 3, f"dead letters because of {reasons}")
-        traffic.speakers[0].trouble.clear()
+        traffic.speakers[0].failures.clear()
 
 
 def failed(trouble: list[tuple[str, object]], message_id: str) -> bool:
