@@ -1,9 +1,10 @@
-"""The README says what is so: every setting, every event, every path, every command."""
+"""README.md and deploy/README.md name what exists: settings, metrics, events, paths, targets and files."""
 
 import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 from prometheus_client.metrics import MetricWrapperBase as Collector
 
 from parley.gateway import gauges
@@ -15,11 +16,12 @@ from parley.shared.settings import SharedSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "deploy/README.md").read_text()
 SHARED = {f.name for f in fields(SharedSettings)}
 
 
 def settings_table() -> str:
-    """The README's table of settings, as the code would have it."""
+    """Return the table of settings that the code defines."""
     rows = ["| setting | of | default | what it is |", "|---|---|---|---|"]
     rows += [_row("both", f) for f in fields(SharedSettings)]
     for service, cls in (("gateway", GatewaySettings), ("worker", WorkerSettings)):
@@ -33,34 +35,36 @@ def _row(service: str, f) -> str:  # type: ignore[no-untyped-def]
     return f"| `{f.name.upper()}` | {service} | {shown} | {f.metadata['doc']} |"
 
 
-def test_every_setting_is_in_its_table() -> None:
-    between = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", README, re.S)
+def test_the_settings_table_matches_the_settings_classes() -> None:
+    between = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", OPERATIONS, re.S)
     assert between is not None
     assert between[1] == settings_table()
 
 
-def test_every_event_and_path_of_the_groups_words_is_named() -> None:
+def test_the_readme_names_every_event_and_path_of_the_groups_protocol() -> None:
     missing = [event for event in GROUPS.inbound if f"`{event}" not in README]
     paths = [re.sub(r"\{conversationId\}|\{messageId\}", ":id", s.path) for s in GROUPS.routes]
     missing += [p for p in paths if p.replace("{userId}", ":userId") not in README]
     assert missing == []
 
 
-def test_every_metric_is_named() -> None:
+def test_the_metrics_table_names_every_metric() -> None:
     ours = [metric for module in (metrics, gauges) for metric in vars(module).values()]
     names = {metric.describe()[0].name for metric in ours if isinstance(metric, Collector)}
     assert len(names) > 10
-    assert {name for name in names if name not in README} == set()
+    assert {name for name in names if name not in OPERATIONS} == set()
 
 
-def test_every_make_target_that_it_names_exists() -> None:
+@pytest.mark.parametrize("page", [README, OPERATIONS], ids=["README.md", "deploy/README.md"])
+def test_every_named_make_target_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    named = set(re.findall(r"`?make ([a-z]+)", README))
+    named = set(re.findall(r"`?make ([a-z]+)", page))
     assert named - targets == set()
 
 
-def test_every_file_that_it_names_exists() -> None:
-    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", README)
+@pytest.mark.parametrize("page", [README, OPERATIONS], ids=["README.md", "deploy/README.md"])
+def test_every_named_file_exists(page: str) -> None:
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", page)
     sources = ("shared/src/parley", "gateway/src/parley/gateway", "persistence-worker/src/parley")
     places = [ROOT, *(ROOT / source for source in sources)]
     assert [n for n in named if not any((p / n).exists() for p in places)] == []
