@@ -6,6 +6,7 @@ from typing import Any
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Conflict, Invalid, Unavailable
+from parley.gateway.core.pagination import Page
 from parley.gateway.core.results import (
     Changes,
     ConversationView,
@@ -14,7 +15,6 @@ from parley.gateway.core.results import (
     Joined,
     Left,
     MessageView,
-    Page,
     Renewed,
 )
 from parley.gateway.protocols.protocol import Admitted, UnreadChanged

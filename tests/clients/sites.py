@@ -84,7 +84,7 @@ async def site(
         Access(MembershipCache(), memberships, MongoMessages(database)),
         attachments,
         files,
-        loose=attachments,
+        orphaned=attachments,
         sniffer=ByteSniffer,
         max_upload=max_upload,
     )

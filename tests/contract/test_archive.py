@@ -23,7 +23,7 @@ from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages as MongoHistory
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core import ports
-from parley.gateway.core.ports import Cut
+from parley.gateway.core.pagination import PageRequest
 from parley.persistence_worker.ports import Messages
 from parley.persistence_worker.store_mongo import MongoMemberships as MongoCounters
 from parley.persistence_worker.store_mongo import MongoMessages
@@ -214,13 +214,13 @@ async def test_members_come_in_the_order_in_which_they_came(archive: Archive) ->
     assert [m.user_id for m in await archive.memberships.of_conversation(c, 1)] == ["bob"]
 
 
-async def test_the_liveliest_come_first_page_by_page(archive: Archive) -> None:
+async def test_conversations_are_listed_by_activity_page_by_page(archive: Archive) -> None:
     at = now()
     ids = [await archive.begin("ann", created_at=at + timedelta(seconds=n)) for n in range(3)]
-    first = await archive.conversations.liveliest(ids, Cut(2), None)
-    assert ([c.id for c in first.conversations], first.total) == ([ids[2], ids[1]], 3)
-    rest = await archive.conversations.liveliest(ids, Cut(2, before=first.cursor), None)
-    assert ([c.id for c in rest.conversations], rest.cursor) == ([ids[0]], None)
+    first = await archive.conversations.most_recent(ids, PageRequest(2), None)
+    assert ([c.id for c in first.items], first.total) == ([ids[2], ids[1]], 3)
+    rest = await archive.conversations.most_recent(ids, PageRequest(2, before=first.next_cursor), None)
+    assert ([c.id for c in rest.items], rest.next_cursor) == ([ids[0]], None)
 
 
 async def test_a_conversation_is_put_away_and_back(archive: Archive) -> None:
@@ -235,8 +235,8 @@ async def test_a_conversation_is_put_away_and_back(archive: Archive) -> None:
 
 async def test_people_and_contracts_are_found_again(archive: Archive) -> None:
     known, unknown, contract = str(uuid.uuid4()), str(uuid.uuid4()), str(uuid.uuid4())
-    await archive.people.remember(Person(id=known, name="Known"))
-    named = await archive.people.named([known, unknown])
+    await archive.people.save(Person(id=known, name="Known"))
+    named = await archive.people.get([known, unknown])
     assert named == {known: Person(id=known, name="Known"), unknown: Person(id=unknown)}
     agreed = Contract(id=contract, client_id=known, freelancer_id=unknown)
     await archive.contracts.put(agreed)

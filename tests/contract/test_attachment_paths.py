@@ -56,7 +56,7 @@ async def sent(place: Site, user: str, data: bytes = PDF, name: str = "notes.pdf
 
 
 async def bound(place: Site, owner: str, conversation_id: str, attachment_id: str) -> None:
-    await place.service.take(Person(id=owner), [attachment_id], conversation_id)
+    await place.service.bind(Person(id=owner), [attachment_id], conversation_id)
 
 
 async def known_of(database: Any, user: str) -> list[Any]:

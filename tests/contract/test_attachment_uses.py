@@ -46,7 +46,7 @@ async def attached(place: Site, conversation_id: str) -> Attachment:
         yield b"words"
 
     file = await place.service.upload(ANN, "words.txt", words())
-    (taken,) = await place.service.take(ANN, [file.id], conversation_id)
+    (taken,) = await place.service.bind(ANN, [file.id], conversation_id)
     return taken
 
 
@@ -89,7 +89,7 @@ async def test_with_its_only_message_it_is_gone_for_all(place: Site, messages: M
     assert not await is_readable(place, file)
     assert await is_readable(place, other)
     with pytest.raises(NotFound):
-        await place.service.take(ANN, [file.id], here)
+        await place.service.bind(ANN, [file.id], here)
 
 
 async def test_what_another_message_names_stays_until_that_is_deleted_too(
@@ -141,7 +141,7 @@ async def test_what_was_taken_before_the_deletion_and_is_stored_after_it_is_ther
     await messages.insert([first])
     assert await delete(messages, first)
     await messages.insert([on_its_way])
-    await place.service.sweep()
+    await place.service.delete_orphaned()
     assert await is_readable(place, file)
 
 
@@ -152,12 +152,12 @@ async def test_what_is_deleted_is_swept_a_day_later(
     only = message(here, 1, file)
     await messages.insert([only])
     assert await delete(messages, only)
-    await place.service.sweep()
+    await place.service.delete_orphaned()
     assert await gridfs_storage.remains(file.id) != []
 
     day = int(LOOSE_FOR.total_seconds()) + 60
     await database[ATTACHMENTS].update_one({"_id": file.id}, {"$inc": {"loose": -day}})
-    await place.service.sweep()
+    await place.service.delete_orphaned()
 
     assert await gridfs_storage.remains(file.id) == []
     assert await database[ATTACHMENTS].find_one({"_id": file.id}) is None

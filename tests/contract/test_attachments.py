@@ -50,7 +50,7 @@ async def test_a_message_takes_its_senders_uploads_in_its_order(place: Site, ann
     files = [await uploaded(place, ann) for _ in range(MAX_ATTACHMENTS)]
     conversation_id = await place.conversation(ann.id)
 
-    taken = await place.service.take(ann, [f.id for f in reversed(files)], conversation_id)
+    taken = await place.service.bind(ann, [f.id for f in reversed(files)], conversation_id)
 
     assert taken == tuple(reversed(files))
     assert files[0] == Attachment(id=files[0].id, name="words.txt", size=5, type="text/plain")
@@ -59,8 +59,8 @@ async def test_a_message_takes_its_senders_uploads_in_its_order(place: Site, ann
 async def test_a_retry_takes_them_again(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     conversation_id = await place.conversation(ann.id)
-    first = await place.service.take(ann, [file.id], conversation_id)
-    assert await place.service.take(ann, [file.id], conversation_id) == first
+    first = await place.service.bind(ann, [file.id], conversation_id)
+    assert await place.service.bind(ann, [file.id], conversation_id) == first
 
 
 async def test_what_a_conversation_has_any_member_sends_on_in_it(
@@ -68,8 +68,8 @@ async def test_what_a_conversation_has_any_member_sends_on_in_it(
 ) -> None:
     file = await uploaded(place, ann)
     conversation_id = await place.conversation(ann.id, bob.id)
-    await place.service.take(ann, [file.id], conversation_id)
-    assert await place.service.take(bob, [file.id], conversation_id) == (file,)
+    await place.service.bind(ann, [file.id], conversation_id)
+    assert await place.service.bind(bob, [file.id], conversation_id) == (file,)
 
 
 async def test_what_is_anothers_or_elsewhere_or_nowhere_is_not_found(
@@ -77,19 +77,19 @@ async def test_what_is_anothers_or_elsewhere_or_nowhere_is_not_found(
 ) -> None:
     here, there = await place.conversation(ann.id, bob.id), await place.conversation(ann.id, bob.id)
     bobs, elsewhere = await uploaded(place, bob), await uploaded(place, ann)
-    await place.service.take(ann, [elsewhere.id], there)
+    await place.service.bind(ann, [elsewhere.id], there)
 
     for wrong in (bobs.id, elsewhere.id, new_id(), "", "x" * 9_999, "\ud800", "\0"):
         with pytest.raises(NotFound, match=r"^There is no such attachment\.$"):
-            await place.service.take(ann, [wrong], here)
+            await place.service.bind(ann, [wrong], here)
 
 
 async def test_one_that_cannot_be_had_keeps_the_others_free(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     here, there = await place.conversation(ann.id), await place.conversation(ann.id)
     with pytest.raises(NotFound):
-        await place.service.take(ann, [file.id, new_id()], here)
-    assert await place.service.take(ann, [file.id], there) == (file,)
+        await place.service.bind(ann, [file.id, new_id()], here)
+    assert await place.service.bind(ann, [file.id], there) == (file,)
 
 
 async def test_when_one_is_gone_meanwhile_those_before_it_are_free_again(
@@ -106,17 +106,17 @@ async def test_when_one_is_gone_meanwhile_those_before_it_are_free_again(
 
     monkeypatch.setattr(place.attachments, "bind", late)
     with pytest.raises(NotFound):
-        await place.service.take(ann, [file.id, gone.id], here)
+        await place.service.bind(ann, [file.id, gone.id], here)
     monkeypatch.undo()
 
     assert (await place.attachments.get([file.id]))[file.id].conversation_id is None
-    assert await place.service.take(ann, [file.id, gone.id], there) == (file, gone)
+    assert await place.service.bind(ann, [file.id, gone.id], there) == (file, gone)
 
 
 async def test_what_somebody_took_meanwhile_stays_bound(place: Site, ann: Person) -> None:
     file, conversation_id = await uploaded(place, ann), await place.conversation(ann.id)
     assert await place.attachments.bind(file.id, ann.id, conversation_id, "one")
-    await place.service.take(ann, [file.id], conversation_id)
+    await place.service.bind(ann, [file.id], conversation_id)
 
     await place.attachments.unbind(file.id, "one")
 
@@ -129,8 +129,8 @@ async def test_what_is_unbound_waits_a_day_again(place: Site, ann: Person) -> No
         assert await place.attachments.bind(file.id, ann.id, conversation_id, binding)
         await place.attachments.unbind(file.id, "another")
         await place.attachments.unbind(file.id, binding)
-    assert file.id not in await place.attachments.condemn(now() - timedelta(hours=1), 10_000)
-    assert file.id in await place.attachments.condemn(now() + timedelta(hours=1), 10_000)
+    assert file.id not in await place.attachments.mark(now() - timedelta(hours=1), 10_000)
+    assert file.id in await place.attachments.mark(now() + timedelta(hours=1), 10_000)
 
 
 async def test_of_two_conversations_at_once_one_gets_it(place: Site, ann: Person) -> None:
@@ -138,7 +138,7 @@ async def test_of_two_conversations_at_once_one_gets_it(place: Site, ann: Person
     conversations = [await place.conversation(ann.id) for _ in range(8)]
 
     results = await asyncio.gather(
-        *(place.service.take(ann, [file.id], c) for c in conversations), return_exceptions=True
+        *(place.service.bind(ann, [file.id], c) for c in conversations), return_exceptions=True
     )
 
     assert results.count((file,)) == 1
@@ -149,7 +149,7 @@ async def test_of_two_conversations_at_once_one_gets_it(place: Site, ann: Person
 async def test_too_many_or_one_twice_is_refused(place: Site, ann: Person, count: int, times: int) -> None:
     ids = [new_id() for _ in range(count)] * times
     with pytest.raises(Invalid, match=r"^attachments: "):
-        await place.service.take(ann, ids, await place.conversation(ann.id))
+        await place.service.bind(ann, ids, await place.conversation(ann.id))
 
 
 async def test_what_nobody_sent_for_a_day_is_swept(
@@ -158,11 +158,11 @@ async def test_what_nobody_sent_for_a_day_is_swept(
     old, young, sent = [await uploaded(place, ann) for _ in range(3)]
     conversation_id = await place.conversation(ann.id)
     await aged(database, sent.id)
-    await place.service.take(ann, [sent.id], conversation_id)
+    await place.service.bind(ann, [sent.id], conversation_id)
     await aged(database, old.id)
     await aged(database, young.id, DAY - 60)
 
-    await asyncio.gather(place.service.sweep(), place.service.sweep())
+    await asyncio.gather(place.service.delete_orphaned(), place.service.delete_orphaned())
 
     with pytest.raises(NotFound):
         await place.service.open(ann, old.id)
@@ -185,7 +185,7 @@ async def test_what_an_upload_that_died_left_is_swept(
     assert await place.attachments.get([attachment_id]) == {}
     await aged(database, attachment_id)
 
-    await place.service.sweep()
+    await place.service.delete_orphaned()
 
     assert await gridfs_storage.remains(attachment_id) == []
     assert await database[ATTACHMENTS].find_one({"_id": attachment_id}) is None
@@ -215,20 +215,20 @@ async def test_what_is_condemned_is_taken_no_more_and_found_until_it_is_forgotte
     await aged(database, file.id)
     before = now() - timedelta(days=1)
 
-    assert file.id in await place.attachments.condemn(before, 10_000)
-    assert file.id in await place.attachments.condemn(before, 10_000)
+    assert file.id in await place.attachments.mark(before, 10_000)
+    assert file.id in await place.attachments.mark(before, 10_000)
 
     with pytest.raises(NotFound):
-        await place.service.take(ann, [file.id], await place.conversation(ann.id))
+        await place.service.bind(ann, [file.id], await place.conversation(ann.id))
     assert not await place.attachments.bind(file.id, ann.id, new_id(), new_id())
     with pytest.raises(Unavailable):
         await place.attachments.finish(file)
     await place.attachments.forget(file.id)
-    assert file.id not in await place.attachments.condemn(before, 10_000)
+    assert file.id not in await place.attachments.mark(before, 10_000)
 
 
 async def test_what_a_conversation_has_is_not_forgotten(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
-    await place.service.take(ann, [file.id], await place.conversation(ann.id))
+    await place.service.bind(ann, [file.id], await place.conversation(ann.id))
     await place.attachments.forget(file.id)
     assert file.id in await place.attachments.get([file.id])

@@ -26,9 +26,9 @@ ROWS = 2 * SIDE_BY_SIDE + 3
 class Silence:
     """An announcer that nobody listens to."""
 
-    async def announce(self, _events: Any) -> None: ...
+    async def publish_events(self, _events: Any) -> None: ...
 
-    def mention(self, _room: str, _event: Any) -> None: ...
+    def publish_best_effort(self, _room: str, _event: Any) -> None: ...
 
 
 class CountedPeople(MongoPeople):
@@ -38,9 +38,9 @@ class CountedPeople(MongoPeople):
         super().__init__(database)
         self.asked = 0
 
-    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+    async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         self.asked += 1
-        return await super().named(user_ids)
+        return await super().get(user_ids)
 
 
 class HeldMemberships(MongoMemberships):
@@ -78,7 +78,7 @@ class Desk:
         )
 
     async def start(self, other: Person) -> None:
-        await self.people.remember(other)
+        await self.people.save(other)
         await self.service.create(self.ann, CreateConversation(kind="direct", participants=(other.id,)))
 
 

@@ -106,7 +106,7 @@ class Announced:
     def __init__(self) -> None:
         self.events = 0
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         self.events += sum(map(len, events_by_room.values()))
 
 

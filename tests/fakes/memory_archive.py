@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from msgspec.structs import replace
 
 from fakes.memory_store import Tables
-from parley.gateway.core.pagination import cut_out
-from parley.gateway.core.ports import Cut, Slice
+from parley.gateway.core.pagination import Page, PageRequest, page_of
 from parley.shared.documents import membership_id
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
@@ -37,12 +36,13 @@ class MemoryConversations:
         known = self._tables.conversations
         return {i: known[i] for i in conversation_ids if i in known}
 
-    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
+    async def most_recent(
+        self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
+    ) -> Page[Conversation]:
         found = await self.get(conversation_ids)
         of = [c for c in found.values() if contract_id is None or c.contract_id == contract_id]
-        every = sorted((c.last_activity_at, c.id) for c in of)
-        shown, cursor = cut_out(every, cut)
-        return Slice([found[i] for _, i in shown], cursor, len(every))
+        keys = page_of(sorted((c.last_activity_at, c.id) for c in of), request)
+        return keys.with_items([found[i] for _, i in keys.items])
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
         return [c for c in self._tables.conversations.values() if c.contract_id == contract_id]
@@ -173,8 +173,8 @@ class MemoryPeople:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def remember(self, person: Person) -> None:
+    async def save(self, person: Person) -> None:
         self._tables.people[person.id] = person
 
-    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+    async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         return {i: self._tables.people.get(i) or Person(id=i) for i in user_ids}

@@ -19,7 +19,7 @@ class InMemoryPubSub:
             if channel in subscriber.confirmed:
                 subscriber.waiting.append((channel, body))
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         for room, told in events_by_room.items():
             self.publish(rooms.channel(room), events.pack(told))
 
@@ -51,8 +51,8 @@ class MemoryBus:
         for channel, body in bodies.items():
             self._pubsub.publish(channel, body)
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        await self._pubsub.announce(events_by_room)
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        await self._pubsub.publish_events(events_by_room)
 
-    def mention(self, room: str, event: Event) -> None:
+    def publish_best_effort(self, room: str, event: Event) -> None:
         self._pubsub.publish(rooms.channel(room), events.pack([event]))

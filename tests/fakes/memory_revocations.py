@@ -28,8 +28,8 @@ class Announced:
     def __init__(self) -> None:
         self.events: list[tuple[str, Event]] = []
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         self.events += [(room, event) for room, events in events_by_room.items() for event in events]
 
-    def mention(self, room: str, event: Event) -> None:
+    def publish_best_effort(self, room: str, event: Event) -> None:
         self.events.append((room, event))

@@ -109,9 +109,9 @@ class FaultyAnnouncer(FaultyPort):
         super().__init__(target, injector)
         self._told = told
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         for room, events in events_by_room.items():
             await self._injector.step()
             self._told += events
-            await self._target.announce({room: events})
+            await self._target.publish_events({room: events})
         await self._injector.step()

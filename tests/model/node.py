@@ -67,11 +67,11 @@ class DirectRooms(RedisManager):
 class NoPresence:
     """`Presence` of nobody: it is not what is played."""
 
-    async def arrive(self, user_id: str, socket_id: str) -> None: ...
+    async def add_socket(self, user_id: str, socket_id: str) -> None: ...
 
-    async def leave(self, user_id: str, socket_id: str) -> None: ...
+    async def remove_socket(self, user_id: str, socket_id: str) -> None: ...
 
-    def forget(self, user_id: str, socket_id: str) -> None: ...
+    def forget_socket(self, user_id: str, socket_id: str) -> None: ...
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
         return []
@@ -141,7 +141,7 @@ class Node:
             search=nothing,
             people=FaultyPort(MemoryPeople(tables), self.injector),
             attachments=nothing,
-            loose=nothing,
+            orphaned_attachments=nothing,
             files=nothing,
             sniffer=nothing,
             max_upload=0,

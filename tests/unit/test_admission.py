@@ -1,4 +1,4 @@
-"""More is accepted than can be stored for a moment only; then as much is refused as is too much."""
+"""Admission control: only messages that a worker can store by the deadline are admitted."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from parley.gateway.core.errors import Overloaded, Unavailable
-from parley.gateway.state.admission import FEW, WINDOW_SECONDS, AdmissionController
+from parley.gateway.state.admission import ALWAYS_ADMITTED, WINDOW_SECONDS, AdmissionController
 from parley.shared.model import Message, Person, new_id, now
 from parley.shared.records import NewMessage, ReadMark, Record
 
@@ -15,50 +15,56 @@ TICK = 0.1
 
 @dataclass
 class Node:
-    """A node whose conversations "0" and "1" are in two partitions, and what its broker holds of each."""
+    """A node with conversations "0" and "1" in two partitions, and the broker's queue of each."""
 
     now: float = 1_000.0
-    within: float = 1.0
+    deadline: float = 1.0
     queues: dict[str, list[str]] = field(default_factory=lambda: {"0": [], "1": []})
-    flights: list["asyncio.Future[None]"] = field(default_factory=list)
+    confirms: list["asyncio.Future[None]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.backlog = AdmissionController(self, int, 2, within=self.within, clock=lambda: self.now)
+        self.admission = AdmissionController(self, int, 2, deadline=self.deadline, clock=lambda: self.now)
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         self.queues[record.conversation_id].append(getattr(record, "id", ""))
-        self.flights.append(asyncio.get_running_loop().create_future())
-        return self.flights[-1]
+        self.confirms.append(asyncio.get_running_loop().create_future())
+        return self.confirms[-1]
 
-    def say(self, conversation_id: str, times: int = 1) -> int:
-        """Say something so often; how often it was accepted."""
-        accepted = 0
+    def send(self, conversation_id: str, times: int = 1) -> int:
+        """Send messages; return how many were admitted."""
+        admitted = 0
         for _ in range(times):
             try:
-                self.backlog.put(said(conversation_id))
-                accepted += 1
+                self.admission.put(new_message(conversation_id))
+                admitted += 1
             except Overloaded:
                 pass
-        return accepted
+        return admitted
 
     def store(self, conversation_id: str, count: int) -> None:
-        """The worker stores so many of those that wait longest, and they are heard of."""
+        """Store the messages that have waited longest, and confirm them."""
         queue = self.queues[conversation_id]
         stored, queue[:] = queue[:count], queue[count:]
         for record_id in stored:
-            self.backlog.settled(conversation_id, record_id)
+            self.admission.confirm(conversation_id, record_id)
 
-    def go_on(self, seconds: float, said: int, stored: int) -> int:
-        """Time passes, in which so much is said and at most so much is stored; how much was accepted."""
-        accepted = 0
+    def run(self, seconds: float, sent: int, stored: int) -> int:
+        """Let time pass; return how many messages were admitted.
+
+        Args:
+            seconds: How long.
+            sent: Messages sent per second.
+            stored: Messages stored per second, at most.
+        """
+        admitted = 0
         for _ in range(round(seconds / TICK)):
             self.now += TICK
             self.store("0", round(stored * TICK))
-            accepted += self.say("0", round(said * TICK))
-        return accepted
+            admitted += self.send("0", round(sent * TICK))
+        return admitted
 
 
-def said(conversation_id: str) -> NewMessage:
+def new_message(conversation_id: str) -> NewMessage:
     ann = Person(id="ann")
     message = Message(
         id=new_id(), conversation_id=conversation_id, sender_id="ann", content="hello", created_at=now()
@@ -70,97 +76,97 @@ def read(seq: int) -> ReadMark:
     return ReadMark(id=f"mark-{seq}", conversation_id="0", user_id="ann", seq=seq, message_id=None, at=now())
 
 
-async def test_what_can_be_stored_is_accepted() -> None:
-    assert Node().go_on(30, said=200, stored=200) == 30 * 200
+async def test_messages_within_the_throughput_are_admitted() -> None:
+    assert Node().run(30, sent=200, stored=200) == 30 * 200
 
 
-async def test_a_burst_is_accepted_that_is_stored_soon_after() -> None:
+async def test_a_burst_is_admitted() -> None:
     node = Node()
-    node.go_on(5, said=50, stored=100)
-    assert node.say("0", 20 * FEW) == 20 * FEW
+    node.run(5, sent=50, stored=100)
+    assert node.send("0", 20 * ALWAYS_ADMITTED) == 20 * ALWAYS_ADMITTED
 
 
-async def test_of_twice_what_can_be_stored_about_half_is_refused_and_the_wait_stays_bounded() -> None:
+async def test_twice_the_throughput_is_refused_by_half_and_the_wait_stays_bounded() -> None:
     node = Node()
-    node.go_on(10, said=400, stored=200)
-    accepted = node.go_on(30, said=400, stored=200)
-    assert accepted == pytest.approx(30 * 200, rel=0.1)
-    assert len(node.backlog) < 3 * 200 * node.within
+    node.run(10, sent=400, stored=200)
+    admitted = node.run(30, sent=400, stored=200)
+    assert admitted == pytest.approx(30 * 200, rel=0.1)
+    assert len(node.admission) < 3 * 200 * node.deadline
 
 
-async def test_a_partition_that_is_in_time_refuses_nothing_for_one_that_is_late() -> None:
+async def test_a_late_partition_does_not_make_another_partition_refuse() -> None:
     node = Node()
-    node.go_on(20, said=400, stored=200)
-    assert node.say("0", 500) < 500
-    assert node.say("1", 500) == 500
+    node.run(20, sent=400, stored=200)
+    assert node.send("0", 500) < 500
+    assert node.send("1", 500) == 500
 
 
-async def test_while_nothing_is_stored_at_all_everything_is_accepted_and_waits() -> None:
+async def test_an_outage_of_the_store_refuses_nothing() -> None:
     node = Node()
-    node.go_on(5, said=50, stored=100)
+    node.run(5, sent=50, stored=100)
     node.now += WINDOW_SECONDS
-    assert node.go_on(60, said=100, stored=0) == 60 * 100
+    assert node.run(60, sent=100, stored=0) == 60 * 100
 
 
-async def test_a_short_outage_refuses_nothing() -> None:
-    node = Node(within=5)
-    node.go_on(20, said=100, stored=100)
-    assert node.go_on(8, said=100, stored=0) == 8 * 100
-    assert node.go_on(20, said=100, stored=400) == 20 * 100
+async def test_a_short_outage_and_the_catching_up_after_it_refuse_nothing() -> None:
+    node = Node(deadline=5)
+    node.run(20, sent=100, stored=100)
+    assert node.run(8, sent=100, stored=0) == 8 * 100
+    assert node.run(20, sent=100, stored=400) == 20 * 100
 
 
-async def test_batches_that_are_seconds_apart_are_slow_and_no_outage() -> None:
+async def test_batches_seconds_apart_are_slow_storage_and_not_an_outage() -> None:
     node = Node()
     for _ in range(20):
-        node.go_on(3, said=400, stored=0)
+        node.run(3, sent=400, stored=0)
         node.store("0", 600)
-    assert len(node.backlog) < 2 * 600
+    assert len(node.admission) < 2 * 600
 
 
-async def test_after_an_outage_what_is_usual_is_accepted_while_the_rest_is_made_up_for() -> None:
+async def test_after_a_long_outage_the_usual_load_is_admitted_during_the_catching_up() -> None:
     node = Node()
-    node.go_on(60, said=200, stored=0)
-    assert node.go_on(20, said=200, stored=500) == 20 * 200
+    node.run(60, sent=200, stored=0)
+    assert node.run(20, sent=200, stored=500) == 20 * 200
 
 
-async def test_once_everything_is_stored_everything_is_accepted_again() -> None:
+async def test_an_emptied_queue_ends_the_refusals() -> None:
     node = Node()
-    node.go_on(20, said=400, stored=100)
-    node.go_on(20, said=0, stored=400)
-    assert len(node.backlog) == 0
-    assert node.go_on(10, said=100, stored=100) == 10 * 100
+    node.run(20, sent=400, stored=100)
+    node.run(20, sent=0, stored=400)
+    assert len(node.admission) == 0
+    assert node.run(10, sent=100, stored=100) == 10 * 100
 
 
-async def test_what_the_broker_does_not_take_does_not_wait() -> None:
+async def test_a_message_that_the_broker_does_not_take_is_not_tracked() -> None:
     node = Node()
-    node.say("0", 3)
-    node.flights[1].set_exception(Unavailable("It is away."))
-    node.flights[1].exception()
+    node.send("0", 3)
+    node.confirms[1].set_exception(Unavailable("The broker is away."))
+    node.confirms[1].exception()
     await asyncio.sleep(0)
-    assert len(node.backlog) == 2
+    assert len(node.admission) == 2
 
 
-async def test_what_was_stored_unheard_is_settled_by_what_comes_after_it() -> None:
+async def test_a_confirmation_confirms_all_earlier_messages_of_the_partition() -> None:
     node = Node()
-    node.say("0", 5)
-    node.backlog.settled("0", node.queues["0"][3])
-    assert len(node.backlog) == 1
+    node.send("0", 5)
+    node.admission.confirm("0", node.queues["0"][3])
+    assert len(node.admission) == 1
 
 
-async def test_marks_always_pass() -> None:
+async def test_read_marks_are_always_admitted() -> None:
     node = Node()
-    node.go_on(20, said=400, stored=200)
+    node.run(20, sent=400, stored=200)
     for number in range(1_000):
-        node.backlog.put(read(number))
+        node.admission.put(read(number))
 
 
-async def test_a_record_waits_for_company_for_a_small_part_of_what_it_waits_anyway() -> None:
+async def test_a_batch_lingers_for_a_small_part_of_the_wait_of_the_oldest_message() -> None:
     node = Node()
-    assert node.backlog.patience(0) == 0
-    node.say("0")
+    assert node.admission.linger(0) == 0
+    node.send("0")
     node.now += 1
-    assert 0 < node.backlog.patience(0) < 0.1
+    assert 0 < node.admission.linger(0) < 0.1
     node.now += 60
-    assert node.backlog.patience(0) == pytest.approx(0.1)
+    assert node.admission.linger(0) == pytest.approx(0.1)
     node.store("0", 1)
-    assert node.backlog.patience(0) == 0
+    assert node.admission.linger(0) == 0

@@ -1,4 +1,4 @@
-"""The roster counts unread as the database does, from events alone."""
+"""The membership cache counts unread messages as the database does, from events alone."""
 
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.events import ConversationRead
@@ -35,136 +35,136 @@ def read(user: str, seq: int, own_since_read: int = 0, own_seq: int = 0) -> Conv
 
 
 def with_users(*users: str) -> MembershipCache:
-    membership_cache = MembershipCache()
+    cache = MembershipCache()
     for user in users:
-        membership_cache.arrive(Person(id=user))
-        membership_cache.admit(membership(user))
-    return membership_cache
+        cache.add_socket(Person(id=user))
+        cache.put(membership(user))
+    return cache
 
 
-def test_only_messages_of_others_count() -> None:
-    membership_cache = with_users("ann", "bob")
+def test_unread_counts_the_messages_of_other_members_only() -> None:
+    cache = with_users("ann", "bob")
     for seq, sender in enumerate(["ann", "bob", "ann"], 1):
-        membership_cache.stored(message(seq, sender))
-    assert membership_cache.unread("c", "ann") == 1
-    assert membership_cache.unread("c", "bob") == 2
+        cache.apply_message(message(seq, sender))
+    assert cache.unread("c", "ann") == 1
+    assert cache.unread("c", "bob") == 2
 
 
-def test_a_count_is_told_once_with_the_total() -> None:
-    membership_cache = with_users("ann", "bob")
-    membership_cache.admit(membership("bob", "d"))
-    membership_cache.stored(message(1, "ann"))
-    membership_cache.stored(message(1, "ann", "d"))
-    told = list(membership_cache.changed_counts())
-    assert {(user, conversation, unread) for user, conversation, unread, _ in told} == {
+def test_a_changed_count_is_reported_once_with_the_total() -> None:
+    cache = with_users("ann", "bob")
+    cache.put(membership("bob", "d"))
+    cache.apply_message(message(1, "ann"))
+    cache.apply_message(message(1, "ann", "d"))
+    reported = list(cache.take_changed_counts())
+    assert {(user, conversation, unread) for user, conversation, unread, _ in reported} == {
         ("bob", "c", 1),
         ("bob", "d", 1),
     }
-    assert max(total for *_, total in told) == 2
-    assert list(membership_cache.changed_counts()) == []
+    assert max(total for *_, total in reported) == 2
+    assert list(cache.take_changed_counts()) == []
 
 
-def test_reading_takes_own_messages_above_the_mark_into_account() -> None:
-    membership_cache = with_users("bob")
+def test_a_read_mark_leaves_out_own_messages_above_it() -> None:
+    cache = with_users("bob")
     for seq, sender in enumerate(["ann", "ann", "bob", "ann"], 1):
-        membership_cache.stored(message(seq, sender))
-    membership_cache.read(read("bob", 2, own_since_read=1, own_seq=4))
-    assert membership_cache.unread("c", "bob") == 1
+        cache.apply_message(message(seq, sender))
+    cache.apply_read(read("bob", 2, own_since_read=1, own_seq=4))
+    assert cache.unread("c", "bob") == 1
 
 
-def test_an_own_message_that_the_database_had_counted_is_not_counted_again() -> None:
-    membership_cache = MembershipCache()
-    membership_cache.arrive(Person(id="bob"))
-    membership_cache.admit(membership("bob", own_seq=3, own_since_read=1))
-    membership_cache.stored(message(3, "bob"))
-    membership_cache.stored(message(4, "bob"))
-    membership_cache.stored(message(5, "ann"))
-    assert membership_cache.unread("c", "bob") == 3
+def test_an_own_message_that_the_database_has_counted_is_not_counted_again() -> None:
+    cache = MembershipCache()
+    cache.add_socket(Person(id="bob"))
+    cache.put(membership("bob", own_seq=3, own_since_read=1))
+    cache.apply_message(message(3, "bob"))
+    cache.apply_message(message(4, "bob"))
+    cache.apply_message(message(5, "ann"))
+    assert cache.unread("c", "bob") == 3
 
 
-def test_an_old_mark_changes_nothing() -> None:
-    membership_cache = with_users("bob")
-    membership_cache.stored(message(1, "ann"))
-    membership_cache.read(read("bob", 1))
-    membership_cache.stored(message(2, "bob"))
-    membership_cache.read(read("bob", 1, own_since_read=0))
-    assert membership_cache.unread("c", "bob") == 0
+def test_an_older_read_mark_changes_nothing() -> None:
+    cache = with_users("bob")
+    cache.apply_message(message(1, "ann"))
+    cache.apply_read(read("bob", 1))
+    cache.apply_message(message(2, "bob"))
+    cache.apply_read(read("bob", 1, own_since_read=0))
+    assert cache.unread("c", "bob") == 0
 
 
-def test_the_last_socket_takes_everything_along() -> None:
-    membership_cache = with_users("ann")
-    membership_cache.arrive(Person(id="ann"))
-    membership_cache.leave("ann")
-    assert membership_cache.role("c", "ann") == "member"
-    membership_cache.leave("ann")
-    assert membership_cache.role("c", "ann") is None
-    assert not membership_cache.users
-    assert not membership_cache.conversations
+def test_removing_the_last_socket_of_a_user_removes_their_memberships() -> None:
+    cache = with_users("ann")
+    cache.add_socket(Person(id="ann"))
+    cache.remove_socket("ann")
+    assert cache.role("c", "ann") == "member"
+    cache.remove_socket("ann")
+    assert cache.role("c", "ann") is None
+    assert not cache.users
+    assert not cache.conversations
 
 
-def test_who_is_expelled_is_forgotten_and_the_others_are_not() -> None:
-    membership_cache = with_users("ann", "bob")
-    membership_cache.stored(message(1, "ann"))
-    list(membership_cache.changed_counts())
-    membership_cache.expel("c", "bob")
-    assert membership_cache.role("c", "bob") is None
-    assert membership_cache.users["bob"].total == 0
-    assert membership_cache.role("c", "ann") == "member"
+def test_removing_a_member_keeps_the_other_members() -> None:
+    cache = with_users("ann", "bob")
+    cache.apply_message(message(1, "ann"))
+    list(cache.take_changed_counts())
+    cache.remove("c", "bob")
+    assert cache.role("c", "bob") is None
+    assert cache.users["bob"].unread_total == 0
+    assert cache.role("c", "ann") == "member"
 
 
-def test_a_new_socket_has_all_counts_told_again() -> None:
-    membership_cache = with_users("ann", "bob")
-    membership_cache.stored(message(1, "ann"))
-    list(membership_cache.changed_counts())
-    membership_cache.show_again("bob")
-    assert list(membership_cache.changed_counts()) == [("bob", "c", 1, 1)]
+def test_a_new_socket_has_all_counts_reported_again() -> None:
+    cache = with_users("ann", "bob")
+    cache.apply_message(message(1, "ann"))
+    list(cache.take_changed_counts())
+    cache.report_again("bob")
+    assert list(cache.take_changed_counts()) == [("bob", "c", 1, 1)]
 
 
-def test_a_socket_that_was_there_hears_what_was_read_while_another_came() -> None:
-    membership_cache = with_users("ann", "bob")
-    membership_cache.stored(message(1, "ann"))
-    list(membership_cache.changed_counts())
-    membership_cache.show_again("bob")
-    membership_cache.read(read("bob", 1))
-    assert list(membership_cache.changed_counts()) == [("bob", "c", 0, 0)]
+def test_a_count_that_falls_while_another_socket_connects_is_reported() -> None:
+    cache = with_users("ann", "bob")
+    cache.apply_message(message(1, "ann"))
+    list(cache.take_changed_counts())
+    cache.report_again("bob")
+    cache.apply_read(read("bob", 1))
+    assert list(cache.take_changed_counts()) == [("bob", "c", 0, 0)]
 
 
-def test_a_snapshot_that_is_older_than_what_was_heard_changes_nothing() -> None:
-    """A second device connects while the first one speaks and reads."""
-    membership_cache = with_users("bob")
+def test_a_stored_membership_older_than_applied_events_changes_nothing() -> None:
+    """A second device connects while the first one sends and reads."""
+    cache = with_users("bob")
     stale = membership("bob")
     for seq, sender in enumerate(["ann", "bob"], 1):
-        membership_cache.stored(message(seq, sender))
-    membership_cache.read(read("bob", 1, own_since_read=1, own_seq=2))
+        cache.apply_message(message(seq, sender))
+    cache.apply_read(read("bob", 1, own_since_read=1, own_seq=2))
 
-    membership_cache.admit(stale)
+    cache.put(stale)
 
-    assert membership_cache.unread("c", "bob") == 0
+    assert cache.unread("c", "bob") == 0
 
 
-def test_own_messages_heard_while_the_snapshot_was_read_are_counted_once() -> None:
-    membership_cache = MembershipCache()
-    membership_cache.arrive(Person(id="bob"))
-    membership_cache.expect("c", "bob")
+def test_own_messages_applied_while_the_membership_was_read_are_counted_once() -> None:
+    cache = MembershipCache()
+    cache.add_socket(Person(id="bob"))
+    cache.expect_membership("c", "bob")
     for seq in (4, 5, 6):
-        membership_cache.stored(message(seq, "bob"))
-    assert membership_cache.role("c", "bob") is None
+        cache.apply_message(message(seq, "bob"))
+    assert cache.role("c", "bob") is None
 
-    membership_cache.admit(membership("bob", read_seq=3, own_seq=5, own_since_read=2))
+    cache.put(membership("bob", read_seq=3, own_seq=5, own_since_read=2))
 
-    assert membership_cache.unread("c", "bob") == 0
+    assert cache.unread("c", "bob") == 0
 
 
-def test_a_mark_that_comes_late_keeps_own_messages_that_came_before_it() -> None:
-    membership_cache = with_users("bob")
+def test_a_late_read_mark_keeps_own_messages_that_were_applied_before_it() -> None:
+    cache = with_users("bob")
     for seq, sender in enumerate(["ann", "bob", "bob"], 1):
-        membership_cache.stored(message(seq, sender))
-    membership_cache.read(read("bob", 1, own_since_read=1, own_seq=2))
-    assert membership_cache.unread("c", "bob") == 0
+        cache.apply_message(message(seq, sender))
+    cache.apply_read(read("bob", 1, own_since_read=1, own_seq=2))
+    assert cache.unread("c", "bob") == 0
 
 
-def test_an_heir_is_owner_at_once() -> None:
-    membership_cache = with_users("ann")
-    membership_cache.promote("c", "ann")
-    membership_cache.promote("nowhere", "ann")
-    assert membership_cache.role("c", "ann") == "owner"
+def test_a_new_owner_has_the_role_at_once_and_an_unknown_conversation_is_ignored() -> None:
+    cache = with_users("ann")
+    cache.set_owner("c", "ann")
+    cache.set_owner("nowhere", "ann")
+    assert cache.role("c", "ann") == "owner"

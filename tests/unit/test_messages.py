@@ -1,4 +1,4 @@
-"""Sending, when the way to storage is shut."""
+"""A clientMessageId belongs to the first message that was accepted with it."""
 
 import asyncio
 import uuid
@@ -17,48 +17,48 @@ ANN = Person(id="ann")
 
 
 class Outbox:
-    """Holds records until they are confirmed or refused."""
+    """An outbox whose records a test confirms or fails."""
 
     def __init__(self) -> None:
-        self.flights: list[asyncio.Future[None]] = []
+        self.confirms: list[asyncio.Future[None]] = []
 
     def put(self, record: Record) -> "asyncio.Future[None]":
-        self.flights.append(asyncio.get_running_loop().create_future())
-        return self.flights[-1]
+        self.confirms.append(asyncio.get_running_loop().create_future())
+        return self.confirms[-1]
 
 
 def service(outbox: Outbox) -> MessageService:
-    membership_cache = MembershipCache()
-    membership_cache.arrive(ANN)
-    membership_cache.admit(Membership(conversation_id="c", user_id="ann", joined_at=now()))
+    cache = MembershipCache()
+    cache.add_socket(ANN)
+    cache.put(Membership(conversation_id="c", user_id="ann", joined_at=now()))
     nobody = None
-    return MessageService(Access(membership_cache, nobody, nobody), outbox, nobody)  # type: ignore[arg-type]
+    return MessageService(Access(cache, nobody, nobody), outbox, nobody)  # type: ignore[arg-type]
 
 
-def send(content: str, name: str) -> SendMessage:
-    return SendMessage(conversation_id="c", content=content, client_message_id=name)
+def send(content: str, client_message_id: str) -> SendMessage:
+    return SendMessage(conversation_id="c", content=content, client_message_id=client_message_id)
 
 
-async def test_a_name_is_free_again_when_the_send_was_refused() -> None:
-    outbox, name = Outbox(), str(uuid.uuid4())
+async def test_a_client_message_id_is_free_again_when_its_send_failed() -> None:
+    outbox, id_ = Outbox(), str(uuid.uuid4())
     messages = service(outbox)
-    await messages.send(ANN, send("first", name))
-    outbox.flights[0].set_exception(Unavailable("away"))
+    await messages.send(ANN, send("first", id_))
+    outbox.confirms[0].set_exception(Unavailable("away"))
     await asyncio.sleep(0)
 
-    corrected = await messages.send(ANN, send("corrected", name))
+    corrected = await messages.send(ANN, send("corrected", id_))
 
     assert corrected.result.message.content == "corrected"
 
 
-async def test_a_name_stands_once_its_send_was_accepted() -> None:
-    outbox, name = Outbox(), str(uuid.uuid4())
+async def test_a_client_message_id_is_taken_once_its_send_was_accepted() -> None:
+    outbox, id_ = Outbox(), str(uuid.uuid4())
     messages = service(outbox)
-    first = await messages.send(ANN, send("first", name))
-    outbox.flights[0].set_result(None)
+    first = await messages.send(ANN, send("first", id_))
+    outbox.confirms[0].set_result(None)
     await asyncio.sleep(0)
 
-    again = await messages.send(ANN, send("first", name))
+    again = await messages.send(ANN, send("first", id_))
     assert again.result.message.id == first.result.message.id
     with pytest.raises(Conflict):
-        await messages.send(ANN, send("other", name))
+        await messages.send(ANN, send("other", id_))

@@ -66,7 +66,7 @@ class Told:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         for told in events_by_room.values():
             self.events += told
 

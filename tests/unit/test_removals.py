@@ -81,7 +81,7 @@ async def is_out(node: Node) -> None:
 
 
 async def test_who_is_removed_while_they_connect_is_out(node: Node, created: ConversationCreated) -> None:
-    is_expected = lambda: C in node.membership_cache.places_of(BEN)  # noqa: E731 - one line says it
+    is_expected = lambda: C in node.membership_cache.conversations_of(BEN)  # noqa: E731 - one line says it
     late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, is_expected))
     node.live.connection_manager._memberships = late
 

@@ -141,7 +141,7 @@ async def test_other_nodes_know_as_soon_as_they_hear_of_it(nodes: tuple[Node, No
     (heard,) = unpack(pack([event]))
     assert isinstance(heard, TokensRevoked)
 
-    there.revocations.heard(heard)
+    there.revocations.apply(heard)
 
     assert not await there.trusts()
     assert (here.changes, there.changes) == (1, 1)
@@ -153,17 +153,17 @@ async def test_what_the_bus_lost_is_found_by_looking(nodes: tuple[Node, Node], s
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
     assert await there.trusts()
 
-    await there.revocations.look()
+    await there.revocations.refresh()
 
     assert not await there.trusts()
 
 
 async def test_looking_changes_nothing_when_there_is_nothing_new(nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
-    await here.revocations.look()
+    await here.revocations.refresh()
     changes = here.changes
 
-    await here.revocations.look()
+    await here.revocations.refresh()
 
     assert here.changes == changes
 
@@ -191,7 +191,7 @@ async def test_a_node_that_does_not_know_yet_lets_nobody_in(store: Away) -> None
 async def test_what_a_node_knows_it_knows_without_the_store(nodes: tuple[Node, Node], store: Away) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
-    await here.revocations.look()
+    await here.revocations.refresh()
     store.here = False
 
     assert not await here.trusts(jti="stolen")
@@ -206,12 +206,12 @@ async def test_what_no_token_can_outlive_is_forgotten(
 ) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice", token_id="stolen"))
-    await here.revocations.look()
+    await here.revocations.refresh()
     assert not await here.trusts(jti="stolen")
     (kept,) = await store.all()
     monkeypatch.setattr("parley.gateway.services.revocations.now", lambda: kept.until)
 
-    await here.revocations.look()
+    await here.revocations.refresh()
 
     assert await here.trusts(jti="stolen")
 
@@ -224,11 +224,11 @@ async def test_what_is_revoked_twice_is_refused_until_the_later_end(
     soon = now() + DAY
     for days in (365, 1):
         until = now() + days * DAY
-        here.revocations.heard(
+        here.revocations.apply(
             TokensRevoked(revocation=Revocation(id="r", before=time(), until=until, **named))
         )
     monkeypatch.setattr("parley.gateway.services.revocations.now", lambda: soon + DAY)
 
-    await here.revocations.look()
+    await here.revocations.refresh()
 
     assert not await here.trusts(jti="stolen")

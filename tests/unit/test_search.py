@@ -1,4 +1,4 @@
-"""What a query becomes: its words, the needle that finds them, and the way down a conversation."""
+"""A query is split into words, compiled to a pattern, and followed down each conversation."""
 
 import re
 import time
@@ -28,7 +28,7 @@ from parley.shared.model import MAX_CONTENT
         ("x" * MAX_WORD, ["x" * MAX_WORD]),
     ],
 )
-def test_a_query_is_its_words(text: str, words: list[str]) -> None:
+def test_a_query_is_split_into_words(text: str, words: list[str]) -> None:
     assert searched_words(text) == words
 
 
@@ -48,18 +48,18 @@ def test_a_query_is_its_words(text: str, words: list[str]) -> None:
         " ".join(f"w{n}" for n in range(MAX_WORDS + 1)),
     ],
 )
-def test_a_query_without_sense_is_refused(text: str) -> None:
+def test_a_query_without_a_word_or_out_of_bounds_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         searched_words(text)
     assert list(refused.value.details or ()) == ["q"]
 
 
 def finds(needle: Needle, text: str) -> bool:
-    """As a search does it: the server looks for the pattern, the gateway for the rest."""
+    """Search as the adapter does: the server matches the pattern, the gateway the rest."""
     return re.search(needle.pattern, text) is not None and needle.is_in(text)
 
 
-def test_every_sign_stands_for_itself() -> None:
+def test_every_character_of_a_query_is_literal() -> None:
     signs = "".join(map(chr, range(33, 127)))
     for sign in signs:
         assert re.findall(needle([sign]).pattern, signs) == sorted({sign.upper(), sign.lower()})
@@ -69,14 +69,14 @@ def test_every_sign_stands_for_itself() -> None:
         assert not finds(needle([word]), signs.replace(word[-1], ""))
 
 
-def test_no_word_may_be_missing() -> None:
+def test_a_message_without_one_of_the_words_does_not_match() -> None:
     both = needle(["tea", "cup"])
     assert finds(both, "Cup\nof TEA")
     assert not finds(both, "cup of coffee")
     assert not finds(both, "tea")
 
 
-def test_a_long_word_is_found_whole_or_not_at_all() -> None:
+def test_a_long_word_matches_as_a_whole_only() -> None:
     long = needle(["internationalization"])
     assert finds(long, "What about INTERNATIONALIZATION?")
     assert not finds(long, "internationalisation")
@@ -97,25 +97,25 @@ def test_a_long_word_is_found_whole_or_not_at_all() -> None:
         ("достопримечательность", "ДОСТОПРИМЕЧАТЕЛЬНОСТЬ"),
     ],
 )
-def test_long_words_and_many_are_found_in_any_case_and_script(word: str, text: str) -> None:
+def test_long_words_match_in_any_case_and_script(word: str, text: str) -> None:
     assert finds(needle([word]), text)
     assert finds(needle(["and", word]), f"{text}, AND more")
     assert not finds(needle([word, "more"]), text)
 
 
-def test_the_server_looks_for_the_rarest_piece() -> None:
+def test_the_server_matches_the_rarest_part_of_a_query() -> None:
     assert needle(["tea"]) == Needle(needle(["tea"]).pattern)
     assert needle(["aaaaaaaaaaaa", "tea"]).pattern == needle(["tea"]).pattern
     assert re.search(needle(["a" * 20 + "zebra"]).pattern, "aaaazebr")
 
 
-def test_the_longest_query_finds_in_the_longest_message() -> None:
+def test_the_longest_query_matches_in_the_longest_message() -> None:
     words = [f"w{n}" + "x" * 20 for n in range(MAX_WORDS)]
     assert finds(needle(words), "y" * 7_000 + " ".join(reversed(words)))
 
 
 @pytest.mark.parametrize("letter", ["a", "i", "ß", "é", "\u1ff4", "İ"])
-def test_a_query_made_for_a_text_costs_little(letter: str) -> None:
+def test_an_adversarial_query_costs_little_time(letter: str) -> None:
     made = needle([letter * (MAX_WORD - 1) + "b", letter * (MAX_WORD - 2) + "c"])
     texts = [(form * MAX_CONTENT)[:MAX_CONTENT] for form in (letter, letter.casefold(), letter.upper())]
     began = time.process_time()
@@ -126,7 +126,7 @@ def test_a_query_made_for_a_text_costs_little(letter: str) -> None:
     assert len(made.pattern) < PROBE * 40
 
 
-def test_a_lane_only_comes_down_whatever_a_clock_says() -> None:
+def test_a_lane_only_moves_down_even_if_a_clock_was_set_back() -> None:
     noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
     start = Place(noon, "a", 9)
     lane = Lane("b", 20, start, start)

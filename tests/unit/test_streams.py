@@ -71,28 +71,35 @@ class Stored:
     async def page(
         self, conversation_id: str, limit: int, before: int | None, after: int | None
     ) -> list[Message]:
-        await self._answer()
+        await self.answer()
         assert after is not None
         return [m for _, m in sorted(self.messages.items()) if m.seq > after][:limit]
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
-        await self._answer()
+        await self.answer()
         return sorted((m for m in self.messages.values() if m.rev > rev), key=lambda m: m.rev)[:limit]
 
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         return [], []
 
-    async def remember(self, person: Person) -> None:
-        """Nobody is remembered."""
-
-    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
-        await self._answer()
-        return {user_id: Person(id=user_id) for user_id in user_ids}
-
-    async def _answer(self) -> None:
+    async def answer(self) -> None:
         await asyncio.sleep(0)
         if self.away:
             raise Unavailable("away")
+
+
+class Profiles:
+    """`People`, as available as the stored messages are."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    async def save(self, person: Person) -> None:
+        raise NotImplementedError
+
+    async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
+        await self._stored.answer()
+        return {user_id: Person(id=user_id) for user_id in user_ids}
 
 
 class Client:
@@ -117,7 +124,7 @@ class Client:
 
 
 def started(stored: Stored, client: Client) -> Streams:
-    streams = Streams(stored, stored, client.hear)
+    streams = Streams(stored, Profiles(stored), client.hear)
     assert streams.open(C)
     streams.start(stored.head())
     return streams
@@ -163,7 +170,7 @@ async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
 
 async def test_what_came_before_the_beginning_was_known_is_not_lost(stored: Stored, client: Client) -> None:
     stored.new()
-    streams = Streams(stored, stored, client.hear)
+    streams = Streams(stored, Profiles(stored), client.hear)
     streams.open(C)
     head = stored.head()
     streams.receive(stored.new())

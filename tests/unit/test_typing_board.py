@@ -1,6 +1,6 @@
-"""Typing that is not renewed lapses."""
+"""A typing start that is not renewed expires."""
 
-from parley.gateway.state.typing_board import LAPSE_SECONDS, TypingBoard
+from parley.gateway.state.typing_board import EXPIRY_SECONDS, TypingBoard
 from parley.shared.events import TypingChanged
 from parley.shared.model import Person, now
 
@@ -16,34 +16,34 @@ def typing(user: str, *, on: bool = True) -> TypingChanged:
     return TypingChanged(conversation_id="c", user=Person(id=user), typing=on, at=now())
 
 
-def test_a_start_is_news_once_and_a_stop_only_after_a_start() -> None:
+def test_a_start_is_emitted_once_and_a_stop_only_after_a_start() -> None:
     board = TypingBoard()
-    assert board.heard(typing("ann"))
-    assert not board.heard(typing("ann"))
-    assert board.heard(typing("ann", on=False))
-    assert not board.heard(typing("ann", on=False))
+    assert board.apply(typing("ann"))
+    assert not board.apply(typing("ann"))
+    assert board.apply(typing("ann", on=False))
+    assert not board.apply(typing("ann", on=False))
 
 
-def test_a_start_that_is_renewed_is_told_again_now_and_then() -> None:
+def test_a_renewed_start_is_emitted_again_every_two_seconds() -> None:
     clock = Clock()
     board = TypingBoard(clock)
-    told = []
+    emitted = []
     for tenth in range(60):
         clock.time = tenth / 10
-        told.append(board.heard(typing("ann")))
-    assert [tenth / 10 for tenth, news in enumerate(told) if news] == [0.0, 2.0, 4.0]
+        emitted.append(board.apply(typing("ann")))
+    assert [tenth / 10 for tenth, is_due in enumerate(emitted) if is_due] == [0.0, 2.0, 4.0]
 
 
-def test_a_start_lapses_unless_it_is_renewed() -> None:
+def test_a_start_expires_unless_it_is_renewed() -> None:
     clock = Clock()
     board = TypingBoard(clock)
-    board.heard(typing("ann"))
-    board.heard(typing("bob"))
-    clock.time = LAPSE_SECONDS - 1
-    board.heard(typing("bob"))
-    clock.time = LAPSE_SECONDS
+    board.apply(typing("ann"))
+    board.apply(typing("bob"))
+    clock.time = EXPIRY_SECONDS - 1
+    board.apply(typing("bob"))
+    clock.time = EXPIRY_SECONDS
 
-    (stop,) = board.lapsed()
+    (stop,) = board.take_expired()
 
     assert (stop.user.id, stop.typing) == ("ann", False)
-    assert board.lapsed() == []
+    assert board.take_expired() == []

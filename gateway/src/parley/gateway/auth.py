@@ -69,7 +69,7 @@ class Authenticator:
             Unavailable: the keys or the revocations cannot be read now.
         """
         identity = await self._decode(token)
-        if await self._revocations.refusal(identity.person.id, identity.token_id, identity.issued_at):
+        if await self._revocations.is_revoked(identity.person.id, identity.token_id, identity.issued_at):
             raise Unauthorized("The token has been revoked.")
         return identity
 
@@ -78,7 +78,9 @@ class Authenticator:
         return (
             time() < identity.expires_at
             and self._keys.trusts(identity.key)
-            and not self._revocations.refuses_now(identity.person.id, identity.token_id, identity.issued_at)
+            and not self._revocations.is_known_revoked(
+                identity.person.id, identity.token_id, identity.issued_at
+            )
         )
 
     async def _decode(self, token: Any) -> Identity:

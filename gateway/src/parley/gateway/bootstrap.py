@@ -102,9 +102,9 @@ class Gateway:
             name=settings.node_name,
         )
         self.backlog = AdmissionController(
-            self.outbox, partitions.of, partitions.count, within=settings.store_within_seconds
+            self.outbox, partitions.of, partitions.count, deadline=settings.store_within_seconds
         )
-        self.outbox.patience = self.backlog.patience
+        self.outbox.linger = self.backlog.linger
         self.presence = RedisPresence(connect(settings.redis_url), self.bus)
         self.membership_cache = MembershipCache()
         self.background = Background()
@@ -122,7 +122,7 @@ class Gateway:
             search=MongoSearch(database),
             people=MongoPeople(database),
             attachments=attachments,
-            loose=attachments,
+            orphaned_attachments=attachments,
             files=files,
             sniffer=ByteSniffer,
             max_upload=settings.max_upload,
@@ -186,8 +186,8 @@ class Gateway:
         self.bus.on_message = self.live.fanout.receive
         self.bus.on_restored = self.live.restore
         self.live.fanout.on_heartbeat = self.bus.beat_heard
-        self.live.fanout.on_settled = self.backlog.settled
-        self.live.fanout.on_revoked = self.revocations.heard
+        self.live.fanout.on_settled = self.backlog.confirm
+        self.live.fanout.on_revoked = self.revocations.apply
         self.revocations.on_change = self.token_expiry_reaper.look_soon
         self.live.room_membership.on_change = self.snapshots.note
 
@@ -293,11 +293,11 @@ class Gateway:
         self.background.spawn(self._feel_pressure())
         self.background.repeat(SWEEP_SECONDS, IdleReaper(self.server.eio, self._has_joined).sweep)
         self.background.repeat(SWEEP_SECONDS, self._evict)
-        self.background.repeat(REVOCATIONS_SECONDS, self.revocations.look)
+        self.background.repeat(REVOCATIONS_SECONDS, self.revocations.refresh)
         self.background.repeat(self.settings.jwt_jwks_seconds, self.keys.refresh)
         self.background.repeat(self.settings.audit_seconds, self.live.reconciler.audit_heads)
         self.background.repeat(self.settings.audit_seconds, self.live.reconciler.audit_members)
-        self.background.repeat(LOOSE_SECONDS, self.services.attachments.sweep)
+        self.background.repeat(LOOSE_SECONDS, self.services.attachments.delete_orphaned)
 
     async def stop(self) -> None:
         """Send the clients elsewhere, finish what was accepted, and end the rest."""
@@ -341,8 +341,8 @@ class Gateway:
         while True:
             due = loop.time() + PRESSURE_SECONDS
             await asyncio.sleep(PRESSURE_SECONDS)
-            self.load_monitor.felt(loop.time() - due)
-            if not self.load_monitor.high:
+            self.load_monitor.observe_lag(loop.time() - due)
+            if not self.load_monitor.is_overloaded:
                 self.live.fanout.say_put_off()
 
     async def _evict(self) -> None:

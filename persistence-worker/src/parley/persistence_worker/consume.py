@@ -196,7 +196,7 @@ class Consumer:
             await self._tell_sender(refused)
 
     async def _tell_sender(self, refused: RecordRefused) -> None:
-        await self._event_publisher.announce({rooms.user(refused.user_id): [refused]})
+        await self._event_publisher.publish_events({rooms.user(refused.user_id): [refused]})
 
     async def _begin(self, record: Record, _again: bool) -> int:
         return await self._attempts.begin(record.id)

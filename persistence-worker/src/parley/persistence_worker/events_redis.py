@@ -18,7 +18,7 @@ class RedisEventPublisher:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         if not events_by_room:
             return
         pipeline = self._redis.pipeline(transaction=False)

@@ -48,7 +48,7 @@ class Persister:
             batch.say(rooms.conversation(event.conversation_id), event)
         # Counters first: whoever reads a head finds in counters read later what it includes.
         await self._move_heads(batch)
-        await self._event_publisher.announce(batch.events)
+        await self._event_publisher.publish_events(batch.events)
 
     async def _open(self, records: Sequence[Record], redelivered: bool) -> Batch:
         heads = await self._heads.read(list({record.conversation_id for record in records}))

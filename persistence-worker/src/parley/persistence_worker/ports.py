@@ -103,5 +103,5 @@ class Attempts(Protocol):
 class EventPublisher(Protocol):
     """The way to the gateways."""
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         """Publish events by room; what cannot be published is counted, for gateways heal themselves."""

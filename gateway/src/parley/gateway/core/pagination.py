@@ -1,44 +1,83 @@
-"""Places in a list of conversations, the liveliest last: those that a page has, and the next cursor."""
+"""Pages of lists: what is asked for, what is returned, and the cursors between."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from parley.gateway.core.errors import Invalid
-from parley.gateway.core.ports import Cut
 
-Place = tuple[datetime, str]
-"""Where a conversation stands: its last activity, and its id."""
+T = TypeVar("T")
+U = TypeVar("U")
+
+SortKey = tuple[datetime, str]
+"""The position of a conversation in its list: its last activity, and its id."""
 
 
-def cut_out(every: Sequence[Place], cut: Cut) -> tuple[list[Place], str | None]:
-    """The part of ascending places that is wanted, the liveliest first, and its cursor if there is more.
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page of a list: page `number` of `limit` entries, below the cursor `before` or above `after`."""
+
+    limit: int
+    number: int = 1
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Page `number` of a list of `total` entries, and the cursor of the next page, if there is one."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+    total: int = 0
+    limit: int = 0
+    number: int = 1
+
+    @property
+    def pages(self) -> int:
+        """The number of pages of `limit` entries."""
+        return -(-self.total // self.limit) if self.limit else 0
+
+    def with_items(self, items: Sequence[U]) -> "Page[U]":
+        """Return the same page with other items, such as the views of its conversations."""
+        return Page(tuple(items), self.next_cursor, self.total, self.limit, self.number)
+
+
+def page_of(ascending: Sequence[SortKey], request: PageRequest) -> Page[SortKey]:
+    """Select the requested page, most recent first.
+
+    Args:
+        ascending: All keys of the list, in ascending order.
+        request: The page to select.
 
     Raises:
-        Invalid: what is given as a cursor is none.
+        Invalid: The cursor of the request is malformed.
     """
-    skipped = (cut.number - 1) * cut.limit
-    if cut.after is not None:
-        start = _read_cursor("after", cut.after)
-        rest = [place for place in every if place > start][skipped:]
-        shown, edge = rest[: cut.limit], -1
+    skipped = (request.number - 1) * request.limit
+    if request.after is not None:
+        start = _read_cursor("after", request.after)
+        rest = [key for key in ascending if key > start][skipped:]
+        selected, edge = rest[: request.limit], -1
     else:
-        end = _read_cursor("before", cut.before) if cut.before is not None else None
-        rest = [place for place in every if end is None or place < end]
+        end = _read_cursor("before", request.before) if request.before is not None else None
+        rest = [key for key in ascending if end is None or key < end]
         rest = rest[: max(0, len(rest) - skipped)]
-        shown, edge = rest[-cut.limit :], 0
-    return shown[::-1], _write_cursor(*shown[edge]) if len(rest) > cut.limit else None
+        selected, edge = rest[-request.limit :], 0
+    cursor = _write_cursor(*selected[edge]) if len(rest) > request.limit else None
+    return Page(tuple(selected[::-1]), cursor, len(ascending), request.limit, request.number)
 
 
-def _write_cursor(at: datetime, conversation_id: str) -> str:
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{conversation_id}"
+def _write_cursor(last_activity: datetime, conversation_id: str) -> str:
+    return f"{last_activity.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{conversation_id}"
 
 
-def _read_cursor(name: str, text: str) -> Place:
-    at, _, last_id = text.partition("_")
+def _read_cursor(field: str, text: str) -> SortKey:
+    at, _, conversation_id = text.partition("_")
     try:
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError("a time of nowhere")
-        return moment.astimezone(UTC), last_id
+        last_activity = datetime.fromisoformat(at)
+        if last_activity.tzinfo is None:
+            raise ValueError("no time zone")
+        return last_activity.astimezone(UTC), conversation_id
     except (ValueError, OverflowError):
-        raise Invalid.field(name, "Not a cursor.") from None
+        raise Invalid.field(field, "Malformed cursor.") from None

@@ -1,6 +1,6 @@
-"""What the core needs of the world.
+"""Ports: what the services need from databases, brokers and other gateways.
 
-Every method of the archive may raise `Unavailable`; so may `Announcer`, `Presence` and `Outbox.put`.
+Every method of the stored collections may raise `Unavailable`; so may those of `Presence`.
 """
 
 from asyncio import Future
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from parley.gateway.core.pagination import Page, PageRequest
 from parley.shared.events import Event
 from parley.shared.model import (
     Attachment,
@@ -24,132 +25,127 @@ from parley.shared.records import Record
 
 
 class Outbox(Protocol):
-    """The way to storage."""
+    """Sends records to the workers, in order for each conversation."""
 
     def put(self, record: Record) -> "Future[None]":
-        """Send a record after all that were put before it for its conversation.
+        """Queue a record behind all earlier records of its conversation.
 
-        The future is done when the broker holds it; it fails with `Unavailable`. Raises `Overloaded`
-        when too many wait already.
+        Returns:
+            A future that is done when the broker has confirmed the record, and fails with `Unavailable`.
+
+        Raises:
+            Overloaded: Too many records are waiting.
         """
 
 
 class EventPublisher(Protocol):
-    """The way to other gateways."""
+    """Publishes events to all gateways. A failure is counted, not raised."""
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        """Publish events by room."""
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        """Publish events, by room, and wait until they are published."""
 
-    def mention(self, room: str, event: Event) -> None:
-        """Publish an event that may be lost, without waiting for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Which part of a list is wanted: page `number` of `limit`, below one cursor or above another."""
-
-    limit: int
-    number: int = 1
-    before: str | None = None
-    after: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of a list of `total`, and the cursor of the next that way."""
-
-    conversations: list[Conversation]
-    cursor: str | None
-    total: int
+    def publish_best_effort(self, room: str, event: Event) -> None:
+        """Publish an event soon, without waiting; it may be lost."""
 
 
 class Conversations(Protocol):
     """The stored conversations."""
 
     async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
-        """Store a conversation with its members; a direct one that exists already is given back."""
+        """Store a conversation with its members; return the stored one if a direct one exists already."""
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
-        """Those of the conversations that exist, by id."""
+        """Return the existing conversations of these ids, by id."""
 
-    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
-        """A page by last activity, newest first; of one contract if named. Raises `Invalid`."""
+    async def most_recent(
+        self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
+    ) -> Page[Conversation]:
+        """Return a page of these conversations by last activity, most recent first.
+
+        Args:
+            conversation_ids: The conversations to choose from.
+            request: The page to return.
+            contract_id: Keep only the conversations of this contract.
+
+        Raises:
+            Invalid: The cursor of the request is malformed.
+        """
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
-        """All conversations within a contract."""
+        """Return all conversations of a contract."""
 
 
 class Memberships(Protocol):
-    """The stored memberships."""
+    """The stored memberships. Former members are left out everywhere."""
 
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
-        """The user's membership, if they are in the conversation now."""
+        """Return a user's membership of a conversation."""
 
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
-        """Everything that the users are in now."""
+        """Return all memberships of these users."""
 
     async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
-        """The first `limit` who are in it now, by the time they came."""
+        """Return the first `limit` memberships of a conversation, by the time of joining."""
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
-        """Those of the users who are in a conversation now."""
+        """Return the users of these who are members of a conversation."""
 
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
-        """Up to `limit` users who are in these conversations."""
+        """Return up to `limit` users who are members of any of these conversations."""
 
 
 class MembershipChanges(Protocol):
-    """Coming and going."""
+    """Changes of the stored memberships."""
 
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
-        """Let people in, those who had left too; gives back the ids of those who were not in before."""
+        """Add members, former members included. Returns the ids of the users who were not members before."""
 
     async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
-        """Let someone out; False when they were not in, or in this role."""
+        """Remove a member. Returns False if the user is no member, or has the role `unless`."""
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
-        """Make someone the owner; False when they are not in."""
+        """Make a member the owner. Returns False if the user is no member."""
 
     async def archive(self, conversation_id: str, user_id: str, archived: bool) -> bool:
-        """Put it away from the user's list, or back; False when they are not in."""
+        """Archive a conversation for one member, or undo it. Returns False if the user is no member."""
 
 
 class Contracts(Protocol):
-    """The contracts that were made known."""
+    """The stored contracts."""
 
     async def get(self, contract_ids: Collection[str]) -> dict[str, Contract]:
-        """Those of the contracts that are known, by id."""
+        """Return the known contracts of these ids, by id."""
 
     async def put(self, contract: Contract) -> None:
-        """Make a contract known, or change it."""
+        """Store a contract, or replace it."""
 
 
 class Messages(Protocol):
     """The stored messages."""
 
     async def get(self, message_id: str) -> Message | None:
-        """One message."""
+        """Return a message by its id."""
 
     async def page(
         self, conversation_id: str, limit: int, before: int | None, after: int | None
     ) -> list[Message]:
-        """Up to `limit` messages by number, ascending: the last, those below `before` or above `after`."""
+        """Return up to `limit` messages, ascending: the last, those below `before` or above `after`."""
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
-        """Up to `limit` messages that changed after `rev`, by rev."""
+        """Return up to `limit` messages that changed after revision `rev`, by revision."""
 
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
-        """The two members who have read furthest, and the two who have received furthest."""
+        """Return the two members with the highest read marks, and the two with the highest delivered."""
 
 
 class People(Protocol):
-    """What tokens told of users."""
+    """The stored profiles of users, as their tokens stated them."""
 
-    async def remember(self, person: Person) -> None:
-        """Keep what a token says."""
+    async def save(self, person: Person) -> None:
+        """Store a user's profile."""
 
-    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
-        """The users by id; one who never came has only an id."""
+    async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
+        """Return all of these users by id; a user who never connected has nothing but an id."""
 
 
 class Revocations(Protocol):
@@ -159,31 +155,31 @@ class Revocations(Protocol):
         """Store a revocation."""
 
     async def count(self) -> int:
-        """How often something was put: another number than before says that there is something new."""
+        """Return how often `put` was called; a different number than before means a new revocation."""
 
     async def all(self) -> list[Revocation]:
-        """Those that are kept."""
+        """Return the stored revocations that have not lapsed."""
 
 
 class Presence(Protocol):
-    """Who has a live socket, on any node."""
+    """The users who have a live socket on any node."""
 
-    async def arrive(self, user_id: str, socket_id: str) -> None:
-        """A socket came: take a lease for it. Tells of the user if they were away."""
+    async def add_socket(self, user_id: str, socket_id: str) -> None:
+        """Take a lease for a connected socket. Publishes that the user is online if they were offline."""
 
-    async def leave(self, user_id: str, socket_id: str) -> None:
-        """A socket is gone. Tells of the user after a grace, if none comes meanwhile."""
+    async def remove_socket(self, user_id: str, socket_id: str) -> None:
+        """End a socket's lease. Publishes that the user is offline after a grace period without a socket."""
 
-    def forget(self, user_id: str, socket_id: str) -> None:
-        """A socket never came: its lease, if there is one, is renewed no more."""
+    def forget_socket(self, user_id: str, socket_id: str) -> None:
+        """Stop renewing the lease of a socket that failed to connect, if it has one."""
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
-        """Those of the users who are online."""
+        """Return the users of these who are online."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file that is wholly there: whose it is, and the conversation that it is bound to, if any."""
+    """A complete file, its owner, and the conversation that it is bound to, if any."""
 
     attachment: Attachment
     owner_id: str
@@ -191,84 +187,112 @@ class Upload:
 
 
 class Attachments(Protocol):
-    """What is known of uploads. Every method may raise `Unavailable`."""
+    """The stored metadata of uploads. Every method may raise `Unavailable`."""
 
     async def begin(self, attachment_id: str, owner_id: str) -> None:
-        """Note that a file is on its way, so that it is found again should it never arrive."""
+        """Note that an upload has started, so that the garbage collection finds it if it never completes."""
 
     async def finish(self, attachment: Attachment) -> None:
-        """The file that was begun under this id is wholly there."""
+        """Note that the upload that was started with this id is complete."""
 
     async def get(self, attachment_ids: Collection[str]) -> dict[str, Upload]:
-        """Those of the uploads that are wholly there, by id."""
+        """Return the complete uploads of these ids, by id."""
 
     async def bind(self, attachment_id: str, owner_id: str, conversation_id: str, binding: str) -> bool:
-        """Bind to a conversation what its owner has bound to none, at most once whoever else tries.
+        """Bind an unbound upload of an owner to a conversation; one of several concurrent calls succeeds.
 
-        `binding` is what `unbind` knows it by. False: it is another's, bound already, or gone.
+        Args:
+            attachment_id: The upload.
+            owner_id: The user who must own it.
+            conversation_id: The conversation to bind it to.
+            binding: An id by which `unbind` recognises this binding.
+
+        Returns:
+            False if it has another owner, is bound already, or is gone.
         """
 
-    async def settle(self, attachment_id: str, conversation_id: str) -> bool:
-        """Let what a conversation has stay there: it is unbound no more. False: it has it not."""
+    async def confirm_binding(self, attachment_id: str, conversation_id: str) -> bool:
+        """Make a binding permanent, so that `unbind` has no effect. Returns False if there is none."""
 
     async def unbind(self, attachment_id: str, binding: str) -> None:
-        """Undo a binding that was not settled since; harmless when it was, or is undone."""
+        """Undo a binding, unless it was made permanent or is undone already."""
 
 
 class OrphanedAttachments(Protocol):
-    """Uploads that no conversation has, or only in deleted messages. Every method may raise `Unavailable`."""
+    """Uploads of no conversation, or only of deleted messages. Every method may raise `Unavailable`."""
 
-    async def condemn(self, before: datetime, limit: int) -> list[str]:
-        """Up to `limit` ids of those that are so since before a time; from now on nobody gets or binds them.
+    async def mark(self, before: datetime, limit: int) -> list[str]:
+        """Mark uploads for deletion: from now on they can neither be read nor bound.
 
-        Gives the same ones again until they are forgotten.
+        Args:
+            before: The uploads have been orphaned since before this time.
+            limit: The number of uploads, at most.
+
+        Returns:
+            Their ids. An upload is returned again until it is forgotten.
         """
 
     async def forget(self, attachment_id: str) -> None:
-        """Forget a loose one, whose bytes are gone; harmless when there is none."""
+        """Delete the metadata of an orphaned upload, whose bytes are deleted; a no-op if there is none."""
 
 
 class Files(Protocol):
     """The bytes of uploads. Every method may raise `Unavailable`."""
 
     async def write(self, file_id: str, chunks: AsyncIterator[bytes]) -> int:
-        """Store what `chunks` gives, as it comes, under a fresh id; the number of its bytes.
+        """Store the chunks as they arrive, with bounded memory, under an unused id.
 
-        It holds a bounded part of it in memory. The file is there wholly or not at all: when `chunks`
-        raises, or the task is cancelled, what was written is removed.
+        The file is stored completely or not at all: if `chunks` raises, or the task is cancelled, the
+        bytes that were written are deleted.
+
+        Returns:
+            The number of bytes.
         """
 
     def read(self, file_id: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start` up to, not including, `stop`, read as they are taken.
+        """Read the bytes from `start` up to, not including, `stop`, as they are consumed.
 
-        Raises `NotFound` before the first byte when there is no such file.
+        Raises:
+            NotFound: There is no such file. Raised before the first byte.
         """
 
     async def delete(self, file_id: str) -> None:
-        """Remove a file, or what an upload that died left of it; harmless when there is none."""
+        """Delete a file, or the remains of a failed upload; a no-op if there is none."""
 
 
 class Sniffer(Protocol):
-    """Tells what one file is by its bytes, whatever its name says."""
+    """Detects the media type of one file from its bytes; its name does not matter."""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises `Unsupported` as soon as it is clear."""
+        """Take the next bytes. Raises `Unsupported` as soon as that is certain."""
 
     def end(self) -> str:
-        """The media type, now that all bytes were fed. Raises `Unsupported`."""
+        """Return the media type, after the last byte. Raises `Unsupported`."""
 
 
 class Search(Protocol):
-    """Finding stored messages by their words."""
+    """Full-text search in the stored messages."""
 
     async def find(
         self, conversation_ids: Collection[str], words: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[Message], str | None]:
-        """Up to `limit` messages of these conversations that hold every word, and the cursor to go on from.
+        """Find the messages of these conversations that contain every word, newest first.
 
-        Words are found in any case and inside others; what stands in them is plain text. Deleted messages
-        are not found. Newest first: by when they were stored, in a conversation always by number. Each
-        conversation may be looked into, so the work grows with their number; beside that it is bounded,
-        so fewer may be found while there is a cursor. Following it misses none and repeats none, whatever
-        arrives meanwhile. Raises `Invalid`.
+        A word matches in any case and as a part of a longer word; its characters are literal. Deleted
+        messages do not match. The order is by storage time, and within a conversation by number.
+        Following the cursor misses no message and repeats none, whatever is stored meanwhile. The work
+        grows with the number of conversations and is bounded otherwise.
+
+        Args:
+            conversation_ids: The conversations to search.
+            words: The words, at least one.
+            limit: The number of messages, at most.
+            before: The cursor of the previous page.
+
+        Returns:
+            Up to `limit` messages, and the cursor of the next page. There may be fewer messages, or none,
+            although there is a cursor: then the bound of the work was reached.
+
+        Raises:
+            Invalid: The cursor is malformed.
         """

@@ -1,4 +1,4 @@
-"""What commands come to, before a vocabulary puts it into its words."""
+"""Results: what the services return, before a protocol serializes it."""
 
 from asyncio import Future
 from dataclasses import dataclass
@@ -10,15 +10,22 @@ from parley.shared.model import Contract, Conversation, Member, Message, Person
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It is so; there is nothing to show."""
+    """The command succeeded and returns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCommit:
-    """`result` holds once `confirmed` does; its exception is a `ChatError`.
+    """A result that holds once the broker has confirmed its record.
 
-    An event with this `record_id` says that it is stored, in the conversation's room, or why it is
-    not, in the user's.
+    A later event with this `record_id` reports whether the record was stored: in the room of the
+    conversation if it was, in the room of the user if it was refused.
+
+    Attributes:
+        result: The result to return once `confirmed` is done.
+        confirmed: Done when the broker has confirmed the record; its exception is a `ChatError`.
+        record_id: The id of the record.
+        conversation_id: The conversation that the record changes.
+        user_id: The user who sent the command.
     """
 
     result: Any
@@ -30,7 +37,7 @@ class PendingCommit:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """A message with its sender, and how far others are: `read` and `delivered` are numbers."""
+    """A message with its sender, and the highest read and delivered marks of the other members."""
 
     message: Message
     sender: Person
@@ -39,7 +46,7 @@ class MessageView:
 
     @property
     def status(self) -> str:
-        """`sent`, `delivered` or `read`: by anyone but its sender."""
+        """`sent`, `delivered` or `read`: by any member but the sender."""
         if self.message.seq and self.message.seq <= self.read:
             return "read"
         return "delivered" if self.message.seq and self.message.seq <= self.delivered else "sent"
@@ -56,13 +63,13 @@ class ConversationView:
     contract: Contract | None = None
 
     def person(self, user_id: str | None) -> Person | None:
-        """The member with this id, if they are shown."""
+        """Return the member with this id, if the view includes them."""
         return next((m.person for m in self.members if m.person.id == user_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """Who the bearer of the token is, by which socket, and who of their contacts is online."""
+    """The user of a socket, the id of the socket, and the user's contacts who are online."""
 
     person: Person
     socket_id: str
@@ -71,14 +78,14 @@ class Introduction:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The socket goes on with another token, which ends then."""
+    """The socket continues with another token, which expires at `expires_at`."""
 
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The socket hears the conversation from this point on."""
+    """The socket receives the messages of a conversation from this head on."""
 
     conversation_id: str
     seq: int
@@ -87,33 +94,14 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The socket hears the conversation no more."""
+    """The socket no longer receives the messages of a conversation."""
 
     conversation_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page of views, and the cursor that the next page begins at, if there is one.
-
-    Of `total` entries, on pages of `limit`, this is page `number`.
-    """
-
-    items: tuple[Any, ...]
-    next_cursor: str | None
-    total: int = 0
-    limit: int = 0
-    number: int = 1
-
-    @property
-    def pages(self) -> int:
-        """How many pages there are."""
-        return -(-self.total // self.limit) if self.limit else 0
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed in a conversation up to `rev`; `too_far` when it is too much to tell."""
+    """The changes of a conversation up to `rev`; `too_far` if there are too many to return."""
 
     conversation_id: str
     rev: int

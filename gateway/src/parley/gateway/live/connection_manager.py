@@ -75,14 +75,14 @@ class ConnectionManager:
         """
         session = Session(sid, person, speaks, set())
         self._sessions.add(session)
-        self._membership_cache.arrive(person)
+        self._membership_cache.add_socket(person)
         try:
             # Subscriptions that are not used lapse after a while.
             async with asyncio.timeout(ARRIVE_SECONDS):
                 await self._get_ready(session)
         except BaseException as error:
             self._forget(session)
-            self._presence.forget(person.id, sid)
+            self._presence.forget_socket(person.id, sid)
             if isinstance(error, TimeoutError):
                 raise Unavailable("The gateway is too slow at the moment; try again.") from error
             raise
@@ -92,8 +92,8 @@ class ConnectionManager:
         person = session.person
         await self._room_membership.prepare(session, [rooms.user(person.id)])
         contacts = await self._settle_in(session)
-        await self._people.remember(person)
-        await self._presence.arrive(person.id, session.sid)
+        await self._people.save(person)
+        await self._presence.add_socket(person.id, session.sid)
         session.online = tuple(await self._presence.online({person.id, *contacts}))
         self._presence_subscriptions.found(contacts, session.online)
 
@@ -105,18 +105,18 @@ class ConnectionManager:
             memberships = await self._memberships.of_users([user_id])
             ids = {m.conversation_id for m in memberships}
             # A place that is there no more was taken by a removal, which this may have been read before.
-            fresh = ids - (heard & set(self._membership_cache.places_of(user_id)))
+            fresh = ids - (heard & set(self._membership_cache.conversations_of(user_id)))
             if not fresh or self._sessions.get(session.sid) is not session:
                 break
             await self._room_membership.prepare(session, map(rooms.conversation, fresh))
             for conversation_id in fresh:
-                self._membership_cache.expect(conversation_id, user_id)
+                self._membership_cache.expect_membership(conversation_id, user_id)
             await self._listen(fresh)
             heard |= fresh
         for gone in heard - ids:
             self.expel_missed(gone, user_id)
         for membership in memberships:
-            self._membership_cache.admit(membership)
+            self._membership_cache.put(membership)
         # Free unless another socket of the user failed meanwhile, and took a stream along.
         await self._listen(ids)
         contacts = await self._contacts.contacts(session.person, list(ids))
@@ -126,7 +126,7 @@ class ConnectionManager:
     def enter(self, session: Session) -> None:
         """The socket is connected: it hears its rooms from now on."""
         self._room_membership.connect(session)
-        self._membership_cache.show_again(session.person.id)
+        self._membership_cache.report_again(session.person.id)
 
     async def depart(self, sid: str) -> None:
         """The socket is gone; its rooms are left by the manager."""
@@ -138,7 +138,7 @@ class ConnectionManager:
             for conversation_id in session.joined:
                 self._tell_room(session, conversation_id, joined=False)
         try:
-            await self._presence.leave(session.person.id, sid)
+            await self._presence.remove_socket(session.person.id, sid)
         except Unavailable:
             log.warning("could not end a lease; it lapses", user=session.person.id)
 
@@ -179,14 +179,14 @@ class ConnectionManager:
         """Tell that the user opened or closed a conversation, unless another socket of theirs has it open."""
         others = (s for s in self._sessions.of_user(session.person.id) if s is not session)
         if not any(rooms.joined(conversation_id) in other.places for other in others):
-            self._contacts.room_changed(session.person, conversation_id, joined=joined)
+            self._contacts.publish_room_changed(session.person, conversation_id, joined=joined)
 
     def stays(self, left: RoomChanged) -> bool:
         """Whether a user who closed a conversation elsewhere has it open here still; that is told then."""
         name = rooms.joined(left.conversation_id)
         here = [s for s in self._sessions.of_user(left.user_id) if s.connected and name in s.places]
         if here:
-            self._contacts.room_changed(here[0].person, left.conversation_id, joined=True)
+            self._contacts.publish_room_changed(here[0].person, left.conversation_id, joined=True)
         return bool(here)
 
     async def admit(self, user_id: str, created: ConversationCreated) -> None:
@@ -224,7 +224,7 @@ class ConnectionManager:
         if membership is None:
             self.expel_missed(conversation_id, user_id)
             return
-        self._membership_cache.admit(membership)
+        self._membership_cache.put(membership)
         if created is not None:
             self._tell(_admitted(created, membership))
         await self._join_backfill.catch_up(membership, lambda: self._outside(user_id, conversation_id))
@@ -236,11 +236,11 @@ class ConnectionManager:
     async def _still_member(self, user_id: str, conversation_id: str) -> Membership | None:
         """The membership of a user whose conversation is listened to, as it was when it was."""
         while self._sessions.of_user(user_id):
-            self._membership_cache.expect(conversation_id, user_id)
+            self._membership_cache.expect_membership(conversation_id, user_id)
             await self._listen([conversation_id])
             # Read last, for they may have gone again meanwhile; and once more if that was heard then.
             membership = await self._memberships.get(conversation_id, user_id)
-            if membership is None or conversation_id in self._membership_cache.places_of(user_id):
+            if membership is None or conversation_id in self._membership_cache.conversations_of(user_id):
                 return membership
         return None
 
@@ -258,7 +258,7 @@ class ConnectionManager:
                 session.left[conversation_id] = self._streams.head(conversation_id)[0]
             self._room_membership.leave(session, rooms.joined(conversation_id))
             self._room_membership.leave(session, rooms.conversation(conversation_id))
-        self._membership_cache.expel(conversation_id, user_id)
+        self._membership_cache.remove(conversation_id, user_id)
         self._tidy([conversation_id])
 
     def expel_missed(self, conversation_id: str, user_id: str) -> None:
@@ -277,14 +277,14 @@ class ConnectionManager:
             self._streams.open(conversation.id)
             self._streams.start(conversation)
         for conversation_id in conversation_ids:
-            self._membership_cache.head(conversation_id, self._streams.head(conversation_id)[0])
+            self._membership_cache.advance(conversation_id, self._streams.head(conversation_id)[0])
 
     def _forget(self, session: Session) -> None:
         user_id = session.person.id
-        conversations = list(self._membership_cache.places_of(user_id))
+        conversations = list(self._membership_cache.conversations_of(user_id))
         if self._sessions.pop(session.sid) is not None:
             self._room_membership.give_up(session)
-            self._membership_cache.leave(user_id)
+            self._membership_cache.remove_socket(user_id)
             if all(s.connected for s in self._sessions.of_user(user_id)):
                 self._drop_expected(conversations, user_id)
             self._tidy(conversations)
@@ -293,7 +293,7 @@ class ConnectionManager:
         """What failed half way leaves nothing behind that would pass for done."""
         for conversation_id in conversation_ids:
             if self._membership_cache.role(conversation_id, user_id) is None:
-                self._membership_cache.expel(conversation_id, user_id)
+                self._membership_cache.remove(conversation_id, user_id)
 
     def _tidy(self, conversation_ids: Iterable[str]) -> None:
         for conversation_id in conversation_ids:

@@ -113,7 +113,7 @@ class FanOut:
     def pass_on(self, event: e.Numbered) -> None:
         """The streams' next event: new to this node, and in order."""
         if isinstance(event, e.MessageStored):
-            self._membership_cache.stored(event.message)
+            self._membership_cache.apply_message(event.message)
             self._passed_on(event.message)
             self._told.put(event.record_id, None)
             self._passed.put(event.message.id, None)
@@ -130,9 +130,9 @@ class FanOut:
     def make_up(self, event: e.ConversationRead | e.ConversationDelivered) -> None:
         """Tell of a mark that was found to have been missed."""
         if isinstance(event, e.ConversationRead):
-            self._membership_cache.read(event)
+            self._membership_cache.apply_read(event)
         else:
-            self._membership_cache.received(event)
+            self._membership_cache.apply_delivered(event)
         self.say(event)
 
     def greet(self, session: Session) -> None:
@@ -197,12 +197,12 @@ class FanOut:
 
     def say_counts(self) -> None:
         """Tell users of the unread counts that have changed since the last time."""
-        for changed in self._membership_cache.changed_counts():
+        for changed in self._membership_cache.take_changed_counts():
             self.say(UnreadChanged(*changed))
 
     def say_lapsed(self) -> None:
         """Tell of those whose typing was not renewed."""
-        for event in self._board.lapsed():
+        for event in self._board.take_expired():
             self.say(event)
 
     def say_put_off(self) -> None:
@@ -260,11 +260,11 @@ class FanOut:
         self._once(room, event)
 
     def _read(self, room: str, event: e.ConversationRead) -> None:
-        self._membership_cache.read(event)
+        self._membership_cache.apply_read(event)
         self._once(room, event)
 
     def _delivered(self, room: str, event: e.ConversationDelivered) -> None:
-        self._membership_cache.received(event)
+        self._membership_cache.apply_delivered(event)
         self._once(room, event)
 
     def _added(self, _room: str, event: e.MembersAdded) -> None:
@@ -274,7 +274,7 @@ class FanOut:
     def _removed(self, _room: str, event: e.MemberRemoved) -> None:
         self.say(event)
         if event.heir is not None:
-            self._membership_cache.promote(event.conversation_id, event.heir)
+            self._membership_cache.set_owner(event.conversation_id, event.heir)
         self.on_removed(event)
 
     def _room_changed(self, _room: str, event: e.RoomChanged) -> None:
@@ -283,14 +283,14 @@ class FanOut:
 
     def _presence(self, event: e.PresenceChanged) -> None:
         self.on_presence(event)
-        if self._load_monitor.high:
+        if self._load_monitor.is_overloaded:
             self._put_off[event.user_id] = event
         else:
             self.say(event)
 
     def _typing(self, _room: str, event: e.TypingChanged) -> None:
-        shed = event.typing and self._load_monitor.high
-        if not shed and self._board.heard(event):
+        shed = event.typing and self._load_monitor.is_overloaded
+        if not shed and self._board.apply(event):
             self.say(event)
 
 

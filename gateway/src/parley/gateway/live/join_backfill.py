@@ -45,7 +45,7 @@ class JoinBackfill:
                 told.setdefault(session.sid, max(begin, session.left.pop(conversation_id, 0)))
             since = min(told[session.sid] for session in late)
             messages = await self._messages.page(conversation_id, PAGE, None, since)
-            people = await self._people.named({m.sender_id for m in messages})
+            people = await self._people.get({m.sender_id for m in messages})
             # Who was put out meanwhile is told nothing more.
             here = outside()
             heard = self._streams.head(conversation_id)[0]

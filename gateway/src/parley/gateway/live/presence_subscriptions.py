@@ -56,7 +56,7 @@ class PresenceSubscriptions:
         """People came into a conversation: those who were there follow them from now on."""
         async with self._turn(event.conversation_id):
             join_backfill = await self._still_in(event.conversation_id, [p.id for p in event.people])
-            here = self._membership_cache.members(event.conversation_id)
+            here = self._membership_cache.members_of(event.conversation_id)
             if len(here) * len(join_backfill) <= MET_AT_ONCE:
                 await self.meet(here, join_backfill)
 

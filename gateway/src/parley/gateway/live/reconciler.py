@@ -93,7 +93,7 @@ class Reconciler:
         return found[0].id if found else None
 
     async def _audit_users(self, user_ids: Sequence[str]) -> None:
-        known = {(u, c) for u in user_ids for c in self._membership_cache.known_to(u)}
+        known = {(u, c) for u in user_ids for c in self._membership_cache.known_conversations_of(u)}
         memberships = await self._memberships.of_users(user_ids)
         stored = {(m.user_id, m.conversation_id): m for m in memberships}
         for user_id, conversation_id in known - stored.keys():
@@ -104,7 +104,7 @@ class Reconciler:
         for user_id, conversation_id in known & stored.keys():
             # Who was put out while that was read is not let in by it again.
             if self._membership_cache.role(conversation_id, user_id) is not None:
-                self._membership_cache.admit(stored[user_id, conversation_id])
+                self._membership_cache.put(stored[user_id, conversation_id])
         # Not only whom the roster does not know: a socket that came since knows, and an older one does not.
         for user_id, conversation_id in stored:
             if not self._connection_manager.knows(conversation_id, user_id):

@@ -58,8 +58,8 @@ class Live:
             protocols=protocols,
             membership_cache=membership_cache,
             board=self.board,
-            passed_on=services.receipts.passed_on,
-            refused=services.messages.refused,
+            passed_on=services.receipts.on_emitted,
+            refused=services.messages.on_refused,
             load_monitor=load_monitor,
         )
         self.streams = Streams(ports.messages, ports.people, self.fanout.pass_on)

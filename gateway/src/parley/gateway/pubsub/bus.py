@@ -118,14 +118,14 @@ class Bus:
             bus_failures.labels("publish").inc()
             raise Unavailable(AWAY) from error
 
-    async def announce(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         """Publish events; what cannot be is counted, for it is stored, and found by audits."""
         try:
             await self.publish({rooms.channel(room): events.pack(e) for room, e in events_by_room.items()})
         except Unavailable:
             log.warning("announcing failed", rooms=len(events_by_room))
 
-    def mention(self, room: str, event: Event) -> None:
+    def publish_best_effort(self, room: str, event: Event) -> None:
         """Publish an event soon, together with others; it may be lost, and is when there are too many."""
         if not self._mentions:
             self._background.spawn(self._say_mentions())
@@ -135,7 +135,7 @@ class Bus:
     async def _say_mentions(self) -> None:
         await asyncio.sleep(0)
         mentions, self._mentions = self._mentions, {}
-        await self.announce(mentions)
+        await self.publish_events(mentions)
 
     async def _unsubscribe(self, channels: Collection[str]) -> None:
         unwanted = [c for c in channels if c not in self._wanted]

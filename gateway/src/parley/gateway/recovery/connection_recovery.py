@@ -170,7 +170,7 @@ class ConnectionRecovery:
         changed = [m for m in changes if m.seq <= since and has_changed(m)]
         found = await self._messages.page(conversation_id, PAGE, None, since) if head.seq > since else []
         new = [m for m in found if m.seq <= head.seq]
-        people = await self._people.named({m.sender_id for m in (*changed, *new)})
+        people = await self._people.get({m.sender_id for m in (*changed, *new)})
         told = in_order(Span(point.rev, head.rev), changed, new, people)
         return [(event, _offset_after(event, point)) for event in told]
 

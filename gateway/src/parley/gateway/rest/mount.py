@@ -114,7 +114,7 @@ class RestApi:
         if scheme.lower() != "bearer":
             token = request.query.get("token", "") if self._token_in_query else ""
         person = (await self._authenticator.identify(token.strip())).person
-        await self._people.remember(person)
+        await self._people.save(person)
         return person
 
     async def _execute(self, person: Person, command: Any) -> Any:

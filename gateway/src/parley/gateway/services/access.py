@@ -1,16 +1,16 @@
-"""Who may do what: from the roster where it knows, else from the archive."""
+"""Access control: memberships from this node's cache, or else from the database."""
 
 from parley.gateway.core.errors import NotFound
-from parley.gateway.core.ports import Memberships, Messages
+from parley.gateway.core.ports import Conversations, Memberships, Messages
 from parley.gateway.state.membership_cache import MembershipCache
-from parley.shared.model import Message, Role
+from parley.shared.model import Conversation, Message, Role
 
 NO_CONVERSATION = "There is no such conversation."
 NO_MESSAGE = "There is no such message."
 
 
 class Access:
-    """Looks memberships up; what is not one's own looks like what does not exist."""
+    """Looks up what a user may see. What others own is reported as if it did not exist."""
 
     def __init__(
         self, membership_cache: MembershipCache, memberships: Memberships, messages: Messages
@@ -20,36 +20,36 @@ class Access:
         self._messages = messages
 
     async def role(self, user_id: str, conversation_id: str) -> Role:
-        """The user's role in a conversation.
+        """Return the user's role in a conversation.
 
         Raises:
-            NotFound: it does not exist, or the user is not in it.
+            NotFound: The conversation does not exist, or the user is no member.
         """
-        known = self._membership_cache.role(conversation_id, user_id)
-        return known if known is not None else await self.stored_role(user_id, conversation_id)
+        cached = self._membership_cache.role(conversation_id, user_id)
+        return cached if cached is not None else await self.stored_role(user_id, conversation_id)
 
     async def stored_role(self, user_id: str, conversation_id: str) -> Role:
-        """The same, whatever this node has heard: for what no worker checks again. Raises `NotFound`."""
+        """Return the role from the database, for writes that no worker checks again. Raises `NotFound`."""
         membership = await self._memberships.get(conversation_id, user_id)
         if membership is None:
             raise NotFound(NO_CONVERSATION)
         return membership.role
 
     async def read_seq(self, user_id: str, conversation_id: str) -> int:
-        """Up to where a member has read, as far as is known: it may be further."""
-        known = self._membership_cache.read_seq(conversation_id, user_id)
-        if known is None:
+        """Return a member's read mark as far as this node knows it; the stored one may be higher."""
+        cached = self._membership_cache.read_seq(conversation_id, user_id)
+        if cached is None:
             membership = await self._memberships.get(conversation_id, user_id)
-            known = membership.read_seq if membership else 0
-        return known
+            cached = membership.read_seq if membership else 0
+        return cached
 
     async def message(
         self, user_id: str, message_id: str, conversation_id: str | None
     ) -> tuple[Message, Role]:
-        """A message of a conversation that the user is in, and their role there.
+        """Return a message of a conversation that the user is a member of, and the user's role there.
 
         Raises:
-            NotFound: there is none, or not in this conversation, or not for this user.
+            NotFound: There is no such message, or not in `conversation_id`, or not for this user.
         """
         message = await self._messages.get(message_id)
         if message is None or conversation_id not in (None, message.conversation_id):
@@ -58,3 +58,11 @@ class Access:
             return message, await self.role(user_id, message.conversation_id)
         except NotFound:
             raise NotFound(NO_MESSAGE) from None
+
+
+async def existing_conversation(conversations: Conversations, conversation_id: str) -> Conversation:
+    """Return a stored conversation. Raises `NotFound`."""
+    conversation = (await conversations.get([conversation_id])).get(conversation_id)
+    if conversation is None:
+        raise NotFound(NO_CONVERSATION)
+    return conversation

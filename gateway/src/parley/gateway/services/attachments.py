@@ -1,26 +1,26 @@
-"""Attachments: files that come in, belong to a conversation, and go out to its members."""
+"""Attachments: uploading files, binding them to conversations, and reading them as a member."""
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from parley.gateway.core.errors import Invalid, NotFound, Overloaded, TooLarge, Unavailable
 from parley.gateway.core.ports import Attachments, Files, OrphanedAttachments, Sniffer, Upload
 from parley.gateway.services.access import Access
+from parley.gateway.services.concurrency import ConcurrencyLimit
 from parley.shared.model import MAX_ATTACHMENTS, Attachment, Person, new_id, now
 
 MAX_UPLOAD = 25 * 1024 * 1024
-"""Bytes of one attachment, unless settings say otherwise."""
+"""Bytes of one attachment, by default."""
 MAX_NAME = 255
 """Characters of a file's name."""
 MAX_UPLOADS, MAX_UPLOADS_OF_ONE = 64, 4
-"""Uploads under way at one gateway: of all, and of one person. Each holds some memory."""
-LOOSE_FOR = timedelta(days=1)
-SWEPT_AT_ONCE = 500
+"""Concurrent uploads at one gateway, of all users and of one user; each of them holds memory."""
+ORPHANED_FOR = timedelta(days=1)
+DELETED_AT_ONCE = 500
 
 NO_ATTACHMENT = "There is no such attachment."
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -31,18 +31,18 @@ _EDGES = " ." + _JOINERS
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """An attachment that somebody may read."""
+    """An attachment that the user may read."""
 
     attachment: Attachment
     _files: Files
 
     def read(self, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-        """Its bytes from `start` up to, not including, `stop`. Raises `NotFound`, `Unavailable`."""
+        """Read the bytes from `start` up to, not including, `stop`. Raises `NotFound`, `Unavailable`."""
         return self._files.read(self.attachment.id, start, stop)
 
 
 class AttachmentService:
-    """Takes uploads in, gives them to conversations, and lets those conversations' members read them."""
+    """Stores uploads, binds them to conversations, and lets the members of those read them."""
 
     def __init__(
         self,
@@ -50,29 +50,32 @@ class AttachmentService:
         attachments: Attachments,
         files: Files,
         *,
-        loose: OrphanedAttachments,
+        orphaned: OrphanedAttachments,
         sniffer: Callable[[], Sniffer],
         max_upload: int = MAX_UPLOAD,
     ) -> None:
         self._access = access
         self._attachments = attachments
         self._files = files
-        self._loose = loose
+        self._orphaned = orphaned
         self._sniffer = sniffer
         self._max_upload = max_upload
-        self._under_way: Counter[str] = Counter()
+        self._limit = ConcurrencyLimit(MAX_UPLOADS_OF_ONE, _too_many, total=MAX_UPLOADS)
 
     async def upload(self, person: Person, name: str, chunks: AsyncIterator[bytes]) -> Attachment:
-        """Take a file in as it comes; it is its owner's until a message takes it to a conversation.
+        """Store a file as it arrives. Only its owner can read it until a message binds it to a conversation.
 
-        While it is under way it has one of few places, so `chunks` must not wait for ever.
+        Args:
+            person: The owner.
+            name: The file's name, as the client states it.
+            chunks: The bytes. They must not stall for ever: an upload holds one of few slots.
 
         Raises:
-            Unsupported, TooLarge, Invalid, Overloaded, Unavailable: nothing of it is kept. So it is
-                with whatever `chunks` raises.
+            Unsupported, TooLarge, Invalid, Overloaded, Unavailable: The file is not stored. The same holds
+                for every exception of `chunks`.
         """
         attachment_id = new_id()
-        with self._turn(person.id):
+        with self._limit.slot(person.id):
             await self._attachments.begin(attachment_id, person.id)
             try:
                 attachment = await self._store(attachment_id, clean_name(name), chunks)
@@ -81,18 +84,6 @@ class AttachmentService:
                 await asyncio.shield(self._undo(attachment_id))
                 raise
         return attachment
-
-    @contextmanager
-    def _turn(self, user_id: str) -> Iterator[None]:
-        if self._under_way[user_id] >= MAX_UPLOADS_OF_ONE or self._under_way.total() >= MAX_UPLOADS:
-            raise Overloaded("Too many uploads are under way; try again.")
-        self._under_way[user_id] += 1
-        try:
-            yield
-        finally:
-            self._under_way[user_id] -= 1
-            if not self._under_way[user_id]:
-                del self._under_way[user_id]
 
     async def _store(self, attachment_id: str, name: str, chunks: AsyncIterator[bytes]) -> Attachment:
         sniffer = self._sniffer()
@@ -113,60 +104,61 @@ class AttachmentService:
         sniffer.end()
 
     async def _undo(self, attachment_id: str) -> None:
-        # What cannot be undone now is swept later.
+        # If the database is away, `delete_orphaned` deletes the upload later.
         with suppress(Unavailable):
             await self._remove(attachment_id)
 
     async def _remove(self, attachment_id: str) -> None:
         await self._files.delete(attachment_id)
-        await self._loose.forget(attachment_id)
+        await self._orphaned.forget(attachment_id)
 
-    async def take(
+    async def bind(
         self, person: Person, attachment_ids: Sequence[str], conversation_id: str
     ) -> tuple[Attachment, ...]:
-        """Take files to a conversation that the person is in: their own loose ones, or ones it has already.
+        """Bind uploads to a conversation that the user is a member of.
 
-        They are bound to it from now on, also when the message that wanted them is accepted nowhere:
-        its members may read them then, and the same send, tried again, takes them again.
+        An upload must be the user's own and unbound, or bound to this conversation already. It stays bound
+        even if the message is not accepted in the end: members may read it, and a retry can bind it again.
 
         Raises:
-            Invalid: too many, or one of them twice.
-            NotFound: one of them is not there, not theirs, or another conversation's; all are as they were.
+            Invalid: There are too many uploads, or one of them twice.
+            NotFound: An upload does not exist, has another owner, or is bound to another conversation.
+                None of the uploads is changed.
         """
         _check_list(attachment_ids)
         uploads = await self._uploads(attachment_ids)
-        if not all(_may_take(person, upload, conversation_id) for upload in uploads):
+        if not all(_may_bind(person, upload, conversation_id) for upload in uploads):
             raise NotFound(NO_ATTACHMENT)
         binding = new_id()
         try:
             for upload in uploads:
-                await self._bind(upload, conversation_id, binding)
+                await self._bind_one(upload, conversation_id, binding)
         except BaseException:
             await asyncio.shield(self._unbind(attachment_ids, binding))
             raise
         return tuple(upload.attachment for upload in uploads)
 
-    async def _bind(self, upload: Upload, conversation_id: str, binding: str) -> None:
+    async def _bind_one(self, upload: Upload, conversation_id: str, binding: str) -> None:
         attachment_id = upload.attachment.id
         if upload.conversation_id is None and await self._attachments.bind(
             attachment_id, upload.owner_id, conversation_id, binding
         ):
             return
-        # Somebody else may have bound it, to have it back: not any more.
-        if not await self._attachments.settle(attachment_id, conversation_id):
+        # A concurrent send may have bound it and may still undo that. Confirming the binding prevents it.
+        if not await self._attachments.confirm_binding(attachment_id, conversation_id):
             raise NotFound(NO_ATTACHMENT)
 
     async def _unbind(self, attachment_ids: Sequence[str], binding: str) -> None:
-        # What cannot be undone now stays with the conversation, whose member sent it there.
+        # If the database is away, the uploads stay bound to the conversation: its member sent them there.
         with suppress(Unavailable):
             for attachment_id in attachment_ids:
                 await self._attachments.unbind(attachment_id, binding)
 
     async def open(self, person: Person, attachment_id: str) -> Download:
-        """An attachment of a conversation that the person is in, or one of their own that is loose.
+        """Return an attachment of a conversation of the user, or an unbound upload of their own.
 
         Raises:
-            NotFound: it does not exist, or is not for them.
+            NotFound: It does not exist, or the user may not read it.
         """
         (upload,) = await self._uploads([attachment_id])
         if not await self._may_read(person, upload):
@@ -190,27 +182,31 @@ class AttachmentService:
         except KeyError:
             raise NotFound(NO_ATTACHMENT) from None
 
-    async def sweep(self) -> None:
-        """Remove what uploads that died left, and what for a day no message took or all that did are deleted.
+    async def delete_orphaned(self) -> None:
+        """Delete failed uploads, and uploads that no message has had for a day.
 
-        Any gateway may.
+        Several gateways may do so at the same time.
 
         Raises:
-            Unavailable: the rest is for the next time.
+            Unavailable: The rest is left to the next run.
         """
-        for attachment_id in await self._loose.condemn(now() - LOOSE_FOR, SWEPT_AT_ONCE):
+        for attachment_id in await self._orphaned.mark(now() - ORPHANED_FOR, DELETED_AT_ONCE):
             await self._remove(attachment_id)
 
 
+def _too_many() -> Overloaded:
+    return Overloaded("Too many uploads are running; retry later.")
+
+
 def too_large(limit: int) -> TooLarge:
-    """The refusal of a file of more than `limit` bytes."""
+    """Return the error for a file of more than `limit` bytes."""
     return TooLarge(f"A file may have at most {limit} bytes.", details={"file": [f"At most {limit} bytes."]})
 
 
 def clean_name(name: str) -> str:
-    """A file's name as it may be shown and saved: no path, nothing invisible, never empty.
+    """Return a file's name that is safe to show and to save.
 
-    At most `MAX_NAME` characters, of which the last are still its extension.
+    It has no path, no invisible characters and at most `MAX_NAME` characters; a short extension is kept.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
     spaced = "".join(" " if c.isspace() else c for c in last)
@@ -231,10 +227,10 @@ def _check_list(attachment_ids: Sequence[str]) -> None:
     if len(attachment_ids) > MAX_ATTACHMENTS:
         raise Invalid.field("attachments", f"A message may have at most {MAX_ATTACHMENTS}.")
     if len(set(attachment_ids)) < len(attachment_ids):
-        raise Invalid.field("attachments", "Each may be there once.")
+        raise Invalid.field("attachments", "Each only once.")
 
 
-def _may_take(person: Person, upload: Upload, conversation_id: str) -> bool:
+def _may_bind(person: Person, upload: Upload, conversation_id: str) -> bool:
     if upload.conversation_id is None:
         return upload.owner_id == person.id
     return upload.conversation_id == conversation_id

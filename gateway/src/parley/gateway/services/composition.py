@@ -35,7 +35,7 @@ from parley.gateway.state.membership_cache import MembershipCache
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """What the services use of the outside."""
+    """The ports of one gateway."""
 
     outbox: Outbox
     event_publisher: EventPublisher
@@ -48,7 +48,7 @@ class Ports:
     search: Search
     people: People
     attachments: Attachments
-    loose: OrphanedAttachments
+    orphaned_attachments: OrphanedAttachments
     files: Files
     sniffer: Callable[[], Sniffer]
     max_upload: int
@@ -82,7 +82,7 @@ def build_services(
         access,
         ports.attachments,
         ports.files,
-        loose=ports.loose,
+        orphaned=ports.orphaned_attachments,
         sniffer=ports.sniffer,
         max_upload=ports.max_upload,
     )

@@ -1,4 +1,4 @@
-"""Contracts: who may talk within which, and the conversations that they start there."""
+"""Contracts: their parties, and the conversations of those parties."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -13,47 +13,47 @@ from parley.gateway.services.messages import MessageService, checked_content
 from parley.gateway.state.bounded_dict import BoundedDict
 from parley.shared.model import Contract, Conversation, Person, contract_key, new_id, now
 
-KNOWS_CONTRACTS = ("admin", "service")
+CONTRACT_WRITERS = ("admin", "service")
 REMEMBERED_CONVERSATIONS = 20_000
-TRUSTED_SECONDS = 30.0
-"""How long a started conversation is taken for that of its contract, which may change elsewhere."""
+CACHE_SECONDS = 30.0
+"""How long the conversation of a contract is cached: another gateway may change the contract."""
 
 NO_CONTRACT = "There is no such contract."
 
 
 class ContractService:
-    """A contract has a conversation of its two parties, and one for each milestone that they talk about."""
+    """A contract has one conversation of its two parties, and one for each milestone they write about."""
 
     def __init__(
         self,
         access: Access,
         contracts: Contracts,
         conversations: Conversations,
-        starting: ConversationService,
+        conversation_service: ConversationService,
         messages: MessageService,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._access = access
         self._contracts = contracts
         self._conversations = conversations
-        self._starting = starting
+        self._conversation_service = conversation_service
         self._messages = messages
         self._clock = clock
-        self._started: BoundedDict[tuple[str, str | None], tuple[str, float]] = BoundedDict(
+        self._cached: BoundedDict[tuple[str, str | None], tuple[str, float]] = BoundedDict(
             REMEMBERED_CONVERSATIONS
         )
 
     async def put(self, person: Person, command: PutContract) -> Contract:
-        """Make a contract known; where its parties change, so do those of its conversations.
+        """Store a contract, and make its parties the members of its conversations.
 
         Raises:
-            Forbidden: the asker is neither an admin nor a service.
-            Invalid: both parties are one, or a milestone is named twice.
+            Forbidden: The user is neither an admin nor a service.
+            Invalid: Both parties are the same user, or a milestone is named twice.
         """
-        if person.role not in KNOWS_CONTRACTS:
-            raise Forbidden("Only an admin or a service may make contracts known.")
+        if person.role not in CONTRACT_WRITERS:
+            raise Forbidden("Only an admin or a service may store contracts.")
         if command.client_id == command.freelancer_id:
-            raise Invalid.field("freelancerId", "It must be somebody else than the client.")
+            raise Invalid.field("freelancerId", "It must be another user than the client.")
         if len(set(command.milestones)) != len(command.milestones):
             raise Invalid.field("milestones", "Each only once.")
         contract = Contract(
@@ -63,16 +63,16 @@ class ContractService:
             milestones=command.milestones,
         )
         await self._contracts.put(contract)
-        # Also when nothing changed: whoever put it last may have died before this.
-        await self._seat(contract, person)
+        # An earlier call may have stored the same contract and failed before this step, so repeat it always.
+        await self._set_members(contract, person)
         return contract
 
     async def send(self, person: Person, command: SendToContract) -> PendingCommit:
-        """Accept a message to the other party, in the conversation that there is or a new one.
+        """Accept a message to the other party, in their conversation, which the first message creates.
 
         Raises:
-            NotFound: there is no such contract for the sender, or no such milestone in it.
-            Invalid, Forbidden, Overloaded, Conflict: as of any message.
+            NotFound: There is no such contract of the sender, or no such milestone in it.
+            Invalid, Forbidden, Overloaded, Conflict: As for any message.
         """
         checked_content(command.content, needed=not command.attachments)
         send = SendMessage(
@@ -85,18 +85,19 @@ class ContractService:
         return await self._messages.send(person, send)
 
     async def _conversation(self, person: Person, contract_id: str, milestone_id: str | None) -> str:
-        known, until = self._started.get((contract_id, milestone_id)) or ("", 0.0)
+        key = contract_id, milestone_id
+        conversation_id, until = self._cached.get(key) or ("", 0.0)
         if self._clock() >= until:
-            known = await self._find_or_start(person, contract_id, milestone_id)
-            self._started.put((contract_id, milestone_id), (known, self._clock() + TRUSTED_SECONDS))
+            conversation_id = await self._find_or_create(person, contract_id, milestone_id)
+            self._cached.put(key, (conversation_id, self._clock() + CACHE_SECONDS))
         try:
-            await self._access.role(person.id, known)
+            await self._access.role(person.id, conversation_id)
         except NotFound:
-            self._started.drop((contract_id, milestone_id))
+            self._cached.discard(key)
             raise NotFound(NO_CONTRACT) from None
-        return known
+        return conversation_id
 
-    async def _find_or_start(self, person: Person, contract_id: str, milestone_id: str | None) -> str:
+    async def _find_or_create(self, person: Person, contract_id: str, milestone_id: str | None) -> str:
         contract = await self._contract_of(person, contract_id)
         if milestone_id is not None and milestone_id not in contract.milestones:
             raise NotFound("There is no such milestone.")
@@ -111,21 +112,22 @@ class ContractService:
             created_at=at,
         )
         others = [party for party in _parties(contract) if party != person.id]
-        conversation = await self._starting.start(wanted, others)
-        # Its parties may have changed while it began, unseen by whoever changed them.
-        await self._seat(contract, person)
+        conversation = await self._conversation_service.start(wanted, others)
+        # A concurrent `put` may have changed the parties before it could see this conversation.
+        await self._set_members(contract, person)
         return conversation.id
 
-    async def _seat(self, contract: Contract, person: Person) -> None:
-        """Have the parties, and nobody else, in the contract's conversations: those that it has by then.
+    async def _set_members(self, contract: Contract, person: Person) -> None:
+        """Make the parties, and no others, the members of the contract's conversations.
 
-        Others may change it meanwhile; whoever seats last has read it after that.
+        The contract may change concurrently. It is read again after each pass, so the last pass of all
+        concurrent calls uses its last version.
         """
-        seated: Contract | None = None
-        while contract != seated:
+        applied: Contract | None = None
+        while contract != applied:
             for conversation in await self._conversations.of_contract(contract.id):
-                await self._starting.seat(conversation, _parties(contract), person.id)
-            seated = contract
+                await self._conversation_service.set_members(conversation, _parties(contract), person.id)
+            applied = contract
             contract = (await self._contracts.get([contract.id])).get(contract.id, contract)
 
     async def _contract_of(self, person: Person, contract_id: str) -> Contract:

@@ -1,4 +1,4 @@
-"""Starting conversations, who is in them, and showing them."""
+"""Conversations: creating and listing them, and changing their members."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -14,17 +14,17 @@ from parley.gateway.core.commands import (
     RemoveParticipant,
 )
 from parley.gateway.core.errors import Forbidden, Invalid, NotFound
+from parley.gateway.core.pagination import Page, PageRequest
 from parley.gateway.core.ports import (
     Contracts,
     Conversations,
-    Cut,
     EventPublisher,
     MembershipChanges,
     Memberships,
     People,
 )
-from parley.gateway.core.results import ConversationView, Done, Page
-from parley.gateway.services.access import NO_CONVERSATION, Access
+from parley.gateway.core.results import ConversationView, Done
+from parley.gateway.services.access import NO_CONVERSATION, Access, existing_conversation
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MemberRemoved, MembersAdded
 from parley.shared.model import (
@@ -41,12 +41,12 @@ from parley.shared.model import (
     now,
 )
 
-SIDE_BY_SIDE = 4
-"""Conversations of a page whose members are asked for at the same time."""
+CONCURRENT_READS = 4
+"""Conversations of a page whose members are read at the same time."""
 
 
 class ConversationService:
-    """Written by the gateway itself: it is rare, and its answer is wanted at once."""
+    """Reads and writes conversations directly: writes are rare, and their result is needed at once."""
 
     def __init__(
         self,
@@ -67,10 +67,10 @@ class ConversationService:
         self._event_publisher = event_publisher
 
     async def create(self, person: Person, command: CreateConversation) -> ConversationView:
-        """Start a conversation, or find the direct one that these two have already.
+        """Create a conversation, or return the direct one that the two users have already.
 
         Raises:
-            Invalid: the participants make no sense.
+            Invalid: The participants are not valid.
         """
         others = checked_participants(command.participants, person.id)
         if command.kind == "direct" and len(others) != 1:
@@ -88,62 +88,62 @@ class ConversationService:
         return await self.get(person, GetConversation(conversation_id=conversation.id))
 
     async def start(self, wanted: Conversation, others: Sequence[str]) -> Conversation:
-        """Store a conversation of its creator and others, and tell them; or find the one there is."""
+        """Store a conversation and notify its members, or return the direct one that exists already."""
         conversation = await self._conversations.create(
             wanted, _first_members(wanted, wanted.created_by, others)
         )
         if conversation.id == wanted.id:
             members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
-            join_backfill = [m.person.id for m in members]
-            await self._tell_newcomers(conversation, members, join_backfill, wanted.created_by)
+            user_ids = [m.person.id for m in members]
+            await self._publish_created(conversation, members, user_ids, wanted.created_by)
         return conversation
 
-    async def seat(self, conversation: Conversation, parties: Sequence[str], by: str) -> None:
-        """Have exactly these people in a conversation, and tell whoever comes and goes."""
+    async def set_members(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
+        """Make these users, and no others, the members of a conversation, and publish the changes."""
         present = {
             m.user_id for m in await self._memberships.of_conversation(conversation.id, MAX_PARTICIPANTS)
         }
-        for gone in present - set(parties):
+        for gone in present - set(user_ids):
             await self._changes.remove(conversation.id, gone)
-            await self._tell_removed(conversation.id, gone, by, heir=None)
-        missing = [p for p in parties if p not in present]
+            await self._publish_removed(conversation.id, gone, by, new_owner=None)
+        missing = [u for u in user_ids if u not in present]
         if missing:
-            await self._let_in(conversation, missing, by)
+            await self._add_members(conversation, missing, by)
 
     async def add(self, person: Person, command: AddParticipants) -> ConversationView:
-        """Bring people into a group; those who are in it already stay as they are.
+        """Add members to a group; existing members stay as they are.
 
         Raises:
-            NotFound, Forbidden, Invalid: nobody is added.
+            NotFound, Forbidden, Invalid: No member is added.
         """
-        join_backfill = checked_participants(command.participants, person.id)
+        user_ids = checked_participants(command.participants, person.id)
         conversation = await self._group_for_admin(person, command.conversation_id)
-        await self._let_in(conversation, join_backfill, person.id)
+        await self._add_members(conversation, user_ids, person.id)
         members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
         return await self._view(person, conversation, members)
 
-    async def _let_in(self, conversation: Conversation, join_backfill: Sequence[str], by: str) -> None:
+    async def _add_members(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
         at = now()
         wanted = [
             Membership(
                 conversation_id=conversation.id, user_id=user_id, joined_at=at, join_seq=conversation.last_seq
             )
-            for user_id in join_backfill
+            for user_id in user_ids
         ]
         added = await self._changes.add(wanted)
         if added:
             members = await self._members(conversation.id, MEMBERS_SHOWN)
-            await self._tell_newcomers(conversation, members, added, by)
-            named = await self._people.named(added[:MEMBERS_SHOWN])
-            event = MembersAdded(conversation_id=conversation.id, people=tuple(named.values()), by=by, at=at)
-            await self._event_publisher.announce({rooms.conversation(conversation.id): [event]})
+            await self._publish_created(conversation, members, added, by)
+            people = await self._people.get(added[:MEMBERS_SHOWN])
+            event = MembersAdded(conversation_id=conversation.id, people=tuple(people.values()), by=by, at=at)
+            await self._event_publisher.publish_events({rooms.conversation(conversation.id): [event]})
 
     async def remove(self, person: Person, command: RemoveParticipant) -> Done:
-        """Put someone out of a group.
+        """Remove a member from a group.
 
         Raises:
-            NotFound: there is no such conversation, or they are not in it.
-            Forbidden: only its owner and admins may, and nobody the owner.
+            NotFound: There is no such conversation, or the user to remove is no member.
+            Forbidden: The user is neither the owner nor an admin, or the one to remove is the owner.
         """
         if command.user_id == person.id:
             return await self.leave(person, LeaveConversation(conversation_id=command.conversation_id))
@@ -152,35 +152,37 @@ class ConversationService:
             if await self._memberships.get(conversation.id, command.user_id) is None:
                 raise NotFound("There is no such participant.")
             raise Forbidden("The owner cannot be removed.")
-        await self._tell_removed(conversation.id, command.user_id, person.id, heir=None)
+        await self._publish_removed(conversation.id, command.user_id, person.id, new_owner=None)
         return Done()
 
     async def leave(self, person: Person, command: LeaveConversation) -> Done:
-        """Go out of a group; an owner who goes leaves it to whoever came first of the others.
+        """Leave a group. If the owner leaves, the admin or else the member who joined first becomes owner.
 
         Raises:
-            NotFound, Forbidden: one is not in it, or it is not a group.
+            NotFound: The user is no member.
+            Forbidden: The conversation is not a group.
         """
         role = await self._access.stored_role(person.id, command.conversation_id)
         conversation = await self._group(command.conversation_id)
-        # The heir first: a group that was left half way has two owners for a moment, not none.
-        heir = await self._heir(conversation.id, person.id) if role == "owner" else None
+        # The gateway may die between the two writes. Promoting first leaves two owners then, not none.
+        new_owner = await self._promote_another(conversation.id, person.id) if role == "owner" else None
         kept: Role | None = None if role == "owner" else "owner"
         if not await self._changes.remove(conversation.id, person.id, unless=kept):
-            # Made the owner at this moment, by one who left: then there is an heir to find.
+            # The user became the owner since the role was read, because the owner left. Leaving as a member
+            # would leave the group without an owner, so start again.
             return await self.leave(person, command)
-        await self._tell_removed(conversation.id, person.id, person.id, heir)
+        await self._publish_removed(conversation.id, person.id, person.id, new_owner)
         return Done()
 
     async def get(self, person: Person, command: GetConversation) -> ConversationView:
-        """One conversation. Raises `NotFound`."""
+        """Return one conversation. Raises `NotFound`."""
         await self._access.role(person.id, command.conversation_id)
-        conversation = await self._existing(command.conversation_id)
+        conversation = await existing_conversation(self._conversations, command.conversation_id)
         members = await self._members(conversation.id, command.shown)
         return await self._view(person, conversation, members)
 
-    async def page(self, person: Person, command: ListConversations) -> Page:
-        """A page of the user's conversations, the liveliest first. Raises `Invalid` for a wrong cursor."""
+    async def page(self, person: Person, command: ListConversations) -> Page[ConversationView]:
+        """Return a page of the user's conversations, most recent first. Raises `Invalid` for a bad cursor."""
         if command.before is not None and command.after is not None:
             raise Invalid.field("before", "Give before or after, not both.")
         mine = {
@@ -188,22 +190,20 @@ class ConversationService:
             for m in await self._memberships.of_users([person.id])
             if command.archived or not m.archived
         }
-        found = await self._conversations.liveliest(
-            list(mine), Cut(command.limit, command.page, command.before, command.after), command.contract_id
-        )
-        contracts = await self._contracts_of(found.conversations)
-        members = await self._members_of([c.id for c in found.conversations], MEMBERS_SHOWN)
-        views = [_seen(c, members[c.id], mine, contracts) for c in found.conversations]
-        return Page(tuple(views), found.cursor, found.total, command.limit, command.page)
+        request = PageRequest(command.limit, command.page, command.before, command.after)
+        found = await self._conversations.most_recent(list(mine), request, command.contract_id)
+        contracts = await self._contracts_of(found.items)
+        members = await self._members_of([c.id for c in found.items], MEMBERS_SHOWN)
+        return found.with_items([_view_of(c, members[c.id], mine, contracts) for c in found.items])
 
     async def archive(self, person: Person, command: ArchiveConversation) -> Done:
-        """Put a conversation away from one's own list, or back. Raises `NotFound`."""
+        """Archive a conversation for one user, or undo it. Raises `NotFound`."""
         if not await self._changes.archive(command.conversation_id, person.id, command.archived):
             raise NotFound(NO_CONVERSATION)
         return Done()
 
     async def unread(self, person: Person, _command: CountUnread) -> int:
-        """How many messages the user has not read, in all conversations."""
+        """Return the user's unread messages in all conversations."""
         mine = await self._memberships.of_users([person.id])
         heads = await self._conversations.get([m.conversation_id for m in mine])
         return sum(m.unread(heads[m.conversation_id].last_seq) for m in mine if m.conversation_id in heads)
@@ -213,7 +213,7 @@ class ConversationService:
     ) -> ConversationView:
         membership = await self._memberships.get(conversation.id, person.id)
         mine = {conversation.id: membership} if membership else {}
-        return _seen(conversation, members, mine, await self._contracts_of([conversation]))
+        return _view_of(conversation, members, mine, await self._contracts_of([conversation]))
 
     async def _contracts_of(self, conversations: Sequence[Conversation]) -> dict[str, Contract]:
         ids = {c.contract_id for c in conversations if c.contract_id is not None}
@@ -225,64 +225,63 @@ class ConversationService:
     async def _members_of(
         self, conversation_ids: Collection[str], limit: int
     ) -> dict[str, tuple[Member, ...]]:
-        """The first `limit` members of each conversation."""
-        turns = asyncio.Semaphore(SIDE_BY_SIDE)
+        """Return the first `limit` members of each conversation."""
+        slots = asyncio.Semaphore(CONCURRENT_READS)
 
         async def of(conversation_id: str) -> list[Membership]:
-            async with turns:
+            async with slots:
                 return await self._memberships.of_conversation(conversation_id, limit)
 
         found = await asyncio.gather(*map(of, conversation_ids))
-        named = await self._people.named({m.user_id for memberships in found for m in memberships})
+        people = await self._people.get({m.user_id for memberships in found for m in memberships})
         return {
-            conversation_id: tuple(Member(person=named[m.user_id], role=m.role) for m in memberships)
+            conversation_id: tuple(Member(person=people[m.user_id], role=m.role) for m in memberships)
             for conversation_id, memberships in zip(conversation_ids, found, strict=True)
         }
 
-    async def _existing(self, conversation_id: str) -> Conversation:
-        conversation = (await self._conversations.get([conversation_id])).get(conversation_id)
-        if conversation is None:
-            raise NotFound(NO_CONVERSATION)
-        return conversation
-
     async def _group(self, conversation_id: str) -> Conversation:
-        conversation = await self._existing(conversation_id)
+        conversation = await existing_conversation(self._conversations, conversation_id)
         if conversation.kind != "group":
-            raise Forbidden("A direct conversation keeps its two participants.")
+            raise Forbidden("The participants of a direct conversation cannot be changed.")
         return conversation
 
     async def _group_for_admin(self, person: Person, conversation_id: str) -> Conversation:
         role = await self._access.stored_role(person.id, conversation_id)
         conversation = await self._group(conversation_id)
         if role == "member":
-            raise Forbidden("Only the owner and admins may do this.")
+            raise Forbidden("Only the owner and admins may change the members.")
         return conversation
 
-    async def _heir(self, conversation_id: str, owner: str) -> str | None:
+    async def _promote_another(self, conversation_id: str, owner: str) -> str | None:
+        """Make another member the owner; return its id."""
         members = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS)
         rest = [m for m in members if m.user_id != owner]
-        # Admins first, each by the time they came; whoever goes at the same moment is passed over.
-        for heir in sorted(rest, key=lambda m: m.role != "admin"):
-            if await self._changes.promote(conversation_id, heir.user_id):
-                return heir.user_id
+        # Members come by time of joining. If one leaves concurrently, `promote` fails and the next is tried.
+        for member in sorted(rest, key=lambda m: m.role != "admin"):
+            if await self._changes.promote(conversation_id, member.user_id):
+                return member.user_id
         return None
 
-    async def _tell_newcomers(
-        self, conversation: Conversation, members: Sequence[Member], join_backfill: Sequence[str], by: str
+    async def _publish_created(
+        self, conversation: Conversation, members: Sequence[Member], user_ids: Sequence[str], by: str
     ) -> None:
         event = ConversationCreated(conversation=conversation, members=tuple(members[:MEMBERS_SHOWN]), by=by)
-        await self._event_publisher.announce({rooms.user(user_id): [event] for user_id in join_backfill})
+        await self._event_publisher.publish_events({rooms.user(user_id): [event] for user_id in user_ids})
 
-    async def _tell_removed(self, conversation_id: str, user_id: str, by: str, heir: str | None) -> None:
-        event = MemberRemoved(conversation_id=conversation_id, user_id=user_id, by=by, heir=heir, at=now())
-        await self._event_publisher.announce({rooms.conversation(conversation_id): [event]})
+    async def _publish_removed(
+        self, conversation_id: str, user_id: str, by: str, new_owner: str | None
+    ) -> None:
+        event = MemberRemoved(
+            conversation_id=conversation_id, user_id=user_id, by=by, heir=new_owner, at=now()
+        )
+        await self._event_publisher.publish_events({rooms.conversation(conversation_id): [event]})
 
 
 def checked_participants(participants: Sequence[str], creator: str) -> Sequence[str]:
-    """The other participants.
+    """Return the participants of a conversation besides its creator.
 
     Raises:
-        Invalid: there are none, too many, one twice, or the creator is among them.
+        Invalid: There are none, too many, one of them twice, or the creator is among them.
     """
     if not participants:
         raise Invalid.field("participants", "At least one other participant is needed.")
@@ -291,11 +290,11 @@ def checked_participants(participants: Sequence[str], creator: str) -> Sequence[
     if len(set(participants)) != len(participants):
         raise Invalid.field("participants", "Each only once.")
     if creator in participants:
-        raise Invalid.field("participants", "You are in it anyway: name only the others.")
+        raise Invalid.field("participants", "Name only the other participants, not yourself.")
     return participants
 
 
-def _seen(
+def _view_of(
     conversation: Conversation,
     members: tuple[Member, ...],
     mine: Mapping[str, Membership],

@@ -1,21 +1,22 @@
-"""Reading what was said, and what changed since."""
+"""History: pages of messages, and changes since a revision."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from parley.gateway.core.commands import GetMessage, ListMessages, Sync
-from parley.gateway.core.errors import Invalid, NotFound
+from parley.gateway.core.errors import Invalid
+from parley.gateway.core.pagination import Page
 from parley.gateway.core.ports import Conversations, Messages, People
-from parley.gateway.core.results import Changes, MessageView, Page
-from parley.gateway.services.access import NO_CONVERSATION, Access
+from parley.gateway.core.results import Changes, MessageView
+from parley.gateway.services.access import Access, existing_conversation
 from parley.shared.model import MAX_CHANGES, Message, Person
 
 MAX_SYNCED = 100
-"""Conversations that one `sync` may ask for."""
+"""Conversations of one `Sync`."""
 
 
 class HistoryService:
-    """Pages and changes, with senders and statuses."""
+    """Reads messages, with their senders and statuses."""
 
     def __init__(
         self, access: Access, messages: Messages, conversations: Conversations, people: People
@@ -25,31 +26,32 @@ class HistoryService:
         self._conversations = conversations
         self._people = people
 
-    async def page(self, person: Person, command: ListMessages) -> Page:
-        """A page of messages in their order.
+    async def page(self, person: Person, command: ListMessages) -> Page[MessageView]:
+        """Return a page of messages in ascending order.
 
         Raises:
-            NotFound: no such conversation, or no message `before_id` in it, for this user.
-            Invalid: both `before` and `after`.
+            NotFound: There is no such conversation, or no message `before_id` in it, for this user.
+            Invalid: Both `before` and `after` are given.
         """
         if command.after is not None and (command.before is not None or command.before_id is not None):
             raise Invalid.field("before", "Give before or after, not both.")
         await self._access.role(person.id, command.conversation_id)
-        # Numbers have no holes: the last one is how many there are.
-        wanted = command.counted or command.page > 1
-        total = await self._last_seq(command.conversation_id) if wanted else 0
+        total = await self._total(command) if command.counted or command.page > 1 else 0
         before = await self._end(person, command, total)
-        # One more than asked for tells whether there is a next page.
+        # One message more than requested shows whether there is a next page.
         found = await self._messages.page(command.conversation_id, command.limit + 1, before, command.after)
-        more = len(found) > command.limit
-        forward = command.after is not None
-        shown = found[: command.limit] if forward else found[-command.limit :]
-        edge = (shown[-1] if forward else shown[0]).seq if more else None
+        is_forward = command.after is not None
+        shown = found[: command.limit] if is_forward else found[-command.limit :]
+        edge = shown[-1 if is_forward else 0].seq if len(found) > command.limit else None
         cursor = str(edge) if edge is not None else None
         return Page(tuple(await self.views(shown)), cursor, total, command.limit, command.page)
 
+    async def _total(self, command: ListMessages) -> int:
+        # Numbers have no gaps, so the last number is the number of messages.
+        return (await existing_conversation(self._conversations, command.conversation_id)).last_seq
+
     async def _end(self, person: Person, command: ListMessages, total: int) -> int | None:
-        """The number that the page ends below."""
+        """Return the message number that the page ends below."""
         before = command.before
         if command.before_id is not None:
             message, _ = await self._access.message(person.id, command.before_id, command.conversation_id)
@@ -58,14 +60,8 @@ class HistoryService:
             return before
         return (total + 1 if before is None else before) - (command.page - 1) * command.limit
 
-    async def _last_seq(self, conversation_id: str) -> int:
-        head = (await self._conversations.get([conversation_id])).get(conversation_id)
-        if head is None:
-            raise NotFound(NO_CONVERSATION)
-        return head.last_seq
-
     async def get(self, person: Person, command: GetMessage) -> MessageView:
-        """One message. Raises `NotFound`."""
+        """Return one message. Raises `NotFound`."""
         message, _ = await self._access.message(person.id, command.message_id, None)
         view = await self.view(message)
         if command.marked and message.sender_id != person.id:
@@ -73,11 +69,11 @@ class HistoryService:
         return view
 
     async def sync(self, person: Person, command: Sync) -> list[Changes]:
-        """What changed in each conversation since the revision named for it.
+        """Return the changes of each conversation since the revision given for it.
 
         Raises:
-            NotFound: one of the conversations is not the user's.
-            Invalid: too many are asked for.
+            NotFound: The user is no member of one of the conversations.
+            Invalid: There are too many conversations.
         """
         if len(command.revs) > MAX_SYNCED:
             raise Invalid.field("conversations", f"At most {MAX_SYNCED} at a time.")
@@ -97,10 +93,10 @@ class HistoryService:
         return Changes(conversation_id, newest, tuple(await self.views(found)))
 
     async def views(self, messages: Sequence[Message]) -> list[MessageView]:
-        """Messages of one conversation with their senders and how far others are."""
+        """Return views of messages of one conversation, with senders and the marks of other members."""
         if not messages:
             return []
-        people = await self._people.named({m.sender_id for m in messages})
+        people = await self._people.get({m.sender_id for m in messages})
         readers, receivers = await self._messages.furthest(messages[0].conversation_id)
         return [
             MessageView(
@@ -113,5 +109,5 @@ class HistoryService:
         ]
 
     async def view(self, message: Message) -> MessageView:
-        """One message likewise."""
+        """Return the view of one message."""
         return (await self.views([message]))[0]

@@ -1,4 +1,4 @@
-"""Saying something, and taking it back."""
+"""Messages: sending, editing and deleting them."""
 
 from asyncio import Future
 from functools import partial
@@ -18,7 +18,8 @@ from parley.shared.model import MAX_CONTENT, Attachment, Message, Person, messag
 from parley.shared.records import Change, Deletion, Edit, NewMessage
 
 REMEMBERED_SENDS = 20_000
-SPEAKS_FOR_THE_SYSTEM = ("admin", "service")
+SYSTEM_SENDERS = ("admin", "service")
+"""Roles that may send messages of type `system`."""
 
 
 class MessageService:
@@ -34,20 +35,20 @@ class MessageService:
         """Accept a message.
 
         Raises:
-            NotFound, Invalid, Forbidden, Overloaded: it is not accepted; its uploads may be bound
-                to the conversation, where a retry finds them.
-            Conflict: another message went by this `client_message_id`; that one stands.
+            NotFound, Invalid, Forbidden, Overloaded: The message is not accepted. Its attachments may be
+                bound to the conversation; a retry can use them.
+            Conflict: A different message with this `client_message_id` was accepted before.
         """
         content = checked_content(command.content, needed=not command.attachments)
         await self._access.role(person.id, command.conversation_id)
         _check_type(person, command)
-        named = message_id(person.id, command.conversation_id, command.client_message_id)
-        self._check_repeat(named, command)
+        id_ = message_id(person.id, command.conversation_id, command.client_message_id)
+        self._check_retry(id_, command)
         attachments: tuple[Attachment, ...] = ()
         if command.attachments:
-            attachments = await self._attachments.take(person, command.attachments, command.conversation_id)
+            attachments = await self._attachments.bind(person, command.attachments, command.conversation_id)
         message = Message(
-            id=named,
+            id=id_,
             conversation_id=command.conversation_id,
             sender_id=person.id,
             content=content,
@@ -59,43 +60,44 @@ class MessageService:
             temp_id=command.temp_id,
             created_at=now(),
         )
-        deferred = self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
-        deferred.confirmed.add_done_callback(partial(self._remember, named, command))
-        return deferred
+        pending = self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
+        pending.confirmed.add_done_callback(partial(self._remember, id_, command))
+        return pending
 
     def _put(self, record: NewMessage | Change, message: Message, person: Person) -> PendingCommit:
         confirmed = self._outbox.put(record)
         view = MessageView(message, person)
         return PendingCommit(view, confirmed, record.id, record.conversation_id, person.id)
 
-    def _check_repeat(self, named: str, command: SendMessage) -> None:
-        first = self._sent.get(named)
-        if first is not None and first != _said(command):
+    def _check_retry(self, id_: str, command: SendMessage) -> None:
+        first = self._sent.get(id_)
+        if first is not None and first != _compared(command):
             raise Conflict(
-                "Another message has this clientMessageId; it stands.", details={"messageId": named}
+                "A different message was sent with this clientMessageId.", details={"messageId": id_}
             )
 
-    def _remember(self, named: str, command: SendMessage, confirmed: "Future[None]") -> None:
-        """Only what was accepted stands; a worker sees what came by way of other gateways."""
+    def _remember(self, id_: str, command: SendMessage, confirmed: "Future[None]") -> None:
+        # A send that was not confirmed may be corrected under the same id. Retries that went to another
+        # gateway are compared by the worker.
         accepted = not confirmed.cancelled() and confirmed.exception() is None
-        if accepted and command.client_message_id is not None and named not in self._sent:
-            self._sent.put(named, _said(command))
+        if accepted and command.client_message_id is not None and id_ not in self._sent:
+            self._sent.put(id_, _compared(command))
 
-    def refused(self, event: RecordRefused) -> None:
-        """What a worker refused does not stand: the name is another message's, or free again."""
+    def on_refused(self, event: RecordRefused) -> None:
+        """Forget a send that a worker refused: its id belongs to another message, or is free again."""
         if event.message_id is not None:
-            self._sent.drop(event.message_id)
+            self._sent.discard(event.message_id)
 
     async def edit(self, person: Person, command: EditMessage) -> PendingCommit:
-        """Accept an edit of one's own message.
+        """Accept an edit of the user's own message.
 
         Raises:
-            NotFound, Forbidden, Invalid, Conflict: it is not accepted.
+            NotFound, Forbidden, Invalid, Conflict: The edit is not accepted.
         """
         content = checked_content(command.content)
         message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
         if message.sender_id != person.id:
-            raise Forbidden("Only its sender can edit a message.")
+            raise Forbidden("Only its sender may edit a message.")
         if message.deleted_at is not None:
             raise Conflict("The message was deleted.")
         record = Edit(
@@ -106,19 +108,19 @@ class MessageService:
             content=content,
             at=now(),
         )
-        # Its revision is not known until it is stored.
+        # A worker assigns the revision when it stores the edit.
         edited = replace(message, content=content, edited_at=record.at, rev=0)
         return self._put(record, edited, person)
 
     async def delete(self, person: Person, command: DeleteMessage) -> PendingCommit:
-        """Accept a deletion of one's own message, or by an owner or admin of anyone's.
+        """Accept a deletion: by the sender, or by an owner or admin of the conversation.
 
         Raises:
-            NotFound, Forbidden: it is not accepted.
+            NotFound, Forbidden: The deletion is not accepted.
         """
         message, role = await self._access.message(person.id, command.message_id, command.conversation_id)
         if message.sender_id != person.id and role == "member":
-            raise Forbidden("Only its sender or an admin can delete a message.")
+            raise Forbidden("Only its sender or an admin may delete a message.")
         record = Deletion(
             id=new_id(),
             conversation_id=message.conversation_id,
@@ -129,23 +131,23 @@ class MessageService:
         return self._put(record, message, person)
 
 
-def _said(command: SendMessage) -> tuple[Any, ...]:
-    """What must be the same when a message is sent again."""
+def _compared(command: SendMessage) -> tuple[Any, ...]:
+    """Return what a retry must have in common with the first send."""
     return command.content, command.attachments, command.extra
 
 
 def _check_type(person: Person, command: SendMessage) -> None:
-    if command.type == "system" and person.role not in SPEAKS_FOR_THE_SYSTEM:
+    if command.type == "system" and person.role not in SYSTEM_SENDERS:
         raise Forbidden("Only an admin or a service may send a message of type system.")
     if command.type == "file" and not command.attachments:
-        raise Invalid.field("attachments", "A message of type file has at least one.")
+        raise Invalid.field("attachments", "A message of type file needs an attachment.")
 
 
 def checked_content(content: str, *, needed: bool = True) -> str:
-    """The content as it may be stored.
+    """Return the content of a message.
 
     Raises:
-        Invalid: it is empty or only white space though `needed`, too long, or not Unicode text.
+        Invalid: It is too long, not valid Unicode, or blank although `needed`.
     """
     if needed and not content.strip():
         raise Invalid.field("content", "It must not be empty.")

@@ -1,4 +1,4 @@
-"""Who of one's contacts is there, and who is typing."""
+"""Presence, typing and open conversations of users; none of them is stored."""
 
 from parley.gateway.core.commands import ListOnline, SetTyping
 from parley.gateway.core.ports import EventPublisher, Memberships, Presence
@@ -10,11 +10,11 @@ from parley.shared.events import RoomChanged, TypingChanged
 from parley.shared.model import Person, now
 
 MAX_CONTACTS = 1_000
-"""Contacts whose presence one socket follows."""
+"""Contacts whose presence one socket receives."""
 
 
 class PresenceService:
-    """Presence and typing: told to those who share a conversation, and never stored."""
+    """Publishes presence and typing to the members of the same conversations."""
 
     def __init__(
         self,
@@ -31,27 +31,31 @@ class PresenceService:
         self._load_monitor = load_monitor
 
     async def contacts(self, person: Person, conversation_ids: list[str]) -> set[str]:
-        """Whose comings and goings the user is told of."""
+        """Return the users whose presence the user receives."""
         found = await self._memberships.contacts(conversation_ids, MAX_CONTACTS)
         return found - {person.id}
 
     async def online(self, person: Person, _command: ListOnline) -> list[str]:
-        """The user's contacts who are online, the user included."""
+        """Return the user's contacts who are online, and the user if online."""
         mine = [m.conversation_id for m in await self._memberships.of_users([person.id])]
         return await self._presence.online({person.id, *await self.contacts(person, mine)})
 
     async def typing(self, person: Person, command: SetTyping) -> Done:
-        """Tell the conversation, unless there is more important to do. Raises `NotFound`."""
+        """Publish that a user types, unless this node is overloaded; stops are always published.
+
+        Raises:
+            NotFound: There is no such conversation for this user.
+        """
         await self._access.role(person.id, command.conversation_id)
-        if command.typing and self._load_monitor.high:
+        if command.typing and self._load_monitor.is_overloaded:
             return Done()
         event = TypingChanged(
             conversation_id=command.conversation_id, user=person, typing=command.typing, at=now()
         )
-        self._event_publisher.mention(rooms.conversation(command.conversation_id), event)
+        self._event_publisher.publish_best_effort(rooms.conversation(command.conversation_id), event)
         return Done()
 
-    def room_changed(self, person: Person, conversation_id: str, *, joined: bool) -> None:
-        """Tell the conversation that someone opened or closed it."""
+    def publish_room_changed(self, person: Person, conversation_id: str, *, joined: bool) -> None:
+        """Publish that a user opened or closed a conversation."""
         event = RoomChanged(conversation_id=conversation_id, user_id=person.id, joined=joined, at=now())
-        self._event_publisher.mention(rooms.conversation(conversation_id), event)
+        self._event_publisher.publish_best_effort(rooms.conversation(conversation_id), event)

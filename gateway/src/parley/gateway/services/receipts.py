@@ -1,10 +1,10 @@
-"""How far someone has read and received."""
+"""Receipts: how far a user has read and received a conversation."""
 
 from parley.gateway.core.commands import MarkConversationRead, MarkDelivered, MarkRead
 from parley.gateway.core.errors import Invalid, NotFound
 from parley.gateway.core.ports import Conversations, Messages, Outbox
 from parley.gateway.core.results import Done, PendingCommit
-from parley.gateway.services.access import NO_CONVERSATION, NO_MESSAGE, Access
+from parley.gateway.services.access import NO_MESSAGE, Access, existing_conversation
 from parley.gateway.state.bounded_dict import BoundedDict
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.model import Message, Person, new_id, now
@@ -14,7 +14,7 @@ REMEMBERED_MESSAGES = 20_000
 
 
 class ReceiptService:
-    """Turns marks into records; a mark of what this node passed on lately asks no database."""
+    """Turns marks into records. A mark at a recently delivered message needs no database access."""
 
     def __init__(
         self,
@@ -31,22 +31,23 @@ class ReceiptService:
         self._membership_cache = membership_cache
         self._recent: BoundedDict[str, tuple[str, int]] = BoundedDict(REMEMBERED_MESSAGES)
 
-    def passed_on(self, message: Message) -> None:
-        """Remember the number of a message that went out to clients."""
+    def on_emitted(self, message: Message) -> None:
+        """Remember the number of a message that was sent to clients."""
         self._recent.put(message.id, (message.conversation_id, message.seq))
 
     async def read(self, person: Person, command: MarkRead) -> PendingCommit | Done:
         """Accept a read mark at a message.
 
         Raises:
-            NotFound: there is no such message for this user.
+            NotFound: There is no such message for this user.
         """
-        conversation_id, seq = await self._place(person, command)
+        conversation_id, seq = await self._locate(person, command)
         if seq <= await self._access.read_seq(person.id, conversation_id):
             return Done()
         return self._put(_read_mark(person, conversation_id, seq, command.message_id, command.message_id))
 
-    async def _place(self, person: Person, command: MarkRead) -> tuple[str, int]:
+    async def _locate(self, person: Person, command: MarkRead) -> tuple[str, int]:
+        """Return the conversation and the number of a message."""
         recent = self._recent.get(command.message_id)
         if recent is None:
             message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
@@ -63,11 +64,11 @@ class ReceiptService:
         """Accept a read mark at the end of a conversation.
 
         Raises:
-            NotFound: there is no such conversation for this user.
+            NotFound: There is no such conversation for this user.
         """
         await self._access.role(person.id, command.conversation_id)
-        # What this node has passed on to the user's sockets is what they can have seen.
-        seq, last_id = self._membership_cache.seen(command.conversation_id, person.id) or (
+        # The user cannot have read more than this node has sent to the user's sockets.
+        seq, last_id = self._membership_cache.last_message(command.conversation_id, person.id) or (
             await self._last_seq(command.conversation_id),
             None,
         )
@@ -81,15 +82,15 @@ class ReceiptService:
         return found[0].id if found else None
 
     async def delivered(self, person: Person, command: MarkDelivered) -> PendingCommit:
-        """Accept that a device holds everything up to a number.
+        """Accept that a device of the user has received all messages up to a number.
 
         Raises:
-            NotFound: there is no such conversation for this user.
-            Invalid: the conversation has not come that far.
+            NotFound: There is no such conversation for this user.
+            Invalid: The number is higher than that of the last message.
         """
-        known = self._membership_cache.conversations.get(command.conversation_id)
         await self._access.role(person.id, command.conversation_id)
-        if known is None or command.seq > known.seq:
+        cached = self._membership_cache.conversations.get(command.conversation_id)
+        if cached is None or command.seq > cached.seq:
             last = await self._last_seq(command.conversation_id)
             if command.seq > last:
                 raise Invalid.field("seq", f"The conversation's last message is number {last}.")
@@ -107,10 +108,7 @@ class ReceiptService:
         return PendingCommit(Done(), self._outbox.put(mark), mark.id, mark.conversation_id, mark.user_id)
 
     async def _last_seq(self, conversation_id: str) -> int:
-        conversation = (await self._conversations.get([conversation_id])).get(conversation_id)
-        if conversation is None:
-            raise NotFound(NO_CONVERSATION)
-        return conversation.last_seq
+        return (await existing_conversation(self._conversations, conversation_id)).last_seq
 
 
 def _read_mark(

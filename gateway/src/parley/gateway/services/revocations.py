@@ -1,4 +1,4 @@
-"""Revocations: tokens that are refused though they have not expired, known to every node."""
+"""Revocations: tokens that every gateway refuses before they expire."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from parley.shared import rooms
 from parley.shared.events import TokensRevoked
 from parley.shared.model import Person, Revocation, new_id, now
 
-REVOKES = "admin"
+ADMIN = "admin"
 
 
-class Revoked:
-    """Which tokens are refused, so that no request asks a database."""
+class RevokedTokens:
+    """The revoked tokens in memory, so that no request needs the database."""
 
     def __init__(self) -> None:
         self._users: dict[str, tuple[float, datetime]] = {}
         self._tokens: dict[str, datetime] = {}
 
-    def take(self, revocation: Revocation) -> None:
-        """From now on it holds, in any order with others."""
+    def add(self, revocation: Revocation) -> None:
+        """Add a revocation; the order of several does not matter."""
         if revocation.user_id is not None:
             known = self._users.get(revocation.user_id, (revocation.before, revocation.until))
             newest = max(known[0], revocation.before), max(known[1], revocation.until)
@@ -32,41 +32,41 @@ class Revoked:
             until = self._tokens.get(revocation.token_id, revocation.until)
             self._tokens[revocation.token_id] = max(until, revocation.until)
 
-    def refusal(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
-        """Whether a token was revoked; one that does not say when it was issued, by any of its user's."""
+    def contains(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
+        """Whether a token is revoked. A token without a time of issue falls to any revocation of its user."""
         of_user = self._users.get(user_id)
         if of_user is not None and (issued_at is None or issued_at <= of_user[0]):
             return True
         return token_id in self._tokens
 
-    def forget(self, at: datetime) -> None:
-        """Forget those that were kept until then."""
+    def remove_lapsed(self, at: datetime) -> None:
+        """Remove the revocations that are kept until `at` or less."""
         self._users = {user: known for user, known in self._users.items() if known[1] > at}
         self._tokens = {token: until for token, until in self._tokens.items() if until > at}
 
 
 class RevocationService:
-    """Revokes, and knows what was revoked: at once by the bus, else by looking every now and then."""
+    """Revokes tokens, and learns of revocations by the bus at once, else by polling the database."""
 
     def __init__(self, revocations: Revocations, event_publisher: EventPublisher, kept: timedelta) -> None:
         self._revocations = revocations
         self._event_publisher = event_publisher
         self._kept = kept
-        self._revoked = Revoked()
+        self._revoked = RevokedTokens()
         self._count = -1
-        self._looking = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self.on_change: Callable[[], None] = lambda: None
-        """Called when more tokens are refused than before."""
+        """Called when tokens were revoked. Set later: the listener closes sockets, which need this one."""
 
     async def revoke(self, person: Person, command: Revoke) -> Revocation:
-        """Have tokens refused everywhere, for good.
+        """Revoke tokens on all gateways.
 
         Raises:
-            Forbidden: the asker is no admin.
-            Invalid: it names neither a user nor a token.
-            Unavailable: it cannot be stored, and may hold on some nodes or on none.
+            Forbidden: The user is no admin.
+            Invalid: The command names neither a user nor a token.
+            Unavailable: Storing failed; the revocation may hold on some gateways, or on none.
         """
-        if person.role != REVOKES:
+        if person.role != ADMIN:
             raise Forbidden("Only an admin may revoke tokens.")
         if command.user_id is None and command.token_id is None:
             raise Invalid.field("userId", "Name a user, a token by its jti, or both.")
@@ -78,40 +78,42 @@ class RevocationService:
             until=now() + self._kept,
         )
         await self._revocations.put(revocation)
-        self._take([revocation])
-        await self._event_publisher.announce({rooms.everyone(): [TokensRevoked(revocation=revocation)]})
+        self._add([revocation])
+        event = TokensRevoked(revocation=revocation)
+        await self._event_publisher.publish_events({rooms.everyone(): [event]})
         return revocation
 
-    def heard(self, event: TokensRevoked) -> None:
-        """Another node says what was revoked."""
-        self._take([event.revocation])
+    def apply(self, event: TokensRevoked) -> None:
+        """Apply a revocation that a gateway published."""
+        self._add([event.revocation])
 
-    async def refusal(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
-        """Whether a token was revoked.
+    async def is_revoked(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
+        """Whether a token is revoked.
 
         Raises:
-            Unavailable: that is not known yet.
+            Unavailable: The revocations were never read yet, and cannot be read now.
         """
         if self._count < 0:
-            await self.look()
-        return self.refuses_now(user_id, token_id, issued_at)
+            await self.refresh()
+        return self.is_known_revoked(user_id, token_id, issued_at)
 
-    def refuses_now(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
-        """Whether a token was revoked, as far as this node knows."""
-        return self._revoked.refusal(user_id, token_id, issued_at)
+    def is_known_revoked(self, user_id: str, token_id: str | None, issued_at: float | None) -> bool:
+        """Whether a token is revoked, as far as this node knows."""
+        return self._revoked.contains(user_id, token_id, issued_at)
 
-    async def look(self) -> None:
-        """Learn of what the bus did not bring. Raises `Unavailable`."""
-        async with self._looking:
-            # Counted first: what is put meanwhile is found now or the next time.
+    async def refresh(self) -> None:
+        """Read the revocations that the bus did not deliver. Raises `Unavailable`."""
+        async with self._refreshing:
+            # The count is read first: a revocation stored between the two reads is then in this list, or
+            # changes the count of the next refresh.
             count = await self._revocations.count()
             if count != self._count:
-                self._take(await self._revocations.all())
+                self._add(await self._revocations.all())
                 self._count = count
-        self._revoked.forget(now())
+        self._revoked.remove_lapsed(now())
 
-    def _take(self, revocations: Sequence[Revocation]) -> None:
+    def _add(self, revocations: Sequence[Revocation]) -> None:
         for revocation in revocations:
-            self._revoked.take(revocation)
+            self._revoked.add(revocation)
         if revocations:
             self.on_change()

@@ -1,4 +1,7 @@
-"""The backlog: messages that are accepted and not stored yet, and the refusal of more than can be stored."""
+"""Admission control: refuses messages that a partition's worker could not store in time.
+
+Why it measures what is stored, and not what waits, is explained in DECISIONS.md.
+"""
 
 from asyncio import Future
 from collections import deque
@@ -13,25 +16,25 @@ from parley.gateway.core.ports import Outbox
 from parley.shared.records import NewMessage, Record
 
 BUSY_SECONDS = 1.0
-"""Where something has waited so long, nothing is stored slowly for want of work."""
-FEW = 100
-"""So many may wait in a partition, late or not."""
-MANY = 10_000
-"""More are not kept account of: the oldest are forgotten."""
-PATIENCE, MOST_PATIENCE = 0.05, 0.1
+"""If the oldest message has waited longer than this, low throughput means saturation, not idleness."""
+ALWAYS_ADMITTED = 100
+"""Messages that may wait in a partition whatever its throughput."""
+MAX_TRACKED = 10_000
+"""Messages that are tracked in a partition; past that the oldest are no longer tracked."""
+LINGER_SHARE, MAX_LINGER_SECONDS = 0.05, 0.1
 WINDOW_SECONDS = 10.0
 SLOT_SECONDS = 0.25
-KNOWN_SECONDS = 3.0
-"""So long it takes to know a rate."""
-QUIET, FADING = 3.0, 0.8
-"""It is an outage, and no overload, when nothing is stored for so many seconds, or for so many times as
-long as between two batches lately."""
-SLOWER = 0.8
-"""What a late partition accepts, as a part of what it stores, so that it catches up."""
+MIN_KNOWN_SECONDS = 3.0
+"""A throughput is unknown until it was measured for so long."""
+OUTAGE_FACTOR, GAP_DECAY = 3.0, 0.8
+"""Nothing stored for `OUTAGE_FACTOR` seconds, or for that many times the recent gap between two batches, is
+an outage and not an overload. A recent gap counts `GAP_DECAY` of itself with each later batch."""
+CATCH_UP_SHARE = 0.8
+"""The share of its throughput that a late partition admits, so that it catches up."""
 
 
 class Throughput:
-    """How many a second, over the last few seconds."""
+    """Messages stored per second, over the last `WINDOW_SECONDS`."""
 
     def __init__(self) -> None:
         self._slots: deque[list[float]] = deque()
@@ -39,93 +42,111 @@ class Throughput:
         self._began = self._last = self._gap = 0.0
 
     def add(self, count: int, now: float) -> None:
-        """So many were stored just now."""
-        self._forget(now)
-        if not self._slots or self._is_quiet(now):
+        """Count messages that were stored at `now`."""
+        self._drop_old(now)
+        if not self._slots or self._is_outage(now):
             self._slots.clear()
             self._sum, self._began = 0, now
         if not self._slots or now - self._slots[-1][0] > SLOT_SECONDS:
-            self._gap = max(min(now - self._last, WINDOW_SECONDS), FADING * self._gap)
+            self._gap = max(min(now - self._last, WINDOW_SECONDS), GAP_DECAY * self._gap)
             self._slots.append([now, 0])
         self._slots[-1][1] += count
         self._sum += count
         self._last = now
 
     def per_second(self, now: float) -> float:
-        """The rate; 0 while it is not known, and in an outage."""
-        self._forget(now)
+        """Return the throughput; 0 while it is unknown, and in an outage."""
+        self._drop_old(now)
         known = now - self._began
-        if known < KNOWN_SECONDS or self._is_quiet(now):
+        if known < MIN_KNOWN_SECONDS or self._is_outage(now):
             return 0.0
         return self._sum / min(known, WINDOW_SECONDS)
 
-    def _is_quiet(self, now: float) -> bool:
-        return now - self._last > QUIET * max(1.0, self._gap)
+    def _is_outage(self, now: float) -> bool:
+        return now - self._last > OUTAGE_FACTOR * max(1.0, self._gap)
 
-    def _forget(self, now: float) -> None:
+    def _drop_old(self, now: float) -> None:
         while self._slots and now - self._slots[0][0] > WINDOW_SECONDS:
             self._sum -= int(self._slots.popleft()[1])
 
 
 @dataclass(slots=True)
 class PartitionWindow:
-    """What waits in one partition, by record and since when, the oldest first."""
+    """The messages that this node has admitted to one partition and that are not stored yet.
 
-    since: dict[str, float] = field(default_factory=dict)
-    within: float = 0.0
-    """Seconds in which what waits is to be stored: else the lane is late."""
+    Attributes:
+        deadline: Seconds within which a message is to be stored.
+        admitted_at: The time of admission by record id, oldest first.
+        stored: The throughput of the partition, for messages of this node.
+        credit: Messages that a late partition may admit now.
+        credited_at: The time at which `credit` was increased last.
+    """
+
+    deadline: float
+    admitted_at: dict[str, float] = field(default_factory=dict)
     stored: Throughput = field(default_factory=Throughput)
     credit: float = 0.0
-    asked: float = 0.0
+    credited_at: float = 0.0
 
-    def is_late(self, now: float, rate: float) -> bool:
-        """Whether more waits than is stored in time, where as much is stored as can be."""
-        waiting = len(self.since)
-        if waiting <= FEW or now - next(iter(self.since.values())) < BUSY_SECONDS:
-            return False
-        return waiting > self.within * rate
+    def try_admit(self, now: float) -> bool:
+        """Return whether one more message may wait, and use up credit if the partition is late.
 
-    def admits(self, now: float) -> bool:
-        """Whether one more may wait: any if we are in time, else a little less than is stored.
-
-        While nothing is stored at all that is no overload but an outage, which the broker's queues are for;
-        how fast they are emptied afterwards shows after a while.
+        A partition in time admits everything, a late one a little less than it stores. While nothing is
+        stored at all, that is an outage and not an overload: the broker's queues are made for it.
         """
         rate = self.stored.per_second(now)
-        if not rate or not self.is_late(now, rate):
+        if not rate or not self._is_late(now, rate):
             return True
-        self.credit = min(self.credit + SLOWER * rate * (now - self.asked), 1 + rate * SLOT_SECONDS)
-        self.asked = now
+        earned = CATCH_UP_SHARE * rate * (now - self.credited_at)
+        self.credit = min(self.credit + earned, 1 + rate * SLOT_SECONDS)
+        self.credited_at = now
         if self.credit < 1:
             return False
         self.credit -= 1
         return True
 
+    def _is_late(self, now: float, rate: float) -> bool:
+        """Whether the waiting messages need longer than the deadline at the measured throughput."""
+        waiting = len(self.admitted_at)
+        if waiting <= ALWAYS_ADMITTED or self.oldest_age(now) < BUSY_SECONDS:
+            return False
+        return waiting > self.deadline * rate
+
+    def oldest_age(self, now: float) -> float:
+        """Return for how many seconds the oldest message has waited; 0 if none waits."""
+        oldest = next(iter(self.admitted_at.values()), None)
+        return now - oldest if oldest is not None else 0.0
+
     def add(self, record_id: str, now: float) -> None:
-        """One more waits."""
-        self.since[record_id] = now
-        if len(self.since) > MANY:
-            del self.since[next(iter(self.since))]
+        """Track an admitted message."""
+        self.admitted_at[record_id] = now
+        if len(self.admitted_at) > MAX_TRACKED:
+            del self.admitted_at[next(iter(self.admitted_at))]
 
-    def settle(self, record_id: str, now: float) -> None:
-        """One was stored, and so were those before it: a partition keeps their order."""
-        if record_id not in self.since:
+    def confirm(self, record_id: str, now: float) -> None:
+        """Count a message as stored, and all before it: a partition is stored in order."""
+        if record_id not in self.admitted_at:
             return
-        before = [*takewhile(lambda waits: waits != record_id, self.since)]
-        for settled in (*before, record_id):
-            del self.since[settled]
-        self.stored.add(len(before) + 1, now)
+        earlier = [*takewhile(lambda waiting: waiting != record_id, self.admitted_at)]
+        for confirmed in (*earlier, record_id):
+            del self.admitted_at[confirmed]
+        self.stored.add(len(earlier) + 1, now)
 
-    def forget(self, record_id: str, confirmed: "Future[None]") -> None:
-        """The broker did not take it, so it does not wait."""
+    def discard_failed(self, record_id: str, confirmed: "Future[None]") -> None:
+        """Stop tracking a message that the broker did not take."""
         if confirmed.cancelled() or confirmed.exception() is not None:
-            self.since.pop(record_id, None)
+            self.admitted_at.pop(record_id, None)
 
 
 class AdmissionController:
-    """`Outbox` before another: refuses messages where more is said than can be stored `within` seconds.
+    """An `Outbox` in front of another one, which refuses messages that cannot be stored by the deadline.
 
-    What it knows is what this node accepted, and heard of again: no other node is asked.
+    Args:
+        outbox: The outbox that takes what is admitted.
+        partition_of: Returns the partition of a conversation.
+        partitions: The number of partitions.
+        deadline: Seconds within which a message is to be stored.
+        clock: The time in seconds.
     """
 
     def __init__(
@@ -134,42 +155,43 @@ class AdmissionController:
         partition_of: Callable[[str], int],
         partitions: int,
         *,
-        within: float,
+        deadline: float,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._outbox = outbox
         self._partition_of = partition_of
-        self._lanes = [PartitionWindow(within=within) for _ in range(partitions)]
+        self._windows = [PartitionWindow(deadline) for _ in range(partitions)]
         self._clock = clock
 
     def __len__(self) -> int:
-        return sum(len(lane.since) for lane in self._lanes)
+        return sum(len(window.admitted_at) for window in self._windows)
 
     def put(self, record: Record) -> "Future[None]":
-        """As the other, for messages that can be stored in time.
+        """Put a record into the outbox. Only new messages are subject to admission.
 
         Raises:
-            Overloaded: it cannot.
+            Overloaded: The message would not be stored by the deadline.
         """
         if not isinstance(record, NewMessage):
             return self._outbox.put(record)
-        lane, now = self._lane(record.conversation_id), self._clock()
-        if not lane.admits(now):
-            raise Overloaded("More is said than can be stored; try again.")
+        window, now = self._window(record.conversation_id), self._clock()
+        if not window.try_admit(now):
+            raise Overloaded(
+                f"The server is overloaded: writes take longer than {window.deadline:g} s. Retry later."
+            )
         confirmed = self._outbox.put(record)
-        lane.add(record.id, now)
-        confirmed.add_done_callback(partial(lane.forget, record.id))
+        window.add(record.id, now)
+        confirmed.add_done_callback(partial(window.discard_failed, record.id))
         return confirmed
 
-    def patience(self, partition: int) -> float:
-        """Seconds that a record may wait for company: a small part of those that it waits to be stored."""
-        since = self._lanes[partition].since
-        oldest = next(iter(since.values()), None)
-        return min(MOST_PATIENCE, PATIENCE * (self._clock() - oldest)) if oldest is not None else 0.0
+    def linger(self, partition: int) -> float:
+        """Return the seconds that a record may wait for its batch to fill: a small part of its whole wait."""
+        age = self._windows[partition].oldest_age(self._clock())
+        return min(MAX_LINGER_SECONDS, LINGER_SHARE * age)
 
-    def settled(self, conversation_id: str, record_id: str) -> None:
-        """Something was heard of a record: it is stored, or refused for good."""
-        self._lane(conversation_id).settle(record_id, self._clock())
+    def confirm(self, conversation_id: str, record_id: str) -> None:
+        """Take note that a worker has stored a record, or refused it."""
+        self._window(conversation_id).confirm(record_id, self._clock())
 
-    def _lane(self, conversation_id: str) -> PartitionWindow:
-        return self._lanes[self._partition_of(conversation_id)]
+    def _window(self, conversation_id: str) -> PartitionWindow:
+        return self._windows[self._partition_of(conversation_id)]

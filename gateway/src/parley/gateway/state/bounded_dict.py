@@ -1,4 +1,4 @@
-"""What this node saw lately, so that the usual case asks no database."""
+"""A bounded map for recent entries, so that the common case needs no database access."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -9,25 +9,25 @@ V = TypeVar("V")
 
 
 class BoundedDict(Generic[K, V]):
-    """A map that forgets its oldest entries past `limit`."""
+    """A map of at most `limit` entries; the entry that was put least recently is evicted."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._entries: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The entry, if it is not forgotten."""
+        """Return an entry, unless it was never put or is evicted."""
         return self._entries.get(key)
 
     def put(self, key: K, value: V) -> None:
-        """Note an entry as the newest."""
+        """Put an entry, as the most recent one."""
         self._entries[key] = value
         self._entries.move_to_end(key)
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 
-    def drop(self, key: K) -> None:
-        """Forget an entry, if there is one."""
+    def discard(self, key: K) -> None:
+        """Remove an entry, if there is one."""
         self._entries.pop(key, None)
 
     def __len__(self) -> int:

@@ -182,7 +182,7 @@ class Streams:
         return found
 
     async def _named(self, messages: Sequence[Message]) -> dict[str, Person]:
-        return await self._insist(lambda: self._people.named({m.sender_id for m in messages}))
+        return await self._insist(lambda: self._people.get({m.sender_id for m in messages}))
 
     async def _insist(self, read: Callable[[], Awaitable[T]]) -> T:
         while True:

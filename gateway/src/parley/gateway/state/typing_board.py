@@ -1,4 +1,4 @@
-"""Who is typing, as this node has told its clients; a start that is not renewed lapses here."""
+"""The users who type, as this node has reported to its clients. A start that is not renewed expires here."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,19 +9,19 @@ from msgspec.structs import replace
 
 from parley.shared.events import TypingChanged
 
-LAPSE_SECONDS = 5.0
-RETOLD_SECONDS = 2.0
-"""How often a start that is renewed is told again: clients let what they heard lapse, too."""
+EXPIRY_SECONDS = 5.0
+RENEWAL_SECONDS = 2.0
+"""How often a renewed start is emitted again: clients let a start expire, too."""
 
 
 class _Typing(NamedTuple):
-    until: float
-    told: float
+    expires_at: float
+    emitted_at: float
     event: TypingChanged
 
 
 class TypingBoard:
-    """Each node lapses what it told, so no node's death leaves someone typing for ever."""
+    """Expires what this node has emitted, so that no user types for ever when another node crashes."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -30,23 +30,24 @@ class TypingBoard:
     def __len__(self) -> int:
         return len(self._typing)
 
-    def heard(self, event: TypingChanged) -> bool:
-        """Note an event; whether it is news for the clients: a renewal is, now and then."""
+    def apply(self, event: TypingChanged) -> bool:
+        """Apply an event. Returns whether to emit it: a stop after a start, a start, some of its renewals."""
         key = (event.conversation_id, event.user.id)
         if not event.typing:
             return self._typing.pop(key, None) is not None
         now = self._clock()
         known = self._typing.get(key)
-        news = known is None or now - known.told >= RETOLD_SECONDS
-        told = now if known is None or news else known.told
-        self._typing[key] = _Typing(now + LAPSE_SECONDS, told, event)
-        return news
+        is_due = known is None or now - known.emitted_at >= RENEWAL_SECONDS
+        emitted_at = now if known is None or is_due else known.emitted_at
+        self._typing[key] = _Typing(now + EXPIRY_SECONDS, emitted_at, event)
+        return is_due
 
-    def lapsed(self) -> list[TypingChanged]:
-        """The stops of those whose start was not renewed in time."""
+    def take_expired(self) -> list[TypingChanged]:
+        """Remove the starts that were not renewed in time, and return a stop for each."""
         now = self._clock()
-        over = [key for key, typing in self._typing.items() if typing.until <= now]
-        return [self._stop(self._typing.pop(key).event) for key in over]
+        expired = [key for key, typing in self._typing.items() if typing.expires_at <= now]
+        return [_stop(self._typing.pop(key).event) for key in expired]
 
-    def _stop(self, event: TypingChanged) -> TypingChanged:
-        return replace(event, typing=False, at=event.at + timedelta(seconds=LAPSE_SECONDS))
+
+def _stop(event: TypingChanged) -> TypingChanged:
+    return replace(event, typing=False, at=event.at + timedelta(seconds=EXPIRY_SECONDS))

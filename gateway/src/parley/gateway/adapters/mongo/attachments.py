@@ -48,7 +48,7 @@ class MongoAttachments:
         bound = {"$set": {"conversationId": conversation_id, "binding": binding}, "$unset": {"loose": ""}}
         return await self._update(free, bound)
 
-    async def settle(self, attachment_id: str, conversation_id: str) -> bool:
+    async def confirm_binding(self, attachment_id: str, conversation_id: str) -> bool:
         query = {"_id": attachment_id, "conversationId": exactly(conversation_id), **WHOLE}
         return await self._update(query, {"$unset": {"binding": ""}})
 
@@ -62,13 +62,13 @@ class MongoAttachments:
             result = await self._attachments.update_one(query, update)
         return bool(result.matched_count)
 
-    async def condemn(self, before: datetime, limit: int) -> list[str]:
+    async def mark(self, before: datetime, limit: int) -> list[str]:
         query = {"loose": {"$lt": int(before.timestamp())}}
         with translate_errors():
             documents = await self._attachments.find(query, {"_id": 1}).limit(limit).to_list(None)
-        return [d["_id"] for d in documents if await self._condemn(d["_id"])]
+        return [d["_id"] for d in documents if await self._mark(d["_id"])]
 
-    async def _condemn(self, attachment_id: str) -> bool:
+    async def _mark(self, attachment_id: str) -> bool:
         query = {"_id": attachment_id, "loose": {"$exists": True}}
         return await self._update(query, {"$set": {"condemned": True}})
 

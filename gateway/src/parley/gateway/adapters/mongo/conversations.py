@@ -8,8 +8,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.pagination import Place, cut_out
-from parley.gateway.core.ports import Cut, Slice
+from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
 from parley.shared.documents import (
     CONVERSATIONS,
     MEMBERSHIPS,
@@ -57,20 +56,20 @@ class MongoConversations:
             cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
             return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
 
-    async def liveliest(self, conversation_ids: Collection[str], cut: Cut, contract_id: str | None) -> Slice:
-        # Compared here, for not every server of the protocol compares dates rightly.
-        every = await self._places(conversation_ids, contract_id)
-        shown, cursor = cut_out(every, cut)
-        found = await self.get([conversation_id for _, conversation_id in shown])
-        page = [found[conversation_id] for _, conversation_id in shown if conversation_id in found]
-        return Slice(page, cursor, len(every))
+    async def most_recent(
+        self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
+    ) -> Page[Conversation]:
+        # Sorted here, because not every server of MongoDB's protocol compares dates correctly.
+        keys = page_of(await self._sort_keys(conversation_ids, contract_id), request)
+        found = await self.get([conversation_id for _, conversation_id in keys.items])
+        return keys.with_items([found[i] for _, i in keys.items if i in found])
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
         with translate_errors():
             documents = await self._conversations.find({"contractId": exactly(contract_id)}).to_list(None)
         return [from_document(Conversation, d) for d in documents]
 
-    async def _places(self, conversation_ids: Collection[str], contract_id: str | None) -> list[Place]:
+    async def _sort_keys(self, conversation_ids: Collection[str], contract_id: str | None) -> list[SortKey]:
         query: Document = {"_id": {"$in": list(conversation_ids)}}
         if contract_id is not None:
             query["contractId"] = exactly(contract_id)

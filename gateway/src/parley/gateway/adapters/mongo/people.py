@@ -18,7 +18,7 @@ class MongoPeople:
         self._users = database[USERS]
         self._known: BoundedDict[str, Person] = BoundedDict(REMEMBERED_PEOPLE)
 
-    async def remember(self, person: Person) -> None:
+    async def save(self, person: Person) -> None:
         if self._known.get(person.id) == person:
             return
         document = to_document(person)
@@ -28,7 +28,7 @@ class MongoPeople:
             )
         self._known.put(person.id, person)
 
-    async def named(self, user_ids: Collection[str]) -> dict[str, Person]:
+    async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         if not user_ids:
             return {}
         with translate_errors():

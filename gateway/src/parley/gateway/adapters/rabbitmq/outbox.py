@@ -68,7 +68,7 @@ class RabbitOutbox:
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._snapshots: asyncio.Task[None] | None = None
-        self.patience: Callable[[int], float] = lambda partition: 0.0
+        self.linger: Callable[[int], float] = lambda partition: 0.0
         """How many seconds a flight may wait for more records, where others are under way."""
 
     @property
@@ -130,7 +130,7 @@ class RabbitOutbox:
                 else:
                     self._land(flight)
                     if lane.waiting and not lane.waiting[0].is_full():
-                        await asyncio.sleep(self.patience(partition))
+                        await asyncio.sleep(self.linger(partition))
         finally:
             lane.flying = False
 

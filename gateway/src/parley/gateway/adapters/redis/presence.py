@@ -59,7 +59,7 @@ class RedisPresence:
                 log.warning("leases are left to lapse", sockets=len(self._mine))
         await self._redis.aclose()
 
-    async def arrive(self, user_id: str, socket_id: str) -> None:
+    async def add_socket(self, user_id: str, socket_id: str) -> None:
         member = _member(user_id, socket_id)
         self._mine.add(member)
         try:
@@ -68,10 +68,10 @@ class RedisPresence:
             self._mine.discard(member)
             raise
 
-    def forget(self, user_id: str, socket_id: str) -> None:
+    def forget_socket(self, user_id: str, socket_id: str) -> None:
         self._mine.discard(_member(user_id, socket_id))
 
-    async def leave(self, user_id: str, socket_id: str) -> None:
+    async def remove_socket(self, user_id: str, socket_id: str) -> None:
         member = _member(user_id, socket_id)
         self._mine.discard(member)
         try:
@@ -119,7 +119,7 @@ class RedisPresence:
     async def _tell(self, user_ids: Collection[str], *, online: bool) -> None:
         if user_ids:
             at = now()
-            await self._event_publisher.announce(
+            await self._event_publisher.publish_events(
                 {rooms.presence(u): [PresenceChanged(user_id=u, online=online, at=at)] for u in user_ids}
             )
 
