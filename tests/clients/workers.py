@@ -25,12 +25,15 @@ class Shares:
 
     async def dead_letters(self) -> int:
         """How many dead letters the workers have made since they started."""
-        return sum(
-            [
-                await self._figure(number, "parley_dead_letters_total")
-                for number in range(1, len(self._stack.worker_urls) + 1)
-            ]
-        )
+        return await self._sum("parley_dead_letters_total")
+
+    async def unknown_kinds(self) -> int:
+        """How many records of unknown kinds the workers have met since they started."""
+        return await self._sum('parley_unknown_kinds_total{what="record"}')
+
+    async def _sum(self, name: str) -> int:
+        numbers = range(1, len(self._stack.worker_urls) + 1)
+        return sum([await self._figure(number, name) for number in numbers])
 
     async def _figure(self, number: int, name: str) -> int:
         try:
@@ -38,7 +41,7 @@ class Shares:
                 text = await answer.text()
         except (aiohttp.ClientError, TimeoutError):
             return 0
-        return int(float(text.partition(f"\n{name} ")[2].split()[0]))
+        return int(float(text.partition(f"\n{name} ")[2].partition("\n")[0] or 0))
 
     async def wait_until(self, *shares: int, deadline: float = 15.0) -> None:
         """Wait until they are so."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
 from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
-from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, from_document, to_document
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, from_document, to_document
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Membership, Message, now
 from parley.shared.mongo import Database
@@ -94,6 +94,19 @@ async def test_inserting_stops_before_the_first_whose_number_is_taken(store: Sto
 async def test_the_same_number_is_free_in_another_conversation(store: Store) -> None:
     c, d = await store.begin("ann"), await store.begin("ann")
     assert await store.messages.insert([message(c, 1), message(d, 1)]) == 2
+
+
+async def test_a_replaced_message_keeps_the_fields_of_a_newer_version(database: Database) -> None:
+    await migrate(database)
+    messages, stored = MongoMessages(database), message(str(uuid.uuid4()), 1)
+    await database[MESSAGES].insert_one({**to_document(stored), "replyTo": "m", "colour": {"red": 1}})
+
+    assert await messages.replace(replace(stored, rev=2, content="edited"), 1)
+
+    document = await database[MESSAGES].find_one({"_id": stored.id})
+    assert from_document(Message, document) == replace(stored, rev=2, content="edited")
+    assert document["colour"] == {"red": 1}
+    assert "replyTo" not in document
 
 
 async def test_a_message_is_replaced_only_at_the_revision_that_was_read(store: Store) -> None:

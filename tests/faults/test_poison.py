@@ -1,4 +1,4 @@
-"""Records that should not be: unreadable, or refused by the store; others are unharmed."""
+"""Records that are unreadable, unknown or refused by the store do not affect others."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 from clients.broker import Exchange
 from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_counted, assert_numbered
+from clients.newer import grow, items_of, seal_newer
 from clients.poison import BEFORE_TIME
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.workers import DeadLetters, Shares
@@ -132,3 +133,45 @@ async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
     assert (event, payload["messageId"]) == ("messageFailed", wanted[1]["message"]["id"])
     assert payload["error"]["retryable"] is False
     await assert_counted(database, users, group)
+
+
+async def test_records_of_a_newer_version_are_stored_and_unknown_kinds_dead_lettered(
+    exchange: Exchange,
+    users: ChatUsers,
+    alice: RecordingClient,
+    group: str,
+    database: Database,
+    dead_letters: DeadLetters,
+    shares: Shares,
+) -> None:
+    unknown = await shares.unknown_kinds()
+    sent = [record(alice, group, content) for content in ("one", "reaction", "two")]
+    one, reaction, two = (grow(item) for item in items_of(records.pack(sent)))
+    reaction["type"] = "reaction"
+    await exchange.publish(group, seal_newer([one, reaction, two]))
+
+    body, reason = await letter(dead_letters)
+    assert msgspec.msgpack.decode(body)[1:] == ["99.0.0", [reaction]]
+    assert "'reaction'" in reason
+    await eventually(lambda: len(alice.heard[group]) == 2)
+    assert await contents(database, group) == ["one", "two"]
+    await eventually(lambda: alice.trouble)
+    ((event, payload),) = alice.trouble
+    assert (event, payload["messageId"]) == ("messageFailed", sent[1].message.id)
+    assert await shares.unknown_kinds() == unknown + 1
+    await assert_counted(database, users, group)
+
+
+async def test_the_sender_of_an_unreadable_record_is_told(
+    exchange: Exchange, alice: RecordingClient, group: str, dead_letters: DeadLetters
+) -> None:
+    sent = record(alice, group, "bad")
+    (item,) = items_of(records.pack([sent]))
+    item["message"]["content"] = 7
+    await exchange.publish(group, msgspec.msgpack.encode([item]))
+
+    _, reason = await letter(dead_letters)
+    assert "$.message.content" in reason
+    await eventually(lambda: alice.trouble)
+    ((event, payload),) = alice.trouble
+    assert (event, payload["messageId"]) == ("messageFailed", sent.message.id)

@@ -18,6 +18,7 @@ from parley.shared.documents import (
     exactly,
     from_document,
     membership_id,
+    newer_fields,
     to_document,
 )
 from parley.shared.model import Membership, Message
@@ -53,11 +54,14 @@ class MongoMessages:
         return len(messages)
 
     async def replace(self, message: Message, rev: int) -> bool:
+        of_rev = {"_id": message.id, "rev": rev}
         try:
             with translate_errors():
-                result = await self._collection.replace_one(
-                    {"_id": message.id, "rev": rev}, to_document(message)
-                )
+                stored = await self._collection.find_one(of_rev)
+                if stored is None:
+                    return False
+                document = {**newer_fields(Message, stored), **to_document(message)}
+                result = await self._collection.replace_one(of_rev, document)
         except DuplicateKeyError:
             return False
         return bool(result.matched_count)

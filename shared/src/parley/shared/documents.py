@@ -1,4 +1,4 @@
-"""How values lie in MongoDB: collections, and value to document and back."""
+"""Collections of MongoDB, and the conversion of values to documents and back."""
 
 from datetime import datetime
 from typing import Any, TypeVar
@@ -25,21 +25,21 @@ REVOCATIONS = "revocations"
 
 
 def exactly(value: Any) -> Document:
-    """The condition that a field has this value, and is no list that holds it.
+    """Return the condition that a field equals this value, and is not an array that contains it.
 
-    The same to MongoDB as the bare value; to servers that look into lists for a bare one, it is what
-    lets them use an index.
+    MongoDB treats the bare value alike. Other servers of its protocol do not use an index for a bare
+    value, because it matches arrays too.
     """
     return {"$eq": value}
 
 
 def membership_id(conversation_id: str, user_id: str) -> str:
-    """The `_id` of a user's membership in a conversation."""
+    """Return the `_id` of a user's membership in a conversation."""
     return f"{conversation_id}:{user_id}"
 
 
 def to_document(value: Struct) -> Document:
-    """The document that holds a value; what is None is left out."""
+    """Return a value's document, without the fields that are None."""
     fields = msgspec.to_builtins(value, builtin_types=(datetime,))
     document = {name: field for name, field in fields.items() if field is not None}
     if isinstance(value, Membership):
@@ -48,12 +48,22 @@ def to_document(value: Struct) -> Document:
 
 
 def from_document(cls: type[T], document: Document) -> T:
-    """The value that a document holds; fields of a newer version are passed over."""
-    known = _FIELDS.get(cls) or _FIELDS.setdefault(cls, frozenset(cls.__struct_encode_fields__))
+    """Return a document's value; fields of a newer version are passed over."""
+    known = _known(cls)
     fields = {name: field for name, field in document.items() if name in known}
     if "id" in known:
         fields["id"] = document["_id"]
     return msgspec.convert(fields, cls)
+
+
+def newer_fields(cls: type[Struct], document: Document) -> Document:
+    """Return a document's fields that only a newer version knows, to be kept when it is replaced."""
+    known = _known(cls)
+    return {name: field for name, field in document.items() if name not in known and name != "_id"}
+
+
+def _known(cls: type[Struct]) -> frozenset[str]:
+    return _FIELDS.get(cls) or _FIELDS.setdefault(cls, frozenset(cls.__struct_encode_fields__))
 
 
 _FIELDS: dict[type[Struct], frozenset[str]] = {}

@@ -22,4 +22,4 @@ class MongoContracts:
     async def put(self, contract: Contract) -> None:
         document = to_document(contract)
         with translate_errors():
-            await self._contracts.replace_one({"_id": contract.id}, document, upsert=True)
+            await self._contracts.update_one({"_id": document.pop("_id")}, {"$set": document}, upsert=True)
