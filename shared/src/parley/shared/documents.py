@@ -22,6 +22,7 @@ FILE_CHUNKS = "attachments.chunks"
 ATTACHMENT_USES = "attachment_uses"
 ATTEMPTS = "attempts"
 REVOCATIONS = "revocations"
+MIGRATIONS = "migrations"
 
 
 def exactly(value: Any) -> Document:

@@ -12,7 +12,7 @@ import uvloop
 from dotenv import dotenv_values
 
 from parley.shared import logs
-from parley.shared.settings import SettingsError, SharedSettings, host_name, load
+from parley.shared.settings import SharedSettings, StartupError, host_name, load
 
 CHECK = "--check"
 
@@ -36,7 +36,7 @@ def main(cls: type[S], named: str, run: Run[S], check: Callable[[S], None] = lam
             return
         logs.configure(settings.log_level, settings.log_format, **{named.partition("_")[0]: name})
         uvloop.run(_until_signalled(settings, run))
-    except SettingsError as error:
+    except StartupError as error:
         sys.exit(str(error))
 
 

@@ -14,7 +14,11 @@ REST = r"([/?].*)?"
 HIGHEST_PORT = 65_535
 
 
-class SettingsError(Exception):
+class StartupError(Exception):
+    """The service cannot start; the text is one sentence that says why, and what to do."""
+
+
+class SettingsError(StartupError):
     """A setting is missing or has a value that makes no sense."""
 
 
