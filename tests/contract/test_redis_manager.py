@@ -12,17 +12,18 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from clients.chat import eventually
+from model.node import NoSnapshots
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.live.room_membership import RoomMembership
+from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session, Sessions
 from parley.gateway.protocols.groups import GROUPS
-from parley.gateway.pubsub.bus import Bus
+from parley.gateway.pubsub.bus import Bus, Subscriber
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.transport import json
 from parley.gateway.transport import lean_websocket as connection
 from parley.gateway.transport.packets import ClientPacket
 from parley.shared import events, rooms
-from parley.shared.model import Person
 from parley.stack import Stack
 
 NAMESPACE = "/test"
@@ -77,8 +78,13 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
         )
         connection.install(server.eio, 1 << 20)
         server.eio.generate_id = lambda: f"{name}.{uuid.uuid4().hex}"
-        bus.on_message = lambda channel, body: take(node, body)
-        bus.start()
+        bus.start(
+            Subscriber(
+                on_message=lambda _channel, body: take(node, body),
+                on_reconnect=reconnected,
+                on_unsubscribed=lambda _channel: None,
+            )
+        )
         app = web.Application()
         server.attach(app)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -95,12 +101,16 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
         await node.stop()
 
 
+async def reconnected() -> None:
+    """These nodes have nothing to make up for."""
+
+
 def take(node: Node, body: bytes) -> None:
     for event in events.unpack(body):
         if isinstance(event, events.Emit):
             node.manager.on_emit(event)
         elif isinstance(event, events.Heartbeat):
-            node.bus.beat_heard()
+            node.bus.heartbeat_received()
         elif isinstance(event, events.Control):
             node.tasks.append(asyncio.ensure_future(node.manager.apply_remote_command(event)))
 
@@ -170,22 +180,23 @@ async def test_a_room_stays_subscribed_to_while_its_socket_is_still_being_let_in
     """Telling a client what it missed may take longer than a subscription that nobody uses is kept."""
     monkeypatch.setattr("parley.gateway.pubsub.channel_subscriptions.UNSUBSCRIBE_SECONDS", 0.1)
     node = await make_node()
-    sessions = Sessions()
-    room_membership = RoomMembership(node.manager, sessions)
+    sessions, session_rooms = Sessions(), SessionRooms()
+    room_membership = RoomMembership(node.manager, sessions, session_rooms, NoSnapshots())
     here = replace(GROUPS, namespace=NAMESPACE)
     going, staying, unused = room_name(), room_name(), room_name()
     (first, _), (second, _) = await node.client(), await node.client()
-    goes, stays = [Session(sid, Person(id=sid), (here,), set()) for sid in (first, second)]
+    goes, stays = [Session(sid, NAMESPACE, sid) for sid in (first, second)]
     for session, room in ((goes, going), (stays, staying)):
         sessions.add(session)
-        await room_membership.prepare(session, [room])
+        session_rooms.add(session, (here,))
+        await room_membership.subscribe_and_enter(session, [room])
     await room_membership.subscribe([unused])
     await eventually(lambda: nobody(node, rooms.channel(unused)))
 
     assert await listeners(node, rooms.channel(going)) == await listeners(node, rooms.channel(staying)) == 1
-    sessions.pop(first)
-    room_membership.give_up(goes)
-    room_membership.connect(stays)
+    sessions.remove(goes)
+    room_membership.release(goes)
+    room_membership.activate(stays)
     await eventually(lambda: nobody(node, rooms.channel(going)))
     assert await listeners(node, rooms.channel(staying)) == 1
     await node.clients[1].disconnect()

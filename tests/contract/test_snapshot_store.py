@@ -11,7 +11,7 @@ from clients.chat import eventually
 from fakes.memory_snapshot_store import MemorySnapshotStore
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.session_snapshot import Change, SnapshotStore
+from parley.gateway.core.session_snapshot import SnapshotChange, SnapshotStore
 from parley.stack import Stack
 
 Make = Callable[[int], SnapshotStore]
@@ -41,46 +41,46 @@ def pid() -> str:
     return uuid.uuid4().hex
 
 
-def take(pid: str, sid: str = "one") -> Change:
-    return Change("take", pid, sid, FIELDS)
+def take(pid: str, sid: str = "one") -> SnapshotChange:
+    return SnapshotChange("take", pid, sid, FIELDS)
 
 
 async def test_what_was_kept_is_found(kept: SnapshotStore, pid: str) -> None:
-    await kept.keep([take(pid)])
+    await kept.apply([take(pid)])
 
     assert await kept.find(pid) == FIELDS
     assert await kept.find(pid + "x") == {}
 
 
 async def test_changes_come_in_their_order(kept: SnapshotStore, pid: str) -> None:
-    more = Change("change", pid, "one", {"c:other": "3 4"})
-    less = Change("change", pid, "one", {"c:other": "5 6"}, ["c:room", "never there"])
-    await kept.keep([take(pid), more, less])
+    more = SnapshotChange("change", pid, "one", {"c:other": "3 4"})
+    less = SnapshotChange("change", pid, "one", {"c:other": "5 6"}, ["c:room", "never there"])
+    await kept.apply([take(pid), more, less])
 
     assert await kept.find(pid) == {"user": "ann", "c:other": "5 6"}
 
 
 async def test_what_has_a_new_owner_is_not_touched_by_the_old_one(kept: SnapshotStore, pid: str) -> None:
-    late = Change("change", pid, "one", {"c:room": "9 9"}), Change("forget", pid, "one")
-    await kept.keep([take(pid), take(pid, "two"), *late])
+    late = SnapshotChange("change", pid, "one", {"c:room": "9 9"}), SnapshotChange("forget", pid, "one")
+    await kept.apply([take(pid), take(pid, "two"), *late])
 
     assert await kept.find(pid) == FIELDS
 
 
 async def test_a_new_owner_leaves_nothing_of_the_old_one(kept: SnapshotStore, pid: str) -> None:
-    await kept.keep([take(pid), Change("take", pid, "two", {"user": "ann"})])
+    await kept.apply([take(pid), SnapshotChange("take", pid, "two", {"user": "ann"})])
 
     assert await kept.find(pid) == {"user": "ann"}
 
 
 async def test_what_is_gone_is_not_changed(kept: SnapshotStore, pid: str) -> None:
-    await kept.keep([Change("change", pid, "one", FIELDS)])
+    await kept.apply([SnapshotChange("change", pid, "one", FIELDS)])
 
     assert await kept.find(pid) == {}
 
 
 async def test_what_is_forgotten_is_gone(kept: SnapshotStore, pid: str) -> None:
-    await kept.keep([take(pid), Change("forget", pid, "one")])
+    await kept.apply([take(pid), SnapshotChange("forget", pid, "one")])
 
     assert await kept.find(pid) == {}
     assert await kept.renew([pid]) == [pid]
@@ -88,7 +88,7 @@ async def test_what_is_forgotten_is_gone(kept: SnapshotStore, pid: str) -> None:
 
 async def test_what_is_not_renewed_lapses(make: Make, pid: str) -> None:
     kept = make(200)
-    await kept.keep([take(pid)])
+    await kept.apply([take(pid)])
     assert await kept.find(pid) == FIELDS
 
     async def is_gone() -> bool:
@@ -99,7 +99,7 @@ async def test_what_is_not_renewed_lapses(make: Make, pid: str) -> None:
 
 async def test_what_is_renewed_stays(make: Make, pid: str) -> None:
     kept, other = make(1_000), uuid.uuid4().hex
-    await kept.keep([take(pid), take(other)])
+    await kept.apply([take(pid), take(other)])
 
     async def the_other_is_gone() -> bool:
         assert await kept.renew([pid]) == []
@@ -112,7 +112,7 @@ async def test_what_is_renewed_stays(make: Make, pid: str) -> None:
 async def test_a_redis_that_is_away_is_unavailable_and_names_no_private_id(pid: str) -> None:
     redis = Redis.from_url("redis://127.0.0.1:1")
     kept = RedisSnapshotStore(redis)
-    waits = (kept.find(pid), kept.keep([take(pid)]), kept.renew([pid]))
+    waits = (kept.find(pid), kept.apply([take(pid)]), kept.renew([pid]))
 
     for error in await asyncio.gather(*waits, return_exceptions=True):
         assert isinstance(error, Unavailable)

@@ -107,7 +107,7 @@ async def test_other_pages_may_not_open_websockets(
 async def test_the_gateway_knows_its_own_origin_and_those_of_its_settings() -> None:
     settings = Settings(node_name="g1", jwt_secret=secrets.token_hex(32), cors_origins=(LISTED,))
     async with mongo.connect("mongodb://127.0.0.1:9/parley", connect=False) as database:
-        engine = Gateway(settings, database, cast(Files, None)).server.eio
+        engine = Gateway(settings, database, cast(Files, None)).sockets.server.eio
 
     def marks(origin: str) -> dict[str, str]:
         asked = {"wsgi.url_scheme": "http", "HTTP_HOST": "own.example", "REQUEST_METHOD": "GET"}

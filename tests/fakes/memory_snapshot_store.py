@@ -1,13 +1,13 @@
-"""Keepsakes in memory, by any clock."""
+"""Session snapshots in memory, by any clock."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
-from parley.gateway.core.session_snapshot import KEPT_SECONDS, Change
+from parley.gateway.core.session_snapshot import KEPT_SECONDS, SnapshotChange
 
 
 class MemorySnapshotStore:
-    """`Keepsakes`."""
+    """`SnapshotStore`."""
 
     def __init__(self, kept_seconds: float = KEPT_SECONDS, clock: Callable[[], float] = monotonic) -> None:
         self._kept_seconds = kept_seconds
@@ -19,7 +19,7 @@ class MemorySnapshotStore:
         self._lapse()
         return dict(self._kept[pid][1]) if pid in self._kept else {}
 
-    async def keep(self, changes: Sequence[Change]) -> None:
+    async def apply(self, changes: Sequence[SnapshotChange]) -> None:
         self._lapse()
         for change in changes:
             self._do(change)
@@ -29,13 +29,13 @@ class MemorySnapshotStore:
         self._until.update({pid: self._end() for pid in pids if pid in self._kept})
         return [pid for pid in pids if pid not in self._kept]
 
-    def _do(self, change: Change) -> None:
+    def _do(self, change: SnapshotChange) -> None:
         sid, fields = self._kept.get(change.pid, (None, {}))
-        if change.what == "take":
+        if change.action == "take":
             sid, fields = change.sid, {}
         if sid != change.sid:
             return
-        if change.what == "forget":
+        if change.action == "forget":
             del self._kept[change.pid]
             return
         left = {name: value for name, value in fields.items() if name not in change.drop}

@@ -150,7 +150,7 @@ class Cluster:
         """Redis restarts: what was on its way is lost; every node takes what it missed from the archive."""
         for node in self.nodes:
             node.bus.waiting.clear()
-            node.background.spawn(_settled(node.live.reconciler.restore()))
+            node.background.spawn(_settled(node.live.reconciler.resynchronize()))
 
     def audit(self, node: Node) -> None:
         """A node compares what it believes with what is stored."""
@@ -183,7 +183,7 @@ class Cluster:
             self.loop.act(client.read)
         self.loop.act(self._catch_up, 1)
         for node in self.nodes:
-            self.loop.act(node.live.fanout.say_counts)
+            self.loop.act(node.live.unread_counts.broadcast_changed)
 
     def _catch_up(self) -> None:
         for client in self.clients:

@@ -21,8 +21,8 @@ from parley.gateway.background import Background
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.core.results import PendingCommit
-from parley.gateway.live.sessions import Session
-from parley.gateway.live.wiring import Live
+from parley.gateway.live.composition import LiveContext, build_delivery, build_live
+from parley.gateway.live.sessions import Session, SessionState
 from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
 from parley.gateway.protocols.dispatch import resolve
 from parley.gateway.protocols.groups import GROUPS
@@ -30,6 +30,7 @@ from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.composition import Ports, build_services
 from parley.gateway.services.revocations import RevocationService
+from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.model import Person, Role
@@ -77,6 +78,14 @@ class NoPresence:
         return []
 
 
+class NoSnapshots:
+    """A `MembershipObserver` that keeps nothing: connection state recovery is not part of the model."""
+
+    def room_changed(self, session: Session, room: str) -> None: ...
+
+    def session_changed(self, session: Session) -> None: ...
+
+
 class RecordingMembers(MemoryMembers):
     """Notes who was put out."""
 
@@ -114,8 +123,11 @@ class Node:
         revocations = RevocationService(MemoryRevocations(), self.bus, timedelta(days=1))
         self.services = build_services(self.ports, self.membership_cache, calm, revocations)
         self.command_bus = CommandBus(self.services)
-        self.live = Live(
+        bus: Any = self.bus
+        context = LiveContext(
+            bus=bus,
             manager=self.manager,
+            admission=AdmissionController(self.outbox, lambda _id: 0, 1, deadline=60),
             protocols=PROTOCOLS,
             ports=self.ports,
             services=self.services,
@@ -124,7 +136,10 @@ class Node:
             spawn=self.background.spawn,
             presence_seconds=0,
         )
+        self.delivery = build_delivery(context)
+        self.live = build_live(context, self.delivery, NoSnapshots())
         self._turns: dict[str, asyncio.Lock] = {}
+        self._people: dict[str, Person] = {}
 
     def _ports(self, tables: Tables, stored: RecordingMembers) -> Ports:
         members = FaultyPort(stored, self.injector)
@@ -156,19 +171,20 @@ class Node:
         self.background.spawn(self._let_in(sid, user_id, namespace, hear))
 
     async def _let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
-        speaks = tuple(v for v in PROTOCOLS if v.namespace == namespace)
+        protocols = tuple(p for p in PROTOCOLS if p.namespace == namespace)
+        person = self._people[sid] = Person(id=user_id, name=user_id)
+        session = Session(sid, namespace, user_id)
         async with self._turns[sid]:
             try:
-                session = await self.live.connection_manager.arrive(
-                    sid, Person(id=user_id, name=user_id), speaks
-                )
+                await self.live.connection_manager.connect(session, person, protocols)
             except Unavailable:
                 self.manager.basic_disconnect(sid, namespace)
                 hear(REFUSED)
                 return
             if sid in self._turns:
                 hear(CONNECTED)
-                self.live.connection_manager.enter(session)
+                self.delivery.sessions.transition(session, SessionState.REPLAYING)
+                self.live.connection_manager.go_live(session)
 
     def see_out(self, sid: str, namespace: str) -> None:
         """A socket is gone, once what it said before has been heard."""
@@ -176,7 +192,9 @@ class Node:
 
     async def _see_out(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
         async with turn:
-            await self.live.connection_manager.depart(sid)
+            session = self.delivery.sessions.get(sid)
+            if session is not None:
+                await self.live.connection_manager.disconnect(session)
             self.manager.basic_disconnect(sid, namespace)
 
     def take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
@@ -188,10 +206,10 @@ class Node:
 
     async def _hear(self, sid: str, event: str, payload: Any) -> Any:
         """The acknowledgement of a client's event, in its turn."""
-        turn, session = self._turns.get(sid), self.live.sessions.get(sid)
+        turn, session = self._turns.get(sid), self.delivery.sessions.get(sid)
         if turn is None or session is None:
             return None
-        understood = resolve(session.speaks, event, [payload])
+        understood = resolve(self.delivery.session_rooms.protocols(session), event, [payload])
         try:
             async with turn:
                 result = await self._do(session, understood.inbound.command(understood.payload))
@@ -205,21 +223,21 @@ class Node:
     async def _do(self, session: Session, command: c.Command) -> Any:
         if isinstance(command, c.JoinRoom):
             return await self.live.connection_manager.join(session, command.conversation_id)
-        return await self.command_bus.handle(session.person, command)
+        return await self.command_bus.handle(self._people[session.sid], command)
 
     def hear_bus(self, channel: str, body: bytes) -> None:
         """Something comes off the bus."""
-        self.live.fanout.receive(channel, body)
+        self.live.router.receive(channel, body)
 
     async def audit(self) -> None:
         """What the node does now and then."""
-        await self.live.reconciler.audit_heads(patience=0)
-        await self.live.reconciler.audit_members()
+        await self.live.reconciler.check_heads(grace=0)
+        await self.live.reconciler.check_memberships()
 
     async def stop(self) -> None:
         """The node is gone, and finishes nothing."""
         self.bus.stop()
         self.outbox.stop()
         await self.background.stop()
-        await self.live.streams.stop()
+        await self.delivery.streams.stop()
         await self.manager.stop()

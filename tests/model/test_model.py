@@ -42,7 +42,7 @@ class ChatMachine(RuleBasedStateMachine):
             ("parley.shared.model.uuid4", lambda: next(self.cluster.names)),
             ("parley.shared.model.datetime", self.cluster.loop),
             ("parley.gateway.services.history.MAX_CHANGES", 6),
-            ("parley.gateway.state.streams.PAGE", 3),
+            ("parley.gateway.live.streams.PAGE", 3),
         ):
             self._patches.enter_context(patch(target, value))
         self._before = structlog.get_config()
@@ -206,7 +206,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(node=NODES)
     def count(self, node: int) -> None:
-        self._do(self.cluster.nodes[node].live.fanout.say_counts)
+        self._do(self.cluster.nodes[node].live.unread_counts.broadcast_changed)
 
     @rule(node=NODES)
     def audit(self, node: int) -> None:

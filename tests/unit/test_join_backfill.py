@@ -1,4 +1,4 @@
-"""Whoever comes into a conversation sees its messages as they are, though they change while they are read."""
+"""A new member's sockets receive what their room has heard before them, as it is now, and no more."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,20 +7,22 @@ from msgspec.structs import replace
 
 from fakes.memory_archive import MemoryHistory, MemoryPeople
 from fakes.memory_store import Tables
+from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.join_backfill import JoinBackfill
 from parley.gateway.live.sessions import Session
-from parley.gateway.protocols.groups import GROUPS
-from parley.gateway.state.streams import Streams
+from parley.gateway.live.streams import Streams
 from parley.shared.events import MessageEdited, MessageStored, Numbered
 from parley.shared.model import Conversation, Membership, Message, Person, now
 
 ANN, BEN, C = Person(id="ann"), Person(id="ben"), "conversation"
 
 
-class LateHistory(MemoryHistory):
-    """Its pages arrive when something else has happened."""
+class InterruptedHistory(MemoryHistory):
+    """Something happens between the reading of a page and its arrival."""
 
-    meanwhile: Callable[[], None]
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def page(
         self, conversation_id: str, limit: int, before: int | None, after: int | None
@@ -30,38 +32,75 @@ class LateHistory(MemoryHistory):
         return found
 
 
-class Screen:
-    """What a newcomer is told, as the fan-out would."""
+class Recorder:
+    """Stands for the broadcaster, and for what streams deliver to."""
 
     def __init__(self) -> None:
-        self.contents: dict[int, str] = {}
+        self.backfilled: list[Message] = []
 
-    def tell_late(self, sessions: Sequence[Session], event: Numbered) -> None:
-        if sessions:
-            self.contents[event.message.seq] = event.message.content
+    def backfill_to(self, sessions: Sequence[Session], event: Numbered, *, delivered: bool) -> None:
+        self.backfilled += [event.message for _ in sessions]
+
+    def deliver(self, event: Numbered, position: Any) -> None: ...
 
 
-async def test_an_edit_that_comes_between_the_reading_and_the_room_is_told() -> None:
-    tables = Tables()
-    history, people, screen = LateHistory(tables), MemoryPeople(tables), Screen()
-    streams = Streams(history, people, lambda _event: None)
-    streams.open(C)
-    streams.start(Conversation(id=C, kind="group", created_by=ANN.id, created_at=now()))
-    said = Message(
-        id="m1", conversation_id=C, sender_id=ANN.id, content="said", seq=1, rev=1, created_at=now()
-    )
-    tables.messages[said.id] = said
-    streams.receive(MessageStored(record_id="r1", message=said, sender=ANN))
+class Join:
+    """A conversation of two messages, and a member's socket that is about to enter its room."""
 
-    def meanwhile() -> None:
-        edited = replace(said, content="edited", rev=2, edited_at=now())
-        tables.messages[said.id] = edited
-        streams.receive(MessageEdited(message=edited, sender=ANN))
+    def __init__(self, messages: int) -> None:
+        self.tables, self.recorder = Tables(), Recorder()
+        self.history, self.people = InterruptedHistory(self.tables), MemoryPeople(self.tables)
+        self.outside = [Session("n.1", "/chat", BEN.id)]
+        recorder: Any = self.recorder
+        self.streams = Streams(self.history, self.people, recorder)
+        self.streams.open(C)
+        self.streams.start(Conversation(id=C, kind="group", created_by=ANN.id, created_at=now()))
+        for number in range(1, messages + 1):
+            self.store(number)
 
-    history.meanwhile = meanwhile
-    fanout: Any = screen
-    session = Session("n.1", BEN, (GROUPS,), set(), connected=True)
-    membership = Membership(conversation_id=C, user_id=BEN.id, joined_at=now())
-    await JoinBackfill(streams, history, people, fanout).catch_up(membership, lambda: [session])
+    def store(self, number: int) -> Message:
+        message = Message(
+            id=f"m{number}",
+            conversation_id=C,
+            sender_id=ANN.id,
+            content="hi",
+            seq=number,
+            rev=number,
+            created_at=now(),
+        )
+        self.tables.messages[message.id] = message
+        self.streams.receive(MessageStored(record_id=f"r{number}", message=message, sender=ANN))
+        return message
 
-    assert screen.contents == {1: "edited"}
+    async def run(self) -> list[tuple[int, str]]:
+        """The number and content of each message that the socket receives, in order."""
+        broadcaster: Any = self.recorder
+        backfill = JoinBackfill(self.streams, self.history, self.people, DeliveryLog(), broadcaster)
+        member = Membership(conversation_id=C, user_id=BEN.id, joined_at=now())
+        await backfill.run(member, lambda: [*self.outside])
+        return [(message.seq, message.content) for message in self.recorder.backfilled]
+
+
+async def test_a_new_member_receives_what_was_stored_before_entering_the_room() -> None:
+    assert await Join(2).run() == [(1, "hi"), (2, "hi")]
+
+
+async def test_a_member_that_is_removed_during_the_backfill_receives_nothing() -> None:
+    join = Join(2)
+    join.history.meanwhile = join.outside.clear
+
+    assert await join.run() == []
+
+
+async def test_an_edit_between_the_reading_and_the_room_is_received() -> None:
+    join = Join(1)
+
+    def edit() -> None:
+        edited = replace(join.tables.messages["m1"], content="edited", rev=2, edited_at=now())
+        join.tables.messages["m1"] = edited
+        join.streams.receive(MessageEdited(message=edited, sender=ANN))
+        join.history.meanwhile = lambda: None
+
+    join.history.meanwhile = edit
+
+    assert (await join.run())[-1] == (1, "edited")

@@ -62,7 +62,7 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
     async def meanwhile() -> None:
         if when() and not done:
             done.append(await node.ports.membership_changes.remove(C, BEN))
-            node.live.connection_manager.expel(C, BEN)
+            node.live.connection_manager.remove(C, BEN)
 
     return meanwhile
 
@@ -74,10 +74,10 @@ async def connect(node: Node) -> None:
 
 
 async def is_out(node: Node) -> None:
-    (session,) = node.live.sessions.of_user(BEN)
+    (session,) = node.delivery.sessions.of_user(BEN)
     assert node.membership_cache.role(C, BEN) is None
-    assert rooms.conversation(C) not in session.places
-    assert node.live.streams.ids() == []
+    assert not node.delivery.session_rooms.is_in(session, rooms.conversation(C))
+    assert node.delivery.streams.ids() == []
 
 
 async def test_who_is_removed_while_they_connect_is_out(node: Node, created: ConversationCreated) -> None:
@@ -107,7 +107,7 @@ async def test_who_went_before_it_was_heard_that_they_came_is_not_followed(
     removed: bool, node: Node, created: ConversationCreated
 ) -> None:
     await connect(node)
-    (session,) = node.live.sessions.of_user(BEN)
+    (session,) = node.delivery.sessions.of_user(BEN)
     if removed:
         await node.ports.membership_changes.remove(C, ANN)
 
@@ -118,4 +118,4 @@ async def test_who_went_before_it_was_heard_that_they_came_is_not_followed(
     ):
         node.live.room_membership.leave(session, rooms.presence(ANN))
         await follow
-        assert (rooms.presence(ANN) in session.places) is not removed
+        assert node.delivery.session_rooms.is_in(session, rooms.presence(ANN)) is not removed

@@ -1,187 +1,211 @@
-"""What the keeper writes of this node's sockets, and what becomes of it when that fails."""
+"""What is written of a node's sockets for their recovery, and what follows when a write fails."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from clients.chat import eventually
 from fakes.memory_snapshot_store import MemorySnapshotStore
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.session_snapshot import Change, Heard, Position, SessionSnapshot, keepsake_of
+from parley.gateway.core.positions import Position
+from parley.gateway.core.session_snapshot import (
+    ReceivedRange,
+    SessionSnapshot,
+    SnapshotChange,
+    from_fields,
+)
+from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session, Sessions
 from parley.gateway.protocols.crm import CRM
 from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.shared import rooms
-from parley.shared.model import Person
+
+FIRST, SECOND = Position(1, 1), Position(2, 3)
 
 
-class Fragile(MemorySnapshotStore):
-    """Counts flights, and can be away."""
+class UnreliableStore(MemorySnapshotStore):
+    """Counts batches, and can be away."""
 
     away = False
-    flights = 0
+    batches = 0
 
-    async def keep(self, changes: Sequence[Change]) -> None:
-        self.flights += 1
+    async def apply(self, changes: Sequence[SnapshotChange]) -> None:
+        self.batches += 1
         if self.away:
             raise Unavailable("away")
-        await super().keep(changes)
+        await super().apply(changes)
 
     def lose_all(self) -> None:
         self._kept.clear()
 
 
-class House:
-    """A keeper of sockets whose streams stand where the test says."""
+class Heads:
+    """Stands for the streams and the delivery log: heads where the test sets them."""
 
     def __init__(self) -> None:
-        self.store = Fragile()
-        self.sessions = Sessions()
-        self.heads: dict[str, tuple[int, int]] = {}
+        self.heads: dict[str, Position] = {}
+
+    def head(self, conversation_id: str) -> Position:
+        return self.heads.get(conversation_id, FIRST)
+
+    def latest(self, conversation_ids: Any) -> str | None:
+        return max(conversation_ids, default=None)
+
+
+class Harness:
+    """Snapshots of the sockets of one user."""
+
+    def __init__(self) -> None:
+        self.store = UnreliableStore()
+        self.sessions, self.rooms = Sessions(), SessionRooms()
+        self.streams: Any = Heads()
         self.snapshots = SessionSnapshots(
-            self.store,
-            self.sessions,
-            (CRM, GROUPS),
-            head=lambda conversation_id: self.heads.get(conversation_id, (1, 1)),
-            latest=lambda ids: max(ids, default=None),
+            self.store, self.sessions, self.rooms, (CRM, GROUPS), self.streams, self.streams
         )
+        self.pids: dict[Session, str] = {}
 
     def session(self, sid: str = "one") -> Session:
-        session = Session(sid, Person(id="ann", name="Ann"), (CRM, GROUPS), set(), connected=True)
+        session = Session(sid, "/chat", "ann")
         self.sessions.add(session)
+        self.rooms.add(session, (CRM, GROUPS))
+        self.rooms.set_entered(session)
+        self.snapshots.track(session)
+        self.pids[session] = self.snapshots.private_id(session) or ""
         return session
 
     def join(self, session: Session, conversation_id: str) -> None:
-        session.places.add(rooms.joined(conversation_id))
-        self.snapshots.note(session, rooms.joined(conversation_id))
+        self.rooms.enter(session, rooms.joined(conversation_id))
+        self.snapshots.room_changed(session, rooms.joined(conversation_id))
 
     def leave(self, session: Session, conversation_id: str) -> None:
-        session.places.discard(rooms.joined(conversation_id))
-        self.snapshots.note(session, rooms.joined(conversation_id))
+        self.rooms.leave(session, rooms.joined(conversation_id))
+        self.snapshots.room_changed(session, rooms.joined(conversation_id))
 
-    async def keeps(self, session: Session, heard: Mapping[str, Heard] | None, last: str = "") -> None:
-        """Wait until this is kept of a socket; None: nothing."""
-        speaks = tuple(protocol.name for protocol in session.speaks)
-        expected = None if heard is None else SessionSnapshot("ann", speaks, heard, last)
+    async def stores(
+        self, session: Session, received: Mapping[str, ReceivedRange] | None, last: str = ""
+    ) -> None:
+        """Wait until this snapshot of a session is stored; None: no snapshot."""
+        names = tuple(protocol.name for protocol in self.rooms.protocols(session))
+        expected = None if received is None else SessionSnapshot("ann", names, received, last)
 
-        async def is_kept() -> bool:
-            return keepsake_of(await self.store.find(session.pid)) == expected
+        async def is_stored() -> bool:
+            return from_fields(await self.store.find(self.pids[session])) == expected
 
-        await eventually(is_kept, 5)
+        await eventually(is_stored, 5)
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> Harness:
+    return Harness()
 
 
-FIRST, SECOND = Position(1, 1), Position(2, 3)
+async def test_a_socket_that_did_nothing_has_no_snapshot(harness: Harness) -> None:
+    session = harness.session()
+    harness.snapshots.session_changed(session)
+    harness.snapshots.room_changed(session, "conversation:a")
+    harness.snapshots.end(session, recoverable=True)
+    await harness.snapshots.stop()
+
+    assert harness.store.batches == 0
 
 
-async def test_a_socket_that_did_nothing_is_not_worth_keeping(house: House) -> None:
-    session = house.session()
-    house.snapshots.note(session, None)
-    house.snapshots.note(session, "conversation:a")
-    house.snapshots.end(session)
-    await house.snapshots.stop()
+async def test_a_snapshot_holds_joined_rooms_with_their_positions(harness: Harness) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    harness.streams.heads["b"] = SECOND
+    harness.join(session, "b")
 
-    assert house.store.flights == 0
-
-
-async def test_joined_rooms_are_kept_from_where_they_stood(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    house.heads["b"] = SECOND
-    house.join(session, "b")
-
-    await house.keeps(session, {"a": Heard(FIRST), "b": Heard(SECOND)})
-    assert house.store.flights == 1
+    await harness.stores(session, {"a": ReceivedRange(FIRST), "b": ReceivedRange(SECOND)})
+    assert harness.store.batches == 1
 
 
-async def test_who_waits_for_it_waits_until_it_is_kept(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    await house.snapshots.kept(session)
+async def test_a_waiter_continues_when_the_snapshot_is_written(harness: Harness) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    await harness.snapshots.written(session)
 
-    assert keepsake_of(await house.store.find(session.pid)) is not None
+    assert from_fields(await harness.store.find(harness.pids[session])) is not None
 
 
-async def test_who_waits_for_it_does_not_wait_for_redis_to_come_back(house: House) -> None:
-    session = house.session()
-    house.store.away = True
-    house.join(session, "a")
+async def test_a_waiter_does_not_wait_for_redis_to_return(harness: Harness) -> None:
+    session = harness.session()
+    harness.store.away = True
+    harness.join(session, "a")
 
     async with asyncio.timeout(5):
-        await house.snapshots.kept(session)
+        await harness.snapshots.written(session)
 
 
-async def test_a_room_that_is_left_is_not_kept_and_the_others_from_where_they_stand(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    house.join(session, "b")
-    await house.keeps(session, {"a": Heard(FIRST), "b": Heard(FIRST)})
-    house.heads["b"] = SECOND
-    house.leave(session, "a")
+async def test_leaving_a_room_removes_it_and_moves_the_other_positions_to_their_heads(
+    harness: Harness,
+) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    harness.join(session, "b")
+    await harness.stores(session, {"a": ReceivedRange(FIRST), "b": ReceivedRange(FIRST)})
+    harness.streams.heads["b"] = SECOND
+    harness.leave(session, "a")
 
-    await house.keeps(session, {"b": Heard(SECOND)})
-
-
-async def test_a_decided_vocabulary_is_kept(house: House) -> None:
-    session = house.session()
-    session.speaks = (GROUPS,)
-    house.snapshots.note(session, None)
-
-    await house.keeps(session, {})
+    await harness.stores(session, {"b": ReceivedRange(SECOND)})
 
 
-async def test_the_end_is_noted_with_what_was_told_until_then(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    house.heads["a"] = SECOND
-    house.snapshots.end(session)
+async def test_narrowed_protocols_are_written(harness: Harness) -> None:
+    session = harness.session()
+    harness.rooms.narrow(session, (GROUPS,))
+    harness.snapshots.session_changed(session)
 
-    await house.keeps(session, {"a": Heard(FIRST, SECOND)}, last="a:2:3")
-
-
-async def test_a_node_that_stops_notes_the_end_of_all(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    await house.snapshots.stop()
-
-    await house.keeps(session, {"a": Heard(FIRST, FIRST)}, last="a:1:1")
+    await harness.stores(session, {})
 
 
-async def test_whoever_is_forgotten_is_not_kept_again(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    await house.keeps(session, {"a": Heard(FIRST)})
-    house.snapshots.forget(session)
-    await house.keeps(session, None)
-    house.snapshots.end(session)
-    await house.snapshots.renew()
-    await house.snapshots.stop()
+async def test_the_final_snapshot_holds_what_was_written_to_the_socket(harness: Harness) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    harness.streams.heads["a"] = SECOND
+    harness.snapshots.end(session, recoverable=True)
 
-    await house.keeps(session, None)
+    await harness.stores(session, {"a": ReceivedRange(FIRST, SECOND)}, last="a:2:3")
 
 
-async def test_what_could_not_be_kept_is_kept_with_the_next_renewal(house: House) -> None:
-    session = house.session()
-    house.store.away = True
-    house.join(session, "a")
-    await eventually(lambda: house.store.flights == 1, 5)
-    house.store.away = False
-    await house.snapshots.renew()
+async def test_a_stopping_node_writes_the_final_snapshots_of_all_sockets(harness: Harness) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    await harness.snapshots.stop()
 
-    await house.keeps(session, {"a": Heard(FIRST)})
+    await harness.stores(session, {"a": ReceivedRange(FIRST, FIRST)}, last="a:1:1")
 
 
-async def test_what_was_lost_with_redis_is_kept_anew(house: House) -> None:
-    session = house.session()
-    house.join(session, "a")
-    await house.keeps(session, {"a": Heard(FIRST)})
-    house.store.lose_all()
-    await house.snapshots.renew()
+async def test_an_unrecoverable_socket_is_deleted_and_never_written_again(harness: Harness) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    await harness.stores(session, {"a": ReceivedRange(FIRST)})
+    harness.snapshots.end(session, recoverable=False)
+    await harness.stores(session, None)
+    harness.snapshots.end(session, recoverable=True)
+    await harness.snapshots.renew()
+    await harness.snapshots.stop()
 
-    await house.keeps(session, {"a": Heard(FIRST)})
+    await harness.stores(session, None)
+
+
+async def test_a_failed_write_is_repeated_with_the_next_renewal(harness: Harness) -> None:
+    session = harness.session()
+    harness.store.away = True
+    harness.join(session, "a")
+    await eventually(lambda: harness.store.batches == 1, 5)
+    harness.store.away = False
+    await harness.snapshots.renew()
+
+    await harness.stores(session, {"a": ReceivedRange(FIRST)})
+
+
+async def test_a_snapshot_that_redis_lost_is_written_anew(harness: Harness) -> None:
+    session = harness.session()
+    harness.join(session, "a")
+    await harness.stores(session, {"a": ReceivedRange(FIRST)})
+    harness.store.lose_all()
+    await harness.snapshots.renew()
+
+    await harness.stores(session, {"a": ReceivedRange(FIRST)})

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from msgspec.structs import replace
 
 from clients.chat import eventually
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.state.streams import Streams
+from parley.gateway.core.positions import Position
+from parley.gateway.live.streams import Streams
 from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
 from parley.shared.model import Conversation, Membership, Message, Person, now
 
@@ -113,7 +115,7 @@ class Client:
         self._stored = stored
         self._rev = 0
 
-    def hear(self, event: Numbered) -> None:
+    def deliver(self, event: Numbered, position: Position) -> None:
         if isinstance(event, MessageStored):
             self.order.append(event.message.seq)
         assert event.message.seq in self.order
@@ -123,8 +125,8 @@ class Client:
         self.lost += [m for m in heard if self.contents.get(m.seq) != m.content]
 
 
-def started(stored: Stored, client: Client) -> Streams:
-    streams = Streams(stored, Profiles(stored), client.hear)
+def started(stored: Stored, client: Any) -> Streams:
+    streams = Streams(stored, Profiles(stored), client)
     assert streams.open(C)
     streams.start(stored.head())
     return streams
@@ -154,7 +156,7 @@ async def test_what_the_bus_lost_is_read_in_order(stored: Stored, client: Client
     streams.receive(events[0])
     streams.receive(events[4])
     await eventually(lambda: client.order == [1, 2, 3, 4, 5])
-    assert streams.healed == 4
+    assert streams.backfilled == 4
 
 
 async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
@@ -163,14 +165,14 @@ async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
     streams = started(stored, client)
     stored.new()
     stored.new()
-    assert streams.behind({C: stored.head()}) == 1
+    assert streams.backfill_behind({C: stored.head()}) == 1
     await eventually(lambda: client.order == [1, 2])
-    assert streams.behind({C: stored.head()}) == 0
+    assert streams.backfill_behind({C: stored.head()}) == 0
 
 
 async def test_what_came_before_the_beginning_was_known_is_not_lost(stored: Stored, client: Client) -> None:
     stored.new()
-    streams = Streams(stored, Profiles(stored), client.hear)
+    streams = Streams(stored, Profiles(stored), client)
     streams.open(C)
     head = stored.head()
     streams.receive(stored.new())
@@ -254,7 +256,7 @@ def test_whatever_is_lost_doubled_or_late_the_client_ends_up_right(
                 await asyncio.sleep(0)
         for _ in range(5):
             await _quiet()
-            streams.behind({C: stored.head()})
+            streams.backfill_behind({C: stored.head()})
         await _quiet()
         assert client.order == sorted(stored.messages)
         assert client.contents == {m.seq: m.content for m in stored.messages.values()}

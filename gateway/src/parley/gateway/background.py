@@ -24,7 +24,7 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    def repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    def repeat(self, seconds: float, step: Callable[[], Awaitable[None] | None]) -> None:
         """Do something every `seconds`, whatever became of it the last time."""
         self.spawn(self._repeat(seconds, step))
 
@@ -32,11 +32,13 @@ class Background:
         """End everything that still runs."""
         await end(self._tasks)
 
-    async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None] | None]) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:
-                await step()
+                pending = step()
+                if pending is not None:
+                    await pending
             except Unavailable as error:
                 log.warning("put off", step=step.__qualname__, error=str(error))
             except Exception:

@@ -1,14 +1,11 @@
-"""Puts the gateway together: the only module that knows all its parts."""
+"""The composition root: builds the parts of a node in groups, and lists what starts and stops."""
 
 import asyncio
-import base64
-import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from parley.gateway import gauges
@@ -24,63 +21,80 @@ from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.adapters.redis.presence import RENEW_SECONDS, RedisPresence
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
-from parley.gateway.api_docs import documents
+from parley.gateway.application import build_application
 from parley.gateway.auth import Authenticator
 from parley.gateway.background import Background
 from parley.gateway.core.ports import Files
-from parley.gateway.live.commit_waiters import CommitWaiters
-from parley.gateway.live.wiring import Live
-from parley.gateway.protocols.administration import ADMINISTRATION
-from parley.gateway.protocols.error_payloads import REFUSAL
+from parley.gateway.lifecycle import Component, Lifecycle
+from parley.gateway.live.composition import (
+    DeliveryParts,
+    LiveContext,
+    LiveParts,
+    build_delivery,
+    build_live,
+)
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
-from parley.gateway.pubsub.bus import Bus
+from parley.gateway.pubsub.bus import Bus, Subscriber
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
-from parley.gateway.rest import safe_headers
-from parley.gateway.rest.attachments import AttachmentRoutes
-from parley.gateway.rest.content_encoding import reject_encoded_bodies
-from parley.gateway.rest.cors import Cors
-from parley.gateway.rest.errors import json_errors
-from parley.gateway.rest.mount import RestApi, error_response
 from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.services.composition import Ports, build_services
+from parley.gateway.services.composition import Ports, Services, build_services
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.signing_keys import SigningKeys
-from parley.gateway.sockets.connection_limiter import ConnectionLimiter
-from parley.gateway.sockets.idle_reaper import IdleReaper
-from parley.gateway.sockets.namespace import ChatNamespace
-from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
+from parley.gateway.sockets.composition import SocketContext, build_sockets
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
-from parley.gateway.transport import json, origins
-from parley.gateway.transport import lean_websocket as connection
-from parley.gateway.transport.packets import ClientPacket
-from parley.gateway.transport.server import ChatServer
-from parley.gateway.web import pages
-from parley.shared import health, mongo
-from parley.shared.cancellation import within
+from parley.gateway.transport import lean_websocket
+from parley.shared import mongo
 from parley.shared.partitions import Partitions
 from parley.shared.redis import connect
 
-log = structlog.get_logger()
-
-COUNTS_SECONDS = 0.1
-LOOSE_SECONDS = 3_600.0
-SWEEP_SECONDS = 1.0
+UNREAD_SECONDS = 0.1
+TYPING_SECONDS = 0.5
+LOAD_SECONDS = 0.25
+REAP_SECONDS = 1.0
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
-TYPING_SECONDS = 0.5
-PRESSURE_SECONDS = 0.25
-STOP_SECONDS = 4.0
+ORPHANED_FILES_SECONDS = 3_600.0
+CLOSE_SECONDS = 2.0
+DRAIN_MARGIN_SECONDS = 3.0
+"""Beyond the drain itself: clients that are owed answers are waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """The connections of a node to its servers, and the ports built upon them."""
+
+    database: Any
+    bus: Bus
+    manager: RedisManager
+    outbox: RabbitOutbox
+    admission: AdmissionController
+    presence: RedisPresence
+    snapshot_store: RedisSnapshotStore
+    ports: Ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """What a node does and knows apart from sockets: services, limits, tokens."""
+
+    membership_cache: MembershipCache
+    load_monitor: LoadMonitor
+    rates: Rates
+    services: Services
+    command_bus: CommandBus
+    keys: SigningKeys
+    authenticator: Authenticator
 
 
 class Gateway:
-    """All parts of one node, wired."""
+    """One node: all its parts, and their life cycle."""
 
     def __init__(
         self,
@@ -89,267 +103,265 @@ class Gateway:
         files: Files,
         protocols: tuple[ClientProtocol, ...] = PROTOCOLS,
     ) -> None:
-        self.protocols = protocols
         self.settings = settings
-        self.database = database
-        self.bus = Bus(settings.redis_url, settings.node_name)
-        self.manager = RedisManager(self.bus)
-        partitions = Partitions(settings.partitions)
-        self.outbox = RabbitOutbox(
-            settings.rabbitmq_url,
-            partitions,
-            limit=settings.outbox_limit,
-            name=settings.node_name,
-        )
-        self.backlog = AdmissionController(
-            self.outbox, partitions.of, partitions.count, deadline=settings.store_within_seconds
-        )
-        self.outbox.linger = self.backlog.linger
-        self.presence = RedisPresence(connect(settings.redis_url), self.bus)
-        self.membership_cache = MembershipCache()
+        self.protocols = protocols
         self.background = Background()
-        memberships = MongoMemberships(database)
-        attachments = MongoAttachments(database)
-        self.ports = Ports(
-            outbox=self.backlog,
-            event_publisher=self.bus,
-            presence=self.presence,
-            conversations=MongoConversations(database),
-            memberships=memberships,
-            membership_changes=memberships,
-            contracts=MongoContracts(database),
-            messages=MongoMessages(database),
-            search=MongoSearch(database),
-            people=MongoPeople(database),
-            attachments=attachments,
-            orphaned_attachments=attachments,
-            files=files,
-            sniffer=ByteSniffer,
-            max_upload=settings.max_upload,
-        )
-        self.rates = Rates(rates_of(settings))
-        self.load_monitor = LoadMonitor(self.outbox.fullness)
-        self.revocations = RevocationService(
-            MongoRevocations(database), self.bus, timedelta(days=settings.revocation_days)
-        )
-        self.services = build_services(self.ports, self.membership_cache, self.load_monitor, self.revocations)
-        self.command_bus = CommandBus(self.services)
-        self.keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
-        self.authenticator = Authenticator(
-            self.keys,
-            self.revocations,
-            issuer=settings.jwt_issuer,
-            audience=settings.jwt_audience,
-            short_keys=settings.environment == "development",
-        )
-        self.live = Live(
-            manager=self.manager,
-            protocols=protocols,
-            ports=self.ports,
-            services=self.services,
-            membership_cache=self.membership_cache,
-            load_monitor=self.load_monitor,
-            spawn=self.background.spawn,
-            presence_seconds=1.5 * RENEW_SECONDS,
-        )
-        self.snapshot_store = RedisSnapshotStore(connect(settings.redis_url))
+        self.adapters = build_adapters(settings, database, files)
+        self.domain = build_domain(settings, self.adapters)
+        context = self._live_context()
+        self.delivery = build_delivery(context)
         self.snapshots = SessionSnapshots(
-            self.snapshot_store,
-            self.live.sessions,
+            self.adapters.snapshot_store,
+            self.delivery.sessions,
+            self.delivery.session_rooms,
             protocols,
-            head=self.live.streams.head,
-            latest=self.live.fanout.latest,
+            self.delivery.streams,
+            self.delivery.delivery_log,
         )
-        self.recovery = ConnectionRecovery(
-            self.snapshot_store,
-            snapshots=self.snapshots,
-            connection_manager=self.live.connection_manager,
-            streams=self.live.streams,
-            messages=self.ports.messages,
-            people=self.ports.people,
-            fanout=self.live.fanout,
-            manager=self.manager,
-        )
-        self._stopping = False
-        self.server = self._socketio()
-        self.token_expiry_reaper = TokenExpiryReaper(
-            sessions=self.live.sessions,
-            room_membership=self.live.room_membership,
-            server=self.server,
-            holds=self.authenticator.is_valid,
-            spawn=self.background.spawn,
-        )
-        self._connect_parts()
+        self.live = build_live(context, self.delivery, observer=self.snapshots)
+        self.recovery = build_recovery(self.adapters, self.delivery, self.live, self.snapshots)
+        self.sockets = build_sockets(self._socket_context())
+        self.lifecycle = Lifecycle(self._stages())
         self._show_sizes()
 
-    def _connect_parts(self) -> None:
-        self.bus.on_message = self.live.fanout.receive
-        self.bus.on_restored = self.live.restore
-        self.live.fanout.on_heartbeat = self.bus.beat_heard
-        self.live.fanout.on_settled = self.backlog.confirm
-        self.live.fanout.on_revoked = self.revocations.apply
-        self.revocations.on_change = self.token_expiry_reaper.look_soon
-        self.live.room_membership.on_change = self.snapshots.note
-
-    def _show_sizes(self) -> None:
-        gauges.show(
-            sockets=lambda: len(self.server.eio.sockets),
-            sessions=lambda: len(self.live.sessions),
-            seats=self.manager.count_room_memberships,
-            channels=lambda: self.bus.channels,
-            streams=lambda: len(self.live.streams.ids()),
-            users=lambda: len(self.membership_cache.users),
-            conversations=lambda: len(self.membership_cache.conversations),
-            leases=lambda: len(self.presence),
-            typing=lambda: len(self.live.board),
-            backlog=lambda: len(self.backlog),
-            buckets=lambda: len(self.rates),
-            outbox=lambda: self.outbox.waiting,
-        )
-        gauges.bus_deaf.set_function(lambda: self.bus.deaf)
-
     def application(self) -> web.Application:
-        """The aiohttp application: Socket.IO, REST, health."""
-        connection_limiter = ConnectionLimiter(self.rates, self.server.eio.sockets, self.settings.max_sockets)
-        app = web.Application(
-            client_max_size=self.settings.max_body,
-            middlewares=[json_errors, reject_encoded_bodies, connection_limiter.middleware],
-        )
-        Cors(self.settings.cors_origins).install(app)
-        safe_headers.install(app)
-        self.server.attach(app)
-        rest = RestApi(
-            command_bus=self.command_bus,
-            people=self.ports.people,
-            authenticator=self.authenticator,
-            token_in_query=self.settings.token_in_query,
-            wait_for_commit=CommitWaiters(self.live.fanout, self.manager).settle,
-            rates=self.rates,
-        )
-        for protocol in (*self.protocols, ADMINISTRATION):
-            rest.mount(app, protocol)
-        AttachmentRoutes(
-            self.services.attachments,
-            max_upload=self.settings.max_upload,
-            authenticate=rest.authenticate,
-            refuse=partial(error_response, REFUSAL),
-            rates=self.rates,
-        ).mount(app)
-        health.add_routes(app, self.problems)
-        documents.add_routes(
-            app,
+        """Return the aiohttp application: Socket.IO, REST, pages, health."""
+        return build_application(
+            self.settings,
             self.protocols,
-            token_in_query=self.settings.token_in_query,
-            max_upload=self.settings.max_upload,
+            server=self.sockets.server,
+            rates=self.domain.rates,
+            authenticator=self.domain.authenticator,
+            command_bus=self.domain.command_bus,
+            attachments=self.domain.services.attachments,
+            people=self.adapters.ports.people,
+            commit_waiters=self.live.commit_waiters,
+            problems=self.problems,
         )
-        pages.add_routes(app)
-        return app
-
-    def _socketio(self) -> ChatServer:
-        server = ChatServer(
-            client_manager=self.manager,
-            async_mode="aiohttp",
-            async_handlers=False,
-            serializer=ClientPacket,
-            json=json,
-            cors_credentials=False,
-            max_http_buffer_size=self.settings.max_frame,
-        )
-        connection.install(server.eio, self.settings.backlog_limit)
-        origins.install(server.eio, self.settings.cors_origins)
-        server.eio.generate_id = self._socket_id
-        for namespace in {v.namespace for v in self.protocols}:
-            server.register_namespace(self._namespace(namespace))
-        return server
-
-    def _namespace(self, namespace: str) -> ChatNamespace:
-        return ChatNamespace(
-            namespace,
-            tuple(v for v in self.protocols if v.namespace == namespace),
-            authenticator=self.authenticator,
-            token_in_query=self.settings.token_in_query,
-            command_bus=self.command_bus,
-            sessions=self.live.sessions,
-            connection_manager=self.live.connection_manager,
-            room_membership=self.live.room_membership,
-            fanout=self.live.fanout,
-            rates=self.rates,
-            max_sockets_of_user=self.settings.max_sockets_of_user,
-            recovery=self.recovery,
-        )
-
-    def _socket_id(self) -> str:
-        """The node's name leads, so that nginx finds a polling client's node by its id."""
-        return f"{self.settings.node_name}.{base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()}"
 
     def start(self) -> None:
         """Start what runs beside the requests."""
-        self.bus.start()
-        self.outbox.start()
-        self.presence.start()
-        self.snapshots.start()
-        self.background.repeat(COUNTS_SECONDS, self._say_counts)
-        self.background.repeat(TYPING_SECONDS, self._say_lapsed)
-        self.background.spawn(self._feel_pressure())
-        self.background.repeat(SWEEP_SECONDS, IdleReaper(self.server.eio, self._has_joined).sweep)
-        self.background.repeat(SWEEP_SECONDS, self._evict)
-        self.background.repeat(REVOCATIONS_SECONDS, self.revocations.refresh)
-        self.background.repeat(self.settings.jwt_jwks_seconds, self.keys.refresh)
-        self.background.repeat(self.settings.audit_seconds, self.live.reconciler.audit_heads)
-        self.background.repeat(self.settings.audit_seconds, self.live.reconciler.audit_members)
-        self.background.repeat(LOOSE_SECONDS, self.services.attachments.delete_orphaned)
+        self.lifecycle.start()
 
     async def stop(self) -> None:
-        """Send the clients elsewhere, finish what was accepted, and end the rest."""
-        self._stopping = True
-        await connection.drain(self.server.eio, self.settings.drain_seconds)
-        # Side by side: each may wait for a server that is away.
-        await asyncio.gather(*map(self._end, (self.snapshots.stop, self.outbox.stop, self.presence.stop)))
-        await self._end(self._stop_rest)
-
-    async def _end(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            await within(STOP_SECONDS, stop())
-        except TimeoutError as late:
-            log.error("something did not end in time", waits_for=str(late))
-        except Exception:
-            log.exception("something did not end well")
-
-    async def _stop_rest(self) -> None:
-        await self.snapshot_store.close()
-        await self.background.stop()
-        await self.live.streams.stop()
-        await self.manager.stop()
-        await self.bus.stop()
+        """Send the clients to other nodes, finish what was accepted, and stop the rest."""
+        await self.lifecycle.stop()
 
     async def problems(self) -> list[str]:
-        """Why this node should get no clients now."""
-        found = ["it is stopping"] if self._stopping else []
-        if self.bus.deaf:
-            found.append("the Redis bus is deaf")
-        if not self.outbox.connected:
+        """Return the reasons for which this node should get no clients now."""
+        found = ["it is stopping"] if self.lifecycle.stopping else []
+        if self.adapters.bus.stale:
+            found.append("the Redis bus is stale")
+        if not self.adapters.outbox.connected:
             found.append("RabbitMQ is away")
-        if not await mongo.answers(self.database):
+        if not await mongo.answers(self.adapters.database):
             found.append("MongoDB does not answer")
         return found
 
-    def _has_joined(self, eio_sid: str) -> bool:
-        return any(self.manager.sid_from_eio_sid(eio_sid, v.namespace) for v in self.protocols)
+    def _live_context(self) -> LiveContext:
+        return LiveContext(
+            bus=self.adapters.bus,
+            manager=self.adapters.manager,
+            admission=self.adapters.admission,
+            protocols=self.protocols,
+            ports=self.adapters.ports,
+            services=self.domain.services,
+            membership_cache=self.domain.membership_cache,
+            load_monitor=self.domain.load_monitor,
+            spawn=self.background.spawn,
+            presence_seconds=1.5 * RENEW_SECONDS,
+        )
 
-    async def _feel_pressure(self) -> None:
+    def _socket_context(self) -> SocketContext:
+        return SocketContext(
+            settings=self.settings,
+            protocols=self.protocols,
+            manager=self.adapters.manager,
+            authenticator=self.domain.authenticator,
+            command_bus=self.domain.command_bus,
+            revocations=self.domain.services.revocations,
+            rates=self.domain.rates,
+            delivery=self.delivery,
+            live=self.live,
+            recovery=self.recovery,
+            snapshots=self.snapshots,
+            spawn=self.background.spawn,
+        )
+
+    def _stages(self) -> Sequence[Sequence[Component]]:
+        """Return what starts, in order, and what stops, stage by stage."""
+        adapters, background = self.adapters, self.background
+        drain_seconds = self.settings.drain_seconds
+        return [
+            [Component(name="clients", stop=self._drain, stop_seconds=drain_seconds + DRAIN_MARGIN_SECONDS)],
+            [
+                Component(name="snapshots", start=self.snapshots.start, stop=self.snapshots.stop),
+                Component(name="outbox", start=adapters.outbox.start, stop=adapters.outbox.stop),
+                Component(name="presence", start=adapters.presence.start, stop=adapters.presence.stop),
+            ],
+            [
+                Component(
+                    name="background",
+                    start=self._start_background,
+                    stop=background.stop,
+                    stop_seconds=CLOSE_SECONDS,
+                ),
+                Component(name="streams", stop=self.delivery.streams.stop, stop_seconds=CLOSE_SECONDS),
+            ],
+            [
+                Component(
+                    name="bus", start=self._start_bus, stop=adapters.bus.stop, stop_seconds=CLOSE_SECONDS
+                ),
+                Component(
+                    name="snapshot_store", stop=adapters.snapshot_store.close, stop_seconds=CLOSE_SECONDS
+                ),
+                Component(name="manager", stop=adapters.manager.stop, stop_seconds=CLOSE_SECONDS),
+            ],
+        ]
+
+    def _start_bus(self) -> None:
+        self.adapters.bus.start(
+            Subscriber(
+                on_message=self.live.router.receive,
+                on_reconnect=self.live.reconciler.resynchronize,
+                on_unsubscribed=self.live.presence_subscriptions.on_unsubscribed,
+            )
+        )
+
+    def _start_background(self) -> None:
+        repeat, live, services = self.background.repeat, self.live, self.domain.services
+        repeat(UNREAD_SECONDS, live.unread_counts.broadcast_changed)
+        repeat(TYPING_SECONDS, live.typing_events.expire)
+        repeat(REAP_SECONDS, self.sockets.idle_reaper.sweep)
+        repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
+        repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
+        repeat(self.settings.jwt_jwks_seconds, self.domain.keys.refresh)
+        repeat(self.settings.audit_seconds, live.reconciler.check_heads)
+        repeat(self.settings.audit_seconds, live.reconciler.check_memberships)
+        self.background.spawn(self.sockets.token_expiry_reaper.run())
+        self.background.spawn(self._watch_load())
+
+    async def _watch_load(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + PRESSURE_SECONDS
-            await asyncio.sleep(PRESSURE_SECONDS)
-            self.load_monitor.observe_lag(loop.time() - due)
-            if not self.load_monitor.is_overloaded:
-                self.live.fanout.say_put_off()
+            due = loop.time() + LOAD_SECONDS
+            await asyncio.sleep(LOAD_SECONDS)
+            self.domain.load_monitor.observe_lag(loop.time() - due)
+            self.live.deferred_presence.flush()
 
-    async def _evict(self) -> None:
-        self.token_expiry_reaper.look()
+    async def _drain(self) -> None:
+        await lean_websocket.drain(self.sockets.server.eio, self.settings.drain_seconds)
 
-    async def _say_counts(self) -> None:
-        self.live.fanout.say_counts()
+    def _show_sizes(self) -> None:
+        adapters, cache = self.adapters, self.domain.membership_cache
+        gauges.show(
+            sockets=lambda: len(self.sockets.server.eio.sockets),
+            sessions=lambda: len(self.delivery.sessions),
+            seats=adapters.manager.count_room_memberships,
+            channels=lambda: adapters.bus.channels,
+            streams=lambda: len(self.delivery.streams.ids()),
+            users=lambda: len(cache.users),
+            conversations=lambda: len(cache.conversations),
+            leases=lambda: len(adapters.presence),
+            typing=lambda: len(self.live.typing_board),
+            backlog=lambda: len(adapters.admission),
+            buckets=lambda: len(self.domain.rates),
+            outbox=lambda: adapters.outbox.waiting,
+        )
+        gauges.bus_deaf.set_function(lambda: adapters.bus.stale)
 
-    async def _say_lapsed(self) -> None:
-        self.live.fanout.say_lapsed()
+
+def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
+    """Build the adapters; nothing is connected before the life cycle starts."""
+    bus = Bus(settings.redis_url, settings.node_name)
+    partitions = Partitions(settings.partitions)
+    outbox = RabbitOutbox(
+        settings.rabbitmq_url, partitions, limit=settings.outbox_limit, name=settings.node_name
+    )
+    admission = AdmissionController(
+        outbox, partitions.of, partitions.count, deadline=settings.store_within_seconds
+    )
+    outbox.linger = admission.linger
+    presence = RedisPresence(connect(settings.redis_url), bus)
+    return Adapters(
+        database=database,
+        bus=bus,
+        manager=RedisManager(bus),
+        outbox=outbox,
+        admission=admission,
+        presence=presence,
+        snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
+        ports=_ports(settings, database, files, bus, admission, presence),
+    )
+
+
+def _ports(
+    settings: Settings,
+    database: Any,
+    files: Files,
+    bus: Bus,
+    admission: AdmissionController,
+    presence: RedisPresence,
+) -> Ports:
+    memberships, attachments = MongoMemberships(database), MongoAttachments(database)
+    return Ports(
+        outbox=admission,
+        event_publisher=bus,
+        presence=presence,
+        conversations=MongoConversations(database),
+        memberships=memberships,
+        membership_changes=memberships,
+        contracts=MongoContracts(database),
+        messages=MongoMessages(database),
+        search=MongoSearch(database),
+        people=MongoPeople(database),
+        attachments=attachments,
+        orphaned_attachments=attachments,
+        files=files,
+        sniffer=ByteSniffer,
+        max_upload=settings.max_upload,
+    )
+
+
+def build_domain(settings: Settings, adapters: Adapters) -> Domain:
+    """Build the services, and what decides who may use them how often."""
+    membership_cache, load_monitor = MembershipCache(), LoadMonitor(adapters.outbox.fullness)
+    revocations = RevocationService(
+        MongoRevocations(adapters.database), adapters.bus, timedelta(days=settings.revocation_days)
+    )
+    services = build_services(adapters.ports, membership_cache, load_monitor, revocations)
+    keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
+    authenticator = Authenticator(
+        keys,
+        revocations,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        short_keys=settings.environment == "development",
+    )
+    return Domain(
+        membership_cache=membership_cache,
+        load_monitor=load_monitor,
+        rates=Rates(rates_of(settings)),
+        services=services,
+        command_bus=CommandBus(services),
+        keys=keys,
+        authenticator=authenticator,
+    )
+
+
+def build_recovery(
+    adapters: Adapters, delivery: DeliveryParts, live: LiveParts, snapshots: SessionSnapshots
+) -> ConnectionRecovery:
+    """Build what lets a client continue on a new socket."""
+    return ConnectionRecovery(
+        adapters.snapshot_store,
+        snapshots=snapshots,
+        connection_manager=live.connection_manager,
+        sessions=delivery.sessions,
+        session_rooms=delivery.session_rooms,
+        streams=delivery.streams,
+        messages=adapters.ports.messages,
+        people=adapters.ports.people,
+        broadcaster=delivery.broadcaster,
+        manager=adapters.manager,
+    )

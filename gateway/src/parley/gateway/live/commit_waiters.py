@@ -1,39 +1,67 @@
-"""Settling: whoever asked by REST waits a moment for what comes of it, and so sees it when they ask next."""
+"""Commit waiters: a REST request that was accepted waits a moment for its event, to read its own write."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from parley.gateway.core.errors import ChatError, Conflict, NotFound, Unavailable
 from parley.gateway.core.results import PendingCommit
-from parley.gateway.live.fanout import FanOut
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.shared import rooms
-from parley.shared.events import RecordRefused
+from parley.shared.events import Event, MessageDeleted, MessageEdited, RecordRefused
 
 log = structlog.get_logger()
 
-SETTLE_SECONDS = 0.5
+WAIT_SECONDS = 0.5
 REFUSALS: dict[str, type[ChatError]] = {kind.code: kind for kind in (NotFound, Conflict)}
-"""What a worker's refusals are to whoever waits for one."""
+"""The errors that a worker's refusals become for a waiting request."""
 
 
 class CommitWaiters:
-    """Waits for the events of records that were accepted."""
+    """Futures of records whose events are awaited on this node, by record id."""
 
-    def __init__(self, fanout: FanOut, manager: RedisManager) -> None:
-        self._fanout = fanout
+    def __init__(self, manager: RedisManager) -> None:
         self._manager = manager
+        self._waiting: dict[str, asyncio.Future[Event]] = {}
 
-    async def settle(self, deferred: PendingCommit) -> None:
-        """Wait for the event, not for long. Raises what a worker has refused it with."""
-        with self._fanout.awaiting(deferred.record_id) as heard:
+    def resolve(self, event: Event) -> None:
+        """Resolve the future of the record that an event is about, if one is awaited."""
+        if not self._waiting:
+            return
+        waiter = self._waiting.get(_record_id(event))
+        if waiter is not None and not waiter.done():
+            waiter.set_result(event)
+
+    async def wait(self, pending: PendingCommit) -> None:
+        """Wait for the event of an accepted record, `WAIT_SECONDS` at most.
+
+        Raises:
+            NotFound, Conflict, ChatError: the worker has refused the record.
+        """
+        with self._future(pending.record_id) as committed:
             try:
-                places = [rooms.conversation(deferred.conversation_id), rooms.user(deferred.user_id)]
-                await self._manager.subscribe(places)
-                event = await asyncio.wait_for(asyncio.shield(heard), SETTLE_SECONDS)
+                names = [rooms.conversation(pending.conversation_id), rooms.user(pending.user_id)]
+                await self._manager.subscribe(names)
+                event = await asyncio.wait_for(asyncio.shield(committed), WAIT_SECONDS)
             except (Unavailable, TimeoutError):
-                log.debug("cannot wait for what was accepted")
+                log.debug("gateway.commit.wait_abandoned")
                 return
         if isinstance(event, RecordRefused):
             raise REFUSALS.get(event.code, ChatError)(event.reason)
+
+    @contextmanager
+    def _future(self, record_id: str) -> "Iterator[asyncio.Future[Event]]":
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._waiting[record_id] = future
+        try:
+            yield future
+        finally:
+            del self._waiting[record_id]
+
+
+def _record_id(event: Event) -> str:
+    if isinstance(event, MessageEdited | MessageDeleted):
+        return event.message.change_id or ""
+    return getattr(event, "record_id", "")

@@ -1,15 +1,17 @@
-"""Following: each socket hears of the comings and goings of those who share a conversation with its user."""
+"""Presence subscriptions: each socket hears when the users it shares a conversation with come and go."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from weakref import WeakValueDictionary
 
 import structlog
 
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Memberships, Presence
+from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.room_membership import RoomMembership
+from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session, Sessions
 from parley.gateway.services.presence import MAX_CONTACTS
 from parley.gateway.state.membership_cache import MembershipCache
@@ -19,146 +21,162 @@ from parley.shared.model import MEMBERS_SHOWN, now
 
 log = structlog.get_logger()
 
-MET_AT_ONCE = 5_000
-"""Pairs that one piece of news may make; in a larger crowd one is told when one connects the next time."""
-ASKED_AT_ONCE = 500
-
-TellEach = Callable[[Sequence[Session], PresenceChanged], None]
-Say = Callable[[PresenceChanged], None]
+MAX_PAIRS = 5_000
+"""New pairs that one event may make; in a larger group a socket learns of the rest when it reconnects."""
+ASK_AT_ONCE = 500
 
 
 class PresenceSubscriptions:
-    """Who follows whom, as people come into conversations and leave them."""
+    """Which socket follows whose presence, as memberships change, and what the followers were told last."""
 
     def __init__(
         self,
         *,
         sessions: Sessions,
+        session_rooms: SessionRooms,
         room_membership: RoomMembership,
         membership_cache: MembershipCache,
         memberships: Memberships,
         presence: Presence,
-        tell: TellEach,
-        say: Say,
+        broadcaster: Broadcaster,
     ) -> None:
         self._sessions = sessions
+        self._session_rooms = session_rooms
         self._room_membership = room_membership
         self._membership_cache = membership_cache
         self._memberships = memberships
         self._presence = presence
-        self._tell = tell
-        self._say = say
-        self._told: dict[str, bool] = {}
-        """Whether those who are followed are there, as their followers were told."""
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._broadcaster = broadcaster
+        self._last_told: dict[str, bool] = {}
+        self._online: dict[Session, tuple[str, ...]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def introduce(self, session: Session, contacts: Iterable[str], online: tuple[str, ...]) -> None:
+        """Note the contacts that a new session follows, and which of them are online."""
+        if session in self._sessions:
+            self._online[session] = online
+        self._note(contacts, set(online))
+
+    def online_at_connect(self, session: Session) -> tuple[str, ...]:
+        """Return the users who were online when a session connected, its own user included."""
+        return self._online.get(session, ())
+
+    def forget(self, session: Session) -> None:
+        """Forget a session that has gone."""
+        self._online.pop(session, None)
 
     async def added(self, event: MembersAdded) -> None:
-        """People came into a conversation: those who were there follow them from now on."""
-        async with self._turn(event.conversation_id):
-            join_backfill = await self._still_in(event.conversation_id, [p.id for p in event.people])
+        """Handle that users became members: the local members follow them from now on."""
+        async with self._lock(event.conversation_id):
+            added = await self._current_members(event.conversation_id, [p.id for p in event.people])
             here = self._membership_cache.members_of(event.conversation_id)
-            if len(here) * len(join_backfill) <= MET_AT_ONCE:
-                await self.meet(here, join_backfill)
+            if len(here) * len(added) <= MAX_PAIRS:
+                await self._follow(here, added)
 
     async def joined(self, conversation_id: str, user_id: str, others: Collection[str]) -> None:
-        """A local user came into a conversation: they follow those who were there from now on."""
-        async with self._turn(conversation_id):
-            there = await self._still_in(conversation_id, others)
+        """Handle that a local user became a member: the user follows the other members from now on."""
+        async with self._lock(conversation_id):
+            present = await self._current_members(conversation_id, others)
             if self._membership_cache.role(conversation_id, user_id) is not None:
-                await self.meet([user_id], there)
+                await self._follow([user_id], present)
 
-    async def _still_in(self, conversation_id: str, user_ids: Collection[str]) -> list[str]:
-        """Those who are in a conversation now: that they went may have been heard before that they came."""
+    async def _current_members(self, conversation_id: str, user_ids: Collection[str]) -> list[str]:
+        """Keep current members only.
+
+        Added and removed events can arrive late and out of order, so the database is asked again.
+        """
         try:
             present = await self._memberships.among(conversation_id, user_ids)
         except Unavailable as error:
-            log.warning("some are not told who is there", error=str(error))
+            log.warning("gateway.presence.load_failed", conversation=conversation_id, error=str(error))
             return []
         return [user_id for user_id in user_ids if user_id in present]
 
-    async def meet(self, user_ids: Iterable[str], others: Collection[str]) -> None:
-        """Have local users follow others whom they did not, and tell their sockets who of these is there.
+    async def _follow(self, user_ids: Iterable[str], others: Collection[str]) -> None:
+        """Subscribe local users' sockets to others' presence; write which of these are online.
 
-        Of so many as a new conversation shows; whoever wants to know of more asks.
+        At most `MEMBERS_SHOWN` are written, as many as a new conversation shows; clients ask for more.
         """
         try:
             await self._room_membership.subscribe(map(rooms.presence, others))
-            told: defaultdict[str, list[Session]] = defaultdict(list)
+            followers: defaultdict[str, list[Session]] = defaultdict(list)
             for session in (s for user_id in user_ids for s in self._sessions.of_user(user_id)):
-                for other in self._strangers(session, others):
+                for other in self._not_followed(session, others):
                     self._room_membership.enter(session, rooms.presence(other))
-                    told[other].append(session)
-            online = await self._presence.online(told)
-            self.found(told, online)
+                    followers[other].append(session)
+            online = await self._presence.online(followers)
+            self._note(followers, set(online))
             for other in online[:MEMBERS_SHOWN]:
-                self._tell(told[other], PresenceChanged(user_id=other, online=True, at=now()))
+                came = PresenceChanged(user_id=other, online=True, at=now())
+                self._broadcaster.emit_event_to(followers[other], came)
         except Unavailable as error:
-            log.warning("some are not told who is there", error=str(error))
+            log.warning("gateway.presence.load_failed", error=str(error))
 
-    def found(self, user_ids: Iterable[str], online: Collection[str]) -> None:
-        """A socket that follows these users is told that of them those are there."""
-        there = set(online)
+    def _note(self, user_ids: Iterable[str], online: set[str]) -> None:
         for user_id in user_ids:
-            self._told.setdefault(user_id, user_id in there)
+            self._last_told.setdefault(user_id, user_id in online)
 
-    def heard(self, event: PresenceChanged) -> None:
-        """Someone came or went, and their followers are told."""
-        if event.user_id in self._told:
-            self._told[event.user_id] = event.online
+    def on_change(self, event: PresenceChanged) -> None:
+        """Note what the followers of a user are told by this event."""
+        if event.user_id in self._last_told:
+            self._last_told[event.user_id] = event.online
 
-    def unheard(self, channel: str) -> None:
-        """Nobody here hears a channel any more."""
+    def on_unsubscribed(self, channel: str) -> None:
+        """Forget a user whose presence channel no socket here needs any more."""
         user_id = rooms.presence_id(rooms.of_channel(channel))
         if user_id is not None:
-            self._told.pop(user_id, None)
+            self._last_told.pop(user_id, None)
 
-    async def make_up(self) -> None:
-        """Tell of those who came or went while the bus was away. Raises `Unavailable`."""
-        followed = list(self._told)
-        for start in range(0, len(followed), ASKED_AT_ONCE):
-            part = followed[start : start + ASKED_AT_ONCE]
+    async def resynchronize(self) -> None:
+        """Broadcast the changes that were missed while the bus was away. Raises `Unavailable`."""
+        followed = list(self._last_told)
+        for start in range(0, len(followed), ASK_AT_ONCE):
+            part = followed[start : start + ASK_AT_ONCE]
             online = set(await self._presence.online(part))
             for user_id in part:
-                if self._told.get(user_id, user_id in online) != (user_id in online):
-                    self._told[user_id] = user_id in online
-                    self._say(PresenceChanged(user_id=user_id, online=user_id in online, at=now()))
+                self._correct(user_id, user_id in online)
 
-    def _strangers(self, session: Session, others: Iterable[str]) -> list[str]:
-        """Whom a socket does not follow yet, as far as it may follow more."""
-        followed = sum(rooms.presence_id(place) is not None for place in session.places)
-        found = [o for o in others if o != session.person.id and rooms.presence(o) not in session.places]
+    def _correct(self, user_id: str, online: bool) -> None:
+        if self._last_told.get(user_id, online) != online:
+            self._last_told[user_id] = online
+            self._broadcaster.broadcast(PresenceChanged(user_id=user_id, online=online, at=now()))
+
+    def _not_followed(self, session: Session, others: Iterable[str]) -> list[str]:
+        """Return the users that a session does not follow yet, as many as it may follow more."""
+        entered = self._session_rooms.rooms(session)
+        followed = sum(rooms.presence_id(room) is not None for room in entered)
+        found = [o for o in others if o != session.user_id and rooms.presence(o) not in entered]
         return found[: max(0, MAX_CONTACTS - followed)]
 
-    async def parted(self, conversation_id: str, user_id: str) -> None:
-        """End the presence subscriptions between a user who left a conversation and its members.
-
-        Users that still share another conversation stay subscribed to each other.
+    async def removed(self, conversation_id: str, user_id: str) -> None:
+        """Handle that a user is no longer a member: those who share no conversation unfollow each other.
 
         Raises:
-            Unavailable: the archive is away; it stays as it was until they connect again.
+            Unavailable: MongoDB is away; the subscriptions stay until the sockets connect again.
         """
-        async with self._turn(conversation_id):
-            shared = await self._who_share(user_id)
-            for session, place, other in self._pairs(user_id):
-                if other not in shared:
-                    self._room_membership.leave(session, place)
+        async with self._lock(conversation_id):
+            sharing = await self._sharing_with(user_id)
+            for session, room, other in self._followings(user_id):
+                if other not in sharing:
+                    self._room_membership.leave(session, room)
 
-    async def _who_share(self, user_id: str) -> set[str]:
-        """Of those who follow a user here, or are followed, the ones who still share a conversation."""
+    async def _sharing_with(self, user_id: str) -> set[str]:
+        """Return the users followed by, or following, a user who still share a conversation with them."""
         ids = {m.conversation_id for m in await self._memberships.of_users([user_id])}
         contacts = await self._memberships.contacts(ids, MAX_CONTACTS)
-        # Of very many it names only some: whoever it does not is asked for.
-        rest = {other for _, _, other in self._pairs(user_id)} - contacts
+        # Contacts are cut at a limit, so ask for the ones that it does not name.
+        rest = {other for _, _, other in self._followings(user_id)} - contacts
         theirs = await self._memberships.of_users(rest) if rest else []
         return contacts | {m.user_id for m in theirs if m.conversation_id in ids}
 
-    def _pairs(self, user_id: str) -> list[tuple[Session, str, str]]:
-        """Where a user's sockets are told of others, and others' of the user: socket, place, the other."""
-        name = rooms.presence(user_id)
-        of_user = [(s, name, s.person.id) for s in self._sessions.in_place(name)]
-        places = [(s, place) for s in self._sessions.of_user(user_id) for place in s.places]
-        return of_user + [(s, place, other) for s, place in places if (other := rooms.presence_id(place))]
+    def _followings(self, user_id: str) -> list[tuple[Session, str, str]]:
+        """Return where a user follows or is followed on this node: session, presence room, the other."""
+        own = rooms.presence(user_id)
+        followers = [(s, own, s.user_id) for s in self._session_rooms.in_room(own)]
+        sessions = self._sessions.of_user(user_id)
+        entered = [(s, room) for s in sessions for room in self._session_rooms.rooms(s)]
+        return followers + [(s, room, other) for s, room in entered if (other := rooms.presence_id(room))]
 
-    def _turn(self, conversation_id: str) -> asyncio.Lock:
-        """Whoever comes and goes at once is followed and parted from in this order."""
-        return self._turns.setdefault(conversation_id, asyncio.Lock())
+    def _lock(self, conversation_id: str) -> asyncio.Lock:
+        """Serialize a conversation's membership events, so that the last one decides who is followed."""
+        return self._locks.setdefault(conversation_id, asyncio.Lock())

@@ -1,20 +1,23 @@
-"""The auditor: compares what this node believes with what is stored, and mends the difference.
+"""The reconciler: compares what this node has delivered with what MongoDB holds, and repairs the difference.
 
-Events may be lost without a later one that reveals it; and after the bus was away, all may be.
+Pub/sub can lose events without a later one that reveals the gap; after a lost connection, any number.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
+from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Conversations, Memberships, Messages
+from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
-from parley.gateway.live.fanout import FanOut
 from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Sessions
-from parley.gateway.state.membership_cache import MembershipCache
-from parley.gateway.state.streams import Streams
+from parley.gateway.live.streams import Streams
+from parley.gateway.state.membership_cache import LocalConversation, MembershipCache
 from parley.shared.events import ConversationCreated, ConversationDelivered, ConversationRead
 from parley.shared.model import Membership, now
 
@@ -22,12 +25,19 @@ log = structlog.get_logger()
 
 HEADS_AT_ONCE = 500
 USERS_AT_ONCE = 100
-PATIENCE_SECONDS = 1.0
-"""What is stored is usually on its way."""
+GRACE_SECONDS = 1.0
+"""What is stored is usually on its way: a stream counts as behind only if it still is after this time."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Reconciler:
-    """Audits streams by their heads, and the roster by memberships."""
+    """Repairs streams by stored heads, memberships by stored memberships, and marks after an outage.
+
+    Args (besides parts):
+        presence_seconds: within this time every node has renewed its leases in a Redis that lost them.
+        spawn: runs a coroutine in the background.
+    """
 
     def __init__(
         self,
@@ -35,79 +45,70 @@ class Reconciler:
         connection_manager: ConnectionManager,
         presence_subscriptions: PresenceSubscriptions,
         sessions: Sessions,
+        session_rooms: SessionRooms,
         membership_cache: MembershipCache,
         streams: Streams,
         conversations: Conversations,
         memberships: Memberships,
         messages: Messages,
-        fanout: FanOut,
+        broadcaster: Broadcaster,
+        presence_seconds: float,
+        spawn: Spawn,
     ) -> None:
         self._connection_manager = connection_manager
         self._presence_subscriptions = presence_subscriptions
         self._sessions = sessions
+        self._session_rooms = session_rooms
         self._membership_cache = membership_cache
         self._streams = streams
         self._conversations = conversations
         self._memberships = memberships
         self._messages = messages
-        self._fanout = fanout
+        self._broadcaster = broadcaster
+        self._presence_seconds = presence_seconds
+        self._spawn = spawn
 
-    async def restore(self) -> None:
-        """After the bus was lost: take memberships, heads and marks from MongoDB."""
-        # Members first: what is read now is told to who is in the rooms by then.
-        await self.audit_members()
-        await self.audit_heads(patience=0)
-        await self._audit_marks()
+    async def resynchronize(self) -> None:
+        """Make up for all events that were lost while the bus was away. Raises `Unavailable`."""
+        # Memberships first: the changes that are backfilled next go to whoever is in the rooms by then.
+        await self.check_memberships()
+        await self.check_heads(grace=0)
+        await self._check_marks()
+        self._spawn(self._resynchronize_presence())
 
-    async def audit_heads(self, patience: float = PATIENCE_SECONDS) -> None:
-        """Compare all heads with what was passed on `patience` seconds later, and read what is missing."""
+    async def check_heads(self, grace: float = GRACE_SECONDS) -> None:
+        """Compare all stored heads with the streams `grace` seconds later; backfill those behind."""
         ids = self._streams.ids()
         for start in range(0, len(ids), HEADS_AT_ONCE):
             heads = await self._conversations.get(ids[start : start + HEADS_AT_ONCE])
-            await asyncio.sleep(patience)
-            late = self._streams.behind(heads)
-            if late:
-                log.warning("the bus had lost events", conversations=late)
+            await asyncio.sleep(grace)
+            behind = self._streams.backfill_behind(heads)
+            if behind:
+                log.warning("gateway.reconciler.events_lost", conversations=behind)
 
-    async def audit_members(self) -> None:
-        """Compare who is in what with the roster, let in and out who was missed, and correct counts."""
-        ids = self._sessions.connected_users()
+    async def check_memberships(self) -> None:
+        """Compare stored memberships with the cache; admit and remove users whose event was lost."""
+        ids = self._sessions.live_users()
         for start in range(0, len(ids), USERS_AT_ONCE):
-            await self._audit_users(ids[start : start + USERS_AT_ONCE])
+            await self._check_users(ids[start : start + USERS_AT_ONCE])
 
-    async def _audit_marks(self) -> None:
-        """Tell those who joined of marks further than they were told of: of the furthest, for a status."""
-        for conversation_id in self._sessions.joined():
-            readers, receivers = await self._messages.furthest(conversation_id)
-            told = self._membership_cache.conversations.get(conversation_id)
-            if told is None:
-                continue
-            read, received = told.read, told.received
-            for m in (m for m in readers if m.read_seq > read):
-                self._fanout.make_up(_read(m, await self._last_read(m)))
-            for m in (m for m in receivers if m.delivered_seq > received):
-                self._fanout.make_up(_received(m))
-
-    async def _last_read(self, m: Membership) -> str | None:
-        found = await self._messages.page(m.conversation_id, 1, m.read_seq + 1, None)
-        return found[0].id if found else None
-
-    async def _audit_users(self, user_ids: Sequence[str]) -> None:
-        known = {(u, c) for u in user_ids for c in self._membership_cache.known_conversations_of(u)}
+    async def _check_users(self, user_ids: Sequence[str]) -> None:
+        cache = self._membership_cache
+        known = {(u, c) for u in user_ids for c in cache.known_conversations_of(u)}
         memberships = await self._memberships.of_users(user_ids)
         stored = {(m.user_id, m.conversation_id): m for m in memberships}
         for user_id, conversation_id in known - stored.keys():
-            log.warning("a removal was missed", user=user_id, conversation=conversation_id)
-            self._connection_manager.expel_missed(conversation_id, user_id)
+            log.warning("gateway.reconciler.removal_lost", user=user_id, conversation=conversation_id)
+            self._connection_manager.remove_missed(conversation_id, user_id)
         for user_id, conversation_id in known - stored.keys():
-            await self._presence_subscriptions.parted(conversation_id, user_id)
+            await self._presence_subscriptions.removed(conversation_id, user_id)
         for user_id, conversation_id in known & stored.keys():
-            # Who was put out while that was read is not let in by it again.
-            if self._membership_cache.role(conversation_id, user_id) is not None:
-                self._membership_cache.put(stored[user_id, conversation_id])
-        # Not only whom the roster does not know: a socket that came since knows, and an older one does not.
+            # A removal that came while the memberships were read must not be undone by them.
+            if cache.role(conversation_id, user_id) is not None:
+                cache.put(stored[user_id, conversation_id])
+        # Checked per socket, not per user: a socket that connected later may hear what an older one does not.
         for user_id, conversation_id in stored:
-            if not self._connection_manager.knows(conversation_id, user_id):
+            if not self._connection_manager.is_admitted(conversation_id, user_id):
                 await self._admit_missed(user_id, conversation_id)
 
     async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
@@ -115,6 +116,38 @@ class Reconciler:
         if found is not None:
             created = ConversationCreated(conversation=found, members=(), by=found.created_by)
             await self._connection_manager.admit(user_id, created)
+
+    async def _check_marks(self) -> None:
+        """Broadcast the furthest stored read and delivered marks that are beyond those heard of."""
+        for conversation_id in self._session_rooms.all_joined():
+            readers, receivers = await self._messages.furthest(conversation_id)
+            heard = self._membership_cache.conversations.get(conversation_id)
+            if heard is not None:
+                await self._apply_marks(heard, readers, receivers)
+
+    async def _apply_marks(
+        self, heard: LocalConversation, readers: Sequence[Membership], receivers: Sequence[Membership]
+    ) -> None:
+        read, received = heard.read, heard.received
+        for m in (m for m in readers if m.read_seq > read):
+            event = _read(m, await self._last_read(m))
+            self._membership_cache.apply_read(event)
+            self._broadcaster.broadcast(event)
+        for m in (m for m in receivers if m.delivered_seq > received):
+            delivered = _delivered(m)
+            self._membership_cache.apply_delivered(delivered)
+            self._broadcaster.broadcast(delivered)
+
+    async def _last_read(self, m: Membership) -> str | None:
+        found = await self._messages.page(m.conversation_id, 1, m.read_seq + 1, None)
+        return found[0].id if found else None
+
+    async def _resynchronize_presence(self) -> None:
+        await asyncio.sleep(self._presence_seconds)
+        try:
+            await self._presence_subscriptions.resynchronize()
+        except Unavailable as error:
+            log.warning("gateway.presence.resync_failed", error=str(error))
 
 
 def _read(m: Membership, last_id: str | None) -> ConversationRead:
@@ -131,7 +164,7 @@ def _read(m: Membership, last_id: str | None) -> ConversationRead:
     )
 
 
-def _received(m: Membership) -> ConversationDelivered:
+def _delivered(m: Membership) -> ConversationDelivered:
     return ConversationDelivered(
         record_id="",
         conversation_id=m.conversation_id,

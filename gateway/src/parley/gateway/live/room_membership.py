@@ -1,82 +1,102 @@
-"""Seats: the rooms that each socket is in, once for every vocabulary that it may speak."""
+"""Room membership: keeps the client manager's rooms as the sessions' rooms say, once for each protocol."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
-from parley.gateway.live.sessions import Session, Sessions, within
+from parley.gateway.live.session_rooms import Protocols, SessionRooms, protocol_room
+from parley.gateway.live.sessions import Session, Sessions, SessionState
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.redis_manager import RedisManager
 
 
-class RoomMembership:
-    """Keeps the manager's rooms as the sessions' places have it."""
+class MembershipObserver(Protocol):
+    """Is told of changes; implemented by `recovery.session_snapshots.SessionSnapshots`."""
 
-    def __init__(self, manager: RedisManager, sessions: Sessions) -> None:
+    def room_changed(self, session: Session, room: str) -> None:
+        """Handle that a session has entered or left a room."""
+
+    def session_changed(self, session: Session) -> None:
+        """Handle that a session went live, or that its protocols were narrowed."""
+
+
+class RoomMembership:
+    """Enters sessions into rooms and takes them out again, now or when their connection is complete."""
+
+    def __init__(
+        self,
+        manager: RedisManager,
+        sessions: Sessions,
+        session_rooms: SessionRooms,
+        observer: MembershipObserver,
+    ) -> None:
         self._manager = manager
         self._sessions = sessions
-        self.on_change: Callable[[Session, str | None], None] = lambda _session, _place: None
-        """Called with the place that a session has entered or left; with None for any other change."""
+        self._session_rooms = session_rooms
+        self._observer = observer
 
-    async def prepare(self, session: Session, names: Iterable[str]) -> None:
-        """Have a session in rooms whose channels are subscribed to. Raises `Unavailable`."""
+    async def subscribe(self, names: Iterable[str]) -> None:
+        """Subscribe to the channels of rooms that sessions are about to enter. Raises `Unavailable`."""
+        await self._manager.subscribe(names)
+
+    async def subscribe_and_enter(self, session: Session, names: Iterable[str]) -> None:
+        """Subscribe to the channels of rooms, then enter a session into them. Raises `Unavailable`."""
         wanted = list(names)
         await self._manager.subscribe(wanted)
         for name in wanted:
             self.enter(session, name)
 
-    async def subscribe(self, names: Iterable[str]) -> None:
-        """Subscribe to the channels of rooms that sessions enter in a moment. Raises `Unavailable`."""
-        await self._manager.subscribe(names)
+    def activate(self, session: Session) -> None:
+        """Let a session that has gone live hear the rooms it is in."""
+        self._session_rooms.set_entered(session)
+        for room in self._session_rooms.rooms(session):
+            self._add_to_manager(session, room)
+            self._manager.release(room)
+        self._observer.session_changed(session)
 
-    def connect(self, session: Session) -> None:
-        """The socket is connected: it hears its rooms from now on."""
-        session.connected = True
-        for place in session.places:
-            self._enter(session, place)
-            self._manager.release(place)
-        self.on_change(session, None)
+    def release(self, session: Session) -> None:
+        """Forget the rooms of a session that has gone; the manager drops the ones it knows by itself."""
+        if not self._session_rooms.has_entered(session):
+            for room in self._session_rooms.rooms(session):
+                self._manager.release(room)
+        self._session_rooms.remove(session)
 
-    def give_up(self, session: Session) -> None:
-        """The socket is gone. The rooms that it is in are left by the manager."""
-        if not session.connected:
-            for place in session.places:
-                self._manager.release(place)
-            session.places.clear()
+    def narrow(self, session: Session, protocols: Protocols) -> None:
+        """Keep only some of a session's protocols: it leaves the rooms of the others."""
+        dropped = [p for p in self._session_rooms.protocols(session) if p not in protocols]
+        for room in self._session_rooms.rooms(session):
+            self._remove_from_manager(session, room, dropped)
+        self._session_rooms.narrow(session, protocols)
+        self._observer.session_changed(session)
 
-    def decide(self, session: Session, speaks: tuple[ClientProtocol, ...]) -> None:
-        """The socket's words have told which vocabularies it speaks: it hears the others no more."""
-        for place in session.places:
-            for protocol in session.speaks:
-                if protocol not in speaks:
-                    self._manager.basic_leave_room(session.sid, session.namespace, within(place, protocol))
-        session.speaks = speaks
-        self.on_change(session, None)
+    def enter(self, session: Session, room: str) -> None:
+        """Enter a session into a room: at once if it is live, else when it goes live."""
+        if self._sessions.state(session) is SessionState.CLOSING:
+            return
+        if self._session_rooms.has_entered(session):
+            self._add_to_manager(session, room)
+        elif not self._session_rooms.is_in(session, room):
+            # A replay may outlast an unused subscription's linger; the reservation keeps the channel.
+            self._manager.retain(room)
+        self._session_rooms.enter(session, room)
+        self._observer.room_changed(session, room)
 
-    def enter(self, session: Session, name: str) -> None:
-        """Have a session in a room, at once or when it is connected; not if it is gone."""
-        if self._sessions.get(session.sid) is session:
-            if session.connected:
-                self._enter(session, name)
-            elif name not in session.places:
-                # What its client missed may take longer to be told than a subscription stays unused.
-                self._manager.retain(name)
-            session.places.add(name)
-            self.on_change(session, name)
-
-    def leave(self, session: Session, name: str) -> None:
-        """Have a session out of a room."""
-        if name in session.places and not session.connected:
-            self._manager.release(name)
-        session.places.discard(name)
-        for protocol in session.speaks:
-            self._manager.basic_leave_room(session.sid, session.namespace, within(name, protocol))
-        self.on_change(session, name)
+    def leave(self, session: Session, room: str) -> None:
+        """Take a session out of a room."""
+        if self._session_rooms.is_in(session, room) and not self._session_rooms.has_entered(session):
+            self._manager.release(room)
+        self._session_rooms.leave(session, room)
+        self._remove_from_manager(session, room, self._session_rooms.protocols(session))
+        self._observer.room_changed(session, room)
 
     def mute(self, session: Session) -> None:
-        """Have a session hear nothing any more; its places stay known, for others are told that it leaves."""
-        for place in session.places:
-            for protocol in session.speaks:
-                self._manager.basic_leave_room(session.sid, session.namespace, within(place, protocol))
+        """Stop all delivery to a session; its rooms stay known, so that its leaving them is announced."""
+        for room in self._session_rooms.rooms(session):
+            self._remove_from_manager(session, room, self._session_rooms.protocols(session))
 
-    def _enter(self, session: Session, name: str) -> None:
-        for protocol in session.speaks:
-            self._manager.basic_enter_room(session.sid, session.namespace, within(name, protocol))
+    def _add_to_manager(self, session: Session, room: str) -> None:
+        for protocol in self._session_rooms.protocols(session):
+            self._manager.basic_enter_room(session.sid, session.namespace, protocol_room(room, protocol))
+
+    def _remove_from_manager(self, session: Session, room: str, protocols: Iterable[ClientProtocol]) -> None:
+        for protocol in protocols:
+            self._manager.basic_leave_room(session.sid, session.namespace, protocol_room(room, protocol))

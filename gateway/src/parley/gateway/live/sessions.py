@@ -1,102 +1,107 @@
-"""The sockets that are connected to this node, and who is behind each."""
+"""The sockets connected to this node, the user behind each, and the state each one is in."""
 
-import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-
-from parley.gateway.auth import Identity
-from parley.gateway.core.session_snapshot import Position
-from parley.gateway.protocols.protocol import ClientProtocol
-from parley.shared import rooms
-from parley.shared.model import Person
-
-PID_BYTES = 16
+from dataclasses import dataclass
+from enum import Enum, auto
 
 
-@dataclass(slots=True, eq=False)
+class SessionState(Enum):
+    """The life of a session, in this order; CLOSING can follow any other state."""
+
+    CONNECTING = auto()
+    """Subscriptions and memberships are being prepared; the client has no answer yet."""
+    REPLAYING = auto()
+    """The client is connected and receives what it missed; it hears no room yet."""
+    LIVE = auto()
+    """The client hears its rooms and may send events."""
+    CLOSING = auto()
+    """The server is closing the socket: it hears no room, and its events are refused."""
+
+
+_NEXT = {
+    SessionState.CONNECTING: (SessionState.REPLAYING, SessionState.CLOSING),
+    SessionState.REPLAYING: (SessionState.LIVE, SessionState.CLOSING),
+    SessionState.LIVE: (SessionState.CLOSING,),
+    SessionState.CLOSING: (),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """One socket of one person; `speaks` are the vocabularies that its words have left possible.
-
-    `places` are the rooms that are its own; in each it hears what is for sockets of its vocabularies.
-    `identity` is by the token that it was let in with, or has renewed itself with since.
-    `pid` is its private id, by which its client finds again what is kept of it when it is lost; `heard`
-    is how far the client is known to have heard the conversations that it has joined. `left` is the last
-    number that the rooms of those told it that it was put out of: the news of that may come late.
-    """
+    """One socket of one user. What else is known of it belongs to the part that needs it."""
 
     sid: str
-    person: Person
-    speaks: tuple[ClientProtocol, ...]
-    places: set[str]
-    connected: bool = False
-    online: tuple[str, ...] = ()
-    identity: Identity | None = None
-    pid: str = field(default_factory=lambda: secrets.token_urlsafe(PID_BYTES), repr=False)
-    heard: dict[str, Position] = field(default_factory=dict)
-    left: dict[str, int] = field(default_factory=dict)
-    recoverable: bool = True
-
-    @property
-    def namespace(self) -> str:
-        """The Socket.IO namespace that the socket is connected to."""
-        return self.speaks[0].namespace
-
-    @property
-    def joined(self) -> list[str]:
-        """The conversations that the socket has joined."""
-        found = (rooms.joined_id(place) for place in self.places)
-        return [conversation_id for conversation_id in found if conversation_id is not None]
-
-
-def within(room: str, protocol: ClientProtocol) -> str:
-    """The room for sockets of a vocabulary within a room."""
-    return f"{room}/{protocol.name}"
+    namespace: str
+    user_id: str
 
 
 class Sessions:
-    """Sessions by socket and by user."""
+    """Sessions by socket id and by user, with the state of each."""
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Session] = {}
         self._by_user: dict[str, set[Session]] = {}
+        self._states: dict[str, SessionState] = {}
 
     def add(self, session: Session) -> None:
-        """A socket is connected."""
+        """Register a session, in state CONNECTING."""
         self._by_sid[session.sid] = session
-        self._by_user.setdefault(session.person.id, set()).add(session)
+        self._states[session.sid] = SessionState.CONNECTING
+        self._by_user.setdefault(session.user_id, set()).add(session)
 
-    def pop(self, sid: str) -> Session | None:
-        """A socket is gone."""
-        session = self._by_sid.pop(sid, None)
-        if session is not None:
-            of_user = self._by_user[session.person.id]
-            of_user.discard(session)
-            if not of_user:
-                del self._by_user[session.person.id]
-        return session
+    def remove(self, session: Session) -> bool:
+        """Forget a session. Returns False if it was not registered (any more)."""
+        if self._by_sid.get(session.sid) is not session:
+            return False
+        del self._by_sid[session.sid], self._states[session.sid]
+        of_user = self._by_user[session.user_id]
+        of_user.discard(session)
+        if not of_user:
+            del self._by_user[session.user_id]
+        return True
+
+    def state(self, session: Session) -> SessionState:
+        """Return the state of a session; CLOSING for one that is not registered."""
+        registered = self._by_sid.get(session.sid) is session
+        return self._states[session.sid] if registered else SessionState.CLOSING
+
+    def transition(self, session: Session, to: SessionState) -> bool:
+        """Move a session to its next state.
+
+        Returns:
+            False, with nothing changed, when the session has gone or `to` does not follow its state:
+            it was closed while somebody worked on it.
+        """
+        if to not in _NEXT[self.state(session)]:
+            return False
+        self._states[session.sid] = to
+        return True
+
+    def is_live(self, session: Session) -> bool:
+        """Whether a session is registered and in state LIVE."""
+        return self.state(session) is SessionState.LIVE
 
     def get(self, sid: str) -> Session | None:
-        """The session of a socket."""
+        """Return the session of a socket."""
         return self._by_sid.get(sid)
 
     def of_user(self, user_id: str) -> list[Session]:
-        """A user's sessions on this node."""
+        """Return a user's sessions on this node."""
         return list(self._by_user.get(user_id, ()))
 
-    def in_place(self, name: str) -> list[Session]:
-        """The sessions that have a place in a room."""
-        return [session for session in self._by_sid.values() if name in session.places]
+    def live_of(self, user_id: str) -> list[Session]:
+        """Return a user's sessions that are LIVE."""
+        return [session for session in self._by_user.get(user_id, ()) if self.is_live(session)]
+
+    def live_users(self) -> list[str]:
+        """Return the ids of the users with a LIVE session on this node."""
+        return [user_id for user_id in self._by_user if self.live_of(user_id)]
+
+    def __contains__(self, session: Session) -> bool:
+        return self._by_sid.get(session.sid) is session
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_sid.values()))
-
-    def connected_users(self) -> list[str]:
-        """The users who have a connected socket on this node."""
-        return [u for u, sessions in self._by_user.items() if any(s.connected for s in sessions)]
-
-    def joined(self) -> set[str]:
-        """The conversations that some socket of this node has joined."""
-        return {c for s in self._by_sid.values() for c in s.joined}
 
     def __len__(self) -> int:
         return len(self._by_sid)

@@ -1,7 +1,8 @@
-"""The bus: Redis pub/sub on one connection, with confirmed subscriptions and an ear of its own."""
+"""The bus: Redis pub/sub with confirmed subscriptions and a heartbeat, across losses of the connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -16,69 +17,83 @@ from parley.shared.redis import FAULTS, connect
 
 log = structlog.get_logger()
 
-BEAT_SECONDS = 1.0
-DEAF_SECONDS = 4.0
+HEARTBEAT_SECONDS = 1.0
+STALE_SECONDS = 4.0
 CONFIRM_SECONDS = 2.0
 RECONNECT_SECONDS = 0.2
-RESTORE_SECONDS = 0.5
-MENTIONS_LIMIT = 2_000
+RESYNC_SECONDS = 0.5
+BEST_EFFORT_LIMIT = 2_000
+"""Rooms that best-effort events may wait for in one loop iteration."""
 AWAY = "The live stream is away; try again."
 
-OnMessage = Callable[[str, bytes], None]
-OnRestored = Callable[[], Awaitable[None]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """What the bus calls. It is given once, when the bus starts."""
+
+    on_message: Callable[[str, bytes], None]
+    """Handles the body of a publication on a channel."""
+    on_reconnect: Callable[[], Awaitable[None]]
+    """Makes up for what was lost, once all subscriptions are confirmed again. Repeated until it succeeds."""
+    on_unsubscribed: Callable[[str], None]
+    """Handles that a channel is not subscribed to any more."""
 
 
 class Bus:
-    """Publishes to channels and hears those subscribed to, across losses of the connection."""
+    """Publishes to channels and receives from those subscribed to.
+
+    The subscriber has a connection of its own, without retries: a connection that is replaced inside
+    the client library would hide which publications were lost.
+    """
 
     def __init__(self, url: str, node: str) -> None:
         self._redis = connect(url)
-        # No retry here: a connection that was replaced without our knowing would hide what it lost.
-        self._ear = connect(url, retries=0)
-        self._own = rooms.channel(rooms.node(node))
-        self._wanted: set[str] = {self._own, rooms.channel(rooms.everyone())}
+        self._subscriber_redis = connect(url, retries=0)
+        self._own_channel = rooms.channel(rooms.node(node))
+        self._wanted: set[str] = {self._own_channel, rooms.channel(rooms.everyone())}
         self._confirmed: set[str] = set()
         self._waiters: dict[str, asyncio.Future[None]] = {}
+        self._subscriber: Subscriber | None = None
         self._pubsub: Any = None
-        self._heard = 0.0
-        self._beats = 0
-        self._lost = False
-        self._restoring = asyncio.Lock()
-        self._mentions: dict[str, list[Event]] = {}
+        self._heard_at = 0.0
+        self._heartbeats = 0
+        self._was_lost = False
+        self._resync_lock = asyncio.Lock()
+        self._best_effort: dict[str, list[Event]] = {}
         self._background = Background()
-        self.on_message: OnMessage = lambda _channel, _body: None
-        self.on_restored: OnRestored = _nothing
 
     @property
-    def deaf(self) -> bool:
-        """Whether the node has not heard its own heartbeat for too long."""
-        return monotonic() - self._heard > DEAF_SECONDS
+    def stale(self) -> bool:
+        """Whether the node's own heartbeat has not come back for `STALE_SECONDS`."""
+        return monotonic() - self._heard_at > STALE_SECONDS
 
     @property
     def channels(self) -> int:
-        """How many are to be heard."""
+        """The number of channels wanted."""
         return len(self._wanted)
 
-    def start(self) -> None:
-        """Begin to listen and to beat."""
-        self._background.spawn(self._listen())
-        self._background.repeat(BEAT_SECONDS, self._beat)
+    def start(self, subscriber: Subscriber) -> None:
+        """Connect, deliver publications to a subscriber, and send heartbeats."""
+        self._subscriber = subscriber
+        self._background.spawn(self._listen(subscriber))
+        self._background.repeat(HEARTBEAT_SECONDS, self._send_heartbeat)
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Disconnect."""
         await self._background.stop()
-        await self._ear.aclose()
+        await self._subscriber_redis.aclose()
         await self._redis.aclose()
 
-    def beat_heard(self) -> None:
-        """Our own heartbeat came back."""
-        self._heard = monotonic()
+    def heartbeat_received(self) -> None:
+        """Note that this node's heartbeat came back."""
+        self._heard_at = monotonic()
 
     async def subscribe(self, channels: Iterable[str]) -> None:
-        """Hear these channels; returns when Redis has confirmed all of them.
+        """Subscribe to channels; returns when Redis has confirmed all of them.
 
         Raises:
-            Unavailable: it did not in time. They stay wanted: `drop` what is not.
+            Unavailable: Redis did not confirm within `CONFIRM_SECONDS`. The channels stay wanted, and are
+                subscribed to after a reconnect, until `drop`.
         """
         missing = [c for c in channels if c not in self._confirmed]
         if not missing:
@@ -96,18 +111,20 @@ class Bus:
             raise Unavailable(AWAY) from error
 
     def drop(self, channels: Collection[str]) -> None:
-        """Hear these channels no more; whoever wants one from now on has it subscribed anew."""
+        """Unsubscribe from channels; a `subscribe` that follows waits for a new confirmation."""
         self._wanted.difference_update(channels)
         self._confirmed.difference_update(channels)
         for channel in channels:
             self._waiters.pop(channel, None)
+            if self._subscriber is not None:
+                self._subscriber.on_unsubscribed(channel)
         self._background.spawn(self._unsubscribe(channels))
 
     async def publish(self, bodies: Mapping[str, bytes]) -> None:
         """Publish a body on each channel, in one round trip.
 
         Raises:
-            Unavailable: Redis did not take it.
+            Unavailable: Redis did not accept them.
         """
         pipeline = self._redis.pipeline(transaction=False)
         for channel, body in bodies.items():
@@ -119,23 +136,23 @@ class Bus:
             raise Unavailable(AWAY) from error
 
     async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        """Publish events; what cannot be is counted, for it is stored, and found by audits."""
+        """Publish events of what is stored. A failure is only logged: reconcilers find what was lost."""
         try:
             await self.publish({rooms.channel(room): events.pack(e) for room, e in events_by_room.items()})
         except Unavailable:
-            log.warning("announcing failed", rooms=len(events_by_room))
+            log.warning("gateway.bus.publish_failed", rooms=len(events_by_room))
 
     def publish_best_effort(self, room: str, event: Event) -> None:
-        """Publish an event soon, together with others; it may be lost, and is when there are too many."""
-        if not self._mentions:
-            self._background.spawn(self._say_mentions())
-        if len(self._mentions) < MENTIONS_LIMIT:
-            self._mentions.setdefault(room, []).append(event)
+        """Publish an event with others of this loop iteration; it is lost when there are too many."""
+        if not self._best_effort:
+            self._background.spawn(self._flush_best_effort())
+        if len(self._best_effort) < BEST_EFFORT_LIMIT:
+            self._best_effort.setdefault(room, []).append(event)
 
-    async def _say_mentions(self) -> None:
+    async def _flush_best_effort(self) -> None:
         await asyncio.sleep(0)
-        mentions, self._mentions = self._mentions, {}
-        await self.publish_events(mentions)
+        gathered, self._best_effort = self._best_effort, {}
+        await self.publish_events(gathered)
 
     async def _unsubscribe(self, channels: Collection[str]) -> None:
         unwanted = [c for c in channels if c not in self._wanted]
@@ -152,53 +169,53 @@ class Bus:
             waiter = self._waiters[channel] = asyncio.get_running_loop().create_future()
         return waiter
 
-    async def _listen(self) -> None:
+    async def _listen(self, subscriber: Subscriber) -> None:
         while True:
             try:
-                await self._session()
+                await self._session(subscriber)
             except Exception as error:
                 bus_failures.labels("listen").inc()
-                log.warning("lost the bus", error=repr(error))
+                log.warning("gateway.bus.lost", error=repr(error))
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _session(self) -> None:
+    async def _session(self, subscriber: Subscriber) -> None:
         self._confirmed.clear()
-        async with self._ear.pubsub() as pubsub:
+        async with self._subscriber_redis.pubsub() as pubsub:
             awaited = set(self._wanted)
             await pubsub.subscribe(*awaited)
             self._pubsub = pubsub
-            self._heard = monotonic()
+            self._heard_at = monotonic()
             try:
                 late = self._wanted - awaited
                 if late:
                     await pubsub.subscribe(*late)
-                while not self.deaf:
-                    message = await pubsub.get_message(timeout=BEAT_SECONDS)
+                while not self.stale:
+                    message = await pubsub.get_message(timeout=HEARTBEAT_SECONDS)
                     if message is not None:
-                        self._take(message, awaited)
+                        self._handle(subscriber, message, awaited)
             finally:
                 self._pubsub = None
-                self._lost = True
-        raise TimeoutError("the bus is deaf")
+                self._was_lost = True
+        raise TimeoutError("no heartbeat came back")
 
-    def _take(self, message: dict[str, Any], awaited: set[str]) -> None:
+    def _handle(self, subscriber: Subscriber, message: dict[str, Any], awaited: set[str]) -> None:
         channel = message["channel"].decode()
         if message["type"] == "message":
-            self._hear(channel, message["data"])
+            self._deliver(subscriber, channel, message["data"])
         elif message["type"] == "subscribe":
             self._confirm(channel)
             awaited.discard(channel)
-            if not awaited and self._lost:
-                self._lost = False
-                self._background.spawn(self._restore())
+            if not awaited and self._was_lost:
+                self._was_lost = False
+                self._background.spawn(self._resynchronize(subscriber))
 
-    def _hear(self, channel: str, body: bytes) -> None:
+    def _deliver(self, subscriber: Subscriber, channel: str, body: bytes) -> None:
         try:
-            self.on_message(channel, body)
+            subscriber.on_message(channel, body)
         except Exception:
-            # One event that nobody foresaw must not make the node deaf for all others.
+            # An exception here would end the session: every other event of the node would be lost with it.
             bus_failures.labels("handle").inc()
-            log.exception("an event could not be handled", channel=channel)
+            log.exception("gateway.bus.handler_failed", channel=channel)
 
     def _confirm(self, channel: str) -> None:
         if channel not in self._wanted:
@@ -208,21 +225,17 @@ class Bus:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def _restore(self) -> None:
-        log.info("the bus is back", channels=len(self._confirmed))
-        async with self._restoring:
+    async def _resynchronize(self, subscriber: Subscriber) -> None:
+        log.info("gateway.bus.reconnected", channels=len(self._confirmed))
+        async with self._resync_lock:
             while True:
                 try:
-                    await self.on_restored()
+                    await subscriber.on_reconnect()
                     return
                 except Exception as error:
-                    log.warning("cannot catch up yet", error=repr(error))
-                    await asyncio.sleep(RESTORE_SECONDS)
+                    log.warning("gateway.bus.resync_failed", error=repr(error))
+                    await asyncio.sleep(RESYNC_SECONDS)
 
-    async def _beat(self) -> None:
-        self._beats += 1
-        await self.publish({self._own: events.pack([Heartbeat(count=self._beats)])})
-
-
-async def _nothing() -> None:
-    """There is nobody to tell."""
+    async def _send_heartbeat(self) -> None:
+        self._heartbeats += 1
+        await self.publish({self._own_channel: events.pack([Heartbeat(count=self._heartbeats)])})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from parley.gateway.pubsub.bus import Bus
 
@@ -17,8 +17,6 @@ class ChannelSubscriptions:
         self._bus = bus
         self._users: dict[str, int] = defaultdict(int)
         self._expiring: dict[str, asyncio.TimerHandle] = {}
-        self.on_unsubscribed: Callable[[str], None] = lambda _channel: None
-        """Called with a channel after its subscription was dropped; the owner of its state is built later."""
 
     def __contains__(self, channel: object) -> bool:
         return self._users.get(str(channel), 0) > 0
@@ -72,4 +70,3 @@ class ChannelSubscriptions:
             return
         del self._users[channel]
         self._bus.drop([channel])
-        self.on_unsubscribed(channel)

@@ -4,7 +4,7 @@ The reasons for not using the stock `AsyncRedisManager` are in gateway/DECISIONS
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from engineio import packet as eio
@@ -27,15 +27,6 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
         self._subscriptions = ChannelSubscriptions(bus)
         # python-socketio searches all rooms of the namespace when a socket disconnects.
         self._rooms_of: dict[tuple[str, str], set[str]] = defaultdict(set)
-
-    @property
-    def on_unsubscribed(self) -> Callable[[str], None]:
-        """Called with a channel after its subscription was dropped."""
-        return self._subscriptions.on_unsubscribed
-
-    @on_unsubscribed.setter
-    def on_unsubscribed(self, callback: Callable[[str], None]) -> None:
-        self._subscriptions.on_unsubscribed = callback
 
     # Local bookkeeping: python-socketio's synchronous half of each method.
 

@@ -1,4 +1,8 @@
-"""Recovery: a client that lost its socket goes on where it was, on whatever gateway it comes to."""
+"""Connection state recovery: a client that lost its socket continues where it was, on any gateway.
+
+The client's library sends the private id and the last offset it received when it connects again
+(https://socket.io/docs/v4/connection-state-recovery).
+"""
 
 import asyncio
 import re
@@ -10,15 +14,16 @@ import structlog
 
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.core.ports import Messages, People
-from parley.gateway.core.session_snapshot import Position, SnapshotStore, keepsake_of, offset_of, resume
+from parley.gateway.core.positions import Position, offset_of
+from parley.gateway.core.session_snapshot import SnapshotStore, from_fields, resume_points
+from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
-from parley.gateway.live.fanout import FanOut
-from parley.gateway.live.sessions import Session
-from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.live.session_rooms import Protocols, SessionRooms
+from parley.gateway.live.sessions import Session, Sessions, SessionState
+from parley.gateway.live.streams import Streams
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.state.replay import Span, has_changed, in_order
-from parley.gateway.state.streams import Streams
 from parley.shared import rooms
 from parley.shared.events import MessageStored, Numbered
 
@@ -26,164 +31,169 @@ log = structlog.get_logger()
 
 PID = re.compile(r"[A-Za-z0-9_-]{22}")
 PAGE = 200
-"""What may have changed in a conversation meanwhile; who missed more has to read the history."""
+"""Changes of one conversation that a replay brings; a client that missed more reads the history."""
 REJOIN_SECONDS = 5.0
-MUCH, PACE_SECONDS, PACE_LOOKS = 0.25, 0.02, 500
-"""Of what a client may leave unread, how much at once; how long, and how often it is waited for."""
-LAG_SECONDS, LAG_LOOKS = 0.02, 50
-"""How long, and how often, a node that is behind what a client has heard is waited for."""
+BUFFER_SHARE, BUFFER_WAIT_SECONDS, BUFFER_WAITS = 0.25, 0.02, 500
+"""A replay pauses while the client has this share of its unread limit in the buffer: how long, how often."""
+LAG_WAIT_SECONDS, LAG_WAITS = 0.02, 50
+"""A replay waits for this node's stream to reach what the client has received: how long, how often."""
 
-Missed = tuple[Numbered, str | None]
-"""Something to tell, and the offset to tell after it."""
+Replayed = tuple[Numbered, str | None]
+"""An event to replay, and the offset to write after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoredSession:
-    """A socket that was lost: its private id, its vocabularies, and from where it is to go on."""
+    """The socket that a client has lost: its private id, protocols, and where to resume each conversation."""
 
     pid: str
-    speaks: tuple[ClientProtocol, ...]
+    protocols: Protocols
     points: Mapping[str, Position | None]
 
 
 class ConnectionRecovery:
-    """Has a new socket stand where the one stood that its client has lost."""
+    """Puts a new socket in the place of the one that its client has lost, and replays what it missed."""
 
     def __init__(
         self,
-        snapshot_store: SnapshotStore,
+        store: SnapshotStore,
         *,
         snapshots: SessionSnapshots,
         connection_manager: ConnectionManager,
+        sessions: Sessions,
+        session_rooms: SessionRooms,
         streams: Streams,
         messages: Messages,
         people: People,
-        fanout: FanOut,
+        broadcaster: Broadcaster,
         manager: RedisManager,
     ) -> None:
-        self._snapshot_store = snapshot_store
+        self._store = store
         self._snapshots = snapshots
         self._connection_manager = connection_manager
+        self._sessions = sessions
+        self._session_rooms = session_rooms
         self._streams = streams
         self._messages = messages
         self._people = people
-        self._fanout = fanout
+        self._broadcaster = broadcaster
         self._manager = manager
         self._points: dict[str, dict[str, Position]] = {}
 
-    async def recall(
-        self, auth: Any, user_id: str, protocols: tuple[ClientProtocol, ...]
-    ) -> RestoredSession | None:
-        """What is kept of the socket that a client names as it connects, if it was the same user's.
+    async def find(self, auth: Any, user_id: str, protocols: Protocols) -> RestoredSession | None:
+        """Return the socket that a client names as it connects, if it was the same user's.
 
         Raises:
-            Unavailable: it cannot be found out; who begins anew now has lost it for good.
+            Unavailable: Redis is away. The connection must be retried, not started anew: a client that
+                is given a new private id forgets the old one.
         """
         pid = auth.get("pid") if isinstance(auth, dict) else None
         if not isinstance(pid, str) or not PID.fullmatch(pid):
             return None
-        keepsake = keepsake_of(await self._snapshot_store.find(pid))
-        if keepsake is None or keepsake.user_id != user_id:
+        snapshot = from_fields(await self._store.find(pid))
+        if snapshot is None or snapshot.user_id != user_id:
             return None
-        speaks = tuple(v for v in protocols if v.name in keepsake.speaks)
-        return RestoredSession(pid, speaks, resume(keepsake, auth.get("offset"))) if speaks else None
+        known = tuple(p for p in protocols if p.name in snapshot.protocols)
+        return RestoredSession(pid, known, resume_points(snapshot, auth.get("offset"))) if known else None
 
-    async def rejoin(self, session: Session, recalled: RestoredSession) -> None:
+    async def rejoin(self, session: Session, restored: RestoredSession) -> None:
         """Join again what the lost socket had joined, as far as the user still may.
 
-        When nothing is left unknown the session takes over the private id, by which its client sees it.
+        The session takes over the private id, which tells the client that it was recovered, only if
+        no conversation remains in which it may have missed something.
         """
         try:
             async with asyncio.timeout(REJOIN_SECONDS):
-                known = [await self._rejoin(session, *point) for point in recalled.points.items()]
+                complete = [await self._rejoin(session, *point) for point in restored.points.items()]
         except TimeoutError:
-            log.warning("a socket could not join again in time", user=session.person.id)
+            log.warning("gateway.recovery.timeout", user=session.user_id)
             return
         except Exception:
-            log.exception("a socket could not join again", user=session.person.id)
+            log.exception("gateway.recovery.failed", user=session.user_id)
             return
-        if all(known):
-            session.pid = recalled.pid
+        if all(complete):
+            self._snapshots.take_over(session, restored.pid)
 
     async def _rejoin(self, session: Session, conversation_id: str, point: Position | None) -> bool:
-        """Whether nothing will be missing that the user may hear."""
+        """Join one conversation. Returns whether the replay will be complete."""
         if point is not None:
-            session.heard[conversation_id] = point
+            self._snapshots.set_position(session, conversation_id, point)
         try:
             await self._connection_manager.join(session, conversation_id)
         except ChatError as error:
-            session.heard.pop(conversation_id, None)
+            self._snapshots.drop_position(session, conversation_id)
             return not error.retryable
         if point is None:
             return False
-        await self._reach(conversation_id, point)
+        await self._wait_for_stream(conversation_id, point)
         self._points.setdefault(session.sid, {})[conversation_id] = point
-        return self._head(conversation_id).rev - point.rev <= PAGE
+        return self._streams.head(conversation_id).rev - point.rev <= PAGE
 
-    async def _reach(self, conversation_id: str, point: Position) -> None:
-        """Wait until this node is as far as the one before, for its room would tell the rest twice."""
-        for _ in range(LAG_LOOKS):
-            if self._head(conversation_id).seq >= point.seq:
+    async def _wait_for_stream(self, conversation_id: str, point: Position) -> None:
+        """Wait until this node is as far as the client: its room would otherwise repeat the difference."""
+        for _ in range(LAG_WAITS):
+            if self._streams.head(conversation_id).seq >= point.seq:
                 return
-            await asyncio.sleep(LAG_SECONDS)
+            await asyncio.sleep(LAG_WAIT_SECONDS)
 
-    async def catch_up(self, session: Session) -> None:
-        """Tell what was missed, up to what the rooms have heard: what comes next, they tell.
+    async def replay(self, session: Session) -> None:
+        """Write what was missed, up to what the rooms have heard; the rooms bring what follows.
 
         Raises:
-            Unavailable: the archive is away.
+            Unavailable: MongoDB is away, or the client reads too slowly.
         """
         points = self._points.pop(session.sid, {})
-        while late := [each for each, point in points.items() if self._is_late(session, each, point)]:
-            for conversation_id in late:
-                points[conversation_id] = await self._tell(session, conversation_id, points[conversation_id])
+        # The rooms go on while a page is read, so look again until nothing was added.
+        while behind := [each for each, point in points.items() if self._is_behind(session, each, point)]:
+            for conversation_id in behind:
+                points[conversation_id] = await self._replay(
+                    session, conversation_id, points[conversation_id]
+                )
 
-    async def kept(self, session: Session) -> None:
-        """Wait until a client that loses its socket now, however abruptly, finds what it has joined."""
-        await self._snapshots.kept(session)
+    async def written(self, session: Session) -> None:
+        """Wait until a socket can be recovered with all that it has joined, however abruptly it is lost."""
+        await self._snapshots.written(session)
 
-    def ended(self, session: Session, *, lost: bool) -> None:
-        """A socket is gone, or is about to be: keep where it stood if its client may come again."""
+    def end(self, session: Session, *, recoverable: bool) -> None:
+        """Handle the end of a socket: keep its snapshot if its client may come back, else delete it."""
         self._points.pop(session.sid, None)
-        if lost:
-            self._snapshots.end(session)
-        else:
-            self._snapshots.forget(session)
+        self._snapshots.end(session, recoverable=recoverable)
 
-    def _is_late(self, session: Session, conversation_id: str, point: Position) -> bool:
-        head = self._head(conversation_id)
+    def _is_behind(self, session: Session, conversation_id: str, point: Position) -> bool:
+        head = self._streams.head(conversation_id)
         behind = head.seq > point.seq or head.rev > point.rev
-        return behind and rooms.joined(conversation_id) in session.places
+        return behind and self._still_joined(session, conversation_id)
 
-    async def _tell(self, session: Session, conversation_id: str, point: Position) -> Position:
-        """Tell what changed and what is new after a point; the point up to which that was."""
-        head = self._head(conversation_id)
+    def _still_joined(self, session: Session, conversation_id: str) -> bool:
+        replaying = self._sessions.state(session) is SessionState.REPLAYING
+        return replaying and self._session_rooms.is_in(session, rooms.joined(conversation_id))
+
+    async def _replay(self, session: Session, conversation_id: str, point: Position) -> Position:
+        """Write what has changed after a point. Returns the position that the client has reached."""
+        head = self._streams.head(conversation_id)
         for event, offset in await self._missed(conversation_id, point, head):
-            await self._pace(session)
-            if rooms.joined(conversation_id) in session.places:
-                self._fanout.tell_missed(session, event, offset)
+            await self._wait_for_buffer(session)
+            if self._still_joined(session, conversation_id):
+                self._broadcaster.replay_to(session, event, offset)
         return Position(max(head.seq, point.seq), max(head.rev, point.rev))
 
-    async def _missed(self, conversation_id: str, point: Position, head: Position) -> list[Missed]:
+    async def _missed(self, conversation_id: str, point: Position, head: Position) -> list[Replayed]:
         since = max(point.seq, head.seq - PAGE)
         changes = await self._messages.changes(conversation_id, point.rev, PAGE)
         changed = [m for m in changes if m.seq <= since and has_changed(m)]
         found = await self._messages.page(conversation_id, PAGE, None, since) if head.seq > since else []
         new = [m for m in found if m.seq <= head.seq]
         people = await self._people.get({m.sender_id for m in (*changed, *new)})
-        told = in_order(Span(point.rev, head.rev), changed, new, people)
-        return [(event, _offset_after(event, point)) for event in told]
+        events = in_order(Span(point.rev, head.rev), changed, new, people)
+        return [(event, _offset_after(event, point)) for event in events]
 
-    async def _pace(self, session: Session) -> None:
-        """Wait for a client that takes its time: who leaves too much unread is cut off."""
-        for _ in range(PACE_LOOKS):
-            if self._manager.unread_ratio(session.sid, session.namespace) < MUCH:
+    async def _wait_for_buffer(self, session: Session) -> None:
+        """Wait for a slow reader: a client that leaves too much unread would be disconnected."""
+        for _ in range(BUFFER_WAITS):
+            if self._manager.unread_ratio(session.sid, session.namespace) < BUFFER_SHARE:
                 return
-            await asyncio.sleep(PACE_SECONDS)
-        raise Unavailable("The client is too slow.")
-
-    def _head(self, conversation_id: str) -> Position:
-        return Position(*self._streams.head(conversation_id))
+            await asyncio.sleep(BUFFER_WAIT_SECONDS)
+        raise Unavailable("The client reads too slowly.")
 
 
 def _offset_after(event: Numbered, point: Position) -> str | None:

@@ -1,187 +1,236 @@
-"""The keeper: notes what a socket had joined and spoke, so that its client finds it again elsewhere.
+"""Writes a snapshot of each socket that has joined something, so that its client can recover elsewhere.
 
-What fails is tried again with the next renewal, and may be lost with Redis.
+A write that fails is repeated with the next renewal; snapshots are lost with Redis.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+import secrets
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import structlog
 
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.session_snapshot import (
     KEPT_SECONDS,
-    Change,
-    Heard,
-    Position,
+    ReceivedRange,
     SessionSnapshot,
+    SnapshotChange,
     SnapshotStore,
-    fields_of,
-    offset_of,
+    to_fields,
 )
+from parley.gateway.live.delivery_log import DeliveryLog
+from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session, Sessions
+from parley.gateway.live.streams import Streams
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.shared import rooms
 
 log = structlog.get_logger()
 
+PID_BYTES = 16
 RENEW_SECONDS = KEPT_SECONDS / 4
 RENEW_AT_ONCE = 500
 WRITE_AT_ONCE = 200
 STOP_SECONDS = 2.0
 
-Head = Callable[[str], tuple[int, int]]
-Latest = Callable[[Collection[str]], str | None]
+
+@dataclass(slots=True)
+class _Tracked:
+    """What is known of one session: its private id, the positions received, the snapshot as written."""
+
+    session: Session
+    pid: str = field(repr=False)
+    positions: dict[str, Position] = field(default_factory=dict)
+    written: dict[str, str] | None = None
+    ended: bool = False
 
 
 class SessionSnapshots:
-    """Writes what is to be kept of this node's sockets, one flight at a time."""
+    """Owns the private ids and positions of this node's sessions; writes snapshots one batch at a time."""
 
     def __init__(
         self,
-        snapshot_store: SnapshotStore,
+        store: SnapshotStore,
         sessions: Sessions,
+        session_rooms: SessionRooms,
         protocols: Collection[ClientProtocol],
-        *,
-        head: Head,
-        latest: Latest,
+        streams: Streams,
+        delivery_log: DeliveryLog,
     ) -> None:
-        self._snapshot_store = snapshot_store
+        self._store = store
         self._sessions = sessions
+        self._session_rooms = session_rooms
         self._namespaces = [protocol.namespace for protocol in protocols]
-        self._head = head
-        self._latest = latest
-        self._written: dict[str, dict[str, str]] = {}
-        self._due: dict[str, tuple[Session, SessionSnapshot | None]] = {}
-        self._flying: set[str] = set()
-        self._landed = asyncio.Event()
-        self._writing: asyncio.Task[None] | None = None
+        self._streams = streams
+        self._delivery_log = delivery_log
+        self._tracked: dict[Session, _Tracked] = {}
+        self._due: dict[str, tuple[_Tracked, SessionSnapshot | None]] = {}
+        self._writing: set[str] = set()
+        self._written = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
         self._background = Background()
 
     def start(self) -> None:
-        """Let nothing lapse whose socket lives."""
+        """Renew the snapshots of living sockets from now on."""
         self._background.repeat(RENEW_SECONDS, self.renew)
 
     async def stop(self) -> None:
-        """Note the end of all sockets that are still there."""
+        """Write the final snapshot of all sockets that are still connected."""
         await self._background.stop()
-        for session in self._sessions:
-            self.end(session)
-        writing = self._writing
-        if writing is not None:
-            await asyncio.wait([writing], timeout=STOP_SECONDS)
-            writing.cancel()
+        for session in list(self._tracked):
+            self.end(session, recoverable=True)
+        writer = self._writer
+        if writer is not None:
+            await asyncio.wait([writer], timeout=STOP_SECONDS)
+            writer.cancel()
 
-    def note(self, session: Session, place: str | None) -> None:
-        """A socket has entered or left a place; None: it is connected, or its vocabularies are decided."""
-        conversation_id = rooms.joined_id(place) if place is not None else None
-        if place is not None and conversation_id is None:
+    def track(self, session: Session) -> None:
+        """Give a session a private id, by which its client can find its snapshot."""
+        self._tracked[session] = _Tracked(session, secrets.token_urlsafe(PID_BYTES))
+
+    def untrack(self, session: Session) -> None:
+        """Forget a session that was never connected."""
+        self._tracked.pop(session, None)
+
+    def private_id(self, session: Session) -> str | None:
+        """Return the private id that the client of a session is told."""
+        tracked = self._tracked.get(session)
+        return tracked.pid if tracked else None
+
+    def take_over(self, session: Session, pid: str) -> None:
+        """Have a session continue under the private id of the socket that its client lost."""
+        tracked = self._tracked.get(session)
+        if tracked is not None:
+            tracked.pid = pid
+
+    def set_position(self, session: Session, conversation_id: str, at: Position) -> None:
+        """Note how far the client of a session has received a conversation it is about to join."""
+        tracked = self._tracked.get(session)
+        if tracked is not None:
+            tracked.positions[conversation_id] = at
+
+    def drop_position(self, session: Session, conversation_id: str) -> None:
+        """Undo `set_position`: the session could not join."""
+        tracked = self._tracked.get(session)
+        if tracked is not None:
+            tracked.positions.pop(conversation_id, None)
+
+    def room_changed(self, session: Session, room: str) -> None:
+        """Handle that a session has entered or left a room; only joined conversations matter here."""
+        conversation_id = rooms.joined_id(room)
+        tracked = self._tracked.get(session)
+        if conversation_id is None or tracked is None:
             return
-        if conversation_id is not None:
-            self._note_room(session, conversation_id, entered=place in session.places)
-        if session.connected and session.recoverable and self._is_worth_it(session):
-            self._put(session, None)
+        if self._session_rooms.is_in(session, room):
+            tracked.positions.setdefault(conversation_id, self._streams.head(conversation_id))
+        elif tracked.positions.pop(conversation_id, None) and self._session_rooms.has_entered(session):
+            # The offset of a conversation that was left says nothing of the others: start them anew.
+            tracked.positions = {each: self._streams.head(each) for each in tracked.positions}
+        self.session_changed(session)
 
-    async def kept(self, session: Session) -> None:
-        """Wait until what was noted of a socket is written, or cannot be now."""
-        while self._writing is not None and (session.sid in self._due or session.sid in self._flying):
-            await self._landed.wait()
+    def session_changed(self, session: Session) -> None:
+        """Handle that a session went live, or that its protocols were narrowed."""
+        tracked = self._tracked.get(session)
+        if tracked is not None and self._session_rooms.has_entered(session) and self._is_worth_it(tracked):
+            self._put(tracked, None)
 
-    def end(self, session: Session) -> None:
-        """A socket is gone, and its client may come again."""
-        if session.recoverable and self._is_worth_it(session):
-            self._put(session, self._keepsake(session, ended=True))
-        session.recoverable = False
+    async def written(self, session: Session) -> None:
+        """Wait until the latest snapshot of a session is written, or cannot be for now."""
+        while self._writer is not None and (session.sid in self._due or session.sid in self._writing):
+            await self._written.wait()
 
-    def forget(self, session: Session) -> None:
-        """A socket is gone for good, or is about to be."""
-        if session.recoverable and self._is_worth_it(session):
-            self._put(session, None)
-        session.recoverable = False
+    def end(self, session: Session, *, recoverable: bool) -> None:
+        """Write the final snapshot of a session that is gone, or delete it if it is not recoverable."""
+        tracked = self._tracked.pop(session, None)
+        if tracked is None:
+            return
+        tracked.ended = True
+        if self._is_worth_it(tracked):
+            self._put(tracked, self._snapshot(tracked) if recoverable else None)
 
     async def renew(self) -> None:
-        """Let what is kept lapse later; what is gone, or never arrived, is kept anew."""
-        kept = [s for s in self._sessions if s.sid in self._written]
+        """Postpone the expiry of all snapshots; write anew those that are gone, or never arrived."""
+        kept = [tracked for tracked in self._tracked.values() if tracked.written is not None]
         for start in range(0, len(kept), RENEW_AT_ONCE):
             part = kept[start : start + RENEW_AT_ONCE]
-            gone = set(await self._snapshot_store.renew([s.pid for s in part]))
-            for session in part:
-                if session.pid in gone:
-                    self._written.pop(session.sid, None)
-        for session in self._sessions:
-            if session.sid not in self._written:
-                self.note(session, None)
+            gone = set(await self._store.renew([tracked.pid for tracked in part]))
+            for tracked in part:
+                if tracked.pid in gone:
+                    tracked.written = None
+        for tracked in list(self._tracked.values()):
+            if tracked.written is None:
+                self.session_changed(tracked.session)
 
-    def _note_room(self, session: Session, conversation_id: str, *, entered: bool) -> None:
-        if entered:
-            session.heard.setdefault(conversation_id, Position(*self._head(conversation_id)))
-            return
-        left = session.heard.pop(conversation_id, None)
-        if left is not None and session.connected:
-            # An offset in a conversation that was left would say nothing of the others.
-            session.heard = {each: Position(*self._head(each)) for each in session.heard}
+    def _is_worth_it(self, tracked: _Tracked) -> bool:
+        """Whether a snapshot exists already, or would say more than that the socket is a new one."""
+        session = tracked.session
+        possible = self._namespaces.count(session.namespace)
+        narrowed = len(self._session_rooms.protocols(session)) < possible
+        return tracked.written is not None or bool(tracked.positions) or narrowed
 
-    def _is_worth_it(self, session: Session) -> bool:
-        """Whether anything is kept already, or distinguishes the socket from a new one."""
-        chosen = len(session.speaks) < self._namespaces.count(session.namespace)
-        return session.sid in self._written or bool(session.heard) or chosen
-
-    def _put(self, session: Session, last_will: SessionSnapshot | None) -> None:
-        self._due[session.sid] = session, last_will
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
+    def _put(self, tracked: _Tracked, final: SessionSnapshot | None) -> None:
+        self._due[tracked.session.sid] = tracked, final
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
         try:
             while self._due:
-                await self._write_some()
+                await self._write_batch()
         finally:
-            self._writing = None
+            self._writer = None
 
     @contextmanager
-    def _flight(self, sids: Collection[str]) -> Iterator[None]:
-        self._flying.update(sids)
+    def _batch(self, sids: Collection[str]) -> Iterator[None]:
+        self._writing.update(sids)
         try:
             yield
         finally:
-            self._flying.clear()
-            landed, self._landed = self._landed, asyncio.Event()
-            landed.set()
+            self._writing.clear()
+            written, self._written = self._written, asyncio.Event()
+            written.set()
 
-    async def _write_some(self) -> None:
+    async def _write_batch(self) -> None:
         due = {sid: self._due.pop(sid) for sid in list(self._due)[:WRITE_AT_ONCE]}
-        changes = [self._change(session, last_will) for session, last_will in due.values()]
+        changes = [self._change(tracked, final) for tracked, final in due.values()]
         try:
-            with self._flight(due):
-                await self._snapshot_store.keep(changes)
+            with self._batch(due):
+                await self._store.apply(changes)
         except Unavailable:
-            for sid in due:
-                self._written.pop(sid, None)
-            log.warning("sockets could not be kept", sockets=len(due))
+            for tracked, _ in due.values():
+                tracked.written = None
+            log.warning("gateway.snapshots.write_failed", sockets=len(due))
 
-    def _change(self, session: Session, last_will: SessionSnapshot | None) -> Change:
-        """What is new since the last flight."""
-        before = self._written.pop(session.sid, None)
-        if last_will is None and not session.recoverable:
-            return Change("forget", session.pid, session.sid)
-        fields = fields_of(last_will or self._keepsake(session))
-        if last_will is None:
-            self._written[session.sid] = fields
+    def _change(self, tracked: _Tracked, final: SessionSnapshot | None) -> SnapshotChange:
+        """Return the difference to what was written last."""
+        before, tracked.written = tracked.written, None
+        pid, sid = tracked.pid, tracked.session.sid
+        if final is None and tracked.ended:
+            return SnapshotChange("forget", pid, sid)
+        fields = to_fields(final or self._snapshot(tracked))
+        if final is None:
+            tracked.written = fields
         if before is None:
-            return Change("take", session.pid, session.sid, fields)
-        new = {name: value for name, value in fields.items() if before.get(name) != value}
-        gone = [name for name in before if name not in fields]
-        return Change("change", session.pid, session.sid, new, gone)
+            return SnapshotChange("take", pid, sid, fields)
+        changed = {name: value for name, value in fields.items() if before.get(name) != value}
+        return SnapshotChange("change", pid, sid, changed, [name for name in before if name not in fields])
 
-    def _keepsake(self, session: Session, *, ended: bool = False) -> SessionSnapshot:
-        heard = {each: Heard(base, self._told(session, each, ended)) for each, base in session.heard.items()}
-        latest = self._latest(session.heard) if ended and session.connected else None
-        last = offset_of(latest, Position(*self._head(latest))) if latest is not None else ""
-        return SessionSnapshot(session.person.id, tuple(v.name for v in session.speaks), heard, last)
+    def _snapshot(self, tracked: _Tracked) -> SessionSnapshot:
+        session = tracked.session
+        received = {each: self._received(tracked, each) for each in tracked.positions}
+        entered = self._session_rooms.has_entered(session)
+        latest = self._delivery_log.latest(tracked.positions) if tracked.ended and entered else None
+        last = offset_of(latest, self._streams.head(latest)) if latest is not None else ""
+        names = tuple(protocol.name for protocol in self._session_rooms.protocols(session))
+        return SessionSnapshot(session.user_id, names, received, last)
 
-    def _told(self, session: Session, conversation_id: str, ended: bool) -> Position | None:
-        if not ended:
-            return None
-        return Position(*self._head(conversation_id)) if session.connected else session.heard[conversation_id]
+    def _received(self, tracked: _Tracked, conversation_id: str) -> ReceivedRange:
+        base = tracked.positions[conversation_id]
+        if not tracked.ended:
+            return ReceivedRange(base)
+        entered = self._session_rooms.has_entered(tracked.session)
+        return ReceivedRange(base, self._streams.head(conversation_id) if entered else base)

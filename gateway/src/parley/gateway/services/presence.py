@@ -30,15 +30,15 @@ class PresenceService:
         self._event_publisher = event_publisher
         self._load_monitor = load_monitor
 
-    async def contacts(self, person: Person, conversation_ids: list[str]) -> set[str]:
+    async def contacts(self, user_id: str, conversation_ids: list[str]) -> set[str]:
         """Return the users whose presence the user receives."""
         found = await self._memberships.contacts(conversation_ids, MAX_CONTACTS)
-        return found - {person.id}
+        return found - {user_id}
 
     async def online(self, person: Person, _command: ListOnline) -> list[str]:
         """Return the user's contacts who are online, and the user if online."""
         mine = [m.conversation_id for m in await self._memberships.of_users([person.id])]
-        return await self._presence.online({person.id, *await self.contacts(person, mine)})
+        return await self._presence.online({person.id, *await self.contacts(person.id, mine)})
 
     async def typing(self, person: Person, command: SetTyping) -> Done:
         """Publish that a user types, unless this node is overloaded; stops are always published.
@@ -55,7 +55,7 @@ class PresenceService:
         self._event_publisher.publish_best_effort(rooms.conversation(command.conversation_id), event)
         return Done()
 
-    def publish_room_changed(self, person: Person, conversation_id: str, *, joined: bool) -> None:
+    def publish_room_changed(self, user_id: str, conversation_id: str, *, joined: bool) -> None:
         """Publish that a user opened or closed a conversation."""
-        event = RoomChanged(conversation_id=conversation_id, user_id=person.id, joined=joined, at=now())
+        event = RoomChanged(conversation_id=conversation_id, user_id=user_id, joined=joined, at=now())
         self._event_publisher.publish_best_effort(rooms.conversation(conversation_id), event)

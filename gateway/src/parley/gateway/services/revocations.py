@@ -1,7 +1,8 @@
 """Revocations: tokens that every gateway refuses before they expire."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import time
 
@@ -55,8 +56,7 @@ class RevocationService:
         self._revoked = RevokedTokens()
         self._count = -1
         self._refreshing = asyncio.Lock()
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when tokens were revoked. Set later: the listener closes sockets, which need this one."""
+        self._changed = asyncio.Event()
 
     async def revoke(self, person: Person, command: Revoke) -> Revocation:
         """Revoke tokens on all gateways.
@@ -101,6 +101,12 @@ class RevocationService:
         """Whether a token is revoked, as far as this node knows."""
         return self._revoked.contains(user_id, token_id, issued_at)
 
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return as soon as more tokens are revoked than at the last return, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        self._changed.clear()
+
     async def refresh(self) -> None:
         """Read the revocations that the bus did not deliver. Raises `Unavailable`."""
         async with self._refreshing:
@@ -116,4 +122,4 @@ class RevocationService:
         for revocation in revocations:
             self._revoked.add(revocation)
         if revocations:
-            self.on_change()
+            self._changed.set()

@@ -1,9 +1,5 @@
-"""A Socket.IO namespace: from the socket's vocabulary to the core, and the answer back."""
+"""A Socket.IO namespace: authenticates and connects sockets, passes their events on, sees their end."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,221 +8,177 @@ from socketio import AsyncNamespace, AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from parley.gateway import gauges
-from parley.gateway.auth import Authenticator
-from parley.gateway.core import commands as c
-from parley.gateway.core.errors import ChatError, Forbidden, Invalid, Overloaded, RateLimited, Unavailable
-from parley.gateway.core.results import Introduction, Joined, Left, PendingCommit, Renewed
+from parley.gateway.auth import Authenticator, Identity
+from parley.gateway.core.errors import ChatError, Overloaded, RateLimited, Unauthorized, Unavailable
+from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
-from parley.gateway.live.fanout import FanOut
-from parley.gateway.live.room_membership import RoomMembership
-from parley.gateway.live.sessions import Session, Sessions
-from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve
+from parley.gateway.live.session_rooms import Protocols, SessionRooms
+from parley.gateway.live.sessions import Session, Sessions, SessionState
 from parley.gateway.protocols.error_payloads import ERROR
 from parley.gateway.protocols.protocol import ClientProtocol
-from parley.gateway.recovery.connection_recovery import ConnectionRecovery
-from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
+from parley.gateway.recovery.connection_recovery import ConnectionRecovery, RestoredSession
+from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.sockets.event_dispatcher import EventDispatcher, refusal
+from parley.gateway.sockets.identities import Identities
 from parley.gateway.state.rates import Buckets, Rate, Rates
-from parley.gateway.transport.packets import MalformedPacket
-from parley.gateway.transport.server import DeferredAck, TransientConnectError
-from parley.shared.model import now
+from parley.gateway.transport.server import TransientConnectError
 
 log = structlog.get_logger()
 
-READ_SECONDS = 2.0
-CATCHING_UP = "You are still being told what you missed; try again."
-END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
-PATIENCE = Rate(2, 100)
-"""Refusals for doing too much that one socket may have; whoever goes on is cut off."""
+REPLAYING = "The events that you have missed are still being sent; try again."
+CLOSING = "The token is no longer valid; the connection is being closed."
+RATE_REFUSALS = Rate(2, 100)
+"""Refusals by rate that one socket may cause; past that its connection is closed."""
 LOST = (AsyncServer.reason.TRANSPORT_CLOSE, AsyncServer.reason.PING_TIMEOUT)
-"""Why a socket is gone whose client did not mean to go; other than when either side has said so."""
+"""The reasons for an end that neither side has asked for: the client is expected back."""
 
 
 class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
-    """Lets sockets in, hears their events, sees them out."""
+    """The sockets of one namespace, which may speak any of its protocols."""
 
     def __init__(
         self,
         namespace: str,
-        protocols: tuple[ClientProtocol, ...],
+        protocols: Protocols,
         *,
         authenticator: Authenticator,
         token_in_query: bool,
-        command_bus: CommandBus,
+        identities: Identities,
+        dispatcher: EventDispatcher,
         sessions: Sessions,
+        session_rooms: SessionRooms,
         connection_manager: ConnectionManager,
-        room_membership: RoomMembership,
-        fanout: FanOut,
+        broadcaster: Broadcaster,
+        recovery: ConnectionRecovery,
+        snapshots: SessionSnapshots,
         rates: Rates,
         max_sockets_of_user: int,
-        recovery: ConnectionRecovery,
     ) -> None:
         super().__init__(namespace)
         self._protocols = protocols
         self._authenticator = authenticator
         self._token_in_query = token_in_query
-        self._command_bus = command_bus
+        self._identities = identities
+        self._dispatcher = dispatcher
         self._sessions = sessions
+        self._session_rooms = session_rooms
         self._connection_manager = connection_manager
-        self._room_membership = room_membership
-        self._fanout = fanout
+        self._broadcaster = broadcaster
+        self._recovery = recovery
+        self._snapshots = snapshots
         self._rates = rates
         self._max_sockets_of_user = max_sockets_of_user
-        self._recovery = recovery
-        self._patience = Buckets(PATIENCE)
-        self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
-            c.JoinRoom: self._join,
-            c.LeaveRoom: self._leave,
-            c.Introduce: self._introduce,
-            c.Ping: self._ping,
-            c.Reauthenticate: self._renew,
-        }
-        check_session_handlers(self._session_handlers)
+        self._rate_refusals = Buckets(RATE_REFUSALS)
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
-        """Find out who it is and make everything ready.
+        """Authenticate a socket and prepare its session.
 
         Raises:
-            ConnectionRefusedError: with the error as its data.
-            PutOff: what stands in the way will pass.
+            ConnectionRefusedError: The client may not connect; with the error as its data.
+            TransientConnectError: A transient failure; the client shall try again.
         """
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
-            # A connection may enter and leave again and again, and all of it reads.
-            self._rates.count("reads", identity.person.id)
-            recalled = await self._recovery.recall(auth, identity.person.id, self._protocols)
-            speaks = recalled.speaks if recalled is not None else self._protocols
-            # Last, so that of many at once none slips by before the others are counted.
-            if len(self._sessions.of_user(identity.person.id)) >= self._max_sockets_of_user:
-                raise Overloaded("You have as many sockets here as one user may have.")
-            session = await self._connection_manager.arrive(sid, identity.person, speaks)
+            await self._connect(sid, identity, auth)
         except ChatError as error:
             gauges.count(error)
             if error.retryable:
                 raise TransientConnectError(error.message) from error
             raise Refused(error.message, ERROR(error)) from error
         except Exception as error:
-            log.exception("could not let a socket in")
+            log.exception("gateway.connect.failed")
             raise TransientConnectError("Something went wrong.") from error
-        session.identity = identity
-        if recalled is not None:
-            await self._recovery.rejoin(session, recalled)
+
+    async def _connect(self, sid: str, identity: Identity, auth: Any) -> None:
+        user_id = identity.person.id
+        # Connecting reads, and one transport can enter and leave the namespace again and again.
+        self._rates.count("reads", user_id)
+        restored = await self._recovery.find(auth, user_id, self._protocols)
+        # No await between the check and the registration: of many at once, each counts the others.
+        if len(self._sessions.of_user(user_id)) >= self._max_sockets_of_user:
+            raise Overloaded("You have as many sockets here as one user may have.")
+        session = Session(sid, self.namespace, user_id)
+        await self._prepare(session, identity, restored)
+        if restored is not None:
+            await self._recovery.rejoin(session, restored)
+
+    async def _prepare(self, session: Session, identity: Identity, restored: RestoredSession | None) -> None:
+        protocols = restored.protocols if restored is not None else self._protocols
+        self._snapshots.track(session)
+        try:
+            await self._connection_manager.connect(session, identity.person, protocols)
+        except BaseException:
+            self._snapshots.untrack(session)
+            raise
+        self._identities.add(session, identity)
 
     def private_id(self, sid: str) -> str | None:
-        """By what the client of a socket finds it again when it is lost."""
+        """Return the private id by which the client of a socket can recover it."""
         session = self._sessions.get(sid)
-        return session.pid if session is not None else None
+        return self._snapshots.private_id(session) if session is not None else None
 
     async def on_connected(self, sid: str) -> None:
-        """The client knows that it is connected: let it hear its rooms."""
+        """Replay what a recovered client missed, then let the socket go live.
+
+        It is called once the client knows that it is connected: events sent earlier would be dropped.
+        """
         session = self._sessions.get(sid)
-        if session is None or session.connected:
+        if session is None or not self._sessions.transition(session, SessionState.REPLAYING):
             return
         try:
-            await self._recovery.catch_up(session)
+            await self._recovery.replay(session)
         except Exception as error:
-            # Its client comes again, and names the same place.
-            log.warning("closing a socket that cannot be told what it missed", error=repr(error))
+            # The client reconnects with the same private id and offset, and is replayed to again.
+            log.warning("gateway.recovery.replay_failed", error=repr(error))
             self.server.close_connection(sid, self.namespace)
             return
-        if self._sessions.get(sid) is session:
-            self._connection_manager.enter(session)
-            self._fanout.greet(session)
+        if self._connection_manager.go_live(session):
+            self._broadcaster.emit_on_connect(session, self._dispatcher.introduction(session))
 
     async def on_disconnect(self, sid: str, reason: Any = None) -> None:
-        """See a socket out."""
+        """Handle that a socket has gone."""
         session = self._sessions.get(sid)
-        if session is not None:
-            lost = reason in LOST and session.identity is not None
-            self._recovery.ended(session, lost=lost)
-        await self._connection_manager.depart(sid)
+        if session is None:
+            return
+        closing = self._sessions.state(session) is SessionState.CLOSING
+        self._end(session, recoverable=reason in LOST and not closing)
+        self._identities.remove(session)
+        await self._connection_manager.disconnect(session)
+
+    def _end(self, session: Session, *, recoverable: bool) -> None:
+        self._sessions.transition(session, SessionState.CLOSING)
+        self._recovery.end(session, recoverable=recoverable)
 
     async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
-        """What comes of a client's event: an acknowledgement, or one that comes later."""
+        """Return the acknowledgement of a client's event, or a `DeferredAck`."""
         session = self._sessions.get(sid)
         if session is None:
             return None
-        if not session.connected:
-            return session.speaks[0].refusal(Unavailable(CATCHING_UP))
+        match self._sessions.state(session):
+            case SessionState.LIVE:
+                return await self._dispatch(session, event, args)
+            case SessionState.CLOSING:
+                return refusal(self._protocol(session), Unauthorized(CLOSING))
+            case _:
+                return refusal(self._protocol(session), Unavailable(REPLAYING))
+
+    async def _dispatch(self, session: Session, event: Any, args: list[Any]) -> Any:
         try:
-            self._rates.count("events", sid)
-            return await self._hear(session, event, args)
+            self._rates.count("events", session.sid)
+            return await self._dispatcher.dispatch(session, event, args)
         except RateLimited as error:
-            if not self._patience.try_take(sid):
-                log.info("closing a socket that does not slow down", user=session.person.id)
-                self._recovery.ended(session, lost=False)
-                self.server.close_connection(sid, self.namespace)
-            return _refusal(session.speaks[0], error)
+            if not self._rate_refusals.try_take(session.sid):
+                log.info("gateway.rate.socket_closed", user=session.user_id)
+                self._end(session, recoverable=False)
+                self.server.close_connection(session.sid, self.namespace)
+            return refusal(self._protocol(session), error)
 
-    async def _hear(self, session: Session, event: Any, args: list[Any]) -> Any:
-        if isinstance(event, MalformedPacket):
-            return _refusal(session.speaks[0], Invalid(str(event)))
-        try:
-            understood = resolve(session.speaks, event, args)
-        except Unresolved as no:
-            return _refusal(no.protocol, no.error)
-        if understood.protocols != session.speaks:
-            self._room_membership.decide(session, understood.protocols)
-        by = understood.protocols[0]
-        try:
-            return await self._answer(session, understood)
-        except RateLimited:
-            raise
-        except ChatError as error:
-            return _refusal(by, error)
-        except Exception:
-            log.exception("an event failed", event_name=str(event)[:50])
-            return _refusal(by, ChatError("Something went wrong."))
-
-    async def _answer(self, session: Session, understood: Resolved) -> Any:
-        inbound = understood.inbound
-        result = await self._do(session, inbound.command(understood.payload))
-        if isinstance(result, PendingCommit):
-            refuse = partial(_refusal, understood.protocols[0])
-            return DeferredAck(result.confirmed, partial(inbound.ack, result.result), refuse)
-        if inbound.reply is not None:
-            self._fanout.tell(session, inbound.reply, result)
-        return inbound.ack(result)
-
-    async def _do(self, session: Session, command: c.Command) -> Any:
-        count_command(self._rates, session.person.id, command)
-        handle = self._session_handlers.get(type(command))
-        if handle is not None:
-            return await handle(session, command)
-        result = self._command_bus.handle(session.person, command)
-        return await (self._soon(result) if COMMANDS[type(command)].is_bounded else result)
-
-    async def _join(self, session: Session, command: c.JoinRoom) -> Joined:
-        joined = await self._connection_manager.join(session, command.conversation_id)
-        await self._recovery.kept(session)
-        return joined
-
-    async def _leave(self, session: Session, command: c.LeaveRoom) -> Left:
-        return self._connection_manager.leave_room(session, command.conversation_id)
-
-    async def _introduce(self, session: Session, _command: c.Introduce) -> Introduction:
-        return Introduction(session.person, session.sid, session.online)
-
-    async def _ping(self, _session: Session, _command: c.Ping) -> datetime:
-        return now()
-
-    async def _renew(self, session: Session, command: c.Reauthenticate) -> Renewed:
-        identity = await self._authenticator.identify(command.token)
-        if identity.person.id != session.person.id:
-            raise Forbidden("The token is another user's.")
-        session.identity, session.person = identity, identity.person
-        return Renewed(datetime.fromtimestamp(min(identity.expires_at, END_OF_TIME), UTC))
-
-    async def _soon(self, answer: Awaitable[Any]) -> Any:
-        """What only reads does not hold up what the client says next for long."""
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                return await answer
-        except TimeoutError as error:
-            raise Unavailable("The archive is too slow at the moment; try again.") from error
+    def _protocol(self, session: Session) -> ClientProtocol:
+        """Return the protocol in which a session is refused."""
+        return (self._session_rooms.protocols(session) or self._protocols)[0]
 
     def _token(self, environ: dict[str, Any], auth: Any) -> Any:
-        """From the auth object, the Authorization header or the query, in this order."""
+        """Return the token of the auth object, else of the Authorization header, else of the query."""
         if isinstance(auth, dict) and auth.get("token"):
             return auth["token"]
         scheme, _, bearer = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -234,8 +186,3 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             return bearer.strip()
         query = parse_qs(environ.get("QUERY_STRING", ""))
         return query.get("token", [None])[0] if self._token_in_query else None
-
-
-def _refusal(by: ClientProtocol, error: ChatError) -> Any:
-    """An error in a vocabulary's words, counted."""
-    return by.refusal(gauges.count(error))

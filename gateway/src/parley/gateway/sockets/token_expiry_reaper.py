@@ -1,4 +1,4 @@
-"""The evictor: closes the sockets whose tokens hold no more."""
+"""The token expiry reaper: closes the sockets whose tokens have expired or were revoked."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,85 +6,97 @@ from typing import Any
 
 import structlog
 
-from parley.gateway.auth import Identity
+from parley.gateway.auth import Authenticator
 from parley.gateway.live.room_membership import RoomMembership
-from parley.gateway.live.sessions import Session, Sessions
+from parley.gateway.live.session_rooms import SessionRooms
+from parley.gateway.live.sessions import Session, Sessions, SessionState
+from parley.gateway.services.revocations import RevocationService
 from parley.gateway.sockets import idle_reaper
+from parley.gateway.sockets.identities import Identities
 from parley.gateway.transport.server import ChatServer
 
 log = structlog.get_logger()
 
-SOON_SECONDS = 0.05
+CHECK_SECONDS = 1.0
+GATHER_SECONDS = 0.05
+"""The time between two checks at least: revocations can come in large numbers."""
 FAREWELL_SECONDS = 1.0
-"""How long a client has to go by itself once it was told."""
+"""How long a client has to close its connection once it was told."""
 
 
 class TokenExpiryReaper:
-    """Looks over a node's sessions, again and again and whenever something was revoked."""
+    """Checks the identities of a node's sessions."""
 
     def __init__(
         self,
         *,
         sessions: Sessions,
+        session_rooms: SessionRooms,
         room_membership: RoomMembership,
+        identities: Identities,
+        authenticator: Authenticator,
+        revocations: RevocationService,
         server: ChatServer,
-        holds: Callable[[Identity], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._sessions = sessions
+        self._session_rooms = session_rooms
         self._room_membership = room_membership
+        self._identities = identities
+        self._authenticator = authenticator
+        self._revocations = revocations
         self._server = server
-        self._holds = holds
         self._spawn = spawn
-        self._looking: asyncio.Handle | None = None
 
-    def look_soon(self) -> None:
-        """Look once for everything that is revoked within a moment, however much that is."""
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(SOON_SECONDS, self.look)
+    async def run(self) -> None:
+        """Check all sessions every `CHECK_SECONDS`, and a moment after each revocation."""
+        while True:
+            await self._revocations.wait_for_change(CHECK_SECONDS)
+            self.check()
+            await asyncio.sleep(GATHER_SECONDS)
 
-    def look(self) -> None:
-        """See out whoever's token has expired, was revoked, or is by a key that is trusted no more."""
-        self._looking = None
+    def check(self) -> None:
+        """Close each session whose token has expired, was revoked, or has a key no longer trusted."""
         for session in self._sessions:
-            if session.identity is None or self._holds(session.identity):
-                continue
-            log.info("a token holds no more", user=session.person.id)
-            session.identity = None
-            if session.connected:
-                # Their seats are taken at once, for the rest may wait for a server that is away.
-                self._room_membership.mute(session)
-                self._spawn(self._see_out(session))
-            else:
-                self._spawn(self._cut_off(session))
+            identity = self._identities.get(session)
+            if identity is not None and not self._authenticator.is_valid(identity):
+                self._close(session)
 
-    async def _cut_off(self, session: Session) -> None:
-        """Close a socket that is still being told what it missed, and tell it no more."""
+    def _close(self, session: Session) -> None:
+        if not self._sessions.transition(session, SessionState.CLOSING):
+            return
+        log.info("gateway.token.expired", user=session.user_id)
+        if self._session_rooms.has_entered(session):
+            # Delivery stops at once: the rest may wait for a server that is away.
+            self._room_membership.mute(session)
+            self._spawn(self._disconnect(session))
+        else:
+            self._spawn(self._abort(session))
+
+    async def _abort(self, session: Session) -> None:
+        """Close a socket that is still being replayed to."""
         socket = self._socket(session)
         if socket is not None:
             await idle_reaper.close(self._server.eio, socket)
-        session.places.clear()
 
     def _socket(self, session: Session) -> Any:
         sid = self._server.manager.eio_sid_from_sid(session.sid, session.namespace)
         return self._server.eio.sockets.get(sid)
 
-    async def _see_out(self, session: Session) -> None:
-        """Tell the client, whose library then neither stays nor comes back; close what stays."""
+    async def _disconnect(self, session: Session) -> None:
+        """Send a disconnect packet, after which clients do not reconnect; close what stays."""
         engine, socket = self._server.eio, self._socket(session)
         leaving = asyncio.create_task(
             self._server.disconnect(session.sid, namespace=session.namespace, ignore_queue=True)
         )
         await asyncio.wait([leaving], timeout=FAREWELL_SECONDS)
         await asyncio.sleep(FAREWELL_SECONDS)
-        if socket is not None and not socket.closed and not self._is_elsewhere(socket):
+        if socket is not None and not socket.closed and not self._serves_another(socket):
             await idle_reaper.close(engine, socket)
         await leaving
 
-    def _is_elsewhere(self, socket: Any) -> bool:
-        """Whether the connection serves another namespace too, or has come again by another token."""
+    def _serves_another(self, socket: Any) -> bool:
+        """Whether the connection serves another namespace too, or has connected again by another token."""
         manager = self._server.manager
-        room_membership = (
-            (manager.sid_from_eio_sid(socket.sid, n), n) for n in self._server.namespace_handlers
-        )
-        return any(sid is not None and manager.is_connected(sid, n) for sid, n in room_membership)
+        sids = ((manager.sid_from_eio_sid(socket.sid, n), n) for n in self._server.namespace_handlers)
+        return any(sid is not None and manager.is_connected(sid, n) for sid, n in sids)

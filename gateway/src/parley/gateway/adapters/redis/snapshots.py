@@ -1,4 +1,4 @@
-"""Recovery in Redis: a hash per socket that lapses by itself, written only by whom it belongs to."""
+"""Session snapshots in Redis: an expiring hash per socket, changed only by the socket that owns it."""
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -7,7 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.session_snapshot import KEPT_SECONDS, Change
+from parley.gateway.core.session_snapshot import KEPT_SECONDS, SnapshotChange
 from parley.shared.metrics import bus_failures
 from parley.shared.redis import FAULTS
 
@@ -16,7 +16,7 @@ SCRIPT = resources.files("parley.gateway.adapters.redis").joinpath("snapshot.lua
 
 
 class RedisSnapshotStore:
-    """`Keepsakes`. Errors of Redis are not passed on with their words: these would name private ids."""
+    """`SnapshotStore`. Errors of Redis are not chained: their texts would name private ids."""
 
     def __init__(self, redis: "Redis", kept_ms: int = KEPT_MS) -> None:
         self._redis = redis
@@ -28,11 +28,11 @@ class RedisSnapshotStore:
         (found,) = await self._run("find", pipeline)
         return {name.decode(): value.decode() for name, value in found.items() if name != b"sid"}
 
-    async def keep(self, changes: Sequence[Change]) -> None:
+    async def apply(self, changes: Sequence[SnapshotChange]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for change in changes:
             put = [each for pair in change.put.items() for each in pair]
-            head = (change.what, change.sid, str(self._kept_ms), str(len(change.drop)))
+            head = (change.action, change.sid, str(self._kept_ms), str(len(change.drop)))
             pipeline.eval(SCRIPT, 1, _key(change.pid), *head, *change.drop, *put)
         await self._run("keep", pipeline)
 
@@ -44,7 +44,7 @@ class RedisSnapshotStore:
         return [pid for pid, known in zip(pids, kept, strict=True) if not known]
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._redis.aclose()
 
     async def _run(self, what: str, pipeline: Any) -> list[Any]:
@@ -52,7 +52,7 @@ class RedisSnapshotStore:
             found: list[Any] = await pipeline.execute()
         except FAULTS:
             bus_failures.labels(f"recovery_{what}").inc()
-            raise Unavailable("What was kept of sockets is away; try again.") from None
+            raise Unavailable("Session snapshots are not available; try again.") from None
         return found
 
 

@@ -1,0 +1,52 @@
+"""The event router: decodes what comes off the bus and hands each event to its handler."""
+
+import structlog
+
+from parley.gateway.live.commit_waiters import CommitWaiters
+from parley.gateway.live.event_handlers import Handlers
+from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.rates import Buckets, Rate
+from parley.shared import events as e
+from parley.shared import rooms
+from parley.shared.metrics import bus_failures, unknown_kinds
+
+log = structlog.get_logger()
+
+LOGGED_FAILURES = Rate(1, 10)
+"""Every publication that cannot be decoded is counted; so many a second are logged."""
+COMMITTED = (e.MessageStored, e.MessageRepeated, e.RecordRefused)
+"""The events that end the wait of a new message's record."""
+
+
+class EventRouter:
+    """Routes the events of one node. Its table is complete when it is made; nothing is wired later."""
+
+    def __init__(
+        self, handlers: Handlers, commit_waiters: CommitWaiters, admission: AdmissionController
+    ) -> None:
+        self._handlers = handlers
+        self._commit_waiters = commit_waiters
+        self._admission = admission
+        self._logged = Buckets(LOGGED_FAILURES)
+
+    def receive(self, channel: str, body: bytes) -> None:
+        """Route the events of one publication; one that cannot be read is counted and skipped by itself."""
+        room = rooms.of_channel(channel)
+        for event in e.unpack(body):
+            if isinstance(event, e.UnknownEvent):
+                unknown_kinds.labels("event").inc()
+            elif isinstance(event, e.UnreadableEvent):
+                self._count_unreadable(channel, event)
+            else:
+                self._route(room, event)
+
+    def _route(self, room: str, event: e.Event) -> None:
+        if isinstance(event, COMMITTED):
+            self._admission.confirm(event.conversation_id, event.record_id)
+        self._commit_waiters.resolve(event)
+        self._handlers[type(event)](room, event)
+
+    def _count_unreadable(self, channel: str, event: e.UnreadableEvent) -> None:
+        bus_failures.labels("decode").inc()
+        if self._logged.try_take(""):
+            log.warning("gateway.bus.unreadable", channel=channel, error=event.reason)

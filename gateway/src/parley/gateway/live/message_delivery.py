@@ -1,0 +1,32 @@
+"""Message delivery: what follows when a stream hands over its next event, before and after the sockets."""
+
+from parley.gateway.core.positions import Position
+from parley.gateway.live.broadcaster import Broadcaster
+from parley.gateway.live.delivery_log import DeliveryLog
+from parley.gateway.services.receipts import ReceiptService
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.events import MessageStored, Numbered
+
+
+class MessageDelivery:
+    """Takes each numbered event once and in order, updates what depends on it, and broadcasts it."""
+
+    def __init__(
+        self,
+        membership_cache: MembershipCache,
+        receipts: ReceiptService,
+        delivery_log: DeliveryLog,
+        broadcaster: Broadcaster,
+    ) -> None:
+        self._membership_cache = membership_cache
+        self._receipts = receipts
+        self._delivery_log = delivery_log
+        self._broadcaster = broadcaster
+
+    def deliver(self, event: Numbered, position: Position) -> None:
+        """Deliver a stream's next event; `position` is what the stream has reached with it."""
+        if isinstance(event, MessageStored):
+            self._membership_cache.apply_message(event.message)
+            self._receipts.on_emitted(event.message)
+            self._delivery_log.add(event)
+        self._broadcaster.broadcast(event, position)

@@ -1,0 +1,208 @@
+"""Streams: the events of each conversation in the order of their revisions, each once, gaps backfilled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.ports import Messages, People
+from parley.gateway.core.positions import Position
+from parley.gateway.live.message_delivery import MessageDelivery
+from parley.gateway.state.replay import Span, changed_event, has_changed, in_order
+from parley.shared.events import MessageStored, Numbered
+from parley.shared.model import Conversation, Message, Person
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+PAGE = 200
+WAITING_LIMIT = 1_000
+RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Stream:
+    """How far one conversation has been delivered; `rev` is None until its first head was read."""
+
+    rev: int | None = None
+    seq: int = 0
+    waiting: list[Numbered] = field(default_factory=list)
+    backfill: "asyncio.Task[None] | None" = None
+
+    @property
+    def position(self) -> Position:
+        """What has been delivered."""
+        return Position(self.seq, self.rev or 0)
+
+
+class Streams:
+    """The streams of the conversations that have members on this node."""
+
+    def __init__(self, messages: Messages, people: People, delivery: MessageDelivery) -> None:
+        self._messages = messages
+        self._people = people
+        self._delivery = delivery
+        self._streams: dict[str, Stream] = {}
+        self._recordings: dict[str, list[list[Numbered]]] = {}
+        self.backfilled = 0
+        """Messages that were read from MongoDB because the bus had lost them."""
+
+    def open(self, conversation_id: str) -> bool:
+        """Begin to take a conversation's events; True while the stream waits for `start`."""
+        stream = self._streams.setdefault(conversation_id, Stream())
+        return stream.rev is None
+
+    def start(self, conversation: Conversation) -> None:
+        """Deliver what comes after this head.
+
+        Read the head after the subscription was confirmed: events published before that are in the
+        head, later ones were received and wait.
+        """
+        stream = self._streams.get(conversation.id)
+        if stream is not None and stream.rev is None:
+            stream.rev, stream.seq = conversation.rev, conversation.last_seq
+            self._receive_waiting(stream)
+
+    @contextmanager
+    def recorded_changes(self, conversation_id: str) -> Iterator[list[Numbered]]:
+        """A list of the edits and deletions that are delivered while the context is open."""
+        changes: list[Numbered] = []
+        recordings = self._recordings.setdefault(conversation_id, [])
+        recordings.append(changes)
+        try:
+            yield changes
+        finally:
+            recordings[:] = [each for each in recordings if each is not changes]
+            if not recordings:
+                self._recordings.pop(conversation_id, None)
+
+    def head(self, conversation_id: str) -> Position:
+        """Return the position that has been delivered; (0, 0) without a stream."""
+        stream = self._streams.get(conversation_id)
+        return stream.position if stream else Position(0, 0)
+
+    def close(self, conversation_id: str) -> None:
+        """Stop taking a conversation's events: no member is here any more."""
+        stream = self._streams.pop(conversation_id, None)
+        if stream is not None and stream.backfill is not None:
+            stream.backfill.cancel()
+
+    def receive(self, event: Numbered) -> None:
+        """Deliver an event if it is the next one, drop a duplicate, backfill a gap."""
+        stream = self._streams.get(event.message.conversation_id)
+        if stream is None:
+            return
+        if stream.rev is None or stream.backfill is not None:
+            if len(stream.waiting) < WAITING_LIMIT:
+                stream.waiting.append(event)
+        elif event.message.rev == stream.rev + 1:
+            self._advance(stream, event)
+        elif event.message.rev > stream.rev:
+            self._start_backfill(event.message.conversation_id, stream)
+
+    def backfill_behind(self, heads: Mapping[str, Conversation]) -> int:
+        """Backfill the streams that are behind their stored heads. Returns how many that are."""
+        behind = [head for head in heads.values() if self._is_behind(head)]
+        for head in behind:
+            self._start_backfill(head.id, self._streams[head.id])
+        return len(behind)
+
+    def ids(self) -> list[str]:
+        """Return the conversations that have a stream."""
+        return list(self._streams)
+
+    async def stop(self) -> None:
+        """Cancel the backfills and close all streams."""
+        backfills = [s.backfill for s in self._streams.values() if s.backfill is not None]
+        for conversation_id in self.ids():
+            self.close(conversation_id)
+        await asyncio.gather(*backfills, return_exceptions=True)
+
+    def _is_behind(self, head: Conversation) -> bool:
+        stream = self._streams.get(head.id)
+        return (
+            stream is not None
+            and stream.rev is not None
+            and stream.backfill is None
+            and stream.rev < head.rev
+        )
+
+    def _deliver(self, stream: Stream, event: Numbered) -> None:
+        if not isinstance(event, MessageStored):
+            for recording in self._recordings.get(event.conversation_id, ()):
+                recording.append(event)
+        self._delivery.deliver(event, stream.position)
+
+    def _advance(self, stream: Stream, event: Numbered) -> None:
+        stream.rev = event.message.rev
+        if not isinstance(event, MessageStored):
+            self._deliver(stream, event)
+        elif event.message.seq > stream.seq:
+            stream.seq = event.message.seq
+            self._deliver(stream, event)
+        elif has_changed(event.message):
+            # A redelivered batch publishes an old message with its present content, under the revision
+            # of a change whose own event was lost: deliver it as that change.
+            self._deliver(stream, changed_event(event.message, {event.sender.id: event.sender}))
+
+    def _receive_waiting(self, stream: Stream) -> None:
+        waiting, stream.waiting = stream.waiting, []
+        for event in waiting:
+            self.receive(event)
+
+    def _start_backfill(self, conversation_id: str, stream: Stream) -> None:
+        stream.backfill = asyncio.create_task(self._backfill(conversation_id, stream))
+
+    async def _backfill(self, conversation_id: str, stream: Stream) -> None:
+        try:
+            while await self._backfill_page(conversation_id, stream):
+                pass
+        finally:
+            stream.backfill = None
+            self._receive_waiting(stream)
+
+    async def _backfill_page(self, conversation_id: str, stream: Stream) -> bool:
+        """Deliver the next changes from MongoDB. Returns whether there may be more."""
+        rev = stream.rev
+        assert rev is not None
+        changes = await self._retry(lambda: self._messages.changes(conversation_id, rev, PAGE))
+        if not changes:
+            return False
+        changed = [m for m in changes if m.seq <= stream.seq and has_changed(m)]
+        new = await self._read_up_to(conversation_id, stream.seq, max(m.seq for m in changes))
+        people = await self._people_of([*changed, *new])
+        for event in in_order(Span(rev, changes[-1].rev), changed, new, people):
+            stream.rev = max(stream.rev or 0, event.message.rev)
+            if isinstance(event, MessageStored):
+                stream.seq = event.message.seq
+                self.backfilled += 1
+            self._deliver(stream, event)
+        stream.rev = changes[-1].rev
+        return len(changes) == PAGE
+
+    async def _read_up_to(self, conversation_id: str, seq: int, last: int) -> list[Message]:
+        """Return the messages after number `seq`, up to number `last`."""
+        found: list[Message] = []
+        while seq < last:
+            page = await self._retry(lambda: self._messages.page(conversation_id, PAGE, None, seq))  # noqa: B023 - called at once
+            found += [m for m in page if m.seq <= last]
+            seq = page[-1].seq if page else last
+        return found
+
+    async def _people_of(self, messages: Sequence[Message]) -> dict[str, Person]:
+        return await self._retry(lambda: self._people.get({m.sender_id for m in messages}))
+
+    async def _retry(self, read: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await read()
+            except Unavailable as error:
+                log.warning("gateway.stream.backfill_deferred", error=str(error))
+            except Exception:
+                log.exception("gateway.stream.backfill_failed")
+            await asyncio.sleep(RETRY_SECONDS)

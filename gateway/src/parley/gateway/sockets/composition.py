@@ -1,0 +1,140 @@
+"""Builds the Socket.IO server of a node, its namespaces, and what closes sockets."""
+
+import base64
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from parley.gateway.auth import Authenticator
+from parley.gateway.live.composition import DeliveryParts, LiveParts
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.pubsub.redis_manager import RedisManager
+from parley.gateway.recovery.connection_recovery import ConnectionRecovery
+from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.revocations import RevocationService
+from parley.gateway.settings import Settings
+from parley.gateway.sockets.event_dispatcher import EventDispatcher
+from parley.gateway.sockets.identities import Identities
+from parley.gateway.sockets.idle_reaper import IdleReaper
+from parley.gateway.sockets.namespace import ChatNamespace
+from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
+from parley.gateway.state.rates import Rates
+from parley.gateway.transport import json, lean_websocket, origins
+from parley.gateway.transport.packets import ClientPacket
+from parley.gateway.transport.server import ChatServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketContext:
+    """What the Socket.IO edge is built upon. `spawn` runs a coroutine in the background."""
+
+    settings: Settings
+    protocols: tuple[ClientProtocol, ...]
+    manager: RedisManager
+    authenticator: Authenticator
+    command_bus: CommandBus
+    revocations: RevocationService
+    rates: Rates
+    delivery: DeliveryParts
+    live: LiveParts
+    recovery: ConnectionRecovery
+    snapshots: SessionSnapshots
+    spawn: Callable[[Coroutine[Any, Any, Any]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketParts:
+    """The server, and the reapers that close its sockets."""
+
+    server: ChatServer
+    idle_reaper: IdleReaper
+    token_expiry_reaper: TokenExpiryReaper
+
+
+def build_sockets(context: SocketContext) -> SocketParts:
+    """Build the Socket.IO edge."""
+    identities = Identities()
+    server = _server(context)
+    dispatcher = _dispatcher(context, identities)
+    for namespace in {protocol.namespace for protocol in context.protocols}:
+        server.register_namespace(_namespace(context, namespace, identities, dispatcher))
+    return SocketParts(
+        server=server,
+        idle_reaper=IdleReaper(server.eio, lambda eio_sid: _has_joined(context, eio_sid)),
+        token_expiry_reaper=TokenExpiryReaper(
+            sessions=context.delivery.sessions,
+            session_rooms=context.delivery.session_rooms,
+            room_membership=context.live.room_membership,
+            identities=identities,
+            authenticator=context.authenticator,
+            revocations=context.revocations,
+            server=server,
+            spawn=context.spawn,
+        ),
+    )
+
+
+def _server(context: SocketContext) -> ChatServer:
+    settings = context.settings
+    server = ChatServer(
+        client_manager=context.manager,
+        async_mode="aiohttp",
+        async_handlers=False,
+        serializer=ClientPacket,
+        json=json,
+        cors_credentials=False,
+        max_http_buffer_size=settings.max_frame,
+    )
+    lean_websocket.install(server.eio, settings.backlog_limit)
+    origins.install(server.eio, settings.cors_origins)
+    server.eio.generate_id = lambda: _socket_id(settings.node_name)
+    return server
+
+
+def _socket_id(node_name: str) -> str:
+    """Return a new Engine.IO id; the node's name leads, so that nginx finds the node of a polling client."""
+    return f"{node_name}.{base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()}"
+
+
+def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatcher:
+    return EventDispatcher(
+        authenticator=context.authenticator,
+        identities=identities,
+        command_bus=context.command_bus,
+        connection_manager=context.live.connection_manager,
+        session_rooms=context.delivery.session_rooms,
+        room_membership=context.live.room_membership,
+        presence_subscriptions=context.live.presence_subscriptions,
+        broadcaster=context.delivery.broadcaster,
+        recovery=context.recovery,
+        rates=context.rates,
+    )
+
+
+def _namespace(
+    context: SocketContext, namespace: str, identities: Identities, dispatcher: EventDispatcher
+) -> ChatNamespace:
+    return ChatNamespace(
+        namespace,
+        tuple(protocol for protocol in context.protocols if protocol.namespace == namespace),
+        authenticator=context.authenticator,
+        token_in_query=context.settings.token_in_query,
+        identities=identities,
+        dispatcher=dispatcher,
+        sessions=context.delivery.sessions,
+        session_rooms=context.delivery.session_rooms,
+        connection_manager=context.live.connection_manager,
+        broadcaster=context.delivery.broadcaster,
+        recovery=context.recovery,
+        snapshots=context.snapshots,
+        rates=context.rates,
+        max_sockets_of_user=context.settings.max_sockets_of_user,
+    )
+
+
+def _has_joined(context: SocketContext, eio_sid: str) -> bool:
+    """Whether a connection has joined some namespace."""
+    manager = context.manager
+    return any(manager.sid_from_eio_sid(eio_sid, protocol.namespace) for protocol in context.protocols)

@@ -1,0 +1,156 @@
+"""The event dispatcher: from a client's event to a command, and from its result to the acknowledgement."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import structlog
+
+from parley.gateway import gauges
+from parley.gateway.auth import Authenticator
+from parley.gateway.core import commands as c
+from parley.gateway.core.errors import ChatError, Forbidden, Invalid, RateLimited, Unavailable
+from parley.gateway.core.results import Introduction, Joined, Left, PendingCommit, Renewed
+from parley.gateway.live.broadcaster import Broadcaster
+from parley.gateway.live.connection_manager import ConnectionManager
+from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.room_membership import RoomMembership
+from parley.gateway.live.session_rooms import SessionRooms
+from parley.gateway.live.sessions import Session
+from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.recovery.connection_recovery import ConnectionRecovery
+from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
+from parley.gateway.sockets.identities import Identities
+from parley.gateway.state.rates import Rates
+from parley.gateway.transport.packets import MalformedPacket
+from parley.gateway.transport.server import DeferredAck
+from parley.shared.model import now
+
+log = structlog.get_logger()
+
+READ_SECONDS = 2.0
+END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
+
+
+class EventDispatcher:
+    """Dispatches the events of sessions that are live."""
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        identities: Identities,
+        command_bus: CommandBus,
+        connection_manager: ConnectionManager,
+        session_rooms: SessionRooms,
+        room_membership: RoomMembership,
+        presence_subscriptions: PresenceSubscriptions,
+        broadcaster: Broadcaster,
+        recovery: ConnectionRecovery,
+        rates: Rates,
+    ) -> None:
+        self._authenticator = authenticator
+        self._identities = identities
+        self._command_bus = command_bus
+        self._connection_manager = connection_manager
+        self._session_rooms = session_rooms
+        self._room_membership = room_membership
+        self._presence_subscriptions = presence_subscriptions
+        self._broadcaster = broadcaster
+        self._recovery = recovery
+        self._rates = rates
+        self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
+            c.JoinRoom: self._join,
+            c.LeaveRoom: self._leave,
+            c.Introduce: self._introduce,
+            c.Ping: self._ping,
+            c.Reauthenticate: self._renew,
+        }
+        check_session_handlers(self._session_handlers)
+
+    async def dispatch(self, session: Session, event: Any, args: list[Any]) -> Any:
+        """Return an event's acknowledgement, or a `DeferredAck`.
+
+        Raises:
+            RateLimited: The user's rate for this command is exceeded.
+        """
+        protocols = self._session_rooms.protocols(session)
+        if isinstance(event, MalformedPacket):
+            return refusal(protocols[0], Invalid(str(event)))
+        try:
+            resolved = resolve(protocols, event, args)
+        except Unresolved as unresolved:
+            return refusal(unresolved.protocol, unresolved.error)
+        if resolved.protocols != protocols:
+            self._room_membership.narrow(session, resolved.protocols)
+        try:
+            return await self._answer(session, resolved)
+        except RateLimited:
+            raise
+        except ChatError as error:
+            return refusal(resolved.protocols[0], error)
+        except Exception:
+            log.exception("gateway.event.failed", name=str(event)[:50])
+            return refusal(resolved.protocols[0], ChatError("Something went wrong."))
+
+    def introduction(self, session: Session) -> Introduction:
+        """Return what a client is told of itself: its user, its socket, and who is online."""
+        online = self._presence_subscriptions.online_at_connect(session)
+        return Introduction(self._identities.person(session), session.sid, online)
+
+    async def _answer(self, session: Session, resolved: Resolved) -> Any:
+        inbound = resolved.inbound
+        result = await self._execute(session, inbound.command(resolved.payload))
+        if isinstance(result, PendingCommit):
+            refuse = partial(refusal, resolved.protocols[0])
+            return DeferredAck(result.confirmed, partial(inbound.ack, result.result), refuse)
+        if inbound.reply is not None:
+            self._broadcaster.emit_to(session, inbound.reply, result)
+        return inbound.ack(result)
+
+    async def _execute(self, session: Session, command: c.Command) -> Any:
+        person = self._identities.person(session)
+        count_command(self._rates, person.id, command)
+        handle = self._session_handlers.get(type(command))
+        if handle is not None:
+            return await handle(session, command)
+        result = self._command_bus.handle(person, command)
+        return await (self._bounded(result) if COMMANDS[type(command)].is_bounded else result)
+
+    async def _join(self, session: Session, command: c.JoinRoom) -> Joined:
+        joined = await self._connection_manager.join(session, command.conversation_id)
+        await self._recovery.written(session)
+        return joined
+
+    async def _leave(self, session: Session, command: c.LeaveRoom) -> Left:
+        return self._connection_manager.leave(session, command.conversation_id)
+
+    async def _introduce(self, session: Session, _command: c.Introduce) -> Introduction:
+        return self.introduction(session)
+
+    async def _ping(self, _session: Session, _command: c.Ping) -> datetime:
+        return now()
+
+    async def _renew(self, session: Session, command: c.Reauthenticate) -> Renewed:
+        identity = await self._authenticator.identify(command.token)
+        if identity.person.id != session.user_id:
+            raise Forbidden("The token is another user's.")
+        self._identities.renew(session, identity)
+        return Renewed(datetime.fromtimestamp(min(identity.expires_at, END_OF_TIME), UTC))
+
+    async def _bounded(self, answer: Awaitable[Any]) -> Any:
+        """Await a read for a bounded time: the client's next events wait behind it."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await answer
+        except TimeoutError as error:
+            raise Unavailable("The archive is too slow at the moment; try again.") from error
+
+
+def refusal(protocol: ClientProtocol, error: ChatError) -> Any:
+    """Return an error as a protocol's acknowledgement; counts it."""
+    return protocol.refusal(gauges.count(error))
