@@ -30,7 +30,7 @@ from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.composition import Ports, build_services
 from parley.gateway.services.revocations import RevocationService
-from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.admission import AdmissionController, PartitionWindows
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.model import Person, Role
@@ -127,7 +127,7 @@ class Node:
         context = LiveContext(
             bus=bus,
             manager=self.manager,
-            admission=AdmissionController(self.outbox, lambda _id: 0, 1, deadline=60),
+            admission=AdmissionController(self.outbox, lambda _id: 0, PartitionWindows(1, 60)),
             protocols=PROTOCOLS,
             ports=self.ports,
             services=self.services,

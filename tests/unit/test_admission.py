@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from parley.gateway.core.errors import Overloaded, Unavailable
-from parley.gateway.state.admission import ALWAYS_ADMITTED, WINDOW_SECONDS, AdmissionController
+from parley.gateway.state.admission import (
+    ALWAYS_ADMITTED,
+    WINDOW_SECONDS,
+    AdmissionController,
+    PartitionWindows,
+)
 from parley.shared.model import Message, Person, new_id, now
 from parley.shared.records import NewMessage, ReadMark, Record
 
@@ -23,7 +28,8 @@ class Node:
     confirms: list["asyncio.Future[None]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.admission = AdmissionController(self, int, 2, deadline=self.deadline, clock=lambda: self.now)
+        self.windows = PartitionWindows(2, self.deadline, clock=lambda: self.now)
+        self.admission = AdmissionController(self, int, self.windows)
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         self.queues[record.conversation_id].append(getattr(record, "id", ""))
@@ -162,11 +168,11 @@ async def test_read_marks_are_always_admitted() -> None:
 
 async def test_a_batch_lingers_for_a_small_part_of_the_wait_of_the_oldest_message() -> None:
     node = Node()
-    assert node.admission.linger(0) == 0
+    assert node.windows.linger(0) == 0
     node.send("0")
     node.now += 1
-    assert 0 < node.admission.linger(0) < 0.1
+    assert 0 < node.windows.linger(0) < 0.1
     node.now += 60
-    assert node.admission.linger(0) == pytest.approx(0.1)
+    assert node.windows.linger(0) == pytest.approx(0.1)
     node.store("0", 1)
-    assert node.admission.linger(0) == 0
+    assert node.windows.linger(0) == 0

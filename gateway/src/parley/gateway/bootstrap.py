@@ -1,58 +1,31 @@
-"""The composition root: builds the parts of a node in groups, and lists what starts and stops."""
+"""The composition root: puts the groups of parts of a node together, and lists what starts and stops."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
 from parley.gateway import gauges
-from parley.gateway.adapters.content_sniffer import ByteSniffer
-from parley.gateway.adapters.mongo.attachments import MongoAttachments
-from parley.gateway.adapters.mongo.contracts import MongoContracts
-from parley.gateway.adapters.mongo.conversations import MongoConversations
-from parley.gateway.adapters.mongo.memberships import MongoMemberships
-from parley.gateway.adapters.mongo.messages import MongoMessages
-from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.revocations import MongoRevocations
-from parley.gateway.adapters.mongo.search import MongoSearch
-from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
-from parley.gateway.adapters.redis.presence import RENEW_SECONDS, RedisPresence
-from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
+from parley.gateway.adapters.redis.presence import RENEW_SECONDS
 from parley.gateway.application import build_application
-from parley.gateway.auth import Authenticator
 from parley.gateway.background import Background
+from parley.gateway.builders import build_adapters, build_domain, build_recovery
 from parley.gateway.core.ports import Files
 from parley.gateway.lifecycle import Component, Lifecycle
 from parley.gateway.live.composition import (
-    DeliveryParts,
     LiveContext,
-    LiveParts,
     build_delivery,
     build_live,
 )
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
-from parley.gateway.pubsub.bus import Bus, Subscriber
-from parley.gateway.pubsub.redis_manager import RedisManager
-from parley.gateway.recovery.connection_recovery import ConnectionRecovery
+from parley.gateway.pubsub.bus import Subscriber
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
-from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.services.composition import Ports, Services, build_services
-from parley.gateway.services.revocations import RevocationService
-from parley.gateway.settings import Settings, rates_of
-from parley.gateway.signing_keys import SigningKeys
+from parley.gateway.settings import Settings
 from parley.gateway.sockets.composition import SocketContext, build_sockets
-from parley.gateway.state.admission import AdmissionController
-from parley.gateway.state.load_monitor import LoadMonitor
-from parley.gateway.state.membership_cache import MembershipCache
-from parley.gateway.state.rates import Rates
 from parley.gateway.transport import lean_websocket
 from parley.shared import mongo
-from parley.shared.partitions import Partitions
-from parley.shared.redis import connect
 
 UNREAD_SECONDS = 0.1
 TYPING_SECONDS = 0.5
@@ -64,33 +37,6 @@ ORPHANED_FILES_SECONDS = 3_600.0
 CLOSE_SECONDS = 2.0
 DRAIN_MARGIN_SECONDS = 3.0
 """Beyond the drain itself: clients that are owed answers are waited for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapters:
-    """The connections of a node to its servers, and the ports built upon them."""
-
-    database: Any
-    bus: Bus
-    manager: RedisManager
-    outbox: RabbitOutbox
-    admission: AdmissionController
-    presence: RedisPresence
-    snapshot_store: RedisSnapshotStore
-    ports: Ports
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Domain:
-    """What a node does and knows apart from sockets: services, limits, tokens."""
-
-    membership_cache: MembershipCache
-    load_monitor: LoadMonitor
-    rates: Rates
-    services: Services
-    command_bus: CommandBus
-    keys: SigningKeys
-    authenticator: Authenticator
 
 
 class Gateway:
@@ -269,99 +215,3 @@ class Gateway:
             outbox=lambda: adapters.outbox.waiting,
         )
         gauges.bus_deaf.set_function(lambda: adapters.bus.stale)
-
-
-def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
-    """Build the adapters; nothing is connected before the life cycle starts."""
-    bus = Bus(settings.redis_url, settings.node_name)
-    partitions = Partitions(settings.partitions)
-    outbox = RabbitOutbox(
-        settings.rabbitmq_url, partitions, limit=settings.outbox_limit, name=settings.node_name
-    )
-    admission = AdmissionController(
-        outbox, partitions.of, partitions.count, deadline=settings.store_within_seconds
-    )
-    outbox.linger = admission.linger
-    presence = RedisPresence(connect(settings.redis_url), bus)
-    return Adapters(
-        database=database,
-        bus=bus,
-        manager=RedisManager(bus),
-        outbox=outbox,
-        admission=admission,
-        presence=presence,
-        snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
-        ports=_ports(settings, database, files, bus, admission, presence),
-    )
-
-
-def _ports(
-    settings: Settings,
-    database: Any,
-    files: Files,
-    bus: Bus,
-    admission: AdmissionController,
-    presence: RedisPresence,
-) -> Ports:
-    memberships, attachments = MongoMemberships(database), MongoAttachments(database)
-    return Ports(
-        outbox=admission,
-        event_publisher=bus,
-        presence=presence,
-        conversations=MongoConversations(database),
-        memberships=memberships,
-        membership_changes=memberships,
-        contracts=MongoContracts(database),
-        messages=MongoMessages(database),
-        search=MongoSearch(database),
-        people=MongoPeople(database),
-        attachments=attachments,
-        orphaned_attachments=attachments,
-        files=files,
-        sniffer=ByteSniffer,
-        max_upload=settings.max_upload,
-    )
-
-
-def build_domain(settings: Settings, adapters: Adapters) -> Domain:
-    """Build the services, and what decides who may use them how often."""
-    membership_cache, load_monitor = MembershipCache(), LoadMonitor(adapters.outbox.fullness)
-    revocations = RevocationService(
-        MongoRevocations(adapters.database), adapters.bus, timedelta(days=settings.revocation_days)
-    )
-    services = build_services(adapters.ports, membership_cache, load_monitor, revocations)
-    keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
-    authenticator = Authenticator(
-        keys,
-        revocations,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        short_keys=settings.environment == "development",
-    )
-    return Domain(
-        membership_cache=membership_cache,
-        load_monitor=load_monitor,
-        rates=Rates(rates_of(settings)),
-        services=services,
-        command_bus=CommandBus(services),
-        keys=keys,
-        authenticator=authenticator,
-    )
-
-
-def build_recovery(
-    adapters: Adapters, delivery: DeliveryParts, live: LiveParts, snapshots: SessionSnapshots
-) -> ConnectionRecovery:
-    """Build what lets a client continue on a new socket."""
-    return ConnectionRecovery(
-        adapters.snapshot_store,
-        snapshots=snapshots,
-        connection_manager=live.connection_manager,
-        sessions=delivery.sessions,
-        session_rooms=delivery.session_rooms,
-        streams=delivery.streams,
-        messages=adapters.ports.messages,
-        people=adapters.ports.people,
-        broadcaster=delivery.broadcaster,
-        manager=adapters.manager,
-    )

@@ -138,33 +138,48 @@ class PartitionWindow:
             self.admitted_at.pop(record_id, None)
 
 
+class PartitionWindows:
+    """The windows of all partitions, shared by what admits messages and what publishes them.
+
+    Args:
+        count: The number of partitions.
+        deadline: Seconds within which a message is to be stored.
+        clock: The time in seconds.
+    """
+
+    def __init__(self, count: int, deadline: float, clock: Callable[[], float] = monotonic) -> None:
+        self._windows = [PartitionWindow(deadline) for _ in range(count)]
+        self.clock = clock
+
+    def __len__(self) -> int:
+        """Return the number of admitted messages that are not stored yet."""
+        return sum(len(window.admitted_at) for window in self._windows)
+
+    def __getitem__(self, partition: int) -> PartitionWindow:
+        return self._windows[partition]
+
+    def linger(self, partition: int) -> float:
+        """Return the seconds that a record may wait for its batch to fill: a small part of its whole wait."""
+        age = self._windows[partition].oldest_age(self.clock())
+        return min(MAX_LINGER_SECONDS, LINGER_SHARE * age)
+
+
 class AdmissionController:
     """An `Outbox` in front of another one, which refuses messages that cannot be stored by the deadline.
 
     Args:
         outbox: The outbox that takes what is admitted.
         partition_of: Returns the partition of a conversation.
-        partitions: The number of partitions.
-        deadline: Seconds within which a message is to be stored.
-        clock: The time in seconds.
+        windows: The windows of the partitions.
     """
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        partition_of: Callable[[str], int],
-        partitions: int,
-        *,
-        deadline: float,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
+    def __init__(self, outbox: Outbox, partition_of: Callable[[str], int], windows: PartitionWindows) -> None:
         self._outbox = outbox
         self._partition_of = partition_of
-        self._windows = [PartitionWindow(deadline) for _ in range(partitions)]
-        self._clock = clock
+        self._windows = windows
 
     def __len__(self) -> int:
-        return sum(len(window.admitted_at) for window in self._windows)
+        return len(self._windows)
 
     def put(self, record: Record) -> "Future[None]":
         """Put a record into the outbox. Only new messages are subject to admission.
@@ -174,7 +189,7 @@ class AdmissionController:
         """
         if not isinstance(record, NewMessage):
             return self._outbox.put(record)
-        window, now = self._window(record.conversation_id), self._clock()
+        window, now = self._window(record.conversation_id), self._windows.clock()
         if not window.try_admit(now):
             raise Overloaded(
                 f"The server is overloaded: writes take longer than {window.deadline:g} s. Retry later."
@@ -184,14 +199,9 @@ class AdmissionController:
         confirmed.add_done_callback(partial(window.discard_failed, record.id))
         return confirmed
 
-    def linger(self, partition: int) -> float:
-        """Return the seconds that a record may wait for its batch to fill: a small part of its whole wait."""
-        age = self._windows[partition].oldest_age(self._clock())
-        return min(MAX_LINGER_SECONDS, LINGER_SHARE * age)
-
     def confirm(self, conversation_id: str, record_id: str) -> None:
         """Take note that a worker has stored a record, or refused it."""
-        self._window(conversation_id).confirm(record_id, self._clock())
+        self._window(conversation_id).confirm(record_id, self._windows.clock())
 
     def _window(self, conversation_id: str) -> PartitionWindow:
         return self._windows[self._partition_of(conversation_id)]

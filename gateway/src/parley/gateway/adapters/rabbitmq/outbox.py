@@ -56,9 +56,20 @@ class Lane:
 
 
 class RabbitOutbox:
-    """`Outbox`: records that gather while a flight awaits its confirm fly together next."""
+    """`Outbox`: records that gather while a batch awaits its confirm become the next batch.
 
-    def __init__(self, url: str, partitions: Partitions, *, limit: int, name: str) -> None:
+    `linger` gives the seconds that a partition's next batch may wait for more records.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        partitions: Partitions,
+        *,
+        limit: int,
+        name: str,
+        linger: Callable[[int], float] = lambda _partition: 0.0,
+    ) -> None:
         self._url = url
         self._partitions = partitions
         self._limit = limit
@@ -67,9 +78,8 @@ class RabbitOutbox:
         self._exchange: AbstractExchange | None = None
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._snapshots: asyncio.Task[None] | None = None
-        self.linger: Callable[[int], float] = lambda partition: 0.0
-        """How many seconds a flight may wait for more records, where others are under way."""
+        self._connection_task: asyncio.Task[None] | None = None
+        self._linger = linger
 
     @property
     def connected(self) -> bool:
@@ -87,14 +97,14 @@ class RabbitOutbox:
 
     def start(self) -> None:
         """Connect, and keep connected."""
-        self._snapshots = asyncio.create_task(self._keep_connected())
+        self._connection_task = asyncio.create_task(self._keep_connected())
 
     async def stop(self) -> None:
         """Let what was accepted fly, then disconnect."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._snapshots is not None:
-            await end([self._snapshots])
+        if self._connection_task is not None:
+            await end([self._connection_task])
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         if self._exchange is None:
@@ -130,7 +140,7 @@ class RabbitOutbox:
                 else:
                     self._land(flight)
                     if lane.waiting and not lane.waiting[0].is_full():
-                        await asyncio.sleep(self.linger(partition))
+                        await asyncio.sleep(self._linger(partition))
         finally:
             lane.flying = False
 

@@ -1,0 +1,164 @@
+"""Builds the groups of parts that a node is made of, each as a frozen value."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from parley.gateway.adapters.content_sniffer import ByteSniffer
+from parley.gateway.adapters.mongo.attachments import MongoAttachments
+from parley.gateway.adapters.mongo.contracts import MongoContracts
+from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.memberships import MongoMemberships
+from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.revocations import MongoRevocations
+from parley.gateway.adapters.mongo.search import MongoSearch
+from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
+from parley.gateway.adapters.redis.presence import RedisPresence
+from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
+from parley.gateway.auth import Authenticator
+from parley.gateway.core.ports import Files
+from parley.gateway.live.composition import (
+    DeliveryParts,
+    LiveParts,
+)
+from parley.gateway.pubsub.bus import Bus
+from parley.gateway.pubsub.redis_manager import RedisManager
+from parley.gateway.recovery.connection_recovery import ConnectionRecovery
+from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.composition import Ports, Services, build_services
+from parley.gateway.services.revocations import RevocationService
+from parley.gateway.settings import Settings, rates_of
+from parley.gateway.signing_keys import SigningKeys
+from parley.gateway.state.admission import AdmissionController, PartitionWindows
+from parley.gateway.state.load_monitor import LoadMonitor
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.gateway.state.rates import Rates
+from parley.shared.partitions import Partitions
+from parley.shared.redis import connect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """The connections of a node to its servers, and the ports built upon them."""
+
+    database: Any
+    bus: Bus
+    manager: RedisManager
+    outbox: RabbitOutbox
+    admission: AdmissionController
+    presence: RedisPresence
+    snapshot_store: RedisSnapshotStore
+    ports: Ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """What a node does and knows apart from sockets: services, limits, tokens."""
+
+    membership_cache: MembershipCache
+    load_monitor: LoadMonitor
+    rates: Rates
+    services: Services
+    command_bus: CommandBus
+    keys: SigningKeys
+    authenticator: Authenticator
+
+
+def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
+    """Build the adapters; nothing is connected before the life cycle starts."""
+    bus = Bus(settings.redis_url, settings.node_name)
+    partitions = Partitions(settings.partitions)
+    windows = PartitionWindows(partitions.count, settings.store_within_seconds)
+    outbox = RabbitOutbox(
+        settings.rabbitmq_url,
+        partitions,
+        limit=settings.outbox_limit,
+        name=settings.node_name,
+        linger=windows.linger,
+    )
+    admission = AdmissionController(outbox, partitions.of, windows)
+    presence = RedisPresence(connect(settings.redis_url), bus)
+    return Adapters(
+        database=database,
+        bus=bus,
+        manager=RedisManager(bus),
+        outbox=outbox,
+        admission=admission,
+        presence=presence,
+        snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
+        ports=_ports(settings, database, files, bus, admission, presence),
+    )
+
+
+def _ports(
+    settings: Settings,
+    database: Any,
+    files: Files,
+    bus: Bus,
+    admission: AdmissionController,
+    presence: RedisPresence,
+) -> Ports:
+    memberships, attachments = MongoMemberships(database), MongoAttachments(database)
+    return Ports(
+        outbox=admission,
+        event_publisher=bus,
+        presence=presence,
+        conversations=MongoConversations(database),
+        memberships=memberships,
+        membership_changes=memberships,
+        contracts=MongoContracts(database),
+        messages=MongoMessages(database),
+        search=MongoSearch(database),
+        people=MongoPeople(database),
+        attachments=attachments,
+        orphaned_attachments=attachments,
+        files=files,
+        sniffer=ByteSniffer,
+        max_upload=settings.max_upload,
+    )
+
+
+def build_domain(settings: Settings, adapters: Adapters) -> Domain:
+    """Build the services, and what decides who may use them how often."""
+    membership_cache, load_monitor = MembershipCache(), LoadMonitor(adapters.outbox.fullness)
+    revocations = RevocationService(
+        MongoRevocations(adapters.database), adapters.bus, timedelta(days=settings.revocation_days)
+    )
+    services = build_services(adapters.ports, membership_cache, load_monitor, revocations)
+    keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
+    authenticator = Authenticator(
+        keys,
+        revocations,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        short_keys=settings.environment == "development",
+    )
+    return Domain(
+        membership_cache=membership_cache,
+        load_monitor=load_monitor,
+        rates=Rates(rates_of(settings)),
+        services=services,
+        command_bus=CommandBus(services),
+        keys=keys,
+        authenticator=authenticator,
+    )
+
+
+def build_recovery(
+    adapters: Adapters, delivery: DeliveryParts, live: LiveParts, snapshots: SessionSnapshots
+) -> ConnectionRecovery:
+    """Build what lets a client continue on a new socket."""
+    return ConnectionRecovery(
+        adapters.snapshot_store,
+        snapshots=snapshots,
+        connection_manager=live.connection_manager,
+        sessions=delivery.sessions,
+        session_rooms=delivery.session_rooms,
+        streams=delivery.streams,
+        messages=adapters.ports.messages,
+        people=adapters.ports.people,
+        broadcaster=delivery.broadcaster,
+        manager=adapters.manager,
+    )
