@@ -1,4 +1,4 @@
-"""What runs beside the requests: it is kept, it is logged when it fails, and it ends with the node."""
+"""Background tasks: referenced while they run, logged when they fail, cancelled with their owner."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,17 +19,17 @@ class Background:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do something once."""
+        """Run a coroutine."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def repeat(self, seconds: float, step: Callable[[], Awaitable[None] | None]) -> None:
-        """Do something every `seconds`, whatever became of it the last time."""
+        """Run a step every `seconds`; one that fails is logged and run again."""
         self.spawn(self._repeat(seconds, step))
 
     async def stop(self) -> None:
-        """End everything that still runs."""
+        """Cancel what still runs, and wait for it."""
         await end(self._tasks)
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None] | None]) -> None:
@@ -40,11 +40,11 @@ class Background:
                 if pending is not None:
                     await pending
             except Unavailable as error:
-                log.warning("put off", step=step.__qualname__, error=str(error))
+                log.warning("gateway.background.deferred", step=step.__qualname__, error=str(error))
             except Exception:
-                log.exception("a step failed", step=step.__qualname__)
+                log.exception("gateway.background.step_failed", step=step.__qualname__)
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("something beside the requests failed", exc_info=task.exception())
+            log.error("gateway.background.task_failed", exc_info=task.exception())

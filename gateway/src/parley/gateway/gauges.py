@@ -1,4 +1,4 @@
-"""What a node tells of itself: gauges that are read when they are asked for, and what it refuses."""
+"""Metrics of the gateway: gauges that are read when they are scraped, and a counter of refusals."""
 
 from collections.abc import Callable
 

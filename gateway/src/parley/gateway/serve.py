@@ -1,4 +1,4 @@
-"""Runs a gateway from its settings until it is told to stop."""
+"""Runs a gateway from its settings until it is stopped."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ BACKLOG = 4096
 
 
 async def run(settings: Settings, stopped: asyncio.Event) -> None:
-    """Serve until `stopped`; then accept nothing more, and end in an order that loses nothing."""
+    """Serve until `stopped` is set; then close the listener, drain the clients, and stop the parts."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(mongo.connect(settings.mongo_url))
         files = await stack.enter_async_context(open_files(settings, database))
@@ -28,7 +28,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
             gateway.application(),
             access_log=None,
             shutdown_timeout=SHUTDOWN_SECONDS,
-            # Packed bodies are refused, so none is worth unpacking.
+            # Compressed bodies are refused, so they need not be decompressed.
             auto_decompress=False,
         )
         await runner.setup()
@@ -39,10 +39,11 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=BACKLOG)
         await site.start()
         stack.push_async_callback(site.stop)
-        # What lives as long as the process is not worth looking at by the garbage collector.
+        # A collection stalls the loop for hundreds of ms at 5,000 sockets: exclude what lives as long as the
+        # process, and collect rarely.
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
-        log.info("serving", host=settings.gateway_host, port=settings.gateway_port)
+        log.info("gateway.started", host=settings.gateway_host, port=settings.gateway_port)
         await stopped.wait()
-        log.info("stopping")
-    log.info("stopped")
+        log.info("gateway.stopping")
+    log.info("gateway.stopped")

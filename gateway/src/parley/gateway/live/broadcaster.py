@@ -60,8 +60,8 @@ class Broadcaster:
 
         Args:
             sessions: sockets of members.
-            event: an event that the room has heard, or would have.
-            delivered: whether this node's rooms have heard it: rooms that a socket is in already, such
+            event: an event of the conversation's stream.
+            delivered: whether it was broadcast to this node's rooms: rooms that a socket is in already, such
                 as its user's, have then brought it.
         """
         room = rooms.conversation(event.conversation_id)

@@ -132,7 +132,7 @@ class ConnectionManager:
         return contacts
 
     def go_live(self, session: Session) -> bool:
-        """Let a session hear its rooms from now on. Returns False if it was closed meanwhile."""
+        """Let a session receive the events of its rooms. Returns False if it was closed meanwhile."""
         if not self._sessions.transition(session, SessionState.LIVE):
             return False
         self._room_membership.activate(session)
@@ -155,7 +155,7 @@ class ConnectionManager:
     # Joining and leaving a conversation's room.
 
     async def join(self, session: Session, conversation_id: str) -> Joined:
-        """Let a session hear a conversation's messages, after the position that is returned.
+        """Let a session receive a conversation's messages after the position that is returned.
 
         Raises:
             NotFound: the user is not a member.
@@ -183,7 +183,7 @@ class ConnectionManager:
         return len(self._session_rooms.joined_by(session)) >= MAX_JOINED
 
     def leave(self, session: Session, conversation_id: str) -> Left:
-        """Stop a session from hearing a conversation's messages."""
+        """Stop sending a conversation's messages to a session."""
         if self._session_rooms.is_in(session, rooms.joined(conversation_id)):
             self._room_membership.leave(session, rooms.joined(conversation_id))
             self._announce_room(session, conversation_id, joined=False)
@@ -210,7 +210,7 @@ class ConnectionManager:
         await self._admit(user_id, created.conversation.id, created)
 
     def is_admitted(self, conversation_id: str, user_id: str) -> bool:
-        """Whether all sockets of a local user hear a conversation; one may have connected before it."""
+        """Whether all sockets of a local user are in a conversation; one may have connected before."""
         room = rooms.conversation(conversation_id)
         return self._membership_cache.role(conversation_id, user_id) is not None and all(
             self._session_rooms.is_in(session, room) for session in self._sessions.of_user(user_id)

@@ -16,7 +16,7 @@ PAGE = 200
 
 
 class JoinBackfill:
-    """Writes to single sockets what a room that they are about to enter has heard already."""
+    """Writes to single sockets what was broadcast to a room before they enter it."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class JoinBackfill:
         self._left.pop(session, None)
 
     async def run(self, membership: Membership, outside: Callable[[], Sequence[Session]]) -> None:
-        """Write what was stored since the member joined, up to what the room has heard.
+        """Write what was stored since the member joined, up to what was broadcast to the room.
 
         There is no await between the last check and the return: the caller can let the sessions enter
         the room without a gap.
@@ -78,11 +78,11 @@ class JoinBackfill:
             people = await self._people.get({m.sender_id for m in messages})
             # A session that was removed while the page was read receives nothing more.
             here = outside()
-            heard = self._streams.head(conversation_id).seq
-            for message in (m for m in messages if m.seq <= heard):
+            head = self._streams.head(conversation_id).seq
+            for message in (m for m in messages if m.seq <= head):
                 due = [s for s in behind if s in here and reached[s] < message.seq]
                 self._write_message(due, message, people)
-            last = max([since + 1, *(m.seq for m in messages if m.seq <= heard)])
+            last = max([since + 1, *(m.seq for m in messages if m.seq <= head)])
             reached |= {session: max(last, reached[session]) for session in behind}
 
     def _behind(

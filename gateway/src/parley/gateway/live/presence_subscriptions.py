@@ -1,4 +1,4 @@
-"""Presence subscriptions: each socket hears when the users it shares a conversation with come and go."""
+"""Presence subscriptions: sockets receive the presence changes of their users' contacts."""
 
 import asyncio
 from collections import defaultdict

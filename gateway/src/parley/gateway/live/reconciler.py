@@ -106,7 +106,7 @@ class Reconciler:
             # A removal that came while the memberships were read must not be undone by them.
             if cache.role(conversation_id, user_id) is not None:
                 cache.put(stored[user_id, conversation_id])
-        # Checked per socket, not per user: a socket that connected later may hear what an older one does not.
+        # Checked per socket, not per user: a socket that connected later may be in a room that an older one is not in.
         for user_id, conversation_id in stored:
             if not self._connection_manager.is_admitted(conversation_id, user_id):
                 await self._admit_missed(user_id, conversation_id)
@@ -118,17 +118,17 @@ class Reconciler:
             await self._connection_manager.admit(user_id, created)
 
     async def _check_marks(self) -> None:
-        """Broadcast the furthest stored read and delivered marks that are beyond those heard of."""
+        """Broadcast the furthest stored read and delivered marks that are beyond those broadcast."""
         for conversation_id in self._session_rooms.all_joined():
             readers, receivers = await self._messages.furthest(conversation_id)
-            heard = self._membership_cache.conversations.get(conversation_id)
-            if heard is not None:
-                await self._apply_marks(heard, readers, receivers)
+            local = self._membership_cache.conversations.get(conversation_id)
+            if local is not None:
+                await self._apply_marks(local, readers, receivers)
 
     async def _apply_marks(
-        self, heard: LocalConversation, readers: Sequence[Membership], receivers: Sequence[Membership]
+        self, local: LocalConversation, readers: Sequence[Membership], receivers: Sequence[Membership]
     ) -> None:
-        read, received = heard.read, heard.received
+        read, received = local.read, local.received
         for m in (m for m in readers if m.read_seq > read):
             event = _read(m, await self._last_read(m))
             self._membership_cache.apply_read(event)

@@ -46,7 +46,7 @@ class RoomMembership:
             self.enter(session, name)
 
     def activate(self, session: Session) -> None:
-        """Let a session that has gone live hear the rooms it is in."""
+        """Let a session that has gone live receive the events of its rooms."""
         self._session_rooms.set_entered(session)
         for room in self._session_rooms.rooms(session):
             self._add_to_manager(session, room)

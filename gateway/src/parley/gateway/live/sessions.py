@@ -11,11 +11,11 @@ class SessionState(Enum):
     CONNECTING = auto()
     """Subscriptions and memberships are being prepared; the client has no answer yet."""
     REPLAYING = auto()
-    """The client is connected and receives what it missed; it hears no room yet."""
+    """The client is connected and receives what it missed; it is in no room yet."""
     LIVE = auto()
-    """The client hears its rooms and may send events."""
+    """The client receives the events of its rooms and may send its own."""
     CLOSING = auto()
-    """The server is closing the socket: it hears no room, and its events are refused."""
+    """The server is closing the socket: it receives nothing more, and its events are refused."""
 
 
 _NEXT = {

@@ -1,4 +1,4 @@
-"""What is stored, told again: the events that were missed, made up from the messages themselves."""
+"""Replay: the events that a receiver missed, rebuilt from the messages as they are stored now."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,23 +11,35 @@ from parley.shared.model import Message, Person
 
 
 class Span(NamedTuple):
-    """Revisions: all up to `heard` were told, and up to `known` nothing is missing in what is to be told."""
+    """A range of revisions to replay.
 
-    heard: int
+    Attributes:
+        received: The receiver has everything up to this revision.
+        known: The messages given to the replay are complete up to this revision.
+    """
+
+    received: int
     known: int
 
 
 def in_order(
     span: Span, changed: Sequence[Message], new: Sequence[Message], people: Mapping[str, Person]
 ) -> Iterator[Numbered]:
-    """What would have been told of older messages that changed, and of new ones, as they are stored now.
+    """Yield the events of changed and new messages, in the order of revisions and of numbers.
 
-    By their revisions, for a client may be cut off after each, and goes on from the highest that it heard;
-    the new ones by their numbers, too. One whose turn by number comes before its turn by revision has
-    changed since: it is told under the last revision before, and its change in its turn.
+    A client may lose its connection after any event, and resumes from the highest revision it received, so
+    revisions must not decrease; new messages must keep the order of their numbers as well. A new message
+    whose number comes before its revision was changed later: it is yielded under the last revision before
+    it, and its change in its own turn.
+
+    Args:
+        span: The revisions to replay.
+        changed: Messages that the receiver has, and that were changed since, as they are now.
+        new: Messages that the receiver does not have, by number.
+        people: The senders by id.
     """
-    # Clients know no revision 0; and what still has 1 is the first message, which comes before all others.
-    rev, waiting = max(span.heard, 1), deque(new)
+    # Clients know no revision 0, and revision 1 is the first message's, which comes before all others.
+    rev, waiting = max(span.received, 1), deque(new)
     for message in sorted((m for m in (*changed, *new) if m.rev <= span.known), key=lambda m: m.rev):
         while waiting and waiting[0].seq < message.seq:
             yield stored_event(replace(waiting.popleft(), rev=rev), people)
@@ -42,16 +54,16 @@ def in_order(
 
 
 def stored_event(message: Message, people: Mapping[str, Person]) -> MessageStored:
-    """What would have been told of a stored message."""
+    """Return the event of a stored message."""
     return MessageStored(record_id="", message=message, sender=people[message.sender_id])
 
 
 def has_changed(message: Message) -> bool:
-    """Whether it is not as it was when it was stored."""
+    """Whether a message was edited or deleted."""
     return message.edited_at is not None or message.deleted_at is not None
 
 
 def changed_event(message: Message, people: Mapping[str, Person]) -> Numbered:
-    """What would have been told of an edit or a deletion."""
+    """Return the event of a message's edit or deletion."""
     kind = MessageDeleted if message.deleted_at is not None else MessageEdited
     return kind(message=message, sender=people[message.sender_id])
