@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from clients.sites import Site, site
 from clients.storages import Storage
 from parley.gateway.core.errors import NotFound
-from parley.gateway.services.attachments import LOOSE_FOR
+from parley.gateway.services.attachments import ORPHANED_FOR
 from parley.persistence_worker.attachment_references import AttachedMessages
 from parley.persistence_worker.attachment_references_mongo import MongoAttachmentReferences
 from parley.persistence_worker.ports import Messages
@@ -155,7 +155,7 @@ async def test_what_is_deleted_is_swept_a_day_later(
     await place.service.delete_orphaned()
     assert await gridfs_storage.remains(file.id) != []
 
-    day = int(LOOSE_FOR.total_seconds()) + 60
+    day = int(ORPHANED_FOR.total_seconds()) + 60
     await database[ATTACHMENTS].update_one({"_id": file.id}, {"$inc": {"loose": -day}})
     await place.service.delete_orphaned()
 

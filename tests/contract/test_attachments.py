@@ -11,11 +11,11 @@ import pytest
 from clients.sites import Site, site
 from clients.storages import Storage
 from parley.gateway.core.errors import Invalid, NotFound, Unavailable
-from parley.gateway.services.attachments import LOOSE_FOR
+from parley.gateway.services.attachments import ORPHANED_FOR
 from parley.shared.documents import ATTACHMENTS
 from parley.shared.model import MAX_ATTACHMENTS, Attachment, Person, new_id, now
 
-DAY = int(LOOSE_FOR.total_seconds())
+DAY = int(ORPHANED_FOR.total_seconds())
 
 
 @pytest.fixture

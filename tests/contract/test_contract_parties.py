@@ -15,7 +15,7 @@ from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core.commands import PutContract, SendToContract
 from parley.gateway.core.errors import NotFound
 from parley.gateway.services.access import Access
-from parley.gateway.services.contracts import TRUSTED_SECONDS, ContractService
+from parley.gateway.services.contracts import CACHE_SECONDS, ContractService
 from parley.gateway.services.conversations import ConversationService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.model import Contract, Person
@@ -148,7 +148,7 @@ async def test_a_milestone_that_another_gateway_removed_is_forgotten_before_long
     await one.service.put(deal.admin, deal.put(deal.old, "design"))
     await other.service.send(deal.client, deal.say("design"))
     await one.service.put(deal.admin, deal.put(deal.old))
-    other.now += TRUSTED_SECONDS
+    other.now += CACHE_SECONDS
     with pytest.raises(NotFound, match="milestone"):
         await other.service.send(deal.client, deal.say("design"))
 

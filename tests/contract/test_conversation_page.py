@@ -15,12 +15,12 @@ from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core.commands import CreateConversation, ListConversations
 from parley.gateway.services.access import Access
-from parley.gateway.services.conversations import SIDE_BY_SIDE, ConversationService
+from parley.gateway.services.conversations import CONCURRENT_READS, ConversationService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.migrations import migrate
 from parley.shared.model import Membership, Person
 
-ROWS = 2 * SIDE_BY_SIDE + 3
+ROWS = 2 * CONCURRENT_READS + 3
 
 
 class Silence:
@@ -96,12 +96,12 @@ async def test_a_page_asks_for_people_once_and_for_members_side_by_side(desk: De
     desk.memberships.gate.clear()
 
     asked = asyncio.create_task(desk.service.page(desk.ann, ListConversations(limit=100)))
-    await eventually(lambda: desk.memberships.waiting == SIDE_BY_SIDE)
+    await eventually(lambda: desk.memberships.waiting == CONCURRENT_READS)
     desk.memberships.gate.set()
     page = await asked
 
     assert desk.people.asked == 1
-    assert desk.memberships.most == SIDE_BY_SIDE
+    assert desk.memberships.most == CONCURRENT_READS
     assert len(page.items) == ROWS
     shown = [{m.person.name for m in view.members if m.person.id != desk.ann.id} for view in page.items]
     assert sorted(map(str, shown)) == sorted(str({other.name}) for other in others)

@@ -49,5 +49,5 @@ async def test_a_file_lies_in_the_bucket_and_goes_to_members(users: ChatUsers, b
     assert (part.status, part.body == data[-1000:]) == (206, True)
     assert (await read(users.url, users.user("carol"), file["url"])).status == 404
     async with client_of(bucket) as s3:
-        kept = await s3.head_object(Bucket=bucket.name, SigningKey=PREFIX + file["id"])
+        kept = await s3.head_object(Bucket=bucket.name, Key=PREFIX + file["id"])
     assert kept["ContentLength"] == len(data)

@@ -68,21 +68,21 @@ async def test_a_dead_letter_is_counted_and_told_of_in_a_log(
 
     await eventually(is_counted)
     logs = "".join(fragile.log(f"worker-{number}").read_text() for number in (1, 2))
-    assert '"event": "a record cannot be read"' in logs
+    assert '"event": "worker.record.unreadable"' in logs
 
 
-async def test_a_gateway_without_redis_says_that_it_is_deaf(fragile: Stack) -> None:
-    async def are_deaf(value: float) -> bool:
+async def test_a_gateway_without_redis_reports_a_stale_bus(fragile: Stack) -> None:
+    async def are_stale(value: float) -> bool:
         return await figures(fragile.gateway_urls, "parley_bus_deaf") == [value, value]
 
-    assert await are_deaf(0)
+    assert await are_stale(0)
     fragile.kill("redis")
     try:
-        await eventually(lambda: are_deaf(1))
-        assert problems(fragile)["gateway-1"] == ["the Redis bus is deaf"]
+        await eventually(lambda: are_stale(1))
+        assert problems(fragile)["gateway-1"] == ["the Redis bus is stale"]
     finally:
         fragile.start("redis")
-    await eventually(lambda: are_deaf(0))
+    await eventually(lambda: are_stale(0))
 
 
 async def test_refusals_are_counted_by_their_codes(fragile: Stack, users: ChatUsers) -> None:

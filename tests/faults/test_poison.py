@@ -153,10 +153,10 @@ async def test_records_of_a_newer_version_are_stored_and_unknown_kinds_dead_lett
     body, reason = await letter(dead_letters)
     assert msgspec.msgpack.decode(body)[1:] == ["99.0.0", [reaction]]
     assert "'reaction'" in reason
-    await eventually(lambda: len(alice.heard[group]) == 2)
+    await eventually(lambda: len(alice.received[group]) == 2)
     assert await contents(database, group) == ["one", "two"]
-    await eventually(lambda: alice.trouble)
-    ((event, payload),) = alice.trouble
+    await eventually(lambda: alice.failures)
+    ((event, payload),) = alice.failures
     assert (event, payload["messageId"]) == ("messageFailed", sent[1].message.id)
     assert await shares.unknown_kinds() == unknown + 1
     await assert_counted(database, users, group)
@@ -172,6 +172,6 @@ async def test_the_sender_of_an_unreadable_record_is_told(
 
     _, reason = await letter(dead_letters)
     assert "$.message.content" in reason
-    await eventually(lambda: alice.trouble)
-    ((event, payload),) = alice.trouble
+    await eventually(lambda: alice.failures)
+    ((event, payload),) = alice.failures
     assert (event, payload["messageId"]) == ("messageFailed", sent.message.id)

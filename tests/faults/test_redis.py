@@ -101,7 +101,7 @@ async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_
             await bob.close()
             await carol.wait_for("userStatusChanged", **bob_is, status="offline")
             # What is under way to a connection that was given up arrives nowhere.
-            await eventually(lambda: b"lost the bus" in fragile.log("gateway-1").read_bytes()[said:])
+            await eventually(lambda: b"gateway.bus.lost" in fragile.log("gateway-1").read_bytes()[said:])
             proxy.unblock()
 
             await alice.wait_for("userStatusChanged", 30, **bob_is, status="offline")

@@ -106,7 +106,7 @@ class Reconciler:
             # A removal that came while the memberships were read must not be undone by them.
             if cache.role(conversation_id, user_id) is not None:
                 cache.put(stored[user_id, conversation_id])
-        # Checked per socket, not per user: a socket that connected later may be in a room that an older one is not in.
+        # Checked per socket, not per user: an older socket may be missing from a room that a later one is in.
         for user_id, conversation_id in stored:
             if not self._connection_manager.is_admitted(conversation_id, user_id):
                 await self._admit_missed(user_id, conversation_id)
