@@ -3,7 +3,7 @@
 from functools import partial
 
 from faults.row import Row
-from faults.rows import clients, gateways, servers, workers
+from faults.rows import clients, gateways, servers, upgrades, workers
 
 UNAVAILABLE, OVERLOADED = "UNAVAILABLE", "OVERLOADED"
 
@@ -171,6 +171,26 @@ ROWS = (
         cuts=True,
         refusal=(UNAVAILABLE,),
         bound=150,
+    ),
+    Row(
+        name="upgrade-workers-first",
+        fault="a rolling upgrade, workers first",
+        done="workers, then gateways, replaced in turn by a newer version",
+        run=upgrades.workers_first,
+        silence=15,
+        recovery=10,
+        bound=150,
+        cuts=True,
+    ),
+    Row(
+        name="upgrade-gateways-first",
+        fault="a rolling upgrade, gateways first",
+        done="gateways, then workers, replaced in turn by a newer version",
+        run=upgrades.gateways_first,
+        silence=15,
+        recovery=10,
+        bound=150,
+        cuts=True,
     ),
     Row(
         name="clocks",
