@@ -1,4 +1,4 @@
-"""The values that everything in Parley is about, and their limits."""
+"""The values that all services share, and their limits."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -13,25 +13,25 @@ MessageType = Literal["text", "file", "system"]
 MAX_CONTENT = 8_000
 """Characters of a message's content."""
 MAX_ID = 128
-"""Characters of an id that somebody else chose: users, temporary ids."""
+"""Characters of an id that Parley does not assign: user ids, temporary ids."""
 MAX_ATTACHMENTS = 10
 """Attachments of one message."""
 MAX_EXTRA = 2_000
-"""Characters of what a client sends along."""
+"""Characters of a message's `extra`."""
 MAX_MILESTONES = 100
 """Milestones of one contract."""
 MAX_TITLE = 200
 """Characters of a conversation's title."""
 MAX_PARTICIPANTS = 1_000
-"""People that one command may bring into a conversation."""
+"""Users that one command may add to a conversation."""
 MEMBERS_SHOWN = 50
-"""Members that a list, or the news of a conversation, shows of each."""
+"""Members that a list entry, or the event of a new conversation, contains."""
 MAX_PAGE = 100
 """Entries of one page of a list."""
 REMEMBERED_CHANGES = 8
-"""Changes of one message whose records it remembers."""
+"""Changes of a message whose record ids are kept in `changed_by`."""
 MAX_CHANGES = 500
-"""Changes of one conversation that one `sync` gives; past that the client is too far behind."""
+"""Changes of one conversation that one `sync` returns; a client further behind gets `tooFar`."""
 
 _NAMESPACE = UUID("2f5f3a52-6f0e-5f0b-9d0a-7f1d3f6f6c11")
 
@@ -52,9 +52,10 @@ class Person(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Revocation(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Tokens that are refused though they have not expired, until a day by which they have.
+    """Tokens that are refused before they expire.
 
-    Those of a user that were issued up to `before` (Unix time), the one of an id (its `jti`), or both.
+    They are the tokens of a user issued up to `before` (Unix time), the token with an id (its `jti`), or
+    both. From `until` on all of them have expired, and the revocation is deleted.
     """
 
     id: str
@@ -65,7 +66,7 @@ class Revocation(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Member(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A person in a conversation."""
+    """A user and their role in a conversation."""
 
     person: Person
     role: Role
@@ -93,7 +94,7 @@ class Message(Struct, frozen=True, kw_only=True, rename="camel"):
     rev: int = 0
     attachments: tuple[Attachment, ...] = ()
     extra: str | None = None
-    """What a client sent along that only clients of its kind know: a JSON object, as text."""
+    """Fields that only clients of one protocol know: a JSON object, as text."""
     reply_to: str | None = None
     client_message_id: str | None = None
     temp_id: str | None = None
@@ -101,13 +102,13 @@ class Message(Struct, frozen=True, kw_only=True, rename="camel"):
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
     change_id: str | None = None
-    """The record that changed it last."""
+    """The id of the record that changed it last."""
     changed_by: tuple[str, ...] = ()
-    """The last records that changed it, so that none does again, over what a later one made of it."""
+    """The ids of the last records that changed it, so that a redelivered one does not undo a later one."""
 
 
 class Digest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a list of conversations shows of the last message."""
+    """The part of the last message that a list of conversations shows."""
 
     id: str
     seq: int
@@ -118,7 +119,7 @@ class Digest(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A conversation and its head: the last `seq` and the last `rev` given."""
+    """A conversation and its head: the last assigned `seq` and `rev`."""
 
     id: str
     kind: Kind
@@ -134,12 +135,12 @@ class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def last_activity_at(self) -> datetime:
-        """When something was said last, or else when it began."""
+        """The time of the last message, or of the creation if there is none."""
         return self.last_message.created_at if self.last_message else self.created_at
 
 
 class Contract(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An agreement of a client and a freelancer, in milestones; they talk within it."""
+    """An agreement of a client and a freelancer, divided into milestones."""
 
     id: str
     client_id: str
@@ -148,7 +149,7 @@ class Contract(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One user's place in one conversation, with the marks and counters that unread needs."""
+    """A user's membership in a conversation, with the marks and counters of the unread count."""
 
     conversation_id: str
     user_id: str
@@ -164,35 +165,35 @@ class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def archived(self) -> bool:
-        """Whether the user has put the conversation away from their list."""
+        """Whether the user has archived the conversation."""
         return self.archived_at is not None
 
     @property
     def base(self) -> int:
-        """The number up to which nothing counts as unread."""
+        """The `seq` up to which no message counts as unread."""
         return max(self.read_seq, self.join_seq)
 
     def unread(self, last_seq: int) -> int:
-        """Messages of others above the read mark, of a conversation whose head is `last_seq`."""
+        """Return the number of others' messages above the read mark, given the head's `last_seq`."""
         return max(0, last_seq - self.base - self.own_since_read)
 
 
 def now() -> datetime:
-    """The time in UTC with the precision that MongoDB keeps: milliseconds."""
+    """Return the time in UTC, in milliseconds: the precision of MongoDB's dates."""
     at = datetime.now(UTC)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def new_id() -> str:
-    """A fresh random id."""
+    """Return a random id."""
     return str(uuid4())
 
 
 def message_id(sender_id: str, conversation_id: str, client_message_id: str | None) -> str:
-    """The id of a message: the same for every retry of a send that the client named.
+    """Return the id of a message, which is the same for each retry with a `client_message_id`.
 
-    A UUIDv5 (RFC 9562, section 5.5) of sender, conversation and the client's name for it;
-    so idempotency needs neither a look-up nor an expiry.
+    It is a UUIDv5 (RFC 9562, section 5.5) of the sender, the conversation and the client's id, so that
+    idempotency needs neither a lookup nor an expiry. Without a client's id it is random.
     """
     if client_message_id is None:
         return new_id()
@@ -200,11 +201,11 @@ def message_id(sender_id: str, conversation_id: str, client_message_id: str | No
 
 
 def contract_key(contract_id: str, milestone_id: str | None) -> str:
-    """What is unique about the conversation of a contract, or of one of its milestones."""
+    """Return the unique key of the conversation of a contract, or of one of its milestones."""
     return f"contract:{len(contract_id)}:{contract_id}:{milestone_id or ''}"
 
 
 def direct_key(one: str, other: str) -> str:
-    """What is unique about the direct conversation of two people, whoever starts it."""
+    """Return the unique key of the direct conversation of two users, in either order."""
     first, second = sorted((one, other))
     return f"{len(first)}:{first}:{second}"
