@@ -1,4 +1,4 @@
-"""A real browser, headless, with a window for each user."""
+"""A headless browser with a window for each user."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -20,12 +20,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-ROOMY = {"width": 1100, "height": 760}
+DESKTOP = {"width": 1100, "height": 760}
 
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """Debian's chromium, with a profile that is new and thrown away."""
+    """Debian's chromium with a temporary profile."""
     program = shutil.which("chromium")
     assert program, "chromium is missing: `make test` installs it"
     async with async_playwright() as playwright:
@@ -36,18 +36,18 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def window(chromium: Browser, users: ChatUsers) -> AsyncIterator[OpenWindow]:
-    """Opens windows, signed in or not; in the end the browser must have had nothing to complain about."""
+    """Open windows, signed in or not; a browser error in any of them fails the test."""
     opened: list[Window] = []
 
     async def open_window(user: User | None, **options: Any) -> Window:
-        context = await chromium.new_context(**{"viewport": ROOMY, "locale": "en-GB", **options})
+        context = await chromium.new_context(**{"viewport": DESKTOP, "locale": "en-GB", **options})
         context.set_default_timeout(10_000)
         opened.append(Window(await context.new_page(), users.url))
         if user is not None:
-            await opened[-1].arrive(user.token)
+            await opened[-1].sign_in_by_address(user.token)
         return opened[-1]
 
     yield open_window
     for each in opened:
         await each.page.context.close()
-    assert [complaint for each in opened for complaint in each.complaints] == []
+    assert [error for each in opened for error in each.errors] == []

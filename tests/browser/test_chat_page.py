@@ -1,4 +1,4 @@
-"""The chat page in a real browser: what people do with it, and what they see."""
+"""The chat page in a real browser, used by one or two people."""
 
 import asyncio
 import signal
@@ -12,25 +12,25 @@ from clients.uploads import attached
 from parley.stack import Stack
 
 
-async def test_two_people_talk_and_each_message_is_there_once(users: ChatUsers, window: OpenWindow) -> None:
+async def test_each_message_of_two_people_is_shown_once(users: ChatUsers, window: OpenWindow) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     alice, bob = await window(ann), await window(ben)
     await alice.start([ben], "Plans")
-    await alice.say("Hello Ben")
+    await alice.send("Hello Ben")
     await expect(bob.entry("Plans")).to_contain_text("1 unread")
     await expect(bob.page).to_have_title("(1) Parley")
-    await alice.has_tick("Hello Ben", "delivered")
+    await alice.has_status("Hello Ben", "delivered")
 
     await bob.open("Plans")
     await expect(bob.page.get_by_text("New", exact=True)).to_be_in_viewport()
-    await alice.has_tick("Hello Ben", "read")
+    await alice.has_status("Hello Ben", "read")
     await expect(bob.entry("Plans")).not_to_contain_text("unread")
-    await bob.say("Hello Ann")
-    await bob.say("How are you?")
+    await bob.send("Hello Ann")
+    await bob.send("How are you?")
 
     for each in (alice, bob):
-        await each.sees("Hello Ben", "Hello Ann", "How are you?")
-    await bob.has_tick("How are you?", "read")
+        await each.shows("Hello Ben", "Hello Ann", "How are you?")
+    await bob.has_status("How are you?", "read")
     _, _, conversation = alice.page.url.partition("#/")
     assert [m["content"] for m in await ann.history(conversation)] == [
         "Hello Ben",
@@ -39,15 +39,13 @@ async def test_two_people_talk_and_each_message_is_there_once(users: ChatUsers, 
     ]
 
 
-async def test_a_pasted_token_signs_in_and_is_nowhere_in_the_address(
-    users: ChatUsers, window: OpenWindow
-) -> None:
+async def test_a_pasted_token_signs_in_and_is_not_in_the_url(users: ChatUsers, window: OpenWindow) -> None:
     pasted = await window(None)
     await pasted.page.goto(users.url)
     await pasted.page.get_by_label("Your token").fill("nonsense")
     await pasted.page.get_by_role("button", name="Sign in").click()
     await expect(pasted.page.get_by_role("alert")).to_have_text(
-        "This is not a token: it has three parts with dots between them."
+        "This is not a token. A token has three parts, separated by dots."
     )
     await pasted.page.get_by_label("Your token").fill(users.user("ann").token)
     await pasted.page.keyboard.press("Enter")
@@ -69,34 +67,34 @@ async def test_markup_in_a_message_is_shown_as_text(users: ChatUsers, window: Op
     alice, bob = await window(users.user("ann")), await window(ben)
     evil = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
     await alice.start([ben], evil)
-    await alice.say(evil)
+    await alice.send(evil)
     await bob.open(evil)
     for each in (alice, bob):
-        await each.sees(evil)
+        await each.shows(evil)
         assert "owned" not in (await each.page.title())
         assert await each.page.locator("main img, main script").count() == 0
 
 
-async def test_while_every_gateway_is_away_one_can_write_and_nothing_is_lost(
+async def test_messages_written_while_all_gateways_are_down_are_sent_afterwards(
     users: ChatUsers, window: OpenWindow, stack: Stack
 ) -> None:
     ben = users.user("ben")
     alice, bob = await window(users.user("ann")), await window(ben)
     await alice.start([ben], "Plans")
     await bob.open("Plans")
-    await alice.say("before")
-    await bob.sees("before")
+    await alice.send("before")
+    await bob.shows("before")
 
     for gateway in ("gateway-1", "gateway-2"):
         stack.signal(gateway, signal.SIGKILL)
     for each in (alice, bob):
-        await expect(each.page.get_by_text("Reconnecting… what you write now")).to_be_visible()
-    await alice.say("written while away")
-    await alice.say("and one more")
-    await alice.has_tick("and one more", "sending")
+        await expect(each.page.get_by_text("Reconnecting… Messages you write now")).to_be_visible()
+    await alice.send("written while down")
+    await alice.send("and one more")
+    await alice.has_status("and one more", "sending")
     await alice.message("before").hover()
     await alice.message("before").get_by_role("button", name="Edit").click()
-    edited = alice.page.get_by_role("textbox", name="The message's new text")
+    edited = alice.page.get_by_role("textbox", name="Edited message")
     await edited.fill("long before")
     await edited.press("Enter")
     await expect(alice.page.get_by_text("The server did not answer.")).to_be_visible()
@@ -104,16 +102,16 @@ async def test_while_every_gateway_is_away_one_can_write_and_nothing_is_lost(
 
     for each in (alice, bob):
         await each.is_connected()
-        await each.sees("before", "written while away", "and one more")
-    await alice.has_tick("and one more", "read")
+        await each.shows("before", "written while down", "and one more")
+    await alice.has_status("and one more", "read")
     await edited.press("Enter")
-    await bob.say("there you are")
+    await bob.send("there you are")
     for each in (alice, bob):
-        await each.sees("long before", "written while away", "and one more", "there you are")
+        await each.shows("long before", "written while down", "and one more", "there you are")
     await eventually(lambda: all(part.ready for part in stack.status()), deadline=20)
 
 
-async def test_typing_and_presence_show(users: ChatUsers, window: OpenWindow) -> None:
+async def test_the_page_shows_typing_and_presence(users: ChatUsers, window: OpenWindow) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     alice, bob = await window(ann), await window(ben)
     await alice.start([ben])
@@ -136,55 +134,53 @@ async def test_own_messages_can_be_edited_and_deleted(users: ChatUsers, window: 
     await alice.start([ben], "Plans")
     await bob.open("Plans")
     for content in ("colour", "oops"):
-        await alice.say(content)
-    await alice.has_tick("oops", "read")
+        await alice.send(content)
+    await alice.has_status("oops", "read")
 
     await alice.message("oops").hover()
     await alice.message("oops").get_by_role("button", name="Delete").click()
     await alice.message("oops").get_by_role("button", name="Delete?").click()
-    await bob.sees("colour", "Message deleted")
+    await bob.shows("colour", "Message deleted")
     await alice.field.press("ArrowUp")
-    edited = alice.page.get_by_role("textbox", name="The message's new text")
+    edited = alice.page.get_by_role("textbox", name="Edited message")
     await expect(edited).to_have_value("colour")
     await edited.fill("color")
     await edited.press("Enter")
 
     for each in (alice, bob):
-        await each.sees("color", "Message deleted")
+        await each.shows("color", "Message deleted")
         await expect(each.message("color")).to_contain_text("edited")
     assert await bob.message("color").get_by_role("button").count() == 0
 
 
-async def test_what_is_edited_while_its_page_is_on_the_way_is_shown_edited(
+async def test_a_message_edited_during_its_page_load_is_shown_edited(
     users: ChatUsers, window: OpenWindow
 ) -> None:
     ann = users.user("ann")
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
-    said = await socket.send(group, "colour", tempId="said")
-    await socket.wait_for("messageSent", tempId="said")
+    sent = await socket.send(group, "colour", tempId="sent")
+    await socket.inbound("messageSent", tempId="sent")
     alice = await window(ann)
-    read, told = asyncio.Event(), asyncio.Event()
+    loaded, edited = asyncio.Event(), asyncio.Event()
 
     async def late(route: Route) -> None:
         page = await route.fetch()
-        read.set()
-        await told.wait()
+        loaded.set()
+        await edited.wait()
         await route.fulfill(response=page)
 
     await alice.page.route("**/messages?*", late)
     await alice.open("A group")
-    await asyncio.wait_for(read.wait(), 10)
-    await socket.call_ok(
-        "editMessage", {"conversationId": group, "messageId": said["_id"], "content": "color"}
-    )
+    await asyncio.wait_for(loaded.wait(), 10)
+    await socket.do("editMessage", {"conversationId": group, "messageId": sent["_id"], "content": "color"})
     await expect(alice.entry("A group")).to_contain_text("color", timeout=10_000)
-    told.set()
-    await alice.sees("color")
+    edited.set()
+    await alice.shows("color")
     await expect(alice.entry("A group")).to_contain_text("color")
 
 
-async def test_a_file_shows_by_its_name(users: ChatUsers, window: OpenWindow) -> None:
+async def test_a_file_is_shown_with_its_name(users: ChatUsers, window: OpenWindow) -> None:
     ben = users.user("ben")
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
@@ -196,14 +192,14 @@ async def test_a_file_shows_by_its_name(users: ChatUsers, window: OpenWindow) ->
     await expect(alice.thread.get_by_role("article")).to_contain_text("notes.txt")
 
 
-async def test_a_long_history_pages_upwards_and_stays_in_place(users: ChatUsers, window: OpenWindow) -> None:
+async def test_a_long_history_loads_upwards_without_jumping(users: ChatUsers, window: OpenWindow) -> None:
     ann = users.user("ann")
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
     for number in range(1, 121):
         await socket.emit("sendMessage", {"conversationId": group, "content": f"message {number}"})
     await socket.send(group, "the last", tempId="last")
-    await socket.wait_for("messageSent", tempId="last")
+    await socket.inbound("messageSent", tempId="last")
 
     alice = await window(ann)
     await alice.open("A group")
@@ -216,14 +212,14 @@ async def test_a_long_history_pages_upwards_and_stays_in_place(users: ChatUsers,
         await alice.thread.evaluate("it => it.scrollTo(0, 0)")
         await expect(alice.thread.locator(".content").first).not_to_have_text(first or "")
         await expect(alice.thread.get_by_text(first or "", exact=True)).to_be_in_viewport()
-    await alice.sees(*everything)
+    await alice.shows(*everything)
     await expect(alice.page.get_by_text("New", exact=True)).to_be_attached()
-    await alice.page.get_by_role("button", name="To the newest message").click()
+    await alice.page.get_by_role("button", name="Scroll to the newest message").click()
     await expect(alice.message("the last")).to_be_in_viewport()
     assert await ann.unread(group) == 0
 
 
-async def test_a_group_grows_and_is_left(users: ChatUsers, window: OpenWindow) -> None:
+async def test_a_group_member_can_add_people_and_leave(users: ChatUsers, window: OpenWindow) -> None:
     ann, ben, cy = (users.user(name) for name in ("ann", "ben", "cy"))
     alice, carol = await window(ann), await window(cy)
     await alice.start([ben], "Plans")
@@ -239,8 +235,8 @@ async def test_a_group_grows_and_is_left(users: ChatUsers, window: OpenWindow) -
     await expect(dialog).to_have_count(0)
 
     await carol.open("Plans")
-    await alice.say("Welcome")
-    await carol.sees("Welcome")
+    await alice.send("Welcome")
+    await carol.shows("Welcome")
     await carol.page.get_by_role("button", name="People", exact=True).click()
     await carol.page.get_by_role("button", name="Leave the group").click()
     await carol.page.get_by_role("button", name="Yes, leave this group").click()
@@ -248,10 +244,12 @@ async def test_a_group_grows_and_is_left(users: ChatUsers, window: OpenWindow) -
     await expect(alice.page.get_by_role("main").locator("header")).to_contain_text("2 people")
 
 
-async def test_an_expired_token_signs_out_and_says_so(users: ChatUsers, window: OpenWindow) -> None:
-    soon = token(users.secret, users.user("ann").id, exp=int(time.time()) + 3)
+async def test_an_expired_token_signs_the_user_out_with_a_notice(
+    users: ChatUsers, window: OpenWindow
+) -> None:
+    short_lived = token(users.secret, users.user("ann").id, exp=int(time.time()) + 3)
     alice = await window(None)
-    await alice.arrive(soon)
+    await alice.sign_in_by_address(short_lived)
     await expect(alice.page.get_by_role("alert")).to_have_text("The token has expired.", timeout=10_000)
     await expect(alice.page.get_by_label("Your token")).to_be_visible()
 
@@ -267,7 +265,7 @@ async def test_a_phone_shows_the_list_or_the_conversation(users: ChatUsers, wind
     await alice.start([ben], "Plans")
     await alice.field.fill("from my phone")
     await alice.page.get_by_role("button", name="Send").tap()
-    await alice.has_tick("from my phone", "sent")
+    await alice.has_status("from my phone", "sent")
     await expect(alice.entry("Plans")).not_to_be_visible()
     assert await alice.page.evaluate("document.documentElement.scrollWidth") == 390
 

@@ -1,4 +1,4 @@
-"""The page that shows what is served and said: all of it, to people, and with nothing from elsewhere."""
+"""The /docs page shows every path and event, and loads nothing from other hosts."""
 
 import re
 
@@ -11,9 +11,9 @@ from parley.gateway.protocols.registry import PROTOCOLS
 ATTACHMENTS = {"uploadAttachment", "downloadAttachment", "lookAtAttachment"}
 
 
-async def opened(window: OpenWindow, users: ChatUsers, place: str = "") -> Page:
+async def opened(window: OpenWindow, users: ChatUsers, fragment: str = "") -> Page:
     page = (await window(None)).page
-    await page.goto(f"{users.url}/docs{place}")
+    await page.goto(f"{users.url}/docs{fragment}")
     await expect(page.get_by_role("heading", name="Parley")).to_be_visible()
     return page
 
@@ -27,12 +27,12 @@ async def test_every_path_and_every_event_is_shown(window: OpenWindow, users: Ch
         wanted = [[route.method, route.path] for route in protocol.routes]
         wanted += [["emit", event] for event in protocol.inbound]
         reply = [inbound.reply for inbound in protocol.inbound.values() if inbound.reply is not None]
-        told = {each.event for each in (*protocol.on_connect, *reply, *protocol.outbound)}
-        assert sorted(shown) == sorted(wanted + [["on", event] for event in told])
+        emitted = {each.event for each in (*protocol.on_connect, *reply, *protocol.outbound)}
+        assert sorted(shown) == sorted(wanted + [["on", event] for event in emitted])
     assert await page.get_by_role("region", name="attachments").locator("summary").count() == len(ATTACHMENTS)
 
 
-async def test_an_entry_unfolds_to_its_fields(window: OpenWindow, users: ChatUsers) -> None:
+async def test_an_entry_expands_to_its_fields(window: OpenWindow, users: ChatUsers) -> None:
     page = await opened(window, users)
 
     event = page.locator("[id='groups.receive.sendMessage']")
@@ -44,7 +44,7 @@ async def test_an_entry_unfolds_to_its_fields(window: OpenWindow, users: ChatUse
     await expect(event.locator("dt").filter(has_text="createdAt")).to_be_visible()
 
 
-async def test_a_link_leads_to_an_open_entry(window: OpenWindow, users: ChatUsers) -> None:
+async def test_a_link_to_an_entry_opens_it(window: OpenWindow, users: ChatUsers) -> None:
     page = await opened(window, users, "#postChatsConversations")
 
     entry = page.locator("#postChatsConversations")
@@ -53,17 +53,17 @@ async def test_a_link_leads_to_an_open_entry(window: OpenWindow, users: ChatUser
     await expect(entry.get_by_role("heading", name="Refusals")).to_be_visible()
 
 
-async def test_words_find_what_has_them(window: OpenWindow, users: ChatUsers) -> None:
+async def test_the_search_finds_entries_with_all_words(window: OpenWindow, users: ChatUsers) -> None:
     page = await opened(window, users)
 
     await page.get_by_label("Find").fill("search newest")
     await expect(page.locator("main section > details")).to_have_count(1)
     await expect(page.get_by_text("/search", exact=True)).to_be_visible()
     await page.get_by_label("Find").fill("no such words")
-    await expect(page.get_by_role("status")).to_have_text("Nothing has these words.")
+    await expect(page.get_by_role("status")).to_have_text("No entry contains these words.")
 
 
-async def test_it_leads_to_both_documents_and_loads_nothing_from_elsewhere(
+async def test_the_page_links_both_documents_and_loads_nothing_from_other_hosts(
     window: OpenWindow, users: ChatUsers
 ) -> None:
     page = (await window(None)).page

@@ -1,4 +1,4 @@
-"""How the chat page is served: what a browser may load, keep and run."""
+"""Serving the chat page: security headers, caching, and the files that are served."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ async def client() -> AsyncIterator[Client]:
         yield running
 
 
-async def test_the_page_may_load_and_call_nothing_but_itself(client: Client) -> None:
+async def test_the_page_may_load_and_call_only_its_own_origin(client: Client) -> None:
     answer = await client.get("/", headers={"Host": "chat.example:8443"})
     assert (answer.status, answer.content_type) == (200, "text/html")
     directives = dict(
@@ -43,11 +43,11 @@ async def test_the_page_may_load_and_call_nothing_but_itself(client: Client) -> 
 
 
 @pytest.mark.parametrize("host", ["x; script-src *", "x y", "'unsafe-inline'", "x,y"])
-def test_a_host_that_is_none_adds_nothing_to_the_policy(host: str) -> None:
+def test_an_invalid_host_adds_nothing_to_the_policy(host: str) -> None:
     assert "connect-src 'self';" in pages.policy(host)
 
 
-async def test_what_a_browser_holds_already_is_not_sent_again(client: Client) -> None:
+async def test_a_cached_asset_is_not_sent_again(client: Client) -> None:
     for path in ("/", "/docs", "/assets/app.js", "/assets/style.css", "/assets/vendor/socket.io.js"):
         first = await client.get(path)
         assert (first.status, first.headers["Cache-Control"]) == (200, "no-cache")
@@ -68,11 +68,11 @@ async def test_every_module_that_is_imported_is_served(client: Client) -> None:
     "path",
     ["pages.py", "package.json", "index.html", "../pages.py", "node_modules/ws/index.js", "nothing.js"],
 )
-async def test_nothing_else_is_served(client: Client, path: str) -> None:
+async def test_no_other_file_is_served(client: Client, path: str) -> None:
     assert (await client.get(f"/assets/{path}")).status == 404
 
 
-async def test_without_its_scripts_the_page_says_so(
+async def test_a_page_without_its_scripts_answers_503_with_the_remedy(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(pages, "VENDOR", {"vendor/preact.js": tmp_path / "preact.js"})
@@ -80,11 +80,11 @@ async def test_without_its_scripts_the_page_says_so(
     assert answer.status == 503
     assert answer.headers["Cache-Control"] == "no-store"
     text = await answer.text()
-    assert "The chat page's scripts are not installed: <code>make up</code> installs them." in text
+    assert "The chat page's scripts are not installed. Run <code>make up</code> to install them." in text
     assert (await client.get("/assets/vendor/preact.js")).status == 404
 
 
-async def test_an_asset_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
+async def test_a_changed_asset_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "a.js"
     file.write_text("one")
     assert pages.read(file).body == b"one"

@@ -1,4 +1,4 @@
-"""The chat page's state, by node's own test runner."""
+"""The chat page's state, tested by node's test runner."""
 
 import subprocess
 import sys
@@ -11,6 +11,6 @@ TESTS = sorted(Path(__file__).with_name("state").glob("*.test.mjs"))
 
 
 @pytest.mark.parametrize("tests", TESTS, ids=lambda file: file.name.partition(".")[0])
-def test_the_page_s_state_follows_what_happens(tests: Path) -> None:
+def test_the_state_tests_of_the_page_pass(tests: Path) -> None:
     done = subprocess.run([NODE, "--test", tests], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

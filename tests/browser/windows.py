@@ -1,4 +1,4 @@
-"""A browser window on the chat page, as its user sees and uses it."""
+"""A browser window with the chat page, driven as a user would."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,21 +7,21 @@ from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
 from clients.chat import User
 
-COMPLAINTS = re.compile(r"content security policy|refused to|trusted ?(html|script|type)", re.IGNORECASE)
+ERRORS = re.compile(r"content security policy|refused to|trusted ?(html|script|type)", re.IGNORECASE)
 
 
 class Window:
-    """One user's window; `complaints` is what the browser found wrong with the page."""
+    """One user's window; `errors` are the page's errors and policy violations."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.url = url
-        self.complaints: list[str] = []
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.errors: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    async def arrive(self, token: str) -> None:
-        """Come with a token in the address."""
+    async def sign_in_by_address(self, token: str) -> None:
+        """Load the page with a token in the URL."""
         await self.page.goto(f"{self.url}/#token={token}")
         await self.is_connected()
 
@@ -29,11 +29,13 @@ class Window:
         await expect(self.page.get_by_text("Connected", exact=True)).to_be_visible(timeout=15_000)
 
     async def start(self, others: Sequence[User], name: str = "") -> None:
-        """Start a conversation, which is then open."""
+        """Start a conversation, and wait until it is open."""
         await self.page.get_by_role("button", name="New conversation").click()
-        await self.page.get_by_label("With whom?").fill(", ".join(user.id for user in others))
+        await self.page.get_by_label("User ids of the participants").fill(
+            ", ".join(user.id for user in others)
+        )
         await self.page.get_by_label("Name of the group").fill(name)
-        await self.page.get_by_role("button", name=re.compile("^Start (the|talking)")).click()
+        await self.page.get_by_role("button", name=re.compile("^Start the")).click()
         await expect(self.page.get_by_role("dialog")).to_have_count(0)
         await expect(self.field).to_be_visible()
 
@@ -42,7 +44,7 @@ class Window:
         await expect(self.field).to_be_visible()
 
     def entry(self, title: str) -> Locator:
-        """A conversation in the list."""
+        """Return a conversation's entry in the list."""
         return self.page.get_by_role("navigation").get_by_role("listitem").filter(has_text=title)
 
     @property
@@ -56,20 +58,20 @@ class Window:
     def message(self, content: str) -> Locator:
         return self.thread.get_by_role("article").filter(has_text=content)
 
-    async def say(self, content: str) -> None:
+    async def send(self, content: str) -> None:
         await self.field.fill(content)
         await self.field.press("Enter")
 
-    async def sees(self, *contents: str) -> None:
-        """Exactly these messages, in this order."""
+    async def shows(self, *contents: str) -> None:
+        """Wait until the thread shows exactly these messages, in this order."""
         await expect(self.thread.locator(".content")).to_have_text(list(contents), timeout=20_000)
 
-    async def has_tick(self, content: str, status: str) -> None:
+    async def has_status(self, content: str, status: str) -> None:
         await expect(self.message(content).locator(".status")).to_have_text(status, timeout=15_000)
 
-    def _said(self, message: ConsoleMessage) -> None:
-        if COMPLAINTS.search(message.text):
-            self.complaints.append(message.text)
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if ERRORS.search(message.text):
+            self.errors.append(message.text)
 
 
 OpenWindow = Callable[..., Awaitable[Window]]

@@ -1,4 +1,4 @@
-"""The README's first clients do what it says of them, as they stand there."""
+"""The README's first clients work as printed."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ NPM = ROOT / "gateway/src/parley/gateway/web/node_modules"
 
 
 def example(language: str, stack: Stack, bob: str) -> str:
-    """The section's code in a language, with the addresses of the tests."""
+    """Return the section's code in a language, with the test stack's address."""
     section = re.search(r"### A first client\n(.*?)\n### ", (ROOT / "README.md").read_text(), re.S)
     assert section is not None
     code = re.search(rf"```{language}\n(.*?)```", section[1], re.S)
@@ -32,7 +32,7 @@ def example(language: str, stack: Stack, bob: str) -> str:
 
 @asynccontextmanager
 async def running(token: str, *command: str | Path) -> AsyncIterator[list[str]]:
-    """A program and the lines that it prints, until it is of no more use."""
+    """Run a program until the block ends, and yield the lines that it prints."""
     pipe, together = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
     environment = {**os.environ, "TOKEN": token}
     program = await asyncio.create_subprocess_exec(
@@ -49,14 +49,14 @@ async def running(token: str, *command: str | Path) -> AsyncIterator[list[str]]:
     try:
         yield lines
     finally:
-        # node is the child of what starts it, and would outlive that.
+        # `node` is a launcher: killing it alone would leave the actual process running.
         with suppress(ProcessLookupError):
             os.killpg(program.pid, signal.SIGKILL)
         await program.wait()
         await reading
 
 
-async def test_what_one_says_in_javascript_the_other_hears_in_python(
+async def test_a_message_sent_by_the_javascript_client_reaches_the_python_client(
     users: ChatUsers, stack: Stack, tmp_path: Path
 ) -> None:
     alice, bob = users.user("alice"), users.user("bob")
@@ -66,26 +66,26 @@ async def test_what_one_says_in_javascript_the_other_hears_in_python(
     greeting = f"1 {alice.id.title()} hello"
 
     async with (
-        running(bob.token, sys.executable, tmp_path / "bob.py") as heard,
-        running(alice.token, NODE, tmp_path / "alice.mjs") as said,
+        running(bob.token, sys.executable, tmp_path / "bob.py") as received,
+        running(alice.token, NODE, tmp_path / "alice.mjs") as sent,
     ):
-        await eventually(lambda: greeting in said and "  success: true," in said)
-        await eventually(lambda: greeting in heard)
-    async with running(bob.token, sys.executable, tmp_path / "bob.py") as heard:
-        await eventually(lambda: heard == [greeting])
+        await eventually(lambda: greeting in sent and "  success: true," in sent)
+        await eventually(lambda: greeting in received)
+    async with running(bob.token, sys.executable, tmp_path / "bob.py") as received:
+        await eventually(lambda: received == [greeting])
 
 
-async def test_the_commands_answer(users: ChatUsers, stack: Stack) -> None:
+async def test_the_curl_commands_succeed(users: ChatUsers, stack: Stack) -> None:
     first, *commands = example("sh", stack, users.user("bob").id).replace("\\\n", "").splitlines()
     assert first == "TOKEN=$(make -s token USER=alice)"
-    asked = [asking(command.replace("$TOKEN", users.user("alice").token)) for command in commands]
+    requests = [parsed(command.replace("$TOKEN", users.user("alice").token)) for command in commands]
     async with aiohttp.ClientSession() as http:
-        answers = [await answer(http, each) for each in asked]
+        answers = [await status_of(http, each) for each in requests]
     assert answers == [200, 201, 201, 200]
 
 
-def asking(command: str) -> argparse.Namespace:
-    """What a curl command asks: this machine may have none."""
+def parsed(command: str) -> argparse.Namespace:
+    """Return the options of a curl command; the test machine may have no curl."""
     curl = argparse.ArgumentParser()
     curl.add_argument("-H", dest="headers", action="append", type=lambda header: header.split(": "))
     curl.add_argument("-d", dest="body")
@@ -94,13 +94,13 @@ def asking(command: str) -> argparse.Namespace:
     return curl.parse_args(shlex.split(command)[1:])
 
 
-async def answer(http: aiohttp.ClientSession, asked: argparse.Namespace) -> int:
-    """The status that a command is answered with."""
-    body: str | aiohttp.FormData | None = asked.body
-    if asked.part:
-        name, file = asked.part
+async def status_of(http: aiohttp.ClientSession, request: argparse.Namespace) -> int:
+    """Send a request and return the status of its response."""
+    body: str | aiohttp.FormData | None = request.body
+    if request.part:
+        name, file = request.part
         body = aiohttp.FormData()
         body.add_field(name, (ROOT / file).read_bytes(), filename=file)
     method = "POST" if body else "GET"
-    async with http.request(method, asked.url, headers=dict(asked.headers), data=body) as told:
-        return told.status
+    async with http.request(method, request.url, headers=dict(request.headers), data=body) as response:
+        return response.status

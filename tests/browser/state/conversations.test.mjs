@@ -1,54 +1,54 @@
-// People, conversations and the store itself.
+// The state of conversations and participants, and the store.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  faceOf,
+  avatarOf,
+  byActivity,
   firstUnread,
-  ordered,
   previewOf,
   titleOf,
   typingLine,
   unreadTotal,
 } from "../../../gateway/src/parley/gateway/web/state/selectors.js";
 import { INITIAL, reduce, Store } from "../../../gateway/src/parley/gateway/web/state/store.js";
-import { after, ALICE, BOB, c, compose, conversation, heard, ME, ready, said, signedIn } from "./given.mjs";
+import { after, ALICE, BOB, c, compose, conversation, ME, message, ready, received, signedIn } from "./fixtures.mjs";
 
-test("an event that does not exist is refused", () => {
-  assert.throws(() => reduce(INITIAL, { type: "nonsense" }), /no event nonsense/);
+test("an unknown event throws", () => {
+  assert.throws(() => reduce(INITIAL, { type: "nonsense" }), /unknown event: nonsense/);
 });
 
-test("the state that came before is left as it was", () => {
+test("the reducer does not change the previous state", () => {
   const frozen = structuredClone(ready);
-  after(ready, heard(said(1)), compose("x"), { type: "disconnected" });
+  after(ready, received(message(1)), compose("x"), { type: "disconnected" });
   assert.deepEqual(ready, frozen);
 });
 
-test("typing ends with a word, a message or a disconnect", () => {
-  const typing = reduce(ready, { type: "typing", conversationId: "c", userId: "bob", name: "Bob" });
+test("a typing indicator ends with an event, a message or a disconnect", () => {
+  const typing = reduce(ready, { type: "typingChanged", conversationId: "c", userId: "bob", name: "Bob" });
   assert.equal(typingLine(c(typing)), "Bob is typing…");
   const stops = [
-    { type: "typing", conversationId: "c", userId: "bob" },
-    heard(said(1)),
+    { type: "typingChanged", conversationId: "c", userId: "bob" },
+    received(message(1)),
     { type: "disconnected" },
   ];
   for (const stop of stops) assert.equal(typingLine(c(reduce(typing, stop))), "");
 });
 
-test("presence shows on the face of a direct conversation", () => {
+test("the avatar of a direct conversation shows presence", () => {
   const direct = after(
     signedIn,
-    { type: "conversation", conversation: conversation({ type: "direct", name: "" }) },
-    { type: "onlineUsers", users: ["alice", "bob"] },
+    { type: "conversationLoaded", conversation: conversation({ type: "direct", name: "" }) },
+    { type: "onlineUsersLoaded", users: ["alice", "bob"] },
   );
-  assert.deepEqual(faceOf(c(direct), direct), { name: "Bob", id: "bob", online: true });
-  const gone = reduce(direct, { type: "status", userId: "bob", online: false });
-  assert.equal(faceOf(c(gone), gone).online, false);
+  assert.deepEqual(avatarOf(c(direct), direct), { name: "Bob", id: "bob", online: true });
+  const gone = reduce(direct, { type: "presenceChanged", userId: "bob", online: false });
+  assert.equal(avatarOf(c(gone), gone).online, false);
   assert.equal(titleOf(c(gone), ME), "Bob");
 });
 
-test("people come and go, and being put out takes the conversation away", () => {
+test("participants are added and removed, and a removed user loses the conversation", () => {
   const carol = { _id: "carol", name: "Carol" };
   const added = after(
     ready,
@@ -78,7 +78,7 @@ test("people come and go, and being put out takes the conversation away", () => 
   );
 });
 
-test("the liveliest conversation comes first and unread counts add up", () => {
+test("conversations are sorted by activity and unread counts add up", () => {
   const state = after(signedIn, {
     type: "listed",
     nextCursor: null,
@@ -88,15 +88,15 @@ test("the liveliest conversation comes first and unread counts add up", () => {
     ],
   });
   assert.deepEqual(
-    ordered(state).map((one) => one._id),
+    byActivity(state).map((one) => one._id),
     ["d", "c"],
   );
   assert.equal(unreadTotal(state), 3);
 });
 
-test("the first unread message is found past one's own", () => {
-  const state = after(ready, heard(said(1), said(2), said(3, ALICE), said(4)), {
-    type: "unread",
+test("the first unread message is never the user's own", () => {
+  const state = after(ready, received(message(1), message(2), message(3, ALICE), message(4)), {
+    type: "unreadChanged",
     conversationId: "c",
     unread: 2,
   });
@@ -104,26 +104,32 @@ test("the first unread message is found past one's own", () => {
   assert.equal(firstUnread({ ...c(state), unread: 0 }, ME), 0);
 });
 
-test("the list tells a file without words from a message that was deleted", () => {
-  const file = after(ready, heard(said(1, BOB, { type: "file", content: "" })));
+test("the list distinguishes a file without text from a deleted message", () => {
+  const file = after(ready, received(message(1, BOB, { type: "file", content: "" })));
   assert.equal(previewOf(c(file), ME), "Bob: A file");
-  const gone = { type: "deleted", conversationId: "c", messageId: "m1", rev: 2, deletedAt: "2026-01-01T11:00:00.000Z" };
-  assert.equal(previewOf(c(reduce(file, gone)), ME), "Bob: Message deleted");
+  const deletion = {
+    type: "messageDeleted",
+    conversationId: "c",
+    messageId: "m1",
+    rev: 2,
+    deletedAt: "2026-01-01T11:00:00.000Z",
+  };
+  assert.equal(previewOf(c(reduce(file, deletion)), ME), "Bob: Message deleted");
 });
 
-test("signing out forgets everything but why", () => {
+test("signing out resets everything but the reason", () => {
   const out = reduce(ready, { type: "signedOut", notice: "Your token has expired." });
   assert.deepEqual(out, { ...INITIAL, notice: "Your token has expired." });
   assert.equal(reduce(out, { type: "disconnected" }), out);
 });
 
-test("listeners hear of changes until they stop, and not of events that change nothing", () => {
+test("listeners are notified of changes only, until they unsubscribe", () => {
   const store = new Store();
   const states = [];
-  const stop = store.subscribe((state) => states.push(state.toast?.text));
-  store.dispatch({ type: "said", text: "hello" });
-  store.dispatch({ type: "toastOver", id: 99 });
-  stop();
-  store.dispatch({ type: "said", text: "again" });
+  const unsubscribe = store.subscribe((state) => states.push(state.toast?.text));
+  store.dispatch({ type: "toastShown", text: "hello" });
+  store.dispatch({ type: "toastExpired", id: 99 });
+  unsubscribe();
+  store.dispatch({ type: "toastShown", text: "again" });
   assert.deepEqual(states, ["hello"]);
 });

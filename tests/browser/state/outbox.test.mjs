@@ -1,4 +1,4 @@
-// What one sends, until it is known to be stored.
+// The outbox: sends until they are confirmed.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,15 +6,15 @@ import { test } from "node:test";
 import { confirmedMessage, due } from "../../../gateway/src/parley/gateway/web/state/outbox.js";
 import { timelineOf } from "../../../gateway/src/parley/gateway/web/state/selectors.js";
 import { reduce } from "../../../gateway/src/parley/gateway/web/state/store.js";
-import { after, ALICE, BOB, c, compose, heard, ready, said, seqs } from "./given.mjs";
+import { after, ALICE, BOB, c, compose, message, ready, received, seqs } from "./fixtures.mjs";
 
-test("what one sends shows at once and becomes the stored message without a second one", () => {
+test("a sent message shows at once and is replaced by the stored one", () => {
   const going = reduce(ready, compose("one"));
   assert.deepEqual(
     timelineOf(going, c(going)).map((e) => [e.key, e.status]),
     [["one", "sending"]],
   );
-  const stored = reduce(going, heard(said(1, ALICE, { clientMessageId: "one" })));
+  const stored = reduce(going, received(message(1, ALICE, { clientMessageId: "one" })));
   assert.deepEqual(
     timelineOf(stored, c(stored)).map((e) => [e.key, e.status]),
     [["one", "sent"]],
@@ -22,20 +22,20 @@ test("what one sends shows at once and becomes the stored message without a seco
   assert.deepEqual(stored.outbox, []);
 });
 
-test("a confirmation alone makes the message out of what was sent", () => {
+test("a confirmation turns an outbox entry into the stored message", () => {
   const going = reduce(ready, compose("one"));
-  const message = confirmedMessage(going, { clientMessageId: "one", messageId: "m1", seq: 1, rev: 1 });
-  const stored = reduce(going, heard(message));
+  const confirmed = confirmedMessage(going, { clientMessageId: "one", messageId: "m1", seq: 1, rev: 1 });
+  const stored = reduce(going, received(confirmed));
   assert.deepEqual([seqs(stored), c(stored).messages[0].content, stored.outbox], [[1], "one", []]);
   assert.equal(confirmedMessage(stored, { clientMessageId: "one", messageId: "m1", seq: 1, rev: 1 }), null);
 });
 
-test("somebody else's message with the same name is not taken for one's own", () => {
-  const state = after(ready, compose("one"), heard(said(1, BOB, { clientMessageId: "one" })));
+test("another user's message with the same clientMessageId leaves the outbox unchanged", () => {
+  const state = after(ready, compose("one"), received(message(1, BOB, { clientMessageId: "one" })));
   assert.equal(state.outbox.length, 1);
 });
 
-test("of each conversation one send is under way, in the order of writing", () => {
+test("each conversation has one send in flight, in the order of writing", () => {
   const state = after(ready, compose("a1"), compose("a2"), compose("b1", "other"));
   const names = (s, now = 0) => due(s, now).map((entry) => entry.clientMessageId);
   assert.deepEqual(names(state), ["a1", "b1"]);
@@ -46,9 +46,9 @@ test("of each conversation one send is under way, in the order of writing", () =
   ]);
 });
 
-test("a send that was put off holds back the ones behind it until it is due", () => {
+test("a deferred send blocks later ones until it is due", () => {
   const state = after(ready, compose("a1"), compose("a2"), {
-    type: "sendPutOff",
+    type: "sendDeferred",
     clientMessageId: "a1",
     dueAt: 500,
   });
@@ -59,7 +59,7 @@ test("a send that was put off holds back the ones behind it until it is due", ()
   );
 });
 
-test("a send that failed holds nothing back, and can be tried again or dropped", () => {
+test("a failed send blocks nothing, and can be retried or discarded", () => {
   const failed = after(ready, compose("a1"), compose("a2"), {
     type: "sendFailed",
     clientMessageId: "a1",
@@ -69,11 +69,11 @@ test("a send that failed holds nothing back, and can be tried again or dropped",
     due(failed, 0).map((entry) => entry.clientMessageId),
     ["a2"],
   );
-  assert.equal(reduce(failed, { type: "sendAgain", clientMessageId: "a1" }).outbox[0].state, "waiting");
-  assert.equal(reduce(failed, { type: "sendDropped", clientMessageId: "a1" }).outbox.length, 1);
+  assert.equal(reduce(failed, { type: "sendRetried", clientMessageId: "a1" }).outbox[0].state, "waiting");
+  assert.equal(reduce(failed, { type: "sendDiscarded", clientMessageId: "a1" }).outbox.length, 1);
 });
 
-test("after a reconnect everything unconfirmed is sent again under its own name", () => {
+test("unconfirmed sends are retried after a reconnect under their clientMessageId", () => {
   const state = after(
     ready,
     compose("a1"),
@@ -82,7 +82,7 @@ test("after a reconnect everything unconfirmed is sent again under its own name"
     { type: "sendAccepted", clientMessageId: "a1", now: 0 },
     { type: "sendStarted", clientMessageId: "a2" },
     { type: "sendFailed", clientMessageId: "a3", error: "no" },
-    { type: "sendsUncertain" },
+    { type: "sendsUnconfirmed" },
   );
   assert.deepEqual(
     state.outbox.map((e) => [e.clientMessageId, e.state]),
@@ -94,14 +94,14 @@ test("after a reconnect everything unconfirmed is sent again under its own name"
   );
 });
 
-test("what was accepted long ago and never confirmed is asked for again, and nothing else", () => {
+test("only sends accepted long ago and never confirmed are retried", () => {
   const state = after(
     ready,
     compose("a1"),
     compose("a2"),
     { type: "sendAccepted", clientMessageId: "a1", now: 10 },
     { type: "sendStarted", clientMessageId: "a2" },
-    { type: "sendsUncertain", acceptedBefore: 11 },
+    { type: "sendsUnconfirmed", acceptedBefore: 11 },
   );
   assert.deepEqual(
     state.outbox.map((e) => e.state),
@@ -109,12 +109,12 @@ test("what was accepted long ago and never confirmed is asked for again, and not
   );
 });
 
-test("ticks follow the marks of others, never one's own, and never go back", () => {
-  const mark = (kind, userId, seq) => ({ type: "receipt", conversationId: "c", kind, userId, seq });
+test("statuses follow the receipts of others, never the user's own, and never regress", () => {
+  const mark = (kind, userId, seq) => ({ type: "receiptReceived", conversationId: "c", kind, userId, seq });
   const ticks = (state) => timelineOf(state, c(state)).map((entry) => entry.status);
-  const two = after(ready, heard(said(1, ALICE), said(2, ALICE)));
+  const two = after(ready, received(message(1, ALICE), message(2, ALICE)));
   assert.deepEqual(ticks(reduce(two, mark("read", "alice", 2))), ["sent", "sent"]);
   const further = after(two, mark("delivered", "bob", 2), mark("read", "bob", 1));
   assert.deepEqual(ticks(further), ["read", "delivered"]);
-  assert.deepEqual(ticks(after(further, heard(said(1, ALICE, { rev: 5 })))), ["read", "delivered"]);
+  assert.deepEqual(ticks(after(further, received(message(1, ALICE, { rev: 5 })))), ["read", "delivered"]);
 });

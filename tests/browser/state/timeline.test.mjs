@@ -1,4 +1,4 @@
-// Messages and their order: read, heard, synced, deleted.
+// Messages and their order: loaded, received, synced, deleted.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,68 +6,70 @@ import { test } from "node:test";
 import { previewOf } from "../../../gateway/src/parley/gateway/web/state/selectors.js";
 import {
   after,
-  asked,
   BOB,
   c,
   conversation,
-  heard,
   joined,
   listed,
+  loading,
   ME,
+  message,
   page,
   ready,
-  said,
+  received,
   seqs,
-} from "./given.mjs";
+} from "./fixtures.mjs";
 
-test("messages stand in the order of their numbers, whatever order they come in", () => {
-  assert.deepEqual(seqs(after(ready, heard(said(3)), heard(said(1)), heard(said(2)))), [1, 2, 3]);
+test("messages are sorted by number in whatever order they arrive", () => {
+  const state = after(ready, received(message(3)), received(message(1)), received(message(2)));
+  assert.deepEqual(seqs(state), [1, 2, 3]);
 });
 
-test("a message that comes twice is there once", () => {
-  assert.deepEqual(seqs(after(ready, heard(said(1)), heard(said(1)), page(null, said(1)))), [1]);
+test("a message that arrives twice is shown once", () => {
+  const state = after(ready, received(message(1)), received(message(1)), page(null, message(1)));
+  assert.deepEqual(seqs(state), [1]);
 });
 
 test("an older revision does not overwrite a newer one", () => {
   const state = after(
     ready,
-    heard(said(1, BOB, { rev: 5, content: "new" })),
-    heard(said(1, BOB, { rev: 1 })),
+    received(message(1, BOB, { rev: 5, content: "new" })),
+    received(message(1, BOB, { rev: 1 })),
   );
   assert.equal(c(state).messages[0].content, "new");
 });
 
-test("what is heard while the first page is read makes no hole", () => {
+test("a message received while the first page loads leaves no gap", () => {
   const waiting = after(
     listed,
-    { type: "conversation", conversation: conversation({ lastSeq: 80 }) },
+    { type: "conversationLoaded", conversation: conversation({ lastSeq: 80 }) },
     { type: "joined", conversationId: "c", rev: 80 },
     { type: "historyRequested", conversationId: "c" },
   );
   const state = after(
     waiting,
-    heard(said(7, BOB, { rev: 81 })),
-    heard(said(81, BOB, { rev: 82 })),
-    page("79", said(79), said(80)),
+    received(message(7, BOB, { rev: 81 })),
+    received(message(81, BOB, { rev: 82 })),
+    page("79", message(79), message(80)),
   );
   assert.deepEqual(seqs(state), [79, 80, 81]);
 });
 
-test("what is edited or deleted while its page is read is not turned back by the page", () => {
-  const deletion = { type: "deleted", conversationId: "c", deletedAt: "2026-01-01T11:00:00.000Z" };
+test("an edit or deletion during a page load is not undone by the page", () => {
+  const deletion = { type: "messageDeleted", conversationId: "c", deletedAt: "2026-01-01T11:00:00.000Z" };
   const waiting = after(
     listed,
-    { type: "conversation", conversation: conversation({ lastSeq: 3 }) },
+    { type: "conversationLoaded", conversation: conversation({ lastSeq: 3 }) },
     { type: "joined", conversationId: "c", rev: 3 },
     { type: "historyRequested", conversationId: "c" },
   );
   const state = after(
     waiting,
-    heard(said(1, BOB, { rev: 4, content: "edited" })),
+    received(message(1, BOB, { rev: 4, content: "edited" })),
     { ...deletion, messageId: "m2", rev: 5 },
-    heard(said(3, BOB, { rev: 6, content: "edited first" })),
+    received(message(3, BOB, { rev: 6, content: "edited first" })),
     { ...deletion, messageId: "m3", rev: 7 },
-    page(null, said(1, BOB, { status: "read" }), said(2), said(3)),
+    page(null, message(1, BOB, { status: "read" }), message(2), message(3)),
   );
   assert.deepEqual(
     c(state).messages.map(({ content, rev, deletedAt }) => [content, rev, Boolean(deletedAt)]),
@@ -79,76 +81,81 @@ test("what is edited or deleted while its page is read is not turned back by the
   );
   assert.equal(c(state).messages[0].status, "read");
   assert.equal(previewOf(c(state), ME), "Bob: Message deleted");
-  const newer = after(state, page(null, said(1, BOB, { rev: 8, content: "edited again" })));
+  const newer = after(state, page(null, message(1, BOB, { rev: 8, content: "edited again" })));
   assert.equal(c(newer).messages[0].content, "edited again");
 });
 
-test("nor by an older page", () => {
+test("an edit is not undone by an older page", () => {
   const state = after(
-    asked,
-    page("5", said(5)),
-    heard(said(3, BOB, { rev: 9, content: "edited" })),
-    page("3", said(3), said(4)),
+    loading,
+    page("5", message(5)),
+    received(message(3, BOB, { rev: 9, content: "edited" })),
+    page("3", message(3), message(4)),
   );
   assert.deepEqual([seqs(state), c(state).messages[0].content], [[3, 4, 5], "edited"]);
 });
 
-test("an older page goes on top and moves the cursor", () => {
-  const state = after(asked, page("5", said(5), said(6)), page("3", said(3), said(4)));
+test("an older page is prepended and moves the cursor", () => {
+  const state = after(loading, page("5", message(5), message(6)), page("3", message(3), message(4)));
   assert.deepEqual([seqs(state), c(state).older], [[3, 4, 5, 6], "3"]);
-  assert.equal(c(after(state, page(null, said(1), said(2)))).older, null);
+  assert.equal(c(after(state, page(null, message(1), message(2)))).older, null);
 });
 
-test("reading the newest page again forgets nothing of what is above", () => {
-  const state = after(asked, page("5", said(5)), page("3", said(3), said(4)), page("5", said(5), said(6)));
+test("reloading the newest page keeps older messages", () => {
+  const state = after(
+    loading,
+    page("5", message(5)),
+    page("3", message(3), message(4)),
+    page("5", message(5), message(6)),
+  );
   assert.deepEqual([seqs(state), c(state).older], [[3, 4, 5, 6], "3"]);
 });
 
-test("without a history only the list's entry follows", () => {
-  const state = after(joined, heard(said(4)));
+test("a message without a loaded history updates only the list entry", () => {
+  const state = after(joined, received(message(4)));
   assert.deepEqual([seqs(state), c(state).lastMessage.content, c(state).lastSeq], [[], "message 4", 4]);
 });
 
-test("a list that is older than what was heard does not turn it back", () => {
-  const state = after(ready, heard(said(4)), {
-    type: "conversation",
+test("a stale list does not undo received events", () => {
+  const state = after(ready, received(message(4)), {
+    type: "conversationLoaded",
     conversation: conversation({ lastSeq: 3 }),
   });
   assert.equal(c(state).lastMessage.seq, 4);
-  const edited = after(ready, heard(said(4, BOB, { rev: 12, content: "edited" })), {
-    type: "conversation",
-    conversation: conversation({ lastSeq: 4, rev: 11, lastMessage: said(4) }),
+  const edited = after(ready, received(message(4, BOB, { rev: 12, content: "edited" })), {
+    type: "conversationLoaded",
+    conversation: conversation({ lastSeq: 4, rev: 11, lastMessage: message(4) }),
   });
   assert.equal(previewOf(c(edited), ME), "Bob: edited");
 });
 
-test("the revision that is held stands still from a disconnect until the sync", () => {
+test("the known revision does not advance between a disconnect and the sync", () => {
   const lost = after(
     ready,
-    heard(said(1)),
+    received(message(1)),
     { type: "disconnected" },
     { type: "joined", conversationId: "c", rev: 4 },
   );
-  const live = after(lost, heard(said(5)));
+  const live = after(lost, received(message(5)));
   assert.equal(c(live).rev, 1);
-  const whole = after(live, {
+  const synced = after(live, {
     type: "synced",
     conversationId: "c",
     rev: 4,
-    messages: [said(2), said(3), said(4)],
+    messages: [message(2), message(3), message(4)],
   });
-  assert.deepEqual([seqs(whole), c(whole).rev, c(whole).synced], [[1, 2, 3, 4, 5], 5, true]);
+  assert.deepEqual([seqs(synced), c(synced).rev, c(synced).synced], [[1, 2, 3, 4, 5], 5, true]);
 });
 
-test("after a first join there is nothing to sync", () => {
+test("a first join needs no sync", () => {
   assert.equal(c(joined).synced, true);
   assert.equal(c(after(joined, { type: "disconnected" })).synced, false);
 });
 
-test("when it is too far, the history is read anew", () => {
+test("a sync that is too far behind reloads the history", () => {
   const state = after(
     ready,
-    heard(said(1)),
+    received(message(1)),
     { type: "disconnected" },
     { type: "synced", conversationId: "c", rev: 900, tooFar: true },
   );
@@ -156,8 +163,8 @@ test("when it is too far, the history is read anew", () => {
 });
 
 test("a deleted message stays as a tombstone", () => {
-  const state = after(ready, heard(said(1)), heard(said(2)), {
-    type: "deleted",
+  const state = after(ready, received(message(1)), received(message(2)), {
+    type: "messageDeleted",
     conversationId: "c",
     messageId: "m2",
     rev: 3,
@@ -167,12 +174,18 @@ test("a deleted message stays as a tombstone", () => {
   assert.equal(previewOf(c(state), ME), "Bob: Message deleted");
 });
 
-test("a late old edit does not bring a deleted message back", () => {
+test("a late edit of an older revision does not restore a deleted message", () => {
   const state = after(
     ready,
-    heard(said(1)),
-    { type: "deleted", conversationId: "c", messageId: "m1", rev: 3, deletedAt: "2026-01-01T11:00:00.000Z" },
-    heard(said(1, BOB, { rev: 2, content: "edited" })),
+    received(message(1)),
+    {
+      type: "messageDeleted",
+      conversationId: "c",
+      messageId: "m1",
+      rev: 3,
+      deletedAt: "2026-01-01T11:00:00.000Z",
+    },
+    received(message(1, BOB, { rev: 2, content: "edited" })),
   );
   assert.ok(c(state).messages[0].deletedAt);
 });

@@ -1,6 +1,6 @@
-// Sockets of the real socket.io-client, told what to do by lines of JSON on stdin.
+// Sockets of the real socket.io-client, driven by lines of JSON on stdin.
 //
-// in:  {id, name, do, ...}, where `do` is one of DEEDS
+// in:  {id, name, do, ...}, where `do` is a key of ACTIONS
 // out: {id, result} | {name, event, args} | {hook, state} | {complaint}
 
 import { createInterface } from "node:readline";
@@ -15,21 +15,21 @@ const HOOKS = { useChat, useMessaging };
 const sockets = new Map();
 const hooks = new Map();
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-console.error = (...words) => write({ complaint: words.join(" ") });
+console.error = (...parts) => write({ complaint: parts.join(" ") });
 
 function open({ name, url, options }) {
   const socket = io(url, { forceNew: true, ...options });
   sockets.set(name, socket);
-  const tell = (event, ...args) => write({ name, event, args });
-  socket.onAny(tell);
+  const report = (event, ...args) => write({ name, event, args });
+  socket.onAny(report);
   socket.io.on("open", () => {
-    tell("open", look(socket));
-    socket.io.engine.once("upgrade", () => tell("upgrade", look(socket)));
+    report("open", stateOf(socket));
+    socket.io.engine.once("upgrade", () => report("upgrade", stateOf(socket)));
   });
-  socket.on("connect", () => tell("connect", look(socket)));
-  socket.on("disconnect", (reason) => tell("disconnect", reason));
+  socket.on("connect", () => report("connect", stateOf(socket)));
+  socket.on("disconnect", (reason) => report("disconnect", reason));
   socket.on("connect_error", ({ message, data }) =>
-    tell("connect_error", { message, data, active: socket.active }),
+    report("connect_error", { message, data, active: socket.active }),
   );
   return socket;
 }
@@ -37,10 +37,10 @@ function open({ name, url, options }) {
 function mounted({ name, hook, args }) {
   const connect = (url, options) => open({ name, url, options });
   const { show, ...rest } = mount(HOOKS[hook], [connect, ...args], (state) => write({ hook: name, state }));
-  hooks.set(name, { show: (given) => show([connect, ...given]), ...rest });
+  hooks.set(name, { show: (args) => show([connect, ...args]), ...rest });
 }
 
-function look(socket) {
+function stateOf(socket) {
   const { engine } = socket.io;
   return {
     connected: socket.connected,
@@ -51,11 +51,11 @@ function look(socket) {
   };
 }
 
-const DEEDS = {
+const ACTIONS = {
   open: (command) => void open(command),
   emit: ({ event, args }, socket) => void socket.emit(event, ...args),
   ask: ({ event, args }, socket) => socket.timeout(10_000).emitWithAck(event, ...args),
-  look: (_command, socket) => look(socket),
+  look: (_command, socket) => stateOf(socket),
   drop: (_command, socket) => void socket.io.engine.close(),
   close: (_command, socket) => void socket.disconnect(),
   mount: mounted,
@@ -66,8 +66,8 @@ const DEEDS = {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
-  const deed = async () => DEEDS[command.do](command, sockets.get(command.name));
-  deed().then(
+  const action = async () => ACTIONS[command.do](command, sockets.get(command.name));
+  action().then(
     (result) => write({ id: command.id, result: result ?? null }),
     (error) => write({ id: command.id, error: String(error) }),
   );

@@ -1,4 +1,4 @@
-// What npm installs: for the page, whose own client is the one that is tested, and for its tests.
+// Installed packages: the page's own socket.io-client, which is the tested one, and React for the hooks.
 
 import { createRequire } from "node:module";
 

@@ -1,10 +1,10 @@
-// Runs hooks by React itself, for components that show nothing: a renderer without a screen.
+// Runs hooks in React with a renderer that draws nothing.
 
 import { DefaultEventPriority, React, Reconciler } from "./installed.mjs";
 
 const CONCURRENT = 1;
 const nothing = () => {};
-const complain = (error) => console.error(String(error));
+const reportError = (error) => console.error(String(error));
 
 let priority = 0;
 const renderer = Reconciler({
@@ -25,23 +25,23 @@ const renderer = Reconciler({
   trackSchedulerEvent: nothing,
 });
 
-/** Mount a hook; `onState` is told what it returns, without functions, whenever that has changed. */
-export function mount(useHook, given, onState) {
+/** Mount a hook; `onState` gets its result, without functions and the socket, after each change. */
+export function mount(useHook, args, onState) {
   let returned;
-  let shown;
+  let reported;
 
   function Watched({ args }) {
     returned = useHook(...args);
     React.useEffect(() => {
-      const state = JSON.stringify(plain(returned));
-      if (state !== shown) onState(JSON.parse((shown = state)));
+      const state = JSON.stringify(plainState(returned));
+      if (state !== reported) onState(JSON.parse((reported = state)));
     });
     return null;
   }
 
-  const root = renderer.createContainer({}, CONCURRENT, null, false, null, "", complain, complain, complain, null);
+  const root = renderer.createContainer({}, CONCURRENT, null, false, null, "", reportError, reportError, reportError, null);
   const show = (args) => renderer.updateContainer(React.createElement(Watched, { args }), root, null, null);
-  show(given);
+  show(args);
   return {
     show,
     call: (name, ...args) => returned[name](...args),
@@ -49,7 +49,7 @@ export function mount(useHook, given, onState) {
   };
 }
 
-function plain(returned) {
+function plainState(returned) {
   const states = Object.entries(returned).filter(([name, value]) => name !== "socket" && typeof value !== "function");
   return Object.fromEntries(states);
 }

@@ -1,4 +1,4 @@
-// The groups guide's hook, with the socket that its context opens.
+// The groups guide's hook, with the socket of its context.
 
 import { React } from "../installed.mjs";
 
@@ -15,17 +15,17 @@ export function useChat(connect, url, token, conversationId) {
     socket.emit("joinRoom", { conversationId });
 
     const listeners = {
-      newMessage(told) {
-        if (told.conversationId === conversationId) setMessages((known) => [...known, told.message]);
+      newMessage(payload) {
+        if (payload.conversationId === conversationId) setMessages((known) => [...known, payload.message]);
       },
-      userTyping(told) {
-        if (told.conversationId !== conversationId) return;
-        const { userId, username } = told;
+      userTyping(payload) {
+        if (payload.conversationId !== conversationId) return;
+        const { userId, username } = payload;
         setTypingUsers((typing) => [...typing, ...(has(typing, userId) ? [] : [{ userId, username }])]);
       },
-      userStoppedTyping(told) {
-        if (told.conversationId !== conversationId) return;
-        setTypingUsers((typing) => typing.filter(({ userId }) => userId !== told.userId));
+      userStoppedTyping(payload) {
+        if (payload.conversationId !== conversationId) return;
+        setTypingUsers((typing) => typing.filter(({ userId }) => userId !== payload.userId));
       },
       messageRead({ messageId }) {
         const read = (message) => (message._id === messageId ? { ...message, status: "read" } : message);
@@ -41,11 +41,11 @@ export function useChat(connect, url, token, conversationId) {
       },
     };
     for (const [event, listener] of Object.entries(listeners)) socket.on(event, listener);
-    // As the guide does it: whoever else listens to these events is silenced too.
+    // As in the guide: `off` without a listener also removes the listeners of other components.
     return () => Object.keys(listeners).forEach((event) => void socket.off(event));
   }, [socket, conversationId]);
 
-  const say = useCallback(
+  const emit = useCallback(
     (event, payload) => void socket?.emit(event, { conversationId, ...payload }),
     [socket, conversationId],
   );
@@ -55,11 +55,11 @@ export function useChat(connect, url, token, conversationId) {
     onlineUsers,
     isConnected,
     sendMessage: (content) => {
-      if (content.trim()) say("sendMessage", { content: content.trim(), type: "text", tempId: `${Date.now()}` });
+      if (content.trim()) emit("sendMessage", { content: content.trim(), type: "text", tempId: `${Date.now()}` });
     },
-    startTyping: () => say("typing"),
-    stopTyping: () => say("stopTyping"),
-    markAsRead: (messageId) => say("markAsRead", { messageId }),
+    startTyping: () => emit("typing"),
+    stopTyping: () => emit("stopTyping"),
+    markAsRead: (messageId) => emit("markAsRead", { messageId }),
   };
 }
 

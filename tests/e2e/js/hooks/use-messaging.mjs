@@ -15,7 +15,7 @@ export function useMessaging(connect, url, token, conversationId) {
     opened.on("connect", () => setIsConnected(true));
     opened.on("disconnect", () => setIsConnected(false));
     opened.on("new_message", (message) => setMessages((known) => [...known, message]));
-    // The guide's hook keeps the conversation that was there when the socket was opened.
+    // As in the guide: the listener keeps the conversation of the time when the socket was opened.
     opened.on("user_typing", (typing) => {
       if (typing.conversationId === conversationId) setIsTyping(typing.isTyping);
     });
@@ -29,7 +29,7 @@ export function useMessaging(connect, url, token, conversationId) {
     return () => void socket.emit("leave_conversation", { conversationId });
   }, [socket, conversationId]);
 
-  const say = (event, payload, ...acknowledged) => {
+  const emit = (event, payload, ...acknowledged) => {
     if (socket && conversationId) socket.emit(event, { conversationId, ...payload }, ...acknowledged);
   };
   return {
@@ -38,10 +38,10 @@ export function useMessaging(connect, url, token, conversationId) {
     isConnected,
     isTyping,
     sendMessage: (content, attachments = []) =>
-      say("send_message", { content, messageType: "text", attachments }, (response) => {
+      emit("send_message", { content, messageType: "text", attachments }, (response) => {
         if (!response.success) console.error("Error sending message:", response.error);
       }),
-    indicateTyping: (typing) => say("typing", { isTyping: typing }),
-    markAsRead: () => say("mark_as_read"),
+    indicateTyping: (typing) => emit("typing", { isTyping: typing }),
+    markAsRead: () => emit("mark_as_read"),
   };
 }

@@ -1,1 +1,1 @@
-"""The chat page, as a browser loads it."""
+"""The chat page and the /docs page: static files, and the routes that serve them."""

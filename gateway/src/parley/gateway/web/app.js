@@ -1,4 +1,4 @@
-/** The chat page: finds out who is signed in, and puts store, chat and views together. */
+/** The chat page: restores the session, and connects store, chat and views. */
 
 import { Chat } from "./chat/chat.js";
 import * as session from "./chat/session.js";
@@ -10,7 +10,7 @@ import { html, render } from "./views/html.js";
 const store = new Store();
 let chat = null;
 
-/** Throws an Error for people when this is no token. */
+/** Sign in with a token; throws an Error whose message is for the user. */
 function signIn(token) {
   const me = session.claimsOf(token);
   chat?.close();
@@ -27,7 +27,7 @@ function signOut(notice = "") {
   store.dispatch({ type: "signedOut", notice });
 }
 
-/** Open a conversation, or null for the list; it stands in the address, so that going back works. */
+/** Open a conversation, or the list for null. The URL follows, so that the browser's back button works. */
 function open(id) {
   if (id !== store.state.open)
     history.pushState(null, "", id ? `#/${encodeURIComponent(id)}` : location.pathname);
@@ -39,9 +39,8 @@ function openFromAddress() {
   store.dispatch({ type: "opened", conversationId: id ? decodeURIComponent(id) : null });
 }
 
-function arrive() {
-  const given = session.tokenFromAddress();
-  const token = (given ?? session.savedToken())?.trim();
+function restoreSession() {
+  const token = (session.takeTokenFromAddress() ?? session.savedToken())?.trim();
   if (!token) return;
   try {
     signIn(token);
@@ -50,23 +49,23 @@ function arrive() {
   }
 }
 
-let shownOutbox = store.state.outbox;
+let savedOutbox = store.state.outbox;
 store.subscribe(({ me, outbox }) => {
-  // Signing out keeps what waits: the same user may come back with a new token.
-  if (me && outbox !== shownOutbox) session.saveOutbox(me.id, outbox);
-  shownOutbox = outbox;
+  // Signing out keeps the saved outbox: the user may sign in again with a new token.
+  if (me && outbox !== savedOutbox) session.saveOutbox(me.id, outbox);
+  savedOutbox = outbox;
 });
 store.subscribe((state) => {
   const unread = unreadTotal(state);
   document.title = unread ? `(${unread}) Parley` : "Parley";
 });
 
-addEventListener("hashchange", () => (location.hash.includes("token=") ? arrive() : openFromAddress()));
+addEventListener("hashchange", () => (location.hash.includes("token=") ? restoreSession() : openFromAddress()));
 addEventListener("popstate", openFromAddress);
 for (const event of ["focus", "online"]) addEventListener(event, () => chat?.wake());
 document.addEventListener("visibilitychange", () => chat?.wake());
 
-arrive();
+restoreSession();
 render(
   html`<${App} store=${store} chat=${() => chat} open=${open} signIn=${signIn} signOut=${signOut} />`,
   document.getElementById("app"),

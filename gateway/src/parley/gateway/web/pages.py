@@ -1,4 +1,4 @@
-"""Serves the chat page at `/`, what we speak at `/docs`, and their scripts and styles below `/assets/`."""
+"""Serves the chat page at `/`, the API documentation at `/docs`, and their assets below `/assets/`."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -15,19 +15,19 @@ VENDOR = {
     "vendor/preact.js": INSTALLED / "htm/preact/standalone.module.js",
     "vendor/socket.io.js": INSTALLED / "socket.io-client/dist/socket.io.esm.min.js",
 }
-"""What others wrote and `npm ci` installs, by the name that our modules know it by."""
-OURS = ("*.js", "*.css", "*.svg", "state/*.js", "chat/*.js", "views/*.js", "docs/*.js", "docs/*.css")
+"""Third-party modules that `npm ci` installs, by the name under which the page imports them."""
+OWN_FILES = ("*.js", "*.css", "*.svg", "state/*.js", "chat/*.js", "views/*.js", "docs/*.js", "docs/*.css")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 NOT_INSTALLED = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Parley</title>'
-    "<p>The chat page's scripts are not installed: <code>make up</code> installs them."
+    "<p>The chat page's scripts are not installed. Run <code>make up</code> to install them."
 )
 HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file's bytes, and the digest that tells whether a browser has them already."""
+    """A file's bytes, and their digest, which is its ETag."""
 
     body: bytes
     content_type: str
@@ -35,15 +35,15 @@ class Asset:
 
 
 def add_routes(app: web.Application) -> None:
-    """Serve the pages and their assets."""
+    """Register the routes of the pages and their assets."""
     app.router.add_get("/", _page("index.html"))
     app.router.add_get("/docs", _page("docs.html"))
     app.router.add_get("/assets/{name:.+}", _asset)
 
 
 def assets() -> dict[str, Path]:
-    """Every file that a browser may ask for, by its name below `/assets/`."""
-    own = [file for pattern in OURS for file in HERE.glob(pattern)]
+    """Return the servable files by their names below `/assets/`."""
+    own = [file for pattern in OWN_FILES for file in HERE.glob(pattern)]
     return {file.relative_to(HERE).as_posix(): file for file in own} | VENDOR
 
 
@@ -65,7 +65,7 @@ async def _asset(request: web.Request) -> web.Response:
 
 
 def read(file: Path) -> Asset:
-    """The file as it is now; it is read again only when it has changed."""
+    """Return a file's content, cached until the file changes."""
     return _read(file, file.stat().st_mtime_ns)
 
 
@@ -75,14 +75,14 @@ def _read(file: Path, _changed: int) -> Asset:
 
 
 def asset(body: bytes, content_type: str) -> Asset:
-    """Bytes that a browser may keep."""
+    """Return an asset with the digest of its bytes."""
     return Asset(body, content_type, sha256(body).hexdigest()[:32])
 
 
 def fresh(asset: Asset, request: web.Request) -> web.Response:
-    """The asset, or the word that what the browser has is still right."""
-    held = {tag.value for tag in request.if_none_match or ()}
-    return _answer(asset, status=304 if asset.digest in held else 200)
+    """Answer with the asset, or with 304 if the request's `If-None-Match` names its ETag."""
+    known = {tag.value for tag in request.if_none_match or ()}
+    return _answer(asset, status=304 if asset.digest in known else 200)
 
 
 def _answer(asset: Asset, status: int) -> web.Response:
@@ -90,7 +90,7 @@ def _answer(asset: Asset, status: int) -> web.Response:
     answer = web.Response(body=body, status=status, content_type=asset.content_type, charset="utf-8")
     if status != 503:
         answer.etag = ETag(asset.digest, is_weak=True)
-    # Names stay the same from version to version: a browser asks each time whether it is up to date.
+    # Assets keep their names across versions, so a browser must revalidate them on each load.
     answer.headers["Cache-Control"] = "no-store" if status == 503 else "no-cache"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -109,8 +109,8 @@ def _secured(answer: web.Response, request: web.Request) -> web.Response:
 
 
 def policy(host: str) -> str:
-    """What the page may load and call: itself, and nothing else."""
-    # Not every browser takes 'self' to mean websockets too.
+    """Return the Content-Security-Policy: the page may load and call only its own origin."""
+    # Some browsers do not count ws: and wss: of the same host as 'self'.
     sockets = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
     return "; ".join(
         (

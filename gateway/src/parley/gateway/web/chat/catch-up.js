@@ -1,6 +1,6 @@
-/** After a connection is there (again): the list, the rooms, and what changed meanwhile. */
+/** Catching up after each connect: the list, the rooms, and the changes missed meanwhile. */
 
-const SYNCED_AT_ONCE = 100;
+const SYNC_BATCH = 100; // conversations
 
 export class CatchUp {
   #store;
@@ -11,65 +11,65 @@ export class CatchUp {
     this.#server = server;
   }
 
-  /** Catch up; `ready()` is called when sends may go out. Throws ServerError. */
-  async run(ready) {
+  /** Catch up, and call `onReady()` once sends may go out. Throws ServerError. */
+  async run(onReady) {
     const { id } = this.#server.socket;
     const page = await this.#server.conversations();
     if (this.#server.socket.id !== id) return;
-    this.#say("listed", { ...page, first: true });
+    this.#dispatch("listed", { ...page, first: true });
     await Promise.all(Object.keys(this.#store.state.conversations).map((one) => this.join(one)));
-    this.#say("connected");
-    this.#say("sendsUncertain");
-    ready();
+    this.#dispatch("connected");
+    this.#dispatch("sendsUnconfirmed");
+    onReady();
     await this.#sync();
     await this.#refresh();
   }
 
-  /** Hear a conversation's messages; it is gone when it is not the user's any more. */
+  /** Join a conversation's room, or remove the conversation if the user is no longer a member. */
   async join(conversationId) {
     try {
-      const { seq, rev } = await this.#server.ask("joinRoom", { conversationId });
-      this.#say("joined", { conversationId, rev });
+      const { seq, rev } = await this.#server.request("joinRoom", { conversationId });
+      this.#dispatch("joined", { conversationId, rev });
       const known = this.#store.state.conversations[conversationId];
-      if (known && seq > known.lastSeq) await this.#look(conversationId);
+      if (known && seq > known.lastSeq) await this.#load(conversationId);
     } catch (error) {
       if (error.code !== "NOT_FOUND") throw error;
-      this.#say("conversationGone", { conversationId });
+      this.#dispatch("conversationRemoved", { conversationId });
     }
   }
 
-  /** Come to know a conversation that was not in the list. */
-  async meet(conversationId) {
+  /** Load and join a conversation that is not in the list. */
+  async joinNew(conversationId) {
     const known = this.#store.state.conversations[conversationId];
     if (known?.joined) return;
-    if (!known) await this.#look(conversationId);
+    if (!known) await this.#load(conversationId);
     await this.join(conversationId);
-    this.#server.tell("getOnlineUsers");
+    this.#server.emit("getOnlineUsers");
   }
 
-  async #look(conversationId) {
-    this.#say("conversation", { conversation: await this.#server.conversation(conversationId) });
+  async #load(conversationId) {
+    this.#dispatch("conversationLoaded", { conversation: await this.#server.conversation(conversationId) });
   }
 
   async #sync() {
-    const behind = Object.values(this.#store.state.conversations).filter((c) => c.joined && !c.synced);
-    for (let start = 0; start < behind.length; start += SYNCED_AT_ONCE) {
-      const revs = behind.slice(start, start + SYNCED_AT_ONCE).map((c) => [c._id, c.rev]);
-      const answer = await this.#server.ask("sync", { conversations: Object.fromEntries(revs) });
+    const stale = Object.values(this.#store.state.conversations).filter((c) => c.joined && !c.synced);
+    for (let start = 0; start < stale.length; start += SYNC_BATCH) {
+      const revs = stale.slice(start, start + SYNC_BATCH).map((c) => [c._id, c.rev]);
+      const answer = await this.#server.request("sync", { conversations: Object.fromEntries(revs) });
       for (const [conversationId, changes] of Object.entries(answer.conversations)) {
-        this.#say("synced", { conversationId, ...changes });
+        this.#dispatch("synced", { conversationId, ...changes });
       }
     }
   }
 
-  /** Receipts are no revisions: what was read meanwhile stands in the history. */
+  /** Reload the open history: `sync` does not include receipts; they have no revision. */
   async #refresh() {
     const { conversations, open } = this.#store.state;
     if (conversations[open]?.history !== "ready") return;
-    this.#say("pageRead", { conversationId: open, ...(await this.#server.history(open)) });
+    this.#dispatch("pageLoaded", { conversationId: open, ...(await this.#server.history(open)) });
   }
 
-  #say(type, fields) {
+  #dispatch(type, fields) {
     this.#store.dispatch({ type, ...fields });
   }
 }

@@ -1,18 +1,18 @@
-/** One signed-in user's chat: connects, and does what the views ask for. */
+/** A signed-in user's chat: holds the connection, and offers the views' actions. */
 
 import { CatchUp } from "./catch-up.js";
-import { Courier } from "./courier.js";
+import { OutboxSender } from "./outbox-sender.js";
 import { listen } from "./listen.js";
 import { Marks } from "./marks.js";
 import { Server } from "./server.js";
 import { Typing } from "./typing.js";
 
-const AGAIN_MILLISECONDS = 2_000;
+const RETRY_MILLISECONDS = 2_000;
 
 export class Chat {
   #store;
   #server;
-  #courier;
+  #outboxSender;
   #marks;
   #catchUp;
   #unsubscribe;
@@ -23,156 +23,158 @@ export class Chat {
     this.#store = store;
     this.#signOut = signOut;
     this.#server = new Server(token);
-    this.#courier = new Courier(store, this.#server);
+    this.#outboxSender = new OutboxSender(store, this.#server);
     this.#marks = new Marks(store, this.#server);
     this.#catchUp = new CatchUp(store, this.#server);
-    this.drafts = new Map(); // conversation -> what was written and not sent
+    this.drafts = new Map(); // conversation id -> unsent text
     this.typing = new Typing(this.#server);
-    this.#unsubscribe = store.subscribe(() => this.#react());
-    listen(this.#server.socket, store, (id) => this.#meet(id));
-    this.#server.socket.on("connect", () => this.#connected());
-    this.#server.socket.on("disconnect", (reason) => this.#lost(reason));
-    this.#server.socket.on("connect_error", (error) => this.#refused(error));
+    this.#unsubscribe = store.subscribe(() => this.#onStateChange());
+    listen(this.#server.socket, store, (id) => this.#joinNew(id));
+    this.#server.socket.on("connect", () => this.#onConnect());
+    this.#server.socket.on("disconnect", (reason) => this.#onDisconnect(reason));
+    this.#server.socket.on("connect_error", (error) => this.#onConnectError(error));
     this.#server.socket.connect();
   }
 
   close() {
     this.#unsubscribe();
-    this.#courier.stop();
+    this.#outboxSender.stop();
     this.#marks.stop();
     this.#server.close();
   }
 
-  /** The user is back at the page, or the machine is back on the network. */
+  /** React to the user's return to the page, or the machine's return to the network. */
   wake() {
-    if (navigator.onLine && this.#store.state.connection === "reconnecting") this.#server.hurry();
-    this.#marks.consider();
+    if (navigator.onLine && this.#store.state.connection === "reconnecting") this.#server.reconnectNow();
+    this.#marks.schedule();
   }
 
   send(conversationId, content) {
     const clientMessageId = newId();
     const createdAt = new Date().toISOString();
     this.typing.stop();
-    this.#say("composed", { clientMessageId, conversationId, content, createdAt });
-    this.#courier.pump();
+    this.#dispatch("composed", { clientMessageId, conversationId, content, createdAt });
+    this.#outboxSender.sendDue();
   }
 
   sendAgain(clientMessageId) {
-    this.#say("sendAgain", { clientMessageId });
-    this.#courier.pump();
+    this.#dispatch("sendRetried", { clientMessageId });
+    this.#outboxSender.sendDue();
   }
 
   discard(clientMessageId) {
-    this.#say("sendDropped", { clientMessageId });
+    this.#dispatch("sendDiscarded", { clientMessageId });
   }
 
-  /** Say what a message shall be; null when it was refused, which has been said then. */
+  /** Edit a message; the result is null if that failed, and a toast shows why. */
   edit(message, content) {
     const { conversationId, _id: messageId } = message;
-    return this.#try(() => this.#server.ask("editMessage", { conversationId, messageId, content }));
+    return this.#try(() => this.#server.request("editMessage", { conversationId, messageId, content }));
   }
 
+  /** Delete a message; see `edit` for the result. */
   remove({ conversationId, _id: messageId }) {
-    return this.#try(() => this.#server.ask("deleteMessage", { conversationId, messageId }));
+    return this.#try(() => this.#server.request("deleteMessage", { conversationId, messageId }));
   }
 
-  /** Start a conversation and open it; throws ServerError. */
+  /** Create a conversation and return its id; throws ServerError. */
   async start({ type, name, participants }) {
     const payload = { type, participants, ...(name && { name }) };
-    const { conversation } = await this.#server.ask("createConversation", payload);
-    this.#say("conversation", { conversation });
-    this.#meet(conversation._id);
+    const { conversation } = await this.#server.request("createConversation", payload);
+    this.#dispatch("conversationLoaded", { conversation });
+    this.#joinNew(conversation._id);
     return conversation._id;
   }
 
-  /** Read a conversation anew, with all its people: lists show only some. */
-  async look(conversationId) {
+  /** Reload a conversation with all its participants; the list has only the first ones. */
+  async refresh(conversationId) {
     const conversation = await this.#try(() => this.#server.conversation(conversationId));
-    if (conversation) this.#say("conversation", { conversation });
+    if (conversation) this.#dispatch("conversationLoaded", { conversation });
   }
 
-  /** Bring people into a group; throws ServerError. */
-  async add(id, participants) {
+  /** Add users to a group; throws ServerError. */
+  async addParticipants(id, participants) {
     const path = `/conversations/${encodeURIComponent(id)}/participants`;
-    this.#say("conversation", { conversation: await this.#server.rest("POST", path, { participants }) });
+    const conversation = await this.#server.rest("POST", path, { participants });
+    this.#dispatch("conversationLoaded", { conversation });
   }
 
   async leave(conversationId) {
     const path = `/conversations/${encodeURIComponent(conversationId)}/leave`;
     if (await this.#try(() => this.#server.rest("POST", path))) {
-      this.#say("conversationGone", { conversationId });
+      this.#dispatch("conversationRemoved", { conversationId });
     }
   }
 
-  /** Read the page before the first message that is there. */
-  async older(conversation) {
+  /** Load the page before the first loaded message. */
+  async loadOlder(conversation) {
     const { _id: conversationId, older } = conversation;
     const page = older && (await this.#try(() => this.#server.history(conversationId, older)));
-    if (page) this.#say("pageRead", { conversationId, ...page });
+    if (page) this.#dispatch("pageLoaded", { conversationId, ...page });
   }
 
-  async moreConversations() {
+  async loadMoreConversations() {
     const page = await this.#try(() => this.#server.conversations(this.#store.state.older));
     if (!page) return;
-    this.#say("listed", page);
+    this.#dispatch("listed", page);
     await Promise.all(page.conversations.map(({ _id }) => this.#catchUp.join(_id)));
   }
 
-  #say(type, fields) {
+  #dispatch(type, fields) {
     this.#store.dispatch({ type, ...fields });
   }
 
-  /** The result, or null after a word about what went wrong. */
+  /** Return the result of `work()`, or null after showing its error. */
   async #try(work) {
     try {
       return await work();
     } catch (error) {
-      this.#say("said", { text: error.message });
+      this.#dispatch("toastShown", { text: error.message });
       return null;
     }
   }
 
-  #react() {
+  #onStateChange() {
     const { conversations, open } = this.#store.state;
     const conversation = conversations[open];
-    if (conversation?.joined && conversation.history === "none") this.#load(open);
-    this.#marks.consider();
+    if (conversation?.joined && conversation.history === "none") this.#loadHistory(open);
+    this.#marks.schedule();
   }
 
-  async #load(conversationId) {
-    this.#say("historyRequested", { conversationId });
+  async #loadHistory(conversationId) {
+    this.#dispatch("historyRequested", { conversationId });
     try {
-      this.#say("pageRead", { conversationId, ...(await this.#server.history(conversationId)) });
+      this.#dispatch("pageLoaded", { conversationId, ...(await this.#server.history(conversationId)) });
     } catch {
-      setTimeout(() => this.#say("historyFailed", { conversationId }), AGAIN_MILLISECONDS);
+      setTimeout(() => this.#dispatch("historyFailed", { conversationId }), RETRY_MILLISECONDS);
     }
   }
 
-  async #connected() {
+  async #onConnect() {
     const { id } = this.#server.socket;
     try {
-      await this.#catchUp.run(() => this.#courier.pump());
+      await this.#catchUp.run(() => this.#outboxSender.sendDue());
     } catch (error) {
       if (error.code === "UNAUTHORIZED") this.#signOut(error.message);
-      else setTimeout(() => this.#server.socket.id === id && this.#connected(), AGAIN_MILLISECONDS);
+      else setTimeout(() => this.#server.socket.id === id && this.#onConnect(), RETRY_MILLISECONDS);
     }
   }
 
-  /** A conversation that was not in the list. */
-  #meet(conversationId) {
-    this.#try(() => this.#catchUp.meet(conversationId));
+  /** Load and join a conversation that is not in the list. */
+  #joinNew(conversationId) {
+    this.#try(() => this.#catchUp.joinNew(conversationId));
   }
 
-  #lost(reason) {
-    this.#say("disconnected");
+  #onDisconnect(reason) {
+    this.#dispatch("disconnected");
     if (this.#isExpired()) this.#signOut("The token has expired.");
-    else if (reason === "io server disconnect") this.#server.again();
+    else if (reason === "io server disconnect") this.#server.reconnectSoon();
   }
 
-  #refused(error) {
+  #onConnectError(error) {
     if (error.data?.code === "UNAUTHORIZED") this.#signOut(error.message);
-    else if (!this.#server.socket.active) this.#server.again();
-    this.#say("disconnected");
+    else if (!this.#server.socket.active) this.#server.reconnectSoon();
+    this.#dispatch("disconnected");
   }
 
   #isExpired() {
@@ -181,7 +183,7 @@ export class Chat {
   }
 }
 
-/** A UUID also where the page is not served securely, which crypto.randomUUID asks for. */
+/** Return a random UUID. `crypto.randomUUID` exists only on pages served over TLS. */
 function newId() {
   const hex = [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte, at) => (at === 6 ? (byte & 15) | 64 : at === 8 ? (byte & 63) | 128 : byte))

@@ -1,60 +1,64 @@
-/** What the server says, as events of the store. */
+/** Translates the server's events to events of the store. */
 
 import { confirmedMessage } from "../state/outbox.js";
 import { nameOf, others } from "../state/selectors.js";
 
-/** `missing(id)` is asked for conversations that are told of but not known here. */
-export function listen(socket, store, missing) {
-  const say = (type, fields) => store.dispatch({ type, ...fields });
-  const heard = ({ message, conversationId }) => say("heard", { conversationId, messages: [message] });
+/** `onUnknown(id)` is called for events of conversations that the store does not have. */
+export function listen(socket, store, onUnknown) {
+  const dispatch = (type, fields) => store.dispatch({ type, ...fields });
+  const receive = ({ message, conversationId }) =>
+    dispatch("messagesReceived", { conversationId, messages: [message] });
 
-  const words = {
-    newMessage: heard,
-    messageUpdated: heard,
-    messageDeleted: (payload) => say("deleted", payload),
+  const handlers = {
+    newMessage: receive,
+    messageUpdated: receive,
+    messageDeleted: (payload) => dispatch("messageDeleted", payload),
     messageSent(payload) {
       const message = confirmedMessage(store.state, payload);
-      if (message) heard({ message, conversationId: payload.conversationId });
+      if (message) receive({ message, conversationId: payload.conversationId });
     },
-    messageRejected: failed,
-    messageFailed: failed,
-    messageRead: read,
-    conversationRead: read,
+    messageRejected: fail,
+    messageFailed: fail,
+    messageRead: markRead,
+    conversationRead: markRead,
     messageDelivered: ({ conversationId, deliveredTo, seq }) =>
-      say("receipt", { conversationId, userId: deliveredTo, seq, kind: "delivered" }),
-    userTyping: ({ conversationId, userId, username }) =>
-      say("typing", { conversationId, userId, name: typist(conversationId, userId) ?? username }),
-    userStoppedTyping: ({ conversationId, userId }) => say("typing", { conversationId, userId }),
-    onlineUsers: (users) => say("onlineUsers", { users }),
-    userStatusChanged: ({ userId, status }) => say("status", { userId, online: status === "online" }),
+      dispatch("receiptReceived", { conversationId, userId: deliveredTo, seq, kind: "delivered" }),
+    userTyping({ conversationId, userId, username }) {
+      const name = knownName(conversationId, userId) ?? username;
+      dispatch("typingChanged", { conversationId, userId, name });
+    },
+    userStoppedTyping: ({ conversationId, userId }) => dispatch("typingChanged", { conversationId, userId }),
+    onlineUsers: (users) => dispatch("onlineUsersLoaded", { users }),
+    userStatusChanged: ({ userId, status }) =>
+      dispatch("presenceChanged", { userId, online: status === "online" }),
     conversationCreated(conversation) {
-      say("conversation", { conversation });
-      missing(conversation._id);
+      dispatch("conversationLoaded", { conversation });
+      onUnknown(conversation._id);
     },
     participantsAdded(payload) {
-      say("participantsAdded", payload);
+      dispatch("participantsAdded", payload);
       socket.volatile.emit("getOnlineUsers");
     },
-    participantRemoved: (payload) => say("participantRemoved", payload),
+    participantRemoved: (payload) => dispatch("participantRemoved", payload),
     unreadCount(payload) {
-      if (!store.state.conversations[payload.conversationId]) missing(payload.conversationId);
-      say("unread", payload);
+      if (!store.state.conversations[payload.conversationId]) onUnknown(payload.conversationId);
+      dispatch("unreadChanged", payload);
     },
   };
 
-  function failed({ clientMessageId, error }) {
-    say("sendFailed", { clientMessageId, error: error.message });
+  function fail({ clientMessageId, error }) {
+    dispatch("sendFailed", { clientMessageId, error: error.message });
   }
 
-  function read({ conversationId, readBy, seq }) {
-    say("receipt", { conversationId, userId: readBy, seq, kind: "read" });
+  function markRead({ conversationId, readBy, seq }) {
+    dispatch("receiptReceived", { conversationId, userId: readBy, seq, kind: "read" });
   }
 
-  function typist(conversationId, userId) {
+  function knownName(conversationId, userId) {
     const conversation = store.state.conversations[conversationId];
     const person = conversation && others(conversation, store.state.me).find((one) => one._id === userId);
     return person && nameOf(person);
   }
 
-  for (const [event, hear] of Object.entries(words)) socket.on(event, hear);
+  for (const [event, handler] of Object.entries(handlers)) socket.on(event, handler);
 }

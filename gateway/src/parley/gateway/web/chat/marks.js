@@ -1,13 +1,13 @@
-/** Tells the server how far this device has received, and how far its user has read. */
+/** Reports to the server the last message that was delivered, and the last one that was read. */
 
 import { lastOfOthers } from "../state/selectors.js";
 
-const GATHER_MILLISECONDS = 250;
+const DEBOUNCE_MILLISECONDS = 250;
 
 export class Marks {
   #store;
   #server;
-  #read = new Map(); // conversation -> the number marked
+  #read = new Map(); // conversation id -> the last `seq` that was marked
   #delivered = new Map();
   #timer = null;
 
@@ -16,15 +16,15 @@ export class Marks {
     this.#server = server;
   }
 
-  /** Mark what is new, in a moment: much may come at once. */
-  consider() {
+  /** Send marks shortly: messages often arrive in bursts. */
+  schedule() {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       if (!this.#server.connected) return;
       const { conversations, open } = this.#store.state;
-      if (conversations[open] && isLookedAt()) this.#markRead(conversations[open]);
+      if (conversations[open] && isPageActive()) this.#markRead(conversations[open]);
       Object.values(conversations).forEach((conversation) => this.#markDelivered(conversation));
-    }, GATHER_MILLISECONDS);
+    }, DEBOUNCE_MILLISECONDS);
   }
 
   stop() {
@@ -49,11 +49,11 @@ export class Marks {
   #mark(marks, { _id }, seq, event, payload) {
     const before = marks.get(_id) ?? 0;
     marks.set(_id, seq);
-    this.#server.ask(event, { conversationId: _id, ...payload }).catch((error) => {
+    this.#server.request(event, { conversationId: _id, ...payload }).catch((error) => {
       if (marks.get(_id) === seq) marks.set(_id, before);
-      if (error.retryable && this.#server.connected) setTimeout(() => this.consider(), 2_000);
+      if (error.retryable && this.#server.connected) setTimeout(() => this.schedule(), 2_000);
     });
   }
 }
 
-const isLookedAt = () => document.visibilityState === "visible" && document.hasFocus();
+const isPageActive = () => document.visibilityState === "visible" && document.hasFocus();

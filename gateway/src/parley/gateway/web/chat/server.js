@@ -1,11 +1,11 @@
-/** The server as promises: events with acknowledgements over Socket.IO, and REST. */
+/** The server's API: Socket.IO events with acknowledgements, and REST. */
 
 import { io } from "../vendor/socket.io.js";
 
 const ACK_MILLISECONDS = 10_000;
-const AGAIN_MILLISECONDS = 1_000;
+const RECONNECT_MILLISECONDS = 1_000;
 
-/** A refusal, or no answer: `retryable` when the same may succeed later. */
+/** An error of the server, or a timeout; `retryable` if the same request may succeed later. */
 export class ServerError extends Error {
   constructor({ code = "INTERNAL", message = "Something went wrong.", retryable = false } = {}) {
     super(message);
@@ -14,7 +14,7 @@ export class ServerError extends Error {
   }
 }
 
-const SILENCE = { code: "NO_ANSWER", message: "The server did not answer.", retryable: true };
+const NO_ANSWER = { code: "NO_ANSWER", message: "The server did not answer.", retryable: true };
 
 export class Server {
   #token;
@@ -35,14 +35,14 @@ export class Server {
     return this.socket.connected;
   }
 
-  /** Try now, whatever the waiting time was. */
-  hurry() {
+  /** Reconnect now instead of after the client's delay. */
+  reconnectNow() {
     if (!this.socket.connected) this.socket.disconnect().connect();
   }
 
-  /** Try again soon where the client itself gives up: after a refusal, or when the server hung up. */
-  again() {
-    setTimeout(() => this.socket.connect(), AGAIN_MILLISECONDS);
+  /** Reconnect in a moment. The client itself does not after a `connect_error` or a server's disconnect. */
+  reconnectSoon() {
+    setTimeout(() => this.socket.connect(), RECONNECT_MILLISECONDS);
   }
 
   close() {
@@ -50,25 +50,25 @@ export class Server {
     this.socket.disconnect();
   }
 
-  /** Emit an event that nobody needs to hear. */
-  tell(event, payload) {
+  /** Emit an event that may be lost. */
+  emit(event, payload) {
     if (this.connected) this.socket.volatile.emit(event, payload);
   }
 
-  /** Emit and give the acknowledgement; throws ServerError. */
-  async ask(event, payload) {
-    if (!this.connected) throw new ServerError(SILENCE);
+  /** Emit an event and return its acknowledgement; throws ServerError. */
+  async request(event, payload) {
+    if (!this.connected) throw new ServerError(NO_ANSWER);
     let answer;
     try {
       answer = await this.socket.timeout(ACK_MILLISECONDS).emitWithAck(event, payload);
     } catch {
-      throw new ServerError(SILENCE);
+      throw new ServerError(NO_ANSWER);
     }
     if (!answer.success) throw new ServerError(answer.error);
     return answer;
   }
 
-  /** A REST call below /chats: its JSON; throws ServerError. */
+  /** Call a REST path below /chats and return the JSON; throws ServerError. */
   async rest(method, path, body) {
     let response, answer;
     try {
@@ -79,7 +79,7 @@ export class Server {
       });
       answer = await response.json();
     } catch {
-      throw new ServerError(SILENCE);
+      throw new ServerError(NO_ANSWER);
     }
     if (!response.ok) throw new ServerError(answer.error);
     return answer;

@@ -1,9 +1,12 @@
-/** Who is signed in: the token of this tab, and what waits in its outbox. */
+/** The session in this tab's storage: the token, and the outbox. */
 
 const TOKEN = "parley.token";
 const OUTBOX = "parley.outbox";
 
-/** The claims of a JWT, unchecked: the server checks it. Throws an Error for people. */
+/**
+ * Return the claims of a JWT, which only the server verifies.
+ * Throws an Error whose message is for the user.
+ */
 export function claimsOf(token) {
   let claims;
   try {
@@ -13,26 +16,26 @@ export function claimsOf(token) {
     );
     claims = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
-    throw new Error("This is not a token: it has three parts with dots between them.");
+    throw new Error("This is not a token. A token has three parts, separated by dots.");
   }
   const id = claims.sub ?? claims.userId ?? claims.id;
-  if (id === undefined) throw new Error("This token names no user.");
+  if (id === undefined) throw new Error("This token contains no user id.");
   const expiresAt = (claims.exp ?? 0) * 1000;
   return { id: String(id), name: claims.name || claims.username || String(id), expiresAt };
 }
 
-/** The token that the address brings, which is then no longer in the address bar; or null. */
-export function tokenFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given !== null) history.replaceState(null, "", location.pathname + location.search);
-  return given;
+/** Return the token in the URL and remove it from there; null if there is none. */
+export function takeTokenFromAddress() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token !== null) history.replaceState(null, "", location.pathname + location.search);
+  return token;
 }
 
 export const savedToken = () => sessionStorage.getItem(TOKEN);
 export const saveToken = (token) => sessionStorage.setItem(TOKEN, token);
 export const forgetToken = () => sessionStorage.removeItem(TOKEN);
 
-/** What this user had not got rid of when the page was left. */
+/** Return the outbox that this user left; interrupted sends start again. */
 export function savedOutbox(userId) {
   try {
     const saved = JSON.parse(sessionStorage.getItem(OUTBOX) ?? "{}");

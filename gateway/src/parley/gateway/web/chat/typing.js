@@ -1,11 +1,11 @@
-/** Says that the user types: again while it goes on, and when it ends. */
+/** Reports that the user is typing: repeatedly while it lasts, and when it ends. */
 
-const AGAIN_MILLISECONDS = 3_000;
+const REPEAT_MILLISECONDS = 3_000;
 
 export class Typing {
   #server;
   #conversationId = null;
-  #saidAt = 0;
+  #sentAt = 0;
   #timer = null;
 
   constructor(server) {
@@ -15,18 +15,18 @@ export class Typing {
   typed(conversationId) {
     if (this.#conversationId !== conversationId) this.stop();
     this.#conversationId = conversationId;
-    if (Date.now() - this.#saidAt >= AGAIN_MILLISECONDS) {
-      this.#saidAt = Date.now();
-      this.#server.tell("typing", { conversationId });
+    if (Date.now() - this.#sentAt >= REPEAT_MILLISECONDS) {
+      this.#sentAt = Date.now();
+      this.#server.emit("typing", { conversationId });
     }
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.stop(), AGAIN_MILLISECONDS);
+    this.#timer = setTimeout(() => this.stop(), REPEAT_MILLISECONDS);
   }
 
   stop() {
     clearTimeout(this.#timer);
-    if (this.#conversationId) this.#server.tell("stopTyping", { conversationId: this.#conversationId });
+    if (this.#conversationId) this.#server.emit("stopTyping", { conversationId: this.#conversationId });
     this.#conversationId = null;
-    this.#saidAt = 0;
+    this.#sentAt = 0;
   }
 }

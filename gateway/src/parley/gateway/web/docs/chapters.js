@@ -1,23 +1,23 @@
-/** The page: what it is about, the contents, and a chapter for each vocabulary. */
+/** The documentation page: an introduction, the contents, and a chapter for each client protocol. */
 
 import { html, useState } from "../views/html.js";
-import { chaptersOf, found } from "./entries.js";
-import { marked, Prose, Unfolding } from "./parts.js";
+import { chaptersOf, matching } from "./entries.js";
+import { inlineMarkup, Prose, Expandable } from "./parts.js";
 import { Fields, Value } from "./schema.js";
 
 export function Page({ rest, events }) {
-  const [words, look] = useState("");
-  const chapters = found(chaptersOf(rest, events), words);
+  const [query, setQuery] = useState("");
+  const chapters = matching(chaptersOf(rest, events), query);
   return html`
     <div class="docs">
       <nav aria-label="Contents">
-        <label for="look">Find</label>
+        <label for="find">Find</label>
         <input
-          id="look"
+          id="find"
           type="search"
           placeholder="A path, an event, a word"
-          value=${words}
-          onInput=${(event) => look(event.currentTarget.value)}
+          value=${query}
+          onInput=${(event) => setQuery(event.currentTarget.value)}
         />
         <ul>
           ${chapters.map((chapter) => html`<${Contents} key=${chapter.title} chapter=${chapter} />`)}
@@ -36,18 +36,18 @@ export function Page({ rest, events }) {
           <${Tokens} schemes=${rest.components.securitySchemes} more=${events.components.securitySchemes} />
         </header>
         ${chapters.map((chapter) => html`<${Chapter} key=${chapter.title} chapter=${chapter} />`)}
-        ${chapters.length === 0 && html`<p class="hint empty" role="status">Nothing has these words.</p>`}
+        ${chapters.length === 0 && html`<p class="hint empty" role="status">No entry contains these words.</p>`}
       </main>
     </div>
   `;
 }
 
 function Tokens({ schemes, more }) {
-  const ways = { ...more, ...schemes };
+  const all = { ...more, ...schemes };
   const names = { auth: "auth object", bearer: "Authorization: Bearer", token: "?token=" };
   return html`
     <dl class="fields">
-      ${Object.entries(ways).map(
+      ${Object.entries(all).map(
         ([name, { description }]) => html`
           <dt><code>${names[name] ?? name}</code></dt>
           <dd><${Prose} text=${description} /></dd>
@@ -98,13 +98,13 @@ function Entry({ entry }) {
   const label = html`
     <span class="label ${entry.label.toLowerCase()}">${entry.label}</span>
     <code>${entry.name}</code>
-    <span class="summary">${marked(entry.summary)}</span>
+    <span class="summary">${inlineMarkup(entry.summary)}</span>
   `;
   return html`
-    <${Unfolding} id=${entry.id} label=${label} opened=${location.hash === `#${entry.id}`}>
+    <${Expandable} id=${entry.id} label=${label} opened=${location.hash === `#${entry.id}`}>
       ${entry.parts.map(
         ({ title, fields, schema, document }) => html`
-          <h4>${marked(title)}</h4>
+          <h4>${inlineMarkup(title)}</h4>
           ${
             fields
               ? html`<${Fields} fields=${fields} document=${document} />`

@@ -1,12 +1,12 @@
-/** What both documents say, as plain lists: a chapter for each vocabulary, an entry for each thing to do. */
+/** Both documents as plain lists: a chapter for each client protocol, an entry for each path and event. */
 
 const METHODS = ["get", "head", "post", "put", "patch", "delete"];
-const SECTIONS = { rest: "REST", receive: "Events that clients emit", send: "Events that clients hear" };
+const SECTIONS = { rest: "REST", receive: "Events that clients emit", send: "Events that clients receive" };
 
-/** Chapters with their sections of entries, in the order of the documents. */
+/** Return the chapters with their sections of entries, in the order of the documents. */
 export function chaptersOf(rest, events) {
   const paths = entriesOfRest(rest);
-  const said = entriesOfEvents(events);
+  const messages = entriesOfEvents(events);
   const titles = new Set([...Object.keys(events.channels), ...rest.tags.map((tag) => tag.name)]);
   return [...titles].map((title) => ({
     title,
@@ -14,16 +14,16 @@ export function chaptersOf(rest, events) {
     sections: Object.entries(SECTIONS)
       .map(([kind, name]) => ({
         name,
-        entries: [...paths, ...said].filter((entry) => entry.chapter === title && entry.kind === kind),
+        entries: [...paths, ...messages].filter((entry) => entry.chapter === title && entry.kind === kind),
       }))
       .filter((section) => section.entries.length > 0),
   }));
 }
 
-/** The chapters with only the entries that have all of these words. */
-export function found(chapters, words) {
-  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
-  const fits = (entry, chapter) => {
+/** Return the chapters, reduced to the entries that contain all words of a query. */
+export function matching(chapters, query) {
+  const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = (entry, chapter) => {
     const text = `${chapter.title} ${entry.label} ${entry.name} ${entry.summary}`.toLowerCase();
     return wanted.every((word) => text.includes(word));
   };
@@ -31,7 +31,7 @@ export function found(chapters, words) {
     .map((chapter) => ({
       ...chapter,
       sections: chapter.sections
-        .map((section) => ({ ...section, entries: section.entries.filter((entry) => fits(entry, chapter)) }))
+        .map((section) => ({ ...section, entries: section.entries.filter((entry) => matches(entry, chapter)) }))
         .filter((section) => section.entries.length > 0),
     }))
     .filter((chapter) => chapter.sections.length > 0);
@@ -52,7 +52,7 @@ function entriesOfRest(document) {
 }
 
 function partsOfRest({ parameters = [], requestBody, responses }, document) {
-  const given = parameters.map(({ name, in: place, required, description, schema }) => [
+  const fields = parameters.map(({ name, in: place, required, description, schema }) => [
     name,
     { required, schema, about: [`in the ${place}`, description].filter(Boolean).join(": ") },
   ]);
@@ -64,7 +64,7 @@ function partsOfRest({ parameters = [], requestBody, responses }, document) {
     .filter(({ status }) => status >= 400)
     .map(({ status, description, schema }) => [status, { required: true, schema, about: description }]);
   return [
-    given.length > 0 && { title: "Parameters", fields: given, document },
+    fields.length > 0 && { title: "Parameters", fields, document },
     ...bodiesOf(requestBody).map(([type, schema]) => ({ title: `Body, ${type}`, schema, document })),
     ...answers
       .filter(({ status }) => status < 400)
@@ -100,9 +100,9 @@ function entriesOfEvents(document) {
   });
 }
 
-/** What a reference within a document stands for, or the thing itself. */
-export function resolve(thing, document) {
-  if (!thing?.$ref) return thing;
-  const keys = thing.$ref.slice(2).split("/");
+/** Return the target of a reference within a document, or the value itself if it is none. */
+export function resolve(value, document) {
+  if (!value?.$ref) return value;
+  const keys = value.$ref.slice(2).split("/");
   return keys.reduce((inner, key) => inner[key.replaceAll("~1", "/").replaceAll("~0", "~")], document);
 }

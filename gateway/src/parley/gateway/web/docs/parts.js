@@ -1,17 +1,17 @@
-/** Small parts of the page: text with code and links in it, and what unfolds. */
+/** Small parts of the page: text with code and links, and expandable content. */
 
 import { html, useState } from "../views/html.js";
 
 const MARKED = /(`[^`]+`|\[[^\]]+\]\([^)\s]+\))/;
 
-/** Paragraphs of text. */
+/** Text as paragraphs. */
 export function Prose({ text }) {
   if (!text) return null;
-  return text.split(/\n\s*\n/).map((paragraph) => html`<p>${marked(paragraph)}</p>`);
+  return text.split(/\n\s*\n/).map((paragraph) => html`<p>${inlineMarkup(paragraph)}</p>`);
 }
 
-/** Text with its code and its links. */
-export function marked(text) {
+/** Render the code and the links of a text. */
+export function inlineMarkup(text) {
   return text.split(MARKED).map(inline);
 }
 
@@ -21,8 +21,8 @@ function inline(piece) {
   return address ? html`<a href=${address}>${label}</a>` : piece;
 }
 
-/** Something that is made only when it is opened first. */
-export function Unfolding({ label, id, children, opened = false }) {
+/** Expandable content, which is rendered on first opening only. */
+export function Expandable({ label, id, children, opened = false }) {
   const [isOpen, setOpen] = useState(opened);
   return html`
     <details id=${id} open=${isOpen} onToggle=${(event) => setOpen(event.currentTarget.open)}>

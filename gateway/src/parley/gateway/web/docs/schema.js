@@ -1,7 +1,7 @@
-/** A JSON Schema in words, and the fields of an object as a list that unfolds. */
+/** JSON Schemas in words, and the fields of an object as an expandable list. */
 
 import { html } from "../views/html.js";
-import { Prose, Unfolding } from "./parts.js";
+import { Prose, Expandable } from "./parts.js";
 import { resolve } from "./entries.js";
 
 const WORDS = { string: "text", integer: "whole number", boolean: "true or false", null: "null" };
@@ -12,10 +12,10 @@ const LIMITS = {
   minimum: (it) => it > -(2 ** 53) && `from ${it}`,
   maximum: (it) => it < 2 ** 53 && `up to ${it}`,
   maxItems: (it) => `at most ${it}`,
-  default: (it) => it !== null && it !== "" && `else ${JSON.stringify(it)}`,
+  default: (it) => it !== null && it !== "" && `default ${JSON.stringify(it)}`,
 };
 
-/** What kind of value it is: `text`, `list of Message`, `"direct" or "group"`. */
+/** Return the kind of a value: `text`, `list of Message`, `"direct" or "group"`. */
 export function kindOf(schema, document) {
   if (schema.$ref) return shortName(schema.$ref);
   if (schema.enum) return schema.enum.map((it) => JSON.stringify(it)).join(" or ");
@@ -38,12 +38,12 @@ function shortName(ref) {
 
 function limitsOf(schema) {
   return Object.entries(LIMITS)
-    .map(([name, say]) => schema[name] !== undefined && say(schema[name]))
+    .map(([name, format]) => schema[name] !== undefined && format(schema[name]))
     .filter(Boolean)
     .join(", ");
 }
 
-/** The objects that a value may be or hold. */
+/** Return the schemas of the objects that a value may be or contain. */
 function objectsIn(schema, document) {
   const whole = resolve(schema, document);
   if (whole.anyOf) return distinct(whole.anyOf.flatMap((it) => objectsIn(it, document)));
@@ -58,7 +58,7 @@ function distinct(schemas) {
   return [...new Map(byFields).values()];
 }
 
-/** A value: its kind, and its fields if it has some. */
+/** A value: its kind, and its fields if it has any. */
 export function Value({ schema, document }) {
   if (!schema) return null;
   return html`
@@ -75,7 +75,7 @@ function Inside({ schema, document }) {
         name,
         { schema, required: object.required?.includes(name), about: schema.description },
       ])} />
-      ${object.additionalProperties === true && html`<p class="hint">And whatever else is given.</p>`}
+      ${object.additionalProperties === true && html`<p class="hint">Other fields are allowed.</p>`}
     `,
   );
 }
@@ -101,7 +101,7 @@ function Field({ name, schema = NONE, required, about, document }) {
       ${
         isObject
           ? html`
-              <${Unfolding} label=${kind}>
+              <${Expandable} label=${kind}>
                 <${Inside} schema=${schema} document=${document} />
               <//>
             `

@@ -1,16 +1,16 @@
-/** What happens to conversations: they come and go, are joined and synced, paged, heard and read. */
+/** Events of conversations: the list, rooms, syncs, history pages, messages, receipts, participants. */
 
-import { advance, bury, place } from "./timeline.js";
+import { advanceRevision, markDeleted, mergeMessages } from "./timeline.js";
 
-const FRESH = {
+const INITIAL = {
   lastSeq: 0,
   messages: [],
   history: "none", // loading | ready
   older: null, // the cursor of the page before the first message
-  floor: 0, // the number from which on the page holds every message
-  changed: {}, // by id, what was heard of messages that the page does not hold yet
-  rev: 0, // the revision up to which it knows every change
-  ahead: 0, // the newest revision heard since it lost touch
+  floor: 0, // every message from this number on is loaded
+  changed: {}, // by id, received changes of messages that are not loaded yet
+  rev: 0, // every change up to this revision is known
+  ahead: 0, // the newest revision received since the last disconnect
   joined: false,
   synced: false,
   readUpTo: 0,
@@ -18,10 +18,10 @@ const FRESH = {
   typing: {}, // user id -> name
 };
 
-/** A conversation as the server shows it; what was heard meanwhile may be newer. */
-function shown(raw, known = FRESH) {
+/** Merge a conversation from the server. Events received meanwhile may be newer than it. */
+function merged(raw, known = INITIAL) {
   const { unreadCount = 0, rev: theirs = 0, ...rest } = raw;
-  const fresh = { ...FRESH, ...known, ...rest, unread: unreadCount };
+  const fresh = { ...INITIAL, ...known, ...rest, unread: unreadCount };
   const isOlder = known.lastSeq > fresh.lastSeq || (known.synced && known.rev > theirs);
   if (!isOlder) return fresh;
   const { lastSeq, lastMessage, lastActivityAt, unread } = known;
@@ -41,7 +41,7 @@ function withAll(state, change) {
 
 function upserted(state, raws) {
   const conversations = { ...state.conversations };
-  for (const raw of raws) conversations[raw._id] = shown(raw, conversations[raw._id]);
+  for (const raw of raws) conversations[raw._id] = merged(raw, conversations[raw._id]);
   return { ...state, conversations };
 }
 
@@ -50,8 +50,8 @@ function without(state, id) {
   return { ...state, conversations, open: state.open === id ? null : state.open };
 }
 
-/** The state without outbox entries of messages that are known to be stored. */
-function delivered(state, messages) {
+/** Remove the outbox entries of messages that are stored. */
+function withoutStored(state, messages) {
   const names = new Set(
     messages.filter((m) => m.sender._id === state.me?.id && m.seq).map((m) => m.clientMessageId),
   );
@@ -59,25 +59,25 @@ function delivered(state, messages) {
   return outbox.length === state.outbox.length ? state : { ...state, outbox };
 }
 
-function heard(state, { conversationId, messages }) {
-  const put = (conversation) => {
+function messagesReceived(state, { conversationId, messages }) {
+  const merge = (conversation) => {
     const typing = { ...conversation.typing };
     for (const message of messages) delete typing[message.sender._id];
     const rev = Math.max(0, ...messages.map((message) => message.rev ?? 0));
-    return advance({ ...place(conversation, messages), typing }, rev);
+    return advanceRevision({ ...mergeMessages(conversation, messages), typing }, rev);
   };
-  return delivered(withConversation(state, conversationId, put), messages);
+  return withoutStored(withConversation(state, conversationId, merge), messages);
 }
 
-function pageRead(state, { conversationId, messages, nextCursor }) {
-  const read = (c) => {
+function pageLoaded(state, { conversationId, messages, nextCursor }) {
+  const load = (c) => {
     const first = c.history === "loading";
     const from = nextCursor ? messages[0].seq : 0;
     const floor = first ? from : Math.min(c.floor, from);
     const older = !first && floor === c.floor ? c.older : nextCursor;
-    return place({ ...c, floor, older, history: "ready" }, messages);
+    return mergeMessages({ ...c, floor, older, history: "ready" }, messages);
   };
-  return delivered(withConversation(state, conversationId, read), messages);
+  return withoutStored(withConversation(state, conversationId, load), messages);
 }
 
 function synced(state, { conversationId, rev, messages, tooFar }) {
@@ -86,18 +86,18 @@ function synced(state, { conversationId, rev, messages, tooFar }) {
     const forget = (c) => ({ ...caughtUp(c), messages: [], history: "none", older: null });
     return withConversation(state, conversationId, forget);
   }
-  const put = (c) => caughtUp(place(c, messages));
-  return delivered(withConversation(state, conversationId, put), messages);
+  const merge = (c) => caughtUp(mergeMessages(c, messages));
+  return withoutStored(withConversation(state, conversationId, merge), messages);
 }
 
 function joined(state, { conversationId, rev }) {
   return withConversation(state, conversationId, (c) =>
-    // Without a history there is nothing to catch up with.
+    // Without a history there is nothing to sync.
     c.history === "none" ? { ...c, joined: true, synced: true, rev, ahead: 0 } : { ...c, joined: true },
   );
 }
 
-function receipt(state, { conversationId, userId, seq, kind }) {
+function receiptReceived(state, { conversationId, userId, seq, kind }) {
   if (userId === state.me?.id) return state;
   const mark = kind === "read" ? "readUpTo" : "deliveredUpTo";
   return withConversation(state, conversationId, (c) => ({ ...c, [mark]: Math.max(c[mark], seq) }));
@@ -122,7 +122,7 @@ function participantRemoved(state, { conversationId, userId, newOwner }) {
   }));
 }
 
-/** A list read from the start is the whole truth about what is in it, not about what is not. */
+/** Merge a page of the list. Only the first load of the first page sets the cursor. */
 const listed = (state, { conversations, nextCursor, first }) => ({
   ...upserted(state, conversations),
   listed: true,
@@ -141,8 +141,8 @@ export const CONVERSATION_EVENTS = {
         }))
       : state,
   listed,
-  conversation: (state, { conversation }) => upserted(state, [conversation]),
-  conversationGone: (state, { conversationId }) => without(state, conversationId),
+  conversationLoaded: (state, { conversation }) => upserted(state, [conversation]),
+  conversationRemoved: (state, { conversationId }) => without(state, conversationId),
   opened: (state, { conversationId }) => ({ ...state, open: conversationId }),
   joined,
   synced,
@@ -155,12 +155,12 @@ export const CONVERSATION_EVENTS = {
     })),
   historyFailed: (state, { conversationId }) =>
     withConversation(state, conversationId, (c) => ({ ...c, history: "none", messages: [] })),
-  pageRead,
-  heard,
-  deleted: (state, event) =>
-    withConversation(state, event.conversationId, (c) => advance(bury(c, event), event.rev)),
-  receipt,
-  unread: (state, { conversationId, unread }) =>
+  pageLoaded,
+  messagesReceived,
+  messageDeleted: (state, event) =>
+    withConversation(state, event.conversationId, (c) => advanceRevision(markDeleted(c, event), event.rev)),
+  receiptReceived,
+  unreadChanged: (state, { conversationId, unread }) =>
     withConversation(state, conversationId, (c) => ({ ...c, unread })),
   participantsAdded,
   participantRemoved,

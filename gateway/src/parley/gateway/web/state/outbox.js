@@ -1,4 +1,4 @@
-/** Sends that are not known to be stored: each keeps its name, whatever happens to the connection. */
+/** Sends that are not confirmed yet. A retry keeps its `clientMessageId`, so that it is stored once. */
 
 function withEntry(state, name, change) {
   return {
@@ -13,8 +13,8 @@ function without(state, name) {
   return { ...state, outbox: state.outbox.filter((entry) => entry.clientMessageId !== name) };
 }
 
-/** The message that a stored entry has become. */
-function became(entry, me, { messageId, seq, rev }) {
+/** Return the stored message of an entry. */
+function storedMessage(entry, me, { messageId, seq, rev }) {
   return {
     _id: messageId,
     seq,
@@ -28,15 +28,15 @@ function became(entry, me, { messageId, seq, rev }) {
   };
 }
 
-/** The message that `messageSent` speaks of, when it is still in the outbox; else null. */
+/** Return the message that `messageSent` confirms, or null if it is not in the outbox. */
 export function confirmedMessage(state, confirmation) {
   const entry = state.outbox.find((one) => one.clientMessageId === confirmation.clientMessageId);
-  return entry ? became(entry, state.me, confirmation) : null;
+  return entry ? storedMessage(entry, state.me, confirmation) : null;
 }
 
 /**
- * The entries to send now, in their order: of each conversation the first that nobody accepted,
- * because one that overtakes another would be numbered before it.
+ * Return the entries to send now: for each conversation the first one that is not accepted.
+ * Two sends in flight could overtake each other, and would be numbered in the wrong order.
  */
 export function due(state, now) {
   const blocked = new Set();
@@ -60,21 +60,21 @@ export const OUTBOX_EVENTS = {
     withEntry(state, clientMessageId, (entry) => ({ state: "sending", attempts: entry.attempts + 1 })),
   sendAccepted: (state, { clientMessageId, now }) =>
     withEntry(state, clientMessageId, () => ({ state: "accepted", acceptedAt: now })),
-  sendPutOff: (state, { clientMessageId, dueAt }) =>
+  sendDeferred: (state, { clientMessageId, dueAt }) =>
     withEntry(state, clientMessageId, () => ({ state: "waiting", dueAt })),
   sendFailed: (state, { clientMessageId, error }) =>
     withEntry(state, clientMessageId, () => ({ state: "failed", error })),
-  sendAgain: (state, { clientMessageId }) =>
+  sendRetried: (state, { clientMessageId }) =>
     withEntry(state, clientMessageId, () => ({ state: "waiting", dueAt: 0, attempts: 0, error: undefined })),
-  sendDropped: (state, { clientMessageId }) => without(state, clientMessageId),
-  // What was accepted, but never confirmed, may have been heard while we were away: ask again.
-  sendsUncertain: (state, { acceptedBefore = Infinity }) => ({
+  sendDiscarded: (state, { clientMessageId }) => without(state, clientMessageId),
+  // The confirmation of an accepted send can be lost, by a disconnect for example. Sending again asks for it.
+  sendsUnconfirmed: (state, { acceptedBefore = Infinity }) => ({
     ...state,
     outbox: state.outbox.map((entry) => {
-      const sure =
+      const isSettled =
         entry.state === "failed" || (entry.state === "accepted" && entry.acceptedAt >= acceptedBefore);
-      const going = acceptedBefore !== Infinity && entry.state !== "accepted";
-      return sure || going ? entry : { ...entry, state: "waiting", dueAt: 0 };
+      const isInFlight = acceptedBefore !== Infinity && entry.state !== "accepted";
+      return isSettled || isInFlight ? entry : { ...entry, state: "waiting", dueAt: 0 };
     }),
   }),
 };

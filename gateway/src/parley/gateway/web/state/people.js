@@ -1,6 +1,6 @@
-/** Who is online and who is typing. */
+/** Events of presence and typing. */
 
-function typing(state, { conversationId, userId, name }) {
+function typingChanged(state, { conversationId, userId, name }) {
   const conversation = state.conversations[conversationId];
   if (!conversation) return state;
   const { [userId]: _before, ...others } = conversation.typing;
@@ -8,15 +8,15 @@ function typing(state, { conversationId, userId, name }) {
   return { ...state, conversations: { ...state.conversations, [conversationId]: changed } };
 }
 
-function status(state, { userId, online }) {
+function presenceChanged(state, { userId, online }) {
   const { [userId]: _before, ...others } = state.online;
   return { ...state, online: online ? { ...others, [userId]: true } : others };
 }
 
 export const PEOPLE_EVENTS = {
-  typing,
-  status,
-  onlineUsers: (state, { users }) => ({
+  typingChanged,
+  presenceChanged,
+  onlineUsersLoaded: (state, { users }) => ({
     ...state,
     online: Object.fromEntries(users.map((id) => [id, true])),
   }),

@@ -1,11 +1,11 @@
-/** What the views show of the state. */
+/** Values that the views derive from the state. */
 
 import { statusOf } from "./timeline.js";
 
 const byName = (one, other) => one.localeCompare(other);
 
-/** Conversations, the liveliest first. */
-export const ordered = (state) =>
+/** Conversations, the most recently active first. */
+export const byActivity = (state) =>
   Object.values(state.conversations).sort(
     (one, other) =>
       (other.lastActivityAt ?? "").localeCompare(one.lastActivityAt ?? "") || byName(one._id, other._id),
@@ -13,7 +13,7 @@ export const ordered = (state) =>
 
 export const nameOf = (person) => person?.name || person?.username || person?._id || "";
 
-/** The name of who wrote a message; its sender may have told theirs only later. */
+/** Return the name of a message's sender; the participants may have a newer one than the message. */
 export function senderName({ sender }, conversation) {
   const person = conversation.participants.find(({ _id }) => _id === sender._id);
   return nameOf(sender) === sender._id ? nameOf(person ?? sender) : nameOf(sender);
@@ -22,31 +22,31 @@ export function senderName({ sender }, conversation) {
 export const others = (conversation, me) =>
   conversation.participants.filter((person) => person._id !== me?.id);
 
-/** The name over a conversation. */
+/** Return the title of a conversation. */
 export function titleOf(conversation, me) {
   if (conversation.type === "group" && conversation.name) return conversation.name;
   return others(conversation, me).map(nameOf).join(", ") || conversation.name || "Just you";
 }
 
-/** Whose avatar stands for a conversation: `{name, online?}`; online is unknown of groups. */
-export function faceOf(conversation, state) {
+/** Return the avatar of a conversation: `{name, online?}`. A group has no `online`. */
+export function avatarOf(conversation, state) {
   const [other] = others(conversation, state.me);
   if (conversation.type === "group" || !other) return { name: titleOf(conversation, state.me) };
   return { name: nameOf(other), id: other._id, online: Boolean(state.online[other._id]) };
 }
 
-/** One line about the last message. */
+/** Return one line about the last message. */
 export function previewOf(conversation, me) {
   const last = conversation.lastMessage;
   if (!last) return "No messages yet";
   const text = last.deletedAt ? "" : last.content || (last.type === "file" ? "A file" : "");
-  const said = text || "Message deleted";
-  if (last.senderId === me?.id) return `You: ${said}`;
+  const shown = text || "Message deleted";
+  if (last.senderId === me?.id) return `You: ${shown}`;
   const sender = conversation.participants.find((person) => person._id === last.senderId);
-  return conversation.type === "group" ? `${nameOf(sender) || last.senderId}: ${said}` : said;
+  return conversation.type === "group" ? `${nameOf(sender) || last.senderId}: ${shown}` : shown;
 }
 
-/** `Bob is typing…`, or nothing. */
+/** Return `Bob is typing…`, or an empty string. */
 export function typingLine(conversation) {
   const names = Object.values(conversation.typing).sort(byName);
   if (!names.length) return "";
@@ -55,8 +55,8 @@ export function typingLine(conversation) {
 }
 
 /**
- * What stands in the thread, from top to bottom: stored messages, then what is on its way.
- * Each has `key, mine, status, first` (begins a run of one sender), `day` (begins a new day).
+ * Return the thread's entries from top to bottom: stored messages, then the outbox.
+ * Each has `key, mine, status, first` (of consecutive messages of one sender) and `day` (first of its day).
  */
 export function timelineOf(state, conversation) {
   const stored = conversation.messages.map((message) => ({
@@ -65,7 +65,7 @@ export function timelineOf(state, conversation) {
     mine: message.sender._id === state.me.id,
     status: statusOf(message, conversation),
   }));
-  const going = state.outbox
+  const unconfirmed = state.outbox
     .filter((entry) => entry.conversationId === conversation._id)
     .map((entry) => ({
       ...entry,
@@ -74,20 +74,20 @@ export function timelineOf(state, conversation) {
       sender: { _id: state.me.id },
       status: entry.state === "waiting" ? "sending" : entry.state,
     }));
-  return [...stored, ...going].map(grouped);
+  return [...stored, ...unconfirmed].map(grouped);
 }
 
-const RUN_MILLISECONDS = 5 * 60_000;
+const GROUP_MILLISECONDS = 5 * 60_000;
 
 function grouped(entry, index, all) {
   const before = all[index - 1];
   const at = new Date(entry.createdAt);
   const day = !before || new Date(before.createdAt).toDateString() !== at.toDateString();
-  const pause = before && at - new Date(before.createdAt) > RUN_MILLISECONDS;
+  const pause = before && at - new Date(before.createdAt) > GROUP_MILLISECONDS;
   return { ...entry, day, first: day || pause || before.sender._id !== entry.sender._id };
 }
 
-/** The number of the first unread message among those that are there; 0 when there is none. */
+/** Return the number of the first unread message that is loaded, or 0. */
 export function firstUnread(conversation, me) {
   let left = conversation.unread;
   for (const message of conversation.messages.toReversed()) {
@@ -97,10 +97,10 @@ export function firstUnread(conversation, me) {
   return 0;
 }
 
-/** The last message by someone else, or undefined. */
+/** Return the last message of another user, or undefined. */
 export const lastOfOthers = (conversation, me) =>
   conversation.messages.findLast((message) => message.sender._id !== me.id);
 
-/** How much is unread altogether. */
+/** Return the number of unread messages of all conversations. */
 export const unreadTotal = (state) =>
   Object.values(state.conversations).reduce((sum, c) => sum + c.unread, 0);

@@ -1,4 +1,4 @@
-/** The page's whole state, and how each event changes it: pure functions, tested without a browser. */
+/** The page's state, and its reducer: pure functions, which are tested without a browser. */
 
 import { CONVERSATION_EVENTS } from "./conversations.js";
 import { OUTBOX_EVENTS } from "./outbox.js";
@@ -7,33 +7,33 @@ import { PEOPLE_EVENTS } from "./people.js";
 export const INITIAL = Object.freeze({
   me: null, // {id, name, expiresAt}
   connection: "signed-out", // connecting | connected | reconnecting
-  notice: "", // why one is signed out
+  notice: "", // the reason for signing out
   conversations: {}, // by id
-  listed: false, // whether the first page of the list is there
+  listed: false, // whether the first page of the list is loaded
   older: null, // the list's next cursor
-  open: null, // the conversation that is looked at
+  open: null, // the id of the open conversation
   online: {}, // user ids that are online, as keys
-  outbox: [], // sends that are not known to be stored
+  outbox: [], // sends that are not confirmed yet
   toast: null, // {id, text}
 });
 
 const SESSION_EVENTS = {
   signedIn: (_state, { me, outbox = [] }) => ({ ...INITIAL, me, outbox, connection: "connecting" }),
   signedOut: (_state, { notice = "" }) => ({ ...INITIAL, notice }),
-  said: (state, { text }) => ({ ...state, toast: { id: (state.toast?.id ?? 0) + 1, text } }),
-  toastOver: (state, { id }) => (state.toast?.id === id ? { ...state, toast: null } : state),
+  toastShown: (state, { text }) => ({ ...state, toast: { id: (state.toast?.id ?? 0) + 1, text } }),
+  toastExpired: (state, { id }) => (state.toast?.id === id ? { ...state, toast: null } : state),
 };
 
 const EVENTS = { ...SESSION_EVENTS, ...CONVERSATION_EVENTS, ...OUTBOX_EVENTS, ...PEOPLE_EVENTS };
 
-/** The state after an event `{type, ...}`. */
+/** Return the state after an event `{type, ...}`. */
 export function reduce(state, event) {
   const change = EVENTS[event.type];
-  if (!change) throw new Error(`there is no event ${event.type}`);
+  if (!change) throw new Error(`unknown event: ${event.type}`);
   return change(state, event);
 }
 
-/** Holds the state and tells its listeners of each change. */
+/** Holds the state and notifies its listeners of each change. */
 export class Store {
   #listeners = new Set();
 
@@ -47,7 +47,7 @@ export class Store {
     if (this.state !== before) for (const listener of [...this.#listeners]) listener(this.state);
   }
 
-  /** Call `listener(state)` after each change; gives back how to stop that. */
+  /** Call `listener(state)` after each change; returns a function that unsubscribes. */
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

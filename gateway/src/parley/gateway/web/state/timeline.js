@@ -1,17 +1,17 @@
-/** A conversation's messages: in the order of their numbers, each once, in its newest revision. */
+/** A conversation's messages: sorted by number, each once, in its newest revision. */
 
 const RANKS = ["sent", "delivered", "read"];
 
-/** The further one of two statuses. */
+/** Return the later one of two statuses. */
 export const further = (one, other) => RANKS[Math.max(RANKS.indexOf(one), RANKS.indexOf(other), 0)];
 
 /**
- * The conversation with messages put in their places.
+ * Merge messages into a conversation.
  *
- * Below `floor` the page has not read yet: what changed there would make a hole now. It waits in
- * `changed` for its page, which may be under way with what the message was before.
+ * The history below `floor` is not loaded, so a message from there would leave a gap above it. It is kept
+ * in `changed` until its page arrives: that page may have been read before the change, and would be stale.
  */
-export function place(conversation, incoming) {
+export function mergeMessages(conversation, incoming) {
   const known = new Map(conversation.messages.map((message) => [message._id, message]));
   const changed = { ...conversation.changed };
   for (const message of incoming) {
@@ -33,7 +33,7 @@ function newest(known, message) {
   return (message.rev ?? 0) >= (known.rev ?? 0) ? { ...message, status } : { ...message, ...known, status };
 }
 
-/** The conversation with its list entry brought up to a message. */
+/** Update the list entry of a conversation with a message. */
 function preview(conversation, message) {
   const last = conversation.lastMessage;
   if (!message.seq || message.seq < (last?.seq ?? 0)) return conversation;
@@ -50,26 +50,26 @@ function preview(conversation, message) {
   return { ...conversation, lastMessage, lastSeq, lastActivityAt: message.createdAt };
 }
 
-/** The conversation with one message as a tombstone. */
-export function bury(conversation, { messageId, rev, deletedAt }) {
-  const gone = (message) => ({ ...message, content: "", deletedAt, rev: rev ?? message?.rev });
+/** Replace a message by a tombstone. */
+export function markDeleted(conversation, { messageId, rev, deletedAt }) {
+  const tombstone = (message) => ({ ...message, content: "", deletedAt, rev: rev ?? message?.rev });
   const { lastMessage: last, messages, changed } = conversation;
-  const isThere = conversation.history === "none" || messages.some((m) => m._id === messageId);
+  const isLoaded = conversation.history === "none" || messages.some((m) => m._id === messageId);
   return {
     ...conversation,
-    messages: messages.map((m) => (m._id === messageId ? gone(m) : m)),
-    changed: isThere ? changed : { ...changed, [messageId]: gone(changed[messageId]) },
+    messages: messages.map((m) => (m._id === messageId ? tombstone(m) : m)),
+    changed: isLoaded ? changed : { ...changed, [messageId]: tombstone(changed[messageId]) },
     lastMessage: last?._id === messageId ? { ...last, content: "", deletedAt } : last,
   };
 }
 
-/** The conversation with the revision that the page holds moved on, unless it must sync first. */
-export function advance(conversation, rev = 0) {
+/** Advance the known revision; before the sync it is only remembered in `ahead`. */
+export function advanceRevision(conversation, rev = 0) {
   if (conversation.synced) return { ...conversation, rev: Math.max(conversation.rev, rev) };
   return { ...conversation, ahead: Math.max(conversation.ahead, rev) };
 }
 
-/** How far a message of one's own has come. */
+/** Return the status of one of the user's own messages. */
 export function statusOf(message, conversation) {
   if (message.seq <= conversation.readUpTo) return "read";
   return further(message.status, message.seq <= conversation.deliveredUpTo ? "delivered" : "sent");

@@ -8,10 +8,10 @@ import { html, useEffect, useState } from "./html.js";
 const TOAST_MILLISECONDS = 5_000;
 
 export function App({ store, chat, open, signIn, signOut }) {
-  const [state, show] = useState(store.state);
+  const [state, setState] = useState(store.state);
   useEffect(() => {
-    show(store.state);
-    return store.subscribe(show);
+    setState(store.state);
+    return store.subscribe(setState);
   }, [store]);
 
   if (!state.me) return html`<${SignIn} notice=${state.notice} signIn=${signIn} />`;
@@ -33,47 +33,47 @@ export function App({ store, chat, open, signIn, signOut }) {
             `
           : html`<${NothingOpen} state=${state} open=${open} />`
       }
-      <${Toast} toast=${state.toast} over=${(id) => store.dispatch({ type: "toastOver", id })} />
+      <${Toast} toast=${state.toast} expire=${(id) => store.dispatch({ type: "toastExpired", id })} />
     </div>
   `;
 }
 
 function Banner({ connection }) {
-  const lost = connection === "reconnecting";
+  const isShown = connection === "reconnecting";
   return html`
-    <div class="banner ${lost ? "shown" : ""}" role="status">
-      ${lost && "Reconnecting… what you write now is sent as soon as the connection is back."}
+    <div class="banner ${isShown ? "shown" : ""}" role="status">
+      ${isShown && "Reconnecting… Messages you write now are sent after the reconnect."}
     </div>
   `;
 }
 
 function NothingOpen({ state, open }) {
-  const waiting = state.open && !state.listed;
-  const text = waiting
+  const isLoading = state.open && !state.listed;
+  const text = isLoading
     ? "Loading…"
     : state.open
-      ? "This conversation is not here any more."
+      ? "This conversation is no longer available."
       : "Choose a conversation, or start one.";
   return html`
     <main class="nothing-open">
       <p>${text}</p>
       ${
         state.open &&
-        !waiting &&
+        !isLoading &&
         html`<button type="button" class="quiet" onClick=${() => open(null)}>Back to the list</button>`
       }
     </main>
   `;
 }
 
-function Toast({ toast, over }) {
+function Toast({ toast, expire }) {
   useEffect(() => {
     if (!toast) return undefined;
-    const timer = setTimeout(() => over(toast.id), TOAST_MILLISECONDS);
+    const timer = setTimeout(() => expire(toast.id), TOAST_MILLISECONDS);
     return () => clearTimeout(timer);
   }, [toast?.id]);
   return html`
-    <div class="toast-place" role="alert">
+    <div class="toasts" role="alert">
       ${toast && html`<div class="toast" key=${toast.id}>${toast.text}</div>`}
     </div>
   `;

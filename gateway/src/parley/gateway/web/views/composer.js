@@ -1,8 +1,8 @@
-/** Where one writes: Enter sends, Shift+Enter is a new line, Arrow-up edits the last message. */
+/** The composer: Enter sends, Shift+Enter inserts a line break, arrow up edits the last message. */
 
 import { html, Icon, IconButton, useLayoutEffect, useRef, useState } from "./html.js";
 
-const MOST = 8_000;
+const MAX_LENGTH = 8_000; // characters
 
 const hasKeyboard = () => matchMedia("(hover: hover) and (pointer: fine)").matches;
 
@@ -34,7 +34,7 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
     event?.preventDefault();
     if (!text.trim()) return;
     if (editing) {
-      // What is refused stays in the field, to be tried again.
+      // After an error the text stays in the field, so that the user can retry.
       if (text === editing.content || (await chat.edit(editing, text))) done();
     } else {
       chat.send(_id, text.trim());
@@ -64,9 +64,9 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
       <textarea
         ref=${field}
         rows="1"
-        maxlength=${MOST}
+        maxlength=${MAX_LENGTH}
         value=${text}
-        aria-label=${editing ? "The message's new text" : "Message"}
+        aria-label=${editing ? "Edited message" : "Message"}
         placeholder="Write a message"
         onInput=${(event) => write(event.target.value)}
         onKeyDown=${pressed}

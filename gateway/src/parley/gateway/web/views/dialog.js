@@ -1,4 +1,4 @@
-/** A dialog over the page: it takes the keyboard, and Escape closes it. */
+/** A modal dialog: it traps the focus, and Escape closes it. */
 
 import { html, IconButton, useEffect, useRef } from "./html.js";
 
@@ -23,5 +23,5 @@ export function Dialog({ title, close, children }) {
   `;
 }
 
-/** User ids as people type them: with commas, spaces or lines between them. */
+/** Return the user ids in a text, separated by commas, spaces or line breaks. */
 export const idsIn = (text) => [...new Set(text.split(/[\s,;]+/).filter(Boolean))];

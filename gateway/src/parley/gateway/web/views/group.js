@@ -1,4 +1,4 @@
-/** Who is in a conversation; groups can grow, and be left. */
+/** The participants of a conversation, with the actions to add people and to leave. */
 
 import { nameOf } from "../state/selectors.js";
 import { Dialog, idsIn } from "./dialog.js";
@@ -35,17 +35,17 @@ function Person({ state, person }) {
 
 function AddPeople({ conversation, chat }) {
   const [people, setPeople] = useState("");
-  const [problem, complain] = useState("");
+  const [problem, setProblem] = useState("");
 
   async function submit(event) {
     event.preventDefault();
     if (!idsIn(people).length) return;
     try {
-      await chat.add(conversation._id, idsIn(people));
+      await chat.addParticipants(conversation._id, idsIn(people));
       setPeople("");
-      complain("");
+      setProblem("");
     } catch (error) {
-      complain(error.message);
+      setProblem(error.message);
     }
   }
 
@@ -70,11 +70,11 @@ function AddPeople({ conversation, chat }) {
 }
 
 function Leave({ conversation, chat }) {
-  const [sure, ask] = useState(false);
-  const leave = () => (sure ? chat.leave(conversation._id) : ask(true));
+  const [isConfirming, setConfirming] = useState(false);
+  const leave = () => (isConfirming ? chat.leave(conversation._id) : setConfirming(true));
   return html`
     <button type="button" class="danger" onClick=${leave}>
-      ${sure ? "Yes, leave this group" : "Leave the group"}
+      ${isConfirming ? "Yes, leave this group" : "Leave the group"}
     </button>
   `;
 }

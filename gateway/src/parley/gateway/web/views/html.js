@@ -1,4 +1,4 @@
-/** Preact with htm's tagged templates; the icons. */
+/** Preact with htm's tagged templates, icons and avatars. */
 
 import { html } from "../vendor/preact.js";
 
@@ -22,12 +22,12 @@ const PATHS = {
   failed: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v6M12 16v1",
 };
 
-/** An icon that says nothing to a screen reader. */
+/** An icon, hidden from screen readers. */
 export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 }
 
-/** A button with only an icon: the label is read out and shown as its tooltip. */
+/** A button with only an icon. Its label is its accessible name and its tooltip. */
 export function IconButton({ name, label, ...rest }) {
   return html`
     <button type="button" class="icon-button" aria-label=${label} title=${label} ...${rest}>
@@ -36,7 +36,7 @@ export function IconButton({ name, label, ...rest }) {
   `;
 }
 
-/** A circle with initials; a dot when the person is known to be online or not. */
+/** A circle with initials; with a dot if `online` is given. */
 export function Avatar({ name, online }) {
   const initials = name
     .split(/[\s_.-]+/)

@@ -1,4 +1,4 @@
-/** One message; its content is only ever text. */
+/** A message. Its content is rendered as text, never as HTML. */
 
 import { clock } from "./times.js";
 import { html, Icon, IconButton, useState } from "./html.js";
@@ -34,7 +34,7 @@ export function Message({ entry, name, isGroup, chat, edit, isEdited }) {
             html`
               <span class="status" title=${STATUSES[status]}>
                 <${Icon} name=${status} />
-                <span class="only-read-out">${STATUSES[status]}</span>
+                <span class="visually-hidden">${STATUSES[status]}</span>
               </span>
             `
           }
@@ -47,15 +47,15 @@ export function Message({ entry, name, isGroup, chat, edit, isEdited }) {
 }
 
 function Actions({ entry, chat, edit }) {
-  const [sure, ask] = useState(false);
-  const remove = () => (sure ? chat.remove(entry) : ask(true));
+  const [isConfirming, setConfirming] = useState(false);
+  const remove = () => (isConfirming ? chat.remove(entry) : setConfirming(true));
   return html`
-    <span class="actions" onMouseLeave=${() => ask(false)}>
+    <span class="actions" onMouseLeave=${() => setConfirming(false)}>
       <${IconButton} name="edit" label="Edit" onClick=${() => edit(entry)} />
       ${
-        sure
+        isConfirming
           ? html`
-              <button type="button" class="danger small" onClick=${remove} onBlur=${() => ask(false)}>
+              <button type="button" class="danger small" onClick=${remove} onBlur=${() => setConfirming(false)}>
                 Delete?
               </button>
             `

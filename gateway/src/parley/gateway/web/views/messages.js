@@ -1,4 +1,4 @@
-/** The messages of a conversation, by days and with a line before what is new. */
+/** The messages of a conversation, with dividers between days and before the first unread one. */
 
 import { firstUnread, senderName } from "../state/selectors.js";
 import { Message } from "./message.js";
@@ -6,25 +6,25 @@ import { useScrolling } from "./scrolling.js";
 import { dayName } from "./times.js";
 import { html, IconButton, useRef } from "./html.js";
 
-const TO_END = "To the newest message";
+const TO_END = "Scroll to the newest message";
 
 export function Messages({ state, conversation, timeline, chat, edit, editing }) {
   const ready = conversation.history === "ready";
   const newFrom = useNewFrom(conversation, state.me);
-  const reading = useRef(false);
+  const isLoading = useRef(false);
 
-  async function readOlder() {
-    if (reading.current || !conversation.older) return;
-    reading.current = true;
-    await chat.older(conversation);
-    reading.current = false;
+  async function loadOlder() {
+    if (isLoading.current || !conversation.older) return;
+    isLoading.current = true;
+    await chat.loadOlder(conversation);
+    isLoading.current = false;
   }
 
   const { ref, scrolled, atEnd, toEnd } = useScrolling({
     first: timeline[0],
     last: timeline.at(-1),
     ready,
-    readOlder,
+    loadOlder,
   });
 
   const row = (entry) => html`
@@ -42,13 +42,13 @@ export function Messages({ state, conversation, timeline, chat, edit, editing })
   `;
 
   return html`
-    <div class="messages-place">
+    <div class="messages-frame">
       <div class="messages" ref=${ref} onScroll=${scrolled} role="log" aria-label="Messages" tabindex="0">
         ${
           conversation.older &&
-          html`<button type="button" class="quiet more" onClick=${readOlder}>Show older messages</button>`
+          html`<button type="button" class="quiet more" onClick=${loadOlder}>Show older messages</button>`
         }
-        ${ready && !timeline.length && html`<p class="hint empty">Nothing said yet. Say hello.</p>`}
+        ${ready && !timeline.length && html`<p class="hint empty">No messages yet. Write the first one.</p>`}
         ${!ready && html`<p class="hint empty">Loading…</p>`}
         ${timeline.map(row)}
       </div>
@@ -61,7 +61,7 @@ function Divider({ text, kind = "" }) {
   return html`<div class="divider ${kind}"><span>${text}</span></div>`;
 }
 
-/** The number at which unread messages began when the conversation was opened; 0 while that is above. */
+/** Return the number of the first message that was unread on opening; 0 while it is not loaded. */
 function useNewFrom(conversation, me) {
   const opened = useRef(null);
   if (conversation.history !== "ready") return 0;

@@ -1,32 +1,32 @@
-/** Starting a conversation: with one person directly, or a group. */
+/** The dialog that starts a direct conversation or a group. */
 
 import { Dialog, idsIn } from "./dialog.js";
 import { html, useState } from "./html.js";
 
-const GROUP = "A group: more people can be added later.";
-const DIRECT = "One person and no name: a direct conversation.";
+const GROUP = "A group. You can add more people later.";
+const DIRECT = "A direct conversation: one person and no group name.";
 
 export function NewConversation({ chat, close, open }) {
   const [people, setPeople] = useState("");
   const [name, setName] = useState("");
-  const [problem, complain] = useState("");
+  const [problem, setProblem] = useState("");
   const participants = idsIn(people);
   const isGroup = participants.length > 1 || Boolean(name.trim());
 
   async function submit(event) {
     event.preventDefault();
-    if (!participants.length) return complain("Say who you want to talk with.");
+    if (!participants.length) return setProblem("Enter at least one user id.");
     try {
       open(await chat.start({ type: isGroup ? "group" : "direct", name: name.trim(), participants }));
       return close();
     } catch (error) {
-      return complain(error.message);
+      return setProblem(error.message);
     }
   }
 
   return html`<${Dialog} title="New conversation" close=${close}>
     <form onSubmit=${submit}>
-      <label for="people">With whom? Their user ids</label>
+      <label for="people">User ids of the participants</label>
       <input
         id="people"
         autofocus
@@ -47,7 +47,7 @@ export function NewConversation({ chat, close, open }) {
       />
       <p class="hint">${isGroup ? GROUP : DIRECT}</p>
       <p class="problem" role="alert">${problem}</p>
-      <button type="submit" class="primary">${isGroup ? "Start the group" : "Start talking"}</button>
+      <button type="submit" class="primary">${isGroup ? "Start the group" : "Start the conversation"}</button>
     </form>
   <//>`;
 }

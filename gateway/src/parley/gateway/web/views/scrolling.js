@@ -1,36 +1,38 @@
-/** A scroller that stays where its reader is: at the end, or at what is being read. */
+/** Scrolling that keeps the reader's position: at the end, or at the message being read. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
 const NEAR = 80; // pixels
 
 /**
- * `first` and `last` are the entries at either end; `ready` says that they are no longer awaited;
- * `readOlder()` is called when the beginning comes near. Gives the scroller's ref, its scroll handler,
- * whether it is at its end, and how to go there.
+ * Keep the position while entries are added at either end.
+ *
+ * `first` and `last` are the first and the last entry, `ready` is true once the history is loaded, and
+ * `loadOlder()` is called near the top. Returns the scroller's `ref`, its `scrolled` handler, `atEnd`, and
+ * `toEnd()`, which scrolls to the end.
  */
-export function useScrolling({ first, last, ready, readOlder }) {
+export function useScrolling({ first, last, ready, loadOlder }) {
   const ref = useRef(null);
   const [atEnd, setAtEnd] = useState(true);
-  const place = useRef({ atEnd: true, placed: false, height: 0, first: null, last: null });
+  const position = useRef({ atEnd: true, placed: false, height: 0, first: null, last: null });
   const toEnd = () => (ref.current.scrollTop = ref.current.scrollHeight);
 
   function scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = ref.current;
-    place.current.atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
-    setAtEnd(place.current.atEnd);
-    if (scrollTop < NEAR * 4) readOlder();
+    position.current.atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
+    setAtEnd(position.current.atEnd);
+    if (scrollTop < NEAR * 4) loadOlder();
   }
 
   useLayoutEffect(() => {
     const { current: box } = ref;
-    const before = place.current;
-    const spoke = last?.mine && last.key !== before.last;
+    const before = position.current;
+    const isOwnNew = last?.mine && last.key !== before.last;
     const unread = ready && !before.placed && box.querySelector(".divider.new");
     if (unread) {
       unread.scrollIntoView({ block: "center" });
       scrolled();
-    } else if (before.atEnd || spoke) {
+    } else if (before.atEnd || isOwnNew) {
       toEnd();
     } else if (first?.key !== before.first) {
       box.scrollTop += box.scrollHeight - before.height;
@@ -40,14 +42,14 @@ export function useScrolling({ first, last, ready, readOlder }) {
   });
 
   useEffect(() => {
-    const observer = new ResizeObserver(() => place.current.atEnd && toEnd());
+    const observer = new ResizeObserver(() => position.current.atEnd && toEnd());
     observer.observe(ref.current);
     return () => observer.disconnect();
   }, []);
 
-  // A page that does not fill the scroller leaves nothing to scroll.
+  // If the messages do not fill the scroller, no scroll event ever loads older ones.
   useEffect(() => {
-    if (ref.current.scrollHeight <= ref.current.clientHeight) readOlder();
+    if (ref.current.scrollHeight <= ref.current.clientHeight) loadOlder();
   });
 
   return { ref, scrolled, atEnd, toEnd };

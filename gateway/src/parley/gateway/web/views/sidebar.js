@@ -1,6 +1,6 @@
-/** The list of conversations, and who one is. */
+/** The sidebar: the signed-in user, and the list of conversations. */
 
-import { faceOf, ordered, previewOf, titleOf, typingLine } from "../state/selectors.js";
+import { avatarOf, byActivity, previewOf, titleOf, typingLine } from "../state/selectors.js";
 import { NewConversation } from "./new-conversation.js";
 import { brief } from "./times.js";
 import { Avatar, html, IconButton, useState } from "./html.js";
@@ -8,13 +8,13 @@ import { Avatar, html, IconButton, useState } from "./html.js";
 const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…" };
 
 export function Sidebar({ state, chat, open, signOut }) {
-  const [starting, start] = useState(false);
+  const [isStarting, setStarting] = useState(false);
   const isEmpty = state.listed && !Object.keys(state.conversations).length;
   return html`
     <nav class="sidebar" aria-label="Conversations">
       <header>
         <${Avatar} name=${state.me.name} />
-        <div class="who">
+        <div class="titles">
           <strong>${state.me.name}</strong>
           <span class="connection ${state.connection}">${CONNECTION[state.connection]}</span>
         </div>
@@ -23,11 +23,11 @@ export function Sidebar({ state, chat, open, signOut }) {
           name="plus"
           label="New conversation"
           class="icon-button strong"
-          onClick=${() => start(true)}
+          onClick=${() => setStarting(true)}
         />
       </header>
       <ul class="conversations">
-        ${ordered(state).map(
+        ${byActivity(state).map(
           (it) => html`<${Entry} key=${it._id} state=${state} conversation=${it} open=${open} />`,
         )}
       </ul>
@@ -36,7 +36,7 @@ export function Sidebar({ state, chat, open, signOut }) {
         html`
           <p class="hint empty">
             No conversations yet.
-            <button type="button" class="link" onClick=${() => start(true)}>Start one</button>
+            <button type="button" class="link" onClick=${() => setStarting(true)}>Start one</button>
           </p>
         `
       }
@@ -44,12 +44,12 @@ export function Sidebar({ state, chat, open, signOut }) {
       ${
         state.older &&
         html`
-          <button type="button" class="quiet more" onClick=${() => chat.moreConversations()}>
+          <button type="button" class="quiet more" onClick=${() => chat.loadMoreConversations()}>
             Show older conversations
           </button>
         `
       }
-      ${starting && html`<${NewConversation} chat=${chat} close=${() => start(false)} open=${open} />`}
+      ${isStarting && html`<${NewConversation} chat=${chat} close=${() => setStarting(false)} open=${open} />`}
     </nav>
   `;
 }
@@ -66,7 +66,7 @@ function Entry({ state, conversation, open }) {
         aria-current=${chosen ? "true" : undefined}
         onClick=${() => open(_id)}
       >
-        <${Avatar} ...${faceOf(conversation, state)} />
+        <${Avatar} ...${avatarOf(conversation, state)} />
         <span class="title">${titleOf(conversation, state.me)}</span>
         <time dateTime=${conversation.lastActivityAt}>${brief(conversation.lastActivityAt)}</time>
         <span class="preview ${typing ? "typing" : ""}">${typing || previewOf(conversation, state.me)}</span>
@@ -75,7 +75,7 @@ function Entry({ state, conversation, open }) {
           html`
             <span class="badge">
               <span aria-hidden="true">${unread > 99 ? "99+" : unread}</span>
-              <span class="only-read-out">${unread} unread</span>
+              <span class="visually-hidden">${unread} unread</span>
             </span>
           `
         }

@@ -1,17 +1,17 @@
-/** Signing in: a token is pasted. */
+/** The sign-in form, for a token. */
 
 import { html, useState } from "./html.js";
 
 export function SignIn({ notice, signIn }) {
-  const [error, complain] = useState("");
-  const said = error || notice;
+  const [error, setError] = useState("");
+  const shown = error || notice;
 
   function submit(event) {
     event.preventDefault();
     try {
       signIn(new FormData(event.target).get("token").trim());
     } catch (problem) {
-      complain(problem.message);
+      setError(problem.message);
     }
   }
 
@@ -37,17 +37,17 @@ export function SignIn({ notice, signIn }) {
           autocapitalize="off"
           spellcheck=${false}
           aria-describedby="how"
-          aria-invalid=${Boolean(said)}
+          aria-invalid=${Boolean(shown)}
           placeholder="eyJ…"
-          onInput=${() => complain("")}
+          onInput=${() => setError("")}
           onKeyDown=${pressed}
         ></textarea>
-        <p class="problem" role="alert">${said}</p>
+        <p class="problem" role="alert">${shown}</p>
         <button type="submit" class="primary">Sign in</button>
         <p id="how" class="hint">
           On the machine that runs Parley,
           <code>make token USER=alice</code>
-          prints one. It is kept in this tab only.
+          prints one. Only this tab stores it.
         </p>
       </form>
     </main>

@@ -1,25 +1,25 @@
-/** One conversation: its head, its messages, and where one writes. */
+/** A conversation: its header, its messages, and the composer. */
 
-import { faceOf, others, timelineOf, titleOf, typingLine } from "../state/selectors.js";
+import { avatarOf, others, timelineOf, titleOf, typingLine } from "../state/selectors.js";
 import { Composer } from "./composer.js";
 import { Group } from "./group.js";
 import { Messages } from "./messages.js";
 import { Avatar, html, IconButton, useState } from "./html.js";
 
-const LISTED = 50; // people that a list shows of each conversation
+const LISTED = 50; // participants of each conversation that the list includes
 
 export function Thread({ state, conversation, chat, open }) {
-  const [showsPeople, showPeople] = useState(false);
-  const [editing, edit] = useState(null);
+  const [isPeopleOpen, setPeopleOpen] = useState(false);
+  const [editing, setEditing] = useState(null);
   const timeline = timelineOf(state, conversation);
   const editLast = () =>
-    edit(timeline.findLast((entry) => entry.mine && entry.seq && !entry.deletedAt) ?? null);
-  const done = () => edit((now) => (now === editing ? null : now));
+    setEditing(timeline.findLast((entry) => entry.mine && entry.seq && !entry.deletedAt) ?? null);
+  const done = () => setEditing((now) => (now === editing ? null : now));
   const typing = typingLine(conversation);
 
-  function lookAtPeople() {
-    if (conversation.participants.length === LISTED) chat.look(conversation._id);
-    showPeople(true);
+  function openPeople() {
+    if (conversation.participants.length === LISTED) chat.refresh(conversation._id);
+    setPeopleOpen(true);
   }
 
   return html`
@@ -31,19 +31,19 @@ export function Thread({ state, conversation, chat, open }) {
           class="icon-button back"
           onClick=${() => open(null)}
         />
-        <${Avatar} ...${faceOf(conversation, state)} />
-        <div class="who">
+        <${Avatar} ...${avatarOf(conversation, state)} />
+        <div class="titles">
           <h1>${titleOf(conversation, state.me)}</h1>
           <span class="hint">${about(state, conversation)}</span>
         </div>
-        <${IconButton} name="people" label="People" onClick=${lookAtPeople} />
+        <${IconButton} name="people" label="People" onClick=${openPeople} />
       </header>
       <${Messages}
         state=${state}
         conversation=${conversation}
         timeline=${timeline}
         chat=${chat}
-        edit=${edit}
+        edit=${setEditing}
         editing=${editing}
       />
       <p class="typing-line" role="status">${typing}</p>
@@ -56,13 +56,13 @@ export function Thread({ state, conversation, chat, open }) {
         done=${done}
       />
       ${
-        showsPeople &&
+        isPeopleOpen &&
         html`
           <${Group}
             state=${state}
             conversation=${conversation}
             chat=${chat}
-            close=${() => showPeople(false)}
+            close=${() => setPeopleOpen(false)}
           />
         `
       }

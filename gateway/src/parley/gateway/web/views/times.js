@@ -1,4 +1,4 @@
-/** Times as people say them. */
+/** Times and dates for display. */
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "short" });
@@ -16,7 +16,7 @@ const daysAgo = (at) =>
 
 export const clock = (iso) => CLOCK.format(new Date(iso));
 
-/** For a list: the time of today, the day of this week, else the date. */
+/** Return a short time for lists: the time today, the weekday within a week, else the date. */
 export function brief(iso) {
   if (!iso) return "";
   const ago = daysAgo(iso);
@@ -24,7 +24,7 @@ export function brief(iso) {
   return (ago < 7 ? WEEKDAY : DATE).format(new Date(iso));
 }
 
-/** For the line between two days. */
+/** Return the text of a day's divider. */
 export function dayName(iso) {
   return ["Today", "Yesterday"][daysAgo(iso)] ?? LONG_DATE.format(new Date(iso));
 }

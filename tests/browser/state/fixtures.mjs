@@ -1,4 +1,4 @@
-// What the tests of the page's state begin with: Alice, who shares a group with Bob.
+// Fixtures of the state tests: Alice shares a group with Bob.
 
 import { INITIAL, reduce } from "../../../gateway/src/parley/gateway/web/state/store.js";
 
@@ -6,10 +6,10 @@ export const ALICE = { _id: "alice", name: "Alice", username: "alice", role: "ow
 export const BOB = { _id: "bob", name: "Bob", username: "bob", role: "member" };
 export const ME = { id: "alice", name: "Alice", expiresAt: 0 };
 
-/** The state after some events. */
+/** Return the state after some events. */
 export const after = (state, ...events) => events.reduce(reduce, state);
-/** Message number `seq`. */
-export const said = (seq, sender = BOB, more = {}) => ({
+/** Return message number `seq`. */
+export const message = (seq, sender = BOB, more = {}) => ({
   _id: `m${seq}`,
   conversationId: "c",
   sender,
@@ -31,9 +31,9 @@ export const conversation = (more = {}) => ({
   lastActivityAt: "2026-01-01T10:00:00.000Z",
   ...more,
 });
-export const heard = (...messages) => ({ type: "heard", conversationId: "c", messages });
+export const received = (...messages) => ({ type: "messagesReceived", conversationId: "c", messages });
 export const page = (nextCursor, ...messages) => ({
-  type: "pageRead",
+  type: "pageLoaded",
   conversationId: "c",
   messages,
   nextCursor,
@@ -54,8 +54,8 @@ export const listed = after(signedIn, {
   first: true,
 });
 export const joined = reduce(listed, { type: "joined", conversationId: "c", rev: 0 });
-export const asked = reduce(joined, { type: "historyRequested", conversationId: "c" });
-export const ready = reduce(asked, page(null));
+export const loading = reduce(joined, { type: "historyRequested", conversationId: "c" });
+export const ready = reduce(loading, page(null));
 export const c = (state) => state.conversations.c;
-/** The numbers of the messages that are there. */
+/** Return the numbers of the loaded messages. */
 export const seqs = (state) => c(state).messages.map((m) => m.seq);
