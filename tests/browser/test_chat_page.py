@@ -160,7 +160,7 @@ async def test_a_message_edited_during_its_page_load_is_shown_edited(
     (socket,) = await users.sockets("ben")
     group = await users.group(socket, "ann")
     sent = await socket.send(group, "colour", tempId="sent")
-    await socket.inbound("messageSent", tempId="sent")
+    await socket.wait_for("messageSent", tempId="sent")
     alice = await window(ann)
     loaded, edited = asyncio.Event(), asyncio.Event()
 
@@ -199,7 +199,7 @@ async def test_a_long_history_loads_upwards_without_jumping(users: ChatUsers, wi
     for number in range(1, 121):
         await socket.emit("sendMessage", {"conversationId": group, "content": f"message {number}"})
     await socket.send(group, "the last", tempId="last")
-    await socket.inbound("messageSent", tempId="last")
+    await socket.wait_for("messageSent", tempId="last")
 
     alice = await window(ann)
     await alice.open("A group")
