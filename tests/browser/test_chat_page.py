@@ -173,7 +173,9 @@ async def test_a_message_edited_during_its_page_load_is_shown_edited(
     await alice.page.route("**/messages?*", late)
     await alice.open("A group")
     await asyncio.wait_for(loaded.wait(), 10)
-    await socket.do("editMessage", {"conversationId": group, "messageId": sent["_id"], "content": "color"})
+    await socket.call_ok(
+        "editMessage", {"conversationId": group, "messageId": sent["_id"], "content": "color"}
+    )
     await expect(alice.entry("A group")).to_contain_text("color", timeout=10_000)
     edited.set()
     await alice.shows("color")
