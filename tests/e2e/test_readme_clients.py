@@ -1,4 +1,4 @@
-"""The README's first clients work as printed."""
+"""The first clients of README.md and gateway/PROTOCOLS.md work as printed."""
 
 import argparse
 import asyncio
@@ -18,12 +18,18 @@ from clients.javascript import NODE
 from parley.stack import Stack
 
 ROOT = Path(__file__).parents[2]
+PLACES = {
+    "sh": ("README.md", "A first client"),
+    "js": ("README.md", "A first client"),
+    "python": ("gateway/PROTOCOLS.md", "Reconnecting"),
+}
 NPM = ROOT / "gateway/src/parley/gateway/web/node_modules"
 
 
 def example(language: str, stack: Stack, bob: str) -> str:
-    """Return the section's code in a language, with the test stack's address."""
-    section = re.search(r"### A first client\n(.*?)\n### ", (ROOT / "README.md").read_text(), re.S)
+    """Return the page's code in a language, with the test stack's address."""
+    page, heading = PLACES[language]
+    section = re.search(rf"\n## {heading}\n(.*?)\n## ", (ROOT / page).read_text(), re.S)
     assert section is not None
     code = re.search(rf"```{language}\n(.*?)```", section[1], re.S)
     assert code is not None

@@ -1,4 +1,4 @@
-"""The contributor's example in the README is a vocabulary that works, beside the others."""
+"""The example protocol of gateway/PROTOCOLS.md works beside the others."""
 
 import re
 import sys
@@ -23,16 +23,16 @@ from parley.gateway.settings import Settings
 from parley.shared import mongo
 from parley.stack import Stack
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "gateway/PROTOCOLS.md"
 
 
 def example() -> ClientProtocol:
-    """The vocabulary that the README's code defines."""
-    source = re.search(r"### A sixth vocabulary.*?```python\n(.*?)```", README.read_text(), re.S)
+    """Return the protocol that the page's code defines."""
+    source = re.search(r"## Add a protocol\n.*?```python\n(.*?)```", PAGE.read_text(), re.S)
     assert source is not None
     module = ModuleType("desk")
     sys.modules["desk"] = module
-    exec(compile(source[1], "README.md", "exec"), module.__dict__)
+    exec(compile(source[1], "PROTOCOLS.md", "exec"), module.__dict__)
     protocol: ClientProtocol = module.__dict__["DESK"]
     return protocol
 

@@ -8,7 +8,6 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase as Collector
 
 from parley.gateway import gauges
-from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.settings import Settings as GatewaySettings
 from parley.persistence_worker.settings import Settings as WorkerSettings
 from parley.shared import metrics
@@ -39,13 +38,6 @@ def test_the_settings_table_matches_the_settings_classes() -> None:
     between = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", OPERATIONS, re.S)
     assert between is not None
     assert between[1] == settings_table()
-
-
-def test_the_readme_names_every_event_and_path_of_the_groups_protocol() -> None:
-    missing = [event for event in GROUPS.inbound if f"`{event}" not in README]
-    paths = [re.sub(r"\{conversationId\}|\{messageId\}", ":id", s.path) for s in GROUPS.routes]
-    missing += [p for p in paths if p.replace("{userId}", ":userId") not in README]
-    assert missing == []
 
 
 def test_the_metrics_table_names_every_metric() -> None:
