@@ -1,4 +1,4 @@
-"""The Redis manager as python-socketio's users know one, on real Redis: rooms over several nodes."""
+"""The Redis manager gives python-socketio's rooms over several nodes, on a real Redis."""
 
 import asyncio
 import uuid
@@ -21,12 +21,19 @@ from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.pubsub.bus import Bus, Subscriber
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.transport import json
-from parley.gateway.transport import lean_websocket as connection
+from parley.gateway.transport.engine_server import EngineServer
 from parley.gateway.transport.packets import ClientPacket
+from parley.gateway.transport.socketio_adapter import SocketHooks
 from parley.shared import events, rooms
 from parley.stack import Stack
 
 NAMESPACE = "/test"
+
+
+class Server(SocketHooks):
+    """python-socketio's own behaviour on Parley's Engine.IO server."""
+
+    engine_class = EngineServer
 
 
 @dataclass
@@ -44,13 +51,13 @@ class Node:
     tasks: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def client(self) -> tuple[str, list[Any]]:
-        """A connected client: its sid, and what it hears."""
-        heard: list[Any] = []
+        """Connect a client; returns its sid and the list of the events that it receives."""
+        received: list[Any] = []
         client = socketio.AsyncClient(reconnection=False)
-        client.on("*", lambda event, *args: heard.append((event, *args)), namespace=NAMESPACE)
+        client.on("*", lambda event, *args: received.append((event, *args)), namespace=NAMESPACE)
         await client.connect(self.url, namespaces=[NAMESPACE], transports=["websocket"])
         self.clients.append(client)
-        return client.get_sid(NAMESPACE), heard
+        return client.get_sid(NAMESPACE), received
 
     async def stop(self) -> None:
         for client in self.clients:
@@ -73,14 +80,12 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
         redis = Redis.from_url(stack.redis_url)
         bus = Bus(stack.redis_url, name)
         manager = RedisManager(bus)
-        server = socketio.AsyncServer(
-            client_manager=manager, async_mode="aiohttp", serializer=ClientPacket, json=json, namespaces="*"
+        server = Server(
+            client_manager=manager, serializer=ClientPacket, json=json, namespaces="*", node_name=name
         )
-        connection.install(server.eio, 1 << 20)
-        server.eio.generate_id = lambda: f"{name}.{uuid.uuid4().hex}"
         bus.start(
             Subscriber(
-                on_message=lambda _channel, body: take(node, body),
+                on_message=lambda _channel, body: apply(node, body),
                 on_reconnect=reconnected,
                 on_unsubscribed=lambda _channel: None,
             )
@@ -105,7 +110,7 @@ async def reconnected() -> None:
     """These nodes have nothing to make up for."""
 
 
-def take(node: Node, body: bytes) -> None:
+def apply(node: Node, body: bytes) -> None:
     for event in events.unpack(body):
         if isinstance(event, events.Emit):
             node.manager.on_emit(event)
@@ -122,44 +127,44 @@ def room_name() -> str:
 async def test_an_emit_to_a_room_reaches_its_sockets_on_every_node_once(make_node: MakeNode) -> None:
     one, two = await make_node(), await make_node()
     room = room_name()
-    (first, heard_first), (second, heard_second) = await one.client(), await two.client()
-    _, heard_outside = await two.client()
+    (first, received_first), (second, received_second) = await one.client(), await two.client()
+    _, received_outside = await two.client()
     await one.server.enter_room(first, room, namespace=NAMESPACE)
     await two.server.enter_room(second, room, namespace=NAMESPACE)
 
     await one.server.emit("news", {"n": 1}, room=room, namespace=NAMESPACE)
     await two.server.emit("news", {"n": 2}, room=room, namespace=NAMESPACE)
 
-    for heard in (heard_first, heard_second):
-        await eventually(lambda heard=heard: len(heard) == 2)
-        assert sorted(p["n"] for _, p in heard) == [1, 2]
-    assert heard_outside == []
+    for received in (received_first, received_second):
+        await eventually(lambda received=received: len(received) == 2)
+        assert sorted(p["n"] for _, p in received) == [1, 2]
+    assert received_outside == []
 
 
 async def test_a_process_that_serves_no_socket_can_emit(make_node: MakeNode, stack: Stack) -> None:
     node = await make_node()
     room = room_name()
-    sid, heard = await node.client()
+    sid, received = await node.client()
     await node.server.enter_room(sid, room, namespace=NAMESPACE)
     bus = Bus(stack.redis_url, "emitter")
     emitter = RedisManager(bus)
     await emitter.emit("news", ("a", {"b": 1}), namespace=NAMESPACE, room=room)
     await emitter.emit("private", b"\x00\xff", namespace=NAMESPACE, room=sid)
     await bus.stop()
-    await eventually(lambda: heard == [("news", "a", {"b": 1}), ("private", b"\x00\xff")])
+    await eventually(lambda: received == [("news", "a", {"b": 1}), ("private", b"\x00\xff")])
 
 
-async def test_entering_waits_until_nothing_can_be_missed(make_node: MakeNode) -> None:
+async def test_a_socket_misses_no_event_after_entering_a_room(make_node: MakeNode) -> None:
     one, two = await make_node(), await make_node()
     for _ in range(20):
         room = room_name()
-        sid, heard = await one.client()
+        sid, received = await one.client()
         await one.server.enter_room(sid, room, namespace=NAMESPACE)
         await two.server.emit("news", room, room=room, namespace=NAMESPACE)
-        await eventually(lambda heard=heard, room=room: heard == [("news", room)])
+        await eventually(lambda received=received, room=room: received == [("news", room)])
 
 
-async def test_a_node_without_a_socket_in_a_room_is_not_bothered(
+async def test_a_node_without_a_socket_in_a_room_is_not_subscribed(
     make_node: MakeNode, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("parley.gateway.pubsub.channel_subscriptions.UNSUBSCRIBE_SECONDS", 0.2)
@@ -169,15 +174,15 @@ async def test_a_node_without_a_socket_in_a_room_is_not_bothered(
     sid, _ = await one.client()
     await one.server.enter_room(sid, room, namespace=NAMESPACE)
 
-    assert await listeners(two, channel) == 1
+    assert await subscribers(two, channel) == 1
     await one.server.leave_room(sid, room, namespace=NAMESPACE)
-    await eventually(lambda: nobody(two, channel))
+    await eventually(lambda: is_unsubscribed(two, channel))
 
 
-async def test_a_room_stays_subscribed_to_while_its_socket_is_still_being_let_in(
+async def test_a_room_stays_subscribed_while_its_socket_connects(
     make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Telling a client what it missed may take longer than a subscription that nobody uses is kept."""
+    """The replay for a reconnecting client may take longer than an unused subscription is kept."""
     monkeypatch.setattr("parley.gateway.pubsub.channel_subscriptions.UNSUBSCRIBE_SECONDS", 0.1)
     node = await make_node()
     sessions, session_rooms = Sessions(), SessionRooms()
@@ -191,28 +196,30 @@ async def test_a_room_stays_subscribed_to_while_its_socket_is_still_being_let_in
         session_rooms.add(session, (here,))
         await room_membership.subscribe_and_enter(session, [room])
     await room_membership.subscribe([unused])
-    await eventually(lambda: nobody(node, rooms.channel(unused)))
+    await eventually(lambda: is_unsubscribed(node, rooms.channel(unused)))
 
-    assert await listeners(node, rooms.channel(going)) == await listeners(node, rooms.channel(staying)) == 1
+    assert (
+        await subscribers(node, rooms.channel(going)) == await subscribers(node, rooms.channel(staying)) == 1
+    )
     sessions.remove(goes)
     room_membership.release(goes)
     room_membership.activate(stays)
-    await eventually(lambda: nobody(node, rooms.channel(going)))
-    assert await listeners(node, rooms.channel(staying)) == 1
+    await eventually(lambda: is_unsubscribed(node, rooms.channel(going)))
+    assert await subscribers(node, rooms.channel(staying)) == 1
     await node.clients[1].disconnect()
-    await eventually(lambda: nobody(node, rooms.channel(staying)))
+    await eventually(lambda: is_unsubscribed(node, rooms.channel(staying)))
 
 
-async def listeners(node: Node, channel: str) -> int:
+async def subscribers(node: Node, channel: str) -> int:
     ((_, count),) = await node.redis.pubsub_numsub(channel)
     return int(count)
 
 
-async def nobody(node: Node, channel: str) -> bool:
-    return await listeners(node, channel) == 0
+async def is_unsubscribed(node: Node, channel: str) -> bool:
+    return await subscribers(node, channel) == 0
 
 
-async def test_who_left_or_is_skipped_hears_nothing(make_node: MakeNode) -> None:
+async def test_a_socket_that_left_or_is_skipped_receives_nothing(make_node: MakeNode) -> None:
     node = await make_node()
     room = room_name()
     clients = [await node.client() for _ in range(3)]
@@ -228,24 +235,24 @@ async def test_who_left_or_is_skipped_hears_nothing(make_node: MakeNode) -> None
 
 async def test_a_list_of_rooms_and_everyone_can_be_emitted_to(make_node: MakeNode) -> None:
     one, two = await make_node(), await make_node()
-    (first, heard_first), (second, heard_second) = await one.client(), await two.client()
+    (first, received_first), (second, received_second) = await one.client(), await two.client()
     rooms_ = room_name(), room_name()
     await one.server.enter_room(first, rooms_[0], namespace=NAMESPACE)
     await two.server.enter_room(second, rooms_[1], namespace=NAMESPACE)
 
     await one.server.emit("news", 1, room=list(rooms_), namespace=NAMESPACE)
-    for heard in (heard_first, heard_second):
-        await eventually(lambda heard=heard: heard == [("news", 1)])
+    for received in (received_first, received_second):
+        await eventually(lambda received=received: received == [("news", 1)])
 
     await two.server.emit("all", 2, namespace=NAMESPACE)
-    for heard in (heard_first, heard_second):
-        await eventually(lambda heard=heard: heard[-1] == ("all", 2))
+    for received in (received_first, received_second):
+        await eventually(lambda received=received: received[-1] == ("all", 2))
 
 
 async def test_a_closed_room_is_empty_everywhere(make_node: MakeNode) -> None:
     one, two = await make_node(), await make_node()
     room = room_name()
-    sid, heard = await one.client()
+    sid, received = await one.client()
     await one.server.enter_room(sid, room, namespace=NAMESPACE)
 
     await two.server.close_room(room, namespace=NAMESPACE)
@@ -253,25 +260,25 @@ async def test_a_closed_room_is_empty_everywhere(make_node: MakeNode) -> None:
     await eventually(lambda: one.manager.get_rooms(sid, NAMESPACE) == [sid])
     await two.server.emit("news", 1, room=room, namespace=NAMESPACE)
     await two.server.emit("mark", 2, room=sid, namespace=NAMESPACE)
-    await eventually(lambda: heard == [("mark", 2)])
+    await eventually(lambda: received == [("mark", 2)])
 
 
 async def test_a_socket_of_another_node_can_be_moved_and_disconnected(make_node: MakeNode) -> None:
     one, two = await make_node(), await make_node()
     room = room_name()
-    sid, heard = await one.client()
+    sid, received = await one.client()
 
     await two.server.enter_room(sid, room, namespace=NAMESPACE)
     await eventually(lambda: room in one.manager.get_rooms(sid, NAMESPACE))
     await two.server.emit("news", 1, room=room, namespace=NAMESPACE)
-    await eventually(lambda: heard == [("news", 1)])
+    await eventually(lambda: received == [("news", 1)])
 
     await two.server.disconnect(sid, namespace=NAMESPACE)
     await eventually(lambda: not one.clients[0].connected)
     await eventually(lambda: one.manager.sockets_in(NAMESPACE, room) == [])
 
 
-async def test_an_answer_can_be_asked_of_a_socket_of_this_node_only(make_node: MakeNode) -> None:
+async def test_a_callback_needs_a_socket_of_this_node(make_node: MakeNode) -> None:
     one, two = await make_node(), await make_node()
     sid, _ = await one.client()
     one.clients[0].on("question", lambda n: n + 1, namespace=NAMESPACE)
@@ -281,14 +288,14 @@ async def test_an_answer_can_be_asked_of_a_socket_of_this_node_only(make_node: M
         await two.server.call("question", 41, to=sid, namespace=NAMESPACE)
 
 
-async def test_an_emit_that_redis_does_not_take_is_not_swallowed() -> None:
+async def test_an_emit_raises_while_redis_is_away() -> None:
     bus = Bus("redis://127.0.0.1:1", "alone")
     with pytest.raises(Unavailable):
         await RedisManager(bus).emit("news", 1, room="room:x", namespace=NAMESPACE)
     await bus.stop()
 
 
-async def test_disconnecting_leaves_every_room_and_no_trace(make_node: MakeNode) -> None:
+async def test_a_disconnected_socket_leaves_every_room_and_no_state(make_node: MakeNode) -> None:
     node = await make_node()
     sids = [(await node.client())[0] for _ in range(3)]
     for sid in sids:

@@ -1,4 +1,4 @@
-"""Sockets are for the pages of our own origin and of those that are listed; others stay outside."""
+"""Pages of the gateway's own origin and of the listed ones may open sockets; other pages may not."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -6,14 +6,14 @@ from typing import cast
 
 import aiohttp
 import pytest
-import socketio
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestServer, make_mocked_request
 
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.core.ports import Files
 from parley.gateway.settings import Settings
-from parley.gateway.transport import origins
+from parley.gateway.transport.origins import AllowedOrigins
+from parley.gateway.transport.server import ChatServer
 from parley.shared import mongo
 
 LISTED = "https://chat.example:8443"
@@ -30,8 +30,7 @@ PATH = "/socket.io/?EIO=4&transport="
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
     app = web.Application()
-    sockets = socketio.AsyncServer(async_mode="aiohttp", cors_credentials=False)
-    origins.install(sockets.eio, [LISTED])
+    sockets = ChatServer(allowed_origins=[LISTED])
     sockets.attach(app)
     async with TestServer(app) as running:
         yield running
@@ -48,9 +47,7 @@ def own(server: TestServer) -> str:
     return str(server.make_url("/")).rstrip("/")
 
 
-async def test_our_own_pages_and_listed_ones_may_poll(
-    server: TestServer, http: aiohttp.ClientSession
-) -> None:
+async def test_own_and_listed_pages_may_poll(server: TestServer, http: aiohttp.ClientSession) -> None:
     for origin in (own(server), LISTED):
         answer = await http.get(server.make_url(PATH + "polling"), headers={"Origin": origin})
         assert answer.status == 200
@@ -59,7 +56,7 @@ async def test_our_own_pages_and_listed_ones_may_poll(
         assert answer.headers["Vary"] == "Origin"
 
 
-async def test_our_own_pages_and_listed_ones_may_open_websockets(
+async def test_own_and_listed_pages_may_open_websockets(
     server: TestServer, http: aiohttp.ClientSession
 ) -> None:
     for origin in (own(server), LISTED):
@@ -67,7 +64,9 @@ async def test_our_own_pages_and_listed_ones_may_open_websockets(
             assert (await ws.receive_str(timeout=5)).startswith("0{")
 
 
-async def test_programs_that_are_no_browsers_may_too(server: TestServer, http: aiohttp.ClientSession) -> None:
+async def test_programs_other_than_browsers_may_open_sockets(
+    server: TestServer, http: aiohttp.ClientSession
+) -> None:
     answer = await http.get(server.make_url(PATH + "polling"))
     assert answer.status == 200
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]
@@ -104,16 +103,38 @@ async def test_other_pages_may_not_open_websockets(
         await http.ws_connect(server.make_url(PATH + "websocket"), origin=origin)
 
 
-async def test_the_gateway_knows_its_own_origin_and_those_of_its_settings() -> None:
+async def test_the_gateway_allows_its_own_origin_and_those_of_its_settings() -> None:
     settings = Settings(node_name="g1", jwt_secret=secrets.token_hex(32), cors_origins=(LISTED,))
     async with mongo.connect("mongodb://127.0.0.1:9/parley", connect=False) as database:
         engine = Gateway(settings, database, cast(Files, None)).sockets.server.eio
 
-    def marks(origin: str) -> dict[str, str]:
-        asked = {"wsgi.url_scheme": "http", "HTTP_HOST": "own.example", "REQUEST_METHOD": "GET"}
-        return dict(engine._cors_headers({**asked, "HTTP_ORIGIN": origin}))
+    async def cors_headers(origin: str) -> dict[str, str]:
+        request = make_mocked_request("GET", PATH, headers={"Host": "own.example", "Origin": origin})
+        return dict((await engine.handle_request(request)).headers)
 
     for origin in ("http://own.example", LISTED):
-        assert marks(origin)["Access-Control-Allow-Origin"] == origin
+        assert (await cors_headers(origin))["Access-Control-Allow-Origin"] == origin
     for origin in FOREIGN:
-        assert marks(origin) == {"Vary": "Origin"}
+        headers = await cors_headers(origin)
+        assert headers["Vary"] == "Origin"
+        assert not [name for name in headers if name.startswith("Access-Control-")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "own"),
+    [
+        ({"X-Forwarded-Proto": "https"}, "https://own.example"),
+        ({"X-Forwarded-Proto": "https, http"}, "https://own.example"),
+        (
+            {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "front.example, own.example"},
+            "https://front.example",
+        ),
+    ],
+)
+def test_the_own_origin_is_the_one_that_the_proxy_was_asked_for(headers: dict[str, str], own: str) -> None:
+    asked = {"Host": "own.example", **headers}
+    origins = AllowedOrigins()
+    assert origins.allows(make_mocked_request("GET", PATH, headers={**asked, "Origin": own}))
+    assert not origins.allows(
+        make_mocked_request("GET", PATH, headers={**asked, "Origin": "http://own.example:1"})
+    )

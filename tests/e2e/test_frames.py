@@ -204,7 +204,7 @@ async def polling_session(stack: Stack, token: str) -> str:
     opened = await request(stack.url, "GET", POLLING)
     path = f"{POLLING}&sid={json.loads(opened.text[1:])['sid']}"
     entered = await request(stack.url, "POST", path, f"40{NAMESPACE},{json.dumps({'token': token})}")
-    assert (entered.status, entered.text) == (200, "OK")
+    assert (entered.status, entered.text) == (200, "ok")
     assert f"40{NAMESPACE}," in (await request(stack.url, "GET", path)).text
     return path
 
@@ -256,7 +256,7 @@ async def test_a_poll_may_bring_many_events_in_several_pieces(users: ChatUsers, 
             f"http://{address}{path}", data=pieces(), headers={"Content-Length": str(len(body))}
         ) as answer,
     ):
-        assert await answer.text() == "OK"
+        assert await answer.text() == "ok"
 
     await alice.wait_for("messageSent", seq=40)
     assert [m["content"] for m in await users.user("alice").history(group)] == [str(n) for n in range(40)]

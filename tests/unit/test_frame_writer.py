@@ -1,4 +1,4 @@
-"""The wire to a client: frames as the RFC has them, packets in order, a bound on what is unread."""
+"""Frames follow RFC 6455, packets stay in order, and unread bytes are bounded."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 from engineio import packet as eio
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from parley.gateway.transport.frame_writer import FrameWriter, PacketQueue, frame
+from parley.gateway.transport.frame_writer import FrameWriter, frame
+from parley.gateway.transport.packet_queue import PacketQueue
 
 
 class Transport(asyncio.Transport):
@@ -47,33 +48,33 @@ def test_frames_of_every_size_are_read_as_they_were_written(size: int) -> None:
     assert bytes(read[1].payload) == text.encode()
 
 
-async def test_what_is_written_in_one_tick_is_one_write() -> None:
+async def test_frames_of_one_loop_iteration_are_written_together() -> None:
     transport = Transport()
-    wire = FrameWriter(transport, 1000)
-    wire.write(b"a")
-    wire.write(b"b")
+    writer = FrameWriter(transport, 1000)
+    writer.write(b"a")
+    writer.write(b"b")
     assert transport.writes == []
     await asyncio.sleep(0)
     assert transport.writes == [b"ab"]
 
 
-async def test_a_client_that_leaves_too_much_unread_is_cut_off() -> None:
+async def test_a_client_over_its_unread_limit_is_reset() -> None:
     transport = Transport()
-    wire = FrameWriter(transport, 1000)
+    writer = FrameWriter(transport, 1000)
     transport.unread = 1001
-    wire.write(b"a")
+    writer.write(b"a")
     await asyncio.sleep(0)
     assert transport.aborted
-    wire.write(b"b")
+    writer.write(b"b")
     await asyncio.sleep(0)
     assert transport.writes == [b"a"]
 
 
-async def test_packets_that_gathered_while_polling_go_first() -> None:
+async def test_packets_queued_while_polling_are_written_first() -> None:
     queue, transport = PacketQueue(), Transport()
     queue.put_nowait(message("one"))
     queue.put_nowait(eio.Packet(eio.NOOP))
-    queue.attach(FrameWriter(transport, 1000))
+    queue.use_writer(FrameWriter(transport, 1000))
     await queue.put(message("two"))
     await asyncio.sleep(0)
     assert b"".join(transport.writes) == frame("4one") + frame("4two")
@@ -81,17 +82,17 @@ async def test_packets_that_gathered_while_polling_go_first() -> None:
 
 async def test_a_close_packet_is_written_before_the_transport_closes() -> None:
     queue, transport = PacketQueue(), Transport()
-    queue.attach(FrameWriter(transport, 1000))
+    queue.use_writer(FrameWriter(transport, 1000))
     queue.put_nowait(eio.Packet(eio.CLOSE))
     assert transport.writes == [frame("1")]
     assert transport.closing
 
 
-async def test_a_polling_client_that_leaves_too_much_unread_is_found_out() -> None:
+async def test_a_queue_over_its_limit_shows_it_until_the_client_reads() -> None:
     queue = PacketQueue(limit=10)
     queue.put_nowait(message("x" * 10))
-    assert not queue.overflown
+    assert not queue.over_limit
     queue.put_nowait(message("x"))
-    assert queue.overflown
+    assert queue.over_limit
     queue.get_nowait()
-    assert not queue.overflown
+    assert not queue.over_limit

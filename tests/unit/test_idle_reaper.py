@@ -1,36 +1,36 @@
-"""Sockets that nothing good will come of are closed; all others are left alone."""
+"""The idle reaper closes idle and unread sockets, and leaves all others alone."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from engineio import packet as eio
 
 from parley.gateway.sockets.idle_reaper import IdleReaper
-from parley.gateway.transport.frame_writer import PacketQueue
+from parley.gateway.transport.packet_queue import PacketQueue
 
 
-class Socket:
+class Session:
+    """A session with a number of unread bytes; `terminate` closes it."""
+
     def __init__(self, *, unread: int = 0) -> None:
         self.queue = PacketQueue(limit=10)
-        self.queue._unread = unread
+        self.queue.put_nowait(eio.Packet(eio.MESSAGE, "x" * unread))
         self.closed = False
 
-    async def close(self, **_how: Any) -> None:
+    async def terminate(self) -> None:
         self.closed = True
 
 
 class Engine:
-    class reason:
-        SERVER_DISCONNECT = "server disconnect"
-
-    def __init__(self, **sockets: Socket) -> None:
+    def __init__(self, **sockets: Session) -> None:
         self.sockets = sockets
 
 
 async def test_a_socket_that_joins_no_namespace_is_closed_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = Engine(idle=Socket(), joined=Socket())
-    idle_reaper = IdleReaper(engine, lambda sid: sid == "joined")
+    engine = Engine(idle=Session(), joined=Session())
+    idle_reaper = IdleReaper(cast(Any, engine), lambda sid: sid == "joined")
     await idle_reaper.sweep()
     assert not engine.sockets["idle"].closed
 
@@ -42,7 +42,7 @@ async def test_a_socket_that_joins_no_namespace_is_closed_after_a_while(
 
 
 async def test_a_polling_client_that_does_not_read_is_closed() -> None:
-    engine = Engine(full=Socket(unread=11), fine=Socket(unread=10))
-    await IdleReaper(engine, lambda _sid: True).sweep()
+    engine = Engine(full=Session(unread=11), fine=Session(unread=10))
+    await IdleReaper(cast(Any, engine), lambda _sid: True).sweep()
     assert engine.sockets["full"].closed
     assert not engine.sockets["fine"].closed

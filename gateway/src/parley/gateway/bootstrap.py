@@ -24,7 +24,7 @@ from parley.gateway.pubsub.bus import Subscriber
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.settings import Settings
 from parley.gateway.sockets.composition import SocketContext, build_sockets
-from parley.gateway.transport import lean_websocket
+from parley.gateway.transport.draining import drain_connections
 from parley.shared import mongo
 
 UNREAD_SECONDS = 0.1
@@ -196,7 +196,7 @@ class Gateway:
             self.live.deferred_presence.flush()
 
     async def _drain(self) -> None:
-        await lean_websocket.drain(self.sockets.server.eio, self.settings.drain_seconds)
+        await drain_connections(self.sockets.server.eio.sockets.values(), self.settings.drain_seconds)
 
     def _show_sizes(self) -> None:
         adapters, cache = self.adapters, self.domain.membership_cache

@@ -7,18 +7,19 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from engineio import packet as eio
 from socketio import packet
-from socketio.async_manager import AsyncManager
 
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
-from parley.gateway.transport.frame_writer import PacketQueue, frame
+from parley.gateway.transport.frame_writer import frame
+from parley.gateway.transport.packet_queue import PacketQueue
+from parley.gateway.transport.packets import engine_packets
+from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
 from parley.shared.events import Control, Emit
 
 
-class RedisManager(AsyncManager):  # type: ignore[misc]
+class RedisManager(ManagerHooks):
     """Rooms that span all nodes. Without a server it only emits, for processes that serve no socket."""
 
     def __init__(self, bus: Bus) -> None:
@@ -140,9 +141,9 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
     ) -> None:
         if not self._is_local(target, namespace):
             raise ValueError("A callback needs one socket of this node as its target.")
-        ack = self._generate_ack_id(target, callback)
-        encoded = packet.Packet(packet.EVENT, namespace=namespace, data=[event, *args], id=ack)
-        await self.server._send_packet(self.eio_sid_from_sid(target, namespace), encoded)
+        event_packet = self._packet(namespace, [event, *args])
+        event_packet.id = self.register_callback(target, callback)
+        await self.server.send_packet(self.eio_sid_from_sid(target, namespace), event_packet)
 
     def deliver(
         self,
@@ -171,7 +172,7 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
             # A client must not receive an event before the CONNECT packet that completes its connection.
             skip = [*skip, *self.pending_connect.get(namespace, ())]
         batch = [data] if then is None else [data, then]
-        packets = [p for event in batch for p in self._packets(namespace, event)]
+        packets = [p for event in batch for p in engine_packets(self._packet(namespace, event))]
         written = b"".join(frame(p.encode()) for p in packets)
         sockets = self.server.eio.sockets
         count = 0
@@ -181,17 +182,15 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
                 continue
             count += 1
             queue: PacketQueue = socket.queue
-            if queue.wire is not None:
-                queue.wire.write(written)
+            if queue.writer is not None:
+                queue.writer.write(written)
             else:
                 for p in packets:
                     queue.put_nowait(p)
         return count
 
-    def _packets(self, namespace: str, data: list[Any]) -> list[eio.Packet]:
-        encoded = self.server.packet_class(packet.EVENT, namespace=namespace, data=data).encode()
-        parts = encoded if isinstance(encoded, list) else [encoded]
-        return [eio.Packet(eio.MESSAGE, part) for part in parts]
+    def _packet(self, namespace: str, data: list[Any]) -> packet.Packet:
+        return self.server.packet_class(packet.EVENT, namespace=namespace, data=data)
 
     # Messages from the bus.
 
@@ -222,7 +221,7 @@ class RedisManager(AsyncManager):  # type: ignore[misc]
     def unread_ratio(self, sid: str, namespace: str) -> float:
         """Return a socket's unread bytes as a share of its limit; above 1 it is reset. 0 when it is gone."""
         socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
-        return socket.queue.backlog if socket is not None and not socket.closed else 0.0
+        return socket.queue.unread_ratio if socket is not None and not socket.closed else 0.0
 
     def is_empty(self, namespace: str, room: str) -> bool:
         """Return whether no socket of this node is in a room."""

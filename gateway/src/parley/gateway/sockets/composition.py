@@ -1,7 +1,5 @@
 """Builds the Socket.IO server of a node, its namespaces, and what closes sockets."""
 
-import base64
-import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +19,6 @@ from parley.gateway.sockets.idle_reaper import IdleReaper
 from parley.gateway.sockets.namespace import ChatNamespace
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
 from parley.gateway.state.rates import Rates
-from parley.gateway.transport import json, lean_websocket, origins
-from parley.gateway.transport.packets import ClientPacket
 from parley.gateway.transport.server import ChatServer
 
 
@@ -78,24 +74,13 @@ def build_sockets(context: SocketContext) -> SocketParts:
 
 def _server(context: SocketContext) -> ChatServer:
     settings = context.settings
-    server = ChatServer(
+    return ChatServer(
         client_manager=context.manager,
-        async_mode="aiohttp",
-        async_handlers=False,
-        serializer=ClientPacket,
-        json=json,
-        cors_credentials=False,
+        node_name=settings.node_name,
+        allowed_origins=settings.cors_origins,
+        unread_limit=settings.backlog_limit,
         max_http_buffer_size=settings.max_frame,
     )
-    lean_websocket.install(server.eio, settings.backlog_limit)
-    origins.install(server.eio, settings.cors_origins)
-    server.eio.generate_id = lambda: _socket_id(settings.node_name)
-    return server
-
-
-def _socket_id(node_name: str) -> str:
-    """Return a new Engine.IO id; the node's name leads, so that nginx finds the node of a polling client."""
-    return f"{node_name}.{base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()}"
 
 
 def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatcher:

@@ -1,4 +1,4 @@
-"""The doorkeeper: turns away whoever connects too often, and everyone when the house is full."""
+"""Refuses new connections from addresses that connect too often, and all when the gateway is full."""
 
 from collections.abc import Sized
 from ipaddress import IPv6Address, IPv6Network
@@ -18,7 +18,13 @@ NETWORK_BITS = 64
 
 
 class ConnectionLimiter:
-    """An aiohttp middleware before the Engine.IO handshake, which costs more than what it does."""
+    """An aiohttp middleware in front of the Engine.IO handshake, which costs more than this check.
+
+    Args:
+        rates: counts the connects of each address.
+        sockets: the node's open connections.
+        most: connections that the node takes.
+    """
 
     def __init__(self, rates: Rates, sockets: Sized, most: int) -> None:
         self._rates = rates
@@ -27,42 +33,42 @@ class ConnectionLimiter:
 
     @property
     def middleware(self) -> Middleware:
-        """What aiohttp takes."""
+        """The middleware for an `aiohttp.web.Application`."""
 
         @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            # An empty id is none to Engine.IO either: it begins a session.
-            fresh = request.method == "GET" and not request.query.get("sid")
-            if fresh and request.path.startswith(PATH):
+        async def limit_handshakes(request: web.Request, handler: Handler) -> web.StreamResponse:
+            # An empty session id opens a session, too.
+            is_handshake = request.method == "GET" and not request.query.get("sid")
+            if is_handshake and request.path.startswith(PATH):
                 try:
                     self._admit(request)
                 except ChatError as error:
-                    return _away(error)
+                    return _refusal(error)
             return await handler(request)
 
-        return guard
+        return limit_handshakes
 
     def _admit(self, request: web.Request) -> None:
         self._rates.count("connects", address_of(request))
         if len(self._sockets) >= self._most:
-            raise Overloaded("This gateway has as many sockets as it takes; try again.")
+            raise Overloaded("The gateway has reached its connection limit. Retry later.")
 
 
 def address_of(request: web.Request) -> str:
-    """Where a request comes from, as the nginx in front saw it: it appends to what it was told.
+    """Return a client's address as the proxy in front saw it, which appends it to X-Forwarded-For.
 
-    Of IPv6 the network of 64 bits, for whoever has one address has all of it.
+    For IPv6 it is the network of 64 bits: a client that has one of its addresses has all of them.
     """
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.remote or ""
+    seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.remote or ""
     try:
-        address = IPv6Address(told)
+        address = IPv6Address(seen)
     except ValueError:
-        return told
+        return seen
     mapped = address.ipv4_mapped
     return str(mapped) if mapped else str(IPv6Network((address, NETWORK_BITS), strict=False))
 
 
-def _away(error: ChatError) -> web.Response:
+def _refusal(error: ChatError) -> web.Response:
     status = 429 if isinstance(error, RateLimited) else 503
     headers = {"Retry-After": str(ceil(error.retry_after or 1)), "Cache-Control": "no-store"}
     body = orjson.dumps(REFUSAL(gauges.count(error)))

@@ -11,7 +11,6 @@ from parley.gateway.live.room_membership import RoomMembership
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session, Sessions, SessionState
 from parley.gateway.services.revocations import RevocationService
-from parley.gateway.sockets import idle_reaper
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.transport.server import ChatServer
 
@@ -77,7 +76,7 @@ class TokenExpiryReaper:
         """Close a socket that is still being replayed to."""
         socket = self._socket(session)
         if socket is not None:
-            await idle_reaper.close(self._server.eio, socket)
+            await socket.terminate()
 
     def _socket(self, session: Session) -> Any:
         sid = self._server.manager.eio_sid_from_sid(session.sid, session.namespace)
@@ -85,14 +84,14 @@ class TokenExpiryReaper:
 
     async def _disconnect(self, session: Session) -> None:
         """Send a disconnect packet, after which clients do not reconnect; close what stays."""
-        engine, socket = self._server.eio, self._socket(session)
+        socket = self._socket(session)
         leaving = asyncio.create_task(
             self._server.disconnect(session.sid, namespace=session.namespace, ignore_queue=True)
         )
         await asyncio.wait([leaving], timeout=FAREWELL_SECONDS)
         await asyncio.sleep(FAREWELL_SECONDS)
         if socket is not None and not socket.closed and not self._serves_another(socket):
-            await idle_reaper.close(engine, socket)
+            await socket.terminate()
         await leaving
 
     def _serves_another(self, socket: Any) -> bool:

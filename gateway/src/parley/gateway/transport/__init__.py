@@ -1,1 +1,1 @@
-"""The lean websocket below python-socketio: frames, packets, polling, origins."""
+"""Engine.IO and Socket.IO on aiohttp: requests, sessions, frames, packets, origins."""

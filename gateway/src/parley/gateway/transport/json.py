@@ -1,4 +1,4 @@
-"""JSON by orjson, in the form that python-socketio expects of a json module."""
+"""JSON by orjson, with the functions that python-socketio expects of a json module."""
 
 from typing import Any
 
@@ -6,10 +6,18 @@ import orjson
 
 
 def dumps(value: Any, **_options: Any) -> str:
-    """Compact JSON; raises `TypeError` for what JSON has no form for."""
+    """Encode a value as compact JSON.
+
+    Raises:
+        TypeError: JSON has no form for the value.
+    """
     return orjson.dumps(value).decode()
 
 
 def loads(text: str | bytes, **_options: Any) -> Any:
-    """The value of a JSON text; raises `ValueError` for anything else, NaN included."""
+    """Decode a JSON text.
+
+    Raises:
+        ValueError: the text is not JSON; NaN and Infinity are not.
+    """
     return orjson.loads(text)

@@ -1,30 +1,51 @@
-"""Which pages' scripts may open sockets: the gateway's own, and those of the origins that are listed."""
+"""The web pages whose scripts may open sockets: the gateway's own, and those of the listed origins."""
 
 from collections.abc import Collection
-from typing import Any
 
-Environ = dict[str, Any]
-Headers = list[tuple[str, str]]
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
-CREDENTIALS = ("Access-Control-Allow-Credentials", "true")
+METHODS = "OPTIONS, GET, POST"
 
 
-def install(engine: Any, listed: Collection[str]) -> None:
-    """Have a python-engineio server refuse the handshakes, polls and upgrades of all other pages.
+class AllowedOrigins:
+    """Decides by the Origin header, which only browsers send: other programs are let in.
 
-    Programs that are no browsers name no origin, and are let in.
+    Args:
+        listed: origins besides the gateway's own, such as `https://chat.example:8443`.
     """
-    own = engine._cors_allowed_origins
-    headers = engine._cors_headers
 
-    def allowed(environ: Environ) -> list[str]:
-        # Told of none, it knows those under which it was called itself.
-        return [*own(environ), *listed]
+    def __init__(self, listed: Collection[str] = ()) -> None:
+        self._listed = frozenset(listed)
 
-    def answered(environ: Environ) -> Headers:
-        known = environ.get("HTTP_ORIGIN") in allowed(environ)
-        # Its own would allow credentials, and any header, to pages whose origin it refuses.
-        return [*headers(environ), CREDENTIALS, ("Vary", "Origin")] if known else [("Vary", "Origin")]
+    def allows(self, request: web.Request) -> bool:
+        """Return whether a request comes from an allowed page or from no browser."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        return not origin or origin in self._listed or origin in _own_origins(request)
 
-    engine._cors_allowed_origins = allowed
-    engine._cors_headers = answered
+    def response_headers(self, request: web.Request) -> CIMultiDict[str]:
+        """Return the CORS headers of a response; a page that is not allowed may read nothing."""
+        headers = CIMultiDict({hdrs.VARY: str(hdrs.ORIGIN)})
+        origin = request.headers.get(hdrs.ORIGIN)
+        if not origin or not self.allows(request):
+            return headers
+        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+        if request.method == hdrs.METH_OPTIONS:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = METHODS
+        if hdrs.ACCESS_CONTROL_REQUEST_HEADERS in request.headers:
+            wanted = request.headers[hdrs.ACCESS_CONTROL_REQUEST_HEADERS]
+            headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = wanted
+        return headers
+
+
+def _own_origins(request: web.Request) -> set[str]:
+    """Return the origins that this request was addressed to, here and at the proxy in front."""
+    host = request.headers.get(hdrs.HOST, "")
+    scheme = _first(request.headers.get(hdrs.X_FORWARDED_PROTO, "http"))
+    forwarded = _first(request.headers.get(hdrs.X_FORWARDED_HOST, host))
+    return {f"{scheme}://{host}", f"{scheme}://{forwarded}"}
+
+
+def _first(header: str) -> str:
+    return header.partition(",")[0].strip()

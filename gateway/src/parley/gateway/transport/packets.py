@@ -1,27 +1,30 @@
-"""Socket.IO packets from clients who may send anything."""
+"""Socket.IO packets: strict decoding of clients' packets, and encoding for the engine."""
 
 from typing import Any
 
+from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.transport import json
 
 
 class MalformedPacket(str):
-    """Stands in the place of an event's name, and says why the event could not be read."""
+    """Replaces the name of an event that could not be decoded; its text is the reason."""
 
 
 class ClientPacket(packet.Packet):  # type: ignore[misc]
-    """A packet whose unreadable content becomes an event that can be refused by acknowledgement.
+    """A packet that never raises for an event which can be refused by acknowledgement.
 
-    One that cannot even be answered raises ValueError.
+    Such an event gets a `MalformedPacket` as its name. Everything else that cannot be decoded raises
+    ValueError, which closes the connection.
     """
 
     json = json
 
     def decode(self, encoded_packet: Any) -> Any:
+        """Decode the text of a packet; returns the number of binary attachments to come."""
         if not isinstance(encoded_packet, str):
-            raise ValueError("an attachment of nothing")
+            raise ValueError("a binary attachment without its packet")
         try:
             return super().decode(encoded_packet)
         except ValueError:
@@ -31,11 +34,22 @@ class ClientPacket(packet.Packet):  # type: ignore[misc]
             return 0
 
     def add_attachment(self, attachment: Any) -> bool:
-        """Count an attachment and keep none, for nothing that clients may say is binary."""
+        """Count an attachment without keeping it, for no event takes binary data.
+
+        Returns:
+            Whether it was the last one; the packet is complete then.
+        """
         if not isinstance(attachment, bytes):
-            raise ValueError("a text in the place of an attachment")
+            raise ValueError("a text packet in place of a binary attachment")
         self.attachment_count -= 1
         if self.attachment_count > 0:
             return False
-        self.data = [MalformedPacket("Binary data is not understood.")]
+        self.data = [MalformedPacket("Binary data is not supported.")]
         return True
+
+
+def engine_packets(encodable: packet.Packet) -> list[eio.Packet]:
+    """Encode a Socket.IO packet as Engine.IO packets: one, and one more per binary attachment."""
+    encoded = encodable.encode()
+    parts = encoded if isinstance(encoded, list) else [encoded]
+    return [eio.Packet(eio.MESSAGE, part) for part in parts]

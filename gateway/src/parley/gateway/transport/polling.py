@@ -1,59 +1,47 @@
-"""What polling clients post: read whole, and checked before python-engineio takes it apart.
+"""The bodies of polling clients' POST requests, read and decoded whole before the first packet is handled."""
 
-It would drop the whole of a body that has one wrong packet, answer `ok`, and log an error of ours.
-"""
-
-from typing import Any
-
-from aiohttp import StreamReader, web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http import HttpProcessingError
 from engineio import packet as eio
-from engineio.async_drivers import aiohttp as driver
-from engineio.exceptions import EngineIOError
+from engineio.exceptions import ContentTooLongError, EngineIOError
 from engineio.payload import Payload
 
-# A client posts everything that has gathered; the size of the body is what bounds it.
+# A client posts everything that has gathered; the body's size is the bound.
 Payload.max_decode_packets = 1 << 20
 
-
-class Body:
-    """A request's body; one that is no payload raises EngineIOError, which ends the session with a 400."""
-
-    def __init__(self, content: StreamReader) -> None:
-        self._content = content
-
-    async def read(self, length: int) -> bytes:
-        """All `length` bytes: a large body comes in pieces."""
-        try:
-            body = await self._content.readexactly(length)
-            packets = Payload(encoded_payload=body.decode()).packets
-        except (ValueError, LookupError, EOFError) as error:
-            raise EngineIOError("The body is not an Engine.IO payload.") from error
-        if any(packet.packet_type > eio.NOOP for packet in packets):
-            raise EngineIOError("There is no such type of packet.")
-        return body
+CUT_SHORT = (OSError, HttpProcessingError, ClientPayloadError, web.RequestPayloadError)
+"""What aiohttp raises for a body that does not arrive whole."""
 
 
-def translate_request(request: web.Request) -> dict[str, Any]:
-    """The environment of a request, with its body checked."""
-    environ: dict[str, Any] = driver.translate_request(request)
-    return {**environ, "wsgi.input": Body(request.content)}
+async def read_packets(request: web.Request, limit: int) -> list[eio.Packet]:
+    """Read the packets of a POST request.
+
+    Args:
+        request: the request, of which nothing has been read.
+        limit: bytes that the body may have.
+
+    Raises:
+        EngineIOError: the body is too long, ends early, or is no Engine.IO payload.
+    """
+    body = await _read(request, limit)
+    try:
+        packets: list[eio.Packet] = Payload(encoded_payload=body.decode()).packets
+    except (ValueError, LookupError) as error:
+        raise EngineIOError("The body is not an Engine.IO payload.") from error
+    if any(packet.packet_type > eio.NOOP for packet in packets):
+        raise EngineIOError("There is no such packet type.")
+    return packets
 
 
-def guard(engine: Any) -> None:
-    """Have a python-engineio server answer polls of sessions that are over, which it would fail at."""
-    inner = engine.handle_request
-
-    async def handle_request(request: web.Request) -> web.StreamResponse:
-        sid = request.query.get("sid", "")
-        socket = engine.sockets.get(sid)
-        if socket is not None and socket.closed:
-            # It keeps them for some seconds more.
-            engine.sockets.pop(sid)
-        try:
-            answer: web.StreamResponse = await inner(request)
-        except UnboundLocalError:
-            # To a wrong body whose session has ended while it came, it finds no answer.
-            return web.json_response("Invalid session", status=400)
-        return answer
-
-    engine.handle_request = handle_request
+async def _read(request: web.Request, limit: int) -> bytes:
+    if (request.content_length or 0) > limit:
+        raise ContentTooLongError
+    body = bytearray()
+    try:
+        async for piece in request.content.iter_any():
+            body += piece
+            if len(body) > limit:
+                raise ContentTooLongError
+    except CUT_SHORT as error:
+        raise EngineIOError("The body ended early.") from error
+    return bytes(body)

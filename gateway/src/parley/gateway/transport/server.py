@@ -1,31 +1,35 @@
-"""python-socketio's server, with acknowledgements that may come later and a welcome after connecting."""
+"""The Socket.IO server: python-socketio's, with deferred acknowledgements and transient connect errors."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import socketio
 import structlog
-from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.state.rates import Buckets, Rate
+from parley.gateway.transport import json
+from parley.gateway.transport.engine_server import EngineServer
+from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.packets import ClientPacket, engine_packets
+from parley.gateway.transport.socketio_adapter import SocketHooks
 
 log = structlog.get_logger()
 
 CONNECTS = Rate(1, 20)
-"""How often one connection may enter namespaces, which costs more than anything else that it may do."""
-NO_NAMESPACE = {
-    "message": "There is no such namespace.",
+"""Namespace connects of one connection: nothing else that it may do costs as much."""
+
+INVALID_NAMESPACE = {
+    "message": "Invalid namespace",
     "data": {"code": "NOT_FOUND", "message": "There is no such namespace.", "retryable": False},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class DeferredAck:
-    """An acknowledgement that is known when a future is done."""
+    """An acknowledgement that is sent when a future is done: `answer()`, or `refuse(error)`."""
 
     confirmed: "asyncio.Future[None]"
     answer: Callable[[], Any]
@@ -33,104 +37,123 @@ class DeferredAck:
 
 
 class TransientConnectError(Exception):
-    """A client cannot be let in at the moment, but may be soon."""
+    """A client cannot connect to a namespace at the moment; its message is logged, not sent."""
 
 
 class EventHandler(Protocol):
-    """What becomes of a client's events."""
+    """A namespace as `ChatServer` calls it, besides python-socketio's `on_connect` and `on_disconnect`."""
 
     async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
-        """The acknowledgement of an event, or `Later`."""
+        """Handle a client's event.
+
+        Returns:
+            The acknowledgement's argument, a tuple of several, or a `DeferredAck`.
+        """
 
     async def on_connected(self, sid: str) -> None:
-        """A socket's connection is complete."""
+        """Handle a completed connect, of which the client knows by now."""
 
     def private_id(self, sid: str) -> str | None:
-        """By what the client of a socket finds it again when it is lost."""
+        """Return the id by which a reconnecting client restores this socket's session, if it can."""
 
 
-class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
-    """Handles one client's events in their order, without waiting for what one of them waits for."""
+class ChatServer(SocketHooks):
+    """Handles each client's events in order, without waiting for deferred acknowledgements.
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    Args:
+        packet_class: decodes and encodes packets.
+        options: as `socketio.AsyncServer` and `EngineServer` take them.
+    """
+
+    engine_class = EngineServer
+    eio: EngineServer
+
+    invalid_namespace: Mapping[str, Any] = INVALID_NAMESPACE
+    """Data of the CONNECT_ERROR for a namespace that does not exist."""
+
+    def __init__(self, *, packet_class: type[packet.Packet] = ClientPacket, **options: Any) -> None:
+        super().__init__(serializer=packet_class, json=json, async_handlers=False, **options)
         self._connects = Buckets(CONNECTS)
 
-    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+    async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
+        """Connect a client to a namespace.
+
+        Raises:
+            ValueError: the connection connects to namespaces too often.
+        """
         if not self._connects.try_take(eio_sid):
-            raise ValueError("a connection that enters namespaces again and again")
-        namespace = namespace or "/"
+            raise ValueError("too many namespace connects")
         if namespace not in self.namespace_handlers:
-            # python-socketio itself would let anyone into "/".
-            refused = self.packet_class(packet.CONNECT_ERROR, namespace=namespace, data=NO_NAMESPACE)
-            await self._send_packet(eio_sid, refused)
+            # python-socketio itself would admit everybody to "/".
+            error = self.packet_class(packet.CONNECT_ERROR, namespace=namespace, data=self.invalid_namespace)
+            await self.send_packet(eio_sid, error)
             return
         try:
-            await super()._handle_connect(eio_sid, namespace, data)
+            await super().connect_namespace(eio_sid, namespace, data)
         except TransientConnectError as reason:
-            await self._put_off(eio_sid, namespace, str(reason))
+            await self._close_after_failed_connect(eio_sid, namespace, str(reason))
             return
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is None or socket.closing or socket.closed:
-            # It went while it was let in, when python-socketio takes no notice of that.
-            await self._handle_disconnect(eio_sid, namespace)
+        session = self._session(eio_sid)
+        if session is None or session.closing:
+            # python-socketio takes no notice of a connection that is lost while its client connects.
+            await self.disconnect_namespace(eio_sid, namespace)
             return
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None and self.manager.is_connected(sid, namespace):
             await self.namespace_handlers[namespace].on_connected(sid)
 
-    async def _put_off(self, eio_sid: str, namespace: str, reason: str) -> None:
-        """Close the connection: a client that is told CONNECT_ERROR does not come back by itself."""
-        log.info("putting a socket off", reason=reason)
+    async def _close_after_failed_connect(self, eio_sid: str, namespace: str, reason: str) -> None:
+        """Close the connection: clients reconnect after a close, not after CONNECT_ERROR."""
+        log.info("gateway.socket.connect_failed", reason=reason)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None:
             await self.manager.disconnect(sid, namespace, ignore_queue=True)
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
-            _hang_up(socket)
-            # Who else talks over this connection may have what was kept of them.
-            await socket.close(wait=False, abort=True, reason=self.reason.TRANSPORT_CLOSE)
+        session = self._session(eio_sid)
+        if session is not None:
+            session.close_connection()
+            # The connection's sockets in other namespaces lose it too, and may restore their sessions.
+            await session.close(abort=True, reason=self.reason.TRANSPORT_CLOSE)
 
-    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+    async def send_packet(self, eio_sid: str, pkt: packet.Packet) -> None:
+        """Send a packet; CONNECT gets the private id of connection state recovery."""
         if pkt.packet_type == packet.CONNECT:
-            pkt.data["pid"] = self.namespace_handlers[pkt.namespace].private_id(pkt.data["sid"])
-        await super()._send_packet(eio_sid, pkt)
+            private_id = self.namespace_handlers[pkt.namespace].private_id(pkt.data["sid"])
+            if private_id is not None:
+                pkt.data["pid"] = private_id
+        await super().send_packet(eio_sid, pkt)
 
-    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        # A client that goes for good says so within its namespace; what it closes below, it may have lost.
-        lost = reason == self.reason.CLIENT_DISCONNECT
-        await super()._handle_eio_disconnect(eio_sid, self.reason.TRANSPORT_CLOSE if lost else reason)
-        # The event whose attachments have not come; python-socketio would keep it for ever.
-        self._binary_packet.pop(eio_sid, None)
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
-            # A poll that waits would otherwise wait for as long as a ping may take; and a websocket
-            # whose client has stopped to answer would stay, for python-engineio sends it no CLOSE.
-            socket.queue.put_nowait(None)
-            if socket.queue.wire is not None:
-                asyncio.get_running_loop().call_soon(socket.queue.wire.close)
+    async def on_engine_disconnect(self, eio_sid: str, reason: str) -> None:
+        """Disconnect a lost connection from its namespaces."""
+        # A client that leaves on purpose disconnects from its namespace first. An Engine.IO CLOSE
+        # without that may come from a client that has lost its network.
+        is_lost = reason == self.reason.CLIENT_DISCONNECT
+        await super().on_engine_disconnect(eio_sid, self.reason.TRANSPORT_CLOSE if is_lost else reason)
+        self.discard_partial_packet(eio_sid)
 
-    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+    async def on_engine_message(self, eio_sid: str, data: Any) -> None:
+        """Decode and handle a client's packet; one that breaks the protocol closes the session."""
         if eio_sid not in self.environ:
-            # What came behind what has closed the connection: a seat taken now, nobody would give back.
+            # The session has closed: joining a room now would leak its subscription.
             return
         try:
-            await super()._handle_eio_message(eio_sid, data)
+            await super().on_engine_message(eio_sid, data)
         except ValueError as error:
-            # Whoever breaks the protocol is not talked to any more.
-            log.info("closing a socket that breaks the protocol", error=type(error).__name__)
-            socket = self.eio.sockets.get(eio_sid)
-            if socket is not None:
-                await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)
+            log.info("gateway.socket.protocol_violation", error=type(error).__name__)
+            session = self._session(eio_sid)
+            if session is not None:
+                await session.close(reason=self.reason.TRANSPORT_ERROR)
 
-    async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: Any) -> None:
+    async def on_client_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
+        """Handle an event, and send its acknowledgement if the client has asked for one.
+
+        Raises:
+            ValueError: the event has no name.
+        """
         if not isinstance(data, list) or not data:
             raise ValueError("an event without a name")
-        await super()._handle_event(eio_sid, namespace, id, data)
-
-    async def _handle_event_internal(
-        self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None
-    ) -> None:
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if not self.manager.is_connected(sid, namespace):
+            return
         handler: EventHandler = self.namespace_handlers[namespace]
         answer = await handler.handle_event(sid, data[0], data[1:])
         if id is None:
@@ -140,42 +163,40 @@ class ChatServer(socketio.AsyncServer):  # type: ignore[misc]
         else:
             self._acknowledge(eio_sid, namespace, id, answer)
 
-    def _acknowledge_later(self, eio_sid: str, namespace: str, id: int, later: DeferredAck) -> None:
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is None:
-            return
-        queue = socket.queue
-
-        def settle(done: "asyncio.Future[None]") -> None:
-            queue.owed -= 1
-            self._acknowledge(eio_sid, namespace, id, _settled(later, done))
-
-        queue.owed += 1
-        later.confirmed.add_done_callback(settle)
-
     def close_connection(self, sid: str, namespace: str) -> None:
-        """Close the connection of a socket, at once."""
-        socket = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
-        if socket is not None:
-            _hang_up(socket)
+        """Close the connection of a socket of this node, at once."""
+        session = self._session(self.manager.eio_sid_from_sid(sid, namespace))
+        if session is not None:
+            session.close_connection()
+
+    def _session(self, eio_sid: str | None) -> EngineSession | None:
+        return self.eio.sockets.get(eio_sid) if eio_sid is not None else None
+
+    def _acknowledge_later(self, eio_sid: str, namespace: str, id: int, later: DeferredAck) -> None:
+        session = self._session(eio_sid)
+        if session is None:
+            return
+        queue = session.queue
+
+        def acknowledge(done: "asyncio.Future[None]") -> None:
+            queue.unanswered -= 1
+            self._acknowledge(eio_sid, namespace, id, _result(later, done))
+
+        queue.unanswered += 1
+        later.confirmed.add_done_callback(acknowledge)
 
     def _acknowledge(self, eio_sid: str, namespace: str, id: int, answer: Any) -> None:
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None and not socket.closed:
-            encoded = self.packet_class(packet.ACK, namespace=namespace, id=id, data=[answer]).encode()
-            socket.queue.put_nowait(eio.Packet(eio.MESSAGE, encoded))
+        session = self.eio.sockets.get(eio_sid)
+        if session is not None and not session.closed:
+            args = list(answer) if isinstance(answer, tuple) else [answer]
+            ack = self.packet_class(packet.ACK, namespace=namespace, id=id, data=args)
+            for part in engine_packets(ack):
+                session.queue.put_nowait(part)
 
 
-def _hang_up(socket: Any) -> None:
-    if socket.queue.wire is not None:
-        socket.queue.wire.close()
-    else:
-        socket.queue.put_nowait(eio.Packet(eio.CLOSE))
-
-
-def _settled(later: DeferredAck, done: "asyncio.Future[None]") -> Any:
+def _result(later: DeferredAck, done: "asyncio.Future[None]") -> Any:
     if done.cancelled():
-        return later.refuse(Unavailable("The gateway is stopping; try again."))
+        return later.refuse(Unavailable("The gateway is stopping. Retry."))
     error = done.exception()
     if error is None:
         return later.answer()

@@ -1,0 +1,176 @@
+"""The HTTP side of Engine.IO 4: handshakes, polls, posts and websockets.
+
+The protocol: https://socket.io/docs/v4/engine-io-protocol/.
+"""
+
+import base64
+import secrets
+from collections.abc import Collection
+from typing import Any
+
+from aiohttp import hdrs, web
+from engineio import packet as eio
+from engineio.async_drivers import aiohttp as driver
+from engineio.exceptions import EngineIOError, SocketIsClosedError
+from engineio.payload import Payload
+
+from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.origins import AllowedOrigins
+from parley.gateway.transport.packet_queue import PacketQueue
+from parley.gateway.transport.polling import read_packets
+from parley.gateway.transport.socketio_adapter import EngineHooks
+from parley.gateway.transport.websocket import WebSocketTransport
+
+POLLING, WEBSOCKET = "polling", "websocket"
+METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
+EXECUTOR_BYTES = 1 << 16
+"""Larger bodies are compressed in a thread."""
+
+
+class RequestRefused(Exception):
+    """A request that breaks the protocol; it is answered with status 400."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.body = {"code": code, "message": message}
+
+
+# Codes and messages are those of the reference implementation.
+UNKNOWN_TRANSPORT = (0, "Transport unknown")
+UNKNOWN_SESSION = (1, "Session ID unknown")
+BAD_METHOD = (2, "Bad handshake method")
+BAD_REQUEST = (3, "Bad request")
+FORBIDDEN = (4, "Forbidden")
+UNSUPPORTED_VERSION = (5, "Unsupported protocol version")
+
+
+class EngineServer(EngineHooks):
+    """An Engine.IO server on aiohttp.
+
+    Args:
+        allowed_origins: origins of pages that may open sessions, besides the server's own.
+        unread_limit: bytes that a client may leave unread.
+        node_name: the first part of session ids, by which a proxy finds the node of a polling client.
+        options: as `engineio.AsyncServer` takes them; times are in seconds.
+    """
+
+    sockets: dict[str, EngineSession]
+
+    def __init__(
+        self,
+        *,
+        allowed_origins: Collection[str] = (),
+        unread_limit: int = 1 << 20,
+        node_name: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(async_mode="aiohttp", **options)
+        self.unread_limit = unread_limit
+        self._origins = AllowedOrigins(allowed_origins)
+        self._node_name = node_name
+
+    def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
+        """Serve a path of an application."""
+        app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}/", self.handle_request)
+
+    def create_queue(self, *_args: Any, **_options: Any) -> PacketQueue:
+        """Make the queue of a new session."""
+        return PacketQueue(self.unread_limit)
+
+    def generate_id(self) -> str:
+        """Make an id of 120 random bits behind the node's name."""
+        random = base64.urlsafe_b64encode(secrets.token_bytes(15)).decode()
+        return f"{self._node_name}.{random}" if self._node_name else random
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request of any transport."""
+        try:
+            response = await self._respond(request)
+        except RequestRefused as refused:
+            response = web.json_response(refused.body, status=400)
+        if not response.prepared:
+            response.headers.extend(self._origins.response_headers(request))
+        return response
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        transport, sid = request.query.get("transport"), request.query.get("sid")
+        self._check(request, transport, sid)
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(text="ok")
+        session = self._session(sid) if sid else await self._open(request, transport)
+        try:
+            if transport == WEBSOCKET:
+                return await WebSocketTransport(session).serve(request)
+            return await self._exchange(session, request)
+        finally:
+            if session.closed:
+                self.sockets.pop(session.sid, None)
+
+    def _check(self, request: web.Request, transport: str | None, sid: str | None) -> None:
+        if not self._origins.allows(request):
+            raise RequestRefused(*FORBIDDEN)
+        if transport not in self.transports:
+            raise RequestRefused(*UNKNOWN_TRANSPORT)
+        if not sid and request.query.getall("EIO", []) != ["4"]:
+            raise RequestRefused(*UNSUPPORTED_VERSION)
+        if request.method not in METHODS or (not sid and request.method == hdrs.METH_POST):
+            raise RequestRefused(*BAD_METHOD)
+        if transport == WEBSOCKET and request.method != hdrs.METH_OPTIONS and not _can_upgrade(request):
+            raise RequestRefused(*BAD_REQUEST)
+
+    def _session(self, sid: str) -> EngineSession:
+        session = self.sockets.get(sid)
+        if session is None or session.closed or not session.connected:
+            raise RequestRefused(*UNKNOWN_SESSION)
+        return session
+
+    async def _open(self, request: web.Request, transport: str | None) -> EngineSession:
+        """Open a session, whose first packet tells the client its id and limits."""
+        session = EngineSession(self, self.generate_id())
+        self.sockets[session.sid] = session
+        self.start_monitoring()
+        await session.send(eio.Packet(eio.OPEN, self._handshake(session.sid, transport)))
+        on_connect = self.handlers.get("connect")
+        if on_connect is not None:
+            await on_connect(session.sid, driver.translate_request(request))
+        session.schedule_ping()
+        session.connected = transport == POLLING
+        return session
+
+    def _handshake(self, sid: str, transport: str | None) -> dict[str, Any]:
+        can_upgrade = transport == POLLING and self.allow_upgrades and WEBSOCKET in self.transports
+        return {
+            "sid": sid,
+            "upgrades": [WEBSOCKET] if can_upgrade else [],
+            "pingInterval": round((self.ping_interval + self.ping_interval_grace_period) * 1000),
+            "pingTimeout": round(self.ping_timeout * 1000),
+            "maxPayload": self.max_http_buffer_size,
+        }
+
+    async def _exchange(self, session: EngineSession, request: web.Request) -> web.Response:
+        """Answer a poll with the packets for the client, or receive the packets of a POST."""
+        if session.upgraded:
+            raise RequestRefused(*BAD_REQUEST)
+        try:
+            if request.method == hdrs.METH_GET:
+                return self._payload(await session.poll())
+            packets = await read_packets(request, self.max_http_buffer_size)
+            if session.closed:
+                raise SocketIsClosedError
+            for packet in packets:
+                await session.receive(packet)
+            return web.Response(text="ok")
+        except EngineIOError as error:
+            await session.close(reason=self.reason.SERVER_DISCONNECT)
+            raise RequestRefused(*BAD_REQUEST) from error
+
+    def _payload(self, packets: list[eio.Packet]) -> web.Response:
+        body = Payload(packets=packets).encode().encode()
+        response = web.Response(body=body, content_type="text/plain", charset="utf-8")
+        if self.http_compression and len(body) >= self.compression_threshold:
+            response.enable_compression()
+        return response
+
+
+def _can_upgrade(request: web.Request) -> bool:
+    return web.WebSocketResponse().can_prepare(request).ok

@@ -1,0 +1,120 @@
+"""The websocket transport: one task reads, and frames go to the connection without a writer task.
+
+python-engineio runs a writer task per client and a task per received packet.
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+from aiohttp import WSMsgType, web
+from engineio import packet as eio
+
+from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.frame_writer import FrameWriter
+
+log = structlog.get_logger()
+
+INBOX_PACKETS = 64
+"""Events of one client that wait to be handled; beyond that it is not read."""
+UPGRADE_SECONDS = 10.0
+
+
+class WebSocketTransport:
+    """Serves one websocket of a session, either from its beginning or as an upgrade from polling."""
+
+    def __init__(self, session: EngineSession) -> None:
+        self._session = session
+        self._reason = session.server.reason.TRANSPORT_CLOSE
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve a websocket request until either side closes it."""
+        session = self._session
+        # Compression would cost each socket 90 KiB, and a compressor run per client.
+        ws = web.WebSocketResponse(max_msg_size=session.server.max_http_buffer_size, compress=False)
+        await ws.prepare(request)
+        if session.upgraded or session.upgrading:
+            # Of two websockets only one would be closed with the session.
+            await ws.close()
+            return ws
+        if session.connected and not await self._upgrade(ws):
+            return ws
+        session.connected = session.upgraded = True
+        connection = request.transport
+        if connection is not None:
+            session.queue.use_writer(FrameWriter(connection, session.server.unread_limit))
+            await self._read(ws)
+        await session.close(abort=True, reason=self._reason)
+        _break_reference_cycle(ws.exception())
+        return ws
+
+    async def _upgrade(self, ws: web.WebSocketResponse) -> bool:
+        """Take over from polling (https://socket.io/docs/v4/engine-io-protocol/#upgrade)."""
+        session = self._session
+        session.upgrading = True
+        try:
+            if await self._receive_text(ws) != "2probe":
+                return False
+            await ws.send_str("3probe")
+            session.queue.put_nowait(eio.Packet(eio.NOOP))
+            return bool(await self._receive_text(ws) == "5" and not session.closed)
+        except TimeoutError:
+            return False
+        finally:
+            session.upgrading = False
+
+    async def _receive_text(self, ws: web.WebSocketResponse) -> str | None:
+        message = await ws.receive(timeout=UPGRADE_SECONDS)
+        return message.data if message.type is WSMsgType.TEXT else None
+
+    async def _read(self, ws: web.WebSocketResponse) -> None:
+        """Read until the client disconnects, and handle everything that it sent until then.
+
+        Events are handled one after the other in a task of their own: an event that waits for a
+        database must not delay the pongs behind it.
+        """
+        inbox: asyncio.Queue[eio.Packet | None] = asyncio.Queue(INBOX_PACKETS)
+        handling = asyncio.create_task(self._handle(inbox))
+        try:
+            async for message in ws:
+                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                packet = eio.Packet(encoded_packet=message.data)
+                if packet.packet_type in (eio.MESSAGE, eio.CLOSE):
+                    self._session.queue.unanswered += 1
+                    await inbox.put(packet)
+                else:
+                    await self._session.receive(packet)
+        except asyncio.CancelledError:
+            handling.cancel()
+            raise
+        except Exception as error:
+            self._on_violation(error)
+        await inbox.put(None)
+        await handling
+
+    async def _handle(self, inbox: "asyncio.Queue[eio.Packet | None]") -> None:
+        violated = False
+        while (packet := await inbox.get()) is not None:
+            try:
+                if not violated:
+                    await self._session.receive(packet)
+            except Exception as error:
+                self._on_violation(error)
+                self._session.close_connection()
+                violated = True
+            finally:
+                self._session.queue.unanswered -= 1
+
+    def _on_violation(self, error: Exception) -> None:
+        log.info("gateway.socket.protocol_violation", error=type(error).__name__)
+        self._reason = self._session.server.reason.TRANSPORT_ERROR
+
+
+def _break_reference_cycle(error: Any) -> None:
+    """Detach an error from its traceback, which holds the websocket that holds the error.
+
+    The garbage collector runs rarely here, so that every closed socket would stay in memory.
+    """
+    if error is not None:
+        error.__traceback__ = error.__context__ = None
