@@ -1,4 +1,4 @@
-"""What the tests of bad input share: a scene that must stay as it is, and logs that must stay quiet."""
+"""Fixtures of the tests of bad input: a scene that must not change, and logs that must stay quiet."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from parley.stack import Stack
 
 SERVICES = ("gateway-1", "gateway-2", "worker-1", "worker-2")
 GAUGES = r'^parley_(held\{what="(?:sessions|seats)"\}) (\S+)'
-# What is closed is swept, and its task of pings ends, half a minute later.
+# A closed socket is reaped, and its ping task ends, half a minute later.
 LONG_GAUGES = r'^parley_(tasks|held\{what="(?:sockets|sessions|seats)"\}) (\S+)'
 STRAY_TASKS = 10
 ALARMS = ("Traceback", '"level": "error"', " ERROR ", " CRITICAL ")
@@ -39,12 +39,12 @@ async def healthy_user(users: ChatUsers) -> HealthyUser:
 
 @pytest.fixture
 def quiet(stack: Stack) -> Iterator[None]:
-    """No service complains of itself: what clients do wrong is no error of ours."""
+    """No service logs an error: a client's mistake is not one."""
     starts = {name: stack.log(name).stat().st_size for name in SERVICES}
     yield
     for name, start in starts.items():
-        said = stack.log(name).read_bytes()[start:].decode()
-        assert not any(alarm in said for alarm in ALARMS), said
+        sent = stack.log(name).read_bytes()[start:].decode()
+        assert not any(alarm in sent for alarm in ALARMS), sent
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def shown(attachment: dict[str, Any]) -> dict[str, Any]:
     return {name: attachment[name] for name in ("id", "name", "size", "type", "url")}
 
 
-async def test_a_file_is_sent_with_a_message_and_heard_with_it(users: ChatUsers) -> None:
+async def test_a_file_is_sent_and_received_with_its_message(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.call_ok("joinRoom", {"conversationId": group})
@@ -36,15 +36,15 @@ async def test_a_file_is_sent_with_a_message_and_heard_with_it(users: ChatUsers)
 
     sent = await alice.send(group, "", type="file", attachments=[file["id"]])
 
-    heard = await bob.wait_for("newMessage", conversationId=group)
-    assert sent["attachments"] == heard["message"]["attachments"] == [shown(file)]
-    assert (heard["message"]["type"], heard["message"]["content"]) == ("file", "")
+    received = await bob.wait_for("newMessage", conversationId=group)
+    assert sent["attachments"] == received["message"]["attachments"] == [shown(file)]
+    assert (received["message"]["type"], received["message"]["content"]) == ("file", "")
     assert (file["name"], file["size"], file["type"]) == ("Contract.pdf", len(PDF), "application/pdf")
     (stored,) = await eventually(lambda: users.user("bob").history(group))
     assert stored["attachments"] == [shown(file)]
 
 
-async def test_members_read_it_and_others_cannot_tell_that_it_exists(users: ChatUsers) -> None:
+async def test_members_read_a_file_and_others_get_the_answer_for_a_missing_one(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     file = await attached(users.url, users.user("alice"), PDF)
@@ -60,7 +60,7 @@ async def test_members_read_it_and_others_cannot_tell_that_it_exists(users: Chat
     assert b'"NOT_FOUND"' in hidden.body
 
 
-async def test_who_leaves_reads_no_more_not_even_what_they_sent(users: ChatUsers) -> None:
+async def test_a_former_member_reads_no_file_not_even_their_own(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     file = await attached(users.url, users.user("bob"), PDF)
@@ -154,7 +154,7 @@ async def test_a_file_goes_to_one_conversation_and_a_retry_gets_the_same_message
     assert elsewhere["error"]["code"] == "NOT_FOUND"
 
 
-async def test_what_is_not_ones_own_cannot_be_sent(users: ChatUsers) -> None:
+async def test_another_user_s_upload_cannot_be_sent(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     file = await attached(users.url, users.user("alice"), PDF)
@@ -178,12 +178,14 @@ async def test_the_largest_file_comes_back_as_it_was_whole_and_in_part(users: Ch
 
 
 @pytest.mark.parametrize("size", [MOST + 1, MOST + 400_000, 2 * MOST])
-async def test_a_larger_one_is_refused_by_whoever_notices_first(users: ChatUsers, size: int) -> None:
+async def test_a_larger_file_is_refused_by_the_first_part_that_sees_its_size(
+    users: ChatUsers, size: int
+) -> None:
     status, body = await upload(users.url, users.user("alice"), PDF + bytes(size - len(PDF)))
     assert (status, body["success"], body["error"]["code"]) == (413, False, "TOO_LARGE")
 
 
-async def test_a_larger_one_that_does_not_say_so_is_refused_too(users: ChatUsers) -> None:
+async def test_a_larger_file_without_a_declared_size_is_refused_too(users: ChatUsers) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield PDF
         for _ in range(MOST // 65_536):
@@ -193,7 +195,7 @@ async def test_a_larger_one_that_does_not_say_so_is_refused_too(users: ChatUsers
     assert (status, body["error"]["code"]) == (413, "TOO_LARGE")
 
 
-async def test_what_is_not_on_the_list_is_refused_whatever_its_name(users: ChatUsers) -> None:
+async def test_a_type_that_is_not_accepted_is_refused_under_any_name(users: ChatUsers) -> None:
     for size in (100, 5_000_000):
         status, body = await upload(users.url, users.user("alice"), b"MZ" + bytes(size), "photo.png")
         assert (status, body["error"]["code"]) == (415, "UNSUPPORTED_TYPE")

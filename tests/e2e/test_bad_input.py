@@ -51,7 +51,7 @@ CLIENT_EVENTS = [
 
 
 def good_payload(baseline: Baseline, event: str) -> dict[str, Any]:
-    """What would be accepted, were nothing added to it."""
+    """A payload that is valid until something is added to it."""
     group = {"conversationId": baseline.group}
     payloads: dict[str, dict[str, Any]] = {
         "createConversation": {"participants": [baseline.users.user("dave").id]},
@@ -102,8 +102,8 @@ async def test_every_other_text_is_kept_as_it_is(content: str, users: ChatUsers)
 
     await alice.send(group, content)
 
-    heard = await bob.wait_for("newMessage", conversationId=group)
-    assert heard["message"]["content"] == content
+    received = await bob.wait_for("newMessage", conversationId=group)
+    assert received["message"]["content"] == content
     assert [m["content"] for m in await users.user("bob").history(group)] == [content]
 
 
@@ -167,7 +167,7 @@ async def test_a_payload_that_is_not_one_object_is_refused(event: str, baseline:
         await baseline.assert_refused("INVALID", event, {})
 
 
-async def test_who_is_online_needs_no_payload(users: ChatUsers) -> None:
+async def test_listing_online_users_needs_no_payload(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     payloads: list[tuple[Any, ...]] = [(), (None,), ({},)]
     for args in payloads:
@@ -210,7 +210,7 @@ async def test_an_event_that_does_not_exist_is_refused(event: str, baseline: Bas
     await baseline.assert_refused("UNKNOWN_EVENT", event)
 
 
-async def test_what_a_client_syncs_must_be_revisions_by_conversation(baseline: Baseline) -> None:
+async def test_sync_takes_revisions_by_conversation_only(baseline: Baseline) -> None:
     bad_revs: list[Any] = [-1, 1.5, "0", None, True, [], {"$gt": 0}, 2**53 + 1, 2**70]
     wrong: list[Any] = [
         *({baseline.group: rev} for rev in bad_revs),

@@ -26,11 +26,11 @@ AT_ONCE = 2_000
 LOG_BYTES = 50_000
 """Growth of the log during a flood: the log mentions it, but not each message."""
 UNREADABLE, UNKNOWN = 'operation="decode"', 'what="event"'
-HEARD = [rooms.channel(rooms.everyone()), rooms.channel(rooms.node("g1"))]
-UNHEARD = ["parley:", "parley:nobody", "parley:conversation:none", "parley:user:nobody", "parley:node:g99"]
+RECEIVED = [rooms.channel(rooms.everyone()), rooms.channel(rooms.node("g1"))]
+UNRECEIVED = ["parley:", "parley:nobody", "parley:conversation:none", "parley:user:nobody", "parley:node:g99"]
 
 
-class Trap:
+class Recorder:
     """Unpickling it would import a module that prints."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -54,7 +54,7 @@ GARBAGE = {
     "nothing": b"",
     "text": b"hello",
     "no MessagePack": b"\xc1",
-    "a pickle": pickle.dumps(Trap()),
+    "a pickle": pickle.dumps(Recorder()),
     "a pickle of python-socketio": pickle.dumps({"method": "emit", "event": "x", "data": 1, "room": None}),
     "JSON of python-socketio": b'{"method":"emit","event":"x","data":1,"namespace":"/chat","room":null}',
     "no list": msgspec.msgpack.encode({"type": "heartbeat", "count": 1}),
@@ -178,10 +178,10 @@ async def flood(bus: "Redis", channels: list[str], body: bytes) -> None:
 @pytest.mark.parametrize(
     ("channels", "body"),
     [
-        (HEARD, b"garbage" * 10),
-        (HEARD, heartbeat(count="1")),
-        (HEARD[:1], pack([typing_in("c")])),
-        (UNHEARD, b"garbage" * 100),
+        (RECEIVED, b"garbage" * 10),
+        (RECEIVED, heartbeat(count="1")),
+        (RECEIVED[:1], pack([typing_in("c")])),
+        (UNRECEIVED, b"garbage" * 100),
     ],
     ids=["garbage", "almost", "events of nobody", "where nobody listens"],
 )
@@ -193,17 +193,17 @@ async def test_a_flood_takes_no_gateway_down(
     await bob.call_ok("joinRoom", {"conversationId": group})
     healthy_user = await HealthyUser(users).connect()
     log = stack.log("gateway-1").stat().st_size
-    said: list[str] = []
+    sent: list[str] = []
 
     flooding = asyncio.create_task(flood(bus, channels, body))
-    while not flooding.done() or len(said) < 10:
+    while not flooding.done() or len(sent) < 10:
         await healthy_user.assert_served()
-        said.append(str(len(said)))
-        await alice.send(group, said[-1])
+        sent.append(str(len(sent)))
+        await alice.send(group, sent[-1])
     await flooding
 
-    await eventually(lambda: len(bob.messages(group)) == len(said))
-    assert [m["content"] for m in bob.messages(group)] == said
+    await eventually(lambda: len(bob.messages(group)) == len(sent))
+    assert [m["content"] for m in bob.messages(group)] == sent
     assert await ready(stack)
     assert stack.log("gateway-1").stat().st_size - log < LOG_BYTES
 

@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer or the door in good time, nothing that fails, and others are served."""
+"""Random input gets an answer or a closed connection in time, and other clients are served."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("quiet", "nothing_left")
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 SECONDS = 5.0
-IDS = [f"<{what}>" for what in ("group", "elsewhere", "message", "foreign", "me", "other", "nobody")]
+IDS = [f"<{name}>" for name in ("group", "elsewhere", "message", "foreign", "me", "other", "nobody")]
 """They stand for ids that an example's own run knows."""
 LAST = 987_654_321
 """The acknowledgement number of what is asked at the end."""
@@ -85,11 +85,11 @@ async def test_every_event_is_acknowledged_whatever_it_brings(
     healthy_user: HealthyUser,
     data: st.DataObject,
 ) -> None:
-    said = data.draw(an_event_each(protocol))
+    sent_message = data.draw(an_event_each(protocol))
     async with raw_socket(users.url, users.user("alice").token, protocol.namespace) as socket:
         answers = [
             socket.call(number, f"[{json.dumps(event)},{named(payload, known)}]")
-            for number, (event, payload) in enumerate(said.items())
+            for number, (event, payload) in enumerate(sent_message.items())
         ]
         for answer in await asyncio.gather(*answers):
             assert "INTERNAL" not in json.dumps(answer), answer
@@ -164,9 +164,11 @@ async def test_every_poll_leaves_a_session_that_answers_or_is_over(
     for sent in (auth, body, auth, ASK):
         assert (await request(users.url, "POST", path, sent)).status in (200, 400, 413)
     async with asyncio.timeout(SECONDS):
-        while (heard := await request(users.url, "GET", path)).status == 200 and str(LAST) not in heard.text:
+        while (received := await request(users.url, "GET", path)).status == 200 and str(
+            LAST
+        ) not in received.text:
             pass
-    assert heard.status in (200, 400)
+    assert received.status in (200, 400)
     await request(users.url, "POST", path, "1")
     await healthy_user.assert_served()
 

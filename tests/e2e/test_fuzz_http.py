@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("quiet", "nothing_left")
 TAKES_BODIES = [route for protocol in (*PROTOCOLS, ADMINISTRATION) for route in protocol.routes if route.body]
 SECONDS = 5.0
 HALF_A_SECOND = 0.5
-NOT_SPOKEN = (501, 505)
-"""What RFC 9110 wants said to a coding or a version that nobody knows."""
+NOT_COVERED = (501, 505)
+"""The statuses that RFC 9110 requires for unknown codings and versions."""
 BODIES = {
     "nothing ends": b'{"content":',
     "too much ends": b'{"content":"x"}}',
@@ -169,7 +169,7 @@ REQUESTS = {
 async def test_requests_that_break_http_are_answered_or_cut_off(
     sent: bytes, users: ChatUsers, healthy_user: HealthyUser
 ) -> None:
-    assert all(status < 500 or status in NOT_SPOKEN for status in await raw_answers(users.url, sent))
+    assert all(status < 500 or status in NOT_COVERED for status in await raw_answers(users.url, sent))
     await healthy_user.assert_served()
 
 

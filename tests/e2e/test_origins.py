@@ -40,7 +40,7 @@ async def test_another_page_may_not(origin: str, users: ChatUsers) -> None:
             await http.ws_connect(users.url + WEBSOCKET, origin=origin)
 
 
-async def test_rest_tells_another_page_nothing(users: ChatUsers) -> None:
+async def test_rest_returns_no_cors_headers_to_a_foreign_page(users: ChatUsers) -> None:
     answer = await request(
         users.url, "GET", "/chats/conversations", Origin="https://evil.example",
         Authorization=f"Bearer {users.user('alice').token}",
@@ -60,7 +60,7 @@ async def test_rest_tells_another_page_nothing(users: ChatUsers) -> None:
         ),
     ],
 )
-def test_what_is_no_origin_is_not_listed(origins: str, complaint: str, tmp_path: Path) -> None:
+def test_an_invalid_origin_cannot_be_listed(origins: str, complaint: str, tmp_path: Path) -> None:
     done = started(tmp_path, JWT_SECRET=secrets.token_hex(32), CORS_ORIGINS=origins)
 
     assert done.returncode == 1

@@ -59,7 +59,7 @@ async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, s
     await raw.close()
 
 
-async def test_what_another_token_opened_on_the_same_connection_stays(alice: User, stack: Stack) -> None:
+async def test_a_namespace_opened_by_another_token_on_the_connection_stays(alice: User, stack: Stack) -> None:
     raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": alice.token})
     await raw.send(f'40/messages,{{"token":"{fresh(stack.jwt_secret, alice.id, LONG)}"}}')
     await raw.wait_for("40/messages,")
@@ -75,7 +75,7 @@ async def test_what_another_token_opened_on_the_same_connection_stays(alice: Use
 
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids=lambda t: t[0])
-async def test_the_javascript_client_is_told_and_comes_again_with_another_token(
+async def test_the_javascript_client_reconnects_with_another_token_after_expiry(
     transports: list[str], alice: User, stack: Stack
 ) -> None:
     program = await Program.start()
@@ -126,9 +126,7 @@ async def test_the_socket_is_closed_when_the_other_token_ends(users: ChatUsers, 
 
 
 @pytest.mark.parametrize("expires", [2**53, 10**18])
-async def test_a_token_for_very_long_is_told_as_the_last_time_that_there_is(
-    expires: int, alice: User, stack: Stack
-) -> None:
+async def test_the_expiry_of_a_very_long_token_is_capped(expires: int, alice: User, stack: Stack) -> None:
     socket = await alice.socket()
 
     renewed = await socket.call_ok(
@@ -171,7 +169,7 @@ async def test_a_token_that_is_not_trusted_changes_nothing(wrong: str, alice: Us
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"token": 5}, {"token": None}, {"token": "x" * 20_000}, "x"])
-async def test_what_is_no_token_is_told_so(payload: Any, users: ChatUsers) -> None:
+async def test_an_invalid_token_is_refused_with_its_reason(payload: Any, users: ChatUsers) -> None:
     (socket,) = await users.sockets("alice")
 
     refusal(await socket.call("reauthenticate", payload), "INVALID")
@@ -182,10 +180,10 @@ async def test_the_other_token_s_role_counts_from_then_on(users: ChatUsers, stac
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(bob, "alice")
     await alice.wait_for("conversationCreated")
-    said = {"conversationId": group, "content": "The house is open.", "type": "system"}
-    refusal(await alice.call("sendMessage", said), "FORBIDDEN")
+    sent = {"conversationId": group, "content": "The house is open.", "type": "system"}
+    refusal(await alice.call("sendMessage", sent), "FORBIDDEN")
 
     admin = fresh(stack.jwt_secret, users.user("alice").id, role="admin")
     await alice.call_ok("reauthenticate", {"token": admin})
 
-    await alice.call_ok("sendMessage", said)
+    await alice.call_ok("sendMessage", sent)

@@ -175,7 +175,7 @@ async def test_a_body_of_another_type_is_refused(kind: str, baseline: Baseline) 
     refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_a_body_may_say_its_charset_or_be_left_out(users: ChatUsers) -> None:
+async def test_a_body_may_name_its_charset_or_be_absent(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     headers = {"Authorization": f"Bearer {users.user('alice').token}"}
@@ -250,6 +250,6 @@ async def test_an_id_of_control_characters_or_without_end_is_refused(baseline: B
             refused(await asked(baseline, method, path), 400, "INVALID")
 
 
-async def test_what_operators_ask_is_not_passed_on(stack: Stack) -> None:
+async def test_operator_endpoints_are_not_served_through_nginx(stack: Stack) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/%68ealthz", "//metrics", "/x/../metrics"):
         assert (await request(stack.url, "GET", path)).status == 404

@@ -1,4 +1,4 @@
-"""What an admin revokes is refused by every gateway, and its sockets are closed, whatever else is away."""
+"""Every gateway refuses revoked tokens and closes their sockets, whatever other part is away."""
 
 import asyncio
 import signal
@@ -46,8 +46,8 @@ def alice(users: ChatUsers, guarded: Stack) -> User:
     return alice
 
 
-async def revoke(admin: User, **whom: str) -> dict[str, Any]:
-    status, answer = await admin.rest("POST", "/admin/revoke", whom)
+async def revoke(admin: User, **target: str) -> dict[str, Any]:
+    status, answer = await admin.rest("POST", "/admin/revoke", target)
     assert status == 200, answer
     assert answer["success"] is True
     return dict(answer)
@@ -96,7 +96,7 @@ async def test_a_token_of_theirs_that_is_issued_later_is_good(
         assert (await alice.socket(url=url)).connected
 
 
-async def test_tokens_that_do_not_say_when_they_were_issued_are_refused_with_their_user_s(
+async def test_tokens_without_an_issue_time_are_refused_with_their_user_s(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     alice.token = fresh(guarded.jwt_secret, alice.id, iat=None)
@@ -168,8 +168,8 @@ async def test_only_an_admin_may_revoke(
     mallory = users.user("mallory", role=role)
     socket = await alice.socket()
 
-    for whom in ({"userId": alice.id}, {"jti": f"of {alice.id}"}, {}):
-        status, answer = await mallory.rest("POST", "/admin/revoke", whom)
+    for target in ({"userId": alice.id}, {"jti": f"of {alice.id}"}, {}):
+        status, answer = await mallory.rest("POST", "/admin/revoke", target)
         assert status == 403
         refusal(answer, "FORBIDDEN")
 
@@ -188,7 +188,7 @@ async def test_without_a_token_nothing_is_revoked(alice: User, guarded: Stack) -
 
 
 @pytest.mark.parametrize(
-    "whom",
+    "target",
     [
         {},
         {"userId": ""},
@@ -203,8 +203,8 @@ async def test_without_a_token_nothing_is_revoked(alice: User, guarded: Stack) -
     ],
     ids=repr,
 )
-async def test_who_is_named_wrongly_is_not_revoked(whom: dict[str, Any], admin: User) -> None:
-    status, answer = await admin.rest("POST", "/admin/revoke", whom)
+async def test_an_invalid_revocation_revokes_nothing(target: dict[str, Any], admin: User) -> None:
+    status, answer = await admin.rest("POST", "/admin/revoke", target)
 
     assert status == 400
     refusal(answer, "INVALID")
@@ -222,7 +222,7 @@ async def test_an_admin_who_is_revoked_is_an_admin_no_more(
     await is_let_in(guarded.url, admin.token)
 
 
-async def test_what_was_revoked_stays_so_when_the_gateways_start_again(
+async def test_revocations_survive_a_restart_of_the_gateways(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     await revoke(admin, userId=alice.id)
@@ -290,7 +290,7 @@ async def test_a_gateway_that_slept_meanwhile_learns_of_it_when_it_wakes(
     await is_refused(second, alice.token)
 
 
-async def test_while_mongodb_is_away_nothing_is_revoked_and_that_is_said(
+async def test_a_revocation_fails_with_an_error_while_mongodb_is_away(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     await is_let_in(guarded.url, alice.token)

@@ -43,8 +43,8 @@ def assert_safe(answer: Answer) -> None:
 
 def assert_silent(answer: Answer) -> None:
     """It names no version, no framework."""
-    told = " ".join([*answer.headers.values(), answer.text[:500] if answer.status >= 400 else ""])
-    assert re.search(r"nginx/|aiohttp|Python|engineio", told) is None, told
+    reported = " ".join([*answer.headers.values(), answer.text[:500] if answer.status >= 400 else ""])
+    assert re.search(r"nginx/|aiohttp|Python|engineio", reported) is None, reported
     assert "X-Powered-By" not in answer.headers
 
 
@@ -59,7 +59,7 @@ async def test_pages_run_nothing_of_others_and_stand_in_no_frame(path: str, user
     assert answer.headers["Permissions-Policy"] == "camera=(), microphone=(), geolocation=()"
 
 
-async def test_files_are_what_they_say(users: ChatUsers) -> None:
+async def test_static_files_have_their_content_types(users: ChatUsers) -> None:
     for path in FILES:
         answer = await request(users.url, "GET", path)
         assert answer.status == 200
@@ -83,7 +83,7 @@ async def test_polls_are_neither(users: ChatUsers) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "status"), OF_NGINX)
-async def test_nginx_tells_no_version(method: str, path: str, status: int, users: ChatUsers) -> None:
+async def test_nginx_hides_its_version(method: str, path: str, status: int, users: ChatUsers) -> None:
     answer = await request(users.url, method, path)
     assert answer.status == status
     assert_silent(answer)

@@ -63,7 +63,7 @@ async def test_other_content_on_another_gateway_is_rejected_in_time(users: ChatU
     assert [m["content"] for m in await documents(database, group)] == ["the first", "after"]
 
 
-async def test_of_two_at_once_on_two_gateways_one_stands(users: ChatUsers, database: Any) -> None:
+async def test_one_of_two_concurrent_sends_on_two_gateways_is_stored(users: ChatUsers, database: Any) -> None:
     one, other = await on_both_gateways(users.user("alice"))
     group = await users.group(one, "bob")
     for _ in range(10):
@@ -107,9 +107,9 @@ async def test_the_same_content_again_is_the_same_message(users: ChatUsers, data
     group = await users.group(one, "bob")
     name = str(uuid.uuid4())
 
-    said = [await s.send(group, "hello", clientMessageId=name) for s in (one, one, other, other)]
+    sent_message = [await s.send(group, "hello", clientMessageId=name) for s in (one, one, other, other)]
 
-    assert len({message["_id"] for message in said}) == 1
+    assert len({message["_id"] for message in sent_message}) == 1
     await one.send(group, "after", tempId="after")
     assert (await one.wait_for("messageSent", tempId="after"))["seq"] == 2
     assert len(await documents(database, group)) == 2
@@ -123,13 +123,13 @@ async def test_one_name_is_anothers_in_another_conversation_and_of_another_sende
     here, there = await users.group(alice, "bob"), await users.group(alice, "bob")
     name = str(uuid.uuid4())
 
-    said = [
+    sent_message = [
         await alice.send(here, "alice here", clientMessageId=name),
         await alice.send(there, "alice there", clientMessageId=name),
         await bob.send(here, "bob here", clientMessageId=name),
     ]
 
-    assert len({message["_id"] for message in said}) == 3
+    assert len({message["_id"] for message in sent_message}) == 3
     await bob.wait_for("messageSent", clientMessageId=name)
     assert {m["content"] for m in await documents(database, here)} == {"alice here", "bob here"}
 

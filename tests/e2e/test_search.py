@@ -24,7 +24,7 @@ async def search(user: User, text: str, **query: Any) -> dict[str, Any]:
 
 
 async def contents(user: User, text: str, **query: Any) -> list[str]:
-    """What was said in the messages of the first page."""
+    """The contents of the first page."""
     return [m["content"] for m in (await search(user, text, **query))["messages"]]
 
 
@@ -32,17 +32,17 @@ async def refused(user: User, **query: Any) -> tuple[int, Any]:
     return await user.rest("GET", "/search", **query)
 
 
-async def stored(socket: Socket, conversation_id: str, *said: str) -> list[dict[str, Any]]:
+async def stored(socket: Socket, conversation_id: str, *sent: str) -> list[dict[str, Any]]:
     """Send messages, each after the one before was stored."""
     messages = []
-    for content in said:
+    for content in sent:
         message = await socket.send(conversation_id, content)
         await socket.wait_for("messageSent", messageId=message["_id"])
         messages.append(message)
     return messages
 
 
-async def test_one_finds_what_was_said_in_all_of_ones_conversations(users: ChatUsers) -> None:
+async def test_search_covers_all_conversations_of_the_user(users: ChatUsers) -> None:
     ann, bob = await users.sockets("ann", "bob")
     one, other = await users.group(ann, "bob"), await users.group(ann, "bob")
     await stored(ann, one, "The quarterly report")
@@ -92,7 +92,7 @@ async def test_a_stranger_finds_nothing_and_a_strangers_conversation_does_not_ex
     assert theirs[0] == 404
 
 
-async def test_who_was_removed_finds_nothing_there_any_more(users: ChatUsers) -> None:
+async def test_a_removed_member_finds_nothing_in_the_conversation(users: ChatUsers) -> None:
     ann, bob = await users.sockets("ann", "bob")
     group, other = await users.group(ann, "bob"), await users.group(bob, "cas")
     await stored(ann, group, "the plan")
@@ -128,7 +128,7 @@ async def test_an_edited_message_is_found_by_its_new_words_and_a_deleted_one_by_
     assert await contents(user, "tuesday") == ["meet on Tuesday"]
 
 
-async def test_pages_follow_each_other_while_more_is_said(users: ChatUsers) -> None:
+async def test_pages_stay_consistent_while_messages_arrive(users: ChatUsers) -> None:
     (ann,) = await users.sockets("ann")
     groups, user = [await users.group(ann, "bob"), await users.group(ann, "bob")], users.user("ann")
     for n in range(9):
@@ -219,7 +219,7 @@ async def test_a_search_that_makes_no_sense_is_refused(
     assert list(body["error"]["details"]) == [field]
 
 
-async def test_who_has_no_token_searches_nothing(users: ChatUsers) -> None:
+async def test_search_needs_a_token(users: ChatUsers) -> None:
     nobody = User(users.url, "not the secret" * 4, "nobody")
     try:
         assert (await refused(nobody, q="tea"))[0] == 401

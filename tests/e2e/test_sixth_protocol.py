@@ -42,14 +42,14 @@ class Desk:
     """A gateway that speaks the sixth vocabulary too, and a user's socket in it."""
 
     url: str
-    heard: list[tuple[str, Any]]
+    received: list[tuple[str, Any]]
     io: socketio.AsyncClient
 
     async def connect(self, user: User) -> None:
-        async def hear(event: str, payload: Any) -> None:
-            self.heard.append((event, payload))
+        async def on_event(event: str, payload: Any) -> None:
+            self.received.append((event, payload))
 
-        self.io.on("*", hear, namespace="/desk")
+        self.io.on("*", on_event, namespace="/desk")
         await self.io.connect(
             self.url, namespaces=["/desk"], auth={"token": user.token}, transports=["websocket"]
         )
@@ -80,23 +80,23 @@ async def desk(stack: Stack) -> AsyncIterator[Desk]:
         await io.disconnect()
 
 
-async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, users: ChatUsers) -> None:
+async def test_one_file_and_one_line_are_a_protocol(desk: Desk, users: ChatUsers) -> None:
     alice = await users.user("alice").socket()
     ticket = await users.group(alice, "bob")
     await alice.call_ok("joinRoom", {"conversationId": ticket})
     await desk.connect(users.user("bob"))
 
     asked = await alice.send(ticket, "It does not start.")
-    await eventually(lambda: desk.heard)
+    await eventually(lambda: desk.received)
     answer = await desk.io.call("reply", {"ticket": ticket, "words": "Is it on?"}, namespace="/desk")
     assert answer["success"] is True
-    await eventually(lambda: len(desk.heard) == 2 and len(alice.messages(ticket)) == 2)
+    await eventually(lambda: len(desk.received) == 2 and len(alice.messages(ticket)) == 2)
 
     assert [m["_id"] for m in alice.messages(ticket)] == [asked["_id"], answer["id"]]
     assert [m["content"] for m in alice.messages(ticket)] == ["It does not start.", "Is it on?"]
-    told = [(event, p["ticket"], p["number"], p["by"], p["words"]) for event, p in desk.heard]
+    reported = [(event, p["ticket"], p["number"], p["by"], p["words"]) for event, p in desk.received]
     names = [users.user(name).id.title() for name in ("alice", "bob")]
-    assert told == [
+    assert reported == [
         ("replied", ticket, 1, names[0], "It does not start."),
         ("replied", ticket, 2, names[1], "Is it on?"),
     ]
@@ -105,7 +105,7 @@ async def test_one_file_and_one_line_are_a_vocabulary(desk: Desk, users: ChatUse
         aiohttp.ClientSession(headers=headers) as http,
         http.get(f"{desk.url}/tickets/{ticket}") as page,
     ):
-        assert await page.json() == [payload for _, payload in desk.heard]
+        assert await page.json() == [payload for _, payload in desk.received]
 
 
 async def test_it_refuses_as_the_others_do(desk: Desk, users: ChatUsers) -> None:

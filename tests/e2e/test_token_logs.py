@@ -1,4 +1,4 @@
-"""What lets somebody in is in no log: neither tokens, nor the ids by which a polling client is known."""
+"""No log contains a secret: neither tokens nor the ids of polling sessions."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def users(talkative: Stack) -> AsyncIterator[ChatUsers]:
 
 
 class Secrets:
-    """What must be in no file of a stack's logs."""
+    """The secrets that no log file of a stack may contain."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -64,7 +64,7 @@ class Secrets:
         self.add(f"the Socket.IO id of {what}", str(io.get_sid(NAMESPACE)))
 
     def found(self) -> list[str]:
-        """Which of them are where."""
+        """Return the secrets found, by file."""
         files = files_of(self._stack)
         assert {f"{name}.log" for name in (*SERVICES, "nginx-access", "rabbitmq")} <= {p.name for p in files}
         return [

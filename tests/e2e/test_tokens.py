@@ -102,14 +102,14 @@ NOT_EVEN_TEXT = ["a number", "an object"]
 
 
 async def connect_error(url: str, auth: Any) -> Any:
-    """What a connect is refused with."""
+    """Return the error that refuses a connection."""
     socket = Socket(url, auth, ["websocket"])
-    heard: list[Any] = []
-    socket.io.on("connect_error", heard.append, namespace=NAMESPACE)
+    received: list[Any] = []
+    socket.io.on("connect_error", received.append, namespace=NAMESPACE)
     with pytest.raises(socketio.exceptions.ConnectionError):
         await socket.connect()
     await socket.close()
-    return heard[0]
+    return received[0]
 
 
 @pytest.mark.parametrize("how", WRONG + NOT_EVEN_TEXT)
@@ -190,9 +190,7 @@ async def test_a_token_for_very_long_is_a_token(expires: int, users: ChatUsers, 
     assert (await socket.call_ok("getOnlineUsers"))["users"] == [user.id]
 
 
-async def test_whoever_was_refused_may_try_again_on_the_same_connection(
-    users: ChatUsers, stack: Stack
-) -> None:
+async def test_a_refused_client_can_retry_on_the_same_connection(users: ChatUsers, stack: Stack) -> None:
     raw = await RawSocket(stack.url).open()
     await raw.send(f'40{NAMESPACE},{{"token":"wrong"}}')
     assert '"UNAUTHORIZED"' in await raw.wait_for(f"44{NAMESPACE},")
@@ -203,7 +201,7 @@ async def test_whoever_was_refused_may_try_again_on_the_same_connection(
     await raw.close()
 
 
-async def test_what_is_said_before_the_namespace_is_entered_is_not_heard(
+async def test_events_sent_before_the_namespace_is_entered_are_ignored(
     users: ChatUsers, stack: Stack
 ) -> None:
     (alice,) = await users.sockets("alice")

@@ -1,4 +1,4 @@
-"""What the guides' own sequences need: the real client, and the proof that all it heard is as described."""
+"""Fixtures of the guides' sequences: the real client, and a check of all payloads it received."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from clients.javascript import Program
 
 @pytest.fixture
 async def program() -> AsyncIterator[Program]:
-    """A node process with sockets of the real client; what they heard had the shapes of their guide."""
+    """A node process with sockets of the real client; all received payloads match their protocol."""
     running = await Program.start()
     yield running
     await running.stop()

@@ -56,8 +56,8 @@ async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
 
 def events(socket: JsSocket, program: Program, since: int = 0) -> set[str]:
     """The names of what a socket has heard, but for what the engine says."""
-    heard = {event for name, event, _ in program.received[since:] if name == socket.name}
-    return heard - {"open", "upgrade", "connect", "disconnect"}
+    received_events = {event for name, event, _ in program.received[since:] if name == socket.name}
+    return received_events - {"open", "upgrade", "connect", "disconnect"}
 
 
 @pytest.mark.parametrize(
@@ -85,29 +85,36 @@ async def test_the_guide_s_own_sequence(
     reply = message(ben, talk, "Good morning!", text="Good morning!", clientMessageId=name)
     assert sent == {"success": True, "message": {**reply, "isRead": False}}
     for socket in (alice, bob):
-        heard = await socket.wait_for("receiveMessage", 2)
-        assert heard == {**reply, "id": sent["message"]["id"], "seq": 2, "rev": 2}
+        received_events = await socket.wait_for("receiveMessage", 2)
+        assert received_events == {**reply, "id": sent["message"]["id"], "seq": 2, "rev": 2}
 
     since = len(program.received)
-    assert await alice.call_ok("markAsRead", {"messageId": heard["id"]}) == {"success": True}
-    about = {"conversationId": talk, "messageId": heard["id"]}
+    assert await alice.call_ok("markAsRead", {"messageId": received_events["id"]}) == {"success": True}
+    about = {"conversationId": talk, "messageId": received_events["id"]}
     for socket in (alice, bob):
         read = await socket.wait_for("receiveRead")
         assert read == {**about, "userId": ann.id, "readAt": A_TIME, "seq": 2}
-    assert await bob.call_ok("editMessage", {"messageId": heard["id"], "content": "Hello"}) == {
+    assert await bob.call_ok("editMessage", {"messageId": received_events["id"], "content": "Hello"}) == {
         "success": True
     }
-    edited = {**heard, "content": "Hello", "text": "Hello", "rev": 3, "editedAt": A_TIME, "updatedAt": A_TIME}
+    edited = {
+        **received_events,
+        "content": "Hello",
+        "text": "Hello",
+        "rev": 3,
+        "editedAt": A_TIME,
+        "updatedAt": A_TIME,
+    }
     for socket in (alice, bob):
         assert await socket.wait_for("receiveEdit") == edited
-    assert await bob.call_ok("deleteMessage", {"messageId": heard["id"]}) == {"success": True}
+    assert await bob.call_ok("deleteMessage", {"messageId": received_events["id"]}) == {"success": True}
     for socket in (alice, bob):
         assert await socket.wait_for("receiveDeletion") == {**about, "seq": 2, "rev": 4, "deletedAt": A_TIME}
     for socket in (alice, bob):
         assert events(socket, program, since) == {"receiveRead", "receiveEdit", "receiveDeletion"}
 
 
-async def test_only_the_members_of_the_conversation_hear_a_message(
+async def test_a_message_reaches_only_the_members_of_its_conversation(
     program: Program, users: ChatUsers
 ) -> None:
     talk = await start(users.user("ann"), users.user("ben"))
@@ -142,7 +149,7 @@ async def test_the_text_goes_by_each_of_three_names(program: Program, users: Cha
     assert await bob.wait_for("receiveMessage") == {**expected, name: "Hello!"}
 
 
-async def test_what_is_sent_along_comes_back_as_it_was(program: Program, users: ChatUsers) -> None:
+async def test_extra_fields_of_a_message_come_back_unchanged(program: Program, users: ChatUsers) -> None:
     ann = users.user("ann")
     talk = await start(ann, users.user("ben"))
     alice, bob = await both(program, users)
@@ -247,7 +254,7 @@ async def test_a_retry_through_another_gateway_is_one_message_and_other_content_
     assert [m["content"] for m in other.events("receiveMessage")] == ["first", "second"]
 
 
-async def test_what_is_others_looks_like_what_does_not_exist(program: Program, users: ChatUsers) -> None:
+async def test_other_users_conversations_look_like_missing_ones(program: Program, users: ChatUsers) -> None:
     talk = await start(users.user("ann"), users.user("ben"))
     alice, bob = await both(program, users)
     await alice.call_ok("sendMessage", {"conversationId": talk, "text": "secret"})
@@ -284,7 +291,7 @@ BAD_WORDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
+async def test_an_invalid_payload_is_refused_by_field_and_not_stored(
     program: Program, users: ChatUsers
 ) -> None:
     talk = await start(users.user("ann"), users.user("ben"))
@@ -304,7 +311,7 @@ async def test_what_makes_no_sense_is_refused_by_name_and_stored_nowhere(
     assert [m["content"] for m in await users.user("ben").history(talk)] == ["good"]
 
 
-async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guide_listen_for(
+async def test_an_undecided_socket_receives_the_events_of_both_protocols(
     program: Program, users: ChatUsers
 ) -> None:
     ann, ben = users.user("ann"), users.user("ben")
@@ -314,7 +321,7 @@ async def test_until_its_words_decide_a_socket_hears_what_clients_of_either_guid
 
     sent = await alice.call_ok("sendMessage", payload)
 
-    # What one guide answers is good for the other.
+    # The acknowledgement of one protocol is valid in the other.
     CONNECTIONS.inbound["sendMessage"].ack.field.deserialize(sent)
     expected = message(ann, talk, "good in both", seq=1, rev=1)
     for socket in (alice, bob):
@@ -384,7 +391,7 @@ async def test_a_word_of_the_other_guide_decides_for_it(program: Program, users:
     assert events(bob, program) <= NEIGHBOUR_S
 
 
-async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
+async def test_a_message_that_cannot_be_stored_is_reported_to_its_sender(
     program: Program, users: ChatUsers, stack: Stack
 ) -> None:
     ann = users.user("ann")

@@ -76,15 +76,15 @@ async def join(conversation_id: str, *sockets: JsSocket) -> None:
         socket.mark_protocol_resolved()
 
 
-async def said(socket: JsSocket, conversation_id: str, *contents: str) -> list[dict[str, Any]]:
+async def sent_message(socket: JsSocket, conversation_id: str, *contents: str) -> list[dict[str, Any]]:
     """The messages as they were heard, once they have their numbers."""
     for content in contents:
         await socket.call_ok("sendMessage", {"conversationId": conversation_id, "content": content})
-    heard = [
+    received = [
         await eventually(lambda c=c: [m for m in socket.events("message") if m["content"] == c])
         for c in contents
     ]
-    return [found[0] for found in heard]
+    return [found[0] for found in received]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_the_guide_s_own_sequence(
     assert await again.wait_for("userOnline") == {"userId": ann.id}
 
 
-async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
+async def test_a_connecting_user_receives_each_online_contact_once(
     program: Program, users: ChatUsers
 ) -> None:
     ann, ben, cid, dan = (users.user(name) for name in ("ann", "ben", "cid", "dan"))
@@ -174,9 +174,9 @@ async def test_whoever_comes_is_told_once_who_of_their_contacts_is_online(
         assert await socket.wait_for("userOnline") == {"userId": ann.id}
     await alice.wait_for("userOnline", 2)
     await alice.call_ok(
-        "markAsRead", {"messageId": (await said(alice, await start(ann, ben), "hello"))[0]["id"]}
+        "markAsRead", {"messageId": (await sent_message(alice, await start(ann, ben), "hello"))[0]["id"]}
     )
-    assert sorted(heard["userId"] for heard in alice.events("userOnline")) == sorted([ben.id, cid.id])
+    assert sorted(received["userId"] for received in alice.events("userOnline")) == sorted([ben.id, cid.id])
     assert bob.events("userOnline") == carl.events("userOnline") == [{"userId": ann.id}]
 
 
@@ -189,14 +189,14 @@ async def test_a_message_reaches_every_socket_of_every_member_joined_or_not(
     await join(talk, alice, bob)
     await bob.call_ok("leaveConversation", {"conversationId": talk})
 
-    await said(alice, talk, "one", "two")
+    await sent_message(alice, talk, "one", "two")
 
     for socket in (alice, alice_2, bob, bob_2):
         await socket.wait_for("message", 2)
         assert [m["content"] for m in socket.events("message")] == ["one", "two"]
 
 
-async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, users: ChatUsers) -> None:
+async def test_typing_reaches_the_sockets_of_other_users_only(program: Program, users: ChatUsers) -> None:
     talk = await start(users.user("ann"), users.user("ben"))
     alice, bob = await both(program, users)
     alice_2, bob_2 = await both(program, users)
@@ -204,32 +204,34 @@ async def test_typing_is_told_to_the_sockets_of_others_only(program: Program, us
     assert await alice.call_ok("typing", {"conversationId": talk, "isTyping": True}) == {"success": True}
 
     for socket in (bob, bob_2):
-        heard = await socket.wait_for("typing")
-        assert heard == {"userId": users.user("ann").id, "isTyping": True, "conversationId": talk}
+        received = await socket.wait_for("typing")
+        assert received == {"userId": users.user("ann").id, "isTyping": True, "conversationId": talk}
         # A start that is not renewed lapses by itself.
-        assert await socket.wait_for("typing", 2) == {**heard, "isTyping": False}
+        assert await socket.wait_for("typing", 2) == {**received, "isTyping": False}
     assert alice.events("typing") == alice_2.events("typing") == []
 
 
-async def test_who_starts_a_conversation_again_finds_it(program: Program, users: ChatUsers) -> None:
+async def test_creating_a_direct_conversation_twice_returns_the_same_one(
+    program: Program, users: ChatUsers
+) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
     alice, bob = await both(program, users)
 
     assert await ben.rest("POST", LIST, {"participantId": ann.id}) == (201, conversation(ann, ben, id=talk))
     assert await start(ann, ben) == talk
-    await said(alice, talk, "hello")
+    await sent_message(alice, talk, "hello")
     await bob.wait_for("message")
 
     assert alice.events("conversationCreated") == bob.events("conversationCreated") == []
     assert [c["id"] for c in (await ben.rest("GET", LIST))[1]] == [talk]
 
 
-async def test_marked_as_read_by_rest_is_told_and_shown(program: Program, users: ChatUsers) -> None:
+async def test_a_read_mark_by_rest_is_broadcast_and_shown(program: Program, users: ChatUsers) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
     alice, bob = await both(program, users)
-    first, second = await said(alice, talk, "one", "two")
+    first, second = await sent_message(alice, talk, "one", "two")
     await bob.wait_for("unreadCount", 1)
 
     for _ in range(2):
@@ -251,11 +253,11 @@ async def test_the_count_is_of_all_conversations(program: Program, users: ChatUs
     of_ann, of_cid = await start(ann, ben), await start(cid, ben)
     alice, bob = await both(program, users)
     carl = await program.connect(cid, users.url, CONNECTIONS)
-    await said(alice, of_ann, "one", "two")
-    await said(carl, of_cid, "three")
+    await sent_message(alice, of_ann, "one", "two")
+    await sent_message(carl, of_cid, "three")
 
-    told = await eventually(lambda: [u for u in bob.events("unreadCount") if u["count"] == 3])
-    assert {**told[0], "unreadCount": 0} in [
+    reported = await eventually(lambda: [u for u in bob.events("unreadCount") if u["count"] == 3])
+    assert {**reported[0], "unreadCount": 0} in [
         {"conversationId": c, "unreadCount": 0, "count": 3} for c in (of_ann, of_cid)
     ]
     assert await ben.rest("GET", "/chat/unread-count") == (200, {"count": 3})
@@ -304,12 +306,12 @@ async def test_the_list_is_paged(users: ChatUsers) -> None:
     assert await page(limit=2, page=3) == []
 
 
-async def test_an_edit_and_a_deletion_are_told_and_kept(program: Program, users: ChatUsers) -> None:
+async def test_an_edit_and_a_deletion_are_broadcast_and_stored(program: Program, users: ChatUsers) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     talk = await start(ann, ben)
     alice, bob = await both(program, users)
     await join(talk, alice, bob)
-    (first,) = await said(alice, talk, "colour")
+    (first,) = await sent_message(alice, talk, "colour")
 
     assert await alice.call_ok("editMessage", {"messageId": first["id"], "content": "color"}) == {
         "success": True
@@ -360,7 +362,7 @@ async def test_a_retry_is_one_message_and_other_content_by_its_name_is_rejected(
     assert [m["content"] for m in (await stored(database, talk))[2]] == ["first", "second"]
 
 
-async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
+async def test_a_message_that_cannot_be_stored_is_reported_to_its_sender(
     program: Program, users: ChatUsers, stack: Stack
 ) -> None:
     ann = users.user("ann")
@@ -376,7 +378,7 @@ async def test_a_message_that_cannot_be_stored_is_told_to_its_sender(
         "clientMessageId": None,
         "error": {"code": failed["error"]["code"], "message": failed["error"]["message"], "retryable": False},
     }
-    await said(alice, talk, "good")
+    await sent_message(alice, talk, "good")
     await bob.wait_for("message")
     assert bob.events("messageFailed") == []
     await clear_away(stack)
@@ -432,13 +434,13 @@ OF_MESSAGE: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_what_is_others_looks_like_what_does_not_exist(
+async def test_other_users_conversations_look_like_missing_ones(
     program: Program, users: ChatUsers, database: Any
 ) -> None:
     ann, eve = users.user("ann"), users.user("eve")
     talk = await start(ann, users.user("ben"))
     alice = await program.connect(ann, users.url, CONNECTIONS)
-    (theirs,) = await said(alice, talk, "secret")
+    (theirs,) = await sent_message(alice, talk, "secret")
     mallory = await program.connect(eve, users.url, CONNECTIONS)
     before = await stored(database, talk)
 
@@ -491,7 +493,7 @@ BAD_WORDS: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-async def test_what_makes_no_sense_is_refused_by_name_and_changes_nothing(
+async def test_an_invalid_payload_is_refused_by_field_and_changes_nothing(
     program: Program, users: ChatUsers, database: Any
 ) -> None:
     ann, ben = users.user("ann"), users.user("ben")

@@ -113,12 +113,12 @@ async def test_the_guide_s_own_sequence(program: Program, users: ChatUsers, cont
     assert await alice.wait_for("new_message", 2) == third
     assert await bob.wait_for("message_notification", 2) == {**of, "message": third}
 
-    heard = {"connected": 1, "message_notification": 1, "message_updated": 1, "message_deleted": 1}
-    assert counts(program, alice) == heard | {"new_message": 2, "user_typing": 2, "messages_read": 1}
-    assert counts(program, bob) == heard | {"new_message": 1, "message_notification": 2}
+    received = {"connected": 1, "message_notification": 1, "message_updated": 1, "message_deleted": 1}
+    assert counts(program, alice) == received | {"new_message": 2, "user_typing": 2, "messages_read": 1}
+    assert counts(program, bob) == received | {"new_message": 1, "message_notification": 2}
 
 
-async def test_every_path_says_the_same_as_the_sockets(
+async def test_every_route_returns_the_same_as_the_sockets(
     program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
     parties = {"clientId": contract.ben.id, "freelancerId": contract.ann.id, "milestones": ["m2"]}
@@ -293,8 +293,8 @@ async def test_a_file_goes_along_by_its_id_or_as_an_object_that_has_one(
     for times, (answer, file) in enumerate(((named, first), (described, second)), 1):
         assert answer["message"]["attachments"] == [file]
         assert answer["message"]["messageType"] == "file"
-        heard = await bob.wait_for("message_notification", times)
-        assert heard["message"] == {**answer["message"], "seq": times, "rev": times}
+        received = await bob.wait_for("message_notification", times)
+        assert received["message"] == {**answer["message"], "seq": times, "rev": times}
         assert file["url"] == f"/attachments/{file['id']}"
     theirs = {"contractId": contract.id, "content": "x", "attachments": [first["id"]]}
     ok, _ = await contract.ben.rest("POST", "/api/messages", theirs)

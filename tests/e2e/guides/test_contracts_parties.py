@@ -26,7 +26,7 @@ from clients.javascript import JsSocket, Program
 from parley.gateway.protocols.contracts import CONTRACTS
 
 
-async def test_a_party_that_is_exchanged_hears_and_reads_no_more_and_the_new_one_does(
+async def test_a_replaced_party_loses_access_and_the_new_one_gains_it(
     program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
     alice, bob = await both(program, users, contract)
@@ -108,18 +108,18 @@ async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket
     ids = Counter([*(answer["message"]["id"] for answer in answers), *last])
     for socket in sockets:
         await socket.wait_for("message_notification", times=60)
-        heard = socket.events("message_notification")
-        assert Counter(each["message"]["id"] for each in heard) == ids
+        received = socket.events("message_notification")
+        assert Counter(each["message"]["id"] for each in received) == ids
         for conversation in by_conversation:
-            assert numbers(heard, conversation) == [1, 2, 3]
+            assert numbers(received, conversation) == [1, 2, 3]
         assert socket.events("new_message") == []
 
 
-def numbers(heard: Iterable[Any], conversation: str) -> list[int]:
-    return [each["message"]["seq"] for each in heard if each["conversationId"] == conversation]
+def numbers(received: Iterable[Any], conversation: str) -> list[int]:
+    return [each["message"]["seq"] for each in received if each["conversationId"] == conversation]
 
 
-async def test_who_joins_while_a_conversation_begins_hears_each_message_by_one_of_its_two_words(
+async def test_a_socket_that_joins_a_new_conversation_receives_each_message_once(
     program: Program, users: ChatUsers
 ) -> None:
     contract = SampleContract(users)
@@ -139,17 +139,19 @@ async def test_who_joins_while_a_conversation_begins_hears_each_message_by_one_o
 
     ids = Counter(chain.from_iterable(await asyncio.gather(*map(begin, milestones))))
     for socket in (alice, bob, other):
-        await hears_all(socket, ids)
+        await receives_all(socket, ids)
 
 
-async def hears_all(socket: JsSocket, ids: Counter[str]) -> None:
+async def receives_all(socket: JsSocket, ids: Counter[str]) -> None:
     """Wait until the socket heard as many messages; they are these, each once."""
     with suppress(AssertionError):
-        await eventually(lambda: heard_ids(socket).total() >= ids.total())
-    assert heard_ids(socket) == ids, f"missing: {ids - heard_ids(socket)}, beyond: {heard_ids(socket) - ids}"
+        await eventually(lambda: received_ids(socket).total() >= ids.total())
+    assert received_ids(socket) == ids, (
+        f"missing: {ids - received_ids(socket)}, beyond: {received_ids(socket) - ids}"
+    )
 
 
-def heard_ids(socket: JsSocket) -> Counter[str]:
+def received_ids(socket: JsSocket) -> Counter[str]:
     """The messages that a socket heard, by whichever word."""
     notified = [each["message"] for each in socket.events("message_notification")]
     return Counter(each["id"] for each in [*notified, *socket.events("new_message")])

@@ -1,4 +1,4 @@
-"""What the contracts guide's words and paths refuse: to whom, and why."""
+"""Events and routes of the contracts protocol refuse strangers and bad input."""
 
 import uuid
 from typing import Any
@@ -56,11 +56,11 @@ async def test_only_admins_and_services_make_contracts_known(
 async def test_for_everybody_else_a_contract_looks_like_none(
     program: Program, users: ChatUsers, contract: SampleContract
 ) -> None:
-    said = await contract.start_conversation(milestoneId="m1")
-    conversation = said["conversationId"]
+    sent = await contract.start_conversation(milestoneId="m1")
+    conversation = sent["conversationId"]
     for user in (contract.cid, users.user("boss", role="admin"), contract.clerk):
         socket = await program.connect(user, users.url, CONTRACTS)
-        for event, payload in words(conversation, said["id"], contract.id, "m1").items():
+        for event, payload in words(conversation, sent["id"], contract.id, "m1").items():
             nowhere = words("nowhere", str(uuid.uuid4()), "no-contract", "m9")[event]
             refused = await socket.call(event, payload)
             bad(refused, "NOT_FOUND")
@@ -81,7 +81,7 @@ async def test_for_everybody_else_a_contract_looks_like_none(
     elsewhere = await contract.start_conversation("elsewhere")
     answer = await contract.ben.rest("GET", f"{ALL}/{conversation}/messages", before=elsewhere["id"])
     bad(answer, "NOT_FOUND")
-    assert await contents(contract.ben, conversation) == [said["content"]]
+    assert await contents(contract.ben, conversation) == [sent["content"]]
 
 
 BAD_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -128,9 +128,7 @@ async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
     assert await contents(contract.ben, conversation) == ["The only one."]
 
 
-async def test_a_path_that_is_asked_wrongly_says_which_field(
-    users: ChatUsers, contract: SampleContract
-) -> None:
+async def test_a_bad_request_names_the_wrong_field(users: ChatUsers, contract: SampleContract) -> None:
     conversation = (await contract.start_conversation())["conversationId"]
     wrong: list[tuple[str, str, dict[str, Any]]] = [
         ("page", ALL, {"page": 0}),
@@ -214,7 +212,7 @@ async def test_a_send_that_cannot_be_stored_has_failed(
     await clear_away(stack)
 
 
-async def test_a_bad_token_is_a_connect_error_that_says_why(program: Program, stack: Stack) -> None:
+async def test_a_bad_token_is_a_connect_error_with_its_reason(program: Program, stack: Stack) -> None:
     options = {"auth": {"token": "not.a.token"}}
     await program.command("open", "mallory", url=f"{stack.url}/messages", options=options)
     error = await JsSocket(program, "mallory").wait_for("connect_error")

@@ -80,7 +80,7 @@ async def test_the_guide_s_own_sequence(
     ]
 
 
-async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers) -> None:
+async def test_rest_and_sockets_return_the_same(program: Program, users: ChatUsers) -> None:
     ann, ben = manager(users), users.user("ben")
     chat = await chat_of(ann, ben)
     sockets = await in_room(program, users, chat, ann, ben)
@@ -90,15 +90,15 @@ async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers)
     message = stored(body["data"], 1)
     at = message["createdAt"]
     for socket in sockets:
-        heard = await socket.wait_for("newMessage")
-        assert heard == {"message": message, "chatId": chat, "timestamp": at}
+        received = await socket.wait_for("newMessage")
+        assert received == {"message": message, "chatId": chat, "timestamp": at}
     path = f"/chat-messages/{message['id']}"
     assert await ben.rest("GET", path) == (200, {"success": True, "data": message})
 
     for rev, method in enumerate(("PATCH", "PUT"), start=2):
         status, body = await ann.rest(method, path, {"content": method})
         assert (status, body) == (200, {"success": True, "data": edited(message, method)})
-        await said_again(sockets, rev - 1, {**body["data"], "rev": rev})
+        await sent_again(sockets, rev - 1, {**body["data"], "rev": rev})
     assert body["data"]["updatedAt"] > at
     assert (await ben.rest("GET", path))[1]["data"] == {**body["data"], "rev": 3, "isRead": False}
 
@@ -111,7 +111,7 @@ async def test_rest_and_sockets_say_the_same(program: Program, users: ChatUsers)
     assert page["data"] == [{**message, **tombstone}]
 
 
-async def said_again(sockets: list[JsSocket], times: int, message: dict[str, Any]) -> None:
+async def sent_again(sockets: list[JsSocket], times: int, message: dict[str, Any]) -> None:
     for socket in sockets:
         assert await socket.wait_for("messageUpdated", times) == {
             "message": message,
@@ -132,7 +132,7 @@ async def test_sockets_edit_and_delete_too(program: Program, users: ChatUsers) -
         wish = {"messageId": message["id"], "content": f"edit {rev}", **place}
         answer = await sockets[0].call_ok("updateMessage", wish)
         assert answer == {"success": True, "data": edited(message, f"edit {rev}")}
-        await said_again(sockets, rev - 1, {**answer["data"], "rev": rev})
+        await sent_again(sockets, rev - 1, {**answer["data"], "rev": rev})
 
     refusal = await sockets[1].call("updateMessage", {"messageId": message["id"], "content": "mine"})
     assert refusal["error"]["code"] == "FORBIDDEN"
@@ -198,14 +198,14 @@ async def test_a_message_is_read_once_somebody_else_has_read_it(program: Program
     one, two = await in_room(program, users, chat, ann, ben)
     for content in ("one", "two", "three"):
         await one.call_ok("sendMessage", {"chatId": chat, "content": content})
-    heard = [(await two.wait_for("newMessage", times))["message"] for times in (1, 2, 3)]
-    await two.call_ok("markAsRead", {"chatId": chat, "messageId": heard[1]["id"]})
+    received = [(await two.wait_for("newMessage", times))["message"] for times in (1, 2, 3)]
+    await two.call_ok("markAsRead", {"chatId": chat, "messageId": received[1]["id"]})
     await one.wait_for("messageRead")
 
     for user in (ann, ben):
         page = (await user.rest("GET", "/chat-messages", chatId=chat))[1]
         assert [message["isRead"] for message in page["data"]] == [True, True, False]
-        for message, read in zip(heard, (True, True, False), strict=True):
+        for message, read in zip(received, (True, True, False), strict=True):
             _, found = await user.rest("GET", f"/chat-messages/{message['id']}")
             assert found == {"success": True, "data": {**message, "isRead": read}}
 

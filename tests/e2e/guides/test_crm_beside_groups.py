@@ -23,13 +23,15 @@ async def undecided(
     raise AssertionError(f"twelve times another gateway than {node}")
 
 
-def heard(program: Program, socket: JsSocket, since: int) -> set[str]:
+def received_events(program: Program, socket: JsSocket, since: int) -> set[str]:
     """The names of the events that a socket has heard since."""
     own = {event for name, event, _ in program.received[since:] if name == socket.name}
     return own - ENGINE_S_OWN
 
 
-async def test_until_its_first_word_a_socket_hears_all(program: Program, users: ChatUsers) -> None:
+async def test_a_socket_receives_both_protocols_until_its_first_event(
+    program: Program, users: ChatUsers
+) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     one = await undecided(program, ann, users, CRM)
     two = await undecided(program, ann, users, GROUPS, (await one.inspect())["node"])
@@ -55,8 +57,8 @@ async def test_until_its_first_word_a_socket_hears_all(program: Program, users: 
     message = (await two.wait_for("newMessage"))["message"]
     assert (message["conversationId"], message["content"]) == (second, "Hello!")
 
-    assert heard(program, one, since) == {"newMessage"}
-    assert heard(program, two, since) == {"conversationCreated", "newMessage", "unreadCount"}
+    assert received_events(program, one, since) == {"newMessage"}
+    assert received_events(program, two, since) == {"conversationCreated", "newMessage", "unreadCount"}
     refusal = await one.call("joinRoom", {"conversationId": second})
     assert refusal["error"]["code"] == "UNKNOWN_EVENT"
     refusal = await two.call("joinChat", {"chatId": second})
@@ -87,7 +89,7 @@ async def test_a_word_of_both_decides_nothing_and_is_done(program: Program, user
     assert [("deletedAt" in m, m["message"]) for m in page["data"]] == [(True, ""), (True, "")]
 
 
-async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(
+async def test_changes_made_in_one_protocol_are_received_in_the_other(
     program: Program, users: ChatUsers
 ) -> None:
     ann, ben = users.user("ann"), users.user("ben")
@@ -119,16 +121,18 @@ async def test_what_is_done_in_the_other_s_words_is_heard_in_one_s_own(
         await two.call_ok(word, {"conversationId": chat})
         assert await one.wait_for("userTyping", number) == {**of_ben, "isTyping": typing}
     await one.call_ok("sendMessage", {"chatId": chat, "content": "from the CRM"})
-    said = (await two.wait_for("newMessage", times=2))["message"]
-    assert (said["conversationId"], said["content"], said["sender"]["_id"]) == (chat, "from the CRM", ann.id)
+    sent = (await two.wait_for("newMessage", times=2))["message"]
+    assert (sent["conversationId"], sent["content"], sent["sender"]["_id"]) == (chat, "from the CRM", ann.id)
     await two.call_ok("markConversationAsRead", {"conversationId": chat})
-    assert await one.wait_for("messageRead") == {**of_ben, "messageId": said["_id"]}
-    await one.call_ok("markAsRead", {"chatId": chat, "messageId": said["_id"]})
+    assert await one.wait_for("messageRead") == {**of_ben, "messageId": sent["_id"]}
+    await one.call_ok("markAsRead", {"chatId": chat, "messageId": sent["_id"]})
     read = await two.wait_for("messageRead")
-    assert (read["messageId"], read["readBy"]) == (said["_id"], ann.id)
+    assert (read["messageId"], read["readBy"]) == (sent["_id"], ann.id)
 
     await two.call_ok("leaveRoom", {"conversationId": chat})
     assert await one.wait_for("userLeft") == of_ben
     crm_only = {"userJoined", "userLeft"}
-    assert not heard(program, two, 0) & crm_only
-    assert heard(program, one, program.resolved_at[one.name]) <= {outbound.event for outbound in CRM.outbound}
+    assert not received_events(program, two, 0) & crm_only
+    assert received_events(program, one, program.resolved_at[one.name]) <= {
+        outbound.event for outbound in CRM.outbound
+    }

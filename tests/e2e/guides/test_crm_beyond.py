@@ -1,4 +1,4 @@
-"""What clients of the CRM guide get beyond it: numbers for ids, retries, files, rooms that empty."""
+"""The CRM protocol beyond its guide: numeric ids, retries, files, empty rooms."""
 
 import secrets
 import time
@@ -25,15 +25,15 @@ async def test_ids_may_be_numbers(program: Program, users: ChatUsers, database: 
     joined = await one.call_ok("joinChat", {"chatId": number})
     assert joined == {"success": True, "message": f"Joined chat {number}"}
     await one.call_ok("sendMessage", {"chatId": number, "content": "Hello, world!"})
-    heard = await one.wait_for("newMessage")
-    assert (heard["chatId"], heard["message"]["senderId"]) == (str(number), str(user_id))
+    received = await one.wait_for("newMessage")
+    assert (received["chatId"], received["message"]["senderId"]) == (str(number), str(user_id))
     for event in ("updateMessage", "deleteMessage"):
         more = {"content": "new"} if event == "updateMessage" else {}
         refusal = await one.call(event, {"chatId": number, "messageId": 456, **more})
         assert refusal["error"]["code"] == "NOT_FOUND"
     refusal = await one.call("markAsRead", {"chatId": number, "messageId": 456})
     assert refusal["error"]["code"] == "NOT_FOUND"
-    await one.call_ok("markAsRead", {"chatId": number, "messageId": heard["message"]["id"]})
+    await one.call_ok("markAsRead", {"chatId": number, "messageId": received["message"]["id"]})
     assert (await one.call_ok("typing", {"chatId": number, "isTyping": True})) == {"success": True}
     left = await one.call_ok("leaveChat", {"chatId": number})
     assert left == {"success": True, "message": f"Left chat {number}"}
@@ -88,7 +88,7 @@ async def test_a_message_carries_its_attachments(program: Program, users: ChatUs
     assert again["error"]["code"] == "NOT_FOUND"
 
 
-async def test_whoever_is_put_out_hears_no_more(program: Program, users: ChatUsers) -> None:
+async def test_a_removed_member_receives_nothing_more(program: Program, users: ChatUsers) -> None:
     ann, ben, cid = manager(users), users.user("ben"), users.user("cid")
     chat = await chat_of(ann, ben, cid)
     one, two, three = await in_room(program, users, chat, ann, ben, cid)

@@ -1,4 +1,4 @@
-"""What the CRM guide's words refuse, by socket and by REST, and how they say so."""
+"""Events and routes of the CRM protocol refuse bad input with a described error."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ def of_message(chat: str, message: str) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-async def test_what_is_others_looks_like_what_does_not_exist(business: Business) -> None:
+async def test_other_users_conversations_look_like_missing_ones(business: Business) -> None:
     nowhere = str(uuid.uuid4()), str(uuid.uuid4())
     for chat, message in ((business.others, business.message_id), nowhere):
         for event, wish in of_chat(chat):
@@ -130,7 +130,7 @@ def wrong(chat: str) -> list[tuple[str, dict[str, Any], str]]:
     ]  # fmt: skip
 
 
-async def test_a_bad_payload_is_told_by_its_field(business: Business) -> None:
+async def test_a_bad_payload_is_refused_by_its_field(business: Business) -> None:
     for event, payload, field in wrong(business.chat):
         answer = await business.one.call(event, payload)
         assert set(answer) == {"success", "message", "error"}, (event, payload, answer)

@@ -62,9 +62,9 @@ async def test_the_guide_s_own_sequence(
         "sendMessage", {"conversationId": group, "content": "Hello World!", "type": "text", "tempId": "1700"}
     )
     for socket in (alice, bob):
-        heard = await socket.wait_for("newMessage")
-        assert heard["conversationId"] == group
-        message = heard["message"]
+        received = await socket.wait_for("newMessage")
+        assert received["conversationId"] == group
+        message = received["message"]
         assert message["sender"] == person(ann)
         assert (message["conversationId"], message["content"], message["type"]) == (
             group,
@@ -164,7 +164,7 @@ def bad_tokens(secret: str) -> dict[str, tuple[Any, str]]:
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]], ids=["polling", "websocket"])
-async def test_a_bad_token_is_a_connect_error_that_says_why(
+async def test_a_bad_token_is_a_connect_error_with_its_reason(
     program: Program, users: ChatUsers, transports: list[str]
 ) -> None:
     for kind, (bad, why) in bad_tokens(users.secret).items():
@@ -178,7 +178,7 @@ async def test_a_bad_token_is_a_connect_error_that_says_why(
         assert mallory.events("connect") == [], kind
 
 
-async def test_an_acknowledgement_says_what_is_wrong(program: Program, users: ChatUsers) -> None:
+async def test_an_acknowledgement_describes_the_error(program: Program, users: ChatUsers) -> None:
     alice = await program.connect(users.user("ann"), users.url, GROUPS, name="alice")
     answer = await program.command("ask", "alice", event="joinRoom", args=[{"conversationId": "nowhere"}])
     assert answer["success"] is False
@@ -222,8 +222,8 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     }
 
     name = str(uuid.uuid4())
-    say = {"conversationId": group, "content": "Hi", "type": "text", "tempId": "t", "clientMessageId": name}
-    accepted = await alice.call_ok("sendMessage", {**say, "replyTo": "m-0"})
+    send = {"conversationId": group, "content": "Hi", "type": "text", "tempId": "t", "clientMessageId": name}
+    accepted = await alice.call_ok("sendMessage", {**send, "replyTo": "m-0"})
     message = {
         "_id": A_UUID,
         "conversationId": group,
@@ -300,7 +300,7 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     assert await alice.wait_for("participantRemoved") == removed
 
 
-async def test_every_path_answers_as_the_guide_says(program: Program, users: ChatUsers) -> None:
+async def test_every_route_answers_as_in_the_guide(program: Program, users: ChatUsers) -> None:
     ann, ben, eve = users.user("ann"), users.user("ben"), users.user("eve")
     alice = await program.connect(ann, users.url, GROUPS)
     bob = await program.connect_elsewhere(ben, users.url, GROUPS, alice)
@@ -314,15 +314,15 @@ async def test_every_path_answers_as_the_guide_says(program: Program, users: Cha
         await socket.call_ok("joinRoom", {"conversationId": group})
     for content in ("one", "two"):
         await alice.call_ok("sendMessage", {"conversationId": group, "content": content})
-    heard = (await bob.wait_for("newMessage", 2))["message"]
+    received = (await bob.wait_for("newMessage", 2))["message"]
     messages = [payload["message"] for payload in bob.events("newMessage")]
 
-    last = {"_id": heard["_id"], "seq": 2, "senderId": ann.id, "content": "two", "type": "text"}
+    last = {"_id": received["_id"], "seq": 2, "senderId": ann.id, "content": "two", "type": "text"}
     shown = {
         **conversation,
         "participants": [{**person(ann), "role": "owner"}, {**person(ben), "role": "member"}],
-        "lastActivityAt": heard["createdAt"],
-        "lastMessage": {**last, "createdAt": heard["createdAt"]},
+        "lastActivityAt": received["createdAt"],
+        "lastMessage": {**last, "createdAt": received["createdAt"]},
         "lastSeq": 2,
         "rev": 2,
         "unreadCount": 2,
@@ -342,8 +342,8 @@ async def test_every_path_answers_as_the_guide_says(program: Program, users: Cha
     read = await alice.wait_for("conversationRead")
     assert read == {"conversationId": group, "readBy": ben.id, "readAt": A_TIME, "seq": 2}
     assert await ben.unread(group) == 0
-    assert await ann.rest("DELETE", f"/chats/messages/{heard['_id']}") == (200, ok)
-    assert (await bob.wait_for("messageDeleted"))["messageId"] == heard["_id"]
+    assert await ann.rest("DELETE", f"/chats/messages/{received['_id']}") == (200, ok)
+    assert (await bob.wait_for("messageDeleted"))["messageId"] == received["_id"]
 
     body = {"participants": [eve.id]}
     status, grown = await ann.rest("POST", f"/chats/conversations/{group}/participants", body)

@@ -23,7 +23,7 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
     await bob.wait_for_state(isConnected=True)
     await joined(bob, first)
 
-    hello = await told(alice, bob, first, "Hello!")
+    hello = await reported(alice, bob, first, "Hello!")
     await bob.wait_for_state(messages=[hello])
     for is_typing in (True, False):
         await alice.call_ok("typing", {"conversationId": first, "isTyping": is_typing})
@@ -44,7 +44,7 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
     await joined(bob, second)
     await alice.call_ok("send_message", {"conversationId": first, "content": "Where he is no more."})
     await bob.socket.wait_for("message_notification")
-    beyond = await told(alice, bob, second, "Where he is now.")
+    beyond = await reported(alice, bob, second, "Where he is now.")
     await bob.wait_for_state(messages=[hello, own, beyond])
 
     await program.command("drop", bob.socket.name)
@@ -76,7 +76,7 @@ async def joined(hook: Hook, conversation: str) -> None:
     await hook.socket.call_ok(event, {"conversationId": conversation})
 
 
-async def told(alice: JsSocket, bob: Hook, conversation: str, content: str) -> Any:
+async def reported(alice: JsSocket, bob: Hook, conversation: str, content: str) -> Any:
     """The message that alice sends, as bob's socket hears it."""
     before = len(bob.socket.events("new_message"))
     await alice.call_ok("send_message", {"conversationId": conversation, "content": content})

@@ -27,7 +27,7 @@ class Talk:
     speaker: JsSocket
     hook: Hook
 
-    async def say(self, *contents: str) -> None:
+    async def send(self, *contents: str) -> None:
         event = "send_message" if self.speaker.protocol is CONTRACTS else "sendMessage"
         for content in contents:
             await self.speaker.call_ok(event, {"conversationId": self.conversation, "content": content})
@@ -91,42 +91,38 @@ async def talk(
 
 
 @pytest.mark.parametrize("how", ["drop", "drain", "kill"])
-async def test_a_hook_that_lost_its_socket_shows_what_was_said_meanwhile_and_what_comes(
-    how: str, talk: Talk
-) -> None:
-    await talk.say("one", "two")
+async def test_a_hook_shows_missed_and_new_messages_after_a_lost_socket(how: str, talk: Talk) -> None:
+    await talk.send("one", "two")
     await talk.shows("one", "two")
 
     await talk.loses_its_socket(how)
-    await talk.say("three", "four")
+    await talk.send("three", "four")
     await talk.is_back()
-    await talk.say("five")
+    await talk.send("five")
 
     await talk.shows("one", "two", "three", "four", "five")
 
 
 @pytest.mark.parametrize("how", ["drop", "kill"])
-async def test_a_hook_that_had_heard_nothing_yet_shows_all_that_was_said_since_it_joined(
-    how: str, talk: Talk
-) -> None:
+async def test_a_hook_without_an_offset_shows_all_messages_since_it_joined(how: str, talk: Talk) -> None:
     await talk.loses_its_socket(how)
-    await talk.say("one")
+    await talk.send("one")
     await talk.is_back()
-    await talk.say("two")
+    await talk.send("two")
 
     await talk.shows("one", "two")
 
 
 async def test_a_hook_goes_on_however_often_its_socket_is_lost(talk: Talk) -> None:
-    said = []
+    sent = []
     for turn in range(4):
-        said += [f"before {turn}", f"while away {turn}"]
-        await talk.say(said[-2])
-        await talk.shows(*said[:-1])
+        sent += [f"before {turn}", f"while away {turn}"]
+        await talk.send(sent[-2])
+        await talk.shows(*sent[:-1])
         await talk.loses_its_socket("drop")
-        await talk.say(said[-1])
+        await talk.send(sent[-1])
         await talk.is_back()
-        await talk.shows(*said)
+        await talk.shows(*sent)
 
 
 async def test_a_client_that_polls_goes_on_too(program: Program, users: ChatUsers) -> None:

@@ -30,7 +30,7 @@ class Speaker:
     edits: Words
     deletes: Callable[[str], tuple[str, dict[str, Any]]]
     reads: Words
-    heard: str
+    received: str
     updated: str
     deleted: str
     read: tuple[str, ...]
@@ -49,7 +49,7 @@ SPEAKERS = [
         edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
         deletes=lambda m: ("deleteMessage", {"messageId": m}),
         reads=lambda c, m: ("markAsRead", {"messageId": m}),
-        heard="receiveMessage",
+        received="receiveMessage",
         updated="receiveEdit",
         deleted="receiveDeletion",
         read=("receiveRead",),
@@ -65,7 +65,7 @@ SPEAKERS = [
         edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
         deletes=lambda m: ("deleteMessage", {"messageId": m}),
         reads=lambda c, m: ("markAsRead", {"messageId": m}),
-        heard="message",
+        received="message",
         updated="messageUpdated",
         deleted="messageDeleted",
         read=("messageRead",),
@@ -81,7 +81,7 @@ SPEAKERS = [
         edits=lambda m, text: ("updateMessage", {"messageId": m, "content": text}),
         deletes=lambda m: ("deleteMessage", {"messageId": m}),
         reads=lambda c, m: ("markAsRead", {"chatId": c, "messageId": m}),
-        heard="newMessage",
+        received="newMessage",
         updated="messageUpdated",
         deleted="messageDeleted",
         read=("messageRead",),
@@ -97,7 +97,7 @@ SPEAKERS = [
         edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
         deletes=lambda m: ("deleteMessage", {"messageId": m}),
         reads=lambda c, m: ("markAsRead", {"conversationId": c, "messageId": m}),
-        heard="newMessage",
+        received="newMessage",
         updated="messageUpdated",
         deleted="messageDeleted",
         # The whole conversation read is another word here.
@@ -114,7 +114,7 @@ SPEAKERS = [
         edits=lambda m, text: ("update_message", {"messageId": m, "content": text}),
         deletes=lambda m: ("delete_message", {"messageId": m}),
         reads=lambda c, m: ("mark_as_read", {"conversationId": c}),
-        heard="new_message",
+        received="new_message",
         updated="message_updated",
         deleted="message_deleted",
         read=("messages_read",),
@@ -140,8 +140,8 @@ class Member:
         return [message[self.speaker.text] for message in found]
 
     def readers(self) -> list[str]:
-        told = (payload for event in self.speaker.read for payload in self.socket.events(event))
-        return [payload[self.speaker.reader] for payload in told]
+        reported = (payload for event in self.speaker.read for payload in self.socket.events(event))
+        return [payload[self.speaker.reader] for payload in reported]
 
 
 @dataclass
@@ -151,7 +151,7 @@ class Table:
     conversation: str
     members: list[Member]
 
-    def all_heard(self, event: Callable[[Speaker], str], *texts: str) -> bool:
+    def all_received(self, event: Callable[[Speaker], str], *texts: str) -> bool:
         """Whether each member has heard these texts, in this order, once."""
         return all(m.texts(event(m.speaker))[-len(texts) :] == list(texts) for m in self.members)
 
@@ -180,31 +180,31 @@ async def table(program: Program, users: ChatUsers) -> Table:
             await member.socket.call_ok(event, payload)
         member.socket.mark_protocol_resolved()
     table = Table(conversation["_id"], members)
-    await eventually(partial(table.all_heard, heard, "I am here"))
+    await eventually(partial(table.all_received, received, "I am here"))
     return table
 
 
-async def test_what_one_says_all_hear_once_in_their_own_words(table: Table) -> None:
-    said = []
+async def test_a_message_reaches_every_protocol_once(table: Table) -> None:
+    sent = []
     for member in table.members:
-        said.append(f"from {member.speaker.protocol.name}")
-        await member.socket.call_ok(*member.speaker.sends(table.conversation, said[-1]))
-    await eventually(partial(table.all_heard, heard, *said))
+        sent.append(f"from {member.speaker.protocol.name}")
+        await member.socket.call_ok(*member.speaker.sends(table.conversation, sent[-1]))
+    await eventually(partial(table.all_received, received, *sent))
     for member in table.members:
-        assert member.texts(member.speaker.heard) == ["I am here", *said]
+        assert member.texts(member.speaker.received) == ["I am here", *sent]
 
 
-async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
+async def test_an_edit_and_a_deletion_reach_every_protocol(table: Table) -> None:
     edited = []
     for member in table.members:
         speaker = member.speaker
         first = f"first of {speaker.protocol.name}"
         answer = await member.socket.call_ok(*speaker.sends(table.conversation, first))
         message_id = speaker.sent_id(answer)
-        await eventually(partial(table.all_heard, heard, first))
+        await eventually(partial(table.all_received, received, first))
         edited.append(f"edited by {speaker.protocol.name}")
         await member.socket.call_ok(*speaker.edits(message_id, edited[-1]))
-        await eventually(lambda: table.all_heard(lambda s: s.updated, *edited))
+        await eventually(lambda: table.all_received(lambda s: s.updated, *edited))
         await member.socket.call_ok(*speaker.deletes(message_id))
         for other in table.members:
             await other.socket.wait_for(other.speaker.deleted, len(edited))
@@ -214,28 +214,28 @@ async def test_what_one_edits_and_deletes_all_see(table: Table) -> None:
         assert len(member.socket.events(member.speaker.deleted)) == len(edited)
 
 
-async def test_what_one_reads_is_read_for_all(table: Table) -> None:
+async def test_a_read_mark_reaches_every_protocol(table: Table) -> None:
     writer = table.members[3]
     for member in table.members:
         text = f"read this, {member.speaker.protocol.name}"
         answer = await writer.socket.call_ok(*writer.speaker.sends(table.conversation, text))
         message_id = writer.speaker.sent_id(answer)
-        await eventually(partial(table.all_heard, heard, text))
+        await eventually(partial(table.all_received, received, text))
         if member is writer:
             continue
         await member.socket.call_ok(*member.speaker.reads(table.conversation, message_id))
         for other in table.members:
             if other is not member:
-                await eventually(partial(has_been_told, other, member))
+                await eventually(partial(was_notified, other, member))
                 assert other.readers().count(member.user.id) == 1
         assert await member.user.unread(table.conversation) == 0
 
 
-def heard(speaker: Speaker) -> str:
-    return speaker.heard
+def received(speaker: Speaker) -> str:
+    return speaker.received
 
 
-def has_been_told(one: Member, of: Member) -> bool:
+def was_notified(one: Member, of: Member) -> bool:
     return of.user.id in one.readers()
 
 
@@ -243,7 +243,7 @@ async def test_rest_shows_the_same_to_all(table: Table) -> None:
     for member in table.members:
         await member.socket.call_ok(*member.speaker.sends(table.conversation, member.speaker.protocol.name))
     names = [m.speaker.protocol.name for m in table.members]
-    await eventually(partial(table.all_heard, heard, *names))
+    await eventually(partial(table.all_received, received, *names))
     lou, con, crm, gro, fre = (m.user for m in table.members)
     expected = ["I am here", *names]
 

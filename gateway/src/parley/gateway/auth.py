@@ -18,7 +18,7 @@ SUBJECTS = ("sub", "userId", "id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a trusted token says.
+    """The claims of a trusted token.
 
     Attributes:
         person: The user.

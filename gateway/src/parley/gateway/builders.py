@@ -55,7 +55,7 @@ class Adapters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """What a node does and knows apart from sockets: services, limits, tokens."""
+    """The parts of a node that know no sockets: services, limits, tokens."""
 
     membership_cache: MembershipCache
     load_monitor: LoadMonitor

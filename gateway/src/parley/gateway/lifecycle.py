@@ -1,4 +1,4 @@
-"""The life cycle of a node: which parts start, in what order they stop, and how long each may take."""
+"""The life cycle of a node: starts its components, and stops them in stages with time limits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

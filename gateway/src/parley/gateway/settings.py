@@ -1,4 +1,4 @@
-"""What the gateway is told by its environment."""
+"""The gateway's settings, from the environment."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from parley.shared.settings import HIGHEST_PORT, SettingsError, SharedSettings, 
 SECRET_BYTES = 32
 SECRET_CHARACTERS = 6
 PLACEHOLDERS = ("changeme", "changethis", "changein", "replaceme", "placeholder", "secretkey", "supersecret")
-"""What stands in secrets that somebody has copied; likewise anything that begins with `your`."""
+"""Parts of secrets copied from examples; anything that begins with `your` is one too."""
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
 """As browsers write it: no path, not even a slash."""
 RATE = r"[0-9]{1,6}(\.[0-9]{1,3})?:[1-9][0-9]{0,6}"

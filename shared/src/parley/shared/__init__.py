@@ -1,1 +1,1 @@
-"""What both of Parley's services need: values, wire formats, partitions, documents."""
+"""Shared by both services: values, wire formats, partitions, documents."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 INSIST_SECONDS = 2.5
-"""Whoever is cancelled may need so long to leave everything in order."""
+"""The time that a cancelled task may need to clean up."""
 
 
 def we_are_cancelled() -> bool:
@@ -32,7 +32,7 @@ async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
-    """What comes of some work.
+    """Return the result of an awaitable within a time limit.
 
     Raises:
         TimeoutError: it has not ended; says what it waits for. It is cancelled, and not waited for.
@@ -58,7 +58,7 @@ def _retrieve(task: "asyncio.Future[Any]") -> None:
 
 
 def _where(task: "asyncio.Future[Any]") -> str:
-    """What a task waits for, from the outside in."""
+    """Return the chain of coroutines that a task waits for, outermost first."""
     at: Any = task.get_coro() if isinstance(task, asyncio.Task) else None
     places = []
     while isinstance(at, CoroutineType):

@@ -233,7 +233,7 @@ def pack(events: Sequence[Event]) -> bytes:
 
 
 def unpack(body: bytes) -> Sequence[Event | UnknownEvent | UnreadableEvent]:
-    """Decode the body of one PUBLISH; what cannot be decoded does not affect its neighbours."""
+    """Decode the body of one PUBLISH; an undecodable event does not affect its neighbours."""
     try:
         return _open(body).items
     except UNREADABLE:

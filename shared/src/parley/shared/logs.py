@@ -7,7 +7,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 
 def configure(level: str, style: str, **always: str) -> None:
-    """Set up logging of the process; `always` stands on every line (the node's name, say).
+    """Set up logging of the process; `always` is added to every line (such as the node's name).
 
     What libraries say is such lines too.
     """
@@ -43,5 +43,5 @@ _without_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """What cannot be read as HTTP is its client's fault; it would be quoted, with the token in it."""
+    """Drop aiohttp's log of a malformed request: it would quote the request, with the token in it."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

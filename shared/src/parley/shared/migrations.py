@@ -35,7 +35,7 @@ CONFLICTS = (85, 86)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What makes two indexes the same, whatever their names."""
+    """Return the parts of a definition that decide whether two indexes are the same."""
 
     keys: tuple[tuple[str, int], ...]
     options: dict[str, Any]

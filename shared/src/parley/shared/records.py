@@ -110,7 +110,7 @@ def pack(records: Sequence[Record]) -> bytes:
 
 
 def unpack(body: bytes) -> Sequence[Record | UnreadableRecord]:
-    """Decode the body of one AMQP message; what cannot be decoded does not affect its neighbours."""
+    """Decode the body of one AMQP message; an undecodable record does not affect its neighbours."""
     try:
         return _open(body).items
     except UNREADABLE:

@@ -34,7 +34,7 @@ def setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSettings:
-    """What both services are told."""
+    """The settings of both services."""
 
     redis_url: str = setting(
         "Where Redis listens.", "redis://127.0.0.1:6379/0", form=f"rediss?://{USER}{HOST}{REST}"

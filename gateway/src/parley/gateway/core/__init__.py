@@ -1,1 +1,1 @@
-"""What a gateway does, whatever it speaks and whatever it runs on."""
+"""The values and ports of a gateway, free of protocols and drivers."""

@@ -1,4 +1,4 @@
-"""Commands: what a client may wish for."""
+"""Commands: the requests of clients, parsed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,22 +161,22 @@ class SetTyping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOnline:
-    """Who of one's contacts is online."""
+    """List the user's contacts who are online."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Introduce:
-    """Who one is, by the token, and by which socket."""
+    """Return the user and the socket id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
-    """What time it is there."""
+    """Return the server's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sync:
-    """What changed since these revisions, by conversation id."""
+    """Return the changes since these revisions, by conversation id."""
 
     revs: Mapping[str, int]
 

@@ -1,4 +1,4 @@
-"""Pages of lists: what is asked for, what is returned, and the cursors between."""
+"""Pages of lists: the requests, the results, and the cursors between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

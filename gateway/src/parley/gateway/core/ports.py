@@ -1,4 +1,4 @@
-"""Ports: what the services need from databases, brokers and other gateways.
+"""Ports: the services' interfaces to databases, brokers and other gateways.
 
 Every method of the stored collections may raise `Unavailable`; so may those of `Presence`.
 """

@@ -1,4 +1,4 @@
-"""Results: what the services return, before a protocol serializes it."""
+"""Results: the return values of services, before a protocol serializes them."""
 
 from asyncio import Future
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Session snapshots: what is stored of a socket so that its client can recover the connection elsewhere."""
+"""Session snapshots: the state of a socket, stored so that its client can recover it elsewhere."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Builds the live parts of a node: what receives its events, and what keeps its sockets and rooms right."""
+"""Builds the live parts of a node, which receive its events and keep its sockets and rooms right."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveContext:
-    """What the live parts are built upon.
+    """The dependencies of the live parts.
 
     Attributes:
         spawn: runs a coroutine in the background.
@@ -56,7 +56,7 @@ class LiveContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryParts:
-    """From a stream's next event to the sockets: what the other live parts are built upon."""
+    """The path from a stream's next event to the sockets; the other live parts use it."""
 
     sessions: Sessions
     session_rooms: SessionRooms
@@ -67,7 +67,7 @@ class DeliveryParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveParts:
-    """What receives events and what keeps memberships, rooms and presence right."""
+    """The parts that receive events and keep memberships, rooms and presence right."""
 
     room_membership: RoomMembership
     presence_subscriptions: PresenceSubscriptions

@@ -1,4 +1,4 @@
-"""The delivery log: what this node has delivered lately, to drop duplicates and to know what is old."""
+"""The delivery log: recently delivered records and messages, to drop duplicates."""
 
 from collections.abc import Collection
 from itertools import count

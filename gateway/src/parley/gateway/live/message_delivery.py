@@ -1,4 +1,4 @@
-"""Message delivery: what follows when a stream hands over its next event, before and after the sockets."""
+"""Message delivery: the effects of a stream's next event on the caches and the sockets."""
 
 from parley.gateway.core.positions import Position
 from parley.gateway.live.broadcaster import Broadcaster

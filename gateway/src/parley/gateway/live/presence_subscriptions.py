@@ -27,7 +27,7 @@ ASK_AT_ONCE = 500
 
 
 class PresenceSubscriptions:
-    """Which socket follows whose presence, as memberships change, and what the followers were told last."""
+    """Keeps the sockets' presence rooms as memberships change, and the last state sent for each user."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class PresenceSubscriptions:
         self._memberships = memberships
         self._presence = presence
         self._broadcaster = broadcaster
-        self._last_told: dict[str, bool] = {}
+        self._last_sent: dict[str, bool] = {}
         self._online: dict[Session, tuple[str, ...]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -114,22 +114,22 @@ class PresenceSubscriptions:
 
     def _note(self, user_ids: Iterable[str], online: set[str]) -> None:
         for user_id in user_ids:
-            self._last_told.setdefault(user_id, user_id in online)
+            self._last_sent.setdefault(user_id, user_id in online)
 
     def on_change(self, event: PresenceChanged) -> None:
         """Note what the followers of a user are told by this event."""
-        if event.user_id in self._last_told:
-            self._last_told[event.user_id] = event.online
+        if event.user_id in self._last_sent:
+            self._last_sent[event.user_id] = event.online
 
     def on_unsubscribed(self, channel: str) -> None:
         """Forget a user whose presence channel no socket here needs any more."""
         user_id = rooms.presence_id(rooms.of_channel(channel))
         if user_id is not None:
-            self._last_told.pop(user_id, None)
+            self._last_sent.pop(user_id, None)
 
     async def resynchronize(self) -> None:
         """Broadcast the changes that were missed while the bus was away. Raises `Unavailable`."""
-        followed = list(self._last_told)
+        followed = list(self._last_sent)
         for start in range(0, len(followed), ASK_AT_ONCE):
             part = followed[start : start + ASK_AT_ONCE]
             online = set(await self._presence.online(part))
@@ -137,8 +137,8 @@ class PresenceSubscriptions:
                 self._correct(user_id, user_id in online)
 
     def _correct(self, user_id: str, online: bool) -> None:
-        if self._last_told.get(user_id, online) != online:
-            self._last_told[user_id] = online
+        if self._last_sent.get(user_id, online) != online:
+            self._last_sent[user_id] = online
             self._broadcaster.broadcast(PresenceChanged(user_id=user_id, online=online, at=now()))
 
     def _not_followed(self, session: Session, others: Iterable[str]) -> list[str]:
@@ -149,7 +149,7 @@ class PresenceSubscriptions:
         return found[: max(0, MAX_CONTACTS - followed)]
 
     async def removed(self, conversation_id: str, user_id: str) -> None:
-        """Handle that a user is no longer a member: those who share no conversation unfollow each other.
+        """Handle that a user is no longer a member: users without a common conversation unfollow each other.
 
         Raises:
             Unavailable: MongoDB is away; the subscriptions stay until the sockets connect again.

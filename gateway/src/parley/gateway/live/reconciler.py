@@ -26,7 +26,7 @@ log = structlog.get_logger()
 HEADS_AT_ONCE = 500
 USERS_AT_ONCE = 100
 GRACE_SECONDS = 1.0
-"""What is stored is usually on its way: a stream counts as behind only if it still is after this time."""
+"""A stored event is usually on its way: a stream is behind only if it still is after this time."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 

@@ -1,4 +1,4 @@
-"""Which rooms each session is in, and which protocols it may speak: state only, no I/O."""
+"""The rooms and the possible protocols of each session: state only, no I/O."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """One socket of one user. What else is known of it belongs to the part that needs it."""
+    """One socket of one user. Everything else about it is kept by the part that needs it."""
 
     sid: str
     namespace: str

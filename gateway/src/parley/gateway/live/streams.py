@@ -36,7 +36,7 @@ class Stream:
 
     @property
     def position(self) -> Position:
-        """What has been delivered."""
+        """The position that has been delivered."""
         return Position(self.seq, self.rev or 0)
 
 

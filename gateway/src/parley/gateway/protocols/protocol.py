@@ -1,4 +1,4 @@
-"""What a client protocol is: tables of inbound events, outbound events and REST routes."""
+"""Client protocols: tables of inbound events, outbound events and REST routes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -166,7 +166,7 @@ REJECTION_FIELDS: dict[str, Field] = {
         "",
     ),
 }
-"""Which accepted message was not stored, and why."""
+"""The accepted message that was not stored, and the reason."""
 REJECTED = Serializer("MessageRejected", {"conversationId": ident("conversation_id"), **REJECTION_FIELDS})
 
 

@@ -29,7 +29,7 @@ AWAY = "The live stream is away; try again."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscriber:
-    """What the bus calls. It is given once, when the bus starts."""
+    """The callbacks of the bus, given once, when it starts."""
 
     on_message: Callable[[str, bytes], None]
     """Handles the body of a publication on a channel."""
@@ -55,7 +55,7 @@ class Bus:
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._subscriber: Subscriber | None = None
         self._pubsub: Any = None
-        self._heard_at = 0.0
+        self._received_at = 0.0
         self._heartbeats = 0
         self._was_lost = False
         self._resync_lock = asyncio.Lock()
@@ -65,7 +65,7 @@ class Bus:
     @property
     def stale(self) -> bool:
         """Whether the node's own heartbeat has not come back for `STALE_SECONDS`."""
-        return monotonic() - self._heard_at > STALE_SECONDS
+        return monotonic() - self._received_at > STALE_SECONDS
 
     @property
     def channels(self) -> int:
@@ -86,7 +86,7 @@ class Bus:
 
     def heartbeat_received(self) -> None:
         """Note that this node's heartbeat came back."""
-        self._heard_at = monotonic()
+        self._received_at = monotonic()
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         """Subscribe to channels; returns when Redis has confirmed all of them.
@@ -184,7 +184,7 @@ class Bus:
             awaited = set(self._wanted)
             await pubsub.subscribe(*awaited)
             self._pubsub = pubsub
-            self._heard_at = monotonic()
+            self._received_at = monotonic()
             try:
                 late = self._wanted - awaited
                 if late:

@@ -1,1 +1,1 @@
-"""Connection state recovery: what is kept of a socket, and how a client gets it back."""
+"""Connection state recovery: snapshots of sockets, and their restoration."""

@@ -40,7 +40,7 @@ STOP_SECONDS = 2.0
 
 @dataclass(slots=True)
 class _Tracked:
-    """What is known of one session: its private id, the positions received, the snapshot as written."""
+    """One session's private id, received positions, and snapshot as written."""
 
     session: Session
     pid: str = field(repr=False)

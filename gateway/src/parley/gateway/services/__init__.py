@@ -1,1 +1,1 @@
-"""Services: what each command does."""
+"""Services: the implementation of each command."""

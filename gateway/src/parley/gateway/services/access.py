@@ -10,7 +10,7 @@ NO_MESSAGE = "There is no such message."
 
 
 class Access:
-    """Looks up what a user may see. What others own is reported as if it did not exist."""
+    """Looks up the data that a user may see. Other users' data is reported as missing."""
 
     def __init__(
         self, membership_cache: MembershipCache, memberships: Memberships, messages: Messages

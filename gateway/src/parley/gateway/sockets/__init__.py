@@ -1,1 +1,1 @@
-"""The Socket.IO edge: which sockets are accepted, what their events become, which are closed."""
+"""The Socket.IO edge: accepts sockets, dispatches their events, closes them."""

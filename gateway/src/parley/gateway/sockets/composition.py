@@ -24,7 +24,7 @@ from parley.gateway.transport.server import ChatServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketContext:
-    """What the Socket.IO edge is built upon. `spawn` runs a coroutine in the background."""
+    """The dependencies of the Socket.IO edge. `spawn` runs a coroutine in the background."""
 
     settings: Settings
     protocols: tuple[ClientProtocol, ...]

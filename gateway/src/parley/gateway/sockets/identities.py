@@ -1,4 +1,4 @@
-"""Identities: by which token each session was let in, or has renewed itself since."""
+"""Identities: the latest token of each session."""
 
 from parley.gateway.auth import Identity
 from parley.gateway.live.sessions import Session

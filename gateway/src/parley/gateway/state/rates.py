@@ -11,7 +11,7 @@ from parley.gateway.state.bounded_dict import BoundedDict
 REMEMBERED_BUCKETS = 50_000
 
 RateKind = Literal["sends", "typing", "joins", "creates", "reads", "events", "connects"]
-"""What a rate limits: a group of a user's commands, a socket's events, or an address's connections."""
+"""The kinds of limits: groups of a user's commands, a socket's events, an address's connections."""
 
 
 @dataclass(frozen=True, slots=True)
