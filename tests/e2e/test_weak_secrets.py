@@ -6,18 +6,18 @@ import pytest
 
 from clients.standalone_gateway import started
 
-ADVICE = "take what `openssl rand -base64 48` says, or set ENVIRONMENT=development to try things out."
+ADVICE = "generate one with `openssl rand -base64 48`, or set ENVIRONMENT=development to try Parley out."
 
 
 @pytest.mark.parametrize(
     ("secret", "complaint"),
     [
-        ("", "JWT_SECRET is not set: tokens could not be checked."),
+        ("", "JWT_SECRET is not set; set it, or JWT_JWKS_URL."),
         ("secret", f"JWT_SECRET is shorter than 32 bytes: {ADVICE}"),
         ("x" * 40, f"JWT_SECRET repeats a few characters: {ADVICE}"),
         (
             "your-secret-key-change-in-production",
-            f"JWT_SECRET is a placeholder that is known to all: {ADVICE}",
+            f"JWT_SECRET is a publicly known placeholder: {ADVICE}",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Stateful stand-ins for unit tests; they pass the contract tests that the real ones pass."""
+"""In-memory ports for unit tests; they pass the same contract tests as the real adapters."""

@@ -1,4 +1,4 @@
-"""The gateway's archive in memory, over the same tables as the worker's store."""
+"""The gateway's stored collections in memory, on the same tables as the worker's store."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
@@ -11,7 +11,7 @@ from parley.shared.model import Contract, Conversation, Membership, Message, Per
 
 
 async def _at_once() -> None:
-    """Nothing happens between two steps."""
+    """Continue without letting another task run."""
 
 
 class MemoryConversations:
@@ -76,7 +76,7 @@ class MemoryHistory:
 
 
 class MemoryMembers:
-    """`Memberships` and `MembershipChanges`; `between` is awaited where two steps are not one."""
+    """`Memberships` and `MembershipChanges`; `between` is awaited between two steps that are not atomic."""
 
     def __init__(self, tables: Tables, between: Callable[[], Awaitable[None]] = _at_once) -> None:
         self._tables = tables

@@ -1,4 +1,4 @@
-"""The bus in memory: what is published waits at each ear until somebody lets it be heard, or lose it."""
+"""Pub/sub in memory: a published message waits at each subscriber until the test delivers or loses it."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from parley.shared.events import Event
 
 
 class InMemoryPubSub:
-    """What is published reaches every ear that is subscribed to its channel."""
+    """Queues each message for every subscriber of its channel."""
 
     def __init__(self) -> None:
         self.subscribers: list[MemoryBus] = []
@@ -20,12 +20,12 @@ class InMemoryPubSub:
                 subscriber.waiting.append((channel, body))
 
     async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        for room, told in events_by_room.items():
-            self.publish(rooms.channel(room), events.pack(told))
+        for room, published in events_by_room.items():
+            self.publish(rooms.channel(room), events.pack(published))
 
 
 class MemoryBus:
-    """One node's way to the air, and its ear; `waiting` is what it will hear."""
+    """The bus of one node; `waiting` holds the messages that were not delivered yet."""
 
     def __init__(self, pubsub: InMemoryPubSub) -> None:
         self._pubsub = pubsub
@@ -34,7 +34,7 @@ class MemoryBus:
         pubsub.subscribers.append(self)
 
     def stop(self) -> None:
-        """Nothing reaches it any more."""
+        """Receive no more messages."""
         self._pubsub.subscribers.remove(self)
 
     async def subscribe(self, channels: Iterable[str]) -> None:

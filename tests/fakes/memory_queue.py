@@ -1,4 +1,4 @@
-"""A partition in memory: one owner at a time, and what it does not acknowledge comes again."""
+"""A partition in memory: it has one owner at a time, and redelivers unacknowledged messages."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from parley.gateway.core.errors import Unavailable
 from parley.shared import records
 from parley.shared.records import NewMessage, Record
 
-Flight = Literal["fine", "refused", "unconfirmed"]
+Outcome = Literal["confirmed", "refused", "unconfirmed"]
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,17 @@ class Delivery:
     redelivered: bool = False
 
     def records(self) -> list[Record]:
-        """What it carries; all of it can be read."""
+        """Return its records; all of them must be readable."""
         return [r for r in records.unpack(self.body) if not isinstance(r, records.UnreadableRecord)]
 
 
 class Partition:
-    """The deliveries that are not acknowledged, the first `held` of them in the owner's hands."""
+    """The unacknowledged deliveries; the owner holds the first `held` of them."""
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.log: list[Record] = []
-        """Every record that ever came, in order."""
+        """All records that were ever published, in order."""
         self.owner: object = None
         self.held = 0
 
@@ -39,7 +39,7 @@ class Partition:
         self.log += delivery.records()
 
     def take(self, owner: object, size: int) -> list[Delivery]:
-        """The next `size` deliveries, for an owner with empty hands; from another owner all come back."""
+        """Return the next `size` deliveries; a new owner takes over all that the previous one held."""
         if owner is not self.owner:
             self.give_back()
             self.owner = owner
@@ -47,56 +47,56 @@ class Partition:
         return self.deliveries[: self.held]
 
     def acknowledge(self, owner: object) -> None:
-        """The owner is done with what it holds; whoever was overtaken acknowledges nothing."""
+        """Remove the deliveries that the owner holds; a previous owner removes nothing."""
         if owner is self.owner:
             del self.deliveries[: self.held]
             self.held = 0
 
     def give_back(self) -> None:
-        """The owner is gone."""
+        """Release the deliveries of an owner that is gone."""
         for at in range(self.held):
             self.deliveries[at] = replace(self.deliveries[at], redelivered=True)
         self.owner, self.held = None, 0
 
     def sent(self) -> list[NewMessage]:
-        """Every send that ever came, retries too."""
+        """Return all sends that were ever published, retries included."""
         return [r for r in self.log if isinstance(r, NewMessage)]
 
 
 class MemoryOutbox:
-    """One node's lane to a partition: what gathers within a moment flies together.
+    """`Outbox` of one node on one partition: records of the same moment form a batch.
 
-    `next_flight` is what becomes of the next one: taken, refused, or taken without a word.
+    `next_outcome` is the outcome of the next batch: confirmed, refused, or published without a confirm.
     """
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
-        self._gathered: list[tuple[Record, asyncio.Future[None]]] = []
-        self.next_flight: Flight = "fine"
+        self._batch: list[tuple[Record, asyncio.Future[None]]] = []
+        self.next_outcome: Outcome = "confirmed"
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         loop = asyncio.get_running_loop()
-        if not self._gathered:
-            loop.call_soon(self._fly)
+        if not self._batch:
+            loop.call_soon(self._flush)
         confirmed: asyncio.Future[None] = loop.create_future()
-        self._gathered.append((record, confirmed))
+        self._batch.append((record, confirmed))
         return confirmed
 
     def stop(self) -> None:
-        """What has not flown is gone."""
-        for _, confirmed in self._gathered:
+        """Drop the batch that was not published yet."""
+        for _, confirmed in self._batch:
             confirmed.cancel()
-        self._gathered = []
+        self._batch = []
 
-    def _fly(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        flight, self.next_flight = self.next_flight, "fine"
-        if gathered and flight != "refused":
-            self._partition.put(records.pack([record for record, _ in gathered]))
-        for _, confirmed in gathered:
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        outcome, self.next_outcome = self.next_outcome, "confirmed"
+        if batch and outcome != "refused":
+            self._partition.put(records.pack([record for record, _ in batch]))
+        for _, confirmed in batch:
             if confirmed.done():
                 continue
-            if flight == "fine":
+            if outcome == "confirmed":
                 confirmed.set_result(None)
             else:
-                confirmed.set_exception(Unavailable("The broker is away; try again."))
+                confirmed.set_exception(Unavailable("The broker is away; retry later."))

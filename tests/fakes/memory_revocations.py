@@ -1,4 +1,4 @@
-"""Revocations in memory: what the adapter on MongoDB promises, without a server."""
+"""Revocations in memory, and an event publisher that records its events."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,8 +22,8 @@ class MemoryRevocations:
         return list(self._kept)
 
 
-class Announced:
-    """An announcer that keeps what it was told."""
+class RecordingEventPublisher:
+    """`EventPublisher` that records events as (room, event)."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Event]] = []

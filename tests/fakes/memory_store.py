@@ -9,7 +9,7 @@ from parley.shared.model import Contract, Conversation, Membership, Message, Per
 
 
 class Tables:
-    """What is stored."""
+    """The stored messages, conversations, memberships, contracts and people, by their keys."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Message] = {}

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from fakes.memory_queue import Flight
+from fakes.memory_queue import Outcome
 from model.checks import check
 from model.client import Client, SyncingClient
 from model.cluster import ROOMS, USERS, Cluster
@@ -256,9 +256,9 @@ class ChatMachine(RuleBasedStateMachine):
     def thaw_archive(self, node: int) -> None:
         self._do(self.cluster.nodes[node].injector.release)
 
-    @rule(node=NODES, flight=st.sampled_from(["refused", "unconfirmed"]))
-    def trap_broker(self, node: int, flight: Flight) -> None:
-        self.cluster.nodes[node].outbox.next_flight = flight
+    @rule(node=NODES, outcome=st.sampled_from(["refused", "unconfirmed"]))
+    def trap_broker(self, node: int, outcome: Outcome) -> None:
+        self.cluster.nodes[node].outbox.next_outcome = outcome
 
     @rule(node=NODES, at=st.integers(0, 5), what=st.sampled_from(["lose", "repeat", "later"]))
     def disturb(self, node: int, at: int, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from fakes.memory_revocations import Announced, MemoryRevocations
+from fakes.memory_revocations import MemoryRevocations, RecordingEventPublisher
 from parley.gateway.core.commands import Command, JoinRoom, Ping, SendMessage
 from parley.gateway.services.command_table import (
     COMMANDS,
@@ -24,7 +24,7 @@ from parley.gateway.state.membership_cache import MembershipCache
 def services() -> Services:
     """Services without ports: enough to look their methods up."""
     no_ports: dict[str, Any] = {field.name: None for field in fields(Ports)}
-    revocations = RevocationService(MemoryRevocations(), Announced(), timedelta(days=1))
+    revocations = RevocationService(MemoryRevocations(), RecordingEventPublisher(), timedelta(days=1))
     return build_services(Ports(**no_ports), MembershipCache(), LoadMonitor(lambda: 0.0), revocations)
 
 

@@ -58,7 +58,7 @@ def test_a_key_is_allowed_again_once_retry_after_has_passed() -> None:
     assert refused > 0
 
 
-def test_a_bucket_that_has_a_token_says_that_no_wait_is_needed() -> None:
+def test_a_bucket_with_a_token_needs_no_wait() -> None:
     buckets = Buckets(Rate(1, 2), Clock())
     assert buckets.try_take("ann")
     assert buckets.retry_after("ann") == 0.0

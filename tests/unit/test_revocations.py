@@ -1,4 +1,4 @@
-"""Revoking: who may, what it refuses, and how every node comes to know."""
+"""Revocations: an admin revokes tokens, and every node refuses them."""
 
 import asyncio
 from datetime import timedelta
@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from fakes.memory_revocations import Announced, MemoryRevocations
+from fakes.memory_revocations import MemoryRevocations, RecordingEventPublisher
 from parley.gateway.auth import Authenticator
 from parley.gateway.core.commands import Revoke
 from parley.gateway.core.errors import Forbidden, Invalid, Unauthorized, Unavailable
@@ -23,29 +23,29 @@ ADMIN = Person(id="root", role="admin")
 DAY = timedelta(days=1)
 
 
-class Away(MemoryRevocations):
-    """A store that can be away."""
+class UnreliableRevocations(MemoryRevocations):
+    """Revocations whose database a test can take away."""
 
-    here = True
+    is_available = True
 
     async def put(self, revocation: Any) -> None:
-        self._insist()
+        self._check_available()
         await super().put(revocation)
 
     async def count(self) -> int:
-        self._insist()
+        self._check_available()
         return await super().count()
 
-    def _insist(self) -> None:
-        if not self.here:
-            raise Unavailable("The archive is away; try again.")
+    def _check_available(self) -> None:
+        if not self.is_available:
+            raise Unavailable("The database is away; retry later.")
 
 
 class Node:
-    """One gateway's part in it."""
+    """The revocations and the authentication of one gateway."""
 
     def __init__(self, store: MemoryRevocations) -> None:
-        self.bus = Announced()
+        self.bus = RecordingEventPublisher()
         self.revocations = RevocationService(store, self.bus, DAY)
         self.authenticator = Authenticator(SigningKeys(SECRET, ""), self.revocations)
 
@@ -68,16 +68,16 @@ class Node:
 
 
 @pytest.fixture
-def store() -> Away:
-    return Away()
+def store() -> UnreliableRevocations:
+    return UnreliableRevocations()
 
 
 @pytest.fixture
-def nodes(store: Away) -> tuple[Node, Node]:
+def nodes(store: UnreliableRevocations) -> tuple[Node, Node]:
     return Node(store), Node(store)
 
 
-async def test_a_user_s_tokens_are_refused_that_were_issued_until_then(nodes: tuple[Node, Node]) -> None:
+async def test_a_users_tokens_issued_before_the_revocation_are_refused(nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
 
@@ -88,7 +88,7 @@ async def test_a_user_s_tokens_are_refused_that_were_issued_until_then(nodes: tu
     assert await here.trusts(sub="bob", iat=now - 60)
 
 
-async def test_a_token_that_is_issued_later_is_trusted(
+async def test_a_token_issued_after_the_revocation_is_accepted(
     nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, _ = nodes
@@ -99,7 +99,7 @@ async def test_a_token_that_is_issued_later_is_trusted(
     assert not await here.trusts(iat=int(time()) - 15)
 
 
-async def test_one_token_is_refused_by_its_id_whoever_bears_it(nodes: tuple[Node, Node]) -> None:
+async def test_a_token_revoked_by_its_id_is_refused_for_every_user(nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
 
@@ -109,7 +109,7 @@ async def test_one_token_is_refused_by_its_id_whoever_bears_it(nodes: tuple[Node
     assert await here.trusts()
 
 
-async def test_both_are_both(nodes: tuple[Node, Node]) -> None:
+async def test_a_user_and_a_token_can_be_revoked_by_one_command(nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice", token_id="stolen"))
 
@@ -119,7 +119,7 @@ async def test_both_are_both(nodes: tuple[Node, Node]) -> None:
 
 
 @pytest.mark.parametrize("role", [None, "", "member", "service", "Admin"])
-async def test_only_an_admin_may(role: str | None, nodes: tuple[Node, Node]) -> None:
+async def test_only_an_admin_may_revoke(role: str | None, nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
     with pytest.raises(Forbidden):
         await here.revocations.revoke(Person(id="mallory", role=role), Revoke(user_id="alice"))
@@ -128,7 +128,7 @@ async def test_only_an_admin_may(role: str | None, nodes: tuple[Node, Node]) -> 
     assert here.bus.events == []
 
 
-async def test_nobody_named_is_nobody_revoked(nodes: tuple[Node, Node]) -> None:
+async def test_a_revocation_without_user_and_token_is_invalid(nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
     with pytest.raises(Invalid):
         await here.revocations.revoke(ADMIN, Revoke())
@@ -136,23 +136,25 @@ async def test_nobody_named_is_nobody_revoked(nodes: tuple[Node, Node]) -> None:
     assert here.bus.events == []
 
 
-async def test_other_nodes_know_as_soon_as_they_hear_of_it(nodes: tuple[Node, Node]) -> None:
+async def test_a_node_refuses_a_token_once_it_receives_the_event(nodes: tuple[Node, Node]) -> None:
     here, there = nodes
     assert await there.trusts()
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
     ((room, event),) = here.bus.events
     assert room == rooms.everyone()
-    (heard,) = unpack(pack([event]))
-    assert isinstance(heard, TokensRevoked)
+    (received,) = unpack(pack([event]))
+    assert isinstance(received, TokensRevoked)
 
-    there.revocations.apply(heard)
+    there.revocations.apply(received)
 
     assert not await there.trusts()
     assert await here.has_changed()
     assert await there.has_changed()
 
 
-async def test_what_the_bus_lost_is_found_by_looking(nodes: tuple[Node, Node], store: Away) -> None:
+async def test_a_refresh_finds_a_revocation_that_the_bus_lost(
+    nodes: tuple[Node, Node], store: UnreliableRevocations
+) -> None:
     here, there = nodes
     assert await there.trusts()
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice"))
@@ -163,7 +165,7 @@ async def test_what_the_bus_lost_is_found_by_looking(nodes: tuple[Node, Node], s
     assert not await there.trusts()
 
 
-async def test_looking_changes_nothing_when_there_is_nothing_new(nodes: tuple[Node, Node]) -> None:
+async def test_a_refresh_without_a_new_revocation_reports_no_change(nodes: tuple[Node, Node]) -> None:
     here, _ = nodes
     await here.revocations.refresh()
     await here.has_changed()
@@ -173,8 +175,8 @@ async def test_looking_changes_nothing_when_there_is_nothing_new(nodes: tuple[No
     assert not await here.has_changed()
 
 
-async def test_a_node_that_starts_knows_of_what_was_revoked_before(
-    nodes: tuple[Node, Node], store: Away
+async def test_a_new_node_refuses_tokens_revoked_before_it_started(
+    nodes: tuple[Node, Node], store: UnreliableRevocations
 ) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
@@ -182,22 +184,24 @@ async def test_a_node_that_starts_knows_of_what_was_revoked_before(
     assert not await Node(store).trusts(jti="stolen")
 
 
-async def test_a_node_that_does_not_know_yet_lets_nobody_in(store: Away) -> None:
-    store.here = False
+async def test_a_node_without_revocations_yet_answers_unavailable(store: UnreliableRevocations) -> None:
+    store.is_available = False
     node = Node(store)
 
     answers = await asyncio.gather(node.trusts(), node.trusts(), return_exceptions=True)
     assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
 
-    store.here = True
+    store.is_available = True
     assert await node.trusts()
 
 
-async def test_what_a_node_knows_it_knows_without_the_store(nodes: tuple[Node, Node], store: Away) -> None:
+async def test_a_node_keeps_its_revocations_while_the_database_is_away(
+    nodes: tuple[Node, Node], store: UnreliableRevocations
+) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(token_id="stolen"))
     await here.revocations.refresh()
-    store.here = False
+    store.is_available = False
 
     assert not await here.trusts(jti="stolen")
     assert await here.trusts(jti="another")
@@ -206,8 +210,8 @@ async def test_what_a_node_knows_it_knows_without_the_store(nodes: tuple[Node, N
     assert await here.trusts(jti="another")
 
 
-async def test_what_no_token_can_outlive_is_forgotten(
-    nodes: tuple[Node, Node], store: Away, monkeypatch: pytest.MonkeyPatch
+async def test_a_revocation_that_outlived_all_tokens_is_removed(
+    nodes: tuple[Node, Node], store: UnreliableRevocations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, _ = nodes
     await here.revocations.revoke(ADMIN, Revoke(user_id="alice", token_id="stolen"))
@@ -222,7 +226,7 @@ async def test_what_no_token_can_outlive_is_forgotten(
 
 
 @pytest.mark.parametrize("named", [{"user_id": "alice"}, {"token_id": "stolen"}])
-async def test_what_is_revoked_twice_is_refused_until_the_later_end(
+async def test_a_token_revoked_twice_is_refused_until_the_later_end(
     named: dict[str, str], nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, _ = nodes

@@ -1,4 +1,4 @@
-"""Settings: what the environment says becomes a value, or one clear sentence; .env.example says them all."""
+"""Settings: the environment becomes typed values, or one clear error; .env.example lists them all."""
 
 import re
 import secrets
@@ -38,36 +38,36 @@ KNOWN = {
 class Sample:
     """Settings of every type."""
 
-    name: str = setting("Who it is.")
-    count: int = setting("How many.", 3)
-    seconds: float = setting("How long.", 0.5)
-    switch: bool = setting("Whether.", False)
-    origins: tuple[str, ...] = setting("Which.", ())
+    name: str = setting("The name.")
+    count: int = setting("A count.", 3)
+    seconds: float = setting("A duration.", 0.5)
+    switch: bool = setting("A switch.", False)
+    origins: tuple[str, ...] = setting("A list.", ())
 
 
 def example() -> dict[str, tuple[str, str]]:
-    """Variable to (comment, value), as .env.example has them."""
+    """Return .env.example as a map from variable to (comment, value)."""
     found = re.findall(r"^# (.+)\n(\w+)=(.*)$", EXAMPLE.read_text(), re.M)
     return {name: (comment, value) for comment, name, value in found}
 
 
-def test_values_take_their_settings_type() -> None:
+def test_a_value_is_parsed_to_the_type_of_its_setting() -> None:
     environ = {"NAME": " ann ", "COUNT": "7", "SECONDS": "1.5", "SWITCH": "on", "ORIGINS": "a, b,,"}
     loaded = load(Sample, environ)
     assert loaded == Sample(name="ann", count=7, seconds=1.5, switch=True, origins=("a", "b"))
 
 
-def test_what_is_not_set_keeps_its_default() -> None:
+def test_a_variable_that_is_not_set_keeps_its_default() -> None:
     assert load(Sample, {"NAME": "ann", "SOMETHING_ELSE": "x"}) == Sample(name="ann")
 
 
-def test_empty_counts_as_not_set() -> None:
+def test_an_empty_variable_counts_as_not_set() -> None:
     assert load(Sample, {"NAME": "ann", "COUNT": "", "SWITCH": "  ", "ORIGINS": ""}) == Sample(name="ann")
 
 
 @pytest.mark.parametrize("environ", [{}, {"NAME": ""}, {"NAME": "  "}, {"name": "ann"}])
-def test_what_must_be_set_and_is_not_is_named_with_its_meaning(environ: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match=r"^NAME is not set: Who it is\.$"):
+def test_a_missing_required_setting_is_reported_with_its_meaning(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"^NAME is not set: The name\.$"):
         load(Sample, environ)
 
 
@@ -80,7 +80,7 @@ def test_what_must_be_set_and_is_not_is_named_with_its_meaning(environ: dict[str
         ("SWITCH", "maybe", "SWITCH must be on or off, not 'maybe'"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_one_clear_sentence(name: str, value: str, complaint: str) -> None:
+def test_a_value_of_the_wrong_type_is_reported_in_one_sentence(name: str, value: str, complaint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(Sample, {"NAME": "ann", name: value})
     assert str(caught.value) == complaint
@@ -90,7 +90,7 @@ def test_a_value_of_the_wrong_type_is_one_clear_sentence(name: str, value: str, 
     ("text", "value"),
     [("on", True), ("True", True), ("1", True), ("off", False), ("FALSE", False), ("0", False)],
 )
-def test_a_switch_is_said_in_several_ways(text: str, value: bool) -> None:
+def test_a_switch_accepts_on_true_and_1_and_their_opposites(text: str, value: bool) -> None:
     assert load(Sample, {"NAME": "ann", "SWITCH": text}).switch is value
 
 
@@ -108,7 +108,7 @@ def test_a_switch_is_said_in_several_ways(text: str, value: bool) -> None:
         (WorkerSettings, "PARTITIONS", "1000000"),
     ],
 )
-def test_what_no_service_could_work_with_is_named(
+def test_an_unusable_value_is_reported_with_its_setting(
     service: type[SharedSettings], name: str, value: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^{name} "):
@@ -124,43 +124,43 @@ def test_what_no_service_could_work_with_is_named(
         "mongodb://localhost",
     ],
 )
-def test_urls_of_every_kind_of_database_are_taken(value: str) -> None:
+def test_mongo_url_accepts_every_kind_of_mongodb_url(value: str) -> None:
     assert load(WorkerSettings, {"MONGO_URL": value}).mongo_url == value
 
 
-def test_a_host_is_called_by_its_name_without_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_name_leaves_out_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Chat-7.Example.org")
     assert host_name() == "chat-7"
 
 
-def test_the_example_names_every_setting_of_both_services_and_no_other() -> None:
+def test_the_example_has_every_setting_of_both_services_and_no_other() -> None:
     assert set(example()) == set(KNOWN) | OF_THE_STACK
 
 
-def test_each_line_of_the_example_is_a_setting_or_its_sentence() -> None:
+def test_each_line_of_the_example_is_a_setting_or_its_description() -> None:
     lines = EXAMPLE.read_text().splitlines()
     assert len(lines) == 2 * len(example())
     assert all(comment.endswith(".") for comment, _ in example().values())
 
 
 @pytest.mark.parametrize("name", sorted(set(KNOWN) - SERVERS))
-def test_the_example_explains_a_setting_in_its_own_words(name: str) -> None:
+def test_the_example_describes_a_setting_as_the_code_does(name: str) -> None:
     assert example()[name][0].startswith(KNOWN[name].metadata["doc"])
 
 
 @pytest.mark.parametrize("name", sorted(SERVERS))
-def test_the_example_leaves_the_servers_to_the_stack(name: str) -> None:
+def test_the_example_leaves_the_urls_of_servers_to_the_stack(name: str) -> None:
     assert example()[name][1] == ""
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_examples_values_are_the_defaults(service: type[SharedSettings]) -> None:
+def test_the_values_of_the_example_are_the_defaults(service: type[SharedSettings]) -> None:
     values = {name: value for name, (_, value) in example().items()}
     assert load(service, values) == load(service, {})
 
 
 @pytest.mark.parametrize("name", sorted(set(KNOWN) - SERVERS))
-def test_the_example_says_every_default_that_there_is(name: str) -> None:
+def test_the_example_shows_each_default_that_is_not_empty(name: str) -> None:
     assert bool(example()[name][1]) is (KNOWN[name].default not in ("", ()))
 
 
@@ -170,21 +170,21 @@ def test_the_example_says_every_default_that_there_is(name: str) -> None:
         ({"ATTACHMENTS": "s3"}, "S3_BUCKET is not set: ATTACHMENTS=s3 needs one."),
         (
             {"ATTACHMENTS": "s3", "S3_BUCKET": "files", "S3_ACCESS_KEY": "ann"},
-            "S3_ACCESS_KEY and S3_SECRET_KEY go together: set both or neither.",
+            "S3_ACCESS_KEY and S3_SECRET_KEY belong together: set both or neither.",
         ),
         (
             {"ATTACHMENTS": "disk"},
-            "ATTACHMENTS has not the form that it needs: Where uploads are kept: gridfs or s3.",
+            "ATTACHMENTS has not the form that it needs: The storage of uploads: gridfs or s3.",
         ),
         ({"MAX_UPLOAD": "0"}, "MAX_UPLOAD must be at least 1, not 0"),
         (
             {"S3_ENDPOINT": "s3.example.org"},
             "S3_ENDPOINT has not the form that it needs: "
-            "Where an S3-compatible server listens; empty is Amazon's.",
+            "The URL of an S3-compatible server; empty takes Amazon's.",
         ),
     ],
 )
-def test_settings_of_attachments_that_make_no_sense_are_one_clear_sentence(
+def test_contradictory_settings_of_attachments_are_reported_in_one_sentence(
     environ: dict[str, str], complaint: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -200,7 +200,7 @@ def test_settings_of_attachments_that_make_no_sense_are_one_clear_sentence(
         {"ATTACHMENTS": "s3", "S3_BUCKET": "files", "S3_ACCESS_KEY": "ann", "S3_SECRET_KEY": "a secret"},
     ],
 )
-def test_settings_of_attachments_that_make_sense_are_taken(environ: dict[str, str]) -> None:
+def test_valid_settings_of_attachments_are_accepted(environ: dict[str, str]) -> None:
     check_attachments(load(GatewaySettings, environ))
 
 
@@ -209,49 +209,49 @@ WEAK = [
     ("0123456789abcdefghijklmnopqrstu", "is shorter than 32 bytes"),
     ("a" * 64, "repeats a few characters"),
     ("0101" * 16, "repeats a few characters"),
-    ("your-secret-key-change-in-production", "is a placeholder that is known to all"),
-    ("your-super-secret-jwt-key-change-this", "is a placeholder that is known to all"),
-    ("your_jwt_secret_key", "is a placeholder that is known to all"),
-    ("your-production-secret-key", "is a placeholder that is known to all"),
-    ("CHANGE_ME_" * 4, "is a placeholder that is known to all"),
-    ("this is a super secret of the whole team", "is a placeholder that is known to all"),
+    ("your-secret-key-change-in-production", "is a publicly known placeholder"),
+    ("your-super-secret-jwt-key-change-this", "is a publicly known placeholder"),
+    ("your_jwt_secret_key", "is a publicly known placeholder"),
+    ("your-production-secret-key", "is a publicly known placeholder"),
+    ("CHANGE_ME_" * 4, "is a publicly known placeholder"),
+    ("this is a super secret of the whole team", "is a publicly known placeholder"),
 ]
 
 
 @pytest.mark.parametrize(("secret", "weakness"), WEAK)
-def test_a_secret_that_can_be_guessed_is_refused_in_one_clear_sentence(secret: str, weakness: str) -> None:
+def test_a_weak_secret_is_refused_in_one_sentence(secret: str, weakness: str) -> None:
     with pytest.raises(SettingsError) as caught:
         check_secret(load(GatewaySettings, {"JWT_SECRET": secret}))
     assert str(caught.value) == (
-        f"JWT_SECRET {weakness}: take what `openssl rand -base64 48` says, "
-        "or set ENVIRONMENT=development to try things out."
+        f"JWT_SECRET {weakness}: generate one with `openssl rand -base64 48`, "
+        "or set ENVIRONMENT=development to try Parley out."
     )
 
 
 @pytest.mark.parametrize("secret", [secret for secret, _ in WEAK])
-def test_in_development_a_secret_may_be_guessed(secret: str) -> None:
+def test_development_accepts_a_weak_secret(secret: str) -> None:
     check_secret(load(GatewaySettings, {"JWT_SECRET": secret, "ENVIRONMENT": "development"}))
 
 
 @pytest.mark.parametrize("environment", ["production", "development"])
-def test_without_a_secret_or_keys_nothing_starts(environment: str) -> None:
-    with pytest.raises(SettingsError, match=r"^JWT_SECRET is not set: tokens could not be checked\.$"):
+def test_a_missing_secret_is_refused_in_every_environment(environment: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET is not set; set it, or JWT_JWKS_URL\.$"):
         check_secret(load(GatewaySettings, {"ENVIRONMENT": environment}))
 
 
-def test_what_is_not_used_may_be_weak() -> None:
+def test_a_weak_secret_is_accepted_where_a_jwks_is_used() -> None:
     check_secret(load(GatewaySettings, {"JWT_SECRET": "secret", "JWT_JWKS_URL": "https://id.example/keys"}))
 
 
 @pytest.mark.parametrize("bytes_", [24, 32, 48])
-def test_random_secrets_are_taken(bytes_: int) -> None:
+def test_random_secrets_are_accepted(bytes_: int) -> None:
     for _ in range(100):
         check_secret(load(GatewaySettings, {"JWT_SECRET": secrets.token_urlsafe(bytes_)}))
         check_secret(load(GatewaySettings, {"JWT_SECRET": secrets.token_hex(bytes_)}))
 
 
 @pytest.mark.parametrize("environment", ["prod", "staging", "Development"])
-def test_there_are_two_environments(environment: str) -> None:
+def test_an_environment_other_than_production_and_development_is_refused(environment: str) -> None:
     with pytest.raises(SettingsError, match=r"^ENVIRONMENT has not the form that it needs"):
         load(GatewaySettings, {"ENVIRONMENT": environment})
 
@@ -266,11 +266,11 @@ def test_there_are_two_environments(environment: str) -> None:
     ],
 )
 @pytest.mark.parametrize("service", [GatewaySettings, WorkerSettings])
-def test_servers_may_be_reached_by_tls(name: str, url: str, service: type[SharedSettings]) -> None:
+def test_the_url_of_a_server_may_ask_for_tls(name: str, url: str, service: type[SharedSettings]) -> None:
     assert getattr(load(service, {name: url}), name.lower()) == url
 
 
-async def test_the_drivers_take_these_urls_for_tls() -> None:
+async def test_the_drivers_use_tls_for_these_urls() -> None:
     connection = connect("rediss://parley:secret@redis.example:6380/0").connection_pool.make_connection()
     assert isinstance(connection, SSLConnection)
     assert aio_pika.Connection(URL("amqps://parley:secret@rabbitmq.example/chat")).url.scheme == "amqps"

@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from clients.chat import eventually
 from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed, without
-from fakes.memory_revocations import Announced, MemoryRevocations
+from fakes.memory_revocations import MemoryRevocations, RecordingEventPublisher
 from parley.gateway import signing_keys as keys
 from parley.gateway.auth import Authenticator
 from parley.gateway.core.errors import Unauthorized, Unavailable
@@ -33,7 +33,7 @@ ONE = jwk(OWN, "one", alg="RS256")
 
 
 def checks(trusted: SigningKeys, issuer: str = "", audience: str = "") -> Authenticator:
-    revocations = RevocationService(MemoryRevocations(), Announced(), timedelta(days=1))
+    revocations = RevocationService(MemoryRevocations(), RecordingEventPublisher(), timedelta(days=1))
     return Authenticator(trusted, revocations, issuer=issuer, audience=audience)
 
 

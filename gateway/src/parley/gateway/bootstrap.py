@@ -214,4 +214,4 @@ class Gateway:
             buckets=lambda: len(self.domain.rates),
             outbox=lambda: adapters.outbox.waiting,
         )
-        gauges.bus_deaf.set_function(lambda: adapters.bus.stale)
+        gauges.bus_stale.set_function(lambda: adapters.bus.stale)

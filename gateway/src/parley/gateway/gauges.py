@@ -6,18 +6,20 @@ from prometheus_client import Counter, Gauge
 
 from parley.gateway.core.errors import ChatError
 
-bus_deaf = Gauge("parley_bus_deaf", "1 while this gateway does not hear its own heartbeat on Redis.")
-refusals = Counter("parley_refusals_total", "What clients were refused.", ["code"])
-held = Gauge("parley_held", "What this gateway holds of its clients.", ["what"])
+bus_stale = Gauge("parley_bus_deaf", "1 while this gateway does not receive its own heartbeat by Redis.")
+refusals = Counter(
+    "parley_refusals_total", "Commands and connections of clients that were refused, by error code.", ["code"]
+)
+held = Gauge("parley_held", "Objects that this gateway holds for its clients, by kind.", ["what"])
 
 
 def show(**sizes: Callable[[], int]) -> None:
-    """Have these sizes among the metrics, each as `parley_held{what="…"}`."""
-    for what, size in sizes.items():
-        held.labels(what).set_function(size)
+    """Export sizes by kind, each as `parley_held{what="<kind>"}`."""
+    for kind, size in sizes.items():
+        held.labels(kind).set_function(size)
 
 
 def count(error: ChatError) -> ChatError:
-    """Count an error that a client is told of; gives it back."""
+    """Count an error that is sent to a client, and return it."""
     refusals.labels(error.code).inc()
     return error

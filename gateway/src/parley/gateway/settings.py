@@ -12,7 +12,7 @@ SECRET_CHARACTERS = 6
 PLACEHOLDERS = ("changeme", "changethis", "changein", "replaceme", "placeholder", "secretkey", "supersecret")
 """Parts of secrets copied from examples; anything that begins with `your` is one too."""
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
-"""As browsers write it: no path, not even a slash."""
+"""An origin as browsers send it: without a path, even without a slash."""
 RATE = r"[0-9]{1,6}(\.[0-9]{1,3})?:[1-9][0-9]{0,6}"
 
 
@@ -21,7 +21,7 @@ class Settings(SharedSettings):
     """The gateway's settings."""
 
     node_name: str = setting(
-        "The gateway's name, unique among them: letters, digits and dashes; empty takes the host's.",
+        "The gateway's name, unique among gateways: letters, digits and dashes; empty takes the host's name.",
         "",
         form="[a-z0-9-]{1,32}",
     )
@@ -29,77 +29,93 @@ class Settings(SharedSettings):
     gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1, most=HIGHEST_PORT)
     jwt_secret: str = setting("The secret of HS256 tokens; not needed with JWT_JWKS_URL.", "")
     environment: str = setting(
-        "production or development: only the latter starts with a weak JWT_SECRET.",
+        "production or development; only development allows a weak JWT_SECRET.",
         "production",
         form="production|development",
     )
-    jwt_jwks_url: str = setting("Where the keys of RS256 and ES256 tokens are.", "", form="https?://.+")
-    jwt_jwks_seconds: float = setting(
-        "How often those keys are fetched anew; one that was taken out is trusted so long.", 300.0, least=1
+    jwt_jwks_url: str = setting(
+        "The URL of the JWKS with the keys of RS256 and ES256 tokens.", "", form="https?://.+"
     )
-    jwt_issuer: str = setting("The issuer that tokens must name, if any.", "")
-    jwt_audience: str = setting("The audience that tokens must name, if any.", "")
+    jwt_jwks_seconds: float = setting(
+        "Seconds between two reads of the JWKS; a removed key is trusted until the next read.", 300.0, least=1
+    )
+    jwt_issuer: str = setting("The issuer that tokens must have; empty accepts any.", "")
+    jwt_audience: str = setting("The audience that tokens must have; empty accepts any.", "")
     revocation_days: int = setting(
-        "Days for which a revocation is remembered: at least as long as any token is valid.",
+        "Days for which a revocation is kept; at least the lifetime of any token.",
         365,
         least=1,
         most=36_500,
     )
-    token_in_query: bool = setting("Whether ?token= is accepted too.", True)
+    token_in_query: bool = setting("Whether a token in the query (?token=) is accepted.", True)
     cors_origins: tuple[str, ...] = setting(
-        "Origins of pages that may call, with commas; the gateway's own is always allowed.", ()
+        "Allowed origins of web pages, separated by commas; the gateway's own is always allowed.", ()
     )
     outbox_limit: int = setting(
-        "Records that may wait for RabbitMQ; past that sends are refused.", 20_000, least=1
+        "Records that may wait for RabbitMQ; past that, commands that write are refused.", 20_000, least=1
     )
     store_within_seconds: float = setting(
-        "How soon what is accepted is to be stored; where it takes longer, some sends are refused.",
+        "Seconds within which a message is to be stored; sends are refused where it takes longer.",
         5.0,
         least=0,
     )
     backlog_limit: int = setting(
-        "Bytes that a client may leave unread before it is cut off.", 1 << 20, least=1
+        "Unread bytes of one client past which its connection is closed.", 1 << 20, least=1
     )
-    max_frame: int = setting("Bytes of one Socket.IO frame.", 256 * 1024, least=1)
-    max_body: int = setting("Bytes of one REST body.", 256 * 1024, least=1)
+    max_frame: int = setting("Bytes of one Socket.IO frame, at most.", 256 * 1024, least=1)
+    max_body: int = setting("Bytes of one REST body, at most.", 256 * 1024, least=1)
     drain_seconds: float = setting(
-        "Over how long a stopping gateway sends its clients elsewhere.", 5.0, least=0
+        "Seconds over which a stopping gateway closes the connections of its clients.", 5.0, least=0
     )
-    rate_limits: bool = setting("Whether rates are kept to; off is for load tests.", True)
+    rate_limits: bool = setting("Whether rate limits apply; off is for load tests.", True)
     rate_sends: str = setting(
-        "Sends, edits and deletions of one user: so many a second, and so many at once.", "20:100", form=RATE
+        "Rate limit of one user's sends, edits and deletions, as rate per second:burst.", "20:100", form=RATE
     )
-    rate_typing: str = setting("Starts and stops of typing of one user, likewise.", "5:50", form=RATE)
-    rate_joins: str = setting("Rooms that one user joins and leaves, likewise.", "50:1000", form=RATE)
+    rate_typing: str = setting(
+        "Rate limit of one user's typing starts and stops, likewise.", "5:50", form=RATE
+    )
+    rate_joins: str = setting(
+        "Rate limit of the rooms that one user joins and leaves, likewise.", "50:1000", form=RATE
+    )
     rate_creates: str = setting(
-        "Conversations and memberships that one user changes, likewise.", "5:50", form=RATE
+        "Rate limit of one user's changes of conversations and memberships, likewise.", "5:50", form=RATE
     )
     rate_reads: str = setting(
-        "Pages, searches, receipts and all else of one user, likewise.", "50:500", form=RATE
+        "Rate limit of one user's reads, searches, receipts and all other commands, likewise.",
+        "50:500",
+        form=RATE,
     )
-    rate_events: str = setting("Events of one socket, good or bad, likewise.", "100:1000", form=RATE)
-    rate_connects: str = setting("New sockets from one address, likewise.", "100:2000", form=RATE)
-    max_sockets: int = setting("Sockets that one gateway takes.", 20_000, least=1)
-    max_sockets_of_user: int = setting("Sockets that one user may have at one gateway.", 100, least=1)
-    audit_seconds: float = setting("How often all heads are compared with what was passed on.", 20.0, least=1)
-    attachments: str = setting("Where uploads are kept: gridfs or s3.", "gridfs", form="gridfs|s3")
+    rate_events: str = setting(
+        "Rate limit of the events of one socket, valid or not, likewise.", "100:1000", form=RATE
+    )
+    rate_connects: str = setting(
+        "Rate limit of the new connections of one address, likewise.", "100:2000", form=RATE
+    )
+    max_sockets: int = setting("Sockets of one gateway, at most.", 20_000, least=1)
+    max_sockets_of_user: int = setting("Sockets of one user at one gateway, at most.", 100, least=1)
+    audit_seconds: float = setting(
+        "Seconds between two comparisons of the stored conversations with the events that were emitted.",
+        20.0,
+        least=1,
+    )
+    attachments: str = setting("The storage of uploads: gridfs or s3.", "gridfs", form="gridfs|s3")
     max_upload: int = setting(
-        "Bytes of one attachment; the nginx in front passes up to 26 MiB.", 25 * 1024 * 1024, least=1
+        "Bytes of one attachment, at most; the nginx in front passes up to 26 MiB.", 25 * 1024 * 1024, least=1
     )
     s3_endpoint: str = setting(
-        "Where an S3-compatible server listens; empty is Amazon's.", "", form="https?://.+"
+        "The URL of an S3-compatible server; empty takes Amazon's.", "", form="https?://.+"
     )
-    s3_bucket: str = setting("The bucket that uploads are kept in.", "")
+    s3_bucket: str = setting("The bucket of the uploads.", "")
     s3_region: str = setting("The bucket's region.", "us-east-1")
-    s3_access_key: str = setting("The access key's id; empty takes the machine's own role.", "")
+    s3_access_key: str = setting("The access key's id; empty takes the machine's role.", "")
     s3_secret_key: str = setting("The access key's secret.", "")
 
 
 def rates_of(settings: Settings) -> dict[RateKind, Rate]:
-    """The rates by kind; none when they are off.
+    """Return the rates by kind; none if rate limits are off.
 
     Raises:
-        SettingsError: one lets nothing pass.
+        SettingsError: A rate is 0.
     """
     return (
         {kind: _rate(f"rate_{kind}", settings) for kind in get_args(RateKind)} if settings.rate_limits else {}
@@ -109,48 +125,48 @@ def rates_of(settings: Settings) -> dict[RateKind, Rate]:
 def _rate(name: str, settings: Settings) -> Rate:
     per_second, _, burst = getattr(settings, name).partition(":")
     if float(per_second) == 0:
-        raise SettingsError(f"{name.upper()} must let something pass; RATE_LIMITS=off lets everything.")
+        raise SettingsError(f"{name.upper()} must be higher than 0; RATE_LIMITS=off removes all limits.")
     return Rate(float(per_second), int(burst))
 
 
 def check(settings: Settings) -> None:
-    """Check what no form of a single setting says.
+    """Check the settings that depend on each other or need more than a pattern.
 
     Raises:
-        SettingsError: names the setting.
+        SettingsError: A setting is not valid; names it.
     """
     check_attachments(settings)
     check_secret(settings)
     if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
         raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
     if "*" in settings.cors_origins:
-        raise SettingsError("CORS_ORIGINS must list origins: * would let any page act for its visitors.")
+        raise SettingsError("CORS_ORIGINS must list origins: with * any web page could act for its visitors.")
     if wrong := [origin for origin in settings.cors_origins if not re.fullmatch(ORIGIN, origin)]:
         raise SettingsError(f"CORS_ORIGINS must list origins as https://chat.example:8443, not {wrong[0]!r}.")
 
 
 def check_secret(settings: Settings) -> None:
-    """Check that nobody can guess what tokens are signed with.
+    """Check that the secret of tokens cannot be guessed.
 
     Raises:
-        SettingsError: there is no secret, or it is a weak one outside development.
+        SettingsError: There is no secret, or a weak one outside development.
     """
     if settings.jwt_jwks_url:
         return
     if not settings.jwt_secret:
-        raise SettingsError("JWT_SECRET is not set: tokens could not be checked.")
+        raise SettingsError("JWT_SECRET is not set; set it, or JWT_JWKS_URL.")
     weakness = _weakness(settings.jwt_secret)
     if weakness and settings.environment != "development":
         raise SettingsError(
-            f"JWT_SECRET {weakness}: take what `openssl rand -base64 48` says, "
-            "or set ENVIRONMENT=development to try things out."
+            f"JWT_SECRET {weakness}: generate one with `openssl rand -base64 48`, "
+            "or set ENVIRONMENT=development to try Parley out."
         )
 
 
 def _weakness(secret: str) -> str:
     plain = "".join(filter(str.isalnum, secret.lower()))
     if plain.startswith("your") or any(word in plain for word in PLACEHOLDERS):
-        return "is a placeholder that is known to all"
+        return "is a publicly known placeholder"
     if len(secret.encode()) < SECRET_BYTES:
         return f"is shorter than {SECRET_BYTES} bytes"
     if len(set(secret)) < SECRET_CHARACTERS:
@@ -162,9 +178,9 @@ def check_attachments(settings: Settings) -> None:
     """Check the settings of attachments against each other.
 
     Raises:
-        SettingsError: one is missing; says which.
+        SettingsError: A setting is missing; names it.
     """
     if settings.attachments == "s3" and not settings.s3_bucket:
         raise SettingsError("S3_BUCKET is not set: ATTACHMENTS=s3 needs one.")
     if bool(settings.s3_access_key) != bool(settings.s3_secret_key):
-        raise SettingsError("S3_ACCESS_KEY and S3_SECRET_KEY go together: set both or neither.")
+        raise SettingsError("S3_ACCESS_KEY and S3_SECRET_KEY belong together: set both or neither.")

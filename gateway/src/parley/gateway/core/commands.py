@@ -1,4 +1,4 @@
-"""Commands: the requests of clients, parsed."""
+"""Commands: all requests of clients, whatever the protocol and the transport."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from parley.shared.model import MAX_PARTICIPANTS, Kind, MessageType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendMessage:
-    """Say something; `client_message_id` (a UUID) makes a retry harmless."""
+    """Send a message. With a `client_message_id` (a UUID) a retry is stored once."""
 
     conversation_id: str
     content: str
@@ -22,7 +22,7 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendToContract:
-    """Say something to the other party of a contract, or of a milestone; the first one starts it."""
+    """Send a message to the other party of a contract or milestone; the first creates the conversation."""
 
     contract_id: str
     content: str
@@ -34,7 +34,7 @@ class SendToContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutContract:
-    """Make a contract known, or change it: its parties, and its milestones by their ids."""
+    """Store or replace a contract: its parties, and its milestones by their ids."""
 
     contract_id: str
     client_id: str
@@ -44,7 +44,7 @@ class PutContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
-    """Have tokens refused from now on: all that a user has, the one of an id, or both."""
+    """Revoke tokens: all of a user, the one with an id, or both."""
 
     user_id: str | None = None
     token_id: str | None = None
@@ -52,14 +52,14 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reauthenticate:
-    """Go on with another token of the same user."""
+    """Continue the connection with another token of the same user."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditMessage:
-    """Give one's own message other content."""
+    """Change the content of the user's own message."""
 
     message_id: str
     content: str
@@ -68,7 +68,7 @@ class EditMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteMessage:
-    """Make a message a tombstone: one's own, or as an admin anyone's."""
+    """Replace a message by a tombstone: the user's own, or any for an admin."""
 
     message_id: str
     conversation_id: str | None = None
@@ -76,7 +76,7 @@ class DeleteMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkRead:
-    """Move the read mark up to a message."""
+    """Move the user's read mark to a message."""
 
     message_id: str
     conversation_id: str | None = None
@@ -84,14 +84,14 @@ class MarkRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkConversationRead:
-    """Move the read mark to the end."""
+    """Move the user's read mark to the end of a conversation."""
 
     conversation_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkDelivered:
-    """A device holds everything up to `seq`."""
+    """Move the user's delivered mark: a device has received all messages up to `seq`."""
 
     conversation_id: str
     seq: int
@@ -99,7 +99,7 @@ class MarkDelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateConversation:
-    """Start a conversation with `participants`, the creator not among them."""
+    """Create a conversation with `participants`, which must not include the creator."""
 
     kind: Kind
     participants: tuple[str, ...]
@@ -108,7 +108,7 @@ class CreateConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddParticipants:
-    """Bring people into a group."""
+    """Add members to a group."""
 
     conversation_id: str
     participants: tuple[str, ...]
@@ -116,7 +116,7 @@ class AddParticipants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveParticipant:
-    """Put someone out of a group."""
+    """Remove a member from a group."""
 
     conversation_id: str
     user_id: str
@@ -124,14 +124,14 @@ class RemoveParticipant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveConversation:
-    """Go out of a group for good."""
+    """Leave a group."""
 
     conversation_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveConversation:
-    """Put a conversation away from one's own list, or back."""
+    """Archive a conversation for the user only, or undo it."""
 
     conversation_id: str
     archived: bool = True
@@ -139,14 +139,14 @@ class ArchiveConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRoom:
-    """Have this socket hear a conversation's messages."""
+    """Deliver a conversation's messages to this socket."""
 
     conversation_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveRoom:
-    """Have this socket hear them no more."""
+    """Stop delivering a conversation's messages to this socket."""
 
     conversation_id: str
 
@@ -161,12 +161,12 @@ class SetTyping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOnline:
-    """List the user's contacts who are online."""
+    """Return the user's contacts who are online."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Introduce:
-    """Return the user and the socket id."""
+    """Return the user of the token, the socket's id and the contacts who are online."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +183,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetConversation:
-    """One conversation, with so many of its members."""
+    """Return a conversation, with up to `shown` of its members."""
 
     conversation_id: str
     shown: int = MAX_PARTICIPANTS + 1
@@ -191,9 +191,15 @@ class GetConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListConversations:
-    """One's conversations, the liveliest first: a page by number, below a cursor, or above one.
+    """Return a page of the user's conversations, most recent first: by number, below or above a cursor.
 
-    Only those of a contract when it is named, and without those put away unless `archived`.
+    Attributes:
+        limit: Conversations of one page.
+        page: The number of the page, counted from the cursor.
+        before: A cursor; the page lies below it.
+        after: A cursor; the page lies above it.
+        contract_id: Return only the conversations of this contract.
+        archived: Whether archived conversations are included.
     """
 
     limit: int = 20
@@ -206,9 +212,16 @@ class ListConversations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListMessages:
-    """A page of a conversation: the last, the one `before` a number, or the one `after` it.
+    """Return a page of a conversation: the last one, the one before a message, or the one after it.
 
-    `before_id` names the message instead of its number; `page` counts pages back from there.
+    Attributes:
+        conversation_id: The conversation.
+        limit: Messages of one page.
+        page: The number of the page, counted back from its end.
+        before: The number of the message that the page ends before.
+        before_id: The id of that message, instead of its number.
+        after: The number of the message that the page starts after.
+        counted: Whether the page includes the total number of messages.
     """
 
     conversation_id: str
@@ -218,12 +231,11 @@ class ListMessages:
     before_id: str | None = None
     after: int | None = None
     counted: bool = False
-    """Whether the page shall know how many messages there are in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetMessage:
-    """One message; `marked` shows it as it is once the asker's read mark, accepted before, is stored."""
+    """Return a message; `marked` shows it as read, because the user's read mark was accepted just before."""
 
     message_id: str
     marked: bool = False
@@ -231,12 +243,12 @@ class GetMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountUnread:
-    """How many messages one has not read, in all conversations."""
+    """Return the number of the user's unread messages in all conversations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """One's messages with all of these words, the newest first: of one conversation, or of all."""
+    """Find the user's messages that contain all words, newest first, in one conversation or in all."""
 
     text: str
     conversation_id: str | None = None

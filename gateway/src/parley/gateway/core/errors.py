@@ -1,16 +1,23 @@
-"""Everything that can be wrong with what a client asks for."""
+"""Errors: the reasons for which a command is refused."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 class ChatError(Exception):
-    """A refusal: `code` for programs, `message` for people, `retryable` when the same may succeed later."""
+    """A command is refused.
+
+    Attributes:
+        code: The error for programs.
+        message: The error for people.
+        retryable: Whether the same command may succeed later.
+        retry_after: Seconds after which it may succeed, if that is known.
+        details: More about it, such as the wrong fields and their reasons.
+    """
 
     code = "INTERNAL"
     retryable = False
     retry_after: float | None = None
-    """Seconds after which the same may succeed, if that is known."""
 
     def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -19,73 +26,73 @@ class ChatError(Exception):
 
 
 class Unauthorized(ChatError):
-    """The token is missing, or cannot be trusted."""
+    """The token is missing or not valid."""
 
     code = "UNAUTHORIZED"
 
 
 class Forbidden(ChatError):
-    """A member may not do this here."""
+    """The user may see the subject of the command, but may not do this."""
 
     code = "FORBIDDEN"
 
 
 class NotFound(ChatError):
-    """There is no such thing, or none that the asker may know of."""
+    """The subject of the command does not exist, or the user may not see it."""
 
     code = "NOT_FOUND"
 
 
 class Invalid(ChatError):
-    """The payload makes no sense; `details` names the fields."""
+    """The payload is not valid; `details` holds the reasons by field."""
 
     code = "INVALID"
 
     @classmethod
     def field(cls, name: str, *reasons: str) -> "Invalid":
-        """One field is wrong."""
+        """Return the error for one wrong field."""
         return cls.fields({name: reasons})
 
     @classmethod
     def fields(cls, reasons: Mapping[str, Any]) -> "Invalid":
-        """Some fields are wrong, as a map from name to reasons."""
+        """Return the error for wrong fields, given the reasons by field."""
         first = next(iter(reasons), "payload")
         return cls(f"{first}: {_first_reason(reasons.get(first))}", details=dict(reasons))
 
 
 class UnknownEvent(ChatError):
-    """No such event in the vocabulary that the socket speaks."""
+    """The protocol of the socket has no such event."""
 
     code = "UNKNOWN_EVENT"
 
 
 class Conflict(ChatError):
-    """It contradicts what is there already."""
+    """The command contradicts the stored state."""
 
     code = "CONFLICT"
 
 
 class Unsupported(ChatError):
-    """A file is of a type that is not accepted."""
+    """The file's type is not accepted."""
 
     code = "UNSUPPORTED_TYPE"
 
 
 class TooLarge(ChatError):
-    """A file has more bytes than are accepted."""
+    """The file is too large."""
 
     code = "TOO_LARGE"
 
 
 class Unavailable(ChatError):
-    """A part of the system is away."""
+    """A server that the command needs is unavailable."""
 
     code = "UNAVAILABLE"
     retryable = True
 
 
 class RateLimited(ChatError):
-    """One user does too much; the same may succeed after `retry_after` seconds."""
+    """A rate limit is exceeded; the command may succeed after `retry_after` seconds."""
 
     code = "RATE_LIMITED"
     retryable = True
@@ -96,7 +103,7 @@ class RateLimited(ChatError):
 
 
 class Overloaded(ChatError):
-    """There is more to do than can be done in time."""
+    """The system has more work than it can do in time."""
 
     code = "OVERLOADED"
     retryable = True
