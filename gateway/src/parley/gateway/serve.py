@@ -11,6 +11,7 @@ from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
 from parley.shared import migrations, mongo
+from parley.shared.partitions import Partitions, check_count
 
 log = structlog.get_logger()
 
@@ -34,6 +35,8 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await migrations.prepare(database, stopped)
+        name = f"gateway {settings.node_name}"
+        await check_count(settings.rabbitmq_url, Partitions(settings.partitions), name=name)
         gateway.start()
         stack.push_async_callback(gateway.stop)
         site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=BACKLOG)

@@ -19,7 +19,7 @@ from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
-from parley.shared.partitions import Partitions
+from parley.shared.partitions import Partitions, check_count
 
 log = structlog.get_logger()
 
@@ -46,6 +46,8 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         ownership = _ownership(settings, database, RedisEventPublisher(publisher), probe)
         await _serve_health(settings, database, ownership, stopped, stack)
         await migrations.prepare(database, stopped)
+        name = f"worker {settings.worker_name}"
+        await check_count(settings.rabbitmq_url, Partitions(settings.partitions), name=name)
         watch = asyncio.create_task(probe.watch())
         work = asyncio.create_task(ownership.run())
         stop = asyncio.create_task(stopped.wait())

@@ -20,7 +20,7 @@ from parley.persistence_worker.worker_registry import WorkerRegistry
 from parley.shared import amqp
 from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import broker_connected, lag_seconds, partitions_held
-from parley.shared.partitions import Partitions, declare, owner_name
+from parley.shared.partitions import Partitions, declare, fix_count, owner_name
 
 log = structlog.get_logger()
 
@@ -89,6 +89,7 @@ class Ownership:
     async def _session(self) -> None:
         connection = await self._connect()
         try:
+            await fix_count(connection, self._partitions)
             channel = await connection.channel()
             await declare(channel, self._partitions)
             muster = WorkerRegistry(channel)

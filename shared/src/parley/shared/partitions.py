@@ -1,47 +1,148 @@
 """Partitions: the exchange and the queues that carry records, and which conversation goes where."""
 
+import re
 from dataclasses import dataclass
 from zlib import crc32
 
+import structlog
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
 
+from parley.shared import amqp
+from parley.shared.settings import StartupError
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 10
 EXCHANGE = "parley.records"
+COUNT = "parley.partitions"
+"""An exchange that carries nothing. The number of partitions is in its argument `alternate-exchange`, for
+AMQP has no other value that the first of two services sets and the second finds changed."""
 DEAD_LETTERS = "parley.dead"
 WORKERS = "parley.workers"
 DELIVERY_LIMIT = 1_000
 """Deliveries of one AMQP message before the broker dead-letters it.
 
-High, for every hand-over gives back all that was fetched: what really stops workers is found by the
-attempts that they mark.
+High, because each hand-over of a partition returns everything that was fetched. A record that kills its
+worker is found by the attempts that workers mark in the database.
 """
 MAX_QUEUE_BYTES = 1 << 30
-"""Past this a partition refuses what is published to it, instead of forgetting its oldest."""
+"""Size at which a partition refuses new messages instead of dropping its oldest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """N partitions; every message of a conversation goes through the same one."""
+    """N partitions; all messages of a conversation go through the same one."""
 
     count: int
 
     def of(self, conversation_id: str) -> int:
-        """The partition of a conversation, in `range(count)`."""
+        """Return the partition of a conversation, in `range(count)`."""
         return crc32(conversation_id.encode()) % self.count
 
 
 def queue_name(partition: int) -> str:
-    """The queue that holds a partition's records."""
+    """Return the name of the queue that holds a partition's records."""
     return f"{EXCHANGE}.{partition}"
 
 
 def owner_name(partition: int) -> str:
-    """The exclusive queue whose holder owns a partition."""
+    """Return the name of the exclusive queue whose holder owns a partition."""
     return f"parley.owner.{partition}"
 
 
+async def check_count(url: str, partitions: Partitions, *, name: str) -> None:
+    """Check the number of partitions before a service starts.
+
+    A broker that cannot be reached does not keep a service from starting: the number is checked again
+    with each connection, before anything is declared or published.
+
+    Args:
+        url: The broker's URL.
+        partitions: The partitions that the service is set to.
+        name: The connection's name in the broker's own lists.
+
+    Raises:
+        StartupError: The broker's queues are for another number.
+    """
+    try:
+        connection = await amqp.connect(url, name=name, heartbeat=HEARTBEAT_SECONDS)
+    except (TimeoutError, AMQPError, OSError) as error:
+        log.warning("shared.partitions.unchecked", error=repr(error))
+        return
+    try:
+        await fix_count(connection, partitions)
+    except (AMQPError, OSError) as error:
+        log.warning("shared.partitions.unchecked", error=repr(error))
+    finally:
+        await amqp.close(connection)
+
+
+async def fix_count(connection: AbstractConnection, partitions: Partitions) -> None:
+    """Fix the number of partitions in the broker, or check it against the number fixed before.
+
+    A gateway that counts otherwise would publish to queues that no worker reads, or reorder conversations.
+
+    Raises:
+        StartupError: The broker's queues are for another number.
+    """
+    # Queues without a count are of version 0.1.0, unless another service fixes the count just now and
+    # declares its queues: it does so in this order, so the count is there when it is asked for again.
+    if (
+        not await _is_fixed(connection)
+        and await _queues_differ(connection, partitions)
+        and not await _is_fixed(connection)
+    ):
+        raise _differs(partitions, "another number")
+    channel = await connection.channel()
+    fixed: dict[str, Any] = {"alternate-exchange": f"{COUNT}.{partitions.count}"}
+    try:
+        await channel.declare_exchange(COUNT, ExchangeType.FANOUT, durable=True, arguments=fixed)
+    except ChannelPreconditionFailed as error:
+        found = re.search(r"current is '[^']*\.(\d+)'", str(error))
+        raise _differs(partitions, found[1] if found else "another number") from None
+    await channel.close()
+
+
+def _differs(partitions: Partitions, found: str) -> StartupError:
+    return StartupError(
+        f"PARTITIONS is {partitions.count}, but the queues in RabbitMQ are for {found}: set PARTITIONS to "
+        f"their number; to change it, stop the gateways, let the workers empty the queues, stop the workers, "
+        f"and delete the exchange {COUNT} and the queues {EXCHANGE}.*."
+    )
+
+
+async def _is_fixed(connection: AbstractConnection) -> bool:
+    channel = await connection.channel()
+    try:
+        await channel.declare_exchange(COUNT, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
+async def _queues_differ(connection: AbstractConnection, partitions: Partitions) -> bool:
+    """Return whether there are queues, but not exactly those of `partitions`."""
+    first, last, beyond = [
+        await _has_queue(connection, k) for k in (0, partitions.count - 1, partitions.count)
+    ]
+    return first and (beyond or not last)
+
+
+async def _has_queue(connection: AbstractConnection, partition: int) -> bool:
+    channel = await connection.channel()
+    try:
+        await channel.declare_queue(queue_name(partition), durable=True, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
 async def declare(channel: AbstractChannel, partitions: Partitions) -> AbstractExchange:
-    """Declare exchange, queues and dead letters; the same from whichever service comes first."""
+    """Declare exchange, queues and dead letters; each service does, and a repetition changes nothing."""
     exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.DIRECT, durable=True)
     await declare_dead_letters(channel)
     for partition in range(partitions.count):
@@ -62,7 +163,7 @@ async def declare(channel: AbstractChannel, partitions: Partitions) -> AbstractE
 
 
 async def declare_dead_letters(channel: AbstractChannel) -> AbstractQueue:
-    """Declare where records go that could not be stored."""
+    """Declare the exchange and the queue of records that could not be stored."""
     exchange = await channel.declare_exchange(DEAD_LETTERS, ExchangeType.FANOUT, durable=True)
     queue = await channel.declare_queue(DEAD_LETTERS, durable=True, arguments={"x-queue-type": "quorum"})
     await queue.bind(exchange)

@@ -15,7 +15,7 @@ from parley.shared import amqp, records
 from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
 from parley.shared.model import now
-from parley.shared.partitions import Partitions, declare
+from parley.shared.partitions import Partitions, declare, fix_count
 from parley.shared.records import NewMessage, Record
 
 log = structlog.get_logger()
@@ -190,6 +190,7 @@ class RabbitOutbox:
     async def _session(self) -> None:
         connection = await amqp.connect(self._url, name=f"gateway {self._name}", heartbeat=HEARTBEAT_SECONDS)
         try:
+            await fix_count(connection, self._partitions)
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             self._exchange = await declare(channel, self._partitions)
             broker_connected.set(1)
