@@ -82,13 +82,13 @@ async def is_closed(ws: aiohttp.ClientWebSocketResponse) -> bool:
 # Handshakes.
 
 
-async def test_a_polling_handshake_tells_the_limits(client: Client) -> None:
+async def test_a_polling_handshake_contains_the_limits(client: Client) -> None:
     status, text = await client.request("GET", "EIO=4&transport=polling")
     assert status == 200
     assert_handshake(text, ["websocket"])
 
 
-async def test_a_websocket_handshake_tells_the_limits_and_no_upgrade(client: Client) -> None:
+async def test_a_websocket_handshake_contains_the_limits_and_no_upgrade(client: Client) -> None:
     async with client.websocket() as ws:
         assert_handshake(await next_frame(ws), [])
 

@@ -188,10 +188,10 @@ async def test_a_room_stays_subscribed_while_its_socket_connects(
     sessions, session_rooms = Sessions(), SessionRooms()
     room_membership = RoomMembership(node.manager, sessions, session_rooms, NoSnapshots())
     here = replace(GROUPS, namespace=NAMESPACE)
-    going, staying, unused = room_name(), room_name(), room_name()
+    left_room, kept_room, unused = room_name(), room_name(), room_name()
     (first, _), (second, _) = await node.client(), await node.client()
-    goes, stays = [Session(sid, NAMESPACE, sid) for sid in (first, second)]
-    for session, room in ((goes, going), (stays, staying)):
+    leaving, remaining = [Session(sid, NAMESPACE, sid) for sid in (first, second)]
+    for session, room in ((leaving, left_room), (remaining, kept_room)):
         sessions.add(session)
         session_rooms.add(session, (here,))
         await room_membership.subscribe_and_enter(session, [room])
@@ -199,15 +199,17 @@ async def test_a_room_stays_subscribed_while_its_socket_connects(
     await eventually(lambda: is_unsubscribed(node, rooms.channel(unused)))
 
     assert (
-        await subscribers(node, rooms.channel(going)) == await subscribers(node, rooms.channel(staying)) == 1
+        await subscribers(node, rooms.channel(left_room))
+        == await subscribers(node, rooms.channel(kept_room))
+        == 1
     )
-    sessions.remove(goes)
-    room_membership.release(goes)
-    room_membership.activate(stays)
-    await eventually(lambda: is_unsubscribed(node, rooms.channel(going)))
-    assert await subscribers(node, rooms.channel(staying)) == 1
+    sessions.remove(leaving)
+    room_membership.release(leaving)
+    room_membership.activate(remaining)
+    await eventually(lambda: is_unsubscribed(node, rooms.channel(left_room)))
+    assert await subscribers(node, rooms.channel(kept_room)) == 1
     await node.clients[1].disconnect()
-    await eventually(lambda: is_unsubscribed(node, rooms.channel(staying)))
+    await eventually(lambda: is_unsubscribed(node, rooms.channel(kept_room)))
 
 
 async def subscribers(node: Node, channel: str) -> int:

@@ -1,4 +1,4 @@
-"""Frames that no client library would send: who can be answered is, who breaks the protocol is cut off."""
+"""Frames that no client library would send are answered, or they close the connection."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 
 @pytest.fixture
 async def raw(baseline: Baseline, stack: Stack) -> AsyncIterator[RawSocket]:
-    """Alice, with a client that sends anything."""
+    """Connect alice by a client that sends any frame."""
     socket = await (await RawSocket(stack.url).open()).connect_namespace({"token": baseline.user.token})
     yield socket
     await socket.close()
@@ -61,7 +61,7 @@ async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
 
 
 @pytest.mark.parametrize("event", ["5", "0", "-1", "1.5", "null", "true", "[]", '["sendMessage"]', "{}"])
-async def test_an_event_whose_name_is_no_text_is_refused(
+async def test_an_event_is_refused_unless_its_name_is_a_string(
     event: str, baseline: Baseline, raw: RawSocket
 ) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":"hello"}}'
@@ -71,7 +71,7 @@ async def test_an_event_whose_name_is_no_text_is_refused(
     await still_works(raw)
 
 
-async def test_the_last_of_doubled_fields_counts(baseline: Baseline, raw: RawSocket) -> None:
+async def test_the_last_of_duplicate_fields_counts(baseline: Baseline, raw: RawSocket) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":"hello","content":""}}'
 
     refusal(await raw.call(1, f'["sendMessage",{payload}]'), "INVALID")
@@ -92,7 +92,9 @@ async def test_binary_content_is_refused_by_its_acknowledgement(
 
 
 @pytest.mark.parametrize("num", ["5", "-1", '"x"', "null", "true", "1.5"])
-async def test_a_placeholder_of_nothing_is_refused_too(num: str, baseline: Baseline, raw: RawSocket) -> None:
+async def test_a_placeholder_without_an_attachment_is_refused(
+    num: str, baseline: Baseline, raw: RawSocket
+) -> None:
     payload = f'{{"conversationId":"{baseline.group}","content":{{"_placeholder":true,"num":{num}}}}}'
     refusal(await raw.call(1, f'["sendMessage",{payload}]'), "INVALID")
 
@@ -129,7 +131,7 @@ async def test_a_placeholder_of_nothing_is_refused_too(num: str, baseline: Basel
         "0{}",
     ],
 )
-async def test_whoever_breaks_the_protocol_is_cut_off(
+async def test_a_protocol_violation_closes_the_connection(
     frame: str | bytes, baseline: Baseline, raw: RawSocket
 ) -> None:
     await raw.send(frame)
@@ -137,14 +139,16 @@ async def test_whoever_breaks_the_protocol_is_cut_off(
     await raw.wait_until_closed()
 
 
-async def test_a_text_in_the_place_of_an_attachment_cuts_off(baseline: Baseline, raw: RawSocket) -> None:
+async def test_a_text_in_place_of_an_attachment_closes_the_connection(
+    baseline: Baseline, raw: RawSocket
+) -> None:
     await raw.send(f'451-{NAMESPACE},1["sendMessage",{{"_placeholder":true,"num":0}}]')
     await raw.send(f'42{NAMESPACE},2["getOnlineUsers"]')
 
     await raw.wait_until_closed()
 
 
-async def test_a_frame_that_is_too_large_cuts_off(baseline: Baseline, raw: RawSocket) -> None:
+async def test_a_frame_over_the_size_limit_closes_the_connection(baseline: Baseline, raw: RawSocket) -> None:
     await raw.send(f'42{NAMESPACE},1["sendMessage",{{"content":"{"x" * 300_000}"}}]')
 
     await raw.wait_until_closed()
@@ -164,7 +168,7 @@ async def test_a_frame_that_is_too_large_cuts_off(baseline: Baseline, raw: RawSo
         f"42{NAMESPACE},{'9' * 200}[1]",
     ],
 )
-async def test_a_frame_that_means_nothing_here_is_passed_over(
+async def test_a_frame_without_meaning_here_is_ignored(
     frame: str, baseline: Baseline, raw: RawSocket
 ) -> None:
     await raw.send(frame)
@@ -175,7 +179,7 @@ async def test_a_frame_that_means_nothing_here_is_passed_over(
 @pytest.mark.parametrize(
     "namespace", ["/chats,", "/message,", "/elsewhere,", "/chat/,", "/Chat,", "/*,", "/chat2,", "/__proto__,"]
 )
-async def test_nobody_comes_into_a_namespace_that_does_not_exist(
+async def test_a_connect_to_an_unknown_namespace_is_refused(
     namespace: str, baseline: Baseline, raw: RawSocket
 ) -> None:
     await raw.send(f"40{namespace}{json.dumps({'token': baseline.user.token})}")
@@ -186,7 +190,7 @@ async def test_nobody_comes_into_a_namespace_that_does_not_exist(
     await still_works(raw)
 
 
-async def test_nothing_is_heard_of_a_socket_that_has_left_the_namespace(
+async def test_events_of_a_socket_that_left_its_namespace_are_ignored(
     baseline: Baseline, raw: RawSocket
 ) -> None:
     await raw.send(f"41{NAMESPACE},")
@@ -200,7 +204,7 @@ async def test_nothing_is_heard_of_a_socket_that_has_left_the_namespace(
 
 
 async def polling_session(stack: Stack, token: str) -> str:
-    """A session that polls and is in the namespace; the path of its requests."""
+    """Open a polling session in the namespace; returns the path of its requests."""
     opened = await request(stack.url, "GET", POLLING)
     path = f"{POLLING}&sid={json.loads(opened.text[1:])['sid']}"
     entered = await request(stack.url, "POST", path, f"40{NAMESPACE},{json.dumps({'token': token})}")
@@ -213,7 +217,7 @@ async def polling_session(stack: Stack, token: str) -> str:
     "body",
     [b"hello", b"4x", b"9", b"\xff\xfe", b"\x1e", b"d=", b"bnot base64!", b'42/chat,1["x"]\x1e4x', b"4"],
 )
-async def test_a_poll_that_breaks_the_protocol_ends_its_session(
+async def test_a_post_that_breaks_the_protocol_closes_its_session(
     body: bytes, baseline: Baseline, stack: Stack
 ) -> None:
     path = await polling_session(stack, baseline.user.token)
@@ -233,7 +237,7 @@ async def test_polls_without_a_session_are_refused(stack: Stack) -> None:
         assert (await request(stack.url, "GET", f"/socket.io/{query}")).status == 400
 
 
-async def test_a_poll_may_bring_many_events_in_several_pieces(users: ChatUsers, stack: Stack) -> None:
+async def test_a_post_may_carry_many_events_in_several_pieces(users: ChatUsers, stack: Stack) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     path = await polling_session(stack, users.user("alice").token)

@@ -23,15 +23,15 @@ pytestmark = pytest.mark.usefixtures("quiet", "nothing_left")
 POLLING = "/socket.io/?EIO=4&transport=polling"
 SECONDS = 5.0
 IDS = [f"<{name}>" for name in ("group", "elsewhere", "message", "foreign", "me", "other", "nobody")]
-"""They stand for ids that an example's own run knows."""
+"""Placeholders for the ids that exist in an example's own run."""
 LAST = 987_654_321
-"""The acknowledgement number of what is asked at the end."""
+"""The acknowledgement number of the last request."""
 ASK = f'42{NAMESPACE},{LAST}["getOnlineUsers"]'
 
 
 @pytest.fixture
 async def known(users: ChatUsers) -> dict[str, str]:
-    """The ids that stand behind `IDS`."""
+    """Return the ids behind the placeholders of `IDS`."""
     alice, carol = await users.sockets("alice", "carol")
     group, elsewhere = await users.group(alice, "bob"), await users.group(carol, "dave")
     message, foreign = await alice.send(group, "hello"), await carol.send(elsewhere, "hello")
@@ -53,7 +53,7 @@ async def known(users: ChatUsers) -> dict[str, str]:
 
 
 def named(value: Any, known: dict[str, str]) -> str:
-    """As JSON, with the ids that this run knows."""
+    """Return a value as JSON, with the ids of this run."""
     text = json.dumps(value)
     for name, found in known.items():
         text = text.replace(name, found)
@@ -78,7 +78,7 @@ def an_event_each(protocol: ClientProtocol) -> st.SearchStrategy[dict[str, Any]]
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=[v.name for v in PROTOCOLS])
 @fuzz(12)
 @given(data=st.data())
-async def test_every_event_is_acknowledged_whatever_it_brings(
+async def test_every_event_is_acknowledged_with_any_payload(
     protocol: ClientProtocol,
     users: ChatUsers,
     known: dict[str, str],
@@ -125,7 +125,7 @@ FRAMES = WRITTEN | st.binary(max_size=60)
 
 @fuzz(75)
 @given(frames=st.lists(FRAMES, min_size=1, max_size=5))
-async def test_every_frame_leaves_a_socket_that_answers_or_is_closed(
+async def test_a_socket_answers_or_is_closed_after_any_frame(
     users: ChatUsers, healthy_user: HealthyUser, frames: list[str | bytes]
 ) -> None:
     token = users.user("alice").token
@@ -155,7 +155,7 @@ BODIES = st.lists(WRITTEN, min_size=1, max_size=4).map(lambda parts: "\x1e".join
 
 @fuzz(60)
 @given(body=BODIES)
-async def test_every_poll_leaves_a_session_that_answers_or_is_over(
+async def test_a_polling_session_answers_or_is_closed_after_any_body(
     users: ChatUsers, healthy_user: HealthyUser, body: bytes
 ) -> None:
     opened = await request(users.url, "GET", POLLING)
@@ -182,7 +182,7 @@ QUERIES = st.dictionaries(
 
 @fuzz(80)
 @given(query=QUERIES, method=st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"]))
-async def test_every_way_to_open_is_answered(
+async def test_every_handshake_is_answered(
     users: ChatUsers, healthy_user: HealthyUser, query: dict[str, str], method: str
 ) -> None:
     path = "/socket.io/?" + "&".join(f"{name}={value}" for name, value in query.items())

@@ -1,4 +1,4 @@
-"""Through nginx, whose headers say what our own origin is: other pages open no socket."""
+"""Behind nginx, whose headers name the own origin, pages of other origins open no socket."""
 
 import secrets
 from pathlib import Path
@@ -14,7 +14,7 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 
 
-async def test_our_own_page_may(users: ChatUsers) -> None:
+async def test_the_own_page_may_open_sockets(users: ChatUsers) -> None:
     assert (await request(users.url, "GET", POLLING, Origin=users.url)).status == 200
     async with (
         aiohttp.ClientSession() as http,
@@ -23,7 +23,7 @@ async def test_our_own_page_may(users: ChatUsers) -> None:
         assert (await ws.receive_str(timeout=5)).startswith("0{")
 
 
-async def test_so_may_it_when_tls_ends_before_nginx(users: ChatUsers) -> None:
+async def test_the_own_page_may_open_sockets_when_tls_ends_before_nginx(users: ChatUsers) -> None:
     secure = users.url.replace("http://", "https://")
     assert (await request(users.url, "GET", POLLING, Origin=secure)).status == 400
     answer = await request(users.url, "GET", POLLING, Origin=secure, X_Forwarded_Proto="https")
@@ -31,7 +31,7 @@ async def test_so_may_it_when_tls_ends_before_nginx(users: ChatUsers) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
-async def test_another_page_may_not(origin: str, users: ChatUsers) -> None:
+async def test_a_foreign_page_may_open_no_socket(origin: str, users: ChatUsers) -> None:
     answer = await request(users.url, "GET", POLLING, Origin=origin, X_Forwarded_Host="evil.example")
     assert answer.status == 400
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]

@@ -1,4 +1,4 @@
-"""Two sends by one name (`clientMessageId`): the first stands, and there is one document."""
+"""Of two sends with one `clientMessageId` the first is stored, and no other."""
 
 import asyncio
 import uuid
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 
 async def on_both_gateways(user: User) -> tuple[Socket, Socket]:
-    """Two sockets of one user, on two gateways."""
+    """Connect two sockets of one user, to two gateways."""
     sockets = [await user.socket()]
     while sockets[-1].node == sockets[0].node:
         sockets.append(await user.socket())
@@ -84,7 +84,9 @@ async def test_one_of_two_concurrent_sends_on_two_gateways_is_stored(users: Chat
 
 
 @pytest.mark.parametrize("through", ["the same gateway", "another gateway"])
-async def test_the_case_of_the_name_does_not_matter(through: str, users: ChatUsers, database: Any) -> None:
+async def test_the_case_of_a_client_message_id_does_not_matter(
+    through: str, users: ChatUsers, database: Any
+) -> None:
     one, other = await on_both_gateways(users.user("alice"))
     group = await users.group(one, "bob")
     name = str(uuid.uuid4())
@@ -116,7 +118,7 @@ async def test_the_same_content_again_is_the_same_message(users: ChatUsers, data
     assert one.events("messageRejected") == other.events("messageRejected") == []
 
 
-async def test_one_name_is_anothers_in_another_conversation_and_of_another_sender(
+async def test_a_client_message_id_is_unique_per_sender_and_conversation(
     users: ChatUsers, database: Any
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
@@ -134,7 +136,7 @@ async def test_one_name_is_anothers_in_another_conversation_and_of_another_sende
     assert {m["content"] for m in await documents(database, here)} == {"alice here", "bob here"}
 
 
-async def test_a_refused_send_does_not_take_the_name(users: ChatUsers) -> None:
+async def test_a_refused_send_does_not_use_up_its_client_message_id(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     name = str(uuid.uuid4())

@@ -32,7 +32,6 @@ EXEMPT = (
     "gateway/src/parley/gateway/recovery",
     "gateway/src/parley/gateway/rest",
     "gateway/src/parley/gateway/sockets",
-    "gateway/src/parley/gateway/transport",
     "gateway/src/parley/gateway/web",
     "persistence-worker/src/parley/persistence_worker",
     "shared/src/parley/shared",

@@ -1,4 +1,4 @@
-"""The load clients against a stock Socket.IO server: both behave the same."""
+"""The lean and the stock client behave alike against a stock Socket.IO server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from clients.socketio_lean import Disconnected, LeanSocket, Refused
 from clients.socketio_stock import StockSocket
 
 Client = type[LeanSocket] | type[StockSocket]
-PLACE = "/chat"
+NAMESPACE = "/chat"
 POLLING: dict[Client, dict[str, Any]] = {StockSocket: {"transports": ("polling",)}}
 SOON = 5.0
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.parametrize("client", [LeanSocket, StockSocket])
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """A server on a free port that knows a few tricks."""
-    server = socketio.AsyncServer(async_mode="aiohttp", namespaces=[PLACE])
+    """Serve a few handlers on a free port."""
+    server = socketio.AsyncServer(async_mode="aiohttp", namespaces=[NAMESPACE])
 
     async def connect(sid: str, environ: Any, auth: Any) -> None:
         if auth != {"token": "good"}:
@@ -30,23 +30,23 @@ async def url() -> AsyncIterator[str]:
 
     async def count(sid: str, upto: int) -> None:
         for number in range(upto):
-            await server.emit("number", {"n": number, "text": "ü" * number}, to=sid, namespace=PLACE)
+            await server.emit("number", {"n": number, "text": "ü" * number}, to=sid, namespace=NAMESPACE)
 
     async def burst(sid: str, upto: int) -> None:
-        room = [server.emit("number", number, to=sid, namespace=PLACE) for number in range(upto)]
+        room = [server.emit("number", number, to=sid, namespace=NAMESPACE) for number in range(upto)]
         await asyncio.gather(*room)
 
     async def never(sid: str) -> None:
         await asyncio.Event().wait()
 
     async def leave(sid: str) -> None:
-        await server.disconnect(sid, namespace=PLACE)
+        await server.disconnect(sid, namespace=NAMESPACE)
         await asyncio.Event().wait()
 
-    server.on("connect", connect, namespace=PLACE)
-    server.on("echo", lambda sid, data: data, namespace=PLACE)
-    for trick in (count, burst, never, leave):
-        server.on(trick.__name__, trick, namespace=PLACE)
+    server.on("connect", connect, namespace=NAMESPACE)
+    server.on("echo", lambda sid, data: data, namespace=NAMESPACE)
+    for handler in (count, burst, never, leave):
+        server.on(handler.__name__, handler, namespace=NAMESPACE)
     app = web.Application()
     server.attach(app)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -59,73 +59,73 @@ async def url() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-def nothing(event: str, data: Any) -> None:
-    """Ears that are shut."""
+def ignore(event: str, data: Any) -> None:
+    """Ignore an event."""
 
 
-async def test_an_acknowledgement_comes_back_with_every_kind_of_value(client: Client, url: str) -> None:
-    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+async def test_an_acknowledgement_carries_every_kind_of_value(client: Client, url: str) -> None:
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, ignore)
     data = {"text": 'a "quoted" [word], ünïcode ✓', "list": [1, 2.5, None, True], "empty": {}}
     assert await socket.call("echo", data) == data
     assert socket.engine_sid
     await socket.close()
 
 
-async def test_events_are_heard_in_the_order_in_which_they_were_sent(client: Client, url: str) -> None:
-    heard: list[Any] = []
+async def test_events_arrive_in_the_order_of_their_sending(client: Client, url: str) -> None:
+    received: list[Any] = []
     whole = asyncio.Event()
 
-    def hear(event: str, data: Any) -> None:
-        heard.append((event, data["n"], len(data["text"])))
-        if len(heard) == 300:
+    def record(event: str, data: Any) -> None:
+        received.append((event, data["n"], len(data["text"])))
+        if len(received) == 300:
             whole.set()
 
-    socket = await client.connect(url, PLACE, {"token": "good"}, hear)
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, record)
     await socket.call("count", 300)
     async with asyncio.timeout(SOON):
         await whole.wait()
-    assert heard == [("number", n, n) for n in range(300)]
+    assert received == [("number", n, n) for n in range(300)]
     await socket.close()
 
 
-async def test_more_events_than_one_poll_usually_brings_are_heard(client: Client, url: str) -> None:
-    heard: list[int] = []
+async def test_a_polling_client_receives_more_events_than_fit_in_one_poll(client: Client, url: str) -> None:
+    received: list[int] = []
     whole = asyncio.Event()
 
-    def hear(event: str, data: Any) -> None:
-        heard.append(data)
-        if len(heard) == 200:
+    def record(event: str, data: Any) -> None:
+        received.append(data)
+        if len(received) == 200:
             whole.set()
 
-    socket = await client.connect(url, PLACE, {"token": "good"}, hear, **POLLING.get(client, {}))
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, record, **POLLING.get(client, {}))
     await socket.call("burst", 200)
     async with asyncio.timeout(SOON):
         await whole.wait()
-    assert heard == list(range(200))
+    assert received == list(range(200))
     await socket.close()
 
 
-async def test_answers_find_their_callers_when_many_ask_at_once(client: Client, url: str) -> None:
-    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+async def test_concurrent_calls_get_their_own_answers(client: Client, url: str) -> None:
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, ignore)
     answers = await asyncio.gather(*(socket.call("echo", number) for number in range(100)))
     assert answers == list(range(100))
     await socket.close()
 
 
 async def test_a_message_longer_than_any_frame_buffer_arrives_whole(client: Client, url: str) -> None:
-    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, ignore)
     text = "0123456789" * 50_000
     assert await socket.call("echo", text) == text
     await socket.close()
 
 
-async def test_whoever_is_refused_is_told(client: Client, url: str) -> None:
+async def test_a_refused_client_gets_the_reason(client: Client, url: str) -> None:
     with pytest.raises(Refused, match="bad token"):
-        await client.connect(url, PLACE, {"token": "bad"}, nothing)
+        await client.connect(url, NAMESPACE, {"token": "bad"}, ignore)
 
 
 async def test_a_call_without_an_answer_ends_in_time(client: Client, url: str) -> None:
-    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, ignore)
     with pytest.raises(TimeoutError):
         await socket.call("never", within=0.1)
     assert await socket.call("echo", "still there") == "still there"
@@ -133,7 +133,7 @@ async def test_a_call_without_an_answer_ends_in_time(client: Client, url: str) -
 
 
 async def test_a_socket_that_the_server_drops_is_closed_and_takes_no_calls(client: Client, url: str) -> None:
-    socket = await client.connect(url, PLACE, {"token": "good"}, nothing)
+    socket = await client.connect(url, NAMESPACE, {"token": "good"}, ignore)
     with pytest.raises((Disconnected, TimeoutError)):
         await socket.call("leave", within=SOON)
     async with asyncio.timeout(SOON):

@@ -10,7 +10,7 @@ from engineio.payload import Payload
 Payload.max_decode_packets = 1 << 20
 
 CUT_SHORT = (OSError, HttpProcessingError, ClientPayloadError, web.RequestPayloadError)
-"""What aiohttp raises for a body that does not arrive whole."""
+"""Errors that aiohttp raises for a body that does not arrive whole."""
 
 
 async def read_packets(request: web.Request, limit: int) -> list[eio.Packet]:
