@@ -1,4 +1,4 @@
-"""Attachments, through nginx: sent with a message, heard with it, read by members only."""
+"""Attachments through nginx: sent and received with a message, read by members only."""
 
 import asyncio
 import io
@@ -24,7 +24,7 @@ PDF = b"%PDF-1.7\n"
 
 
 def shown(attachment: dict[str, Any]) -> dict[str, Any]:
-    """An attachment as messages show it."""
+    """Make an attachment's payload in a message."""
     return {name: attachment[name] for name in ("id", "name", "size", "type", "url")}
 
 
@@ -77,7 +77,7 @@ async def test_a_former_member_reads_no_file_not_even_their_own(users: ChatUsers
     assert (await read(users.url, users.user("alice"), file["url"])).body == PDF
 
 
-async def test_with_its_last_message_a_file_is_gone(users: ChatUsers) -> None:
+async def test_a_file_is_deleted_with_its_last_message(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.call_ok("joinRoom", {"conversationId": group})
@@ -98,7 +98,7 @@ async def test_with_its_last_message_a_file_is_gone(users: ChatUsers) -> None:
         assert (await read(users.url, users.user(name), file["url"])).status == 404
 
 
-async def test_uploads_that_stall_hold_up_nobody_else(users: ChatUsers, database: Any) -> None:
+async def test_stalled_uploads_do_not_delay_other_users(users: ChatUsers, database: Any) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield PDF
         await asyncio.Event().wait()
@@ -121,8 +121,8 @@ async def test_uploads_that_stall_hold_up_nobody_else(users: ChatUsers, database
     await asyncio.gather(*uploads, return_exceptions=True)
 
 
-async def test_a_packed_form_is_refused(users: ChatUsers) -> None:
-    """Through nginx, which passes it on as it comes."""
+async def test_a_compressed_form_is_refused(users: ChatUsers) -> None:
+    """Nginx passes it on unchanged."""
     part = b'--x\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
     packed = zlib.compress(part * (MOST // len(part)) + b"--x--\r\n", 9)
     headers = {
@@ -164,7 +164,7 @@ async def test_another_user_s_upload_cannot_be_sent(users: ChatUsers) -> None:
     await alice.call_ok("sendMessage", stolen)
 
 
-async def test_the_largest_file_comes_back_as_it_was_whole_and_in_part(users: ChatUsers) -> None:
+async def test_the_largest_file_is_read_back_whole_and_by_range(users: ChatUsers) -> None:
     user = users.user("alice")
     data = PDF + os.urandom(MOST - len(PDF))
     file = await attached(users.url, user, data)
@@ -213,7 +213,7 @@ async def test_without_a_token_nothing_is_sent_or_read(users: ChatUsers) -> None
             assert await answer.read() == PDF
 
 
-async def test_a_client_that_goes_away_leaves_nothing_behind(users: ChatUsers, database: Any) -> None:
+async def test_an_upload_that_a_client_aborts_leaves_nothing_behind(users: ChatUsers, database: Any) -> None:
     user = users.user("alice")
 
     async def endless() -> AsyncIterator[bytes]:
@@ -238,8 +238,8 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(users: ChatUsers, d
     await eventually(gone)
 
 
-async def test_a_client_that_stops_reading_and_goes_is_no_error(users: ChatUsers) -> None:
-    """The logs stay quiet, which every test here asks for."""
+async def test_an_aborted_download_is_not_logged_as_an_error(users: ChatUsers) -> None:
+    """Every test here checks that the logs have no errors."""
     file = await attached(users.url, users.user("alice"), PDF + bytes(MOST - len(PDF)))
     for _ in range(4):
         async with aiohttp.ClientSession() as http:
@@ -249,8 +249,8 @@ async def test_a_client_that_stops_reading_and_goes_is_no_error(users: ChatUsers
     assert (await read(users.url, users.user("alice"), file["url"])).status == 200
 
 
-async def test_memory_stays_flat_however_much_is_under_way(users: ChatUsers, stack: Stack) -> None:
-    """Eight files of 25 MiB at once, to and from two gateways."""
+async def test_memory_stays_flat_during_concurrent_transfers(users: ChatUsers, stack: Stack) -> None:
+    """Transfer eight files of 25 MiB at once, to and from two gateways."""
     people, data = [users.user("alice"), users.user("bob")] * 4, PDF + bytes(MOST - len(PDF))
     for user in people[:2]:
         await attached(users.url, user, data)
@@ -266,7 +266,7 @@ async def test_memory_stays_flat_however_much_is_under_way(users: ChatUsers, sta
 
 
 def grown(stack: Stack) -> dict[str, int]:
-    """The most memory that each gateway ever had, in KiB."""
+    """Return each gateway's peak memory, in KiB."""
     peaks = {}
     for name in ("gateway-1", "gateway-2"):
         status = Path(f"/proc/{stack.pid(name)}/status").read_text()

@@ -1,4 +1,4 @@
-"""Attachments in a bucket: the whole system with nothing changed but its settings."""
+"""Attachments in an S3 bucket: the system with other settings only."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ def bucket() -> Iterator[Bucket]:
 
 @pytest.fixture
 async def users(bucket: Bucket, tmp_path: Path) -> AsyncIterator[ChatUsers]:
-    """Users of a stack of its own, which keeps its files in the bucket."""
+    """Users of a separate stack that stores its files in the bucket."""
     settings = {
         "ATTACHMENTS": "s3",
         "S3_ENDPOINT": bucket.endpoint,
@@ -36,7 +36,7 @@ async def users(bucket: Bucket, tmp_path: Path) -> AsyncIterator[ChatUsers]:
             await users.close()
 
 
-async def test_a_file_lies_in_the_bucket_and_goes_to_members(users: ChatUsers, bucket: Bucket) -> None:
+async def test_a_file_is_stored_in_the_bucket_and_read_by_members(users: ChatUsers, bucket: Bucket) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     data = b"%PDF-1.7\n" + os.urandom(12_000_000)

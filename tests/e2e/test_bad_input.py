@@ -1,4 +1,4 @@
-"""Payloads that make no sense: each is refused in its acknowledgement and by REST, and changes nothing."""
+"""Invalid payloads are refused in the acknowledgement and by REST, and change nothing."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def good_payload(baseline: Baseline, event: str) -> dict[str, Any]:
     return payloads.get(event, group)
 
 
-async def test_content_that_is_no_text_or_empty_or_too_long_is_refused(baseline: Baseline) -> None:
+async def test_content_that_is_not_text_or_empty_or_too_long_is_refused(baseline: Baseline) -> None:
     named = {"messageId": baseline.message["_id"], "conversationId": baseline.group}
     for content in BAD_CONTENTS:
         for event, payload in (("sendMessage", {"conversationId": baseline.group}), ("editMessage", named)):
@@ -74,7 +74,7 @@ async def test_content_that_is_no_text_or_empty_or_too_long_is_refused(baseline:
             assert list(error["details"]) == ["content"]
 
 
-async def test_no_content_is_refused(baseline: Baseline) -> None:
+async def test_a_message_without_content_is_refused(baseline: Baseline) -> None:
     await baseline.assert_refused("INVALID", "sendMessage", {"conversationId": baseline.group})
     await baseline.assert_refused("INVALID", "editMessage", {"messageId": baseline.message["_id"]})
 
@@ -95,7 +95,7 @@ async def test_no_content_is_refused(baseline: Baseline) -> None:
         "line\r\nline\u2028line",
     ],
 )
-async def test_every_other_text_is_kept_as_it_is(content: str, users: ChatUsers) -> None:
+async def test_every_other_text_is_stored_unchanged(content: str, users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.call_ok("joinRoom", {"conversationId": group})
@@ -108,7 +108,7 @@ async def test_every_other_text_is_kept_as_it_is(content: str, users: ChatUsers)
 
 
 @pytest.mark.parametrize("event", [e for e in CLIENT_EVENTS if e not in ("getOnlineUsers", "sync")])
-async def test_an_id_that_is_none_is_refused(event: str, baseline: Baseline) -> None:
+async def test_an_invalid_id_is_refused(event: str, baseline: Baseline) -> None:
     good = good_payload(baseline, event)
     for field in ("conversationId", "messageId", "participants"):
         if field not in good:
@@ -118,7 +118,7 @@ async def test_an_id_that_is_none_is_refused(event: str, baseline: Baseline) -> 
             await baseline.assert_refused("INVALID", event, wrong)
 
 
-async def test_optional_fields_are_refused_when_they_are_not_what_they_should_be(baseline: Baseline) -> None:
+async def test_optional_fields_of_a_wrong_type_are_refused(baseline: Baseline) -> None:
     good = good_payload(baseline, "sendMessage")
     wrong: dict[str, list[Any]] = {
         "tempId": [5, True, [], {}, "", "x" * 129, "a\x00b"],
@@ -139,7 +139,7 @@ async def test_a_message_of_type_file_needs_an_attachment(baseline: Baseline) ->
     assert list(error["details"]) == ["attachments"]
 
 
-async def test_nobody_but_an_admin_or_a_service_speaks_for_the_system(baseline: Baseline) -> None:
+async def test_only_an_admin_or_a_service_sends_system_messages(baseline: Baseline) -> None:
     await baseline.assert_refused(
         "FORBIDDEN", "sendMessage", {**good_payload(baseline, "sendMessage"), "type": "system"}
     )
@@ -226,7 +226,7 @@ async def test_sync_takes_revisions_by_conversation_only(baseline: Baseline) -> 
         await baseline.assert_refused("INVALID", "sync", {"conversations": conversations})
 
 
-async def test_a_name_of_a_group_must_be_a_text_of_some_length(baseline: Baseline) -> None:
+async def test_a_group_s_name_must_be_text_within_its_limit(baseline: Baseline) -> None:
     body = {"type": "group", "participants": [baseline.users.user("bob").id]}
     names: list[Any] = [None, 5, [], {}, True, "x" * 201]
     for name in names:
@@ -236,7 +236,7 @@ async def test_a_name_of_a_group_must_be_a_text_of_some_length(baseline: Baselin
         )
 
 
-async def test_there_are_no_other_kinds_of_conversations(baseline: Baseline) -> None:
+async def test_an_unknown_kind_of_conversation_is_refused(baseline: Baseline) -> None:
     body = {"participants": [baseline.users.user("dave").id]}
     kinds: list[Any] = ["", "Group", "channel", None, 5, [], ["group"], {}]
     for kind in kinds:
@@ -246,7 +246,7 @@ async def test_there_are_no_other_kinds_of_conversations(baseline: Baseline) -> 
         )
 
 
-async def test_a_refusal_that_nobody_asked_for_leaves_the_socket_as_it_was(baseline: Baseline) -> None:
+async def test_a_bad_event_without_an_acknowledgement_leaves_the_socket_usable(baseline: Baseline) -> None:
     for event in ("sendMessage", "createConversation", "no such event"):
         for payload in (None, {}, [1], "text", {"$gt": 1}):
             await baseline.alice.emit(event, payload)

@@ -1,4 +1,4 @@
-"""Bodies and requests that no client would send: each is answered or cut off, and never with a 5xx."""
+"""Malformed bodies and requests are answered or disconnected, never with a 5xx."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def refused_or_done(user: User, url: str, method: str, path: str, body: by
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_every_path_takes_or_refuses_every_body(
+async def test_every_path_accepts_or_refuses_every_body(
     body: bytes, users: ChatUsers, healthy_user: HealthyUser
 ) -> None:
     for route in TAKES_BODIES:
@@ -90,7 +90,7 @@ def _changed(body: bytes, at: int, length: int, by: bytes) -> bytes:
 
 @fuzz(120)
 @given(data=st.data())
-async def test_bodies_that_were_damaged_are_refused(
+async def test_damaged_bodies_are_refused(
     users: ChatUsers, healthy_user: HealthyUser, data: st.DataObject
 ) -> None:
     route = data.draw(st.sampled_from(TAKES_BODIES))
@@ -110,13 +110,13 @@ async def test_bodies_that_were_damaged_are_refused(
 
 
 async def raw_answers(url: str, sent: bytes) -> list[int]:
-    """Send these bytes, and say no more: the statuses of all answers until the server closes."""
+    """Send these bytes and nothing else; return the statuses of all responses until the server closes."""
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     try:
         writer.write(sent)
         reading = asyncio.create_task(reader.read())
-        # Not before: a client that says no more is taken for one that has gone.
+        # Closed last: the server takes a half-closed connection for a client that has gone.
         if not (await asyncio.wait({reading}, timeout=HALF_A_SECOND))[0]:
             writer.write_eof()
         answers = await asyncio.wait_for(reading, SECONDS)
@@ -166,14 +166,14 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS.keys())
-async def test_requests_that_break_http_are_answered_or_cut_off(
+async def test_requests_that_violate_http_are_answered_or_disconnected(
     sent: bytes, users: ChatUsers, healthy_user: HealthyUser
 ) -> None:
     assert all(status < 500 or status in NOT_COVERED for status in await raw_answers(users.url, sent))
     await healthy_user.assert_served()
 
 
-async def test_requests_in_a_row_are_all_answered(users: ChatUsers) -> None:
+async def test_pipelined_requests_are_all_answered(users: ChatUsers) -> None:
     one = b"GET /chats/conversations HTTP/1.1\r\nHost: x\r\n\r\n"
     last = asking(line=b"GET /chats/conversations HTTP/1.1")
     assert await raw_answers(users.url, one * 19 + last) == [401] * 20

@@ -32,7 +32,7 @@ def resources(stack: Stack) -> Resources:
     return Resources(stack.url, stack.jwt_secret)
 
 
-def test_it_is_what_is_served(stack: Stack) -> None:
+def test_the_gateway_serves_the_generated_document(stack: Stack) -> None:
     answer = requests.get(f"{stack.url}/openapi.json", timeout=10)
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.json() == DOCUMENT
@@ -50,7 +50,9 @@ def ask(case: Case, stack: Stack, resources: Resources) -> Any:
 
 @SCHEMA.parametrize()
 @settings(SAME_EACH_TIME, max_examples=15)
-def test_no_request_is_answered_otherwise(case: Case, stack: Stack, resources: Resources) -> None:
+def test_every_generated_request_is_answered_as_described(
+    case: Case, stack: Stack, resources: Resources
+) -> None:
     ask(case, stack, resources)
 
 

@@ -1,4 +1,4 @@
-"""A socket lives as long as its token: it is closed at its end, unless another token came first."""
+"""A socket is closed when its token expires, unless another token has replaced it."""
 
 import time
 from contextlib import suppress
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 @pytest.fixture
 def alice(users: ChatUsers, stack: Stack) -> User:
-    """Someone whose token ends in a moment."""
+    """A user whose token expires in a moment."""
     alice = users.user("alice")
     alice.token = fresh(stack.jwt_secret, alice.id, SHORT)
     return alice
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_socket_is_closed_when_its_token_ends(transport: str, alice: User) -> None:
+async def test_a_socket_is_closed_when_its_token_expires(transport: str, alice: User) -> None:
     ends = time.monotonic() + SHORT
     socket = await alice.socket(transport)
 
@@ -38,7 +38,7 @@ async def test_a_socket_is_closed_when_its_token_ends(transport: str, alice: Use
     assert time.monotonic() > ends - 1
 
 
-async def test_a_client_that_stays_is_closed_all_the_same(alice: User, stack: Stack) -> None:
+async def test_a_client_that_ignores_the_disconnect_is_closed_too(alice: User, stack: Stack) -> None:
     ends = time.monotonic() + SHORT
     raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": alice.token})
 
@@ -47,7 +47,7 @@ async def test_a_client_that_stays_is_closed_all_the_same(alice: User, stack: St
     await raw.close()
 
 
-async def test_from_the_end_of_its_token_a_socket_is_not_answered(alice: User, stack: Stack) -> None:
+async def test_a_socket_is_not_answered_after_its_token_expired(alice: User, stack: Stack) -> None:
     raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": alice.token})
     await raw.wait_for("41/chat,")
 
@@ -115,7 +115,7 @@ async def test_another_token_keeps_the_socket(
     await socket.call_ok("getOnlineUsers")
 
 
-async def test_the_socket_is_closed_when_the_other_token_ends(users: ChatUsers, stack: Stack) -> None:
+async def test_the_socket_is_closed_when_the_other_token_expires(users: ChatUsers, stack: Stack) -> None:
     alice = users.user("alice")
     alice.token = fresh(stack.jwt_secret, alice.id, LONG)
     socket = await alice.socket()
@@ -137,7 +137,7 @@ async def test_the_expiry_of_a_very_long_token_is_capped(expires: int, alice: Us
 
 
 async def unchanged(socket: Socket, answer: dict[str, Any], code: str, ends: float) -> None:
-    """It was refused, and the socket ends when it would have."""
+    """Check that the token was refused and the socket is closed at its first token's expiry."""
     refusal(answer, code)
     await socket.call_ok("getOnlineUsers")
     await is_closed(socket, ends)
@@ -155,7 +155,7 @@ async def test_another_user_s_token_changes_nothing(
 
 
 @pytest.mark.parametrize("wrong", ["", "expired", "forged"])
-async def test_a_token_that_is_not_trusted_changes_nothing(wrong: str, alice: User, stack: Stack) -> None:
+async def test_an_untrusted_token_changes_nothing(wrong: str, alice: User, stack: Stack) -> None:
     ends = time.monotonic() + SHORT
     socket = await alice.socket()
     tokens = {
@@ -176,7 +176,7 @@ async def test_an_invalid_token_is_refused_with_its_reason(payload: Any, users: 
     assert socket.connected
 
 
-async def test_the_other_token_s_role_counts_from_then_on(users: ChatUsers, stack: Stack) -> None:
+async def test_the_role_of_the_other_token_applies_from_then_on(users: ChatUsers, stack: Stack) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(bob, "alice")
     await alice.wait_for("conversationCreated")

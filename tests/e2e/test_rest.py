@@ -1,4 +1,4 @@
-"""REST: pages that cannot be, bodies that are none, paths and methods that do not exist."""
+"""REST requests with bad paging, bodies, paths and methods are refused."""
 
 import io
 import json
@@ -18,7 +18,7 @@ BAD_LIMITS = ["0", "-1", "101", "1000000", "abc", "", "1.5", "1e2", "NaN", "null
 
 
 async def asked(baseline: Baseline, method: str, path: str, data: Any = None, **headers: str) -> Answer:
-    """A request of Alice's, exactly as given."""
+    """Send a request of Alice's without changing it."""
     authorization = f"Bearer {baseline.user.token}"
     return await request(baseline.users.url, method, path, data, Authorization=authorization, **headers)
 
@@ -30,13 +30,13 @@ def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("limit", BAD_LIMITS)
-async def test_a_page_of_no_sensible_size_is_refused(limit: str, baseline: Baseline) -> None:
+async def test_a_page_size_out_of_range_is_refused(limit: str, baseline: Baseline) -> None:
     for path in (CONVERSATIONS, f"{CONVERSATIONS}/{baseline.group}/messages"):
         error = refused(await asked(baseline, "GET", f"{path}?limit={limit}"), 400, "INVALID")
         assert list(error["details"]) == ["limit"]
 
 
-async def test_a_page_may_have_from_one_to_a_hundred(baseline: Baseline) -> None:
+async def test_a_page_has_one_to_a_hundred_entries(baseline: Baseline) -> None:
     for limit, count in (("1", 1), ("2", 2), ("100", 2)):
         answer = await asked(baseline, "GET", f"{CONVERSATIONS}/{baseline.group}/messages?limit={limit}")
         assert (answer.status, len(answer.body["messages"])) == (200, count)
@@ -46,7 +46,7 @@ async def test_a_page_may_have_from_one_to_a_hundred(baseline: Baseline) -> None
 @pytest.mark.parametrize(
     "number", ["-1", "abc", "", "1.5", "null", "9" * 30, "9" * 5_000, "%00", "%24gt", "[1]"]
 )
-async def test_a_page_of_messages_begins_at_a_number(edge: str, number: str, baseline: Baseline) -> None:
+async def test_a_page_of_messages_starts_at_a_number_only(edge: str, number: str, baseline: Baseline) -> None:
     answer = await asked(baseline, "GET", f"{CONVERSATIONS}/{baseline.group}/messages?{edge}={number}")
 
     assert list(refused(answer, 400, "INVALID")["details"]) == [edge]
@@ -58,7 +58,7 @@ async def test_a_page_is_before_or_after_but_not_both(baseline: Baseline) -> Non
         refused(await asked(baseline, "GET", f"{CONVERSATIONS}{query}"), 400, "INVALID")
 
 
-async def test_beyond_the_ends_there_are_no_messages(baseline: Baseline) -> None:
+async def test_a_page_beyond_the_ends_is_empty(baseline: Baseline) -> None:
     for query in ("before=0", "before=1", "after=2", "after=9007199254740992"):
         answer = await asked(baseline, "GET", f"{CONVERSATIONS}/{baseline.group}/messages?{query}")
         assert (answer.status, answer.body) == (200, {"messages": [], "nextCursor": None})
@@ -82,13 +82,13 @@ async def test_beyond_the_ends_there_are_no_messages(baseline: Baseline) -> None
         "x" * 201,
     ],
 )
-async def test_a_cursor_that_is_none_is_refused(cursor: str, baseline: Baseline) -> None:
+async def test_an_invalid_cursor_is_refused(cursor: str, baseline: Baseline) -> None:
     for edge in ("before", "after"):
         answer = await asked(baseline, "GET", f"{CONVERSATIONS}?{edge}={cursor}")
         assert list(refused(answer, 400, "INVALID")["details"]) == [edge]
 
 
-async def test_the_cursors_that_are_given_lead_from_end_to_end(users: ChatUsers) -> None:
+async def test_cursors_lead_through_all_pages(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     groups = [await users.group(alice, "bob") for _ in range(5)]
     found: list[str] = []
@@ -97,7 +97,7 @@ async def test_the_cursors_that_are_given_lead_from_end_to_end(users: ChatUsers)
         status, page = await users.user("alice").rest("GET", CONVERSATIONS, **query)
         assert (status, len(page["conversations"])) == (200, count)
         found += [conversation["_id"] for conversation in page["conversations"]]
-        # As it is, for many a client forgets to encode it.
+        # Not encoded, because many clients forget to.
         assert page["nextCursor"] is None or "+" not in page["nextCursor"]
         query["before"] = page["nextCursor"]
     assert (found, query["before"]) == (groups[::-1], None)
@@ -139,7 +139,7 @@ WITH_BODY = [CONVERSATIONS, f"{CONVERSATIONS}/GROUP/participants", f"{CONVERSATI
         b'{"a":' * 5_000,
     ],
 )
-async def test_a_body_that_is_no_json_object_is_refused(body: bytes, baseline: Baseline) -> None:
+async def test_a_body_that_is_not_a_json_object_is_refused(body: bytes, baseline: Baseline) -> None:
     for path in WITH_BODY:
         where = path.replace("GROUP", baseline.group)
         answer = await asked(baseline, "POST", where, body, Content_Type="application/json")
@@ -155,7 +155,7 @@ async def test_a_body_that_is_too_large_is_refused(baseline: Baseline) -> None:
             refused(answer, 413, "TOO_LARGE")
 
 
-async def test_a_body_that_nginx_finds_too_large_is_refused_in_the_same_words(baseline: Baseline) -> None:
+async def test_a_body_too_large_for_nginx_gets_the_same_error(baseline: Baseline) -> None:
     body = io.BytesIO(b"x" * (27 << 20))
 
     answer = await asked(baseline, "POST", CONVERSATIONS, body, Content_Type="application/json")
@@ -244,7 +244,7 @@ async def test_a_method_that_a_path_does_not_have_is_not_allowed(
     assert set(answer.headers["Allow"].split(",")) >= allowed
 
 
-async def test_an_id_of_control_characters_or_without_end_is_refused(baseline: Baseline) -> None:
+async def test_an_id_with_control_characters_or_too_long_is_refused(baseline: Baseline) -> None:
     for wrong in ("%01", "a%0Ab", "%7F", "x" * 129):
         for method, path in (("GET", f"{CONVERSATIONS}/{wrong}"), ("DELETE", f"/chats/messages/{wrong}")):
             refused(await asked(baseline, method, path), 400, "INVALID")

@@ -20,7 +20,7 @@ DAYS = 30
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of its own, for parts of it are stopped."""
+    """A separate stack, because the tests stop parts of it."""
     settings = {"RATE_LIMITS": "off", "REVOCATION_DAYS": str(DAYS)}
     with Stack(tmp_path_factory.mktemp("guarded"), gateways=2, workers=1, settings=settings) as stack:
         yield stack
@@ -40,7 +40,7 @@ def admin(users: ChatUsers) -> User:
 
 @pytest.fixture
 def alice(users: ChatUsers, guarded: Stack) -> User:
-    """Someone whose token says when it was issued, and which it is."""
+    """A user whose token has `iat` and `jti`."""
     alice = users.user("alice")
     alice.token = fresh(guarded.jwt_secret, alice.id, jti=f"of {alice.id}")
     return alice
@@ -59,7 +59,7 @@ async def lets_in(url: str, token: str) -> bool:
 
 
 async def everywhere(user: User, stack: Stack) -> list[Socket]:
-    """A socket of a user's on each gateway, by each transport."""
+    """Connect a user's sockets to each gateway by each transport."""
     return [await user.socket(t, url=url) for url in stack.gateway_urls for t in ("websocket", "polling")]
 
 
@@ -68,7 +68,7 @@ async def are_closed(sockets: list[Socket]) -> None:
     await asyncio.gather(*(is_closed(socket, since) for socket in sockets))
 
 
-async def test_a_user_who_is_revoked_is_out_everywhere_and_nobody_else(
+async def test_a_revoked_user_is_disconnected_everywhere_and_nobody_else_is(
     admin: User, alice: User, users: ChatUsers, guarded: Stack
 ) -> None:
     hers, bobs = await everywhere(alice, guarded), await everywhere(users.user("bob"), guarded)
@@ -84,7 +84,7 @@ async def test_a_user_who_is_revoked_is_out_everywhere_and_nobody_else(
     assert abs(seconds_of(answer["rememberedUntil"]) - time.time() - DAYS * 86_400) < 60
 
 
-async def test_a_token_of_theirs_that_is_issued_later_is_good(
+async def test_a_token_issued_after_the_revocation_is_accepted(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     await revoke(admin, userId=alice.id)
@@ -109,7 +109,9 @@ async def test_tokens_without_an_issue_time_are_refused_with_their_user_s(
     await is_refused(guarded.url, fresh(guarded.jwt_secret, alice.id, iat=None))
 
 
-async def test_one_token_is_revoked_by_its_jti_and_no_other(admin: User, alice: User, guarded: Stack) -> None:
+async def test_a_token_is_revoked_by_its_jti_and_no_other_is(
+    admin: User, alice: User, guarded: Stack
+) -> None:
     other = fresh(guarded.jwt_secret, alice.id)
     stolen, hers = alice.token, await everywhere(alice, guarded)
     alice.token = other
@@ -126,7 +128,7 @@ async def test_one_token_is_revoked_by_its_jti_and_no_other(admin: User, alice: 
     assert "userId" not in answer
 
 
-async def test_a_socket_that_goes_on_by_another_token_is_of_that_one(
+async def test_a_reauthenticated_socket_depends_on_its_new_token_only(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     (socket, *_) = await everywhere(alice, guarded)
@@ -210,9 +212,7 @@ async def test_an_invalid_revocation_revokes_nothing(target: dict[str, Any], adm
     refusal(answer, "INVALID")
 
 
-async def test_an_admin_who_is_revoked_is_an_admin_no_more(
-    admin: User, users: ChatUsers, guarded: Stack
-) -> None:
+async def test_a_revoked_admin_is_an_admin_no_more(admin: User, users: ChatUsers, guarded: Stack) -> None:
     other = users.user("other", role="admin")
     await revoke(admin, userId=other.id)
 
@@ -237,7 +237,7 @@ async def test_revocations_survive_a_restart_of_the_gateways(
 
 
 @pytest.mark.parametrize("how", ["it is down", "it hangs"])
-async def test_while_redis_is_away_every_gateway_learns_of_it_from_mongodb(
+async def test_every_gateway_reads_revocations_from_mongodb_while_redis_is_away(
     how: str, admin: User, alice: User, guarded: Stack
 ) -> None:
     hers = await everywhere(alice, guarded)
@@ -258,7 +258,7 @@ async def test_while_redis_is_away_every_gateway_learns_of_it_from_mongodb(
             guarded.signal("redis", signal.SIGCONT)
 
 
-async def test_a_client_that_stays_is_closed_while_redis_hangs_too(
+async def test_a_client_that_ignores_the_disconnect_is_closed_while_redis_hangs(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     raw = await (await RawSocket(guarded.gateway_urls[0]).open()).connect_namespace({"token": alice.token})
@@ -272,7 +272,7 @@ async def test_a_client_that_stays_is_closed_while_redis_hangs_too(
     await raw.close()
 
 
-async def test_a_gateway_that_slept_meanwhile_learns_of_it_when_it_wakes(
+async def test_a_suspended_gateway_reads_revocations_when_it_continues(
     admin: User, alice: User, guarded: Stack
 ) -> None:
     first, second = guarded.gateway_urls

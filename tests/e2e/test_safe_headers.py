@@ -1,4 +1,4 @@
-"""Every page and answer tells browsers what not to make of it, and nobody by what it was made."""
+"""Every page and response has security headers, and none names the server's software."""
 
 import re
 
@@ -42,14 +42,14 @@ def assert_safe(answer: Answer) -> None:
 
 
 def assert_silent(answer: Answer) -> None:
-    """It names no version, no framework."""
+    """Check that a response names no version and no framework."""
     reported = " ".join([*answer.headers.values(), answer.text[:500] if answer.status >= 400 else ""])
     assert re.search(r"nginx/|aiohttp|Python|engineio", reported) is None, reported
     assert "X-Powered-By" not in answer.headers
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_pages_run_nothing_of_others_and_stand_in_no_frame(path: str, users: ChatUsers) -> None:
+async def test_pages_run_no_foreign_script_and_cannot_be_framed(path: str, users: ChatUsers) -> None:
     answer = await request(users.url, "GET", path)
     assert answer.status == 200
     assert_safe(answer)
@@ -68,14 +68,16 @@ async def test_static_files_have_their_content_types(users: ChatUsers) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), ANSWERS)
-async def test_answers_are_no_pages_and_are_not_kept(method: str, path: str, users: ChatUsers) -> None:
+async def test_api_responses_are_not_rendered_and_not_cached(
+    method: str, path: str, users: ChatUsers
+) -> None:
     for token in ("", users.user("alice").token):
         answer = await request(users.url, method, path, Authorization=f"Bearer {token}")
         assert_safe(answer)
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_polls_are_neither(users: ChatUsers) -> None:
+async def test_polling_responses_are_not_rendered_and_not_cached(users: ChatUsers) -> None:
     answer = await request(users.url, "GET", "/socket.io/?EIO=4&transport=polling")
     assert answer.status == 200
     assert_safe(answer)

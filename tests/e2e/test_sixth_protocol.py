@@ -39,7 +39,7 @@ def example() -> ClientProtocol:
 
 @dataclass
 class Desk:
-    """A gateway that speaks the sixth vocabulary too, and a user's socket in it."""
+    """A gateway with the example as its sixth protocol, and a user's socket that uses it."""
 
     url: str
     received: list[tuple[str, Any]]

@@ -24,7 +24,7 @@ SERVICES = ("gateway-1", "gateway-2", "worker-1")
 
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that logs all that it can."""
+    """A stack with its most verbose logs."""
     settings = {"LOG_LEVEL": "debug", "RATE_EVENTS": "5:20", "MAX_SOCKETS_OF_USER": "20"}
     with Stack(tmp_path_factory.mktemp("talkative"), gateways=2, workers=1, settings=settings) as stack:
         yield stack
@@ -44,34 +44,34 @@ class Secrets:
         self._stack = stack
         self._of: dict[str, bytes] = {}
 
-    def token(self, what: str, user_id: str, seconds: float = 3600) -> str:
-        """A token that is one."""
+    def token(self, label: str, user_id: str, seconds: float = 3600) -> str:
+        """Make a secret token."""
         made = fresh(self._stack.jwt_secret, user_id, seconds)
         _, claims, signature = made.split(".")
-        self.add(f"the signature of {what}", signature)
-        self.add(f"the claims of {what}", claims)
+        self.add(f"the signature of {label}", signature)
+        self.add(f"the claims of {label}", claims)
         return made
 
-    def add(self, what: str, secret: str) -> str:
-        """Something else that is one."""
+    def add(self, label: str, secret: str) -> str:
+        """Make another secret."""
         assert len(secret) >= 16
-        self._of[what] = secret.encode()
+        self._of[label] = secret.encode()
         return secret
 
-    def ids_of(self, what: str, io: socketio.AsyncClient) -> None:
-        """The ids of a client that is connected."""
-        self.add(f"the Engine.IO id of {what}", str(io.eio.sid))
-        self.add(f"the Socket.IO id of {what}", str(io.get_sid(NAMESPACE)))
+    def ids_of(self, label: str, io: socketio.AsyncClient) -> None:
+        """Add the ids of a connected client."""
+        self.add(f"the Engine.IO id of {label}", str(io.eio.sid))
+        self.add(f"the Socket.IO id of {label}", str(io.get_sid(NAMESPACE)))
 
     def found(self) -> list[str]:
         """Return the secrets found, by file."""
         files = files_of(self._stack)
         assert {f"{name}.log" for name in (*SERVICES, "nginx-access", "rabbitmq")} <= {p.name for p in files}
         return [
-            f"{what} in {p.name}"
+            f"{label} in {p.name}"
             for p in files
             for text in [p.read_bytes()]
-            for what, secret in self._of.items()
+            for label, secret in self._of.items()
             if secret in text
         ]
 
@@ -94,7 +94,7 @@ async def test_no_log_has_a_token_or_an_id(users: ChatUsers, talkative: Stack) -
     assert secrets.found() == []
 
 
-async def test_the_test_would_find_them(users: ChatUsers, talkative: Stack) -> None:
+async def test_the_search_finds_a_secret_in_a_log(users: ChatUsers, talkative: Stack) -> None:
     secrets = Secrets(talkative)
     found = secrets.add("a path", f"/in-the-path-{uuid.uuid4().hex}")
 
@@ -103,9 +103,9 @@ async def test_the_test_would_find_them(users: ChatUsers, talkative: Stack) -> N
     await eventually(lambda: secrets.found() == ["a path in nginx-access.log"])
 
 
-async def visit(secrets: Secrets, stack: Stack, what: str, user_id: str, where: str, transport: str) -> None:
-    """A whole visit: connect, talk, REST, go."""
-    token = secrets.token(what, user_id)
+async def visit(secrets: Secrets, stack: Stack, label: str, user_id: str, where: str, transport: str) -> None:
+    """Connect, send events, use REST and disconnect."""
+    token = secrets.token(label, user_id)
     io = socketio.AsyncClient(reconnection=False)
     await io.connect(
         f"{stack.url}?token={token}" if where == "query" else stack.url,
@@ -114,9 +114,9 @@ async def visit(secrets: Secrets, stack: Stack, what: str, user_id: str, where: 
         namespaces=[NAMESPACE],
         transports=[transport],
     )
-    secrets.ids_of(what, io)
+    secrets.ids_of(label, io)
     assert (await io.call("getOnlineUsers", namespace=NAMESPACE))["success"] is True
-    renewed = {"token": secrets.token(f"the other token of {what}", user_id)}
+    renewed = {"token": secrets.token(f"the other token of {label}", user_id)}
     assert (await io.call("reauthenticate", renewed, namespace=NAMESPACE))["success"] is True
     if where == "query":
         answer = await request(stack.url, "GET", f"/chats/conversations?token={token}")
@@ -127,7 +127,7 @@ async def visit(secrets: Secrets, stack: Stack, what: str, user_id: str, where: 
 
 
 async def visit_by_upgrade(secrets: Secrets, stack: Stack, user_id: str) -> None:
-    """As browsers come: by polling, then by websocket under the same id."""
+    """Connect as browsers do: by polling, then by WebSocket under the same id."""
     token = secrets.token("an upgrade", user_id)
     io = socketio.AsyncClient(reconnection=False)
     await io.connect(stack.url, auth={"token": token}, namespaces=[NAMESPACE])
@@ -137,7 +137,7 @@ async def visit_by_upgrade(secrets: Secrets, stack: Stack, user_id: str) -> None
 
 
 async def do_wrong(secrets: Secrets, stack: Stack, user_id: str) -> None:
-    """Tokens and ids that are refused."""
+    """Send tokens and ids that are refused."""
     token = secrets.token("an expired visit", user_id, -5)
     for path in (f"/chats/conversations?token={token}", f"/nowhere?token={token}", f"/%zz?token={token}"):
         await request(stack.url, "GET", path)
@@ -156,7 +156,7 @@ async def do_wrong(secrets: Secrets, stack: Stack, user_id: str) -> None:
 
 
 async def expire(secrets: Secrets, stack: Stack, user_id: str) -> None:
-    """Sockets that are closed when their tokens end."""
+    """Have sockets closed by the expiry of their tokens."""
     for transport in ("websocket", "polling"):
         token = secrets.token(f"a short visit by {transport}", user_id, 3)
         socket = await Socket(stack.url, {"token": token}, [transport]).connect()
@@ -166,7 +166,7 @@ async def expire(secrets: Secrets, stack: Stack, user_id: str) -> None:
 
 
 async def break_the_protocol(secrets: Secrets, stack: Stack, user_id: str) -> None:
-    """Frames that are none, with a token in them."""
+    """Send malformed frames that contain a token."""
     token = secrets.token("a broken frame", user_id)
     for frame in (
         f"40{NAMESPACE},{{{token}",
@@ -187,7 +187,7 @@ async def break_the_protocol(secrets: Secrets, stack: Stack, user_id: str) -> No
 
 
 async def break_http(secrets: Secrets, stack: Stack, user_id: str) -> None:
-    """Requests that cannot be read, with a token in them; polls whose body is none."""
+    """Send malformed requests that contain a token, and malformed poll bodies."""
     token = secrets.token("a broken request", user_id)
     head, bearer = f"/chats/conversations?token={token}", f"Authorization: Bearer {token}"
     for url in (stack.url, *stack.gateway_urls):
@@ -211,7 +211,7 @@ async def break_http(secrets: Secrets, stack: Stack, user_id: str) -> None:
 
 
 async def unreadable(url: str, text: str) -> None:
-    """A request that hardly is one, and whatever is answered."""
+    """Send a malformed request and read the answer."""
     at = URL(url)
     reader, writer = await asyncio.open_connection(at.host, at.port)
     writer.write(f"{text}\r\n\r\n".encode("latin-1"))
@@ -222,7 +222,7 @@ async def unreadable(url: str, text: str) -> None:
 
 
 async def do_too_much(secrets: Secrets, stack: Stack, user_id: str) -> None:
-    """A socket that is cut off for not slowing down."""
+    """Have a socket closed because it exceeds its rate limit for too long."""
     raw = await (await RawSocket(stack.url).open()).connect_namespace(
         {"token": secrets.token("haste", user_id)}
     )
@@ -234,7 +234,7 @@ async def do_too_much(secrets: Secrets, stack: Stack, user_id: str) -> None:
     await raw.close()
 
 
-async def test_a_line_of_the_access_log_is_json_whatever_is_asked_for(talkative: Stack) -> None:
+async def test_every_line_of_the_access_log_is_json(talkative: Stack) -> None:
     paths = ["/%ff", "/\xff", '/a"b\\c', "/ü", "/%00", "/a%0ab", "/%F0%9F%98%80", "*", "//x/../y"]
     for path in paths:
         await unreadable(talkative.url, f"GET {path}?a=1 HTTP/1.1\r\nHost: x\r\nConnection: close")
@@ -245,7 +245,7 @@ async def test_a_line_of_the_access_log_is_json_whatever_is_asked_for(talkative:
     assert {"/%ff", "/", '/a"b\\c', "/a%0ab", "/%F0%9F%98%80", "//x/../y"} <= asked
 
 
-def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
+def test_log_files_are_readable_by_their_owner_only(talkative: Stack) -> None:
     logs: Path = talkative.directory / "log"
     assert logs.stat().st_mode & 0o077 == 0
 
@@ -253,7 +253,7 @@ def test_logs_are_for_the_operator_only(talkative: Stack) -> None:
 @pytest.mark.parametrize(
     "config", ["deploy/src/parley/stack/templates/nginx.conf", "deploy/docker/nginx.conf"]
 )
-def test_nginx_writes_nothing_of_a_query(config: str) -> None:
+def test_nginx_logs_no_query(config: str) -> None:
     text = (ROOT / config).read_text()
     (written,) = re.findall(r"log_format parley(.*?);", text, re.S)
     (path,) = re.findall(r"^ *map \$request_uri \$path {[^}]*\"~(.*)\" \$requested;", text, re.M)

@@ -1,4 +1,4 @@
-"""Tokens that are not to be trusted: no socket, no REST, and always the same kind of answer."""
+"""Untrusted tokens are refused alike by sockets and REST."""
 
 import time
 import uuid
@@ -22,7 +22,7 @@ LIST = "/chats/conversations"
 
 
 def made_wrong(secret: str, how: str) -> Any:
-    """A token that must not be accepted."""
+    """Make a token that must be refused."""
     in_an_hour = int(time.time()) + 3600
     claims: dict[str, Any] = {"sub": "mallory", "exp": in_an_hour}
     good = jwt.encode(claims, secret, "HS256")
@@ -113,7 +113,7 @@ async def connect_error(url: str, auth: Any) -> Any:
 
 
 @pytest.mark.parametrize("how", WRONG + NOT_EVEN_TEXT)
-async def test_no_socket_comes_in_by_a_token_that_is(how: str, stack: Stack) -> None:
+async def test_a_socket_is_refused_with_a_token_that_is(how: str, stack: Stack) -> None:
     refused = await connect_error(stack.url, {"token": made_wrong(stack.jwt_secret, how)})
 
     assert refused["data"]["code"] == "UNAUTHORIZED"
@@ -122,7 +122,7 @@ async def test_no_socket_comes_in_by_a_token_that_is(how: str, stack: Stack) -> 
 
 
 @pytest.mark.parametrize("auth", [None, {}, {"token": None}, {"jwt": "x"}, [], ["token"], "token", 5, True])
-async def test_no_socket_comes_in_without_a_token(auth: Any, stack: Stack) -> None:
+async def test_a_socket_is_refused_without_a_token(auth: Any, stack: Stack) -> None:
     refused = await connect_error(stack.url, auth)
 
     assert refused["data"]["code"] == "UNAUTHORIZED"
@@ -162,14 +162,14 @@ async def test_rest_answers_401_without_a_bearer(header: str, stack: Stack) -> N
         ("POST", f"{LIST}/x/leave"),
     ],
 )
-async def test_every_path_wants_a_token_before_anything_else(method: str, path: str, stack: Stack) -> None:
+async def test_every_path_checks_the_token_first(method: str, path: str, stack: Stack) -> None:
     answer = await request(stack.url, method, path, data="not even JSON" if method == "POST" else None)
 
     assert answer.status == 401
     refusal(answer.body, "UNAUTHORIZED")
 
 
-async def test_a_refused_token_is_not_repeated_in_the_answer_nor_in_the_log(stack: Stack) -> None:
+async def test_a_refused_token_is_neither_in_the_answer_nor_in_a_log(stack: Stack) -> None:
     wrong = jwt.encode({"sub": f"mallory-{uuid.uuid4()}", "exp": 1}, stack.jwt_secret, "HS256")
 
     answer = await request(stack.url, "GET", f"{LIST}?token={wrong}")
@@ -181,7 +181,7 @@ async def test_a_refused_token_is_not_repeated_in_the_answer_nor_in_the_log(stac
 
 
 @pytest.mark.parametrize("expires", [2**40, 2**53, 10**18])
-async def test_a_token_for_very_long_is_a_token(expires: int, users: ChatUsers, stack: Stack) -> None:
+async def test_a_token_with_a_far_expiry_is_accepted(expires: int, users: ChatUsers, stack: Stack) -> None:
     user = users.user("alice")
     user.token = token(stack.jwt_secret, user.id, exp=expires)
 

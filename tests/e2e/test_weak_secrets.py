@@ -1,4 +1,4 @@
-"""A gateway whose tokens anybody could sign does not start, and says why."""
+"""A gateway with a weak JWT_SECRET does not start and names the reason."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tokens by a set of public keys: only the algorithms of those keys count, never a shared secret."""
+"""Tokens signed by a JWK set: only the algorithms of its keys are accepted, never a shared secret."""
 
 import asyncio
 import hmac
@@ -47,7 +47,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 @pytest.fixture
 def trusted(issuer: Issuer) -> SigningKeys:
-    """The published keys, although a secret is set too."""
+    """The published keys; a secret is set too, which must not be used."""
     return SigningKeys(SECRET, issuer.url)
 
 
@@ -57,14 +57,14 @@ def authenticator(trusted: SigningKeys) -> Authenticator:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fetch may follow another at once."""
+def without_refetch_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow a fetch right after another."""
     monkeypatch.setattr(keys, "REFETCH_SECONDS", 0.0)
     monkeypatch.setattr(keys, "RETRY_SECONDS", 0.0)
 
 
 def by_hand(algorithm: str, secret: bytes) -> str:
-    """A token by a secret that PyJWT would not sign with, whatever algorithm it names."""
+    """Sign a token with a secret that PyJWT refuses to sign with, under any algorithm's name."""
     body = signed(SECRET, "HS256", "one").split(".")[1]
     head = _part(f'{{"alg":"{algorithm}","typ":"JWT","kid":"one"}}'.encode())
     return f"{head}.{body}.{_part(hmac.digest(secret, f'{head}.{body}'.encode(), 'sha256'))}"
@@ -79,7 +79,7 @@ async def is_refused(authenticator: Authenticator, token: str) -> None:
         await authenticator.identify(token)
 
 
-async def test_a_token_by_the_published_key_is_trusted(authenticator: Authenticator) -> None:
+async def test_a_token_signed_by_the_published_key_is_trusted(authenticator: Authenticator) -> None:
     identity = await authenticator.identify(signed(OWN, "RS256", "one"))
 
     assert identity.person.id == "alice"
@@ -109,7 +109,7 @@ async def test_no_other_token_is_trusted(wrong: Any, authenticator: Authenticato
     await is_refused(authenticator, wrong())
 
 
-async def test_a_token_without_a_name_is_by_the_key_without_a_name(
+async def test_a_token_without_a_key_id_is_checked_with_the_key_without_one(
     issuer: Issuer, authenticator: Authenticator
 ) -> None:
     issuer.keys = [without(ONE, "kid")]
@@ -117,7 +117,7 @@ async def test_a_token_without_a_name_is_by_the_key_without_a_name(
     assert (await authenticator.identify(signed(OWN, "RS256", None))).person.id == "alice"
 
 
-async def test_an_elliptic_key_is_for_its_own_algorithm_only(
+async def test_an_elliptic_key_is_used_with_its_own_algorithm_only(
     issuer: Issuer, authenticator: Authenticator
 ) -> None:
     issuer.keys = [ONE, jwk(CURVED, "curved")]
@@ -158,7 +158,7 @@ async def test_an_elliptic_key_is_for_its_own_algorithm_only(
         pytest.param("two", OWN, "RS256", id="a text"),
     ],
 )
-async def test_what_is_no_key_for_our_tokens_is_passed_over(
+async def test_an_unusable_key_of_the_set_is_ignored(
     published: Any, key: Any, algorithm: str, issuer: Issuer, authenticator: Authenticator
 ) -> None:
     issuer.keys = [published, ONE]
@@ -180,7 +180,7 @@ async def test_a_secret_that_is_too_short_is_not_trusted() -> None:
     await is_refused(checks(SigningKeys("short", "")), signed("short", "HS256", None))
 
 
-async def test_while_the_keys_cannot_be_had_one_may_try_again(issuer: Issuer) -> None:
+async def test_an_unreachable_key_set_is_a_retryable_error(issuer: Issuer) -> None:
     authenticator = checks(SigningKeys("", issuer.url.replace("/keys", "/elsewhere")))
 
     with pytest.raises(Unavailable):
@@ -191,7 +191,9 @@ async def test_while_the_keys_cannot_be_had_one_may_try_again(issuer: Issuer) ->
     "body",
     [b"", b"[]", b"{}", b'"keys"', b'{"keys": []}', b'{"keys": {}}', b'{"keys": [5]}', b"\xff", b"<html>"],
 )
-async def test_what_is_no_key_set_is_none(body: bytes, issuer: Issuer, authenticator: Authenticator) -> None:
+async def test_a_malformed_key_set_is_a_retryable_error(
+    body: bytes, issuer: Issuer, authenticator: Authenticator
+) -> None:
     issuer.body = body
 
     with pytest.raises(Unavailable):
@@ -199,7 +201,7 @@ async def test_what_is_no_key_set_is_none(body: bytes, issuer: Issuer, authentic
 
 
 async def test_a_new_key_is_fetched_when_a_token_names_it(
-    issuer: Issuer, authenticator: Authenticator, impatient: None
+    issuer: Issuer, authenticator: Authenticator, without_refetch_delay: None
 ) -> None:
     await authenticator.identify(signed(OWN, "RS256", "one"))
     issuer.keys = [ONE, jwk(ANOTHER, "two")]
@@ -210,24 +212,24 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(
     assert issuer.requests == 2
 
 
-async def test_a_key_that_was_taken_out_is_trusted_no_more(
+async def test_a_key_removed_from_the_set_is_trusted_no_more(
     issuer: Issuer, trusted: SigningKeys, authenticator: Authenticator
 ) -> None:
     issuer.keys = [ONE, jwk(CURVED, "two")]
     old = await authenticator.identify(signed(OWN, "RS256", "one"))
-    stays = await authenticator.identify(signed(CURVED, "ES256", "two"))
+    kept = await authenticator.identify(signed(CURVED, "ES256", "two"))
     issuer.keys = [jwk(ANOTHER, "one"), jwk(CURVED, "two")]
 
     await trusted.refresh()
 
     assert not authenticator.is_valid(old)
-    assert authenticator.is_valid(stays)
+    assert authenticator.is_valid(kept)
     await is_refused(authenticator, signed(OWN, "RS256", "one"))
     assert (await authenticator.identify(signed(ANOTHER, "RS256", "one"))).person.id == "alice"
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, None), (200, b'{"keys": []}'), (200, b"<html>")])
-async def test_while_the_issuer_is_ill_the_known_keys_are_trusted(
+async def test_known_keys_stay_trusted_while_the_issuer_fails(
     status: int, body: bytes | None, issuer: Issuer, trusted: SigningKeys, authenticator: Authenticator
 ) -> None:
     identity = await authenticator.identify(signed(OWN, "RS256", "one"))
@@ -240,9 +242,7 @@ async def test_while_the_issuer_is_ill_the_known_keys_are_trusted(
     assert (await authenticator.identify(signed(OWN, "RS256", "one"))).person.id == "alice"
 
 
-async def test_names_that_nobody_has_do_not_hammer_the_issuer(
-    issuer: Issuer, authenticator: Authenticator
-) -> None:
+async def test_unknown_key_ids_do_not_flood_the_issuer(issuer: Issuer, authenticator: Authenticator) -> None:
     await authenticator.identify(signed(OWN, "RS256", "one"))
 
     for number in range(50):
@@ -251,7 +251,7 @@ async def test_names_that_nobody_has_do_not_hammer_the_issuer(
     assert issuer.requests == 1
 
 
-async def test_names_that_nobody_has_do_not_hammer_an_issuer_that_is_ill(issuer: Issuer) -> None:
+async def test_unknown_key_ids_do_not_flood_a_failing_issuer(issuer: Issuer) -> None:
     issuer.status = 500
     authenticator = checks(SigningKeys("", issuer.url))
 
@@ -262,8 +262,8 @@ async def test_names_that_nobody_has_do_not_hammer_an_issuer_that_is_ill(issuer:
     assert issuer.requests == 1
 
 
-async def test_while_the_issuer_does_not_answer_the_known_keys_are_not_waited_for(
-    issuer: Issuer, authenticator: Authenticator, impatient: None
+async def test_tokens_with_known_keys_are_checked_while_the_issuer_does_not_answer(
+    issuer: Issuer, authenticator: Authenticator, without_refetch_delay: None
 ) -> None:
     await authenticator.identify(signed(OWN, "RS256", "one"))
     issuer.answering.clear()
@@ -281,7 +281,7 @@ async def test_while_the_issuer_does_not_answer_the_known_keys_are_not_waited_fo
     assert {type(answer) for answer in answers} == {Unauthorized}
 
 
-async def test_a_token_by_no_algorithm_of_ours_is_not_worth_a_fetch(
+async def test_a_token_with_an_unsupported_algorithm_causes_no_fetch(
     issuer: Issuer, authenticator: Authenticator
 ) -> None:
     for wrong in (signed(SECRET, "HS256", "two"), signed("", "none", "two"), signed(OWN, "PS256", "two")):
@@ -301,7 +301,9 @@ async def test_a_token_by_no_algorithm_of_ours_is_not_worth_a_fetch(
         ({"iss": "https://id.example"}, False),
     ],
 )
-async def test_issuer_and_audience_must_be_those_that_are_set(claims: dict[str, Any], trusted: bool) -> None:
+async def test_a_token_must_have_the_configured_issuer_and_audience(
+    claims: dict[str, Any], trusted: bool
+) -> None:
     authenticator = checks(SigningKeys(SECRET, ""), "https://id.example", "parley")
     token = jwt.encode({"sub": "alice", "exp": 2**40, **claims}, SECRET, "HS256")
 

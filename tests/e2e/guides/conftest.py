@@ -20,7 +20,7 @@ async def program() -> AsyncIterator[Program]:
 
 @pytest.fixture
 async def contract(users: ChatUsers) -> SampleContract:
-    """A contract that is known, of two milestones; nobody has said anything yet."""
+    """An existing contract of two milestones, without messages."""
     contract = SampleContract(users)
     await contract.save(contract.ann, contract.ben, "m1", "m2")
     return contract

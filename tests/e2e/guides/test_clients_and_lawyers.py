@@ -1,4 +1,4 @@
-"""The clients and lawyers guide's own sequence with the client that browsers run, beside its neighbour's."""
+"""The clients and lawyers guide's own sequence with the JavaScript client, beside the connections guide's."""
 
 import uuid
 from typing import Any
@@ -41,7 +41,7 @@ def message(sender: User, conversation_id: str, content: str, **more: Any) -> di
 
 
 async def start(one: User, other: User) -> str:
-    """The id of their conversation; both are known by name."""
+    """Create the users' direct conversation, once both have tokens with names; return its id."""
     await other.rest("GET", "/chat/unread-count")
     status, started = await one.rest("POST", "/chat/conversations", {"participantId": other.id})
     assert status == 201
@@ -49,13 +49,13 @@ async def start(one: User, other: User) -> str:
 
 
 async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
-    """Sockets of ann and ben, on two gateways."""
+    """Connect sockets of ann and ben to two gateways."""
     alice = await program.connect(users.user("ann"), users.url, CLIENTS_AND_LAWYERS)
     return alice, await program.connect_elsewhere(users.user("ben"), users.url, CLIENTS_AND_LAWYERS, alice)
 
 
 def events(socket: JsSocket, program: Program, since: int = 0) -> set[str]:
-    """The names of what a socket has heard, but for what the engine says."""
+    """Return the names of the events received, without the Socket.IO client's own."""
     received_events = {event for name, event, _ in program.received[since:] if name == socket.name}
     return received_events - {"open", "upgrade", "connect", "disconnect"}
 

@@ -1,4 +1,4 @@
-"""The connections guide's own sequence with the client that browsers run: through nginx, on two gateways."""
+"""The connections guide's own sequence with the JavaScript client, through nginx on two gateways."""
 
 import uuid
 from typing import Any
@@ -16,7 +16,7 @@ from parley.gateway.protocols.connections import CONNECTIONS
 from parley.stack import Stack
 
 LIST = "/chat/conversations"
-"""In UTC this is before the first year, so that no MongoDB driver can write it."""
+"""A time before the year 1 in UTC, which no MongoDB driver can write."""
 
 
 def person(user: User) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def conversation(one: User, other: User, **more: Any) -> dict[str, Any]:
 
 
 async def start(one: User, other: User) -> str:
-    """The id of their conversation; both are known by name."""
+    """Create the users' direct conversation, once both have tokens with names; return its id."""
     assert await other.rest("GET", "/chat/unread-count") == (200, {"count": 0})
     status, started = await one.rest("POST", LIST, {"participantId": other.id})
     assert status == 201
@@ -64,20 +64,20 @@ async def start(one: User, other: User) -> str:
 
 
 async def both(program: Program, users: ChatUsers) -> tuple[JsSocket, JsSocket]:
-    """Sockets of ann and ben, on two gateways."""
+    """Connect sockets of ann and ben to two gateways."""
     alice = await program.connect(users.user("ann"), users.url, CONNECTIONS)
     return alice, await program.connect_elsewhere(users.user("ben"), users.url, CONNECTIONS, alice)
 
 
 async def join(conversation_id: str, *sockets: JsSocket) -> None:
-    """Have each socket tell by its words which guide it speaks."""
+    """Select each socket's protocol by an event that only its guide has."""
     for socket in sockets:
         await socket.call_ok("joinConversation", {"conversationId": conversation_id})
         socket.mark_protocol_resolved()
 
 
 async def sent_message(socket: JsSocket, conversation_id: str, *contents: str) -> list[dict[str, Any]]:
-    """The messages as they were heard, once they have their numbers."""
+    """Return the messages as received, once they have their numbers."""
     for content in contents:
         await socket.call_ok("sendMessage", {"conversationId": conversation_id, "content": content})
     received = [
@@ -206,7 +206,7 @@ async def test_typing_reaches_the_sockets_of_other_users_only(program: Program, 
     for socket in (bob, bob_2):
         received = await socket.wait_for("typing")
         assert received == {"userId": users.user("ann").id, "isTyping": True, "conversationId": talk}
-        # A start that is not renewed lapses by itself.
+        # Typing that is not renewed expires by itself.
         assert await socket.wait_for("typing", 2) == {**received, "isTyping": False}
     assert alice.events("typing") == alice_2.events("typing") == []
 
@@ -535,7 +535,7 @@ async def test_an_invalid_payload_is_refused_by_field_and_changes_nothing(
 
 
 async def stored(database: Any, conversation_id: str) -> list[Any]:
-    """All documents of a conversation."""
+    """Return all documents of a conversation."""
     return [
         await database.conversations.find({"_id": conversation_id}).to_list(None),
         await database.memberships.find({"conversationId": conversation_id}).to_list(None),

@@ -1,4 +1,4 @@
-"""The contracts guide's own sequence with the client that browsers run: through nginx, on two gateways."""
+"""The contracts guide's own sequence with the JavaScript client, through nginx on two gateways."""
 
 import uuid
 from typing import Any

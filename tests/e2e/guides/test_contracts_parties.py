@@ -1,4 +1,4 @@
-"""The parties of a contract: all of what they say reaches them once, and nothing once they are none."""
+"""A contract's parties receive each message once, and none after they were exchanged."""
 
 import asyncio
 from collections import Counter
@@ -81,7 +81,7 @@ async def test_conversations_that_begin_all_at_once_are_notified_to_every_socket
     milestones = [f"m{number}" for number in range(20)]
     await contract.save(contract.ann, contract.ben, *milestones)
     alice, bob = await both(program, users, contract)
-    # Each of them on both gateways.
+    # A socket of each on both gateways.
     sockets = [
         alice,
         bob,
@@ -143,7 +143,7 @@ async def test_a_socket_that_joins_a_new_conversation_receives_each_message_once
 
 
 async def receives_all(socket: JsSocket, ids: Counter[str]) -> None:
-    """Wait until the socket heard as many messages; they are these, each once."""
+    """Wait for as many messages; check that they are these, each once."""
     with suppress(AssertionError):
         await eventually(lambda: received_ids(socket).total() >= ids.total())
     assert received_ids(socket) == ids, (
@@ -152,6 +152,6 @@ async def receives_all(socket: JsSocket, ids: Counter[str]) -> None:
 
 
 def received_ids(socket: JsSocket) -> Counter[str]:
-    """The messages that a socket heard, by whichever word."""
+    """Return the messages received, as `new_message` or as `message_notification`."""
     notified = [each["message"] for each in socket.events("message_notification")]
     return Counter(each["id"] for each in [*notified, *socket.events("new_message")])

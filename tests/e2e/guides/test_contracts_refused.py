@@ -23,7 +23,7 @@ from clients.poison import clear_away, send_unstorable
 from parley.gateway.protocols.contracts import CONTRACTS
 from parley.stack import Stack
 
-"""In UTC this is before the first year, so that no MongoDB driver can write it."""
+"""A time before the year 1 in UTC, which no MongoDB driver can write."""
 
 
 async def test_only_admins_and_services_make_contracts_known(

@@ -1,4 +1,4 @@
-"""The CRM guide's own sequence with the client that browsers run: through nginx, on two gateways."""
+"""The CRM guide's own sequence with the JavaScript client, through nginx on two gateways."""
 
 import time
 from typing import Any

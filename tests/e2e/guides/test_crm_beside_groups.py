@@ -1,4 +1,4 @@
-"""Two guides on one namespace: a socket's words tell which it speaks, and it hears no other's."""
+"""Two protocols on one namespace: a socket's events select one, and it receives no events of the other."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from parley.gateway.protocols.protocol import ClientProtocol
 async def undecided(
     program: Program, user: User, users: ChatUsers, protocol: ClientProtocol, node: str | None = None
 ) -> JsSocket:
-    """A socket that has said nothing yet; on this gateway if one is named."""
+    """Connect a socket that has not selected a protocol, to this gateway if one is given."""
     for _ in range(12):
         socket = await program.connect(user, users.url, protocol)
         if node in (None, (await socket.inspect())["node"]):
@@ -24,7 +24,7 @@ async def undecided(
 
 
 def received_events(program: Program, socket: JsSocket, since: int) -> set[str]:
-    """The names of the events that a socket has heard since."""
+    """Return the names of the events that a socket has received since."""
     own = {event for name, event, _ in program.received[since:] if name == socket.name}
     return own - ENGINE_S_OWN
 

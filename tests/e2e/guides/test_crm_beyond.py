@@ -43,7 +43,7 @@ async def test_ids_may_be_numbers(program: Program, users: ChatUsers, database: 
 
 
 async def seed(database: Any, chat: str, user_id: str) -> None:
-    """A chat with an id of the team's own."""
+    """Create a chat under a numeric id, as a CRM's own database has it."""
     at = now()
     conversation = Conversation(id=chat, kind="group", created_by=user_id, created_at=at)
     membership = Membership(conversation_id=chat, user_id=user_id, role="owner", joined_at=at)
@@ -99,7 +99,7 @@ async def test_a_removed_member_receives_nothing_more(program: Program, users: C
     for socket in (one, three):
         assert await socket.wait_for("userLeft") == left
     await one.call_ok("sendMessage", {"chatId": chat, "content": "without you"})
-    # On the same gateway as the one who was put out.
+    # On the same gateway as the removed member.
     await three.wait_for("newMessage")
     assert two.events("newMessage") == two.events("userLeft") == []
     refusal = await two.call("joinChat", {"chatId": chat})

@@ -22,7 +22,7 @@ NOT_COUNTS = ["0", "-1", "101", "1.5", "x", "", "9" * 400]
 
 
 class Business:
-    """Ann's chat with Ben, and one of Cid's with one message, which is none of Ann's business."""
+    """Ann's chat with Ben, and a chat of Cid's with one message, of which Ann is not a member."""
 
     def __init__(self, users: ChatUsers) -> None:
         self.ann, self.ben, self.cid = (users.user(name) for name in ("ann", "ben", "cid"))
@@ -38,7 +38,7 @@ class Business:
         (self.one,) = await in_room(program, users, self.chat, self.ann)
 
     async def is_unchanged(self) -> None:
-        """Insist that the socket still works, and that nothing was stored but what Cid said."""
+        """Check that the socket still works, and that no message but Cid's was stored."""
         assert await self.one.call_ok("leaveChat", {"chatId": self.chat}) == {
             "success": True,
             "message": f"Left chat {self.chat}",
@@ -100,7 +100,7 @@ async def test_so_it_does_by_rest(business: Business) -> None:
 
 
 def wrong(chat: str) -> list[tuple[str, dict[str, Any], str]]:
-    """Events, payloads, and the field that each says is wrong."""
+    """Bad events: name, payload, and the field that the error names."""
     of_one = {"chatId": chat, "messageId": "x"}
     words: dict[str, dict[str, Any]] = {
         "joinChat": {},

@@ -1,4 +1,4 @@
-"""The client that browsers run, in the sequence of the groups guide: through nginx, on two gateways."""
+"""The groups guide's own sequence with the JavaScript client, through nginx on two gateways."""
 
 import signal
 import time
@@ -56,7 +56,7 @@ async def test_the_guide_s_own_sequence(
 
     for socket in (alice, bob):
         await socket.emit("joinRoom", {"conversationId": group})
-        # Events of one socket are taken in their order: after this answer the room is joined.
+        # Events of one socket are handled in order: after this acknowledgement the room is joined.
         await socket.call_ok("getOnlineUsers")
     await alice.emit(
         "sendMessage", {"conversationId": group, "content": "Hello World!", "type": "text", "tempId": "1700"}

@@ -1,4 +1,4 @@
-"""The hooks of two guides, run by React: the state that they show after each event, on two gateways."""
+"""The React hooks of two guides: their state after each event, on two gateways."""
 
 from typing import Any
 
@@ -71,13 +71,13 @@ async def test_the_contracts_guide_s_hook_shows_what_happens_in_its_conversation
 
 
 async def joined(hook: Hook, conversation: str) -> None:
-    """Words of one socket are taken in their order: after this answer the hook's own have been, too."""
+    """Wait for an ack: a socket's events are handled in order, so the hook's own are done too."""
     event = "mark_as_read" if hook.socket.protocol is CONTRACTS else "markConversationAsRead"
     await hook.socket.call_ok(event, {"conversationId": conversation})
 
 
 async def reported(alice: JsSocket, bob: Hook, conversation: str, content: str) -> Any:
-    """The message that alice sends, as bob's socket hears it."""
+    """Send a message as alice; return it as bob's socket receives it."""
     before = len(bob.socket.events("new_message"))
     await alice.call_ok("send_message", {"conversationId": conversation, "content": content})
     return await bob.socket.wait_for("new_message", before + 1)

@@ -1,4 +1,4 @@
-"""The hooks of two guides, which join their room once: they go on in it when their socket is lost."""
+"""The React hooks of two guides join their room once, and stay in it after a reconnect."""
 
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +19,7 @@ from parley.stack import Stack
 
 @dataclass
 class Talk:
-    """Somebody who says something, and a hook on another gateway that shows it."""
+    """A sender, and a hook on another gateway that shows its messages."""
 
     program: Program
     stack: Stack
@@ -33,7 +33,7 @@ class Talk:
             await self.speaker.call_ok(event, {"conversationId": self.conversation, "content": content})
 
     async def shows(self, *contents: str) -> None:
-        """Wait until the hook shows as many messages; these, in this order."""
+        """Wait for as many messages in the hook's state; check that they are these, in this order."""
         await eventually(lambda: len(self.shown) >= len(contents))
         assert self.shown == list(contents)
 
@@ -41,8 +41,8 @@ class Talk:
     def shown(self) -> list[str]:
         return [m["content"] for m in self.hook.states[-1]["messages"]]
 
-    async def loses_its_socket(self, how: str) -> None:
-        """Wait until it knows."""
+    async def lose_socket(self, how: str) -> None:
+        """Drop the hook's connection, or stop (`drain`) or kill its gateway; wait until the hook shows it."""
         if how == "drop":
             await self.program.command("drop", self.hook.socket.name)
         else:
@@ -51,14 +51,14 @@ class Talk:
             self.stack.signal(node.replace("g", "gateway-"), number)
         await self.hook.wait_for_state(isConnected=False)
 
-    async def is_back(self) -> None:
+    async def has_reconnected(self) -> None:
         await self.hook.wait_for_state(isConnected=True)
         assert (await self.hook.socket.inspect())["recovered"] is True
 
 
 @pytest.fixture
-def mended(stack: Stack) -> Iterator[Stack]:
-    """The stack, whole again when the test is over."""
+def restored_stack(stack: Stack) -> Iterator[Stack]:
+    """The stack; stopped parts are started again after the test."""
     yield stack
     stack.up()
 
@@ -69,9 +69,9 @@ async def talk(
     program: Program,
     users: ChatUsers,
     contract: SampleContract,
-    mended: Stack,
+    restored_stack: Stack,
 ) -> AsyncIterator[Talk]:
-    """One of the hooks, in its room."""
+    """One of the hooks, after it has joined its room."""
     ann, ben = contract.ann, contract.ben
     protocol: ClientProtocol = {"useMessaging": CONTRACTS, "useChat": GROUPS}[request.param]
     speaker = await program.connect(ann, users.url, protocol)
@@ -84,9 +84,9 @@ async def talk(
     await speaker.call_ok(join, {"conversationId": conversation})
     hook = await Hook.mount(program, request.param, ben, users.url, protocol, conversation, speaker)
     await hook.wait_for_state(isConnected=True)
-    # Words of one socket are taken in their order: after this answer the hook's own have been, too.
+    # Events of one socket are handled in order: after this acknowledgement the hook's own are done too.
     await hook.socket.call_ok(mark, {"conversationId": conversation})
-    yield Talk(program, mended, conversation, speaker, hook)
+    yield Talk(program, restored_stack, conversation, speaker, hook)
     await hook.unmount()
 
 
@@ -95,9 +95,9 @@ async def test_a_hook_shows_missed_and_new_messages_after_a_lost_socket(how: str
     await talk.send("one", "two")
     await talk.shows("one", "two")
 
-    await talk.loses_its_socket(how)
+    await talk.lose_socket(how)
     await talk.send("three", "four")
-    await talk.is_back()
+    await talk.has_reconnected()
     await talk.send("five")
 
     await talk.shows("one", "two", "three", "four", "five")
@@ -105,9 +105,9 @@ async def test_a_hook_shows_missed_and_new_messages_after_a_lost_socket(how: str
 
 @pytest.mark.parametrize("how", ["drop", "kill"])
 async def test_a_hook_without_an_offset_shows_all_messages_since_it_joined(how: str, talk: Talk) -> None:
-    await talk.loses_its_socket(how)
+    await talk.lose_socket(how)
     await talk.send("one")
-    await talk.is_back()
+    await talk.has_reconnected()
     await talk.send("two")
 
     await talk.shows("one", "two")
@@ -119,9 +119,9 @@ async def test_a_hook_goes_on_however_often_its_socket_is_lost(talk: Talk) -> No
         sent += [f"before {turn}", f"while away {turn}"]
         await talk.send(sent[-2])
         await talk.shows(*sent[:-1])
-        await talk.loses_its_socket("drop")
+        await talk.lose_socket("drop")
         await talk.send(sent[-1])
-        await talk.is_back()
+        await talk.has_reconnected()
         await talk.shows(*sent)
 
 

@@ -1,4 +1,4 @@
-"""One conversation, five members, one of each guide: everyone hears everything once, in their own words."""
+"""Five members of one conversation, one of each protocol: each receives all messages once, in its form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Read = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Speaker:
-    """How the client of one guide says and hears what all have."""
+    """How one protocol names the events that all protocols have."""
 
     protocol: ClientProtocol
     joins: Callable[[str], list[tuple[str, dict[str, Any]]]]
@@ -43,7 +43,7 @@ class Speaker:
 SPEAKERS = [
     Speaker(
         protocol=CLIENTS_AND_LAWYERS,
-        # The matter is of no other guide of this namespace: so the first word decides.
+        # No other protocol of this namespace accepts this payload, so the first event selects this one.
         joins=lambda c: [("sendMessage", {"conversationId": c, "content": "I am here", "matter": "M-1"})],
         sends=lambda c, text: ("sendMessage", {"conversationId": c, "content": text}),
         edits=lambda m, text: ("editMessage", {"messageId": m, "content": text}),
@@ -100,7 +100,7 @@ SPEAKERS = [
         received="newMessage",
         updated="messageUpdated",
         deleted="messageDeleted",
-        # The whole conversation read is another word here.
+        # This protocol has a separate event for reading the whole conversation.
         read=("messageRead", "conversationRead"),
         message=lambda p: p["message"],
         text="content",
@@ -128,14 +128,14 @@ SPEAKERS = [
 
 @dataclass
 class Member:
-    """One of the five, with a socket on one of the two gateways."""
+    """One of the five members, with a socket on one of the two gateways."""
 
     user: User
     speaker: Speaker
     socket: JsSocket
 
     def texts(self, event: str) -> list[str]:
-        """The texts of the messages that came with an event."""
+        """Return the contents of the messages received by an event."""
         found = (self.speaker.message(payload) for payload in self.socket.events(event))
         return [message[self.speaker.text] for message in found]
 
@@ -146,13 +146,13 @@ class Member:
 
 @dataclass
 class Table:
-    """The five, and their conversation."""
+    """The five members and their conversation."""
 
     conversation: str
     members: list[Member]
 
     def all_received(self, event: Callable[[Speaker], str], *texts: str) -> bool:
-        """Whether each member has heard these texts, in this order, once."""
+        """Tell whether each member has received these contents once, in this order."""
         return all(m.texts(event(m.speaker))[-len(texts) :] == list(texts) for m in self.members)
 
 
@@ -174,7 +174,7 @@ async def table(program: Program, users: ChatUsers) -> Table:
             else await program.connect_elsewhere(user, users.url, speaker.protocol, other)
         )
         members.append(Member(user, speaker, socket))
-    # The first one joins by saying something: last, so that all hear it.
+    # The first member joins by sending: it does so last, so that all others receive the message.
     for member in reversed(members):
         for event, payload in member.speaker.joins(conversation["_id"]):
             await member.socket.call_ok(event, payload)

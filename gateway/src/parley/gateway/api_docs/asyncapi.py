@@ -144,9 +144,9 @@ def _about(outbound: OutboundEvent) -> str:
 
 
 def _sockets(room: Callable[[Any], str]) -> str:
-    """Name a room's sockets by its docstring, to end a sentence with."""
-    sockets = getdoc(room) or "the sockets concerned."
-    return sockets[:1].lower() + sockets[1:]
+    """Name a room's sockets by the docstring of its function; ends with a full stop."""
+    _, quoted, sockets = (getdoc(room) or "").partition(texts.ROOM_OF)
+    return sockets if quoted else texts.SOME_SOCKETS
 
 
 _HANDSHAKE: Json = {

@@ -312,7 +312,7 @@ UNREAD = Serializer(
 
 
 def sender_room(event: e.MessageStored | e.MessageRepeated) -> str:
-    """All sockets of the message's sender."""
+    """Return the room of all sockets of the message's sender."""
     return rooms.user(event.message.sender_id)
 
 

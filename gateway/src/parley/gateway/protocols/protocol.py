@@ -149,26 +149,26 @@ class ClientProtocol:
         return f"ClientProtocol({self.name!r})"
 
 
-# The docstrings of rooms end sentences of the AsyncAPI document: *Sent to …*.
+# The AsyncAPI document quotes these docstrings after *Return the room of*, as in *Sent to the sockets …*.
 
 
 def joined_room(event: Any) -> str:
-    """The sockets that have joined the conversation."""
+    """Return the room of the sockets that have joined the conversation."""
     return rooms.joined(event.conversation_id)
 
 
 def members_room(event: Any) -> str:
-    """All sockets of the conversation's members."""
+    """Return the room of all sockets of the conversation's members."""
     return rooms.conversation(event.conversation_id)
 
 
 def user_room(event: Any) -> str:
-    """All sockets of the user."""
+    """Return the room of all sockets of the user."""
     return rooms.user(event.user_id)
 
 
 def presence_room(event: Any) -> str:
-    """The sockets of users who share a conversation with the user."""
+    """Return the room of the sockets of users who share a conversation with the user."""
     return rooms.presence(event.user_id)
 
 

@@ -88,66 +88,66 @@ class Serializer:
 
 
 def text(source: Source, *choices: str) -> Field:
-    """A string; if choices are given, one of them."""
+    """Define a string; if choices are given, one of them."""
     valid = validate.OneOf(choices) if choices else None
     return Field(fields.String(required=True, validate=valid), _getter(source))
 
 
 def ident(source: Source) -> Field:
-    """An id."""
+    """Define an id."""
     return Field(Id(required=True), _getter(source))
 
 
 def number(source: Source) -> Field:
-    """An integer."""
+    """Define an integer."""
     return Field(fields.Integer(required=True, strict=True), _getter(source))
 
 
 def seconds(source: Source) -> Field:
-    """A duration in seconds."""
+    """Define a duration in seconds."""
     return Field(fields.Float(required=True), _getter(source))
 
 
 def flag(source: Source) -> Field:
-    """A boolean."""
+    """Define a boolean."""
     return Field(fields.Boolean(required=True, truthy={True}, falsy={False}), _getter(source))
 
 
 def time(source: Source) -> Field:
-    """A time in ISO 8601, as JavaScript's `toISOString` formats it."""
+    """Define a time in ISO 8601, as JavaScript's `toISOString` formats it."""
     return Field(fields.DateTime(format="iso", required=True), _compose(iso, _getter(source)))
 
 
 def millis(source: Source) -> Field:
-    """A time in milliseconds since 1970, as JavaScript's `Date.now` counts it."""
+    """Define a time in milliseconds since 1970, as JavaScript's `Date.now` counts it."""
     return Field(fields.Integer(required=True, strict=True), _compose(_milliseconds, _getter(source)))
 
 
 def constant(value: bool | str) -> Field:
-    """A field that always has this value."""
+    """Define a field that always has this value."""
     kind = fields.Boolean if isinstance(value, bool) else fields.String
     return Field(kind(required=True, validate=validate.Equal(value)), lambda _: value)
 
 
 def one(item: ToPayload, source: Source) -> Field:
-    """A nested payload; None where the source is None, which `optional` or `nullable` must allow."""
+    """Define a nested payload; None where the source is None, which `optional` or `nullable` must allow."""
     return Field(item.field, _compose(lambda inner: None if inner is None else item(inner), _getter(source)))
 
 
 def many(item: ToPayload, source: Source = "") -> Field:
-    """A list of nested payloads; the source is an iterable."""
+    """Define a list of nested payloads; the source is an iterable."""
     field = fields.List(item.field, required=True)
     return Field(field, _compose(lambda inner: [item(each) for each in inner], _getter(source)))
 
 
 def mapping(item: ToPayload, source: Source) -> Field:
-    """An object of nested payloads by id; the source is an iterable of (id, value) pairs."""
+    """Define an object of nested payloads by id; the source is an iterable of (id, value) pairs."""
     field = fields.Dict(keys=Id(), values=item.field, required=True)
     return Field(field, _compose(lambda pairs: {key: item(each) for key, each in pairs}, _getter(source)))
 
 
 def any_object(source: Source) -> Field:
-    """An object with any fields."""
+    """Define an object with any fields."""
     return Field(fields.Dict(required=True), _getter(source))
 
 
