@@ -17,7 +17,7 @@ Document = dict[str, Any]
 REST_AT_ONCE = 10
 
 
-async def assert_whole(
+async def assert_consistent(
     database: Database,
     users: ChatUsers,
     conversation_id: str,
@@ -27,10 +27,10 @@ async def assert_whole(
     deadline: float = DEADLINE,
 ) -> list[Document]:
     """What the voices said is stored, was heard by the listeners, and is counted; the messages."""
-    said = spoken(senders, conversation_id)
-    messages = await assert_kept(database, conversation_id, said, deadline)
-    await assert_heard(listeners, conversation_id, messages, deadline)
-    await assert_counted(database, users, conversation_id)
+    said = contents_by_sender(senders, conversation_id)
+    messages = await assert_stored(database, conversation_id, said, deadline)
+    await assert_received(listeners, conversation_id, messages, deadline)
+    await assert_unread_counts(database, users, conversation_id)
     # Whatever was written twice may have come late.
     assert await how_many(database, conversation_id) == len(messages)
     return messages
@@ -54,7 +54,7 @@ async def stored_messages(database: Database, conversation_id: str) -> list[Docu
     return messages
 
 
-def spoken(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str, list[str]]:
+def contents_by_sender(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str, list[str]]:
     """What each user had accepted, in their order."""
     said: defaultdict[str, list[str]] = defaultdict(list)
     for client in senders:
@@ -62,7 +62,7 @@ def spoken(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str
     return {user_id: contents for user_id, contents in said.items() if contents}
 
 
-async def assert_kept(
+async def assert_stored(
     database: Database,
     conversation_id: str,
     said: Mapping[str, Sequence[str]],
@@ -99,7 +99,7 @@ def assert_numbered(messages: Sequence[Document]) -> None:
     assert len({m["_id"] for m in messages}) == len(messages)
 
 
-async def assert_heard(
+async def assert_received(
     listeners: Iterable[RecordingClient],
     conversation_id: str,
     messages: Sequence[Document],
@@ -112,10 +112,12 @@ async def assert_heard(
         # What comes after says more about it when it is not all there in time.
         with contextlib.suppress(AssertionError):
             await eventually(lambda heard=heard: len(heard) >= len(messages), deadline)  # type: ignore[misc]
-        assert [numbers.get(id) for id in heard] == list(numbers.values()), misheard(listener, heard, numbers)
+        assert [numbers.get(id) for id in heard] == list(numbers.values()), received_difference(
+            listener, heard, numbers
+        )
 
 
-async def assert_counted(
+async def assert_unread_counts(
     database: Database,
     users: ChatUsers,
     conversation_id: str,
@@ -137,12 +139,15 @@ async def miscounts(
     async def exact() -> bool:
         nonlocal kept, right
         await asyncio.sleep(0.05)
-        kept, right = await _kept(database, conversation_id), await recount(database, conversation_id)
+        kept, right = (
+            await _stored_unread(database, conversation_id),
+            await recount(database, conversation_id),
+        )
         return all(kept[user] == right[user] for user in right)
 
     with contextlib.suppress(AssertionError):
         await eventually(exact, deadline)
-    told = await _told(users, conversation_id, list(right))
+    told = await _unread_by_rest(users, conversation_id, list(right))
     counts = {user: (kept[user], right[user], told[user]) for user in right}
     return {user: count for user, count in counts.items() if len(set(count)) > 1}
 
@@ -158,7 +163,7 @@ async def recount(database: Database, conversation_id: str) -> dict[str, int]:
     }
 
 
-async def _kept(database: Database, conversation_id: str) -> dict[str, int]:
+async def _stored_unread(database: Database, conversation_id: str) -> dict[str, int]:
     conversation = await database.conversations.find_one({"_id": conversation_id})
     assert conversation is not None
     return {
@@ -167,7 +172,7 @@ async def _kept(database: Database, conversation_id: str) -> dict[str, int]:
     }
 
 
-async def _told(users: ChatUsers, conversation_id: str, user_ids: Sequence[str]) -> dict[str, int]:
+async def _unread_by_rest(users: ChatUsers, conversation_id: str, user_ids: Sequence[str]) -> dict[str, int]:
     url = f"{users.url}/chats/conversations/{conversation_id}"
     places = asyncio.Semaphore(REST_AT_ONCE)
     async with aiohttp.ClientSession() as http:
@@ -201,7 +206,7 @@ def swapped(right: Sequence[str], wrong: Sequence[str]) -> str:
     return f"at {at} said {list(right[at : at + 4])}, stored {list(wrong[at : at + 4])}"
 
 
-def misheard(listener: RecordingClient, heard: Sequence[str], numbers: Mapping[str, int]) -> str:
+def received_difference(listener: RecordingClient, heard: Sequence[str], numbers: Mapping[str, int]) -> str:
     """How what a listener heard differs from what is stored, shortly."""
     missed = sorted(number for id, number in numbers.items() if id not in set(heard))
     twice = sorted(numbers.get(id, 0) for id, times in Counter(heard).items() if times > 1)

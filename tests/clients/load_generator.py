@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from clients.chat import eventually
-from clients.recording_clients import PATIENCE, RecordingClient
+from clients.recording_clients import ACK_TIMEOUT, RecordingClient
 from clients.socketio_lean import Disconnected
 
 
@@ -63,7 +63,7 @@ class LoadGenerator:
 
     async def _read(self, client: RecordingClient, conversation_id: str) -> None:
         with contextlib.suppress(TimeoutError, Disconnected):
-            await client.call("markConversationAsRead", {"conversationId": conversation_id}, PATIENCE)
+            await client.call("markConversationAsRead", {"conversationId": conversation_id}, ACK_TIMEOUT)
 
 
 class Stopwatch:

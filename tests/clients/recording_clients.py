@@ -17,11 +17,11 @@ from parley.shared.partitions import Partitions
 V = TypeVar("V", bound="RecordingClient")
 
 PARTITIONS = Partitions(8)
-AGAIN_SECONDS = 0.1
-PATIENCE = 3.0
+RETRY_SECONDS = 0.1
+ACK_TIMEOUT = 3.0
 """Seconds that a voice waits for an acknowledgement before it tries again."""
 
-INSISTING = 45.0
+SEND_TIMEOUT = 45.0
 """Seconds after which it gives up."""
 
 
@@ -89,19 +89,19 @@ class RecordingClient:
 
     async def send(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
         """Send a message once; the acknowledgement, whatever it says."""
-        started = time.monotonic()
+        run_gateway = time.monotonic()
         payload = {"conversationId": conversation_id, "content": content, **more}
-        answer = await self.call("sendMessage", payload, PATIENCE)
+        answer = await self.call("sendMessage", payload, ACK_TIMEOUT)
         if answer["success"]:
             self.sent[conversation_id].append(content)
             self.accepted.setdefault(answer["message"]["_id"], time.monotonic())
         else:
-            self.refusals.append({**answer["error"], "seconds": time.monotonic() - started})
+            self.refusals.append({**answer["error"], "seconds": time.monotonic() - run_gateway})
         return answer
 
     async def send_until_accepted(self, conversation_id: str, content: str) -> None:
         """Send a message under one name, again and again until it is accepted."""
-        name, deadline = str(uuid4()), time.monotonic() + INSISTING
+        name, deadline = str(uuid4()), time.monotonic() + SEND_TIMEOUT
         while time.monotonic() < deadline:
             try:
                 answer = await self.send(conversation_id, content, clientMessageId=name)
@@ -111,8 +111,8 @@ class RecordingClient:
             if answer["success"]:
                 return
             assert answer["error"]["retryable"], answer
-            await asyncio.sleep(AGAIN_SECONDS)
-        raise AssertionError(f"{self.user_id} could not say {content!r} within {INSISTING} s")
+            await asyncio.sleep(RETRY_SECONDS)
+        raise AssertionError(f"{self.user_id} could not say {content!r} within {SEND_TIMEOUT} s")
 
     async def close(self) -> None:
         if self._socket is not None:

@@ -4,7 +4,7 @@ from clients.chat import ChatUsers
 from parley.stack import Stack
 
 
-async def a_message_goes_its_way(stack: Stack) -> None:
+async def assert_message_round_trip(stack: Stack) -> None:
     """Said, heard, read, and there to be asked for."""
     users = ChatUsers(stack.url, stack.jwt_secret)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-Hear = Callable[[str, Any], None]
+OnEvent = Callable[[str, Any], None]
 """Called at once with each event's name and its first argument (None when it has none)."""
 
 OPEN, CLOSE, PING = b"0"[0], b"1"[0], b"2"[0]
@@ -32,11 +32,11 @@ class Disconnected(ConnectionError):
 class LeanSocket(WSListener):
     """One client of one namespace; neither reconnects nor buffers, so that a load test sees every loss."""
 
-    def __init__(self, namespace: str, auth: Any, hear: Hear) -> None:
+    def __init__(self, namespace: str, auth: Any, on_event: OnEvent) -> None:
         self.engine_sid = ""
         """The Engine.IO session id; starts with the name of the gateway that holds the socket."""
         self.closed = asyncio.Event()
-        self._on_event = hear
+        self._on_event = on_event
         self._auth = orjson.dumps(auth)
         self._prefix = b"" if namespace == "/" else namespace.encode() + b","
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -47,7 +47,7 @@ class LeanSocket(WSListener):
 
     @classmethod
     async def connect(
-        cls, url: str, namespace: str, auth: Any, hear: Hear, source: str | None = None
+        cls, url: str, namespace: str, auth: Any, on_event: OnEvent, source: str | None = None
     ) -> "LeanSocket":
         """Connects to `url` (http://host:port), from the local address `source` when there is one.
 
@@ -56,7 +56,7 @@ class LeanSocket(WSListener):
         address = url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
         local: dict[str, Any] = {} if source is None else {"local_addr": (source, 0)}
         _, socket = await ws_connect(
-            lambda: cls(namespace, auth, hear),
+            lambda: cls(namespace, auth, on_event),
             address,
             websocket_handshake_timeout=OPENING_TIMEOUT,
             **local,

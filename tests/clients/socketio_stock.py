@@ -9,7 +9,7 @@ import aiohttp
 import socketio
 from engineio import payload
 
-from clients.socketio_lean import Disconnected, Hear, Refused
+from clients.socketio_lean import Disconnected, OnEvent, Refused
 
 # By default it breaks off when one poll brings more than 16 packets; other clients have no such bound.
 payload.Payload.max_decode_packets = 100_000
@@ -21,7 +21,7 @@ LEAVING = 0.5
 class StockSocket:
     """One client of one namespace over the given transports, in the order in which they are tried."""
 
-    def __init__(self, namespace: str, hear: Hear) -> None:
+    def __init__(self, namespace: str, on_event: OnEvent) -> None:
         self.engine_sid = ""
         self.closed = asyncio.Event()
         self._namespace = namespace
@@ -30,7 +30,9 @@ class StockSocket:
         self._http = aiohttp.ClientSession()
         # Left alone, it would take Ctrl-C for itself.
         self._client = socketio.AsyncClient(reconnection=False, http_session=self._http, handle_sigint=False)
-        self._client.on("*", lambda event, *args: hear(event, args[0] if args else None), namespace=namespace)
+        self._client.on(
+            "*", lambda event, *args: on_event(event, args[0] if args else None), namespace=namespace
+        )
         self._client.on("connect_error", self._refused, namespace=namespace)
         self._client.on("disconnect", lambda *_: self.closed.set(), namespace=namespace)
 
@@ -40,11 +42,11 @@ class StockSocket:
         url: str,
         namespace: str,
         auth: Any,
-        hear: Hear,
+        on_event: OnEvent,
         transports: Sequence[str] = ("polling", "websocket"),
     ) -> "StockSocket":
         """Connects to `url` (http://host:port); raises Refused when the server or the namespace refuses."""
-        socket = cls(namespace, hear)
+        socket = cls(namespace, on_event)
         try:
             await socket._client.connect(
                 url, auth=auth, namespaces=[namespace], transports=list(transports), wait_timeout=15

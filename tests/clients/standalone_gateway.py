@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 
-def started(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_gateway(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """A gateway on its own, with no server to be found."""
     nowhere = {"MONGO_URL": "mongodb://127.0.0.1:9/parley", "GATEWAY_PORT": "1"}
     return subprocess.run(

@@ -9,7 +9,7 @@ from parley.shared.partitions import DEAD_LETTERS
 from parley.stack import Stack
 
 
-class Shares:
+class PartitionShares:
     """How many partitions each worker holds, by the workers' own metrics."""
 
     def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:

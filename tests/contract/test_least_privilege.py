@@ -12,7 +12,7 @@ import yaml
 from aiormq.exceptions import ChannelAccessRefused
 
 from clients.chat import eventually
-from clients.round_trip import a_message_goes_its_way
+from clients.round_trip import assert_message_round_trip
 from parley.stack import Stack
 from parley.stack.ports import LOOPBACK, free_base
 
@@ -72,7 +72,7 @@ def amqp_url(stack: Stack) -> str:
 
 
 async def test_the_services_need_no_more(humble: Stack) -> None:
-    await a_message_goes_its_way(humble)
+    await assert_message_round_trip(humble)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import trustme
 from yarl import URL
 
 from clients.proxy import LOOPBACK, Proxy
-from clients.round_trip import a_message_goes_its_way
+from clients.round_trip import assert_message_round_trip
 from parley.shared import mongo
 from parley.shared.redis import connect
 from parley.stack import Stack
@@ -62,7 +62,7 @@ def servers(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 async def test_a_message_goes_its_way_by_tls(servers: Servers, authority: trustme.CA, tmp_path: Path) -> None:
     own = servers.urls(written(authority, tmp_path / "authority.pem"))
     servers.stack.set_overrides({"gateway-1": own, "worker-1": own})
-    await a_message_goes_its_way(servers.stack)
+    await assert_message_round_trip(servers.stack)
 
 
 async def test_servers_of_an_unknown_authority_are_not_spoken_to(servers: Servers, tmp_path: Path) -> None:

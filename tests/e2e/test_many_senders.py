@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from clients.chat import ChatUsers, eventually
-from clients.invariants import assert_heard, assert_kept, assert_whole
+from clients.invariants import assert_consistent, assert_received, assert_stored
 from clients.recording_clients import RecordingClient, RecordingClients
 from parley.shared.mongo import Database
 from parley.stack import Stack
@@ -47,7 +47,9 @@ async def test_two_hundred_senders_of_one_conversation(
 
     await asyncio.gather(*(pipeline(v, group, n % 2 == 0) for n, v in enumerate(senders)))
 
-    messages = await assert_whole(database, users, group, senders=senders, listeners=listeners, deadline=30)
+    messages = await assert_consistent(
+        database, users, group, senders=senders, listeners=listeners, deadline=30
+    )
     assert len(messages) == SENDERS * EACH
     by_id = {m["_id"]: m["seq"] for m in messages}
     for client in senders:
@@ -77,8 +79,8 @@ async def test_the_same_send_by_two_gateways_at_once_is_one_message(
         assert ids[::2] == ids[1::2]
         said += [content for content, _ in pairs]
 
-    messages = await assert_kept(database, group, {users.user("alice").id: said})
-    await assert_heard([*alice, *bob], group, messages)
+    messages = await assert_stored(database, group, {users.user("alice").id: said})
+    await assert_received([*alice, *bob], group, messages)
     await eventually(lambda: all(len(client.confirmed) >= 2 * PAIRS for client in alice))
     for client in alice:
         once = Counter((c["clientMessageId"], c["messageId"], c["seq"]) for c in client.confirmed)

@@ -8,7 +8,7 @@ import pytest
 
 from clients.chat import ChatUsers
 from clients.raw import request
-from clients.standalone_gateway import started
+from clients.standalone_gateway import run_gateway
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
@@ -64,7 +64,7 @@ async def test_rest_returns_no_cors_headers_to_a_foreign_page(users: ChatUsers) 
     ],
 )
 def test_an_invalid_origin_cannot_be_listed(origins: str, complaint: str, tmp_path: Path) -> None:
-    done = started(tmp_path, JWT_SECRET=secrets.token_hex(32), CORS_ORIGINS=origins)
+    done = run_gateway(tmp_path, JWT_SECRET=secrets.token_hex(32), CORS_ORIGINS=origins)
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [complaint]

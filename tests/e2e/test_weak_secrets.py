@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.standalone_gateway import started
+from clients.standalone_gateway import run_gateway
 
 ADVICE = "generate one with `openssl rand -base64 48`, or set ENVIRONMENT=development to try Parley out."
 
@@ -22,7 +22,7 @@ ADVICE = "generate one with `openssl rand -base64 48`, or set ENVIRONMENT=develo
     ],
 )
 def test_a_gateway_with_a_weak_secret_does_not_start(secret: str, complaint: str, tmp_path: Path) -> None:
-    done = started(tmp_path, JWT_SECRET=secret)
+    done = run_gateway(tmp_path, JWT_SECRET=secret)
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [complaint]

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from faults import render
-from faults.fault_run import carry_out, do
+from faults.fault_run import in_thread, run_row
 from faults.row import Outcome, Row
 from faults.table import ROWS
 from load.arguments import NOT_BEGUN, Arguments
@@ -54,16 +54,16 @@ async def _run(options: argparse.Namespace) -> int:
     outcomes: list[Outcome] = []
     try:
         _say("starting two gateways, two workers and their servers")
-        await do(stack.up)
+        await in_thread(stack.up)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST):
                 for number, row in enumerate(options.rows, 1):
                     _say(f"{number}/{len(options.rows)} {row.name}: {row.fault} ({row.done})")
-                    outcomes.append(await carry_out(row, stack, lambda line: _say(f"    {line}")))
+                    outcomes.append(await run_row(row, stack, lambda line: _say(f"    {line}")))
                     _say(f"    {render.line(outcomes[-1])}")
     finally:
         _say("stopping everything")
-        await do(stack.down)
+        await in_thread(stack.down)
     outcomes += [Outcome(row=row, reasons=["no time was left"]) for row in options.rows[len(outcomes) :]]
     print("\n" + (render.markdown if options.markdown else render.text)(outcomes))
     return _verdict(outcomes)
@@ -71,7 +71,7 @@ async def _run(options: argparse.Namespace) -> int:
 
 async def _fresh_stack() -> Stack:
     """A stack with no data of an earlier run; its logs stay for whoever wants to know more."""
-    if await do(Stack(DIRECTORY).is_up):
+    if await in_thread(Stack(DIRECTORY).is_up):
         raise StackError("The faults are being run already.")
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     return Stack(DIRECTORY, gateways=2, workers=2, settings={"RATE_LIMITS": "off"})

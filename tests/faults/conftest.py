@@ -7,7 +7,7 @@ import pytest
 
 from clients.chat import ChatUsers
 from clients.recording_clients import RecordingClient, RecordingClients
-from clients.workers import DeadLetters, Shares
+from clients.workers import DeadLetters, PartitionShares
 from parley.stack import Stack
 
 SENDERS = [f"sender-{number}" for number in range(6)]
@@ -64,10 +64,10 @@ async def listeners(fragile: Stack, clients: RecordingClients, group: str) -> li
 
 
 @pytest.fixture
-async def shares(fragile: Stack) -> AsyncIterator[Shares]:
+async def shares(fragile: Stack) -> AsyncIterator[PartitionShares]:
     """What each worker holds, once that is fair."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as http:
-        shares = Shares(fragile, http)
+        shares = PartitionShares(fragile, http)
         await shares.wait_until(4, 4)
         yield shares
 

@@ -14,7 +14,7 @@ from clients.chat import ChatUsers
 from clients.database import open_database
 from clients.load_generator import Stopwatch
 from clients.termination import terminate
-from clients.workers import DeadLetters, Shares
+from clients.workers import DeadLetters, PartitionShares
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
 from faults.verdict import judge
@@ -22,34 +22,34 @@ from parley.stack import Stack
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 ASKING = 0.5
 
 
 class FaultRun:
     """One run of a row on a stack that is whole; users and conversations are its own."""
 
-    def __init__(self, row: Row, stack: Stack, say: Say) -> None:
-        self.stack, self.say = stack, say
+    def __init__(self, row: Row, stack: Stack, say: Report) -> None:
+        self.stack, self.report = stack, say
         self.outcome = Outcome(row=row)
         self.users = ChatUsers(stack.url, stack.jwt_secret)
         self.dead_letters = DeadLetters(stack)
-        self._end = AsyncExitStack()
+        self._exit_stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self.database = await self._end.enter_async_context(open_database(self.stack.mongo_url))
+        self.database = await self._exit_stack.enter_async_context(open_database(self.stack.mongo_url))
         timeout = aiohttp.ClientTimeout(total=5)
-        self.http = await self._end.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        self.http = await self._exit_stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         asking = aiohttp.ClientTimeout(total=ASKING)
-        http = await self._end.enter_async_context(aiohttp.ClientSession(timeout=asking))
-        self.shares = Shares(self.stack, http)
-        self._end.push_async_callback(self.users.close)
+        http = await self._exit_stack.enter_async_context(aiohttp.ClientSession(timeout=asking))
+        self.shares = PartitionShares(self.stack, http)
+        self._exit_stack.push_async_callback(self.users.close)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end.aclose()
+        await self._exit_stack.aclose()
 
     @asynccontextmanager
     async def traffic(self) -> AsyncIterator[Traffic]:
@@ -57,31 +57,31 @@ class FaultRun:
         await self.dead_letters.take()
         async with Traffic(self.stack, self.users) as traffic:
             try:
-                async with traffic.chat():
-                    await traffic.goes_on()
+                async with traffic.start_load():
+                    await traffic.wait_for_accepted()
                     try:
                         yield traffic
-                        await traffic.goes_on()
+                        await traffic.wait_for_accepted()
                     except Exception as failure:
-                        self.fails(failure)
-                        await do(self.stack.up)
+                        self.fail(failure)
+                        await in_thread(self.stack.up)
             except Exception as failure:
-                self.fails(failure)
+                self.fail(failure)
             await judge(self.outcome, traffic, self.users, self.database)
         if letters := await self.dead_letters.take():
             self.outcome.reasons.append(f"{len(letters)} dead letters")
 
     @asynccontextmanager
-    async def told(self, special: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
+    async def with_settings(self, special: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
         """Single services with settings of their own."""
-        await do(self.stack.set_overrides, special)
+        await in_thread(self.stack.set_overrides, special)
         await self.shares.wait_until(4, 4)
         try:
             yield
         finally:
-            await do(self.stack.set_overrides, {})
+            await in_thread(self.stack.set_overrides, {})
 
-    def fails(self, failure: BaseException) -> None:
+    def fail(self, failure: BaseException) -> None:
         """Take down why the row does not hold."""
         self.outcome.reasons.append(str(failure) or repr(failure))
 
@@ -90,29 +90,29 @@ class FaultRun:
         if not holds:
             self.outcome.reasons.append(otherwise)
 
-    async def sees(self, what: str, condition: Callable[[], Any], within: float) -> float:
+    async def wait_for(self, what: str, condition: Callable[[], Any], within: float) -> float:
         """Wait for it, and say when it came; the seconds. AssertionError when it does not come."""
         watch = Stopwatch()
         try:
             await watch.until(condition, within)
         except AssertionError:
             raise AssertionError(f"not within {within:g} s: {what}") from None
-        self.say(f"{what} after {watch.seconds:.1f} s")
+        self.report(f"{what} after {watch.seconds:.1f} s")
         return watch.seconds
 
-    async def recovers(self, traffic: Traffic) -> None:
+    async def wait_for_recovery(self, traffic: Traffic) -> None:
         """The fault is over: wait until it is felt no more, and hold that to the row's bound."""
         limit = self.outcome.row.recovery
-        seconds = await self.sees("all as before", lambda: traffic.is_as_before(limit), limit)
+        seconds = await self.wait_for("all as before", lambda: traffic.wait_until_recovered(limit), limit)
         self.outcome.recovery = max(seconds, self.outcome.recovery or 0.0)
 
-    async def terminates(self, name: str, within: float) -> None:
+    async def terminate(self, name: str, within: float) -> None:
         """Tell a part to stop (SIGTERM), and wait until it has ended by itself, with exit code 0."""
         end = terminate(self.stack, name)
-        await self.sees(f"{name} has ended", end, within)
+        await self.wait_for(f"{name} has ended", end, within)
         self.expect(end() == "exit status 0", f"{name} ended with {end()}")
 
-    async def are_ready(self) -> list[bool]:
+    async def gateways_ready(self) -> list[bool]:
         """Whether each gateway says that it is ready."""
         statuses = []
         for url in self.stack.gateway_urls:
@@ -124,12 +124,12 @@ class FaultRun:
         return statuses
 
 
-async def do(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+async def in_thread(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
     """Do what blocks, while the load goes on."""
     return await asyncio.to_thread(call, *args, **more)
 
 
-async def carry_out(row: Row, stack: Stack, say: Say) -> Outcome:
+async def run_row(row: Row, stack: Stack, say: Report) -> Outcome:
     """Run a row in its bound; leaves the stack whole, or the reason why it is not."""
     start = time.monotonic()
     async with FaultRun(row, stack, say) as run:
@@ -137,11 +137,11 @@ async def carry_out(row: Row, stack: Stack, say: Say) -> Outcome:
             async with asyncio.timeout(row.bound) as bound:
                 await row.run(run)
         except Exception as failure:
-            run.fails(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
+            run.fail(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
         try:
-            await do(stack.up)
+            await in_thread(stack.up)
             await run.shares.wait_until(4, 4)
         except Exception as failure:
-            run.fails(AssertionError(f"left broken: {failure}"))
+            run.fail(AssertionError(f"left broken: {failure}"))
         run.outcome.seconds = time.monotonic() - start
         return run.outcome

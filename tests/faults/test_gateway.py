@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.chat import NAMESPACE, ChatUsers, eventually
-from clients.invariants import assert_counted, assert_numbered
+from clients.invariants import assert_numbered, assert_unread_counts
 from clients.load_generator import Stopwatch
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.socketio_lean import LeanSocket
@@ -46,7 +46,7 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
         # Nor is anything kept whose acknowledgement its sender did not live to hear, and would say again.
         assert stored == client.sent[group]
         assert len(set(stored)) == len(stored)
-    await assert_counted(database, users, group)
+    await assert_unread_counts(database, users, group)
 
 
 async def test_the_clients_of_a_stopping_gateway_are_sent_elsewhere_in_a_spread(

@@ -38,12 +38,12 @@ async def test_what_cannot_be_stored_in_time_is_refused_and_what_is_accepted_is_
 ) -> None:
     heard: list[str] = []
 
-    def hear(event: str, payload: Any) -> None:
+    def on_event(event: str, payload: Any) -> None:
         if event == "newMessage":
             heard.append(payload["message"]["_id"])
 
     auth = {"token": users.user("ann").token}
-    ann = await LeanSocket.connect(fragile.url, NAMESPACE, auth, hear)
+    ann = await LeanSocket.connect(fragile.url, NAMESPACE, auth, on_event)
     wish = {"type": "group", "name": "A crowd", "participants": [users.user("ben").id]}
     group = await ann.call("createConversation", wish)
     room = {"conversationId": group["conversation"]["_id"]}

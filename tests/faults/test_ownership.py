@@ -3,10 +3,10 @@
 import asyncio
 
 from clients.chat import ChatUsers
-from clients.invariants import assert_whole
+from clients.invariants import assert_consistent
 from clients.load_generator import LoadGenerator
 from clients.recording_clients import RecordingClients
-from clients.workers import Shares
+from clients.workers import PartitionShares
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
@@ -18,7 +18,7 @@ async def test_a_third_worker_takes_its_share_and_gives_it_back(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,
-    shares: Shares,
+    shares: PartitionShares,
     database: Database,
 ) -> None:
     groups = await clients.create_group_per_partition(*SENDERS, "idler")
@@ -38,4 +38,4 @@ async def test_a_third_worker_takes_its_share_and_gives_it_back(
 
     assert all(client.refusals == [] for client in senders)
     for group in groups:
-        await assert_whole(database, users, group, senders=senders, listeners=listeners)
+        await assert_consistent(database, users, group, senders=senders, listeners=listeners)

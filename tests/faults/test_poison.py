@@ -8,11 +8,11 @@ import pytest
 
 from clients.broker import Exchange
 from clients.chat import ChatUsers, eventually
-from clients.invariants import assert_counted, assert_numbered
+from clients.invariants import assert_numbered, assert_unread_counts
 from clients.newer import grow, items_of, seal_newer
 from clients.poison import BEFORE_TIME
 from clients.recording_clients import RecordingClient, RecordingClients
-from clients.workers import DeadLetters, Shares
+from clients.workers import DeadLetters, PartitionShares
 from parley.shared import model, records
 from parley.shared.mongo import Database
 from parley.stack import Stack
@@ -73,7 +73,7 @@ async def test_garbage_is_dead_lettered_and_counted(
     group: str,
     database: Database,
     dead_letters: DeadLetters,
-    shares: Shares,
+    shares: PartitionShares,
 ) -> None:
     buried = await shares.dead_letters()
     await alice.send(group, "before")
@@ -88,7 +88,7 @@ async def test_garbage_is_dead_lettered_and_counted(
     assert await contents(database, group) == ["before", "after"]
 
 
-async def _have_buried(shares: Shares, count: int) -> bool:
+async def _have_buried(shares: PartitionShares, count: int) -> bool:
     return await shares.dead_letters() == count
 
 
@@ -109,7 +109,7 @@ async def test_an_unreadable_record_does_not_harm_its_neighbours(
     assert "id" in reason
     await eventually(lambda: len(alice.received[group]) == 2)
     assert await contents(database, group) == ["one", "two"]
-    await assert_counted(database, users, group)
+    await assert_unread_counts(database, users, group)
 
 
 async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
@@ -132,7 +132,7 @@ async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
     ((event, payload),) = alice.failures
     assert (event, payload["messageId"]) == ("messageFailed", wanted[1]["message"]["id"])
     assert payload["error"]["retryable"] is False
-    await assert_counted(database, users, group)
+    await assert_unread_counts(database, users, group)
 
 
 async def test_records_of_a_newer_version_are_stored_and_unknown_kinds_dead_lettered(
@@ -142,7 +142,7 @@ async def test_records_of_a_newer_version_are_stored_and_unknown_kinds_dead_lett
     group: str,
     database: Database,
     dead_letters: DeadLetters,
-    shares: Shares,
+    shares: PartitionShares,
 ) -> None:
     unknown = await shares.unknown_kinds()
     sent = [record(alice, group, content) for content in ("one", "reaction", "two")]
@@ -159,7 +159,7 @@ async def test_records_of_a_newer_version_are_stored_and_unknown_kinds_dead_lett
     ((event, payload),) = alice.failures
     assert (event, payload["messageId"]) == ("messageFailed", sent[1].message.id)
     assert await shares.unknown_kinds() == unknown + 1
-    await assert_counted(database, users, group)
+    await assert_unread_counts(database, users, group)
 
 
 async def test_the_sender_of_an_unreadable_record_is_told(

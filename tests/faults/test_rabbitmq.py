@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from clients.chat import ChatUsers, eventually
-from clients.invariants import assert_whole
+from clients.invariants import assert_consistent
 from clients.load_generator import LoadGenerator
 from clients.recording_clients import RecordingClient, RecordingClients
-from clients.workers import Shares
+from clients.workers import PartitionShares
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
@@ -26,7 +26,7 @@ async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_
     senders: list[RecordingClient],
     listeners: list[RecordingClient],
     database: Database,
-    shares: Shares,
+    shares: PartitionShares,
 ) -> None:
     async with LoadGenerator(senders, [group], PAUSE) as load:
         await load.wait_for_accepted(50)
@@ -37,7 +37,7 @@ async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_
             fragile.signal("rabbitmq", signal.SIGCONT)
         await shares.wait_until(4, 4, deadline=FROZEN_SECONDS)
         await load.wait_for_accepted(50)
-    assert await assert_whole(database, users, group, senders=senders, listeners=listeners)
+    assert await assert_consistent(database, users, group, senders=senders, listeners=listeners)
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ MARGINS = Margins(memory=48, lapsing=10_000)
 async def test_whoever_vanishes_leaves_no_socket_task_room_key_or_queue_behind(fragile: Stack) -> None:
     async with aiohttp.ClientSession() as http:
         soak = Soak(fragile, http, slow=False)
-        await soak.is_shared_out()
+        await soak.wait_until_balanced()
         await soak.prepare()
         before = await soak.count()
-        await soak.go_on(SECONDS)
+        await soak.run(SECONDS)
         after = await soak.settle(before, MARGINS)
     assert soak.scenarios.tally["answered"] > 20, soak.scenarios.tally
     assert not remains(before, after, MARGINS), table(before, after, MARGINS)

@@ -7,7 +7,7 @@ from operator import attrgetter
 import pytest
 
 from faults import render
-from faults.fault_run import carry_out
+from faults.fault_run import run_row
 from faults.row import Row
 from faults.rows import servers
 from faults.table import ROWS
@@ -23,6 +23,6 @@ TESTED = [
 
 @pytest.mark.parametrize("row", TESTED, ids=attrgetter("name"))
 async def test_a_row_of_the_table_holds(fragile: Stack, row: Row) -> None:
-    outcome = await carry_out(row, fragile, print)
+    outcome = await run_row(row, fragile, print)
     print(render.line(outcome))
     assert outcome.reasons == []

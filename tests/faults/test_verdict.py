@@ -27,8 +27,8 @@ async def test_what_is_lost_doubled_and_miscounted_is_found(
     fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     async with Traffic(fragile, users) as traffic:
-        async with traffic.chat():
-            await traffic.goes_on()
+        async with traffic.start_load():
+            await traffic.wait_for_accepted()
         right, wrong = Outcome(row=ROWS[0]), Outcome(row=ROWS[0])
         await judge(right, traffic, users, database)
         assert (right.reasons, right.lost, right.doubled, right.holes) == ([], 0, 0, 0)
@@ -43,7 +43,7 @@ async def test_what_is_lost_doubled_and_miscounted_is_found(
         await database.memberships.update_one({"_id": member}, {"$inc": {"ownSinceRead": 1}})
         traffic.speakers[0].confirmed.pop()
         traffic.listeners[1].unread[lost] += 1
-        await judge(wrong, traffic, users, database, patience=0.5)
+        await judge(wrong, traffic, users, database, settle_seconds=0.5)
 
     assert (wrong.lost, wrong.doubled) == (2, 1)
     assert wrong.holes

@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 
 from clients.chat import ChatUsers, eventually
-from clients.invariants import assert_whole, how_many
+from clients.invariants import assert_consistent, how_many
 from clients.load_generator import Stopwatch
 from clients.proxy import Proxy
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.termination import terminate
-from clients.workers import Shares
+from clients.workers import PartitionShares
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
@@ -47,7 +47,7 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     users: ChatUsers,
     clients: RecordingClients,
     database: Database,
-    shares: Shares,
+    shares: PartitionShares,
 ) -> None:
     groups = await clients.create_group_per_partition(*SENDERS, "idler")
     senders = await clients.connect_all(SENDERS, fragile.gateway_urls)
@@ -71,7 +71,7 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
     print(f"killed at {stored} of {accepted}, all stored {takeover:.1f} s later")
     assert stored < accepted == len(SENDERS) * EACH_IN_EACH * len(groups)
     for group in groups:
-        await assert_whole(database, users, group, senders=senders, listeners=listeners)
+        await assert_consistent(database, users, group, senders=senders, listeners=listeners)
 
 
 async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
@@ -79,7 +79,7 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
     users: ChatUsers,
     clients: RecordingClients,
     database: Database,
-    shares: Shares,
+    shares: PartitionShares,
 ) -> None:
     groups = await clients.create_group_per_partition("sender", "idler")
     client, listener = await clients.connect("sender"), await clients.connect("idler")
@@ -99,7 +99,7 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
         finally:
             await asyncio.to_thread(fragile.set_overrides, {})
     for group in groups:
-        await assert_whole(database, users, group, senders=[client], listeners=[listener])
+        await assert_consistent(database, users, group, senders=[client], listeners=[listener])
 
 
 @pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
@@ -108,7 +108,7 @@ async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_l
     users: ChatUsers,
     clients: RecordingClients,
     database: Database,
-    shares: Shares,
+    shares: PartitionShares,
     server: str,
 ) -> None:
     groups = await clients.create_group_per_partition("sender", "idler")
@@ -129,7 +129,7 @@ async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_l
             assert ended() == "exit status 0"
             proxy.unblock()
             for group in groups:
-                await assert_whole(
+                await assert_consistent(
                     database, users, group, senders=[client], listeners=[listener], deadline=DRAINED_SECONDS
                 )
         finally:

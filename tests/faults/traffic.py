@@ -28,7 +28,7 @@ class Traffic:
     def __init__(self, stack: Stack, users: ChatUsers) -> None:
         self._stack, self._users = stack, users
         self._clients = RecordingClients(users)
-        self._end = AsyncExitStack()
+        self._exit_stack = AsyncExitStack()
         self.groups: list[str] = []
         self.speakers: list[ReconnectingClient] = []
         self.listeners: list[RecordingClient] = []
@@ -45,15 +45,15 @@ class Traffic:
             self.listeners = await self._clients.connect_listeners(LISTENER, self._stack.gateway_urls)
             for client in self.clients:
                 await client.join_all(self.groups)
-            self._end = end.pop_all()
+            self._exit_stack = end.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end.aclose()
+        await self._exit_stack.aclose()
 
-    def chat(self) -> LoadGenerator:
+    def start_load(self) -> LoadGenerator:
         """The load itself."""
         self.load = LoadGenerator(self.speakers, self.groups, PAUSE)
         return self.load
@@ -63,22 +63,22 @@ class Traffic:
         return [*self.speakers, *self.listeners]
 
     @property
-    def living(self) -> list[RecordingClient]:
+    def connected(self) -> list[RecordingClient]:
         """The clients that have not lost their only socket."""
         return [
             *self.speakers,
             *(listener for listener in self.listeners if not listener.socket.closed.is_set()),
         ]
 
-    def on(self, node: str) -> list[ReconnectingClient]:
+    def speakers_on(self, node: str) -> list[ReconnectingClient]:
         """The speakers whom this gateway holds."""
         return [speaker for speaker in self.speakers if speaker.node == node]
 
-    async def visit(self, url: str) -> RecordingClient:
+    async def connect_absent(self, url: str) -> RecordingClient:
         """The one who is absent comes to a gateway, with one socket that will not come back."""
         return await self._clients.connect(ABSENT, url)
 
-    async def is_as_before(self, deadline: float) -> float:
+    async def wait_until_recovered(self, deadline: float) -> float:
         """Wait until everyone may speak again, and everything accepted until then is known to all.
 
         The seconds that it took from now.
@@ -90,9 +90,9 @@ class Traffic:
         missing = {client: due - client.received_at.keys() for client in self.clients}
 
         def all_know_all() -> bool:
-            for client in self.living:
+            for client in self.connected:
                 missing[client] = {id for id in missing[client] if id not in client.received_at}
-            return not any(missing[client] for client in self.living)
+            return not any(missing[client] for client in self.connected)
 
         return await watch.until(all_know_all, deadline)
 
@@ -101,6 +101,6 @@ class Traffic:
         """When each message was accepted, by its id."""
         return {id: at for speaker in self.speakers for id, at in speaker.accepted.items()}
 
-    async def goes_on(self, count: int = WARM) -> None:
+    async def wait_for_accepted(self, count: int = WARM) -> None:
         """Wait until so many more are accepted."""
         await self.load.wait_for_accepted(count)

@@ -9,11 +9,11 @@ from typing import Any
 from clients.chat import ChatUsers, eventually
 from clients.invariants import (
     by_sender,
+    contents_by_sender,
     difference,
     how_many,
     miscounts,
     recount,
-    spoken,
     stored_messages,
 )
 from clients.recording_clients import RecordingClient
@@ -22,7 +22,7 @@ from faults.traffic import Traffic
 from parley.shared.mongo import Database
 
 Document = dict[str, Any]
-SETTLING = 25.0
+SETTLE_SECONDS = 25.0
 """Seconds in which all must be stored and heard; the slow audit of the gateways fits into them."""
 
 REFUSED_SECONDS = 2.0
@@ -33,16 +33,16 @@ async def judge(
     traffic: Traffic,
     users: ChatUsers,
     database: Database,
-    patience: float = SETTLING,
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> None:
     """Write the figures into the outcome, and a reason for each that is wrong."""
     accepted = traffic.accepted
-    await _settled(traffic, database, len(accepted), patience)
+    await _settled(traffic, database, len(accepted), settle_seconds)
     stored = {group: await stored_messages(database, group) for group in traffic.groups}
     ids = {message["_id"] for messages in stored.values() for message in messages}
     strays = [stray for client in traffic.clients for stray in client.sequence_breaks]
-    not_stored, unheard = accepted.keys() - ids, _unheard(traffic, ids)
-    wrong = [await miscounts(database, users, group, patience) for group in traffic.groups]
+    not_stored, unheard = accepted.keys() - ids, _missing(traffic, ids)
+    wrong = [await miscounts(database, users, group, settle_seconds) for group in traffic.groups]
     outcome.accepted = len(accepted)
     outcome.lost = len(not_stored.union(*unheard.values()))
     outcome.doubled = sum(map(_doubled, stored.values())) + sum(now <= last for _, last, now in strays)
@@ -51,25 +51,27 @@ async def judge(
     outcome.silence = max(_silences(traffic, stored))
     outcome.reasons += _reasons(outcome, not_stored, unheard, strays)
     outcome.reasons += [f"kept, recounted and told unread: {counts}" for counts in wrong if counts]
-    outcome.reasons += [reason async for reason in _untold(traffic, database, patience)]
+    outcome.reasons += [reason async for reason in _undelivered(traffic, database, settle_seconds)]
     outcome.reasons += _differences(traffic, stored)
     outcome.reasons += _refusals(traffic, outcome.row)
     outcome.reasons += _losses(traffic, outcome.row)
 
 
-async def _settled(traffic: Traffic, database: Database, accepted: int, patience: float) -> None:
+async def _settled(traffic: Traffic, database: Database, accepted: int, settle_seconds: float) -> None:
     async def all_stored() -> bool:
         return await how_many(database, *traffic.groups) >= accepted
 
     with contextlib.suppress(AssertionError):
-        await eventually(all_stored, patience)
-        await eventually(lambda: all(len(c.received_at) >= accepted for c in traffic.living), patience)
+        await eventually(all_stored, settle_seconds)
+        await eventually(
+            lambda: all(len(c.received_at) >= accepted for c in traffic.connected), settle_seconds
+        )
 
 
-async def _untold(traffic: Traffic, database: Database, patience: float) -> AsyncIterator[str]:
+async def _undelivered(traffic: Traffic, database: Database, settle_seconds: float) -> AsyncIterator[str]:
     """What those whose socket held were not told of: how much is unread, and what of theirs is stored."""
     right = {group: await recount(database, group) for group in traffic.groups}
-    steady = [client for client in traffic.living if not client.disconnects]
+    steady = [client for client in traffic.connected if not client.disconnects]
 
     def miscounted() -> dict[str, tuple[int, int]]:
         return {
@@ -84,7 +86,7 @@ async def _untold(traffic: Traffic, database: Database, patience: float) -> Asyn
         return {_name(client): left for client in steady if (left := client.accepted.keys() - sent[client])}
 
     with contextlib.suppress(AssertionError):
-        await eventually(lambda: not miscounted() and not unconfirmed(), patience)
+        await eventually(lambda: not miscounted() and not unconfirmed(), settle_seconds)
     if miscounted():
         yield f"told live and recounted: {miscounted()}"
     for name, left in unconfirmed().items():
@@ -95,7 +97,7 @@ def _silences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iterato
     """For every client and conversation."""
     accepted = traffic.accepted
     for messages in stored.values():
-        for client in traffic.living:
+        for client in traffic.connected:
             known = [message["_id"] for message in messages if message["_id"] in client.received_at]
             yield silence(accepted, {id: client.received_at[id] for id in known})
 
@@ -109,9 +111,9 @@ def silence(accepted: Mapping[str, float], heard_at: Mapping[str, float]) -> flo
     return max((heard - max(b, d) for (heard, _), b, d in zip(times, before, due, strict=False)), default=0.0)
 
 
-def _unheard(traffic: Traffic, ids: set[str]) -> dict[str, set[str]]:
+def _missing(traffic: Traffic, ids: set[str]) -> dict[str, set[str]]:
     """What clients that are there do not know of, by client."""
-    missing = {_name(client): ids - client.received_at.keys() for client in traffic.living}
+    missing = {_name(client): ids - client.received_at.keys() for client in traffic.connected}
     return {name: unknown for name, unknown in missing.items() if unknown}
 
 
@@ -153,7 +155,7 @@ def _some(things: Any) -> str:
 def _differences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iterator[str]:
     """Where what is stored or held is not what was said, in its order."""
     for group, messages in stored.items():
-        said, kept = spoken(traffic.speakers, group), by_sender(messages)
+        said, kept = contents_by_sender(traffic.speakers, group), by_sender(messages)
         if said != kept:
             yield f"said and stored differ: {difference(kept, said)}"
         contents = {message["seq"]: message["content"] for message in messages}
@@ -163,7 +165,7 @@ def _differences(traffic: Traffic, stored: Mapping[str, list[Document]]) -> Iter
 
 
 def _losses(traffic: Traffic, row: Row) -> Iterator[str]:
-    lost = [_name(client) for client in traffic.clients if client not in traffic.living]
+    lost = [_name(client) for client in traffic.clients if client not in traffic.connected]
     lost += [_name(speaker) for speaker in traffic.speakers if speaker.disconnects]
     if lost and not row.cuts:
         yield f"sockets were lost, for no reason: {_some(lost)}"

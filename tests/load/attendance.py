@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from load.members import Connector, ConnectRefused, Member, disconnect_all
+from load.members import Connector, ConnectRefused, Member, close_all
 from load.recording import DeliveryLog
 from load.script import Speaker
 
@@ -41,7 +41,7 @@ class Attendance:
         self._deliveries = deliveries
         self._present: dict[Speaker, RoomSession] = {}
         self._opening = opening
-        self._place: dict[str, str] = {}
+        self._room: dict[str, str] = {}
 
     @property
     def present(self) -> list[Member]:
@@ -56,23 +56,23 @@ class Attendance:
         """The socket of a speaker who is on."""
         return self._present[speaker].member
 
-    def due(self) -> int:
+    def expected_deliveries(self) -> int:
         """How many deliveries there must be of what was accepted so far."""
         now = self._deliveries.accepted
-        lasts = ((session, now if session.last is None else session.last) for session in self.all)
-        return sum(max(0, last - session.first + 1) for session, last in lasts)
+        token_seconds = ((session, now if session.last is None else session.last) for session in self.all)
+        return sum(max(0, last - session.first + 1) for session, last in token_seconds)
 
     async def open(self, conversation_id: str) -> None:
         """Lets all who are on from the beginning into the conversation's room."""
-        self._place = {"conversationId": conversation_id}
+        self._room = {"conversationId": conversation_id}
         await asyncio.gather(*map(self._join, self._opening))
 
-    async def enter(self, speaker: Speaker) -> None:
+    async def connect(self, speaker: Speaker) -> None:
         """Connects a speaker, who hears from now on; raises Interrupted when it goes on failing."""
         deadline = time.perf_counter() + PATIENCE
         while True:
             try:
-                member = await self._connector.let_in(speaker)
+                member = await self._connector.connect(speaker)
                 break
             except ConnectRefused as error:
                 if time.perf_counter() > deadline:
@@ -81,39 +81,39 @@ class Attendance:
             await asyncio.sleep(PAUSE)
         await self._join(member)
 
-    async def leave(self, speaker: Speaker) -> None:
+    async def disconnect(self, speaker: Speaker) -> None:
         """Disconnects a speaker as soon as they heard what was accepted before."""
         session = self._present.pop(speaker)
         session.last = self._deliveries.accepted
         # What is still missing then is for the proof to find.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                await self._hear_out(session)
-        await disconnect_all([session.member])
+                await self._wait_for_deliveries(session)
+        await close_all([session.member])
 
     async def close(self) -> None:
         """Disconnects everybody."""
-        await disconnect_all(list(self._opening) + self.present)
+        await close_all(list(self._opening) + self.present)
 
     async def _join(self, member: Member) -> None:
-        answer = await done(member, "joinRoom", self._place)
+        answer = await done(member, "joinRoom", self._room)
         session = RoomSession(member, answer["seq"] + 1)
         self.all.append(session)
         self._present[member.speaker] = session
         self.tokens[member.user_id] = member.token
 
-    async def _hear_out(self, session: RoomSession) -> None:
-        news = session.member.recorder.news
-        while not self._heard_all(session):
+    async def _wait_for_deliveries(self, session: RoomSession) -> None:
+        news = session.member.recorder.activity
+        while not self._has_received_all(session):
             news.clear()
             await news.wait()
 
-    def _heard_all(self, session: RoomSession) -> bool:
+    def _has_received_all(self, session: RoomSession) -> bool:
         recorder = session.member.recorder
         numbers_are_here = session.first > self._deliveries.accepted or (
             bool(recorder.numbers) and recorder.numbers[-1] >= self._deliveries.accepted
         )
-        return numbers_are_here and not recorder.awaited
+        return numbers_are_here and not recorder.unconfirmed
 
 
 async def done(member: Member, event: str, data: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Archive:
             async for m in found
         ]
 
-    async def kept_counts(self, conversation_id: str) -> dict[str, tuple[int, int]]:
+    async def unread_counts(self, conversation_id: str) -> dict[str, tuple[int, int]]:
         """For each user the mark up to which nothing is unread, and the unread count by the counters."""
         head = await self._database["conversations"].find_one({"_id": conversation_id})
         last = head["lastSeq"] if head else 0

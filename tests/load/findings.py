@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from load import proof
 from load.attendance import Attendance, RoomSession
 from load.evidence import Archive, Rest
-from load.proof import Count, Finding, SocketRecording, Spoken, Stored
+from load.proof import Count, Finding, LogMessage, SocketRecording, Stored
 from load.recording import DeliveryLog
 from load.replay_run import ReplayRun
 
@@ -16,7 +16,7 @@ SETTLING = 20.0
 
 
 async def findings(
-    spoken: Sequence[Spoken],
+    messages: Sequence[LogMessage],
     replay_run: ReplayRun,
     attendance: Attendance,
     deliveries: DeliveryLog,
@@ -29,18 +29,18 @@ async def findings(
     witness = next(iter(attendance.tokens.values()))
     upwards = await rest.history_upwards(conversation, witness)
     downwards = await rest.history_downwards(conversation, witness)
-    counts = await _settled_counts(spoken, stored, replay_run, attendance, archive, rest)
+    counts = await _settled_counts(messages, stored, replay_run, attendance, archive, rest)
     recordings = [_recording(session, deliveries.accepted) for session in attendance.all]
     return [
-        proof.the_log_is_stored(spoken, stored, "the conversation in MongoDB"),
+        proof.log_is_stored(messages, stored, "the conversation in MongoDB"),
         proof.numbers_have_no_holes(stored),
-        proof.senders_keep_their_order(spoken, stored),
-        proof.all_heard_all(recordings),
-        proof.heard_is_stored(deliveries.by_number, stored, deliveries.contradictions),
-        proof.all_confirmed(spoken, stored, recordings, replay_run.repeats),
+        proof.senders_keep_their_order(messages, stored),
+        proof.every_socket_received_all(recordings),
+        proof.deliveries_match_storage(deliveries.by_number, stored, deliveries.contradictions),
+        proof.every_send_is_confirmed(messages, stored, recordings, replay_run.repeats),
         proof.counts_agree(counts),
-        proof.the_log_is_stored(spoken, upwards, "the history by REST, paged upwards,"),
-        proof.the_log_is_stored(spoken, downwards, "the history by REST, paged downwards,"),
+        proof.log_is_stored(messages, upwards, "the history by REST, paged upwards,"),
+        proof.log_is_stored(messages, downwards, "the history by REST, paged downwards,"),
         Finding("no line was refused", tuple(replay_run.refused)),
         Finding("no socket was cut", tuple(_cut(attendance))),
     ]
@@ -65,7 +65,7 @@ def _recording(session: RoomSession, end: int) -> SocketRecording:
 
 
 async def _settled_counts(
-    spoken: Sequence[Spoken],
+    messages: Sequence[LogMessage],
     stored: Sequence[Stored],
     replay_run: ReplayRun,
     attendance: Attendance,
@@ -75,14 +75,14 @@ async def _settled_counts(
     """The counts as soon as they agree, or as they are when the time for it is over."""
     deadline = time.perf_counter() + SETTLING
     while True:
-        counts = await _counts(spoken, stored, replay_run, attendance, archive, rest)
+        counts = await _counts(messages, stored, replay_run, attendance, archive, rest)
         if proof.counts_agree(counts).holds or time.perf_counter() > deadline:
             return counts
         await asyncio.sleep(0.25)
 
 
 async def _counts(
-    spoken: Sequence[Spoken],
+    messages: Sequence[LogMessage],
     stored: Sequence[Stored],
     replay_run: ReplayRun,
     attendance: Attendance,
@@ -90,15 +90,15 @@ async def _counts(
     rest: Rest,
 ) -> list[Count]:
     conversation = replay_run.conversation_id
-    kept = await archive.kept_counts(conversation)
+    kept = await archive.unread_counts(conversation)
     told = await rest.all_unread(conversation, attendance.tokens)
-    by_the_log = [line.user_id for line in spoken]
+    by_the_log = [line.user_id for line in messages]
     by_storage = [message.user_id for message in stored]
     nowhere = (0, None)
     return [
         Count(
             user_id,
-            proof.unread(user_id, replay_run.marks.get(user_id, 0), by_the_log),
+            proof.unread(user_id, replay_run.read_marks.get(user_id, 0), by_the_log),
             proof.unread(user_id, kept.get(user_id, nowhere)[0], by_storage),
             kept.get(user_id, nowhere)[1],
             told.get(user_id),

@@ -26,11 +26,11 @@ class Counts:
     offered: int = 0
     accepted: int = 0
     stored: int = 0
-    heard: int = 0
+    delivered: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
     def copy(self) -> "Counts":
-        return Counts(self.offered, self.accepted, self.stored, self.heard, self.refused.copy())
+        return Counts(self.offered, self.accepted, self.stored, self.delivered, self.refused.copy())
 
     @property
     def unanswered(self) -> int:
@@ -43,7 +43,7 @@ class Delays:
 
     accepted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
-    heard: list[float] = field(default_factory=list)
+    delivered: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Groups:
     def __init__(self, url: str, secret: str, sockets: int) -> None:
         self.counts, self.delays = Counts(), Delays()
         self._url, self._secret, self._sockets = url, secret, sockets
-        self._run = uuid.uuid4().hex[:8]
+        self._prefix = uuid.uuid4().hex[:8]
         self._members: list[GroupMember] = []
         self._sent_at: dict[str, float] = {}
         self._when_stored: Callable[[str], None] = lambda client_message_id: None
@@ -77,7 +77,7 @@ class Groups:
     @property
     def drained(self) -> bool:
         """Whether all that was said was answered, and heard by all if it was accepted."""
-        return not self.counts.unanswered and self.counts.heard >= self.counts.accepted * GROUP
+        return not self.counts.unanswered and self.counts.delivered >= self.counts.accepted * GROUP
 
     @property
     def lost(self) -> int:
@@ -89,7 +89,7 @@ class Groups:
         self.counts, self.delays = Counts(), Delays()
         self._sent_at.clear()
 
-    async def converse(self, seconds: float, window: int) -> None:
+    async def run_closed_until_stored(self, seconds: float, window: int) -> None:
         """A closed loop: each has `window` messages under way, and says the next when one was stored."""
         end = time.perf_counter() + seconds
         speaker: dict[str, GroupMember] = {}
@@ -97,7 +97,7 @@ class Groups:
 
         def say(member: GroupMember) -> None:
             if time.perf_counter() < end and not member.socket.closed.is_set():
-                speaker[self._say(member, lambda ok: ok or loop.call_later(PAUSE_SECONDS, say, member))] = (
+                speaker[self._send(member, lambda ok: ok or loop.call_later(PAUSE_SECONDS, say, member))] = (
                     member
                 )
 
@@ -107,14 +107,14 @@ class Groups:
         await asyncio.sleep(seconds)
         self._when_stored = lambda client_message_id: None
 
-    async def chatter(self, seconds: float, window: int) -> None:
+    async def run_closed(self, seconds: float, window: int) -> None:
         """A closed loop: each has `window` sends under way, and sends the next when one was answered."""
         end = time.perf_counter() + seconds
         loop = asyncio.get_running_loop()
 
         def say(member: GroupMember) -> None:
             if time.perf_counter() < end and not member.socket.closed.is_set():
-                self._say(
+                self._send(
                     member, lambda ok: say(member) if ok else loop.call_later(PAUSE_SECONDS, say, member)
                 )
 
@@ -122,15 +122,15 @@ class Groups:
             say(member)
         await asyncio.sleep(seconds)
 
-    async def proclaim(self, seconds: float, rate: float) -> None:
+    async def run_open(self, seconds: float, rate: float) -> None:
         """An open loop: `rate` messages a second by the clock, whatever becomes of them."""
         began = time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds:
             for _ in range(int(rate * passed) - self.counts.offered):
-                self._say(self._members[self.counts.offered % len(self._members)])
+                self._send(self._members[self.counts.offered % len(self._members)])
             await asyncio.sleep(TICK_SECONDS)
 
-    def _say(self, member: GroupMember, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
+    def _send(self, member: GroupMember, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
         name = str(uuid.UUID(int=random.getrandbits(128), version=4))
         said = {"conversationId": member.room, "content": CONTENT, "clientMessageId": name}
         counts, delays, began = self.counts, self.delays, time.perf_counter()
@@ -153,18 +153,18 @@ class Groups:
             counts.refused["DISCONNECTED"] += 1
         return name
 
-    def _hear(self, event: str, payload: Any) -> None:
+    def _on_event(self, event: str, payload: Any) -> None:
         if event == "newMessage":
-            self.counts.heard += 1
+            self.counts.delivered += 1
             said = self._sent_at.get(payload["message"]["clientMessageId"])
             if said is not None:
-                self.delays.heard.append(time.perf_counter() - said)
+                self.delays.delivered.append(time.perf_counter() - said)
         elif event == "messageSent":
             self.counts.stored += 1
             self._when_stored(payload["clientMessageId"])
 
     async def _group(self, number: int) -> list[GroupMember]:
-        users = [f"load-{self._run}-{number}-{n}" for n in range(GROUP)]
+        users = [f"load-{self._prefix}-{number}-{n}" for n in range(GROUP)]
         sockets = await asyncio.gather(*map(self._connect, users))
         wanted = {"type": "group", "name": f"group {number}", "participants": users[1:]}
         created = await sockets[0].call("createConversation", wanted)
@@ -174,7 +174,7 @@ class Groups:
 
     async def _connect(self, user: str) -> LeanSocket:
         auth = {"token": token(self._secret, user)}
-        return await LeanSocket.connect(self._url, NAMESPACE, auth, self._hear)
+        return await LeanSocket.connect(self._url, NAMESPACE, auth, self._on_event)
 
 
 def _refusal(answer: "asyncio.Future[Any]") -> str | None:

@@ -35,7 +35,7 @@ class Member:
     token: str
     recorder: Recorder
     socket: LeanSocket | StockSocket
-    way: str
+    transport: str
 
     @property
     def gateway(self) -> str:
@@ -54,18 +54,20 @@ class Connector:
     `prefix` sets the user ids of this run apart from those of any other.
     """
 
-    def __init__(self, url: str, prefix: str, secret: str, lasts: float, deliveries: DeliveryLog) -> None:
+    def __init__(
+        self, url: str, prefix: str, secret: str, token_seconds: float, deliveries: DeliveryLog
+    ) -> None:
         self._url = url
         self._prefix = prefix
         self._secret = secret
-        self._lasts = lasts
+        self._token_seconds = token_seconds
         self._deliveries = deliveries
-        self._places = itertools.count()
+        self._numbers = itertools.count()
 
-    async def let_in(self, speaker: Speaker) -> Member:
+    async def connect(self, speaker: Speaker) -> Member:
         """Connects one speaker; raises Turned."""
         try:
-            return await self._connect(speaker)
+            return await self._open(speaker)
         except (OSError, TimeoutError) as error:
             raise ConnectRefused(f"No server answers at {self._url}.") from error
         except WSError as error:
@@ -75,14 +77,14 @@ class Connector:
                 f"The server at {self._url} does not let everybody in: {_bare(error)}."
             ) from error
 
-    async def let_all_in(self, speakers: Sequence[Speaker], progress: Progress) -> list[Member]:
+    async def connect_all(self, speakers: Sequence[Speaker], progress: Progress) -> list[Member]:
         """Connects them all; raises Turned when anybody is not let in."""
         gate = asyncio.Semaphore(AT_ONCE)
         connected: list[Member] = []
 
         async def one(speaker: Speaker) -> Member:
             async with gate:
-                member = await self.let_in(speaker)
+                member = await self.connect(speaker)
             connected.append(member)
             progress.show("sockets", len(connected), len(speakers))
             return member
@@ -91,15 +93,15 @@ class Connector:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(speaker)) for speaker in speakers]
         except* ConnectRefused as turned:
-            await disconnect_all(connected)
+            await close_all(connected)
             raise turned.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _connect(self, speaker: Speaker) -> Member:
+    async def _open(self, speaker: Speaker) -> Member:
         user_id = account(self._prefix, speaker.person)
-        token = token_for(user_id, speaker.nick, self._secret, self._lasts)
+        token = token_for(user_id, speaker.nick, self._secret, self._token_seconds)
         recorder = Recorder(self._deliveries)
-        place, auth, hear = next(self._places), {"token": token}, recorder.hear
+        place, auth, hear = next(self._numbers), {"token": token}, recorder.on_event
         socket: LeanSocket | StockSocket
         # Most come as a load client does; every sixth as the stock client, which opens by polling, and half
         # of those stay with it.
@@ -121,13 +123,13 @@ def account(prefix: str, person: str) -> str:
     return prefix + "-" + "".join(c if c.isprintable() else f"%{ord(c):x}" for c in person)
 
 
-def token_for(user_id: str, nick: str, secret: str, lasts: float) -> str:
+def token_for(user_id: str, nick: str, secret: str, token_seconds: float) -> str:
     """A token of that user, valid for `lasts` seconds."""
-    claims = {"sub": user_id, "name": nick, "username": nick, "exp": int(time.time() + lasts)}
+    claims = {"sub": user_id, "name": nick, "username": nick, "exp": int(time.time() + token_seconds)}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-async def disconnect_all(members: Sequence[Member]) -> None:
+async def close_all(members: Sequence[Member]) -> None:
     """Closes every socket; one that is gone already does not matter."""
     await asyncio.gather(*(member.socket.close() for member in members), return_exceptions=True)
 
@@ -135,7 +137,7 @@ async def disconnect_all(members: Sequence[Member]) -> None:
 def spread(members: Sequence[Member]) -> str:
     """How many sockets each gateway holds, and how they came, in words."""
     gateways = Counter(member.gateway for member in members)
-    ways = Counter(member.way for member in members)
+    ways = Counter(member.transport for member in members)
     return ", ".join(f"{count} on {gateway}" for gateway, count in sorted(gateways.items())) + (
         " (" + ", ".join(f"{count} by {way}" for way, count in ways.most_common()) + ")"
     )

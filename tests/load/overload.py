@@ -36,11 +36,11 @@ REFUSED_WITHIN = 2.0
 class Step:
     """What became of one offered load; rates are a second."""
 
-    share: float
+    load: float
     offered: float
     accepted: float
     stored: float
-    heard: float
+    delivered: float
     refused: Counter[str]
     seconds: float
     """Over which they were refused."""
@@ -62,8 +62,8 @@ class Step:
         return self.delays.accepted
 
     @property
-    def heard_delays(self) -> list[float]:
-        return self.delays.heard
+    def delivery_delays(self) -> list[float]:
+        return self.delays.delivered
 
     @property
     def holds(self) -> bool:
@@ -83,7 +83,7 @@ class Peak:
     worker_mib: float = 0.0
     waiting: float = 0.0
 
-    def see(self, now: meters.Meters) -> None:
+    def update(self, now: meters.Meters) -> None:
         self.gateway_mib = max(self.gateway_mib, meters.memory(now, "gateway"))
         self.worker_mib = max(self.worker_mib, meters.memory(now, "worker"))
         self.waiting = max(self.waiting, meters.waiting(now))
@@ -100,7 +100,7 @@ class OverloadRun:
 
     async def capacity(self) -> float:
         """Messages stored and heard a second, when each waits until what it said was stored."""
-        talking = asyncio.create_task(self.groups.converse(self.seconds, WINDOW))
+        talking = asyncio.create_task(self.groups.run_closed_until_stored(self.seconds, WINDOW))
         counted, _ = await self._count(self.seconds)
         await talking
         await self._drain()
@@ -110,21 +110,21 @@ class OverloadRun:
         """Offer `rate` messages a second for a while, and wait until all that was accepted was heard."""
         self.groups.reset()
         self.peak = Peak()
-        speaking = asyncio.create_task(self.groups.proclaim(self.seconds, rate))
+        speaking = asyncio.create_task(self.groups.run_open(self.seconds, rate))
         rates, refused = await self._count(self.seconds)
         await speaking
         drain = await self._drain()
         counts = self.groups.counts
         return Step(
-            share=share,
+            load=share,
             offered=rates.offered,
             accepted=rates.accepted,
             stored=rates.stored,
-            heard=rates.heard,
+            delivered=rates.delivered,
             refused=refused,
             seconds=self.seconds - SETTLE_SECONDS,
             delays=self.groups.delays,
-            lost=counts.accepted * GROUP - counts.heard,
+            lost=counts.accepted * GROUP - counts.delivered,
             unanswered=counts.unanswered,
             drain=drain,
             **vars(self.peak),
@@ -136,7 +136,7 @@ class OverloadRun:
         end = began + seconds - SETTLE_SECONDS
         while (left := end - time.perf_counter()) > 0:
             await asyncio.sleep(min(LOOK_SECONDS, left))
-            self.peak.see(await self.reader.read())
+            self.peak.update(await self.reader.read())
         last, passed = self.groups.counts, time.perf_counter() - began
         return Rates.between(first, last.copy(), passed), last.refused - first.refused
 
@@ -145,10 +145,10 @@ class OverloadRun:
         before = -1
         while not self.groups.drained and time.perf_counter() - news < QUIET_SECONDS:
             counts = self.groups.counts
-            if (progress := counts.heard + counts.stored + counts.accepted) != before:
+            if (progress := counts.delivered + counts.stored + counts.accepted) != before:
                 before, news = progress, time.perf_counter()
             await asyncio.sleep(0.05)
-        self.peak.see(await self.reader.read())
+        self.peak.update(await self.reader.read())
         return time.perf_counter() - began
 
 
@@ -159,7 +159,7 @@ class Rates:
     offered: float
     accepted: float
     stored: float
-    heard: float
+    delivered: float
 
     @classmethod
     def between(cls, first: Counts, last: Counts, seconds: float) -> "Rates":
@@ -197,12 +197,12 @@ def row(step: Step) -> str:
     """A line of the table."""
     ms = [
         f"{1000 * percentile(delays, share):,.0f}"
-        for delays in (step.delays.accepted, step.delays.heard)
+        for delays in (step.delays.accepted, step.delays.delivered)
         for share in (0.5, 0.99)
     ]
     cells = (
-        f"{step.share:g}x", f"{step.offered:,.0f}", f"{step.accepted:,.0f}", f"{step.stored:,.0f}",
-        f"{step.heard:,.0f}", ", ".join(f"{n} {code}" for code, n in step.refused.items()) or "0",
+        f"{step.load:g}x", f"{step.offered:,.0f}", f"{step.accepted:,.0f}", f"{step.stored:,.0f}",
+        f"{step.delivered:,.0f}", ", ".join(f"{n} {code}" for code, n in step.refused.items()) or "0",
         *ms, f"{1000 * step.slowest_answer:,.0f}", f"{step.waiting:,.0f}", f"{step.gateway_mib:.0f}",
         f"{step.worker_mib:.0f}", f"{step.drain:.1f}", f"{step.lost + step.unanswered}",
     )  # fmt: skip
@@ -227,7 +227,7 @@ def main() -> None:
         capacity, steps = uvloop.run(measure(stack, args))
     draw(args.picture, capacity, steps)
     print(f"the picture is {args.picture}")
-    if broken := [step.share for step in steps if not step.holds]:
+    if broken := [step.load for step in steps if not step.holds]:
         sys.exit(f"Something was lost, or answered after more than {REFUSED_WITHIN:g} s, at {broken}.")
 
 

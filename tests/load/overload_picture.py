@@ -42,7 +42,7 @@ class Measured(Protocol):
     @property
     def accepted_delays(self) -> Sequence[float]: ...
     @property
-    def heard_delays(self) -> Sequence[float]: ...
+    def delivery_delays(self) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _carried(capacity: float, steps: Sequence[Measured], x_most: float) -> list[
 
 
 def _delays(steps: Sequence[Measured], x_most: float) -> list[str]:
-    heard = [(s.offered, s.heard_delays) for s in steps]
+    heard = [(s.offered, s.delivery_delays) for s in steps]
     accepted = [(s.offered, s.accepted_delays) for s in steps]
     lines = [
         Series(f"{name} p{100 * share:.0f}", colour, [(x, _ms(d, share)) for x, d in delays], dashed)

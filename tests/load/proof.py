@@ -11,7 +11,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Spoken:
+class LogMessage:
     """A line of the log as one user's message."""
 
     user_id: str
@@ -56,8 +56,8 @@ class Count:
     user_id: str
     by_the_log: int
     recounted: int
-    kept: int | None
-    told: int | None
+    stored: int | None
+    by_rest: int | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Finding:
         return "\n".join([f"  DIFFERS  {self.claim}", *shown, *more])
 
 
-def the_log_is_stored(lines: Sequence[Spoken], stored: Sequence[Stored], where: str) -> Finding:
+def log_is_stored(lines: Sequence[LogMessage], stored: Sequence[Stored], where: str) -> Finding:
     """Line for line: the n-th message is the n-th line, of its speaker and in its words."""
     claim = f"{where} is the log, line for line: {len(lines):,} lines"
     said = [(line.user_id, line.content) for line in lines]
@@ -106,7 +106,7 @@ def numbers_have_no_holes(stored: Sequence[Stored]) -> Finding:
     return Finding(claim, tuple(differences))
 
 
-def senders_keep_their_order(lines: Sequence[Spoken], stored: Sequence[Stored]) -> Finding:
+def senders_keep_their_order(lines: Sequence[LogMessage], stored: Sequence[Stored]) -> Finding:
     """Each sender's messages, by their numbers, are that sender's lines in the order of the log."""
     said, held = defaultdict(list), defaultdict(list)
     for line in lines:
@@ -121,18 +121,18 @@ def senders_keep_their_order(lines: Sequence[Spoken], stored: Sequence[Stored]) 
     return Finding(f"each of {len(said):,} senders' lines are in their order", tuple(differences))
 
 
-def all_heard_all(recordings: Sequence[SocketRecording]) -> Finding:
+def every_socket_received_all(recordings: Sequence[SocketRecording]) -> Finding:
     """Every socket heard all numbers from its first to its last, each once and in this order."""
     claim = f"each of {len(recordings):,} sockets received every line of its stay once and in order"
     differences = []
     for each in recordings:
         right = range(each.first, each.last + 1)
         if list(each.numbers) != list(right):
-            differences.append(f"{each} {_misheard(each.numbers, right)}")
+            differences.append(f"{each} {_difference(each.numbers, right)}")
     return Finding(claim, tuple(differences))
 
 
-def heard_is_stored(
+def deliveries_match_storage(
     heard: Mapping[int, ReceivedMessage], stored: Sequence[Stored], contradictions: Sequence[str]
 ) -> Finding:
     """What was heard under a number is what is stored under it, and the same for all."""
@@ -145,8 +145,8 @@ def heard_is_stored(
     return Finding("what was heard is what is stored", (*contradictions, *differences))
 
 
-def all_confirmed(
-    lines: Sequence[Spoken],
+def every_send_is_confirmed(
+    lines: Sequence[LogMessage],
     stored: Sequence[Stored],
     recordings: Sequence[SocketRecording],
     repeats: Mapping[str, int],
@@ -183,7 +183,9 @@ def counts_agree(counts: Sequence[Count]) -> Finding:
     """Every unread count equals its recount."""
     claim = f"each of {len(counts):,} unread counts equals its recount ({_range(counts)})"
     differences = (
-        str(count) for count in counts if len({count.by_the_log, count.recounted, count.kept, count.told}) > 1
+        str(count)
+        for count in counts
+        if len({count.by_the_log, count.recounted, count.stored, count.by_rest}) > 1
     )
     return Finding(claim, tuple(differences))
 
@@ -193,7 +195,7 @@ def unread(user_id: str, mark: int, senders: Sequence[str]) -> int:
     return sum(sender != user_id for sender in senders[mark:])
 
 
-def _misheard(numbers: Sequence[int], right: Sequence[int]) -> str:
+def _difference(numbers: Sequence[int], right: Sequence[int]) -> str:
     missing = sorted(set(right) - set(numbers))
     doubled = [number for number, times in Counter(numbers).items() if times > 1]
     strange = sorted(set(numbers) - set(right))

@@ -32,41 +32,41 @@ class DeliveryLog:
 
     by_number: dict[int, ReceivedMessage] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
-    said_at: list[float] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
     """When each accepted line was first said, by its number."""
-    until_accepted: "array[float]" = field(default_factory=lambda: array("d"))
-    until_heard: "array[float]" = field(default_factory=lambda: array("d"))
+    accept_delays: "array[float]" = field(default_factory=lambda: array("d"))
+    delivery_delays: "array[float]" = field(default_factory=lambda: array("d"))
     count: int = 0
     confirmed: set[str] = field(default_factory=set)
     """The client's ids of all messages that any socket heard a confirmation of."""
-    others: Counter[str] = field(default_factory=Counter)
+    other_events: Counter[str] = field(default_factory=Counter)
 
     @property
     def accepted(self) -> int:
         """How many lines were accepted so far, which is the number of the last."""
-        return len(self.until_accepted)
+        return len(self.accept_delays)
 
-    def begin(self) -> float:
+    def start_send(self) -> float:
         """A line is being said; gives when."""
-        self.said_at.append(time.perf_counter())
-        return self.said_at[-1]
+        self.sent_at.append(time.perf_counter())
+        return self.sent_at[-1]
 
     def accept(self) -> None:
         """The line that was begun last is accepted."""
-        self.until_accepted.append(time.perf_counter() - self.said_at[-1])
+        self.accept_delays.append(time.perf_counter() - self.sent_at[-1])
 
     def refuse(self) -> None:
         """The line that was begun last never gets a number."""
-        self.said_at.pop()
+        self.sent_at.pop()
 
-    def note(self, number: int, heard: ReceivedMessage) -> None:
+    def record(self, number: int, heard: ReceivedMessage) -> None:
         """Keeps the message, and notices when two sockets heard different ones under one number."""
         self.count += 1
         known = self.by_number.setdefault(number, heard)
         if known != heard:
             self.contradictions.append(f"number {number} is {known} to one and {heard} to another")
-        if 0 < number <= len(self.said_at):
-            self.until_heard.append(time.perf_counter() - self.said_at[number - 1])
+        if 0 < number <= len(self.sent_at):
+            self.delivery_delays.append(time.perf_counter() - self.sent_at[number - 1])
 
 
 class Recorder:
@@ -75,26 +75,26 @@ class Recorder:
     def __init__(self, deliveries: DeliveryLog) -> None:
         self.numbers: list[int] = []
         self.confirmations: list[Confirmation] = []
-        self.news = asyncio.Event()
+        self.activity = asyncio.Event()
         """Set with every event; whoever waits for one clears it."""
-        self.awaited: set[str] = set()
+        self.unconfirmed: set[str] = set()
         """The client's ids of what this socket said and heard no confirmation of."""
         self._deliveries = deliveries
 
-    def hear(self, event: str, data: Any) -> None:
+    def on_event(self, event: str, data: Any) -> None:
         """Takes in one event; called for each, as it comes."""
-        self.news.set()
+        self.activity.set()
         if event == "newMessage":
             message = data["message"]
             number = message["seq"]
             self.numbers.append(number)
-            self._deliveries.note(
+            self._deliveries.record(
                 number, ReceivedMessage(message["_id"], message["sender"]["_id"], message["content"])
             )
         elif event == "messageSent":
             confirmation = Confirmation(data["clientMessageId"], data["messageId"], data["seq"])
             self.confirmations.append(confirmation)
-            self.awaited.discard(confirmation.client_message_id)
+            self.unconfirmed.discard(confirmation.client_message_id)
             self._deliveries.confirmed.add(confirmation.client_message_id)
         else:
-            self._deliveries.others[event] += 1
+            self._deliveries.other_events[event] += 1

@@ -26,7 +26,7 @@ from load.findings import findings
 from load.irc_log import parse
 from load.members import Connector, ConnectRefused, account, spread
 from load.progress import Progress
-from load.proof import Finding, Spoken
+from load.proof import Finding, LogMessage
 from load.recording import DeliveryLog
 from load.replay_run import ReplayRun
 from load.script import Arrival, Departure, Script, script_of
@@ -44,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         script = read(options.log)
-        around = read_environment(os.environ, Path(".env"), options.mongo)
+        environment = read_environment(os.environ, Path(".env"), options.mongo)
         print(synopsis(options.log, script), flush=True)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(replay(script, options.speed, options.url.rstrip("/"), around))
+            return runner.run(replay(script, options.speed, options.url.rstrip("/"), environment))
     except (UnreadableLog, MissingSetting, Unreachable, ConnectRefused) as error:
         return _complain(str(error))
     except Interrupted as error:
@@ -74,44 +74,46 @@ def read(log: Path) -> Script:
 def synopsis(log: Path, script: Script) -> str:
     """What is in the log, in words: nothing of it is passed over in silence."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in script.kinds.most_common())
-    people = len({speaker.person for speaker in script.cast})
-    comings = sum(isinstance(cue, Arrival) for cue in script.cues)
-    goings = sum(isinstance(cue, Departure) for cue in script.cues)
-    refusable = f", {len(script.unsayable):,} blank or too long to be said" if script.unsayable else ""
+    people = len({speaker.person for speaker in script.speakers})
+    connects = sum(isinstance(action, Arrival) for action in script.actions)
+    disconnects = sum(isinstance(action, Departure) for action in script.actions)
+    unsendable = f" ({len(script.unsendable):,} more are blank or too long)" if script.unsendable else ""
     return (
         f"{log.name}: {script.kinds.total():,} lines ({kinds})\n"
-        f"{len(script.lines):,} to say, by {people:,} people under {len(script.cast):,} nicks{refusable}; "
-        f"{len(script.opening):,} are on when it begins, they come {comings:,} times and go {goings:,} times"
+        f"{len(script.lines):,} messages of {people:,} people under {len(script.speakers):,} nicks{unsendable}\n"
+        f"{len(script.initial_speakers):,} sockets at first, {connects:,} connects, {disconnects:,} disconnects"
     )
 
 
-async def replay(script: Script, speed: float, url: str, around: Environment) -> int:
+async def replay(script: Script, speed: float, url: str, environment: Environment) -> int:
     """Performs the script at `url`, prints proof and figures; PROVED or DIFFERS."""
     deliveries, progress = DeliveryLog(), Progress()
     prefix = secrets.token_hex(4)
-    lasts = DAY + script.lines[-1].moment / speed
-    connector = Connector(url, prefix, around.jwt_secret, lasts, deliveries)
-    opening = await connector.let_all_in(script.opening, progress)
+    token_seconds = DAY + script.lines[-1].moment / speed
+    connector = Connector(url, prefix, environment.jwt_secret, token_seconds, deliveries)
+    opening = await connector.connect_all(script.initial_speakers, progress)
     print(f"{len(opening):,} sockets: {spread(opening)}", flush=True)
     attendance = Attendance(connector, deliveries, opening)
     replay_run = ReplayRun(script, prefix, attendance, deliveries, progress)
     try:
-        async with Archive(around.mongo_url) as archive, aiohttp.ClientSession() as session:
+        async with Archive(environment.mongo_url) as archive, aiohttp.ClientSession() as session:
             rest = Rest(url, session)
-            await replay_run.gather(f"Replay {prefix}", opening[0], rest)
+            await replay_run.create_conversation(f"Replay {prefix}", opening[0], rest)
             await replay_run.run(speed)
-            spoken = spoken_by(script, prefix)
-            found = await findings(spoken, replay_run, attendance, deliveries, archive, rest)
+            messages = messages_of(script, prefix)
+            found = await findings(messages, replay_run, attendance, deliveries, archive, rest)
     finally:
         await attendance.close()
     print(*found, figures_of(replay_run, deliveries), sep="\n", flush=True)
     return verdict(found)
 
 
-def spoken_by(script: Script, prefix: str) -> list[Spoken]:
+def messages_of(script: Script, prefix: str) -> list[LogMessage]:
     """The lines as messages of the run's user ids."""
     return [
-        Spoken(account(prefix, line.speaker.person), line.speaker.nick, line.content, line.client_message_id)
+        LogMessage(
+            account(prefix, line.speaker.person), line.speaker.nick, line.content, line.client_message_id
+        )
         for line in script.lines
     ]
 
@@ -121,11 +123,14 @@ def figures_of(replay_run: ReplayRun, deliveries: DeliveryLog) -> str:
     return "\n".join(
         f"  {line}"
         for line in (
-            figures.rates(len(deliveries.until_accepted), deliveries.count, replay_run.seconds),
-            figures.latency("from send to accepted", deliveries.until_accepted),
-            figures.latency("from send to heard", deliveries.until_heard),
+            figures.rates(len(deliveries.accept_delays), deliveries.count, replay_run.seconds),
+            figures.latency("from send to accepted", deliveries.accept_delays),
+            figures.latency("from send to heard", deliveries.delivery_delays),
             f"{replay_run.repeats.total():,} repeated sends; other events heard: "
-            + (", ".join(f"{count:,} {event}" for event, count in deliveries.others.most_common()) or "none"),
+            + (
+                ", ".join(f"{count:,} {event}" for event, count in deliveries.other_events.most_common())
+                or "none"
+            ),
             "All clients are one process on the machine that they measure: its queueing is in the figures.",
         )
     )

@@ -28,21 +28,21 @@ class ReplayRun:
         self, script: Script, prefix: str, attendance: Attendance, deliveries: DeliveryLog, progress: Progress
     ) -> None:
         self.conversation_id = ""
-        self.marks: dict[str, int] = {}
+        self.read_marks: dict[str, int] = {}
         """Up to which number each user has read; who is not in it never marked."""
         self.refused: list[str] = []
         self.repeats: Counter[str] = Counter()
         """How often each line, by its client's id, was said again because it was not accepted at once."""
         self.seconds = 0.0
         """From the first line to the last delivery."""
-        self.user_ids = list(dict.fromkeys(account(prefix, speaker.person) for speaker in script.cast))
+        self.user_ids = list(dict.fromkeys(account(prefix, speaker.person) for speaker in script.speakers))
         self._script = script
         self._attendance = attendance
         self._deliveries = deliveries
         self._progress = progress
-        self._said = 0
+        self._sent = 0
 
-    async def gather(self, title: str, creator: Member, rest: Rest) -> None:
+    async def create_conversation(self, title: str, creator: Member, rest: Rest) -> None:
         """Creates the conversation with everybody in it, who is on and who will be, and opens its room."""
         others = [user_id for user_id in self.user_ids if user_id != creator.user_id]
         now, later = others[:MAX_PARTICIPANTS], others[MAX_PARTICIPANTS:]
@@ -59,28 +59,28 @@ class ReplayRun:
         `speed` scales the log's own clock; infinity waits for nothing but acceptance.
         """
         start = time.perf_counter()
-        for cue in self._script.cues:
+        for cue in self._script.actions:
             match cue:
                 case Arrival(speaker):
-                    await self._attendance.enter(speaker)
+                    await self._attendance.connect(speaker)
                 case Departure(speaker):
-                    await self._attendance.leave(speaker)
+                    await self._attendance.disconnect(speaker)
                 case Line():
                     await _until(start + cue.moment / speed)
-                    await self._say_next(cue)
-        await self._hear_out()
+                    await self._send_next(cue)
+        await self._wait_for_deliveries()
         self.seconds = time.perf_counter() - start
         await self._read_all()
 
-    async def _say_next(self, line: Line) -> None:
+    async def _send_next(self, line: Line) -> None:
         total = len(self._script.lines)
-        await self._say(line)
-        self._said += 1
-        self._progress.show("lines said", self._said, total)
-        if self._said == math.ceil(total / 2):
+        await self._send(line)
+        self._sent += 1
+        self._progress.show("lines said", self._sent, total)
+        if self._sent == math.ceil(total / 2):
             await self._read_so_far()
 
-    async def _say(self, line: Line) -> None:
+    async def _send(self, line: Line) -> None:
         member = self._attendance.member(line.speaker)
         body = {
             "conversationId": self.conversation_id,
@@ -88,13 +88,13 @@ class ReplayRun:
             "type": "text",
             "clientMessageId": line.client_message_id,
         }
-        said_at = self._deliveries.begin()
-        member.recorder.awaited.add(line.client_message_id)
+        said_at = self._deliveries.start_send()
+        member.recorder.unconfirmed.add(line.client_message_id)
         pause = FIRST_PAUSE
         while error := await self._attempt(member, body):
             if not error["retryable"]:
                 self._deliveries.refuse()
-                member.recorder.awaited.discard(line.client_message_id)
+                member.recorder.unconfirmed.discard(line.client_message_id)
                 self.refused.append(f"{line.content!r} of {member.user_id}: {error['message']}")
                 return
             if time.perf_counter() - said_at > PATIENCE:
@@ -115,8 +115,8 @@ class ReplayRun:
             ) from error
         return None if answer["success"] else answer["error"]
 
-    async def _hear_out(self) -> None:
-        due, heard = self._attendance.due() + self._deliveries.accepted, -1
+    async def _wait_for_deliveries(self) -> None:
+        due, heard = self._attendance.expected_deliveries() + self._deliveries.accepted, -1
         last_news = time.perf_counter()
         while heard < due and time.perf_counter() - last_news < QUIET:
             before, heard = heard, self._deliveries.count + len(self._deliveries.confirmed)
@@ -136,14 +136,14 @@ class ReplayRun:
         message_id = self._deliveries.by_number[number].id
         body = {"conversationId": self.conversation_id, "messageId": message_id}
         await done(member, "markAsRead", body)
-        self.marks[member.user_id] = number
+        self.read_marks[member.user_id] = number
 
     async def _read_all(self) -> None:
         """At the end another third mark the whole conversation; the others leave the rest unread."""
         readers = list(self._attendance.people.values())[::3]
         place = {"conversationId": self.conversation_id}
         await asyncio.gather(*(done(reader, "markConversationAsRead", place) for reader in readers))
-        self.marks.update((reader.user_id, self._deliveries.accepted) for reader in readers)
+        self.read_marks.update((reader.user_id, self._deliveries.accepted) for reader in readers)
 
 
 async def _until(moment: float) -> None:

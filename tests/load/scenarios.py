@@ -19,7 +19,7 @@ from picows import WSInvalidStatusError, WSMsgType, WSTransport
 from clients.chat import token
 from clients.socketio_lean import Disconnected, LeanSocket, Refused
 
-Words = Callable[[str], list[tuple[str, dict[str, Any]]]]
+Events = Callable[[str], list[tuple[str, dict[str, Any]]]]
 GARBAGE = (
     "",
     "9",
@@ -45,7 +45,7 @@ class ProtocolScript:
     """One guide's namespace, and what its client says in a conversation."""
 
     namespace: str
-    outbound: Words
+    events: Events
 
 
 def _text() -> str:
@@ -106,12 +106,12 @@ class ShortLivedSocket(LeanSocket):
 
 
 @dataclass(frozen=True)
-class Place:
+class Participant:
     """Where one person talks, and how."""
 
     user_id: str
     conversation_id: str
-    script: ProtocolScript
+    protocol: ProtocolScript
 
 
 class AbruptSocket(LeanSocket):
@@ -119,12 +119,12 @@ class AbruptSocket(LeanSocket):
 
     stalled = False
 
-    def utter(self, kind: WSMsgType, frame: bytes) -> None:
+    def send_frame(self, kind: WSMsgType, frame: bytes) -> None:
         """Send a websocket frame as it is."""
         if self._transport is not None and not self.closed.is_set():
             self._transport.send(kind, frame)
 
-    def stall(self) -> None:
+    def stop_reading(self) -> None:
         """From now on."""
         self.stalled = True
         if self._transport is not None:
@@ -143,7 +143,7 @@ class Scenarios:
         """Visits by their way; `refused <code>` and `answered` by what was said."""
         self._url, self._secret, self._http = url, secret, http
         self._stalled: list[LeanSocket] = []
-        self.quick: tuple[Callable[[Place], Awaitable[None]], ...] = (
+        self.quick: tuple[Callable[[Participant], Awaitable[None]], ...] = (
             self.breaks_off,
             self.breaks_off_at_once,
             self.breaks_off_in_the_middle,
@@ -152,45 +152,45 @@ class Scenarios:
             self.sends_half_a_request,
         )
         """Those of which the servers learn at once, or by a deadline of their own."""
-        self.slow: tuple[Callable[[Place], Awaitable[None]], ...] = (self.stalls, self.polls_no_more)
+        self.slow: tuple[Callable[[Participant], Awaitable[None]], ...] = (self.stalls, self.polls_no_more)
         """Those that are found out when pings have not been answered for too long."""
 
-    async def breaks_off(self, place: Place) -> None:
+    async def breaks_off(self, participant: Participant) -> None:
         """Says all that there is to say, hears the answers, and is gone."""
-        socket = await self._socket(place)
-        for event, payload in place.script.outbound(place.conversation_id):
-            self._note(await socket.call(event, payload, within=SLOW_ANSWER))
+        socket = await self._socket(participant)
+        for event, payload in participant.protocol.events(participant.conversation_id):
+            self._count_answer(await socket.call(event, payload, within=SLOW_ANSWER))
         await _a_while()
         socket.abort()
 
-    async def breaks_off_at_once(self, place: Place) -> None:
+    async def breaks_off_at_once(self, participant: Participant) -> None:
         """Is gone while it is let in, or a moment later."""
-        auth = {"token": token(self._secret, place.user_id)}
+        auth = {"token": token(self._secret, participant.user_id)}
         with contextlib.suppress(Disconnected):
-            await ShortLivedSocket.connect(self._url, place.script.namespace, auth, _deaf)
+            await ShortLivedSocket.connect(self._url, participant.protocol.namespace, auth, _deaf)
 
-    async def breaks_off_in_the_middle(self, place: Place) -> None:
+    async def breaks_off_in_the_middle(self, participant: Participant) -> None:
         """Says everything at once and waits for no answer."""
-        socket = await self._socket(place)
-        for event, payload in place.script.outbound(place.conversation_id):
+        socket = await self._socket(participant)
+        for event, payload in participant.protocol.events(participant.conversation_id):
             _unheard(socket.request(event, payload))
         await asyncio.sleep(random.uniform(0, 0.1))
         socket.abort()
 
-    async def has_a_wrong_token(self, place: Place) -> None:
+    async def has_a_wrong_token(self, participant: Participant) -> None:
         """Is refused, and stays where it has no business."""
-        await LeanSocket.connect(self._url, place.script.namespace, {"token": "none"}, _deaf)
+        await LeanSocket.connect(self._url, participant.protocol.namespace, {"token": "none"}, _deaf)
 
-    async def talks_garbage(self, place: Place) -> None:
+    async def talks_garbage(self, participant: Participant) -> None:
         """Says what means nothing, as text and as bytes, before and after it was let in."""
-        socket = await self._socket(place)
+        socket = await self._socket(participant)
         for frame in random.sample(GARBAGE, 3):
-            socket.utter(WSMsgType.TEXT, frame.encode())
-        socket.utter(WSMsgType.BINARY, os.urandom(64))
+            socket.send_frame(WSMsgType.TEXT, frame.encode())
+        socket.send_frame(WSMsgType.BINARY, os.urandom(64))
         await _a_while()
         socket.abort()
 
-    async def sends_half_a_request(self, _place: Place) -> None:
+    async def sends_half_a_request(self, _place: Participant) -> None:
         """Begins a request, and does not end it."""
         at = urlsplit(self._url)
         _, writer = await asyncio.open_connection(at.hostname, at.port)
@@ -199,33 +199,35 @@ class Scenarios:
         await _a_while()
         writer.transport.abort()
 
-    async def stalls(self, place: Place) -> None:
+    async def stalls(self, participant: Participant) -> None:
         """Says all, then neither reads nor answers, and the connection stands."""
-        socket = await self._socket(place)
-        for event, payload in place.script.outbound(place.conversation_id):
-            self._note(await socket.call(event, payload, within=SLOW_ANSWER))
-        socket.stall()
+        socket = await self._socket(participant)
+        for event, payload in participant.protocol.events(participant.conversation_id):
+            self._count_answer(await socket.call(event, payload, within=SLOW_ANSWER))
+        socket.stop_reading()
         self._stalled.append(socket)
 
-    async def polls_no_more(self, place: Place) -> None:
+    async def polls_no_more(self, participant: Participant) -> None:
         """Comes by polling, says all, and never polls again."""
         base = f"{self._url}/socket.io/?EIO=4&transport=polling"
         async with self._http.get(base) as answer:
             sid = orjson.loads((await answer.text())[1:])["sid"]
-        auth = orjson.dumps({"token": token(self._secret, place.user_id)}).decode()
-        namespace = "" if place.script.namespace == "/" else place.script.namespace + ","
-        events = [orjson.dumps(said).decode() for said in place.script.outbound(place.conversation_id)]
+        auth = orjson.dumps({"token": token(self._secret, participant.user_id)}).decode()
+        namespace = "" if participant.protocol.namespace == "/" else participant.protocol.namespace + ","
+        events = [
+            orjson.dumps(said).decode() for said in participant.protocol.events(participant.conversation_id)
+        ]
         for body in (f"40{namespace}{auth}", "\x1e".join(f"42{namespace}{event}" for event in events)):
             async with self._http.post(f"{base}&sid={sid}", data=body) as answer:
                 if answer.status != HTTPStatus.OK:
                     self.tally["cut off"] += 1
                     return
 
-    async def visit(self, way: Callable[[Place], Awaitable[None]], place: Place) -> None:
+    async def run(self, way: Callable[[Participant], Awaitable[None]], participant: Participant) -> None:
         """One visit; what the servers refuse or cut off is counted, for that is their right."""
         self.tally[way.__name__] += 1
         try:
-            await way(place)
+            await way(participant)
         except Refused as refused:
             self.tally[f"refused {refused.data['data']['code']}"] += 1
         except Disconnected:
@@ -234,19 +236,19 @@ class Scenarios:
             self.tally["turned away"] += 1
             await _a_while()
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the connections that still stand."""
         for socket in self._stalled:
             socket.abort()
         self._stalled.clear()
 
-    async def _socket(self, place: Place) -> AbruptSocket:
-        auth = {"token": token(self._secret, place.user_id)}
-        socket = await AbruptSocket.connect(self._url, place.script.namespace, auth, _deaf)
+    async def _socket(self, participant: Participant) -> AbruptSocket:
+        auth = {"token": token(self._secret, participant.user_id)}
+        socket = await AbruptSocket.connect(self._url, participant.protocol.namespace, auth, _deaf)
         assert isinstance(socket, AbruptSocket)
         return socket
 
-    def _note(self, answer: Any) -> None:
+    def _count_answer(self, answer: Any) -> None:
         good = isinstance(answer, dict) and answer.get("success")
         self.tally["answered" if good else f"refused {answer}"] += 1
 

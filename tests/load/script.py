@@ -53,17 +53,17 @@ class Script:
     `unsayable` is what Parley refuses, `kinds` counts all lines of the log by what they were.
     """
 
-    opening: tuple[Speaker, ...]
-    cues: tuple[Action, ...]
-    unsayable: tuple[Said, ...]
+    initial_speakers: tuple[Speaker, ...]
+    actions: tuple[Action, ...]
+    unsendable: tuple[Said, ...]
     kinds: Counter[str]
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        return tuple(cue for cue in self.cues if isinstance(cue, Line))
+        return tuple(cue for cue in self.actions if isinstance(cue, Line))
 
     @property
-    def cast(self) -> tuple[Speaker, ...]:
+    def speakers(self) -> tuple[Speaker, ...]:
         """Everybody who has a line, in the order of their first."""
         return tuple(dict.fromkeys(line.speaker for line in self.lines))
 
@@ -74,7 +74,7 @@ def script_of(events: Iterable[Event]) -> Script:
     Who never says a line has no part in it.
     """
     log = list(events)
-    unsayable = tuple(e for e in log if isinstance(e, Said) and not is_sayable(content_of(e)))
+    unsayable = tuple(e for e in log if isinstance(e, Said) and not is_sendable(content_of(e)))
     cues = list(_cues(log))
     cast = {cue.speaker for cue in cues if isinstance(cue, Line)}
     played = [cue for cue in cues if cue.speaker in cast]
@@ -94,7 +94,7 @@ def content_of(said: Said) -> str:
     return f"* {said.nick} {said.text}" if said.action else said.text
 
 
-def is_sayable(content: str) -> bool:
+def is_sendable(content: str) -> bool:
     """Whether Parley takes this text as a message: not blank, and at most `MAX_CONTENT` characters."""
     return bool(content.strip()) and len(content) <= MAX_CONTENT
 
@@ -113,14 +113,14 @@ def moments_of(minutes: Sequence[int]) -> list[float]:
 def _cues(log: Sequence[Event]) -> Iterator[Action]:
     """Every cue of everybody, silent people too."""
     persons: dict[str, str] = {}
-    moments = iter(moments_of([e.at for e in log if isinstance(e, Said) and is_sayable(content_of(e))]))
+    moments = iter(moments_of([e.at for e in log if isinstance(e, Said) and is_sendable(content_of(e))]))
 
     def speaker(nick: str) -> Speaker:
         return Speaker(persons.setdefault(_folded(nick), nick), nick)
 
     for event in log:
         match event:
-            case Said() if is_sayable(content_of(event)):
+            case Said() if is_sendable(content_of(event)):
                 yield Line(speaker(event.nick), content_of(event), next(moments))
             case Joined():
                 yield Arrival(speaker(event.nick))

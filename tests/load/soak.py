@@ -19,12 +19,12 @@ import uvloop
 
 from clients.chat import NAMESPACE, eventually, token
 from clients.socketio_lean import LeanSocket
-from clients.workers import Shares
+from clients.workers import PartitionShares
 from load import resource_counts
 from load.arguments import Arguments
 from load.meters import Reader
 from load.resource_counts import Margins, ResourceCounts
-from load.scenarios import PROTOCOL_SCRIPTS, Place, Scenarios
+from load.scenarios import PROTOCOL_SCRIPTS, Participant, Scenarios
 from parley.stack import Stack
 
 GROUPS = 10
@@ -49,13 +49,13 @@ class Soak:
         self._stack, self._http = stack, http
         self._reader = Reader(stack, http)
         self.scenarios = Scenarios(stack.url, stack.jwt_secret, http)
-        self._ways = self.scenarios.quick + (self.scenarios.slow if slow else ())
+        self._scenarios = self.scenarios.quick + (self.scenarios.slow if slow else ())
         self._slow_since: deque[float] = deque()
-        self._places: list[Place] = []
+        self._participants: list[Participant] = []
 
-    async def is_shared_out(self) -> None:
+    async def wait_until_balanced(self) -> None:
         """Wait until each worker holds its partitions: then the stack is as it will be."""
-        await Shares(self._stack, self._http).wait_until(SHARE, SHARE)
+        await PartitionShares(self._stack, self._http).wait_until(SHARE, SHARE)
 
     async def prepare(self) -> None:
         """Have the groups created."""
@@ -63,8 +63,8 @@ class Soak:
         for number in range(GROUPS):
             users = [f"soak-{run}-{number}-{n}" for n in range(len(PROTOCOL_SCRIPTS))]
             group = await self._create(users)
-            self._places += [
-                Place(user, group, script) for user, script in zip(users, PROTOCOL_SCRIPTS, strict=True)
+            self._participants += [
+                Participant(user, group, script) for user, script in zip(users, PROTOCOL_SCRIPTS, strict=True)
             ]
 
     async def _create(self, users: list[str]) -> str:
@@ -75,17 +75,17 @@ class Soak:
         await socket.close()
         return str(created["conversation"]["_id"])
 
-    async def go_on(self, seconds: float) -> None:
+    async def run(self, seconds: float) -> None:
         """Let them come and go, some at once, each way in its turn."""
         end = time.monotonic() + seconds
-        ways = itertools.cycle(self._ways)
+        ways = itertools.cycle(self._scenarios)
 
         async def one_after_the_other() -> None:
             while time.monotonic() < end:
                 way = next(ways)
                 await asyncio.sleep(0)
                 if way in self.scenarios.quick or self._may_be_slow():
-                    await self.scenarios.visit(way, random.choice(self._places))
+                    await self.scenarios.run(way, random.choice(self._participants))
 
         await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
 
@@ -101,7 +101,7 @@ class Soak:
 
     async def count(self) -> ResourceCounts:
         """Everything that is held now."""
-        held = await self._quickly()
+        held = await self._count_without_rabbitmq()
         return {**held, **await asyncio.to_thread(resource_counts.count_rabbitmq, self._stack)}
 
     async def settle(self, before: ResourceCounts, margins: Margins) -> ResourceCounts:
@@ -109,13 +109,13 @@ class Soak:
 
         async def is_back() -> bool:
             await asyncio.sleep(LOOK_SECONDS)
-            return not remains(before, await self._quickly(), margins)
+            return not remains(before, await self._count_without_rabbitmq(), margins)
 
         with contextlib.suppress(AssertionError):
             await eventually(is_back, SETTLE_SECONDS)
         return await self.count()
 
-    async def _quickly(self) -> ResourceCounts:
+    async def _count_without_rabbitmq(self) -> ResourceCounts:
         services = await resource_counts.count_services(self._reader)
         return {**services, **await resource_counts.count_redis(self._stack.redis_url)}
 
@@ -152,17 +152,17 @@ async def run(stack: Stack, seconds: float) -> int:
     margins = Margins()
     async with aiohttp.ClientSession() as http:
         soak = Soak(stack, http)
-        await soak.is_shared_out()
+        await soak.wait_until_balanced()
         fresh = await soak.count()
         await soak.prepare()
-        await soak.go_on(WARM_UP_SECONDS)
+        await soak.run(WARM_UP_SECONDS)
         # What the services keep once they have worked: code, connections, the allocator's arenas.
         warm = {**(await soak.settle(fresh, WARMING)), **_but_of_processes(fresh)}
         print(f"warm after {soak.scenarios.tally.total():,} visits and answers", flush=True)
         soak.scenarios.tally.clear()
-        await soak.go_on(seconds)
+        await soak.run(seconds)
         after = await soak.settle(warm, margins)
-        soak.scenarios.let_go()
+        soak.scenarios.close()
     for what, count in sorted(soak.scenarios.tally.items()):
         print(f"{count:8,} {what}")
     print(table(warm, after, margins))

@@ -28,25 +28,26 @@ async def measure(stack: Stack, args: argparse.Namespace) -> None:
     ):
         reader = meters.Reader(stack, http)
         before, began = await reader.read(), time.perf_counter()
-        await groups.chatter(args.seconds, args.window)
-        spoken = time.perf_counter() - began
+        await groups.run_closed(args.seconds, args.window)
+        sending = time.perf_counter() - began
         with contextlib.suppress(AssertionError):
             await eventually(lambda: groups.drained, DRAIN_SECONDS)
-        print(report(groups, spoken, time.perf_counter() - began))
-        print(costs(before, await reader.read(), groups.counts.heard))
+        print(report(groups, sending, time.perf_counter() - began))
+        print(costs(before, await reader.read(), groups.counts.delivered))
 
 
-def report(groups: Groups, spoken: float, heard: float) -> str:
+def report(groups: Groups, sending: float, total: float) -> str:
     """What came of the sends: seconds are those of speaking, and until all was heard."""
     counts, delays = groups.counts, groups.delays
-    wanted = counts.accepted * GROUP
+    expected = counts.accepted * GROUP
     return "\n".join(
         (
-            f"{counts.accepted:,} messages accepted in {spoken:.1f} s: {counts.accepted / spoken:,.0f}/s; "
+            f"{counts.accepted:,} messages accepted in {sending:.1f} s: {counts.accepted / sending:,.0f}/s; "
             f"refused: {dict(counts.refused) or 'none'}",
-            f"{counts.heard:,} of {wanted:,} deliveries in {heard:.1f} s: {counts.heard / heard:,.0f}/s",
+            f"{counts.delivered:,} of {expected:,} deliveries in {total:.1f} s: "
+            f"{counts.delivered / total:,.0f}/s",
             figures.latency("from send to accepted", delays.accepted),
-            figures.latency("from send to heard", delays.heard),
+            figures.latency("from send to received", delays.delivered),
         )
     )
 

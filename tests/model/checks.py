@@ -20,7 +20,7 @@ def check(cluster: Cluster) -> None:
     check_contents(cluster)
     check_marks(cluster)
     for client in cluster.clients:
-        assert not client.wrong, client.wrong
+        assert not client.violations, client.violations
         if isinstance(client, SyncingClient) and client.ready:
             check_syncing_client(cluster, client)
         elif isinstance(client, LiveOnlyClient) and client.ready:
@@ -45,7 +45,7 @@ def check_numbers(cluster: Cluster, conversation_id: str) -> None:
 
 def check_kept(cluster: Cluster) -> None:
     """What was accepted is stored, or its sender was outside and this was told."""
-    refused = {e.record_id: e for e in cluster.told if isinstance(e, RecordRefused)}
+    refused = {e.record_id: e for e in cluster.announced if isinstance(e, RecordRefused)}
     by_name = {
         r.message.client_message_id: r for r in cluster.partition.sent() if r.message.client_message_id
     }
@@ -56,7 +56,7 @@ def check_kept(cluster: Cluster) -> None:
         assert refused[record.id].code == "NOT_FOUND"
         assert (record.conversation_id, record.user_id) in cluster.outsiders, "a member was refused"
     for send in cluster.sends:
-        if send.accepted and send.named:
+        if send.accepted and send.has_client_id:
             assert send.payload["clientMessageId"] in by_name, "accepted, and given to nobody"
     made = {r.message.id for r in cluster.partition.sent()}
     assert set(cluster.tables.messages) <= made, "stored, and said by nobody"
@@ -64,7 +64,7 @@ def check_kept(cluster: Cluster) -> None:
 
 def check_order(cluster: Cluster, conversation_id: str) -> None:
     """Each sender's messages have the order in which they came to the partition first."""
-    refused = {e.message_id for e in cluster.told if isinstance(e, RecordRefused)}
+    refused = {e.message_id for e in cluster.announced if isinstance(e, RecordRefused)}
     first: dict[str, NewMessage] = {}
     for record in cluster.partition.sent():
         if record.conversation_id == conversation_id and record.message.id not in refused:
@@ -77,7 +77,7 @@ def check_order(cluster: Cluster, conversation_id: str) -> None:
 def check_contents(cluster: Cluster) -> None:
     """Each message is as the last change left it that was not refused; a deletion is the last."""
     made = {record_id for m in cluster.tables.messages.values() for record_id in m.changed_by}
-    refused = {e.record_id for e in cluster.told if isinstance(e, RecordRefused)} - made
+    refused = {e.record_id for e in cluster.announced if isinstance(e, RecordRefused)} - made
     content: dict[str, str] = {}
     deleted: set[str] = set()
     for record in (r for r in cluster.partition.log if isinstance(r, NewMessage) or r.id not in refused):
@@ -166,5 +166,5 @@ def check_live_only_client(cluster: Cluster, client: LiveOnlyClient) -> None:
 
 
 def _is_on_screen(client: LiveOnlyClient, message: Message) -> bool:
-    shown = client.screen[message.id]
+    shown = client.displayed[message.id]
     return (shown.content, shown.deleted) == (message.content, message.deleted_at is not None)

@@ -28,7 +28,7 @@ class Shown(NamedTuple):
         return cls(message.seq, message.rev, message.content, message.deleted_at is not None)
 
     @classmethod
-    def told(cls, payload: dict[str, Any]) -> "Shown":
+    def received(cls, payload: dict[str, Any]) -> "Shown":
         return cls(payload["seq"], payload["rev"], payload["content"], "deletedAt" in payload)
 
 
@@ -53,38 +53,38 @@ class Client:
         self.name, self.user = name, user
         self.node: Node | None = None
         self.ready = False
-        self.lags = False
+        self.lagging = False
         self._sid = ""
         self._wire: deque[Callable[[], None]] = deque()
-        self._asked: set[asyncio.Future[Any]] = set()
+        self._pending: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets = 0
-        self.wrong: list[str] = []
+        self.violations: list[str] = []
         """What should not have been heard."""
 
     def connect(self, node: Node) -> None:
         """Open a socket to a node."""
         self._sockets += 1
         self.node, self._sid = node, f"{node.name}.{self.name}-{self._sockets}"
-        node.let_in(self._sid, self.user, self.namespace, partial(self._write, self._sid))
+        node.connect(self._sid, self.user, self.namespace, partial(self._write, self._sid))
 
     def disconnect(self) -> None:
         """Close it; what is on the wire is lost."""
         node, sid = self.node, self._sid
         self.lose()
         if node is not None:
-            node.see_out(sid, self.namespace)
+            node.disconnect(sid, self.namespace)
 
     def lose(self) -> None:
         """The socket broke."""
-        self.node, self._sid, self.ready, self.lags = None, "", False, False
+        self.node, self._sid, self.ready, self.lagging = None, "", False, False
         self._wire.clear()
-        for asked in self._asked:
+        for asked in self._pending:
             if not asked.done():
                 asked.set_exception(ConnectionLost())
         for task in self._tasks:
             task.cancel()
-        self.was_lost()
+        self.on_lost()
 
     def read_some(self, count: int) -> None:
         """Read so many things of what is on the wire."""
@@ -93,11 +93,11 @@ class Client:
 
     def read(self) -> None:
         """Read what is on the wire."""
-        self.lags = False
-        while self._wire and not self.lags:
+        self.lagging = False
+        while self._wire and not self.lagging:
             self._wire.popleft()()
 
-    def ask(
+    def call(
         self, event: str, payload: Any, then: Callable[[Any], None] = lambda _: None
     ) -> "asyncio.Future[Any]":
         """Say something; the acknowledgement, which `then` has seen before anything else was read.
@@ -109,14 +109,14 @@ class Client:
         if self.node is None or not self.ready:
             future.set_exception(ConnectionLost())
             return future
-        self._asked.add(future)
-        future.add_done_callback(self._asked.discard)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
         sid = self._sid
 
         def answered(answer: Any) -> None:
-            self._put(sid, lambda: self._answered(future, answer, then))
+            self._queue_entry(sid, lambda: self._resolve(future, answer, then))
 
-        self.node.take(sid, event, payload, answered)
+        self.node.handle(sid, event, payload, answered)
         return future
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -125,16 +125,16 @@ class Client:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def connected(self) -> None:
+    def on_connected(self) -> None:
         """The socket is there."""
 
-    def was_lost(self) -> None:
+    def on_lost(self) -> None:
         """It is not any more."""
 
-    def hear(self, event: str, payload: Any) -> None:
+    def on_event(self, event: str, payload: Any) -> None:
         """An event."""
 
-    def _answered(self, future: "asyncio.Future[Any]", answer: Any, then: Callable[[Any], None]) -> None:
+    def _resolve(self, future: "asyncio.Future[Any]", answer: Any, then: Callable[[Any], None]) -> None:
         if future.done():
             return
         if answer is None or not answer["success"]:
@@ -145,24 +145,24 @@ class Client:
 
     def _write(self, sid: str, data: Any) -> None:
         if data == CONNECTED:
-            self.let_in(sid)
-            self._put(sid, self._now_ready)
+            self.on_admitted(sid)
+            self._queue_entry(sid, self._now_ready)
         elif data == REFUSED:
-            self._put(sid, self.lose)
+            self._queue_entry(sid, self.lose)
         else:
-            self._put(sid, lambda: self.hear(*data))
+            self._queue_entry(sid, lambda: self.on_event(*data))
 
-    def let_in(self, sid: str) -> None:
+    def on_admitted(self, sid: str) -> None:
         """The node has just let the socket in."""
 
     def _now_ready(self) -> None:
         self.ready = True
-        self.connected()
+        self.on_connected()
 
-    def _put(self, sid: str, entry: Callable[[], None]) -> None:
+    def _queue_entry(self, sid: str, entry: Callable[[], None]) -> None:
         if sid == self._sid:
             self._wire.append(entry)
-            if not self.lags:
+            if not self.lagging:
                 self.read()
 
 
@@ -176,7 +176,7 @@ class Held:
     joined: bool = False
     synced: bool = False
     loaded: bool = False
-    heard: int | None = None
+    last_live_seq: int | None = None
 
     def place(self, message_id: str, shown: Shown) -> None:
         """Each message once, in its newest revision."""
@@ -208,18 +208,18 @@ class SyncingClient(Client):
         self.sent: list[dict[str, Any]] = []
         self.caught_up = False
 
-    def connected(self) -> None:
-        self.go_on()
+    def on_connected(self) -> None:
+        self.start_catch_up()
 
-    def go_on(self) -> None:
+    def start_catch_up(self) -> None:
         """Catch up, again if it failed."""
         self.spawn(self._catch_up())
 
-    def was_lost(self) -> None:
+    def on_lost(self) -> None:
         self.caught_up = False
         self.unread = {}
         for held in self.known.values():
-            held.joined, held.synced, held.heard = False, False, None
+            held.joined, held.synced, held.last_live_seq = False, False, None
 
     async def _catch_up(self) -> None:
         try:
@@ -241,12 +241,12 @@ class SyncingClient(Client):
         held = self.known[conversation_id]
 
         def joined(answer: Any) -> None:
-            held.joined, held.heard = True, answer["seq"]
+            held.joined, held.last_live_seq = True, answer["seq"]
             if not held.loaded:
                 held.synced, held.rev, held.ahead = True, answer["rev"], 0
 
         try:
-            await self.ask("joinRoom", {"conversationId": conversation_id}, joined)
+            await self.call("joinRoom", {"conversationId": conversation_id}, joined)
         except CommandRefused as no:
             if no.code != "NOT_FOUND":
                 raise
@@ -272,7 +272,7 @@ class SyncingClient(Client):
     async def _sync(self) -> None:
         behind = {i: held.rev for i, held in self.known.items() if held.joined and not held.synced}
         if behind:
-            await self.ask("sync", {"conversations": behind}, self._synced)
+            await self.call("sync", {"conversations": behind}, self._synced)
         for conversation_id in list(self.known):
             await self._load(conversation_id)
 
@@ -285,24 +285,24 @@ class SyncingClient(Client):
             if changes.get("tooFar"):
                 held.messages, held.loaded = {}, False
             for message in changes.get("messages", ()):
-                held.place(message["_id"], Shown.told(message))
+                held.place(message["_id"], Shown.received(message))
 
-    def hear(self, event: str, payload: Any) -> None:
-        take = self._takes.get(event)
+    def on_event(self, event: str, payload: Any) -> None:
+        take = self._handlers.get(event)
         if take is not None:
             take(self, payload)
 
     def _new(self, payload: Any) -> None:
-        shown = Shown.told(payload["message"])
+        shown = Shown.received(payload["message"])
         held = self.known.get(payload["conversationId"])
-        if held is not None and held.heard is not None:
-            if shown.seq != held.heard + 1:
-                self.wrong.append(f"{self.name} heard {shown.seq} after {held.heard}")
-            held.heard = shown.seq
+        if held is not None and held.last_live_seq is not None:
+            if shown.seq != held.last_live_seq + 1:
+                self.violations.append(f"{self.name} heard {shown.seq} after {held.last_live_seq}")
+            held.last_live_seq = shown.seq
         self._place(payload, payload["message"]["_id"], shown)
 
     def _updated(self, payload: Any) -> None:
-        self._place(payload, payload["message"]["_id"], Shown.told(payload["message"]))
+        self._place(payload, payload["message"]["_id"], Shown.received(payload["message"]))
 
     def _deleted(self, payload: Any) -> None:
         self._place(payload, payload["messageId"], Shown(payload["seq"], payload["rev"], "", True))
@@ -310,18 +310,18 @@ class SyncingClient(Client):
     def _place(self, payload: Any, message_id: str, shown: Shown) -> None:
         held = self.known.get(payload["conversationId"])
         if held is None:
-            self.wrong.append(f"{self.name} heard {shown} of a conversation that it has left")
+            self.violations.append(f"{self.name} heard {shown} of a conversation that it has left")
             return
         held.place(message_id, shown)
         held.advance(shown.rev)
 
     def _created(self, payload: Any) -> None:
-        self._meet(payload["_id"])
+        self._learn_of(payload["_id"])
 
-    def _meet(self, conversation_id: str) -> None:
+    def _learn_of(self, conversation_id: str) -> None:
         if not self.known.setdefault(conversation_id, Held()).joined:
             self.caught_up = False
-            self.go_on()
+            self.start_catch_up()
 
     def _removed(self, payload: Any) -> None:
         if payload["userId"] == self.user:
@@ -331,12 +331,12 @@ class SyncingClient(Client):
     def _counted(self, payload: Any) -> None:
         self.unread[payload["conversationId"]] = payload["unread"]
         if payload["conversationId"] not in self.known:
-            self._meet(payload["conversationId"])
+            self._learn_of(payload["conversationId"])
 
     def _sent(self, payload: Any) -> None:
         self.sent.append(payload)
 
-    _takes: ClassVar[dict[str, Callable[["SyncingClient", Any], None]]] = {
+    _handlers: ClassVar[dict[str, Callable[["SyncingClient", Any], None]]] = {
         "newMessage": _new,
         "messageUpdated": _updated,
         "messageDeleted": _deleted,
@@ -358,27 +358,27 @@ class LiveOnlyClient(Client):
         self.since: dict[str, int] = {}
         """The last numbers that were stored when the socket was let in."""
         self.order: defaultdict[str, list[int]] = defaultdict(list)
-        self.screen: dict[str, Shown] = {}
+        self.displayed: dict[str, Shown] = {}
 
-    def let_in(self, sid: str) -> None:
+    def on_admitted(self, sid: str) -> None:
         if sid == self._sid:
             self.since = self._heads()
 
-    def was_lost(self) -> None:
+    def on_lost(self) -> None:
         self.order.clear()
-        self.screen = {}
+        self.displayed = {}
 
-    def hear(self, event: str, payload: Any) -> None:
+    def on_event(self, event: str, payload: Any) -> None:
         if event == "receiveMessage":
             self._new(payload)
-        elif event == "receiveEdit" and payload["id"] in self.screen:
-            self.screen[payload["id"]] = Shown.told(payload)
-        elif event == "receiveDeletion" and payload["messageId"] in self.screen:
-            self.screen[payload["messageId"]] = Shown(payload["seq"], payload["rev"], "", True)
+        elif event == "receiveEdit" and payload["id"] in self.displayed:
+            self.displayed[payload["id"]] = Shown.received(payload)
+        elif event == "receiveDeletion" and payload["messageId"] in self.displayed:
+            self.displayed[payload["messageId"]] = Shown(payload["seq"], payload["rev"], "", True)
 
     def _new(self, payload: Any) -> None:
         order = self.order[payload["conversationId"]]
         if order and payload["seq"] <= order[-1]:
-            self.wrong.append(f"{self.name} heard {payload['seq']} after {order}")
+            self.violations.append(f"{self.name} heard {payload['seq']} after {order}")
         order.append(payload["seq"])
-        self.screen[payload["id"]] = Shown.told(payload)
+        self.displayed[payload["id"]] = Shown.received(payload)

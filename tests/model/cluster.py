@@ -34,7 +34,7 @@ class Send:
     accepted: bool = False
 
     @property
-    def named(self) -> bool:
+    def has_client_id(self) -> bool:
         return self.payload["clientMessageId"] is not None
 
 
@@ -47,16 +47,16 @@ class Cluster:
         self.tables = Tables()
         self.partition = Partition()
         self.pubsub = InMemoryPubSub()
-        self.told: list[Event] = []
+        self.announced: list[Event] = []
         self.sends: list[Send] = []
         self.outsiders: set[tuple[str, str]] = set()
         """Who was outside of a conversation at some time."""
 
-    def found(self) -> None:
+    def start(self) -> None:
         """Begin: two conversations, two workers, two nodes, and nobody connected."""
         for conversation_id, members in ROOMS.items():
-            self._found(conversation_id, members)
-        self.workers = [Worker(self.tables, self.partition, self.pubsub, self.told) for _ in range(2)]
+            self._create_conversation(conversation_id, members)
+        self.workers = [Worker(self.tables, self.partition, self.pubsub, self.announced) for _ in range(2)]
         self.nodes = [self._node(n) for n in range(2)]
         self.clients: list[Client] = [SyncingClient(user, user) for user in USERS]
         self.clients += [
@@ -64,7 +64,7 @@ class Cluster:
             *(LiveOnlyClient(f"{u}-old", u, self.heads) for u in USERS[1:]),
         ]
 
-    def _found(self, conversation_id: str, members: tuple[str, ...]) -> None:
+    def _create_conversation(self, conversation_id: str, members: tuple[str, ...]) -> None:
         at = now()
         self.tables.conversations[conversation_id] = Conversation(
             id=conversation_id, kind="group", created_by=members[0], created_at=at
@@ -90,12 +90,12 @@ class Cluster:
         membership = self.tables.memberships.get((conversation_id, user))
         return membership if membership and membership.left_at is None else None
 
-    def here(self, conversation_id: str | None = None) -> list[Client]:
+    def connected(self, conversation_id: str | None = None) -> list[Client]:
         """The clients that are connected: all, or those of a conversation's members."""
         connected = [client for client in self.clients if client.node is not None]
         return [x for x in connected if conversation_id is None or self.member(conversation_id, x.user)]
 
-    def away(self) -> list[Client]:
+    def disconnected(self) -> list[Client]:
         """Those that are not."""
         return [client for client in self.clients if client.node is None]
 
@@ -122,7 +122,7 @@ class Cluster:
 
     def send(self, client: Client, send: Send) -> None:
         """Say something, or say it again."""
-        client.spawn(self._accepted(send, client.ask("sendMessage", send.payload)))
+        client.spawn(self._accepted(send, client.call("sendMessage", send.payload)))
 
     async def _accepted(self, send: Send, answer: Awaitable[Any]) -> None:
         try:
@@ -146,7 +146,7 @@ class Cluster:
         self.loop.finish(node.stop())
         self.nodes[number] = self._node(number)
 
-    def forget(self) -> None:
+    def lose_redis(self) -> None:
         """Redis restarts: what was on its way is lost; every node takes what it missed from the archive."""
         for node in self.nodes:
             node.bus.waiting.clear()
@@ -162,22 +162,22 @@ class Cluster:
             injector.release()
         self.loop.rest(1)
         for _ in range(ROUNDS):
-            self._go_on()
-            if not self._moves():
+            self._advance()
+            if not self._has_work():
                 break
         else:
             raise AssertionError("it does not come to rest")
-        self._go_on()
+        self._advance()
 
-    def _moves(self) -> bool:
+    def _has_work(self) -> bool:
         waits = any(node.bus.waiting for node in self.nodes)
         behind = any(isinstance(x, SyncingClient) and x.ready and not x.caught_up for x in self.clients)
         return bool(self.partition.deliveries) or waits or behind
 
-    def _go_on(self) -> None:
-        self.loop.act(lambda: self.workers[0].work(100), 1)
+    def _advance(self) -> None:
+        self.loop.act(lambda: self.workers[0].take_batch(100), 1)
         for node in self.nodes:
-            self.loop.act(partial(self.hear, node, len(node.bus.waiting)))
+            self.loop.act(partial(self.deliver, node, len(node.bus.waiting)))
             self.loop.act(partial(self.audit, node), 1)
         for client in self.clients:
             self.loop.act(client.read)
@@ -188,14 +188,14 @@ class Cluster:
     def _catch_up(self) -> None:
         for client in self.clients:
             if isinstance(client, SyncingClient) and client.ready and not client.caught_up:
-                client.go_on()
+                client.start_catch_up()
 
-    def hear(self, node: Node, count: int) -> None:
+    def deliver(self, node: Node, count: int) -> None:
         """A node hears what waits at its ear."""
         for _ in range(min(count, len(node.bus.waiting))):
-            node.hear_bus(*node.bus.waiting.popleft())
+            node.deliver_from_bus(*node.bus.waiting.popleft())
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Leave nothing behind."""
         for client in self.clients:
             self.loop.act(client.lose)

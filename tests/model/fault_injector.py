@@ -17,12 +17,12 @@ class FaultInjector:
     def __init__(self, error: type[Exception]) -> None:
         self._error = error
         self._left = 0
-        self._does: Fault = "fail"
+        self._fault: Fault = "fail"
         self._stalled: list[asyncio.Future[None]] = []
 
-    def set(self, moments: int, does: Fault) -> None:
+    def arm(self, moments: int, does: Fault) -> None:
         """Spring at the next but `moments`."""
-        self._left, self._does = moments + 1, does
+        self._left, self._fault = moments + 1, does
 
     def release(self) -> None:
         """Whatever stalls goes on; nothing is set any more."""
@@ -33,7 +33,7 @@ class FaultInjector:
                 gate.set_result(None)
 
     @property
-    def stalls(self) -> bool:
+    def is_stalled(self) -> bool:
         """Whether somebody stands in it."""
         return any(not gate.done() for gate in self._stalled)
 
@@ -43,7 +43,7 @@ class FaultInjector:
         self._left -= 1
         if self._left != 0:
             return
-        if self._does == "fail":
+        if self._fault == "fail":
             raise self._error("trapped")
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stalled.append(gate)

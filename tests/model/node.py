@@ -162,15 +162,15 @@ class Node:
             max_upload=0,
         )
 
-    def let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
+    def connect(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
         """Let a socket in; it hears `CONNECTED` or `REFUSED`."""
         self.manager.receivers[sid] = hear
         self._turns[sid] = asyncio.Lock()
         self.manager.basic_enter_room(sid, namespace, None, eio_sid=sid)
         self.manager.basic_enter_room(sid, namespace, sid)
-        self.background.spawn(self._let_in(sid, user_id, namespace, hear))
+        self.background.spawn(self._connect(sid, user_id, namespace, hear))
 
-    async def _let_in(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
+    async def _connect(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
         protocols = tuple(p for p in PROTOCOLS if p.namespace == namespace)
         person = self._people[sid] = Person(id=user_id, name=user_id)
         session = Session(sid, namespace, user_id)
@@ -186,25 +186,25 @@ class Node:
                 self.delivery.sessions.transition(session, SessionState.REPLAYING)
                 self.live.connection_manager.go_live(session)
 
-    def see_out(self, sid: str, namespace: str) -> None:
+    def disconnect(self, sid: str, namespace: str) -> None:
         """A socket is gone, once what it said before has been heard."""
-        self.background.spawn(self._see_out(sid, namespace, self._turns.pop(sid)))
+        self.background.spawn(self._disconnect(sid, namespace, self._turns.pop(sid)))
 
-    async def _see_out(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
+    async def _disconnect(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
         async with turn:
             session = self.delivery.sessions.get(sid)
             if session is not None:
                 await self.live.connection_manager.disconnect(session)
             self.manager.basic_disconnect(sid, namespace)
 
-    def take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
+    def handle(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
         """A client's event; `answer` is given the acknowledgement."""
-        self.background.spawn(self._take(sid, event, payload, answer))
+        self.background.spawn(self._handle(sid, event, payload, answer))
 
-    async def _take(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
-        answer(await self._hear(sid, event, payload))
+    async def _handle(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
+        answer(await self._acknowledge(sid, event, payload))
 
-    async def _hear(self, sid: str, event: str, payload: Any) -> Any:
+    async def _acknowledge(self, sid: str, event: str, payload: Any) -> Any:
         """The acknowledgement of a client's event, in its turn."""
         turn, session = self._turns.get(sid), self.delivery.sessions.get(sid)
         if turn is None or session is None:
@@ -225,7 +225,7 @@ class Node:
             return await self.live.connection_manager.join(session, command.conversation_id)
         return await self.command_bus.handle(self._people[session.sid], command)
 
-    def hear_bus(self, channel: str, body: bytes) -> None:
+    def deliver_from_bus(self, channel: str, body: bytes) -> None:
         """Something comes off the bus."""
         self.live.router.receive(channel, body)
 

@@ -60,7 +60,7 @@ class ChatMachine(RuleBasedStateMachine):
             self._return()
             self._all_is_well()
         finally:
-            self.cluster.end()
+            self.cluster.stop()
             self._patches.close()
             structlog.configure(**self._before)
 
@@ -87,35 +87,35 @@ class ChatMachine(RuleBasedStateMachine):
 
     @initialize(said=st.integers(0, 4))
     def found(self, said: int) -> None:
-        self.cluster.found()
+        self.cluster.start()
         for number, client in enumerate(self.cluster.clients[:6]):
             self._do(client.connect, self.cluster.nodes[number % 2])
         if said:
             self.send(who=0, where="first", named=True, times=said)
-            self._do(self.cluster.workers[0].work, said)
+            self._do(self.cluster.workers[0].take_batch, said)
 
     # What people do.
 
     @rule(who=WHO, where=NODES)
     def connect(self, who: int, where: int) -> None:
-        self._connect(self._one(who, self.cluster.away()), where)
+        self._connect(self._one(who, self.cluster.disconnected()), where)
 
     @rule(who=WHO, where=NODES)
     def disconnect(self, who: int, where: int) -> None:
-        client = self._one(who, self.cluster.here())
+        client = self._one(who, self.cluster.connected())
         if client is not None:
             self._do(client.disconnect)
 
     @rule(who=WHO, where=NODES)
     def reconnect(self, who: int, where: int) -> None:
-        client = self._one(who, self.cluster.here())
+        client = self._one(who, self.cluster.connected())
         if client is not None:
             self._do(client.disconnect)
             self._connect(client, where)
 
     @rule(who=WHO, where=CONVERSATIONS, named=st.booleans(), times=st.integers(1, 3))
     def send(self, who: int, where: str, named: bool, times: int) -> None:
-        client = self._one(who, self.cluster.here(where))
+        client = self._one(who, self.cluster.connected(where))
         for _ in range(times):
             if client is not None:
                 said = self.cluster.compose(client, where, named=named)
@@ -126,40 +126,42 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(who=WHO, which=WHICH)
     def send_again(self, who: int, which: int) -> None:
-        send = self._one(which, [s for s in self.cluster.sends if s.named])
-        client = self._one(who, [x for x in self.cluster.here() if send and x.user == send.user])
+        send = self._one(which, [s for s in self.cluster.sends if s.has_client_id])
+        client = self._one(who, [x for x in self.cluster.connected() if send and x.user == send.user])
         if client is not None:
             self._do(self.cluster.send, client, send)
 
     @rule(who=WHO, which=WHICH)
     def edit(self, who: int, which: int) -> None:
         message = self._one(which, self.cluster.latest())
-        client = self._one(who, [x for x in self.cluster.here() if message and x.user == message.sender_id])
+        client = self._one(
+            who, [x for x in self.cluster.connected() if message and x.user == message.sender_id]
+        )
         if message is not None and client is not None:
             content = f"e{len(self.cluster.partition.log)}"
-            self._do(client.ask, "editMessage", {"messageId": message.id, "content": content})
+            self._do(client.call, "editMessage", {"messageId": message.id, "content": content})
 
     edit_more = edit
 
     @rule(who=WHO, which=WHICH)
     def delete(self, who: int, which: int) -> None:
         message = self._one(which, self.cluster.latest())
-        client = self._one(who, self.cluster.here())
+        client = self._one(who, self.cluster.connected())
         if message is not None and client is not None:
-            self._do(client.ask, "deleteMessage", {"messageId": message.id})
+            self._do(client.call, "deleteMessage", {"messageId": message.id})
 
     @rule(who=WHO, which=WHICH)
     def read(self, who: int, which: int) -> None:
         message = self._one(which, self.cluster.latest())
-        client = self._one(who, self.cluster.here())
+        client = self._one(who, self.cluster.connected())
         if message is not None and client is not None:
-            self._do(client.ask, "markAsRead", {"messageId": message.id})
+            self._do(client.call, "markAsRead", {"messageId": message.id})
 
     @rule(who=WHO, where=CONVERSATIONS)
     def read_all(self, who: int, where: str) -> None:
-        client = self._one(who, [x for x in self.cluster.here(where) if isinstance(x, SyncingClient)])
+        client = self._one(who, [x for x in self.cluster.connected(where) if isinstance(x, SyncingClient)])
         if client is not None:
-            self._do(client.ask, "markConversationAsRead", {"conversationId": where})
+            self._do(client.call, "markConversationAsRead", {"conversationId": where})
 
     @rule(node=NODES, by=WHO, where=CONVERSATIONS, who=WHO)
     def add(self, node: int, by: int, where: str, who: int) -> None:
@@ -188,19 +190,19 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(who=WORKERS, size=st.integers(1, 6))
     def work(self, who: int, size: int) -> None:
-        self._do(self.cluster.workers[who].work, size)
+        self._do(self.cluster.workers[who].take_batch, size)
 
     work_more = work
 
     @rule(node=NODES, count=st.integers(1, 6))
     def hear(self, node: int, count: int) -> None:
-        self._do(self.cluster.hear, self.cluster.nodes[node], count)
+        self._do(self.cluster.deliver, self.cluster.nodes[node], count)
 
     hear_more = hear
 
     @rule(who=WHO)
     def read_wire(self, who: int) -> None:
-        client = self._one(who, [x for x in self.cluster.clients if x.lags])
+        client = self._one(who, [x for x in self.cluster.clients if x.lagging])
         if client is not None:
             self._do(client.read)
 
@@ -224,22 +226,22 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(who=WORKERS, moments=st.integers(0, 40), does=DOES)
     def trap_worker(self, who: int, moments: int, does: Fault) -> None:
-        self.cluster.workers[who].injector.set(moments, does)
+        self.cluster.workers[who].injector.arm(moments, does)
 
     @rule(who=WORKERS, moments=st.integers(0, 30), size=st.integers(1, 4))
     def overtake(self, who: int, moments: int, size: int) -> None:
         """A worker freezes in the middle of a batch, and another takes its place."""
-        self.cluster.workers[who].injector.set(moments, "stall")
-        self._do(self.cluster.workers[who].work, size)
-        self._do(self.cluster.workers[1 - who].work, size)
+        self.cluster.workers[who].injector.arm(moments, "stall")
+        self._do(self.cluster.workers[who].take_batch, size)
+        self._do(self.cluster.workers[1 - who].take_batch, size)
 
     @rule(who=WHO, where=NODES, count=st.integers(0, 4))
     def interrupt(self, who: int, where: int, count: int) -> None:
         """A connection breaks in the middle of what the node has to tell; the client comes back."""
-        client = self._one(who, self.cluster.here())
+        client = self._one(who, self.cluster.connected())
         if client is not None and client.node is not None:
-            client.lags = True
-            self._do(self.cluster.hear, client.node, len(client.node.bus.waiting))
+            client.lagging = True
+            self._do(self.cluster.deliver, client.node, len(client.node.bus.waiting))
             self._do(client.read_some, count)
             self._do(client.disconnect)
             self._connect(client, where)
@@ -250,7 +252,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(node=NODES, moments=MOMENTS, does=DOES)
     def trap_archive(self, node: int, moments: int, does: Fault) -> None:
-        self.cluster.nodes[node].injector.set(moments, does)
+        self.cluster.nodes[node].injector.arm(moments, does)
 
     @rule(node=NODES)
     def thaw_archive(self, node: int) -> None:
@@ -281,9 +283,9 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def lag(self, who: int) -> None:
-        client = self._one(who, self.cluster.here())
+        client = self._one(who, self.cluster.connected())
         if client is not None:
-            client.lags = True
+            client.lagging = True
 
     @rule(number=NODES)
     def kill(self, number: int) -> None:
@@ -291,7 +293,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
-        self._do(self.cluster.forget)
+        self._do(self.cluster.lose_redis)
 
 
 TestChat = ChatMachine.TestCase

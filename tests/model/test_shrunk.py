@@ -81,7 +81,7 @@ def test_who_was_put_out_while_the_bus_was_away_is_told_nothing_that_was_said_si
     machine.work(size=1, who=0)
 
     # All is heard of the messages before it is known who is in what.
-    machine.cluster.nodes[1].injector.set(2, "stall")
+    machine.cluster.nodes[1].injector.arm(2, "stall")
     machine.forget()
 
     assert not bob.known.get("first", Held()).messages

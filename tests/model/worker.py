@@ -41,7 +41,7 @@ class Worker:
         """Whether a batch is in its hands."""
         return self._batch is not None and not self._batch.done()
 
-    def work(self, size: int) -> None:
+    def take_batch(self, size: int) -> None:
         """Take a batch of up to `size` deliveries, from whoever else has them."""
         if not self.busy:
             deliveries = self._partition.take(self, size)

@@ -130,15 +130,15 @@ def test_a_nick_that_changes_hands_is_another_person_from_then_on() -> None:
 
 def test_a_nick_is_the_same_person_in_capitals_and_under_a_socket_of_its_own() -> None:
     script = script_of([Said(0, "Anna[1]", "1"), Said(0, "anna{1}", "2")])
-    assert [speaker.person for speaker in script.cast] == ["Anna[1]", "Anna[1]"]
-    assert [speaker.nick for speaker in script.cast] == ["Anna[1]", "anna{1}"]
+    assert [speaker.person for speaker in script.speakers] == ["Anna[1]", "Anna[1]"]
+    assert [speaker.nick for speaker in script.speakers] == ["Anna[1]", "anna{1}"]
 
 
 def test_lines_that_would_be_refused_are_set_aside_and_counted() -> None:
     blank, too_long = Said(0, "anna", " \t"), Said(0, "anna", "x" * 8_001)
     script = script_of([blank, too_long, Said(0, "anna", "x" * 8_000)])
     assert [len(line.content) for line in script.lines] == [8_000]
-    assert script.unsayable == (blank, too_long)
+    assert script.unsendable == (blank, too_long)
 
 
 def test_an_action_is_said_as_irc_shows_it() -> None:
@@ -158,27 +158,27 @@ def test_all_kinds_of_lines_are_counted() -> None:
 def test_who_joins_first_was_not_on_at_the_beginning_and_who_speaks_first_was() -> None:
     script = script_of([Joined(0, "ben"), Said(0, "anna", "1"), Said(0, "ben", "2"), Left(0, "anna")])
     anna, ben = Speaker("anna", "anna"), Speaker("ben", "ben")
-    assert script.opening == (anna,)
-    assert [*map(type, script.cues)] == [Arrival, Line, Line, Departure]
-    assert (script.cues[0], script.cues[3]) == (Arrival(ben), Departure(anna))
+    assert script.initial_speakers == (anna,)
+    assert [*map(type, script.actions)] == [Arrival, Line, Line, Departure]
+    assert (script.actions[0], script.actions[3]) == (Arrival(ben), Departure(anna))
 
 
 def test_where_everybody_joins_the_first_to_come_was_on_at_the_beginning() -> None:
     script = script_of([Joined(0, "ben"), Joined(0, "anna"), Said(0, "anna", "1"), Said(0, "ben", "2")])
-    assert script.opening == (Speaker("ben", "ben"),)
-    assert [*map(type, script.cues)] == [Arrival, Line, Line]
+    assert script.initial_speakers == (Speaker("ben", "ben"),)
+    assert [*map(type, script.actions)] == [Arrival, Line, Line]
 
 
 def test_a_nick_change_is_an_exit_and_an_entrance() -> None:
     script = script_of([Said(0, "anna", "1"), Renamed(0, "anna", "anna2"), Said(0, "anna2", "2")])
-    assert script.opening == (Speaker("anna", "anna"),)
-    assert script.cues[1:3] == (Departure(Speaker("anna", "anna")), Arrival(Speaker("anna", "anna2")))
+    assert script.initial_speakers == (Speaker("anna", "anna"),)
+    assert script.actions[1:3] == (Departure(Speaker("anna", "anna")), Arrival(Speaker("anna", "anna2")))
 
 
 def test_who_never_says_a_line_has_no_part() -> None:
     script = script_of([Joined(0, "cleo"), Said(0, "anna", "1"), Said(0, "dan", " "), Left(0, "cleo")])
-    assert [type(cue) for cue in script.cues] == [Line]
-    assert script.cast == (Speaker("anna", "anna"),)
+    assert [type(cue) for cue in script.actions] == [Line]
+    assert script.speakers == (Speaker("anna", "anna"),)
 
 
 def test_gaps_in_the_log_make_nobody_speak_while_away_or_come_twice() -> None:
@@ -189,7 +189,7 @@ def test_gaps_in_the_log_make_nobody_speak_while_away_or_come_twice() -> None:
         Said(0, "anna", "2"),
         Joined(0, "anna"),
     ]
-    assert [type(cue) for cue in script_of(events).cues] == [Line, Departure, Arrival, Line]
+    assert [type(cue) for cue in script_of(events).actions] == [Line, Departure, Arrival, Line]
 
 
 def test_a_minutes_lines_share_the_minute_evenly() -> None:

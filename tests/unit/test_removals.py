@@ -69,7 +69,7 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
 
 async def connect(node: Node) -> None:
     heard: list[Any] = []
-    node.let_in("n.1", BEN, "/chat", heard.append)
+    node.connect("n.1", BEN, "/chat", heard.append)
     await eventually(lambda: CONNECTED in heard)
 
 

@@ -11,11 +11,11 @@ from load import figures, proof
 from load.arguments import NOT_BEGUN
 from load.environment import MissingSetting, read_environment
 from load.progress import Progress
-from load.proof import Count, Finding, SocketRecording, Spoken, Stored
+from load.proof import Count, Finding, LogMessage, SocketRecording, Stored
 from load.recording import Confirmation, DeliveryLog, ReceivedMessage, Recorder
 from load.replay import main
 
-LINES = [Spoken(user, user.upper(), f"line {n}", f"c{n}") for n, user in enumerate("abab", start=1)]
+LINES = [LogMessage(user, user.upper(), f"line {n}", f"c{n}") for n, user in enumerate("abab", start=1)]
 STORED = [
     Stored(n, f"m{n}", line.user_id, line.content, line.client_message_id)
     for n, line in enumerate(LINES, start=1)
@@ -35,7 +35,7 @@ def swapped(stored: list[Stored], one: int, other: int) -> list[Stored]:
 
 
 def test_a_conversation_that_is_the_log_is_proved() -> None:
-    assert proof.the_log_is_stored(LINES, STORED, "it").holds
+    assert proof.log_is_stored(LINES, STORED, "it").holds
     assert proof.numbers_have_no_holes(STORED).holds
     assert proof.senders_keep_their_order(LINES, STORED).holds
 
@@ -54,7 +54,7 @@ def test_a_conversation_that_is_the_log_is_proved() -> None:
     ids=["nothing", "one lost", "one too many", "one doubled", "two swapped", "a space", "another's"],
 )
 def test_a_conversation_that_is_not_the_log_differs(stored: list[Stored]) -> None:
-    assert not proof.the_log_is_stored(LINES, stored, "it").holds
+    assert not proof.log_is_stored(LINES, stored, "it").holds
 
 
 @pytest.mark.parametrize("numbers", [[1, 2, 4, 5], [0, 1, 2, 3], [1, 2, 2, 3], [2, 3, 4, 5]])
@@ -90,32 +90,32 @@ def recording(
     ],
 )
 def test_a_socket_that_heard_otherwise_differs(numbers: list[int], word: str) -> None:
-    finding = proof.all_heard_all([recording("a", [1, 2, 3, 4]), recording("b", numbers)])
+    finding = proof.every_socket_received_all([recording("a", [1, 2, 3, 4]), recording("b", numbers)])
     assert len(finding.differences) == 1
     assert word in finding.differences[0]
 
 
 def test_a_socket_hears_what_was_said_while_it_was_on() -> None:
-    assert proof.all_heard_all(
+    assert proof.every_socket_received_all(
         [recording("a", [3], first=3, last=3), recording("b", [], first=3, last=2)]
     ).holds
-    assert not proof.all_heard_all([recording("a", [4], first=3, last=4)]).holds
-    assert not proof.all_heard_all([recording("a", [2, 3], first=2, last=4)]).holds
+    assert not proof.every_socket_received_all([recording("a", [4], first=3, last=4)]).holds
+    assert not proof.every_socket_received_all([recording("a", [2, 3], first=2, last=4)]).holds
 
 
 def test_a_socket_begins_where_the_answer_to_its_joining_said() -> None:
-    assert proof.all_heard_all([recording("a", [3, 4], first=3)]).holds
-    assert not proof.all_heard_all([recording("a", [2, 3, 4], first=3)]).holds
-    assert not proof.all_heard_all([recording("a", [4], first=3)]).holds
+    assert proof.every_socket_received_all([recording("a", [3, 4], first=3)]).holds
+    assert not proof.every_socket_received_all([recording("a", [2, 3, 4], first=3)]).holds
+    assert not proof.every_socket_received_all([recording("a", [4], first=3)]).holds
 
 
 def test_what_was_heard_must_be_what_is_stored() -> None:
-    assert proof.heard_is_stored(HEARD, STORED, []).holds
-    assert not proof.heard_is_stored(HEARD, STORED[:-1], []).holds
-    assert not proof.heard_is_stored(
+    assert proof.deliveries_match_storage(HEARD, STORED, []).holds
+    assert not proof.deliveries_match_storage(HEARD, STORED[:-1], []).holds
+    assert not proof.deliveries_match_storage(
         {**HEARD, 2: ReceivedMessage("m2", "b", "other words")}, STORED, []
     ).holds
-    assert not proof.heard_is_stored(HEARD, STORED, ["number 2 is two things"]).holds
+    assert not proof.deliveries_match_storage(HEARD, STORED, ["number 2 is two things"]).holds
 
 
 def recordings_of(confirmations: list[Confirmation]) -> list[SocketRecording]:
@@ -136,33 +136,33 @@ def recordings_of(confirmations: list[Confirmation]) -> list[SocketRecording]:
     ids=["one lost", "one twice", "another number", "another id", "another user's", "nobody's"],
 )
 def test_each_line_is_confirmed_to_its_sender_once(confirmations: list[Confirmation]) -> None:
-    assert proof.all_confirmed(LINES, STORED, recordings_of(SENT[::2]), {}).holds
-    assert not proof.all_confirmed(LINES, STORED, recordings_of(confirmations), {}).holds
+    assert proof.every_send_is_confirmed(LINES, STORED, recordings_of(SENT[::2]), {}).holds
+    assert not proof.every_send_is_confirmed(LINES, STORED, recordings_of(confirmations), {}).holds
 
 
 def test_another_socket_of_the_same_user_may_hear_the_confirmation_but_not_in_its_stead() -> None:
-    assert proof.all_confirmed(
+    assert proof.every_send_is_confirmed(
         LINES, STORED, [*recordings_of(SENT[::2]), recording("a_away", [], SENT[::2])], {}
     ).holds
     instead = [*recordings_of(SENT[:1]), recording("a_away", [], SENT[::2])]
-    assert not proof.all_confirmed(LINES, STORED, instead, {}).holds
+    assert not proof.every_send_is_confirmed(LINES, STORED, instead, {}).holds
 
 
 def test_a_speaker_who_came_back_heard_the_confirmations_on_either_socket() -> None:
     attendance = [recording("a", [], SENT[:1]), recording("a", [], SENT[2:3]), recording("b", [], SENT[1::2])]
-    assert proof.all_confirmed(LINES, STORED, attendance, {}).holds
+    assert proof.every_send_is_confirmed(LINES, STORED, attendance, {}).holds
 
 
 def test_a_line_that_was_said_again_may_be_confirmed_again() -> None:
     twice = recordings_of([SENT[0], SENT[0], SENT[2]])
-    assert proof.all_confirmed(LINES, STORED, twice, {"c1": 1}).holds
-    assert not proof.all_confirmed(LINES, STORED, twice, {"c3": 1}).holds
+    assert proof.every_send_is_confirmed(LINES, STORED, twice, {"c1": 1}).holds
+    assert not proof.every_send_is_confirmed(LINES, STORED, twice, {"c3": 1}).holds
     thrice = recordings_of([SENT[0], SENT[0], SENT[0], SENT[2]])
-    assert not proof.all_confirmed(LINES, STORED, thrice, {"c1": 1}).holds
+    assert not proof.every_send_is_confirmed(LINES, STORED, thrice, {"c1": 1}).holds
 
 
 def test_a_line_that_was_neither_stored_nor_confirmed_differs() -> None:
-    assert not proof.all_confirmed(LINES[:3], STORED[:2], recordings_of(SENT[:1]), {}).holds
+    assert not proof.every_send_is_confirmed(LINES[:3], STORED[:2], recordings_of(SENT[:1]), {}).holds
 
 
 @pytest.mark.parametrize("counts", [(4, 3, 3, 3), (3, 4, 3, 3), (3, 3, 4, 3), (3, 3, 3, 4), (3, 3, None, 3)])
@@ -191,26 +191,26 @@ def test_a_finding_names_some_of_many_differences_and_counts_the_others() -> Non
 
 
 def test_a_listener_keeps_what_it_heard_in_the_order_in_which_it_came() -> None:
-    recorder = Recorder(log := DeliveryLog(said_at=[0.0, 0.0]))
-    recorder.awaited = {"c1", "c2"}
+    recorder = Recorder(log := DeliveryLog(sent_at=[0.0, 0.0]))
+    recorder.unconfirmed = {"c1", "c2"}
     for seq in (2, 1):
         message = {"_id": f"m{seq}", "seq": seq, "sender": {"_id": "a"}, "content": "hi"}
-        recorder.hear("newMessage", {"message": message, "conversationId": "k"})
-    recorder.hear("messageSent", {"clientMessageId": "c1", "messageId": "m1", "seq": 1})
-    recorder.hear("userTyping", {})
+        recorder.on_event("newMessage", {"message": message, "conversationId": "k"})
+    recorder.on_event("messageSent", {"clientMessageId": "c1", "messageId": "m1", "seq": 1})
+    recorder.on_event("userTyping", {})
     assert recorder.numbers == [2, 1]
     assert recorder.confirmations == [Confirmation("c1", "m1", 1)]
-    assert recorder.awaited == {"c2"}
-    assert (log.count, log.confirmed, log.others) == (2, {"c1"}, {"userTyping": 1})
-    assert len(log.until_heard) == 2
+    assert recorder.unconfirmed == {"c2"}
+    assert (log.count, log.confirmed, log.other_events) == (2, {"c1"}, {"userTyping": 1})
+    assert len(log.delivery_delays) == 2
 
 
 def test_two_sockets_that_hear_different_things_under_one_number_are_noticed() -> None:
     log = DeliveryLog()
-    log.note(1, ReceivedMessage("m1", "a", "yes"))
-    log.note(1, ReceivedMessage("m1", "a", "yes"))
+    log.record(1, ReceivedMessage("m1", "a", "yes"))
+    log.record(1, ReceivedMessage("m1", "a", "yes"))
     assert log.contradictions == []
-    log.note(1, ReceivedMessage("m1", "a", "no"))
+    log.record(1, ReceivedMessage("m1", "a", "no"))
     assert len(log.contradictions) == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from clients.chat import User, token
 from clients.reconnecting_client import ReconnectingClient
 from clients.stalled_client import StalledClient
-from faults.fault_run import FaultRun, do
+from faults.fault_run import FaultRun, in_thread
 from faults.traffic import ABSENT, SPEAKERS, Traffic
 
 LONG = "x" * 7_900
@@ -26,25 +26,25 @@ CLOSED_SECONDS = 5.0
 async def stops_reading(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         gateway = run.stack.pid("gateway-1")
-        stalled = await do(StalledClient, run.stack.gateway_urls[0], run.users.user(ABSENT))
+        stalled = await in_thread(StalledClient, run.stack.gateway_urls[0], run.users.user(ABSENT))
         memory = resident(gateway)
         for group in traffic.groups:
-            await do(stalled.join, group)
+            await in_thread(stalled.join, group)
         traffic.load.padding = LONG
         before = len(traffic.accepted)
         try:
-            await run.sees("it is cut off", lambda: not stalled.established, 30)
+            await run.wait_for("it is cut off", lambda: not stalled.established, 30)
         finally:
             traffic.load.padding = ""
             stalled.close()
         said = (len(traffic.accepted) - before) * len(LONG)
         grown = resident(gateway) - memory
-        run.say(f"{said / 1e6:.1f} MB were said, the gateway has grown by {grown / 1e6:.1f} MB")
+        run.report(f"{said / 1e6:.1f} MB were said, the gateway has grown by {grown / 1e6:.1f} MB")
         run.expect(BOUND < said < BOUND + KERNEL, f"cut off after {said / 1e6:.1f} MB")
         run.expect(grown < GROWTH, f"the gateway has grown by {grown / 1e6:.1f} MB")
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
         listener = traffic.listeners[0]
-        await run.sees(
+        await run.wait_for(
             "it is offline", lambda: listener.status.get(run.users.user(ABSENT).id) == "offline", 10
         )
 
@@ -60,7 +60,7 @@ async def token_expires(run: FaultRun) -> None:
         ends = int(time.time() + LASTS)
         theirs = await with_tokens(run, traffic, exp=ends)
         await are_closed(run, theirs, ends - time.time() + CLOSED_SECONDS)
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
 
 
 async def token_revoked(run: FaultRun) -> None:
@@ -73,7 +73,7 @@ async def token_revoked(run: FaultRun) -> None:
         )
         assert status == 200, answer
         await are_closed(run, theirs, CLOSED_SECONDS)
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
 
 
 async def with_tokens(run: FaultRun, traffic: Traffic, **claims: Any) -> dict[ReconnectingClient, User]:
@@ -83,12 +83,12 @@ async def with_tokens(run: FaultRun, traffic: Traffic, **claims: Any) -> dict[Re
     for speaker, user in theirs.items():
         user.token = token(run.users.secret, user.id, **claims)
         speaker.drop_connection()
-    await run.recovers(traffic)
+    await run.wait_for_recovery(traffic)
     return theirs
 
 
 async def are_closed(run: FaultRun, theirs: Mapping[ReconnectingClient, User], within: float) -> None:
     """They are, in time; and have other tokens then."""
-    await run.sees("they are closed", lambda: all(speaker.disconnects > 1 for speaker in theirs), within)
+    await run.wait_for("they are closed", lambda: all(speaker.disconnects > 1 for speaker in theirs), within)
     for user in theirs.values():
         user.token = token(run.users.secret, user.id)

@@ -9,7 +9,7 @@ from clients.chat import eventually
 from clients.proxy import Proxy
 from clients.reconnecting_client import ReconnectingClient
 from clients.recording_clients import RecordingClient
-from faults.fault_run import FaultRun, do
+from faults.fault_run import FaultRun, in_thread
 from faults.traffic import Traffic
 
 BACK_SECONDS = 2.0
@@ -27,14 +27,14 @@ CLOCK = Path(__file__).parents[1] / "clock"
 
 async def killed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
-        passer, watcher = await traffic.visit(run.stack.gateway_urls[0]), traffic.listeners[-1]
+        passer, watcher = await traffic.connect_absent(run.stack.gateway_urls[0]), traffic.listeners[-1]
         await eventually(lambda: watcher.status.get(passer.user_id) == "online")
-        theirs = traffic.on("g1")
+        theirs = traffic.speakers_on("g1")
         run.stack.signal("gateway-1", signal.SIGKILL)
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
         expect_short_absences(run, theirs)
         within = LEASE_SECONDS + GRACE_SECONDS
-        await run.sees("its user is offline", lambda: watcher.status[passer.user_id] == "offline", within)
+        await run.wait_for("its user is offline", lambda: watcher.status[passer.user_id] == "offline", within)
         await expect_online(run, traffic, watcher)
 
 
@@ -46,14 +46,14 @@ async def expect_online(run: FaultRun, traffic: Traffic, watcher: RecordingClien
         answer = await watcher.call("getOnlineUsers", {})
         return bool(answer["success"]) and set(answer["users"]) == right
 
-    await run.sees("presence is right", are_right, ONLINE_SECONDS)
+    await run.wait_for("presence is right", are_right, ONLINE_SECONDS)
 
 
 async def told_to_stop(run: FaultRun) -> None:
     async with run.traffic() as traffic:
-        theirs = traffic.on("g1")
-        await run.terminates("gateway-1", EXIT_SECONDS)
-        await run.recovers(traffic)
+        theirs = traffic.speakers_on("g1")
+        await run.terminate("gateway-1", EXIT_SECONDS)
+        await run.wait_for_recovery(traffic)
         expect_short_absences(run, theirs)
         await expect_online(run, traffic, traffic.listeners[-1])
 
@@ -62,7 +62,7 @@ def expect_short_absences(run: FaultRun, speakers: Sequence[ReconnectingClient])
     """They all had to come back, and caught up quickly."""
     run.expect(all(speaker.disconnects for speaker in speakers), "not all clients were sent elsewhere")
     away = max((absence for speaker in speakers for absence in speaker.offline_seconds), default=0.0)
-    run.say(f"{len(speakers)} clients were away for up to {away:.1f} s")
+    run.report(f"{len(speakers)} clients were away for up to {away:.1f} s")
     run.expect(away < BACK_SECONDS, f"clients were away for {away:.1f} s, more than {BACK_SECONDS:g}")
 
 
@@ -70,21 +70,21 @@ async def cut_off_from_redis(run: FaultRun) -> None:
     """Nothing passes, and no connection is closed."""
 
     async def first_is_ready() -> bool:
-        return (await run.are_ready())[0]
+        return (await run.gateways_ready())[0]
 
     async def first_is_not() -> bool:
         return not await first_is_ready()
 
     with Proxy(run.stack.redis_url) as proxy:
-        async with run.told({"gateway-1": {"REDIS_URL": proxy.url}}), run.traffic() as traffic:
+        async with run.with_settings({"gateway-1": {"REDIS_URL": proxy.url}}), run.traffic() as traffic:
             proxy.block()
             try:
-                noticed = await run.sees("gateway-1 is not ready", first_is_not, NOT_READY_SECONDS)
+                noticed = await run.wait_for("gateway-1 is not ready", first_is_not, NOT_READY_SECONDS)
                 await asyncio.sleep(CUT_SECONDS - noticed)
             finally:
                 proxy.unblock()
-            await run.recovers(traffic)
-            await run.sees("gateway-1 is ready", first_is_ready, NOT_READY_SECONDS)
+            await run.wait_for_recovery(traffic)
+            await run.wait_for("gateway-1 is ready", first_is_ready, NOT_READY_SECONDS)
 
 
 async def rolling_restart(run: FaultRun) -> None:
@@ -93,17 +93,17 @@ async def rolling_restart(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         for name in parts:
             limit = EXIT_SECONDS if name.startswith("gateway") else WORKER_EXIT_SECONDS
-            await run.terminates(name, limit)
-            await run.sees(f"{name} is ready", lambda: is_ready(run, name), READY_SECONDS)  # noqa: B023
-            await run.recovers(traffic)
+            await run.terminate(name, limit)
+            await run.wait_for(f"{name} is ready", lambda: is_ready(run, name), READY_SECONDS)  # noqa: B023
+            await run.wait_for_recovery(traffic)
         for name in ["redis", "rabbitmq", "mongodb", "nginx"]:
-            await do(run.stack.stop, name)
-            await do(run.stack.start, name)
-            await run.recovers(traffic)
+            await in_thread(run.stack.stop, name)
+            await in_thread(run.stack.start, name)
+            await run.wait_for_recovery(traffic)
 
 
 async def is_ready(run: FaultRun, name: str) -> bool:
-    parts = await do(run.stack.status)
+    parts = await in_thread(run.stack.status)
     return any(part.name == name and part.ready for part in parts)
 
 
@@ -111,9 +111,9 @@ async def an_hour_apart(run: FaultRun) -> None:
     """Half an hour fast here and half an hour slow there, so that tokens are valid on both."""
     fast, slow = moved(HALF_AN_HOUR), moved(-HALF_AN_HOUR)
     clocks = {"gateway-1": fast, "gateway-2": slow, "worker-1": slow, "worker-2": fast}
-    async with run.told(clocks), run.traffic() as traffic:
-        await traffic.goes_on(300)
-        await run.recovers(traffic)
+    async with run.with_settings(clocks), run.traffic() as traffic:
+        await traffic.wait_for_accepted(300)
+        await run.wait_for_recovery(traffic)
         await assert_apart(run, traffic)
 
 
@@ -122,7 +122,7 @@ async def assert_apart(run: FaultRun, traffic: Traffic) -> None:
     found = run.database.messages.find({"conversationId": {"$in": traffic.groups}}, {"createdAt": 1})
     times = [message["createdAt"] async for message in found]
     apart = (max(times) - min(times)).total_seconds()
-    run.say(f"messages were stamped up to {apart / 60:.0f} minutes apart")
+    run.report(f"messages were stamped up to {apart / 60:.0f} minutes apart")
     assert apart > 3_500, "the clocks were not an hour apart"
 
 

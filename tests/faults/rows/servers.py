@@ -12,7 +12,7 @@ from clients.chat import eventually
 from clients.invariants import how_many
 from clients.load_generator import Stopwatch
 from clients.proxy import Proxy
-from faults.fault_run import FaultRun, do
+from faults.fault_run import FaultRun, in_thread
 from faults.rows.gateways import expect_online
 from faults.traffic import LISTENER, SPEAKERS, Traffic
 from parley.stack.readiness import amqp_answers
@@ -30,14 +30,14 @@ SERVICES = ("gateway-1", "gateway-2", "worker-1", "worker-2")
 async def rabbitmq_stopped(run: FaultRun) -> None:
     """Its application, as RabbitMQ's own tool does it."""
     async with run.traffic() as traffic:
-        await do(run.stack.rabbitmqctl, "stop_app")
+        await in_thread(run.stack.rabbitmqctl, "stop_app")
         try:
-            await run.sees("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
+            await run.wait_for("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
             await reading_goes_on(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
-            await do(run.stack.rabbitmqctl, "start_app")
-        await run.recovers(traffic)
+            await in_thread(run.stack.rabbitmqctl, "start_app")
+        await run.wait_for_recovery(traffic)
 
 
 async def reading_goes_on(run: FaultRun, traffic: Traffic) -> None:
@@ -50,20 +50,20 @@ async def reading_goes_on(run: FaultRun, traffic: Traffic) -> None:
 async def rabbitmq_alarmed(run: FaultRun) -> None:
     """It reads no more of whoever publishes, as when its memory or its disk are full."""
     async with run.traffic() as traffic:
-        await do(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
+        await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
         try:
-            await run.sees("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
+            await run.wait_for("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
             await reading_goes_on(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
-            await do(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
-        await run.recovers(traffic)
+            await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
+        await run.wait_for_recovery(traffic)
 
 
 async def rabbitmq_connections_closed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
-        await do(run.stack.rabbitmqctl, "close_all_connections", "a fault")
-        await run.recovers(traffic)
+        await in_thread(run.stack.rabbitmqctl, "close_all_connections", "a fault")
+        await run.wait_for_recovery(traffic)
 
 
 async def rabbitmq_killed(run: FaultRun) -> None:
@@ -72,9 +72,9 @@ async def rabbitmq_killed(run: FaultRun) -> None:
         for _ in range(2):
             before = [len(speaker.refusals) for speaker in traffic.speakers]
             run.stack.signal("rabbitmq", signal.SIGKILL)
-            await run.sees("all are refused", partial(are_refused, traffic, before), 5)
-            await run.sees("RabbitMQ answers", lambda: do(ready), STARTED_SECONDS)
-            await run.recovers(traffic)
+            await run.wait_for("all are refused", partial(are_refused, traffic, before), 5)
+            await run.wait_for("RabbitMQ answers", lambda: in_thread(ready), STARTED_SECONDS)
+            await run.wait_for_recovery(traffic)
 
 
 def are_refused(traffic: Traffic, before: Sequence[int]) -> bool:
@@ -86,29 +86,29 @@ async def redis_connections_closed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         async with Redis.from_url(run.stack.redis_url) as redis:
             closed = [await redis.client_kill_filter(_type=kind) for kind in ("pubsub", "normal")]
-        run.say(f"{sum(closed)} connections closed")
-        await run.recovers(traffic)
+        run.report(f"{sum(closed)} connections closed")
+        await run.wait_for_recovery(traffic)
 
 
 async def redis_restarted(run: FaultRun) -> None:
     async def none_is_ready() -> bool:
-        return not any(await run.are_ready())
+        return not any(await run.gateways_ready())
 
     async with run.traffic() as traffic:
-        passer = await traffic.visit(run.stack.gateway_urls[0])
+        passer = await traffic.connect_absent(run.stack.gateway_urls[0])
         watcher = traffic.listeners[-1]
         await eventually(lambda: watcher.status.get(passer.user_id) == "online")
-        await do(run.stack.kill, "redis")
+        await in_thread(run.stack.kill, "redis")
         await passer.close()
-        await run.sees("no gateway is ready", none_is_ready, NOT_READY_SECONDS)
+        await run.wait_for("no gateway is ready", none_is_ready, NOT_READY_SECONDS)
         accepted = len(traffic.accepted)
 
         async def stored() -> bool:
             return await how_many(run.database, *traffic.groups) >= accepted
 
-        await run.sees("what was accepted meanwhile is stored", stored, 5)
-        await do(run.stack.start, "redis")
-        await run.recovers(traffic)
+        await run.wait_for("what was accepted meanwhile is stored", stored, 5)
+        await in_thread(run.stack.start, "redis")
+        await run.wait_for_recovery(traffic)
         # They were told that they are online; only a word takes that back.
         await eventually(lambda: watcher.status[passer.user_id] == "offline")
         await expect_online(run, traffic, watcher)
@@ -117,26 +117,26 @@ async def redis_restarted(run: FaultRun) -> None:
 async def mongodb_killed(run: FaultRun, *, away: float) -> None:
     async with run.traffic() as traffic:
         traffic.load.pause = 0.2
-        await do(run.stack.kill, "mongodb")
+        await in_thread(run.stack.kill, "mongodb")
         watch, before = Stopwatch(), len(traffic.accepted)
         path, asked = f"/chats/conversations/{traffic.groups[0]}/messages", Stopwatch()
         status, body = await run.users.user(SPEAKERS[0]).rest("GET", path)
         run.expect(status == 503 and body["error"]["retryable"], f"REST answered {status}: {body}")
         run.expect(asked.seconds < UNAVAILABLE_SECONDS, f"REST answered after {asked.seconds:.1f} s")
         while (left := away - watch.seconds) > 0:
-            run.say(f"{len(traffic.accepted) - before} messages wait")
+            run.report(f"{len(traffic.accepted) - before} messages wait")
             await asyncio.sleep(min(left, 10))
-        await do(run.stack.start, "mongodb")
+        await in_thread(run.stack.start, "mongodb")
         waiting = len(traffic.accepted) - before
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
         run.expect(waiting > 100, f"only {waiting} messages were accepted meanwhile")
 
 
 async def mongodb_slow(run: FaultRun) -> None:
     with Proxy(run.stack.mongo_url) as proxy:
         late = {name: {"MONGO_URL": proxy.url} for name in SERVICES}
-        async with run.told(late), run.traffic() as traffic:
+        async with run.with_settings(late), run.traffic() as traffic:
             proxy.delay(DELAY_SECONDS)
             await asyncio.sleep(SLOW_SECONDS)
             proxy.delay(0)
-            await run.recovers(traffic)
+            await run.wait_for_recovery(traffic)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from faults.builds import COLOUR, GROWN_VERSION, Build, extract, grow, previous_release
-from faults.fault_run import FaultRun, do
+from faults.fault_run import FaultRun, in_thread
 from faults.traffic import Traffic
 
 WORKERS, GATEWAYS = ("worker-1", "worker-2"), ("gateway-1", "gateway-2")
@@ -24,16 +24,16 @@ async def gateways_first(run: FaultRun) -> None:
 async def upgraded(run: FaultRun, order: Sequence[str]) -> None:
     """Replace each service in turn, under load, as soon as the one before is ready and all is heard."""
     with TemporaryDirectory(dir=run.stack.directory) as folder:
-        other = await do(other_build, run, Path(folder, "build"))
+        other = await in_thread(other_build, run, Path(folder, "build"))
         old, new = versions(other)
-        async with run.told(dict.fromkeys(order, old)), run.traffic() as traffic:
+        async with run.with_settings(dict.fromkeys(order, old)), run.traffic() as traffic:
             replaced: dict[str, Settings] = {}
             for name in order:
                 replaced[name] = new
-                await do(run.stack.set_overrides, {**dict.fromkeys(order, old), **replaced})
-                run.say(f"{name} is replaced")
-                await traffic.goes_on()
-                await run.recovers(traffic)
+                await in_thread(run.stack.set_overrides, {**dict.fromkeys(order, old), **replaced})
+                run.report(f"{name} is replaced")
+                await traffic.wait_for_accepted()
+                await run.wait_for_recovery(traffic)
             if other.version == GROWN_VERSION:
                 await expect_added_fields(run, traffic)
 
@@ -43,13 +43,13 @@ def other_build(run: FaultRun, folder: Path) -> Build:
     try:
         found = previous_release()
     except LookupError as error:
-        run.say(f"the previous release cannot be found: {error}")
+        run.report(f"the previous release cannot be found: {error}")
         found = None
     if found is None:
-        run.say("from this version to one with fields and kinds added")
+        run.report("from this version to one with fields and kinds added")
         return grow(folder)
     version, commit = found
-    run.say(f"from {version} ({commit[:9]}) to this version")
+    run.report(f"from {version} ({commit[:9]}) to this version")
     return extract(commit, version, folder)
 
 
@@ -64,5 +64,5 @@ async def expect_added_fields(run: FaultRun, traffic: Traffic) -> None:
     ofs = {"conversationId": {"$in": traffic.groups}}
     grown = await run.database.messages.count_documents({**ofs, "colour": COLOUR})
     plain = await run.database.messages.count_documents({**ofs, "colour": {"$exists": False}})
-    run.say(f"{plain} messages without the added field, {grown} with it")
+    run.report(f"{plain} messages without the added field, {grown} with it")
     run.expect(grown > 0 and plain > 0, f"{plain} messages without the added field, {grown} with it")

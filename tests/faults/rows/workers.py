@@ -24,17 +24,17 @@ async def killed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         for name in WORKERS:
             traffic.load.pause = 0.0
-            await traffic.goes_on(400)
+            await traffic.wait_for_accepted(400)
             run.stack.signal(name, signal.SIGKILL)
             traffic.load.pause = PAUSE
             stored = await how_many(run.database, *traffic.groups)
-            run.say(f"{name} killed, {len(traffic.accepted) - stored} of {stored} not stored yet")
-            await run.recovers(traffic)
+            run.report(f"{name} killed, {len(traffic.accepted) - stored} of {stored} not stored yet")
+            await run.wait_for_recovery(traffic)
         for name in WORKERS * 2:
             await eventually(lambda: runs(run, name))  # noqa: B023 - called at once
             run.stack.signal(name, signal.SIGKILL)
-            await traffic.goes_on(100)
-        await run.recovers(traffic)
+            await traffic.wait_for_accepted(100)
+        await run.wait_for_recovery(traffic)
 
 
 def runs(run: FaultRun, name: str) -> bool:
@@ -44,8 +44,8 @@ def runs(run: FaultRun, name: str) -> bool:
 async def told_to_stop(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         for name in WORKERS:
-            await run.terminates(name, STOP_SECONDS)
-            await run.recovers(traffic)
+            await run.terminate(name, STOP_SECONDS)
+            await run.wait_for_recovery(traffic)
             await run.shares.wait_until(4, 4)
 
 
@@ -57,26 +57,26 @@ async def asleep(run: FaultRun) -> None:
 
     async with run.traffic() as traffic:
         traffic.load.pause = 0.0
-        await traffic.goes_on(300)
+        await traffic.wait_for_accepted(300)
         run.stack.signal("worker-1", signal.SIGSTOP)
         try:
             traffic.load.pause = PAUSE
-            await run.sees("replaced", all_taken, REPLACED_SECONDS)
-            await run.recovers(traffic)
+            await run.wait_for("replaced", all_taken, REPLACED_SECONDS)
+            await run.wait_for_recovery(traffic)
         finally:
             run.stack.signal("worker-1", signal.SIGCONT)
         await run.shares.wait_until(4, 4)
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
 
 
 async def delivered_twice(run: FaultRun) -> None:
     """All that was published for a while is published again, as it was."""
     async with Exchange(run.stack) as exchange, run.traffic() as traffic:
         copies = await exchange.record()
-        await traffic.goes_on(300)
+        await traffic.wait_for_accepted(300)
         again = await exchange.republish(copies)
-        run.say(f"{again} AMQP messages published again")
-        await run.recovers(traffic)
+        run.report(f"{again} AMQP messages published again")
+        await run.wait_for_recovery(traffic)
         assert again > 0, "nothing was copied"
 
 
@@ -89,15 +89,15 @@ async def poisoned(run: FaultRun) -> None:
         for group in traffic.groups[:3]:
             await exchange.publish(group, GARBAGE, broken)
             failing = await send_unstorable(run.stack, sender, group)
-            await traffic.goes_on(30)
+            await traffic.wait_for_accepted(30)
             await eventually(lambda failing=failing: failed(traffic.speakers[0].failures, failing))  # type: ignore[misc]
-        await run.recovers(traffic)
+        await run.wait_for_recovery(traffic)
 
         async def all_buried() -> bool:
             letters.extend(await run.dead_letters.take())
             return len(letters) >= 9
 
-        await run.sees("9 dead letters", all_buried, 5)
+        await run.wait_for("9 dead letters", all_buried, 5)
         reasons = [str(letter.headers["x-reason"]) for letter in letters]
         for word in ("MessagePack", "OverflowError", "$.id"):
             run.expect(sum(word in reason for reason in reasons) == 3, f"dead letters because of {reasons}")
