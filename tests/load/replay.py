@@ -80,8 +80,8 @@ def synopsis(log: Path, script: Script) -> str:
     unsendable = f" ({len(script.unsendable):,} more are blank or too long)" if script.unsendable else ""
     return (
         f"{log.name}: {script.kinds.total():,} lines ({kinds})\n"
-        f"{len(script.lines):,} messages of {people:,} people under {len(script.speakers):,} nicks{unsendable}\n"
-        f"{len(script.initial_speakers):,} sockets at first, {connects:,} connects, {disconnects:,} disconnects"
+        f"{len(script.lines):,} messages, {people:,} people, {len(script.speakers):,} nicks{unsendable}\n"
+        f"{len(script.initial_speakers):,} sockets at first; {connects:,} connects, {disconnects:,} closes"
     )
 
 
