@@ -1,4 +1,4 @@
-"""Puts the worker together and runs it until it is told to stop."""
+"""Composes the worker and runs it until it is stopped."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -24,13 +24,13 @@ from parley.shared.partitions import Partitions, check_count
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 4
-"""RabbitMQ frees what a frozen worker holds after about two of these."""
+"""RabbitMQ releases the partitions of a frozen worker after about two of these."""
 STOP_SECONDS = 5.0
-"""In which the batches in flight must be finished when it is told to stop; what is not comes again."""
+"""Time to finish the batches in flight when the worker stops; unfinished ones are redelivered."""
 
 
 async def run(settings: Settings, stopped: asyncio.Event) -> None:
-    """Work until `stopped`, then finish the batches in flight and hand the partitions over."""
+    """Work until `stopped` is set; then finish the batches in flight and release the partitions."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             mongo.connect(
@@ -55,13 +55,13 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         watch.cancel()
         ownership.stop()
         await _end(work)
-    log.info("stopped")
+    log.info("worker.stopped")
 
 
 async def _end(work: "asyncio.Task[None]") -> None:
-    _, late = await asyncio.wait({work}, timeout=STOP_SECONDS)
-    if late:
-        log.warning("not all is handed over")
+    _, unfinished = await asyncio.wait({work}, timeout=STOP_SECONDS)
+    if unfinished:
+        log.warning("worker.shutdown.timeout", seconds=STOP_SECONDS)
         await end([work])
     else:
         work.result()
@@ -91,7 +91,7 @@ def _ownership(
         connect,
         Partitions(settings.partitions),
         lambda partition: Consumer(partition, persister, event_publisher, attempts, limits),
-        able=probe.is_reachable,
+        is_able=probe.is_reachable,
     )
 
 
@@ -104,7 +104,7 @@ async def _serve_health(
 ) -> None:
     async def problems() -> list[str]:
         if stopped.is_set():
-            # A question to a silent database would keep the process from ending.
+            # A ping of a database that does not answer would delay the end of the process.
             return ["it is stopping"]
         found = [] if ownership.settled else ["not connected to RabbitMQ"]
         if not await mongo.answers(database):

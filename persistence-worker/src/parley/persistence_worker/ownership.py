@@ -1,9 +1,10 @@
-"""Which partitions this worker holds: the broker is the only referee.
+"""Ownership of partitions, decided by the broker alone.
 
-A partition is owned while the worker's connection holds the exclusive queue `parley.owner.k`; a
-second declare of it is refused at once, and it falls free when the connection ends. The fair share
-is N divided by the live workers. Who cannot reach the database for long is not counted, and leaves what
-it holds to others; when nobody can, all keep what they have, for handing on would help nobody.
+A worker owns partition k while its connection holds the exclusive queue `parley.owner.k`. The broker refuses
+a second declaration at once, and deletes the queue when the connection ends. A worker's fair share is N
+divided by the number of live workers. A worker that cannot reach the database for long does not count as
+live, and leaves its partitions to others. When no worker can reach it, all keep theirs: a hand-over would
+help nobody.
 """
 
 import asyncio
@@ -24,10 +25,10 @@ from parley.shared.partitions import Partitions, declare, fix_count, owner_name
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
-OUTDONE_LOOKS = 10
-"""Looks at which others were able to work and we were not, after which they have our partitions."""
+UNREACHABLE_CHECKS = 10
+"""Checks in a row without the database, while others are live, after which all partitions are released."""
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 MakeConsumer = Callable[[int], Consumer]
@@ -35,7 +36,7 @@ MakeConsumer = Callable[[int], Consumer]
 
 @dataclass(slots=True)
 class Held:
-    """A partition that is ours: its lock, and the consumer at work on it."""
+    """A partition that this worker owns: the lock, and the consumer with its task."""
 
     lock: AbstractChannel
     consumer: Consumer
@@ -43,20 +44,20 @@ class Held:
 
 
 class Ownership:
-    """Takes a fair share of the partitions, and keeps a consumer on each, as long as it is `able` to work."""
+    """Takes a fair share of the partitions and runs a consumer on each, while `is_able()` is true."""
 
     def __init__(
         self,
         connect: Connect,
         partitions: Partitions,
         make_consumer: MakeConsumer,
-        able: Callable[[], bool],
+        is_able: Callable[[], bool],
     ) -> None:
         self._connect = connect
         self._partitions = partitions
         self._make_consumer = make_consumer
-        self._able = able
-        self._outdone = 0
+        self._is_able = is_able
+        self._unable_checks = 0
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self.settled = False
@@ -65,25 +66,25 @@ class Ownership:
 
     @property
     def held(self) -> list[int]:
-        """The partitions that are ours now."""
+        """The partitions that this worker owns."""
         return sorted(self._held)
 
     def _lag(self) -> float:
         return max((held.consumer.lag for held in self._held.values()), default=0.0)
 
     async def run(self) -> None:
-        """Hold partitions until `stop`; when the connection is lost, all are, and it starts again."""
+        """Hold partitions until `stop`. Reconnect and take partitions again when the connection is lost."""
         while not self._stopping.is_set():
             try:
                 await self._session()
             except (Exception, asyncio.CancelledError) as error:
                 if we_are_cancelled():
                     raise
-                log.warning("lost the broker", error=repr(error))
+                log.warning("worker.broker.lost", error=repr(error))
                 await self._pause(RECONNECT_SECONDS)
 
     def stop(self) -> None:
-        """Ask `run` to finish what is in flight, give everything up and return."""
+        """Ask `run` to finish the batches in flight, release all partitions and return."""
         self._stopping.set()
 
     async def _session(self) -> None:
@@ -92,12 +93,12 @@ class Ownership:
             await fix_count(connection, self._partitions)
             channel = await connection.channel()
             await declare(channel, self._partitions)
-            muster = WorkerRegistry(channel)
+            workers = WorkerRegistry(channel)
             broker_connected.set(1)
             while not self._stopping.is_set():
-                await self._share(connection, muster)
+                await self._rebalance(connection, workers)
                 self.settled = True
-                await self._pause(LOOK_SECONDS)
+                await self._pause(CHECK_SECONDS)
                 await self._check(connection)
             await self._release(list(self._held))
         finally:
@@ -106,20 +107,22 @@ class Ownership:
             await self._abandon()
             await amqp.close(connection)
 
-    async def _share(self, connection: AbstractConnection, muster: WorkerRegistry) -> None:
-        able = self._able()
-        alive = await muster.count(present=able)
-        self._outdone = self._outdone + 1 if alive and not able else 0
-        fair = 0 if self._outdone >= OUTDONE_LOOKS else ceil(self._partitions.count / max(1, alive))
+    async def _rebalance(self, connection: AbstractConnection, workers: WorkerRegistry) -> None:
+        able = self._is_able()
+        alive = await workers.count(present=able)
+        self._unable_checks = self._unable_checks + 1 if alive and not able else 0
+        fair = ceil(self._partitions.count / max(1, alive))
+        if self._unable_checks >= UNREACHABLE_CHECKS:
+            fair = 0
         surplus = self.held[fair:]
         if surplus:
             await self._release(surplus)
-        for partition in self._wanted() if able else ():
+        for partition in self._not_held() if able else ():
             if len(self._held) >= fair:
                 break
             await self._take(partition, connection)
 
-    def _wanted(self) -> list[int]:
+    def _not_held(self) -> list[int]:
         return [k for k in range(self._partitions.count) if k not in self._held]
 
     async def _take(self, partition: int, connection: AbstractConnection) -> None:
@@ -131,7 +134,7 @@ class Ownership:
         consumer = self._make_consumer(partition)
         work = asyncio.create_task(consumer.run(connection), name=f"partition-{partition}")
         self._held[partition] = Held(lock, consumer, work)
-        log.info("took a partition", partition=partition, held=self.held)
+        log.info("worker.partition.taken", partition=partition, held=self.held)
 
     async def _release(self, partitions: list[int]) -> None:
         for partition in partitions:
@@ -142,14 +145,14 @@ class Ownership:
             await held.lock.queue_delete(owner_name(partition))
             await held.lock.close()
             del self._held[partition]
-            log.info("gave up a partition", partition=partition, held=self.held)
+            log.info("worker.partition.released", partition=partition, held=self.held)
 
     async def _check(self, connection: AbstractConnection) -> None:
-        """Raise what ended a consumer or the connection, if something did."""
+        """Raise the error that ended a consumer or the connection, if one has."""
         for held in self._held.values():
             if held.work.done():
                 held.work.result()
-                raise RuntimeError("a consumer ended by itself")
+                raise RuntimeError("a consumer ended without being stopped")
         if connection.is_closed:
             raise ConnectionError("the connection was closed")
 
@@ -159,7 +162,7 @@ class Ownership:
         self._held.clear()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not past `stop` or past the end of a consumer."""
+        """Wait, but not past `stop` or the end of a consumer."""
         stop = asyncio.create_task(self._stopping.wait())
         work = [held.work for held in self._held.values()]
         await asyncio.wait([stop, *work], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

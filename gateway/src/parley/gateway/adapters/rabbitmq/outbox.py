@@ -1,4 +1,4 @@
-"""The outbox on RabbitMQ: group commit, one flight per partition at a time."""
+"""The outbox on RabbitMQ: group commit, one batch in flight per partition."""
 
 import asyncio
 from collections import deque
@@ -21,38 +21,45 @@ from parley.shared.records import NewMessage, Record
 log = structlog.get_logger()
 
 CONFIRM_SECONDS = 1.8
+"""Time in which the broker must confirm a record, counted from when its batch was begun."""
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10
-FLIGHT_RECORDS = 500
-FLIGHT_CHARACTERS = 500_000
-AWAY = "Messages cannot be accepted at the moment; try again."
+BATCH_RECORDS = 500
+BATCH_CHARACTERS = 500_000
+AWAY = "Messages cannot be accepted at the moment. Retry later."
 
 
 @dataclass(slots=True)
 class Batch:
-    """Records that fly together, and the future of all of them."""
+    """Records that are published as one AMQP message; `confirmed` is the outcome of all of them."""
 
-    landed: "asyncio.Future[None]"
-    due: float
+    confirmed: "asyncio.Future[None]"
+    deadline: float
     records: list[Record] = field(default_factory=list)
     size: int = 0
 
     def is_full(self) -> bool:
-        """Whether one more would make the AMQP message too large."""
-        return len(self.records) >= FLIGHT_RECORDS or self.size >= FLIGHT_CHARACTERS
+        """Return whether one more record would make the AMQP message too large."""
+        return len(self.records) >= BATCH_RECORDS or self.size >= BATCH_CHARACTERS
 
     def add(self, record: Record) -> None:
-        """Take a record along."""
+        """Append a record."""
         self.records.append(record)
         self.size += len(record.message.content) if isinstance(record, NewMessage) else 0
 
 
 @dataclass(slots=True)
-class Lane:
-    """The flights that wait for one partition, in order."""
+class PartitionQueue:
+    """Batches that wait to be published to one partition, in order."""
 
     waiting: deque[Batch] = field(default_factory=deque)
-    flying: bool = False
+    flushing: bool = False
+
+    def open_batch(self) -> Batch:
+        """Return the batch that takes the next record."""
+        if not self.waiting or self.waiting[-1].is_full():
+            self.waiting.append(Batch(_future(), monotonic() + CONFIRM_SECONDS))
+        return self.waiting[-1]
 
 
 class RabbitOutbox:
@@ -74,7 +81,7 @@ class RabbitOutbox:
         self._partitions = partitions
         self._limit = limit
         self._name = name
-        self._lanes = [Lane() for _ in range(partitions.count)]
+        self._queues = [PartitionQueue() for _ in range(partitions.count)]
         self._exchange: AbstractExchange | None = None
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,11 +95,11 @@ class RabbitOutbox:
 
     @property
     def waiting(self) -> int:
-        """How many records the broker has not confirmed yet."""
+        """The number of records that the broker has not confirmed yet."""
         return self._waiting
 
     def fullness(self) -> float:
-        """What waits, as a share of what may."""
+        """Return the waiting records as a share of the limit."""
         return self._waiting / self._limit
 
     def start(self) -> None:
@@ -100,7 +107,7 @@ class RabbitOutbox:
         self._connection_task = asyncio.create_task(self._keep_connected())
 
     async def stop(self) -> None:
-        """Let what was accepted fly, then disconnect."""
+        """Flush what was accepted, then disconnect."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._connection_task is not None:
@@ -110,67 +117,65 @@ class RabbitOutbox:
         if self._exchange is None:
             raise Unavailable(AWAY)
         if self._waiting >= self._limit:
-            raise Overloaded("Too many messages are waiting; try again.")
+            raise Overloaded("The server is overloaded: too many messages wait. Retry later.")
         partition = self._partitions.of(record.conversation_id)
-        lane = self._lanes[partition]
-        if not lane.waiting or lane.waiting[-1].is_full():
-            lane.waiting.append(Batch(_future(), monotonic() + CONFIRM_SECONDS))
-        flight = lane.waiting[-1]
-        flight.add(record)
+        queue = self._queues[partition]
+        batch = queue.open_batch()
+        batch.add(record)
         self._waiting += 1
-        if not lane.flying:
-            lane.flying = True
-            task = asyncio.create_task(self._fly(partition, lane))
+        if not queue.flushing:
+            queue.flushing = True
+            task = asyncio.create_task(self._flush(partition, queue))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return flight.landed
+        return batch.confirmed
 
-    async def _fly(self, partition: int, lane: Lane) -> None:
+    async def _flush(self, partition: int, queue: PartitionQueue) -> None:
         try:
-            while lane.waiting:
-                flight = lane.waiting.popleft()
+            while queue.waiting:
+                batch = queue.waiting.popleft()
                 try:
-                    await self._publish(partition, flight)
+                    await self._publish(partition, batch)
                 except (Exception, asyncio.CancelledError) as error:
-                    # The driver cancels what waits when the broker's heartbeat fails.
-                    self._refuse([flight, *lane.waiting], error)
-                    lane.waiting.clear()
+                    # The driver cancels waiting calls when the broker's heartbeat fails.
+                    self._refuse([batch, *queue.waiting], error)
+                    queue.waiting.clear()
                     if we_are_cancelled():
                         raise
                 else:
-                    self._land(flight)
-                    if lane.waiting and not lane.waiting[0].is_full():
+                    self._confirm(batch)
+                    if queue.waiting and not queue.waiting[0].is_full():
                         await asyncio.sleep(self._linger(partition))
         finally:
-            lane.flying = False
+            queue.flushing = False
 
-    def _land(self, flight: Batch) -> None:
-        self._waiting -= len(flight.records)
-        if not flight.landed.done():
-            flight.landed.set_result(None)
+    def _confirm(self, batch: Batch) -> None:
+        self._waiting -= len(batch.records)
+        if not batch.confirmed.done():
+            batch.confirmed.set_result(None)
 
-    def _refuse(self, flights: Sequence[Batch], error: BaseException) -> None:
-        """Refuse a flight, and at once what has waited for it: it has waited long enough."""
-        log.warning("a flight failed", error=repr(error), flights=len(flights))
-        for flight in flights:
-            self._waiting -= len(flight.records)
-            if not flight.landed.done():
-                flight.landed.set_exception(Unavailable(AWAY))
+    def _refuse(self, batches: Sequence[Batch], error: BaseException) -> None:
+        """Refuse a batch and those behind it, whose senders have waited about as long."""
+        log.warning("gateway.outbox.batch_failed", error=repr(error), batches=len(batches))
+        for batch in batches:
+            self._waiting -= len(batch.records)
+            if not batch.confirmed.done():
+                batch.confirmed.set_exception(Unavailable(AWAY))
 
-    async def _publish(self, partition: int, flight: Batch) -> None:
+    async def _publish(self, partition: int, batch: Batch) -> None:
         exchange = self._exchange
         if exchange is None:
             raise ConnectionError("RabbitMQ is away")
-        started, count = monotonic(), len(flight.records)
-        if started >= flight.due:
-            raise TimeoutError("it has waited too long for the flight before it")
+        started, count = monotonic(), len(batch.records)
+        if started >= batch.deadline:
+            raise TimeoutError("the batch has waited past its deadline for the one before it")
         message = Message(
-            records.pack(flight.records),
+            records.pack(batch.records),
             delivery_mode=DeliveryMode.PERSISTENT,
             headers={"records": count},
             timestamp=now(),
         )
-        await exchange.publish(message, str(partition), mandatory=True, timeout=flight.due - started)
+        await exchange.publish(message, str(partition), mandatory=True, timeout=batch.deadline - started)
         batch_records.labels("publish").observe(count)
         batch_seconds.labels("publish").observe(monotonic() - started)
 
@@ -181,7 +186,7 @@ class RabbitOutbox:
             except (Exception, asyncio.CancelledError) as error:
                 if we_are_cancelled():
                     raise
-                log.warning("RabbitMQ is away", error=repr(error))
+                log.warning("gateway.outbox.disconnected", error=repr(error))
             finally:
                 self._exchange = None
                 broker_connected.set(0)
@@ -216,6 +221,6 @@ def _future() -> "asyncio.Future[None]":
 
 
 def _retrieve(future: "asyncio.Future[None]") -> None:
-    """A failure that nobody asked to be told of is not an accident."""
+    """Retrieve an exception, so that asyncio does not log one that no caller awaits."""
     if not future.cancelled():
         future.exception()
