@@ -152,11 +152,11 @@ async def test_of_what_was_cancelled_while_it_was_written_nothing_is_left(storag
     ("wrong", "complaint"),
     [
         ({"s3_bucket": "nobodys"}, "S3_BUCKET 'nobodys' cannot be used: there is no such bucket."),
-        ({"s3_bucket": "a b"}, "S3_BUCKET 'a b' is no name of a bucket."),
+        ({"s3_bucket": "a b"}, "S3_BUCKET 'a b' is not a valid bucket name."),
         ({"s3_bucket": ""}, "S3_BUCKET is not set: ATTACHMENTS=s3 needs one."),
         (
             {"s3_endpoint": "http://a b"},
-            "S3_ENDPOINT or S3_REGION makes no sense: Invalid endpoint: http://a b.",
+            "S3_ENDPOINT or S3_REGION is invalid: Invalid endpoint: http://a b.",
         ),
     ],
 )

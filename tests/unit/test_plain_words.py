@@ -21,10 +21,6 @@ SOURCES = ("shared", "gateway/src", "persistence-worker", "deploy", "tests")
 # To do: folders that are not rewritten yet. This must be empty by the end. A clean folder does no harm here.
 EXEMPT = (
     "gateway/src/parley/gateway",
-    "gateway/src/parley/gateway/adapters",
-    "gateway/src/parley/gateway/adapters/mongo",
-    "gateway/src/parley/gateway/adapters/rabbitmq",
-    "gateway/src/parley/gateway/adapters/redis",
     "gateway/src/parley/gateway/live",
     "gateway/src/parley/gateway/pubsub",
     "gateway/src/parley/gateway/recovery",

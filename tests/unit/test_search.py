@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from parley.gateway.adapters.mongo.search_lane import Lane, Place
 from parley.gateway.adapters.mongo.search_pattern import PROBE, Needle, needle
+from parley.gateway.adapters.mongo.search_scan import ConversationScan, Position
 from parley.gateway.core.errors import Invalid
 from parley.gateway.services.search import MAX_TEXT, MAX_WORD, MAX_WORDS, searched_words
 from parley.shared.model import MAX_CONTENT
@@ -128,10 +128,10 @@ def test_an_adversarial_query_costs_little_time(letter: str) -> None:
 
 def test_a_lane_only_moves_down_even_if_a_clock_was_set_back() -> None:
     noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    start = Place(noon, "a", 9)
-    lane = Lane("b", 20, start, start)
+    start = Position(noon, "a", 9)
+    lane = ConversationScan("b", 20, start, start)
     tops = [start]
     for seconds, seq in ((5, 12), (7, 11), (-1, 10), (3, 9)):
-        lane.lower(Place(noon + timedelta(seconds=seconds), "b", seq))
+        lane.lower(Position(noon + timedelta(seconds=seconds), "b", seq))
         tops.append(lane.top)
     assert tops == sorted(set(tops), reverse=True)

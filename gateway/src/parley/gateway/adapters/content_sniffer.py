@@ -1,4 +1,4 @@
-"""What a file is, by its bytes: one of a list, or plain text, or nothing that we take."""
+"""Detect the media type of a file by its bytes: one of a list, plain text, or unsupported."""
 
 import codecs
 import re
@@ -9,11 +9,11 @@ from filetype.types.base import Type
 from parley.gateway.core.errors import Unsupported
 
 HEAD_BYTES = 16 * 1024
-"""Enough to see the first entries of an office document."""
+"""Enough for the first entries of an office document."""
 TEXT = "text/plain"
 PDF = "application/pdf"
 
-# The order counts: what is more special stands before what it is a kind of.
+# The order counts: a special type stands before the general one that it also matches.
 ACCEPTED: tuple[Type, ...] = (
     image.Png(),
     image.Jpeg(),
@@ -37,14 +37,14 @@ ACCEPTED: tuple[Type, ...] = (
     archive.Zip(),
 )
 RENAMED = {"audio/x-wav": "audio/wav"}
-"""Where the registered or usual name is another than the library's."""
+"""Registered or usual names that differ from the library's."""
 MEDIA_TYPES: tuple[str, ...] = (*(RENAMED.get(kind.mime, kind.mime) for kind in ACCEPTED), TEXT)
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
 class ByteSniffer:
-    """`Sniffer`: judges binary files by their head, text by all of it."""
+    """`Sniffer`: judges binary files by their first bytes, text by all bytes."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -69,7 +69,7 @@ class ByteSniffer:
 
     def _decide(self) -> None:
         found = _binary_type(self._head)
-        # Words may begin like a picture does; of the real ones only a PDF can be text throughout.
+        # A text may begin with the magic bytes of a binary type; among these only a PDF can be all text.
         if found is None or (found != PDF and self._is_text(self._head)):
             self._decoder.reset()
             self._check_text(self._head)
@@ -101,4 +101,4 @@ def _binary_type(head: bytes) -> str | None:
 
 
 def _unsupported() -> Unsupported:
-    return Unsupported("This type of file is not accepted.", details={"accepted": list(MEDIA_TYPES)})
+    return Unsupported("This file type is not accepted.", details={"accepted": list(MEDIA_TYPES)})

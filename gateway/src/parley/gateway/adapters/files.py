@@ -1,4 +1,4 @@
-"""The storage of files that the settings name."""
+"""Opens the file storage that the settings name."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,16 +11,16 @@ from parley.gateway.settings import Settings, check_attachments
 
 @asynccontextmanager
 async def open_files(settings: Settings, database: Any) -> AsyncIterator[Files]:
-    """The files, for as long as they are needed.
+    """Open the storage: MongoDB's, or an S3 bucket.
 
     Raises:
-        SettingsError: they make no sense, or the bucket that they name cannot be had.
+        SettingsError: The settings contradict each other, or the bucket cannot be used.
     """
     check_attachments(settings)
     if settings.attachments == "gridfs":
         yield GridFiles(database)
         return
-    # Its client takes a while, and some 30 MB, to load: who does not use it shall not pay for it.
+    # Imported only when it is used: the S3 client takes about 30 MB.
     from parley.gateway.adapters.s3 import files as files_s3
 
     bucket = files_s3.Bucket(

@@ -1,10 +1,10 @@
-"""A stream of bytes cut anew."""
+"""Cut a stream of bytes into pieces of equal size."""
 
 from collections.abc import AsyncIterator
 
 
 async def pieces(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of `size`, of which only the last may be shorter; none when there are none."""
+    """Yield the same bytes in pieces of `size`; the last may be shorter."""
     held = bytearray()
     async for chunk in chunks:
         held += chunk
@@ -12,7 +12,7 @@ async def pieces(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes
             piece = bytes(memoryview(held)[:size])
             del held[:size]
             yield piece
-            # Not to be kept while the next one gathers.
+            # Release the memory before the next piece is gathered.
             del piece
     if held:
         yield bytes(held)

@@ -1,4 +1,4 @@
-"""What is known of uploads, in MongoDB."""
+"""The metadata of uploads in MongoDB."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -11,16 +11,18 @@ from parley.shared.documents import ATTACHMENTS, Document, exactly, from_documen
 from parley.shared.model import Attachment, now
 
 FREE: Document = {"loose": {"$exists": True}, "condemned": {"$exists": False}}
-"""Bound to no conversation, and not to be removed."""
-WHOLE: Document = {"size": {"$exists": True}, "condemned": {"$exists": False}}
+"""Matches uploads that are bound to no conversation, and not marked for deletion."""
+COMPLETE: Document = {"size": {"$exists": True}, "condemned": {"$exists": False}}
+"""Matches uploads that are complete, and not marked for deletion."""
 
 
 class MongoAttachments:
-    """`Attachments` and `LooseAttachments`.
+    """`Attachments` and `OrphanedAttachments`.
 
-    What no conversation has carries `loose`, the Unix time since which it is so: a number, for not
-    every server of the protocol compares dates rightly, and absent on all others, so that the index is small.
-    So does what a conversation had in messages that are deleted; a worker condemns it along with the last.
+    An orphaned upload has the field `loose`: the Unix time since when no conversation, or no message that is
+    not deleted, refers to it. It is a number because not every server of the protocol compares dates
+    correctly. Other uploads lack the field, so the index on it stays small. The field `condemned` marks an
+    upload for deletion; a worker sets both when it deletes the last message that refers to an upload.
     """
 
     def __init__(self, database: Any) -> None:
@@ -35,27 +37,27 @@ class MongoAttachments:
         document = to_document(attachment)
         query = {"_id": document.pop("_id"), **FREE}
         if not await self._update(query, {"$set": document}):
-            raise Unavailable("The upload took too long; try again.")
+            raise Unavailable("The upload took too long. Retry later.")
 
     async def get(self, attachment_ids: Collection[str]) -> dict[str, Upload]:
-        query = {"_id": {"$in": list(attachment_ids)}, **WHOLE}
+        query = {"_id": {"$in": list(attachment_ids)}, **COMPLETE}
         with translate_errors():
             documents = await self._attachments.find(query).to_list(None)
         return {d["_id"]: _upload(d) for d in documents}
 
     async def bind(self, attachment_id: str, owner_id: str, conversation_id: str, binding: str) -> bool:
-        free = {"_id": attachment_id, "ownerId": exactly(owner_id), **WHOLE, **FREE}
+        free = {"_id": attachment_id, "ownerId": exactly(owner_id), **COMPLETE, **FREE}
         bound = {"$set": {"conversationId": conversation_id, "binding": binding}, "$unset": {"loose": ""}}
         return await self._update(free, bound)
 
     async def confirm_binding(self, attachment_id: str, conversation_id: str) -> bool:
-        query = {"_id": attachment_id, "conversationId": exactly(conversation_id), **WHOLE}
+        query = {"_id": attachment_id, "conversationId": exactly(conversation_id), **COMPLETE}
         return await self._update(query, {"$unset": {"binding": ""}})
 
     async def unbind(self, attachment_id: str, binding: str) -> None:
         query = {"_id": attachment_id, "binding": exactly(binding)}
-        loose = {"$set": {"loose": _seconds()}, "$unset": {"conversationId": "", "binding": ""}}
-        await self._update(query, loose)
+        orphaned = {"$set": {"loose": _seconds()}, "$unset": {"conversationId": "", "binding": ""}}
+        await self._update(query, orphaned)
 
     async def _update(self, query: Document, update: Document) -> bool:
         with translate_errors():

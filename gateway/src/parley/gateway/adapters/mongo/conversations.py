@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
 from parley.shared.documents import (
@@ -40,7 +40,7 @@ class MongoConversations:
         return conversation
 
     async def _insert_missing(self, conversation_id: str, members: Sequence[Membership]) -> None:
-        # Also when the conversation was there: whoever began it may have died in between.
+        # Also if the conversation exists: the gateway that created it may have crashed before this step.
         documents = [to_document(m) for m in members]
         for document in documents:
             document["_id"] = membership_id(conversation_id, document["userId"])
@@ -49,7 +49,7 @@ class MongoConversations:
             await self._memberships.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             if any(e.get("code") != DUPLICATE_KEY for e in error.details.get("writeErrors", ())):
-                raise Unavailable("The archive is away; try again.") from error
+                raise Unavailable(UNAVAILABLE) from error
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         with translate_errors():
@@ -80,6 +80,6 @@ class MongoConversations:
 
 
 def _last_activity(document: Document) -> datetime:
-    # Some servers of the protocol give a field within a field back under its whole path.
+    # Some servers of the protocol return a projected nested field under its dotted path.
     at: datetime = document.get("lastMessage.createdAt") or document.get("lastMessage", document)["createdAt"]
     return at

@@ -10,6 +10,8 @@ from parley.shared import mongo
 
 log = structlog.get_logger()
 
+UNAVAILABLE = "The database is unavailable. Retry later."
+
 
 def translate_errors() -> AbstractContextManager[None]:
     """Raise `Unavailable` for an outage of MongoDB; pass on what is the request's own fault."""
@@ -18,4 +20,4 @@ def translate_errors() -> AbstractContextManager[None]:
 
 def _unavailable(error: PyMongoError) -> Unavailable:
     log.warning("gateway.mongodb.failed", error=str(error)[:200])
-    return Unavailable("The database is unavailable. Retry later.")
+    return Unavailable(UNAVAILABLE)

@@ -1,7 +1,7 @@
-"""Files in MongoDB, as GridFS lays them out: a document of each, and its bytes in numbered chunks.
+"""Files in MongoDB in the layout of GridFS: a document for each, and its bytes in numbered chunks.
 
-Read and written here rather than by the driver's bucket: that one gathers 48 MB before it writes, and asks
-for chunks in a way that not every server of the protocol answers from its index.
+The driver's own bucket is not used: it buffers 48 MB before it writes, and queries chunks in a way that not
+every server of the protocol answers from its index.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from parley.shared.documents import FILE_CHUNKS, FILES, exactly
 from parley.shared.model import now
 
 CHUNK_BYTES = 255 * 1024
-"""GridFS' own default."""
+"""The default of GridFS."""
 
 
 class GridFiles:
@@ -57,7 +57,7 @@ class GridFiles:
         if document is None:
             raise NotFound(NO_ATTACHMENT)
         size = document["chunkSize"]
-        # Chunk by chunk: a cursor would not outlive a client that takes its time.
+        # One query a chunk: a cursor would time out while a slow client reads.
         for number in range(start // size, -(-stop // size)):
             data = await self._chunk(file_id, number)
             yield data[max(0, start - number * size) : stop - number * size]
@@ -66,7 +66,7 @@ class GridFiles:
         with translate_errors():
             found = await self._chunks.find_one({"files_id": exactly(file_id), "n": exactly(number)})
         if found is None:
-            raise Unavailable("A part of the file is missing.")
+            raise Unavailable("A part of the file is missing. Upload it again.")
         return bytes(found["data"])
 
     async def delete(self, file_id: str) -> None:
@@ -78,6 +78,6 @@ class GridFiles:
         try:
             await self._files.delete_one({"_id": file_id})
         except OperationFailure:
-            # To some servers that know GridFS themselves it is an error when there is none.
+            # Some servers that implement GridFS themselves report a missing file as an error.
             if await self._files.find_one({"_id": file_id}):
                 raise

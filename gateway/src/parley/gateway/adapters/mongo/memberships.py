@@ -10,10 +10,10 @@ from parley.shared.documents import MEMBERSHIPS, Document, exactly, from_documen
 from parley.shared.model import Membership, Role, now
 
 ONE_BY_ONE = 20
-"""Up to so many, questions that an index answers are better than one that it does not everywhere."""
+"""Conversations up to which each is queried alone: not every server uses an index for `$in`."""
 ENDED = ("leftAt", "archivedAt")
 MARKS = ("readSeq", "deliveredSeq", "ownSeq")
-"""What a worker may move at the same moment."""
+"""Fields that a worker may change concurrently."""
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
 
@@ -24,7 +24,7 @@ class MongoMemberships:
         self._memberships = database[MEMBERSHIPS]
 
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
-        # Ids may have colons: what the user asks for may spell somebody else's membership.
+        # Ids may contain colons, so the `_id` alone may be that of another user's membership.
         query = {"_id": membership_id(conversation_id, user_id), "userId": user_id, **PRESENT}
         with translate_errors():
             document = await self._memberships.find_one(query)
@@ -74,7 +74,7 @@ class MongoMemberships:
             known = {d["_id"]: d for d in await self._memberships.find({"_id": {"$in": ids}}).to_list(None)}
         wanted = dict(zip(ids, memberships, strict=True))
         added = [i for i in ids if i not in known and await self._insert(wanted[i])]
-        added += [i for i, d in known.items() if await self._return(wanted[i], d)]
+        added += [i for i, d in known.items() if await self._restore(wanted[i], d)]
         return [wanted[i].user_id for i in added]
 
     async def _insert(self, m: Membership) -> bool:
@@ -85,19 +85,19 @@ class MongoMemberships:
             return False
         return True
 
-    async def _return(self, m: Membership, left: Document) -> bool:
-        """Come back: counting begins anew, at the head of now or at what one said last before."""
+    async def _restore(self, m: Membership, left: Document) -> bool:
+        """Restore a former member; count from the current head, or from the last message of their own."""
         while "leftAt" in left:
             join_seq = max(m.join_seq, left["ownSeq"])
             begun = {"role": m.role, "joinedAt": m.joined_at, "joinSeq": join_seq, "ownSinceRead": 0}
             query = {"_id": left["_id"], "leftAt": {"$exists": True}, **{name: left[name] for name in MARKS}}
-            # Replaced, for not every server of the protocol keeps a date a date that is set.
+            # A replacement, because not every server of the protocol keeps the type of a date in `$set`.
             again = {name: value for name, value in {**left, **begun}.items() if name not in ENDED}
             with translate_errors():
                 result = await self._memberships.replace_one(query, again)
                 if result.matched_count:
                     return True
-                # A worker has just counted what they did before they left, or somebody else let them in.
+                # A worker has counted a message from before they left, or another gateway has restored them.
                 left = await self._memberships.find_one({"_id": left["_id"]})
         return False
 

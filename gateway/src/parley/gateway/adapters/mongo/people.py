@@ -12,7 +12,7 @@ REMEMBERED_PEOPLE = 20_000
 
 
 class MongoPeople:
-    """`People`: written only when a token says something new."""
+    """`People`: writes a profile only when a token states another one than before."""
 
     def __init__(self, database: Any) -> None:
         self._users = database[USERS]

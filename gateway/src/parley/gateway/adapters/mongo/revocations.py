@@ -1,4 +1,4 @@
-"""Revocations in MongoDB: they are only ever added, and removed by MongoDB itself in the end."""
+"""Revocations in MongoDB; they are only added, and MongoDB removes the lapsed ones."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from parley.shared.documents import REVOCATIONS, from_document, to_document
 from parley.shared.model import Revocation
 
 COUNT = "count"
-"""The `_id` of the document that counts them; it never lapses."""
+"""The `_id` of the document that counts revocations; it never lapses."""
 
 
 class MongoRevocations:
@@ -21,7 +21,7 @@ class MongoRevocations:
     async def put(self, revocation: Revocation) -> None:
         with translate_errors():
             await self._revocations.insert_one(to_document(revocation))
-        # Last: whoever has seen this number has seen the above.
+        # Counted last, so that a gateway that reads the new count finds the revocation.
         await self._count_one()
 
     async def count(self) -> int:
@@ -40,5 +40,5 @@ class MongoRevocations:
             try:
                 await self._revocations.update_one({"_id": COUNT}, one_more, upsert=True)
             except DuplicateKeyError:
-                # Somebody else counted the first one at the same time.
+                # Another gateway has inserted the count at the same time.
                 await self._revocations.update_one({"_id": COUNT}, one_more)

@@ -1,7 +1,7 @@
-"""Search in MongoDB: conversations are read from their newest message down, side by side.
+"""Search in MongoDB: scan all conversations in parallel, from their newest messages down.
 
-No index of words: it would cost every message that is stored, and a common word would still find more than
-can be sorted. A conversation's numbers say how much a query reads, and its index of numbers leads there.
+There is no text index: it would make each stored message more expensive, and a common word would still match
+more messages than can be sorted. The index of message numbers bounds what a query reads.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,46 +11,46 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.search_lane import (
-    Lane,
-    Place,
-    lane_of,
-    place_of,
+from parley.gateway.adapters.mongo.search_pattern import Needle, needle
+from parley.gateway.adapters.mongo.search_scan import (
+    ConversationScan,
+    Position,
+    position_of,
     read_cursor,
+    scan_of,
     write_cursor,
 )
-from parley.gateway.adapters.mongo.search_pattern import Needle, needle
 from parley.shared.documents import CONVERSATIONS, MESSAGES, Document, exactly
 from parley.shared.model import Message
 
 WINDOW = 500
 """Messages that one query reads at most."""
 FIRST_WINDOW = 100
-"""Messages that the first query reads: nobody knows yet how long they are."""
+"""Messages that the first query reads, when their lengths are unknown."""
 LEAST_WINDOW = 10
 """Messages that a query may always read."""
 CANDIDATES = 50
-"""Messages that one query brings at most when the words are still to be looked for in them."""
+"""Messages that one query returns at most when their words must be checked afterwards."""
 MAX_READ = 20_000
-"""Messages that one search reads beside the first window of each conversation; then it ends with a cursor."""
+"""Messages that a search reads, besides each first window, before it ends with a cursor."""
 MAX_SECONDS = 1.0
-"""Time after which it likewise ends; conversations not begun by then still have the least of windows read."""
+"""Time before it ends likewise; of conversations not begun by then, a least window is still read."""
 QUICK_SECONDS = 0.03
-"""Of a query: a window that takes no longer may be doubled, one that takes twice as long is halved."""
+"""Time of a query up to which the window is doubled; above twice this time it is halved."""
 MAX_QUERY_MS = 2_000
-"""Time after which the server itself gives a query up, milliseconds."""
+"""Milliseconds after which the server aborts a query."""
 
 
-class Wanted(NamedTuple):
-    """What one query asks for besides its window, how many it brings at most, and what they must hold."""
+class WindowQuery(NamedTuple):
+    """The condition of a query besides its window, the limit of its results, and the words to check."""
 
     query: Document
     limit: int
     needle: Needle
 
 
-class Pace:
-    """How much one query of a search may read, and when it has read enough."""
+class ReadBudget:
+    """Bounds what a search reads, by queries as large as the server answers quickly."""
 
     def __init__(self) -> None:
         self._window = FIRST_WINDOW
@@ -58,7 +58,7 @@ class Pace:
         self._end = monotonic() + MAX_SECONDS
 
     @property
-    def over(self) -> bool:
+    def spent(self) -> bool:
         return self._left <= 0 or self._late
 
     @property
@@ -69,12 +69,12 @@ class Pace:
     def _late(self) -> bool:
         return monotonic() > self._end
 
-    def count(self, messages: int) -> None:
-        """So many were read."""
+    def spend(self, messages: int) -> None:
+        """Count messages that were read."""
         self._left -= messages
 
-    def took(self, seconds: float) -> None:
-        """A query took so long."""
+    def adapt(self, seconds: float) -> None:
+        """Adapt the window to the time that a query took."""
         if seconds <= QUICK_SECONDS:
             self._window = min(WINDOW, 2 * self._window)
         elif seconds > 2 * QUICK_SECONDS:
@@ -91,94 +91,103 @@ class MongoSearch:
     async def find(
         self, conversation_ids: Collection[str], words: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[Message], str | None]:
-        wanted, pace = _wanted(needle(words), limit), Pace()
+        wanted, budget = _wanted(needle(words), limit), ReadBudget()
         start = read_cursor(before) if before is not None else None
-        lanes = await self._lanes(conversation_ids, start)
+        scans = await self._scans(conversation_ids, start)
         shown: list[Message] = []
         last = start
-        while lanes:
-            lane = lanes[0]
-            if lane.found:
+        while scans:
+            scan = scans[0]
+            if scan.found:
                 if len(shown) == limit:
                     return shown, write_cursor(last)
-                last = lane.top
-                shown.append(lane.take())
-            elif lane.opened and pace.over:
-                return shown, write_cursor(lane.top)
+                last = scan.top
+                shown.append(scan.take())
+            elif scan.opened and budget.spent:
+                return shown, write_cursor(scan.top)
             else:
-                await self._read(lane, wanted, pace)
-            heappop(lanes) if lane.finished else heapreplace(lanes, lane)
+                await self._read(scan, wanted, budget)
+            heappop(scans) if scan.finished else heapreplace(scans, scan)
         return shown, None
 
-    async def _lanes(self, conversation_ids: Collection[str], start: Place | None) -> list[Lane]:
+    async def _scans(
+        self, conversation_ids: Collection[str], start: Position | None
+    ) -> list[ConversationScan]:
         fields = {"lastSeq": 1, "createdAt": 1, "lastMessage": 1}
         with translate_errors():
             cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}}, fields)
             heads = await cursor.to_list(None)
-        lanes = [lane_of(head, start) for head in heads if head["lastSeq"]]
-        heapify(lanes)
-        return lanes
+        scans = [scan_of(head, start) for head in heads if head["lastSeq"]]
+        heapify(scans)
+        return scans
 
-    async def _read(self, lane: Lane, wanted: Wanted, pace: Pace) -> None:
-        """Read a window of a lane."""
-        first, lane.opened = not lane.opened, True
-        above, began = lane.below, monotonic()
-        found = await (self._open if first else self._window)(lane, wanted, pace.window)
-        pace.took(monotonic() - began)
-        lane.hold([document for document in found if wanted.needle.is_in(document["content"])])
-        if not lane.found and lane.below > 1:
-            place = await self._place_at(lane, lane.below - 1)
-            lane.below = place.seq + 1 if place else 1
-            lane.lower(place._replace(seq=lane.below) if place else lane.top)
-        pace.count(0 if first else above - lane.below)
+    async def _read(self, scan: ConversationScan, wanted: WindowQuery, budget: ReadBudget) -> None:
+        """Read the next window of a scan, and lower the scan to the next message."""
+        first, scan.opened = not scan.opened, True
+        above, began = scan.below, monotonic()
+        found = await (self._open if first else self._window)(scan, wanted, budget.window)
+        budget.adapt(monotonic() - began)
+        scan.add([document for document in found if wanted.needle.is_in(document["content"])])
+        if not scan.found and scan.below > 1:
+            position = await self._position_at(scan, scan.below - 1)
+            scan.below = position.seq + 1 if position else 1
+            scan.lower(position._replace(seq=scan.below) if position else scan.top)
+        budget.spend(0 if first else above - scan.below)
 
-    async def _open(self, lane: Lane, wanted: Wanted, window: int) -> list[Document]:
-        """Read the first window of a lane that begins below the start."""
-        start = lane.start
+    async def _open(self, scan: ConversationScan, wanted: WindowQuery, window: int) -> list[Document]:
+        """Read the first window of a scan, which begins below the search's start."""
+        start = scan.start
         if start is None:
-            return await self._window(lane, wanted, window)
-        low = await self._seek(lane, start, 0, window)
-        found = await self._window(lane, wanted, window)
-        if len(found) == wanted.limit and place_of(found[-1]) >= start:
-            # So many that none of them stands below the start: go closer, to where one must.
-            await self._seek(lane, start, low, wanted.limit - 1)
-            found = await self._window(lane, wanted, window)
-        return list(dropwhile(lambda d: place_of(d) >= start, found))
+            return await self._window(scan, wanted, window)
+        low = await self._seek(scan, start, 0, window)
+        found = await self._window(scan, wanted, window)
+        if len(found) == wanted.limit and position_of(found[-1]) >= start:
+            # The limit was reached above the start. Seek closer, so that some results are below it.
+            await self._seek(scan, start, low, wanted.limit - 1)
+            found = await self._window(scan, wanted, window)
+        return list(dropwhile(lambda d: position_of(d) >= start, found))
 
-    async def _seek(self, lane: Lane, start: Place, low: int, grain: int) -> int:
-        """Bring a lane down to the start, or less than `grain` messages above it, by bisection.
+    async def _seek(self, scan: ConversationScan, start: Position, low: int, grain: int) -> int:
+        """Lower a scan to at most `grain` messages above the start, by bisection.
 
-        `low`, and the one given back, is a number that stands below the start.
+        Args:
+            scan: The scan to lower.
+            start: The position where the search continues.
+            low: A message number below the start.
+            grain: The greatest distance, in message numbers.
+
+        Returns:
+            The greatest message number known to be below the start.
         """
-        while lane.below - low > grain:
-            middle = (low + lane.below) // 2
-            place = await self._place_at(lane, middle)
-            if place is None or place < start:
+        while scan.below - low > grain:
+            middle = (low + scan.below) // 2
+            position = await self._position_at(scan, middle)
+            if position is None or position < start:
                 low = middle
             else:
-                lane.below = place.seq
+                scan.below = position.seq
         return low
 
-    async def _window(self, lane: Lane, wanted: Wanted, window: int) -> list[Document]:
-        """The first that the pattern finds in the next window, newest first."""
-        bottom = max(1, lane.below - window)
-        numbers = {"$gte": bottom, "$lt": lane.below}
-        query = {"conversationId": exactly(lane.conversation_id), "seq": numbers, **wanted.query}
+    async def _window(self, scan: ConversationScan, wanted: WindowQuery, window: int) -> list[Document]:
+        """Return the first matches of the pattern in the next window, newest first."""
+        bottom = max(1, scan.below - window)
+        numbers = {"$gte": bottom, "$lt": scan.below}
+        query = {"conversationId": exactly(scan.conversation_id), "seq": numbers, **wanted.query}
         with translate_errors():
             cursor = self._messages.find(query).sort("seq", -1).limit(wanted.limit)
             found: list[Document] = await cursor.max_time_ms(MAX_QUERY_MS).to_list(None)
-        lane.below = found[-1]["seq"] if len(found) == wanted.limit else bottom
+        scan.below = found[-1]["seq"] if len(found) == wanted.limit else bottom
         return found
 
-    async def _place_at(self, lane: Lane, seq: int) -> Place | None:
-        query = {"conversationId": exactly(lane.conversation_id), "seq": {"$lte": seq}}
+    async def _position_at(self, scan: ConversationScan, seq: int) -> Position | None:
+        query = {"conversationId": exactly(scan.conversation_id), "seq": {"$lte": seq}}
         fields = {"conversationId": 1, "seq": 1, "storedAt": 1, "createdAt": 1}
         with translate_errors():
             d = await self._messages.find_one(query, fields, sort=[("seq", -1)])
-        return place_of(d) if d else None
+        return position_of(d) if d else None
 
 
-def _wanted(needle: Needle, limit: int) -> Wanted:
+def _wanted(needle: Needle, limit: int) -> WindowQuery:
     query: Document = {"content": {"$regex": needle.pattern}, "deletedAt": {"$exists": False}}
-    # One more than asked for tells whether there is a next page.
-    return Wanted(query, limit + 1 if needle.exact else CANDIDATES, needle)
+    # One more than the limit shows whether there is a next page.
+    return WindowQuery(query, limit + 1 if needle.exact else CANDIDATES, needle)

@@ -1,64 +1,63 @@
-"""Words to a regular expression that leads to them in any case, the same to every server of the protocol."""
+"""Translate words to a regular expression that matches in any case, on every server of the protocol."""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 FURTHER = {"Σ": "ς", "I": "\u0131\u0130", "\u0130": "iI\u0131"}
-"""By capital: letters that count as the same, to which changing the case does not lead."""
+"""By capital letter: letters that count as equal although a change of case does not produce them."""
 PROBE = 8
-"""Letters that the server looks for.
+"""Letters in the expression, at most.
 
-For a text that was made for it, an expression costs its own length at each of the text's letters.
+An adversarial text makes the server compare the whole expression at each of its letters.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """Words that must all stand in a text, in any order: as a `pattern`, and what that leaves to check."""
+    """Words that a text must all contain: a `pattern` for the server, and the `rest` to check afterwards."""
 
     pattern: str
-    """Stands in every such text, and unless the needle is `exact` in others too."""
+    """Matches every such text; unless the needle is `exact`, it matches other texts too."""
     rest: tuple[frozenset[str], ...] = ()
 
     @property
     def exact(self) -> bool:
-        """The pattern says it all."""
+        """Whether the pattern alone decides."""
         return not self.rest
 
     def is_in(self, text: str) -> bool:
-        """All words are in a text in which the pattern is."""
+        """Return whether a text that matches the pattern contains all words."""
         folded = _folded(text) if self.rest else ""
         return all(any(way in folded for way in ways) for ways in self.rest)
 
 
 def needle(words: Sequence[str]) -> Needle:
-    """The needle of some words: its pattern is a piece of one of them, with the rarest letters.
+    """Return the needle of some words; its pattern is a piece of the word with the rarest letters.
 
-    Case is spelt out letter by letter: servers differ in what their own switch for it makes of letters
-    beyond ASCII, and one of them reads the whole collection when it is set. No character of a word has
-    a meaning of its own.
+    The pattern lists both cases of each letter: servers differ in their case-insensitive option beyond ASCII,
+    and one of them then reads the whole collection. Every character of a word is literal.
     """
     word = max(words, key=lambda word: _rarity(_piece(word)))
-    pattern = _any_of(["".join(map(_letter, way)) for way in dict.fromkeys(map(_piece, _ways(word)))])
-    if len(words) == 1 and all(len(way) <= PROBE for way in _ways(word)):
+    pattern = _any_of(["".join(map(_letter, way)) for way in dict.fromkeys(map(_piece, _spellings(word)))])
+    if len(words) == 1 and all(len(way) <= PROBE for way in _spellings(word)):
         return Needle(pattern)
     return Needle(pattern, tuple(_foldings(word) for word in words))
 
 
-def _ways(word: str) -> list[str]:
-    # As it was given too: some letters are written in a way that normalizing does not keep.
+def _spellings(word: str) -> list[str]:
+    # Unnormalized too: NFC changes the spelling of some letters.
     return list(dict.fromkeys([unicodedata.normalize("NFC", word), word]))
 
 
 def _piece(word: str) -> str:
-    """What the server is to look for of a word."""
+    """Return the piece of a word that the server looks for."""
     starts = range(max(1, len(word) - PROBE + 1))
     return max((word[start : start + PROBE] for start in starts), key=_rarity)
 
 
 def _rarity(piece: str) -> tuple[int, int]:
-    # Bytes, for the letters of large scripts are rare.
+    # Distinct bytes, because letters of large scripts are rare.
     return len(set(piece.casefold().encode())), len(piece)
 
 
@@ -74,7 +73,7 @@ def _any_of(patterns: Sequence[str]) -> str:
 
 
 def _forms(character: str) -> list[str]:
-    """All ways to write a letter: small, capital, and with its accent apart. More than one: letters only."""
+    """Return all spellings of a letter: small, capital, and decomposed. Other characters have one."""
     upper = character.upper()
     cases = {character, character.lower(), upper, upper.lower(), character.title(), character.casefold()}
     cases.update(FURTHER.get(upper, ""))
@@ -86,9 +85,9 @@ def _plain(text: str) -> str:
 
 
 def _foldings(word: str) -> frozenset[str]:
-    return frozenset(map(_folded, [*_ways(word), unicodedata.normalize("NFD", word)]))
+    return frozenset(map(_folded, [*_spellings(word), unicodedata.normalize("NFD", word)]))
 
 
 def _folded(text: str) -> str:
-    """A text without case. Never normalized: that takes long for a text that was made for it."""
+    """Fold the case of a text. It is not normalized: adversarial texts would make that slow."""
     return text.casefold().replace("i\u0307", "i").replace("\u0131", "i")

@@ -1,4 +1,4 @@
-"""Calls that are waited for to their end, even by who is cancelled meanwhile."""
+"""Wait for a call to its end, even when the waiting task is cancelled."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 async def uninterrupted(call: Awaitable[T]) -> T:
-    """The result of a call; being cancelled shows only when it is over.
+    """Return the result of a call; raise a cancellation only when the call has ended.
 
-    So what is done about it afterwards, like removing what the call has written, does come afterwards.
+    A clean-up after the cancellation, such as deleting the bytes that the call writes, then runs after it.
     """
     calling = asyncio.ensure_future(call)
     try:

@@ -1,14 +1,14 @@
--- Presence: a lease per socket, by Redis' own clock.
+-- Presence: a lease per socket, timed by the clock of Redis.
 --
 -- KEYS[1] leases    ZSET  "<user>\0<socket>" scored by the end of its lease (ms)
 -- KEYS[2] sockets   HASH  user -> live sockets
 -- KEYS[3] leaving   ZSET  user scored by the end of their grace (ms)
--- ARGV[1] what      arrive | leave | sweep
+-- ARGV[1] action    arrive | leave | sweep
 -- ARGV[2] span      ms: the lease (arrive), the grace (leave), unused (sweep)
 -- ARGV[3..]         members (arrive, leave); ARGV[3] is the limit (sweep)
 --
--- Gives back the users whose state changed: came for arrive, gone for sweep. A user who leaves
--- is gone only when their grace is swept; one who comes back before that never was.
+-- Returns the users whose state changed: online after arrive, offline after sweep. A user who leaves is
+-- offline only when their grace is swept; a user who returns before that stays online.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -41,15 +41,15 @@ local function drop(member)
 end
 
 local changed = {}
-local what, span = ARGV[1], tonumber(ARGV[2])
-if what == 'arrive' then
+local action, span = ARGV[1], tonumber(ARGV[2])
+if action == 'arrive' then
   for i = 3, #ARGV do
     changed[#changed + 1] = arrive(ARGV[i], span)
   end
-elseif what == 'leave' then
+elseif action == 'leave' then
   for i = 3, #ARGV do
     drop(ARGV[i])
-    -- Also of a lease that Redis has forgotten: others were told that they had come.
+    -- Also if Redis has lost the lease in a restart: other users still see this one online.
     if redis.call('HEXISTS', KEYS[2], user_of(ARGV[i])) == 0 then
       redis.call('ZADD', KEYS[3], now + span, user_of(ARGV[i]))
     end

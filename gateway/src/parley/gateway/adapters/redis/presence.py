@@ -1,4 +1,4 @@
-"""Presence in Redis: leases that the node renews, and that end by themselves when it is killed."""
+"""Presence in Redis: leases that the node renews, and that expire when it is killed."""
 
 from collections.abc import Collection
 from importlib import resources
@@ -37,26 +37,26 @@ class RedisPresence:
             resources.files("parley.gateway.adapters.redis").joinpath("presence.lua").read_text()
         )
         self._mine: set[str] = set()
-        self._unsaid: set[str] = set()
+        self._unreported: set[str] = set()
         self._background = Background()
 
     def __len__(self) -> int:
-        """This node's leases."""
+        """Return the number of this node's leases."""
         return len(self._mine)
 
     def start(self) -> None:
-        """Renew this node's leases, and sweep what has ended on any node."""
+        """Renew this node's leases, and remove the expired ones of all nodes."""
         self._background.repeat(RENEW_SECONDS, self._renew)
         self._background.repeat(SWEEP_SECONDS, self._sweep)
 
     async def stop(self) -> None:
-        """End all leases of this node: its clients are told to go elsewhere."""
+        """End all leases of this node."""
         await self._background.stop()
         if self._mine:
             try:
                 await self._run("leave", GRACE_SECONDS, *self._mine)
             except Unavailable:
-                log.warning("leases are left to lapse", sockets=len(self._mine))
+                log.warning("gateway.presence.leases_left", sockets=len(self._mine))
         await self._redis.aclose()
 
     async def add_socket(self, user_id: str, socket_id: str) -> None:
@@ -77,7 +77,7 @@ class RedisPresence:
         try:
             await self._run("leave", GRACE_SECONDS, member)
         except Unavailable:
-            self._unsaid.add(member)
+            self._unreported.add(member)
             raise
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
@@ -96,38 +96,39 @@ class RedisPresence:
         ]
 
     async def _arrive(self, members: Collection[str]) -> None:
-        await self._tell(await self._run("arrive", LEASE_SECONDS, *members), online=True)
+        await self._publish(await self._run("arrive", LEASE_SECONDS, *members), online=True)
 
     async def _renew(self) -> None:
-        # A lease that is gone (Redis was restarted, or this node slept) is taken anew.
+        # Redis may have lost a lease in a restart, or ended it while this node was suspended.
         mine = list(self._mine)
         for start in range(0, len(mine), RENEW_AT_ONCE):
             await self._arrive([m for m in mine[start : start + RENEW_AT_ONCE] if m in self._mine])
 
-    async def _leave_belatedly(self) -> None:
-        # Redis may have forgotten those who left while it was away, but others were told of them.
-        unsaid = list(self._unsaid)[:RENEW_AT_ONCE]
-        if unsaid:
-            await self._run("arrive", LEASE_SECONDS, *unsaid)
-            await self._run("leave", GRACE_SECONDS, *unsaid)
-            self._unsaid.difference_update(unsaid)
+    async def _report_departures(self) -> None:
+        # Redis may have lost the leases of users who left while it was away. Other users still see them
+        # online, so the leases are taken again before they are ended.
+        unreported = list(self._unreported)[:RENEW_AT_ONCE]
+        if unreported:
+            await self._run("arrive", LEASE_SECONDS, *unreported)
+            await self._run("leave", GRACE_SECONDS, *unreported)
+            self._unreported.difference_update(unreported)
 
     async def _sweep(self) -> None:
-        await self._leave_belatedly()
-        await self._tell(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
+        await self._report_departures()
+        await self._publish(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
 
-    async def _tell(self, user_ids: Collection[str], *, online: bool) -> None:
+    async def _publish(self, user_ids: Collection[str], *, online: bool) -> None:
         if user_ids:
             at = now()
             await self._event_publisher.publish_events(
                 {rooms.presence(u): [PresenceChanged(user_id=u, online=online, at=at)] for u in user_ids}
             )
 
-    async def _run(self, what: str, seconds: float, *members: str) -> list[str]:
+    async def _run(self, action: str, seconds: float, *members: str) -> list[str]:
         try:
-            changed = await self._script(keys=KEYS, args=[what, int(seconds * 1000), *members])
+            changed = await self._script(keys=KEYS, args=[action, int(seconds * 1000), *members])
         except FAULTS as error:
-            raise _away(what, error) from error
+            raise _away(action, error) from error
         return [user.decode() for user in changed]
 
 
@@ -137,4 +138,4 @@ def _member(user_id: str, socket_id: str) -> str:
 
 def _away(operation: str, error: Exception) -> Unavailable:
     bus_failures.labels(f"presence_{operation}").inc()
-    return Unavailable("Presence is away; try again.")
+    return Unavailable("Presence is unavailable. Retry later.")

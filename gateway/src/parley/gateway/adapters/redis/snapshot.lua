@@ -1,19 +1,19 @@
--- Recovery: what is kept of a socket, by its private id.
+-- Connection recovery: the snapshot of a socket, by its private id.
 --
--- KEYS[1] keepsake  HASH  "sid": the socket that keeps it, and the keepsake's own fields
--- ARGV[1] what      take (from whomever it was) | change (only one's own) | forget (only one's own)
+-- KEYS[1] snapshot  HASH  "sid": the socket that owns it, and the snapshot's fields
+-- ARGV[1] action    take (from any owner) | change (only as the owner) | forget (only as the owner)
 -- ARGV[2] sid       the socket
--- ARGV[3] span      ms until it lapses
--- ARGV[4] dropped   how many names of fields to drop follow
--- ARGV[5..]         these names, then names and values of fields to set
+-- ARGV[3] span      ms until it expires
+-- ARGV[4] dropped   number of the field names to delete that follow
+-- ARGV[5..]         these names, then names and values of the fields to set
 
-local key, what, sid = KEYS[1], ARGV[1], ARGV[2]
-if what == 'take' then
+local key, action, sid = KEYS[1], ARGV[1], ARGV[2]
+if action == 'take' then
   redis.call('DEL', key)
 elseif redis.call('HGET', key, 'sid') ~= sid then
   return 0
 end
-if what == 'forget' then
+if action == 'forget' then
   return redis.call('DEL', key)
 end
 local first = 5 + tonumber(ARGV[4])

@@ -47,12 +47,12 @@ class RedisSnapshotStore:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _run(self, what: str, pipeline: Any) -> list[Any]:
+    async def _run(self, operation: str, pipeline: Any) -> list[Any]:
         try:
             found: list[Any] = await pipeline.execute()
         except FAULTS:
-            bus_failures.labels(f"recovery_{what}").inc()
-            raise Unavailable("Session snapshots are not available; try again.") from None
+            bus_failures.labels(f"recovery_{operation}").inc()
+            raise Unavailable("Connection recovery is unavailable. Retry later.") from None
         return found
 
 

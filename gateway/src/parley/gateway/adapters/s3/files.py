@@ -1,4 +1,4 @@
-"""Files in a bucket of Amazon S3, or of a server that speaks its protocol."""
+"""Files in a bucket of Amazon S3, or of a compatible server."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -21,15 +21,15 @@ from parley.shared.settings import SettingsError
 log = structlog.get_logger()
 
 PART_BYTES = 5 * 1024 * 1024
-"""The least that S3 takes as a part which is not the last."""
-SENT_AT_ONCE = 4
-"""Parts on their way; each is held several times over by what sends it."""
+"""The minimum of S3 for each part but the last."""
+CONCURRENT_UPLOADS = 4
+"""Parts in flight; the client holds several copies of each in memory."""
 READ_BYTES = 64 * 1024
 PREFIX = "attachments/"
 MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
-MISTAKEN = {
-    "400": "the bucket is of another region, or the request is not understood",
-    "301": "the bucket is of another region",
+MISCONFIGURED = {
+    "400": "the bucket is in another region, or the request is malformed",
+    "301": "the bucket is in another region",
     "403": "access is denied",
     "404": "there is no such bucket",
 }
@@ -37,7 +37,7 @@ MISTAKEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """Where the files lie. Without an `endpoint` it is Amazon's; without keys, the machine's own role."""
+    """A bucket: of Amazon without an `endpoint`; with the machine's own role without keys."""
 
     name: str
     region: str
@@ -48,17 +48,17 @@ class Bucket:
 
 @asynccontextmanager
 async def connect(bucket: Bucket) -> AsyncIterator["S3Files"]:
-    """The files of a bucket that is there, or whose server is away.
+    """Open a bucket, also while its server is away.
 
     Raises:
-        SettingsError: the server answers that it gives us no such bucket.
+        SettingsError: The server denies access to the bucket, or does not know it.
     """
     config = AioConfig(
         connect_timeout=2,
         read_timeout=10,
         max_pool_connections=100,
         retries={"mode": "standard", "total_max_attempts": 2},
-        # Servers other than Amazon's know their buckets by path, and not all know its newer checksums.
+        # Compatible servers address buckets by path, and not all support the newer checksums.
         s3={"addressing_style": "path" if bucket.endpoint else "auto"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -75,7 +75,7 @@ async def connect(bucket: Bucket) -> AsyncIterator["S3Files"]:
         try:
             s3 = await stack.enter_async_context(client)
         except ValueError as error:
-            raise SettingsError(f"S3_ENDPOINT or S3_REGION makes no sense: {error}.") from None
+            raise SettingsError(f"S3_ENDPOINT or S3_REGION is invalid: {error}.") from None
         await _check(s3, bucket.name)
         yield S3Files(s3, bucket.name)
 
@@ -86,7 +86,7 @@ class S3Files:
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
-        self._turns = asyncio.Semaphore(SENT_AT_ONCE)
+        self._uploads = asyncio.Semaphore(CONCURRENT_UPLOADS)
 
     async def write(self, file_id: str, chunks: AsyncIterator[bytes]) -> int:
         try:
@@ -109,7 +109,7 @@ class S3Files:
             number = len(done) + 1
             answer = await self._send(self._client.upload_part, **target, PartNumber=number, Body=part)
             done.append({"PartNumber": number, "ETag": answer["ETag"]})
-            # Not to be kept while the next one gathers.
+            # Release the memory before the next part is gathered.
             del part
         await self._send(self._client.complete_multipart_upload, **target, MultipartUpload={"Parts": done})
         return length
@@ -120,28 +120,28 @@ class S3Files:
         return {**target, "UploadId": begun["UploadId"]}
 
     async def _send(self, call: Callable[..., Any], **arguments: Any) -> Any:
-        with translated():
-            async with self._turns:
+        with translate_errors():
+            async with self._uploads:
                 return await uninterrupted(call(**arguments))
 
     async def read(self, file_id: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         missing = stop - start
-        with translated():
+        with translate_errors():
             answer = await self._client.get_object(**self._object(file_id), Range=f"bytes={start}-{stop - 1}")
             async with answer["Body"] as body:
                 async for chunk in body.iter_chunks(READ_BYTES):
                     missing -= len(chunk)
                     yield chunk
         if missing:
-            raise Unavailable("A part of the file is missing.")
+            raise Unavailable("A part of the file is missing. Upload it again.")
 
     async def delete(self, file_id: str) -> None:
-        with translated():
+        with translate_errors():
             await self._client.delete_object(**self._object(file_id))
             begun = await self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=PREFIX + file_id)
         for upload in begun.get("Uploads", ()):
-            # Another gateway may be faster.
-            with suppress(NotFound), translated():
+            # Another gateway may have aborted it.
+            with suppress(NotFound), translate_errors():
                 await self._client.abort_multipart_upload(
                     **self._object(file_id), UploadId=upload["UploadId"]
                 )
@@ -151,8 +151,8 @@ class S3Files:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what the client says of an outage into `Unavailable`, and of a missing file into `NotFound`."""
+def translate_errors() -> Iterator[None]:
+    """Raise `Unavailable` for an outage, and `NotFound` for a missing file."""
     try:
         yield
     except ClientError as error:
@@ -164,8 +164,8 @@ def translated() -> Iterator[None]:
 
 
 def _unavailable(error: Exception) -> Unavailable:
-    log.warning("the file storage failed", error=str(error)[:200])
-    return Unavailable("The file storage is away; try again.")
+    log.warning("gateway.s3.failed", error=str(error)[:200])
+    return Unavailable("The file storage is unavailable. Retry later.")
 
 
 async def _check(client: Any, bucket: str) -> None:
@@ -173,10 +173,10 @@ async def _check(client: Any, bucket: str) -> None:
         await client.head_bucket(Bucket=bucket)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
-        if code in MISTAKEN:
-            raise SettingsError(f"S3_BUCKET {bucket!r} cannot be used: {MISTAKEN[code]}.") from None
-        log.warning("the file storage does not answer rightly yet", error=str(error)[:200])
+        if code in MISCONFIGURED:
+            raise SettingsError(f"S3_BUCKET {bucket!r} cannot be used: {MISCONFIGURED[code]}.") from None
+        log.warning("gateway.s3.check_failed", error=str(error)[:200])
     except ParamValidationError:
-        raise SettingsError(f"S3_BUCKET {bucket!r} is no name of a bucket.") from None
+        raise SettingsError(f"S3_BUCKET {bucket!r} is not a valid bucket name.") from None
     except (BotoCoreError, HttpError, TimeoutError) as error:
-        log.warning("the file storage does not answer yet", error=str(error)[:200])
+        log.warning("gateway.s3.check_failed", error=str(error)[:200])
