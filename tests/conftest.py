@@ -1,4 +1,4 @@
-"""What all tests share: one real stack for the session, and users of their own for each test."""
+"""Fixtures of all tests: one real stack for the session, and new users for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,22 +11,22 @@ from clients.database import open_database
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
-# By its name tests that make up their input know how long they may: clients/fuzz.py, model/conftest.py.
+# Tests with generated input read the profile's name (clients/fuzz.py, model/conftest.py).
 settings.register_profile("long", database=None)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two gateways and two workers behind nginx, on servers of their own."""
+    """Two gateways and two workers behind nginx, with their own servers."""
     directory: Path = tmp_path_factory.mktemp("stack")
-    # All tests are one address, and some are one user who says a thousand things.
+    # All tests come from one address, and some users send a thousand messages: limits would refuse them.
     with Stack(directory, gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as running:
         yield running
 
 
 @pytest.fixture
 async def users(stack: Stack) -> AsyncIterator[ChatUsers]:
-    """Users whom no other test knows."""
+    """New users, whose ids no other test uses."""
     users = ChatUsers(stack.url, stack.jwt_secret)
     yield users
     await users.close()

@@ -1,1 +1,1 @@
-"""Clients that talk to Parley as the outside does."""
+"""Clients and helpers of the tests, which use Parley from outside."""

@@ -1,4 +1,4 @@
-"""Two conversations that go on, and the proof that bad input has left them as they were."""
+"""Two live conversations, and the check that bad input has not changed what is stored of them."""
 
 import itertools
 from typing import Any, Self
@@ -7,13 +7,13 @@ from clients.chat import ChatUsers, Socket, User
 
 Documents = dict[str, dict[str, Any]]
 HEAD = ("lastSeq", "rev", "lastMessage", "lastActivityAt")
-"""What of a conversation every good message moves."""
+"""Fields of a conversation that every valid message changes."""
 OWN = ("ownSeq", "ownSinceRead")
-"""What of the sender's membership every good message moves."""
+"""Fields of the sender's membership that every valid message changes."""
 
 
 def refusal(answer: Any, code: str) -> dict[str, Any]:
-    """Insist that an acknowledgement or body is an error with this code; the error."""
+    """Check that an acknowledgement or a body is a permanent error with this code; return the error."""
     assert answer["success"] is False, answer
     error: dict[str, Any] = answer["error"]
     assert error["code"] == code, error
@@ -24,9 +24,9 @@ def refusal(answer: Any, code: str) -> dict[str, Any]:
 
 
 class Baseline:
-    """Alice and Bob talk in `group`; Carol and Dave talk in `elsewhere`, which is none of Alice's business.
+    """Alice and Bob talk in `group`; Carol and Dave talk in `elsewhere`, which Alice is not a member of.
 
-    Each has said one message: `message` is Alice's, `reply` is Bob's, `foreign` is Carol's.
+    Each conversation has messages: `message` is Alice's, `reply` is Bob's, `foreign` is Carol's.
     """
 
     alice: Socket
@@ -45,7 +45,7 @@ class Baseline:
         self._numbers = itertools.count()
 
     async def prepare(self) -> Self:
-        """Have them talk, and remember what is stored then."""
+        """Create the conversations and their messages, and capture what is stored."""
         self.alice, self.bob, self.carol = await self.users.sockets("alice", "bob", "carol")
         self.group = await self.users.group(self.alice, "bob")
         self.elsewhere = await self.users.group(self.carol, "dave")
@@ -61,11 +61,11 @@ class Baseline:
         return self.users.user("alice")
 
     async def capture(self) -> None:
-        """What is stored now is what shall be stored at the end."""
+        """Take the present state as the one to compare with at the end."""
         self._before = await self._stored()
 
     async def send_and_store(self, socket: Socket, conversation_id: str) -> dict[str, Any]:
-        """Something good, and wait until it is stored; the message with its number."""
+        """Send a valid message and wait until it is stored; return it with its number."""
         name = f"good-{next(self._numbers)}"
         message = await socket.send(conversation_id, "all is well", tempId=name)
         sent = await socket.wait_for("messageSent", tempId=name)
@@ -74,27 +74,27 @@ class Baseline:
     async def assert_refused(
         self, code: str, event: str, *args: Any, socket: Socket | None = None
     ) -> dict[str, Any]:
-        """Say something bad (Alice does by default), and insist on this refusal; the error."""
+        """Emit a bad event (as Alice by default), and check the refusal; return the error."""
         answer = await (socket or self.alice).io.call(event, args, namespace="/chat", timeout=10)
         return refusal(answer, code)
 
     async def assert_refused_by_rest(
         self, status: int, code: str, method: str, path: str, body: Any = None, **query: Any
     ) -> dict[str, Any]:
-        """Ask for something bad by REST, as Alice."""
+        """Make a bad REST request as Alice, and check the refusal; return the error."""
         got, answer = await self.user.rest(method, path, body, **query)
         assert got == status, answer
         return refusal(answer, code)
 
     async def assert_unchanged(self) -> None:
-        """Insist that the sockets still work, and that nothing is stored but what that takes."""
-        # Whatever was accepted before these is stored before them: a partition keeps its order.
-        said = {
+        """Check that the sockets still work, and that only the messages of this check are new."""
+        # A partition keeps its order: all records accepted before these messages are stored before them.
+        last_messages = {
             conversation_id: await self.send_and_store(socket, conversation_id)
             for socket, conversation_id in ((self.alice, self.group), (self.carol, self.elsewhere))
         }
         after = await self._stored()
-        for conversation_id, message in said.items():
+        for conversation_id, message in last_messages.items():
             assert message["seq"] == self._before["conversations"][conversation_id]["lastSeq"] + 1
             del after["messages"][message["_id"]]
         assert _at_rest(after) == _at_rest(self._before)

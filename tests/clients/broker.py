@@ -1,4 +1,4 @@
-"""What tests do at the exchange of records: publish whatever they like, and listen in."""
+"""Access to the exchange of records: publish any bytes, and record what the gateways publish."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from parley.stack import Stack
 
 
 class Exchange:
-    """A connection of a test's own to the exchange of records."""
+    """A connection to the exchange of records."""
 
     def __init__(self, stack: Stack) -> None:
         self._url = stack.rabbitmq_url
@@ -33,11 +33,11 @@ class Exchange:
         await self._connection.close()
 
     async def publish(self, conversation_id: str, *bodies: bytes) -> None:
-        """Have the workers find these in the conversation's partition, in this order."""
+        """Publish bodies to the partition of a conversation, in this order."""
         await self._publish((body, str(PARTITIONS.of(conversation_id))) for body in bodies)
 
     async def record(self) -> "Copies":
-        """Copies of everything that is published from now on."""
+        """Record all messages that are published from now on."""
         queue = await (await self._connection.channel()).declare_queue(exclusive=True)
         for partition in range(PARTITIONS.count):
             await queue.bind(self._exchange, str(partition))
@@ -46,7 +46,7 @@ class Exchange:
         return copies
 
     async def republish(self, copies: "Copies") -> int:
-        """Publish what was copied a second time, as it was; how much that is."""
+        """Publish recorded messages again, unchanged; return their number."""
         again = copies.taken[:]
         await self._publish(again)
         return len(again)
@@ -58,7 +58,7 @@ class Exchange:
 
 
 class Copies:
-    """Bodies and routing keys of what was published, in its order."""
+    """Bodies and routing keys of published messages, in order."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[bytes, str]] = []

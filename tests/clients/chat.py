@@ -1,4 +1,4 @@
-"""A chat client for tests: a user with a token, sockets that remember what they heard, and REST."""
+"""A chat client for tests: users with tokens, sockets that keep what they receive, and REST."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ DEADLINE = 15.0
 
 
 async def eventually(condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
-    """Wait until a condition (or an awaitable of it) is truthy, and give it back."""
+    """Wait until a condition (or an awaitable of it) is truthy; return its value."""
     end = time.monotonic() + deadline
     while True:
         value = condition()
@@ -29,13 +29,13 @@ async def eventually(condition: Callable[[], Any], deadline: float = DEADLINE) -
 
 
 def token(secret: str, user_id: str, **claims: Any) -> str:
-    """A token as the product's users would bring it."""
+    """Return a signed token for a user id, with further claims; None removes one."""
     known = {"sub": user_id, "name": user_id.title(), "username": user_id, "exp": int(time.time()) + 3600}
     return jwt.encode({k: v for k, v in {**known, **claims}.items() if v is not None}, secret, "HS256")
 
 
 class Socket:
-    """One Socket.IO connection in the groups guide's words."""
+    """One Socket.IO connection in the groups protocol."""
 
     def __init__(self, url: str, auth: dict[str, Any], transports: list[str]) -> None:
         self.received: list[tuple[str, Any]] = []
@@ -52,7 +52,7 @@ class Socket:
     async def close(self) -> None:
         await self._io.disconnect()
         await self._io.eio.wait()
-        # Whoever was refused has connected to nothing, and the client leaves its HTTP session open.
+        # After a refused connect the client leaves its HTTP session open.
         if self._io.eio.http is not None:
             await self._io.eio.http.close()
 
@@ -67,27 +67,27 @@ class Socket:
 
     @property
     def io(self) -> socketio.AsyncClient:
-        """The client underneath, for what a chat client does not do."""
+        """The Socket.IO client below, for what a chat client does not do."""
         return self._io
 
     async def call(self, event: str, payload: Any = None, within: float = 10) -> dict[str, Any]:
-        """Emit and wait for the acknowledgement."""
+        """Emit an event; return its acknowledgement."""
         answer = await self._io.call(event, payload, namespace=NAMESPACE, timeout=within)
         assert isinstance(answer, dict), answer
         return answer
 
     async def call_ok(self, event: str, payload: Any = None) -> dict[str, Any]:
-        """Emit, and insist on success."""
+        """Emit an event and check that it succeeds; return its acknowledgement."""
         answer = await self.call(event, payload)
         assert answer["success"] is True, answer
         return answer
 
     async def emit(self, event: str, payload: Any = None) -> None:
-        """Emit without asking for an acknowledgement."""
+        """Emit an event without asking for an acknowledgement."""
         await self._io.emit(event, payload, namespace=NAMESPACE)
 
     async def send(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
-        """Send a message; the message as acknowledged."""
+        """Send a message; return it as acknowledged."""
         answer = await self.call_ok(
             "sendMessage", {"conversationId": conversation_id, "content": content, **more}
         )
@@ -95,18 +95,18 @@ class Socket:
         return message
 
     def events(self, event: str, **fields: Any) -> list[Any]:
-        """The payloads heard of an event whose fields have these values."""
+        """Return the payloads of received events with this name and these field values."""
         return [p for name, p in self.received if name == event and _has(p, fields)]
 
     async def wait_for(self, event: str, deadline: float = DEADLINE, **fields: Any) -> Any:
-        """Wait for an event whose fields have these values; its payload."""
+        """Wait for an event with these field values; return its payload."""
         try:
             return (await eventually(lambda: self.events(event, **fields), deadline))[0]
         except AssertionError:
             raise AssertionError(f"never heard {event} {fields}; heard {self.received[-20:]}") from None
 
     def messages(self, conversation_id: str) -> list[dict[str, Any]]:
-        """The messages heard of a conversation, in the order in which they were heard."""
+        """Return the received messages of a conversation, in order of arrival."""
         return [p["message"] for p in self.events("newMessage", conversationId=conversation_id)]
 
     async def _on_event(self, event: str, *args: Any) -> None:
@@ -114,7 +114,7 @@ class Socket:
 
 
 class User:
-    """A person of one test: sockets and REST with their token."""
+    """A user of one test: a token, sockets and REST."""
 
     def __init__(self, url: str, secret: str, user_id: str, **claims: Any) -> None:
         self.id = user_id
@@ -124,20 +124,20 @@ class User:
         self._http: aiohttp.ClientSession | None = None
 
     async def socket(self, transport: str = "websocket", *, url: str | None = None) -> Socket:
-        """A new connection through nginx, or straight to `url`."""
+        """Open a socket through nginx, or straight to the gateway at `url`."""
         socket = Socket(url or self._url, {"token": self.token}, [transport])
         self._sockets.append(socket)
         return await socket.connect()
 
     async def rest(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
-        """A REST call: status and body."""
+        """Make a REST request; return status and body."""
         if self._http is None:
             self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.token}"})
         async with self._http.request(method, self._url + path, json=body, params=query) as answer:
             return answer.status, await answer.json()
 
     async def history(self, conversation_id: str) -> list[dict[str, Any]]:
-        """All messages of a conversation, by REST, page for page."""
+        """Return all messages of a conversation, read by REST page by page."""
         messages: list[dict[str, Any]] = []
         cursor: str | None = "0"
         while cursor is not None:
@@ -149,7 +149,7 @@ class User:
         return messages
 
     async def unread(self, conversation_id: str) -> int:
-        """The unread count that REST tells."""
+        """Return the unread count that REST reports."""
         status, conversation = await self.rest("GET", f"/chats/conversations/{conversation_id}")
         assert status == 200, conversation
         count: int = conversation["unreadCount"]
@@ -171,17 +171,17 @@ class ChatUsers:
         self._users: dict[str, User] = {}
 
     def user(self, name: str, /, **claims: Any) -> User:
-        """The user of that name in this test; the first time, with claims of their token."""
+        """Return the user of this name; `claims` of the token count the first time only."""
         if name not in self._users:
             self._users[name] = User(self.url, self.secret, f"{name}-{self._suffix}", **claims)
         return self._users[name]
 
     async def sockets(self, *names: str) -> list[Socket]:
-        """A websocket for each user."""
+        """Open a websocket for each user."""
         return [await self.user(name).socket() for name in names]
 
     async def group(self, owner: Socket, *names: str) -> str:
-        """A group of the owner and others; its id."""
+        """Create a group of the owner and other users; return its id."""
         others = [self.user(name).id for name in names]
         answer = await owner.call_ok(
             "createConversation", {"type": "group", "name": "A group", "participants": others}

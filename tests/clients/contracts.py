@@ -1,4 +1,4 @@
-"""A contract with its two parties, and what the contracts guide's REST says of their conversation."""
+"""A contract with its two parties, and the payloads of the contracts protocol."""
 
 import uuid
 from collections import Counter
@@ -41,20 +41,20 @@ class SampleContract:
         return answer
 
     async def start_conversation(self, content: str = "Hello! How are you?", **more: Any) -> dict[str, Any]:
-        """Say something as ann, by REST; the message."""
+        """Send a message as ann, by REST; return it."""
         body = {"contractId": self.id, "content": content, **more}
         return good(await self.ann.rest("POST", "/api/messages", body), 201, "Message created successfully")
 
 
 def person(user: User) -> dict[str, Any]:
-    """What a user looks like, by their token."""
+    """Return the person that a user's token describes."""
     name = user.id.partition("-")[0]
     first, last = NAMES[name]
     return {"id": user.id, "firstName": first, "lastName": last, "avatar": CLAIMS[name].get("avatar")}
 
 
 def message(sender: User, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
-    """What a message looks like; times and ids match anything that is one."""
+    """Return the expected payload of a message; times and ids match any valid one."""
     return {
         "id": A_UUID,
         "conversationId": conversation_id,
@@ -69,7 +69,7 @@ def message(sender: User, conversation_id: str, content: str, **more: Any) -> di
 
 
 def good(answer: tuple[int, Any], status: int, sentence: str) -> Any:
-    """The data of an envelope."""
+    """Check the envelope of a successful answer; return its data."""
     assert answer[0] == status, answer
     assert set(answer[1]) == {"success", "message", "data"}
     assert (answer[1]["success"], answer[1]["message"]) == (True, sentence)
@@ -77,7 +77,7 @@ def good(answer: tuple[int, Any], status: int, sentence: str) -> Any:
 
 
 def bad(answer: Any, code: str, field: str | None = None) -> str:
-    """The text of a refusal, by socket or by REST."""
+    """Check a refusal by socket or REST; return its text."""
     statuses = {"NOT_FOUND": 404, "INVALID": 400, "FORBIDDEN": 403, "UNAUTHORIZED": 401}
     if isinstance(answer, tuple):
         assert answer[0] == statuses[code], answer
@@ -99,36 +99,36 @@ def bad(answer: Any, code: str, field: str | None = None) -> str:
 
 
 async def both(program: Program, users: ChatUsers, contract: SampleContract) -> tuple[JsSocket, JsSocket]:
-    """Sockets of ann and ben, on two gateways."""
+    """Connect ann and ben, on different gateways."""
     alice = await program.connect(contract.ann, users.url, CONTRACTS)
     return alice, await program.connect_elsewhere(contract.ben, users.url, CONTRACTS, alice)
 
 
 def counts(program: Program, socket: JsSocket) -> dict[str, int]:
-    """How often a socket heard each event of the guide."""
+    """Return how often a socket received each event of the protocol."""
     own = {outbound.event for outbound in CONTRACTS.outbound} | {"connected"}
-    return dict(Counter(what for who, what, _ in program.received if who == socket.name and what in own))
+    return dict(Counter(event for name, event, _ in program.received if name == socket.name and event in own))
 
 
 async def conversations(user: User, **query: Any) -> Any:
-    """A page of the user's conversations."""
+    """Return a page of the user's conversations."""
     return good(await user.rest("GET", ALL, **query), 200, "Conversations retrieved successfully")
 
 
 async def contents(user: User, conversation: str) -> list[str]:
-    """What was said in a conversation."""
+    """Return the contents of a conversation's messages."""
     answer = await user.rest("GET", f"{ALL}/{conversation}/messages")
     data = good(answer, 200, "Messages retrieved successfully")
     return [m["content"] for m in data["messages"]]
 
 
 def by_id(conversation: dict[str, Any]) -> list[dict[str, Any]]:
-    """The participants of a conversation, in an order that the server does not promise."""
+    """Return the participants sorted by id: the server promises no order."""
     return sorted(conversation["participants"], key=lambda each: each["id"])
 
 
 def words(conversation: str, message_id: str, contract: str, milestone: str) -> dict[str, Any]:
-    """A good payload for each event that asks for anything."""
+    """Return a valid payload of each event that takes one."""
     of, about = {"conversationId": conversation}, {"messageId": message_id}
     return {
         "join_conversation": of,
@@ -142,7 +142,7 @@ def words(conversation: str, message_id: str, contract: str, milestone: str) -> 
 
 
 def paths(conversation: str, contract: str, milestone: str) -> list[tuple[str, str, Any]]:
-    """Each path of a conversation, and the one that starts it."""
+    """Return method, path and body of each request for a conversation, and of those that start one."""
     one = f"{ALL}/{conversation}"
     return [
         ("GET", one, None),

@@ -1,4 +1,4 @@
-"""What tests in the CRM guide's words share: chats, sockets that speak them, how a message looks."""
+"""Helpers for tests of the CRM protocol: chats, sockets, expected payloads."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ STAFF = {"role": "manager", "type": "admin", "department": "Sales"}
 
 
 def manager(users: ChatUsers) -> User:
-    """Ann, of whom her token tells all that the guide knows of a user."""
+    """Return ann, with a token of all claims that the CRM guide knows."""
     return users.user("ann", permissions=["chats.read", "chats.write"], **STAFF)
 
 
 async def chat_of(owner: User, *others: User) -> str:
-    """A group, which the guide itself has no words to start; its id."""
+    """Create a group by REST, as the CRM protocol has no event for it; return its id."""
     body = {"type": "group", "name": "A deal", "participants": [other.id for other in others]}
     status, conversation = await owner.rest("POST", "/chats/conversations", body)
     assert status == 201, conversation
@@ -25,7 +25,7 @@ async def chat_of(owner: User, *others: User) -> str:
 
 
 async def speaker(program: Program, user: User, users: ChatUsers, other: JsSocket | None = None) -> JsSocket:
-    """A socket that has said the guide's first word; on another gateway than `other`."""
+    """Return a socket that has sent the CRM protocol's first event, on another gateway than `other`."""
     if other is None:
         socket = await program.connect(user, users.url, CRM)
     else:
@@ -36,7 +36,7 @@ async def speaker(program: Program, user: User, users: ChatUsers, other: JsSocke
 
 
 async def in_room(program: Program, users: ChatUsers, chat: str, *members: User) -> list[JsSocket]:
-    """A socket of each in the chat's room, the first alone on its gateway."""
+    """Return a socket of each user in the chat's room, the first alone on its gateway."""
     sockets: list[JsSocket] = []
     for user in members:
         socket = await speaker(program, user, users, sockets[0] if sockets else None)
@@ -46,7 +46,7 @@ async def in_room(program: Program, users: ChatUsers, chat: str, *members: User)
 
 
 def accepted(sender: User, chat: str, content: str, **more: Any) -> dict[str, Any]:
-    """A message that is accepted, and not stored yet; `more` of its sender's token."""
+    """Return the expected payload of an accepted message; `more` are claims of its sender's token."""
     return {
         "id": A_UUID,
         "chatId": chat,
@@ -60,17 +60,17 @@ def accepted(sender: User, chat: str, content: str, **more: Any) -> dict[str, An
 
 
 def stored(message: dict[str, Any], seq: int, rev: int | None = None) -> dict[str, Any]:
-    """The message that an accepted one has become."""
+    """Return the payload of the message once it is stored."""
     return {**message, "seq": seq, "rev": rev or seq}
 
 
 def edited(message: dict[str, Any], content: str) -> dict[str, Any]:
-    """An accepted edit of a stored message."""
+    """Return the payload of an accepted edit of a stored message."""
     kept = {name: value for name, value in message.items() if name not in ("rev", "isRead")}
     return {**kept, "message": content, "updatedAt": A_TIME}
 
 
 def refused(code: str, message: str, **more: Any) -> dict[str, Any]:
-    """The answer to what is not done."""
+    """Return the expected payload of a refusal."""
     error = {"code": code, "message": message, "retryable": False, **more}
     return {"success": False, "message": message, "error": error}

@@ -1,4 +1,4 @@
-"""Somebody who behaves, beside others who do not: is served in time, whatever they send."""
+"""A user whose requests must be answered in time while other clients send bad input."""
 
 import asyncio
 from typing import Self
@@ -22,7 +22,7 @@ class HealthyUser:
         return self
 
     async def assert_served(self) -> None:
-        """Both are answered, in time."""
+        """Check that a socket event and a REST request are answered in time."""
         async with asyncio.timeout(IN_TIME):
             await self._socket.call_ok("getOnlineUsers")
             status, body = await self._user.rest("GET", "/chats/conversations")

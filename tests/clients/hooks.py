@@ -1,4 +1,4 @@
-"""The guides' hooks, run by React in the node process, and the states that they showed."""
+"""The guides' React hooks, run in the node process, and the states that they returned."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from parley.gateway.protocols.protocol import ClientProtocol
 
 
 class Hook:
-    """A mounted hook of a user; `socket` is the one that it opened."""
+    """A mounted hook of a user, with the `socket` that it opened."""
 
     def __init__(self, program: Program, socket: JsSocket, args: list[Any]) -> None:
         self._program = program
@@ -27,7 +27,7 @@ class Hook:
         conversation_id: str | None,
         other: JsSocket,
     ) -> "Hook":
-        """A hook whose socket is on another gateway than `other`."""
+        """Mount a hook whose socket is on another gateway than `other`."""
         taken = (await other.inspect())["node"]
         for attempt in range(8):
             name = f"{hook} of {user.id}, {attempt}"
@@ -41,7 +41,7 @@ class Hook:
         raise AssertionError(f"eight times the same gateway: {taken}")
 
     async def show(self, conversation_id: str | None) -> None:
-        """Turn to another conversation, as a component does whose property has changed."""
+        """Show another conversation, as a component does when its property changes."""
         await self._program.command("show", self.socket.name, args=[*self._args, conversation_id])
 
     async def call(self, method: str, *args: Any) -> None:
@@ -49,7 +49,7 @@ class Hook:
         await self._program.command("call", self.socket.name, method=method, args=args)
 
     async def unmount(self) -> None:
-        """As when the component is gone from the page."""
+        """Unmount the hook, as when its component leaves the page."""
         await self._program.command("unmount", self.socket.name)
 
     @property

@@ -1,9 +1,10 @@
-"""What must hold of a conversation at rest: of its messages, of what was heard, of its counts."""
+"""Invariants of a conversation at rest: stored messages, deliveries, unread counts."""
 
 import asyncio
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -26,21 +27,21 @@ async def assert_consistent(
     listeners: Iterable[RecordingClient],
     deadline: float = DEADLINE,
 ) -> list[Document]:
-    """What the voices said is stored, was heard by the listeners, and is counted; the messages."""
-    said = contents_by_sender(senders, conversation_id)
-    messages = await assert_stored(database, conversation_id, said, deadline)
+    """Check that accepted messages are stored, were received, and are counted; return the messages."""
+    accepted = contents_by_sender(senders, conversation_id)
+    messages = await assert_stored(database, conversation_id, accepted, deadline)
     await assert_received(listeners, conversation_id, messages, deadline)
     await assert_unread_counts(database, users, conversation_id)
-    # Whatever was written twice may have come late.
+    # A doubled message may be stored after the others.
     assert await how_many(database, conversation_id) == len(messages)
     return messages
 
 
 async def how_many(database: Database, *conversation_ids: str) -> int:
-    """How many messages of these conversations are stored."""
+    """Count the stored messages of these conversations."""
     count = 0
     for conversation_id in conversation_ids:
-        # The plain command, for count_documents is an aggregation, which some servers answer slowly.
+        # Some servers are slow with aggregations, which count_documents uses.
         query = {"conversationId": exactly(conversation_id)}
         answer = await database.command({"count": "messages", "query": query})
         count += answer["n"]
@@ -48,28 +49,28 @@ async def how_many(database: Database, *conversation_ids: str) -> int:
 
 
 async def stored_messages(database: Database, conversation_id: str) -> list[Document]:
-    """The conversation's messages by their numbers."""
+    """Return the conversation's messages by their numbers."""
     found = database.messages.find({"conversationId": exactly(conversation_id)}).sort("seq", 1)
     messages: list[Document] = await found.to_list(None)
     return messages
 
 
 def contents_by_sender(senders: Iterable[RecordingClient], conversation_id: str) -> dict[str, list[str]]:
-    """What each user had accepted, in their order."""
-    said: defaultdict[str, list[str]] = defaultdict(list)
+    """Return the contents of each user's accepted messages, in order."""
+    accepted: defaultdict[str, list[str]] = defaultdict(list)
     for client in senders:
-        said[client.user_id] += client.sent[conversation_id]
-    return {user_id: contents for user_id, contents in said.items() if contents}
+        accepted[client.user_id] += client.sent[conversation_id]
+    return {user_id: contents for user_id, contents in accepted.items() if contents}
 
 
 async def assert_stored(
     database: Database,
     conversation_id: str,
-    said: Mapping[str, Sequence[str]],
+    accepted: Mapping[str, Sequence[str]],
     deadline: float = DEADLINE,
 ) -> list[Document]:
-    """Everything said is stored once, numbered without holes, each sender's in their order; the messages."""
-    count = sum(map(len, said.values()))
+    """Check that accepted messages are stored once, by numbers without holes, in their senders' order."""
+    count = sum(map(len, accepted.values()))
 
     async def all_there() -> bool:
         await asyncio.sleep(0.05)
@@ -79,12 +80,12 @@ async def assert_stored(
     messages = await stored_messages(database, conversation_id)
     assert_numbered(messages)
     stored = by_sender(messages)
-    assert stored == said, difference(stored, said)
+    assert stored == accepted, difference(stored, accepted)
     return messages
 
 
 def by_sender(messages: Iterable[Document]) -> dict[str, list[str]]:
-    """What each user said, in the messages' order."""
+    """Return the contents of each user's messages, in the messages' order."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for message in messages:
         found[message["senderId"]].append(message["content"])
@@ -92,7 +93,7 @@ def by_sender(messages: Iterable[Document]) -> dict[str, list[str]]:
 
 
 def assert_numbered(messages: Sequence[Document]) -> None:
-    """1, 2, 3 and so on, of numbers and of revisions; no message twice."""
+    """Check that numbers and revisions are 1, 2, 3, …, and that all ids differ."""
     right = list(range(1, len(messages) + 1))
     assert [m["seq"] for m in messages] == right, "the numbers have holes, or doubles"
     assert [m["rev"] for m in messages] == right, "the revisions have holes, or doubles"
@@ -105,16 +106,20 @@ async def assert_received(
     messages: Sequence[Document],
     deadline: float = DEADLINE,
 ) -> None:
-    """Every listener hears every message once, in the order of the numbers."""
+    """Check that every listener received every message once, in the order of the numbers."""
     numbers = {message["_id"]: message["seq"] for message in messages}
     for listener in listeners:
-        heard = listener.received[conversation_id]
-        # What comes after says more about it when it is not all there in time.
+        received = listener.received[conversation_id]
+        # The assertion below explains more than a timeout does.
         with contextlib.suppress(AssertionError):
-            await eventually(lambda heard=heard: len(heard) >= len(messages), deadline)  # type: ignore[misc]
-        assert [numbers.get(id) for id in heard] == list(numbers.values()), received_difference(
-            listener, heard, numbers
+            await eventually(partial(_has_count, received, len(messages)), deadline)
+        assert [numbers.get(id) for id in received] == list(numbers.values()), received_difference(
+            listener, received, numbers
         )
+
+
+def _has_count(received: Sequence[str], count: int) -> bool:
+    return len(received) >= count
 
 
 async def assert_unread_counts(
@@ -123,7 +128,7 @@ async def assert_unread_counts(
     conversation_id: str,
     deadline: float = DEADLINE,
 ) -> None:
-    """Every member's unread count, as kept and as told by REST, comes to equal the recount."""
+    """Check that every member's unread count, stored and by REST, becomes equal to its recount."""
     assert await miscounts(database, users, conversation_id, deadline) == {}, "kept, recounted, told by REST"
 
 
@@ -133,27 +138,27 @@ async def miscounts(
     conversation_id: str,
     deadline: float = DEADLINE,
 ) -> dict[str, tuple[int, int, int]]:
-    """The members whose unread count does not come to be right: as kept, as recounted, as told by REST."""
-    kept, right = {}, {}
+    """Return the members whose unread count stays wrong: as stored, as recounted, by REST."""
+    stored, right = {}, {}
 
     async def exact() -> bool:
-        nonlocal kept, right
+        nonlocal stored, right
         await asyncio.sleep(0.05)
-        kept, right = (
+        stored, right = (
             await _stored_unread(database, conversation_id),
             await recount(database, conversation_id),
         )
-        return all(kept[user] == right[user] for user in right)
+        return all(stored[user] == right[user] for user in right)
 
     with contextlib.suppress(AssertionError):
         await eventually(exact, deadline)
-    told = await _unread_by_rest(users, conversation_id, list(right))
-    counts = {user: (kept[user], right[user], told[user]) for user in right}
+    by_rest = await _unread_by_rest(users, conversation_id, list(right))
+    counts = {user: (stored[user], right[user], by_rest[user]) for user in right}
     return {user: count for user, count in counts.items() if len(set(count)) > 1}
 
 
 async def recount(database: Database, conversation_id: str) -> dict[str, int]:
-    """For each member how many messages of others are stored above their read mark."""
+    """Return for each member how many messages of other users are stored above the read mark."""
     of = {"conversationId": exactly(conversation_id)}
     senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(of, {"seq": 1, "senderId": 1})]
     return {
@@ -187,29 +192,31 @@ async def _unread_by_rest(users: ChatUsers, conversation_id: str, user_ids: Sequ
         return dict(zip(user_ids, await asyncio.gather(*map(one, user_ids)), strict=True))
 
 
-def difference(stored: Mapping[str, Sequence[str]], said: Mapping[str, Sequence[str]]) -> str:
-    """Where what is stored differs from what was said, shortly."""
+def difference(stored: Mapping[str, Sequence[str]], accepted: Mapping[str, Sequence[str]]) -> str:
+    """Describe where stored messages differ from accepted ones."""
     parts = []
-    for user_id in stored.keys() | said.keys():
-        ours, theirs = Counter(said.get(user_id, ())), Counter(stored.get(user_id, ()))
+    for user_id in stored.keys() | accepted.keys():
+        ours, theirs = Counter(accepted.get(user_id, ())), Counter(stored.get(user_id, ()))
         lost, extra = list((ours - theirs).elements()), list((theirs - ours).elements())
         if lost or extra:
             parts.append(f"{user_id}: lost {lost[:5]} ({len(lost)}), not accepted {extra[:5]} ({len(extra)})")
-        elif list(stored[user_id]) != list(said[user_id]):
-            parts.append(f"{user_id}: in another order: {swapped(said[user_id], stored[user_id])}")
+        elif list(stored[user_id]) != list(accepted[user_id]):
+            parts.append(f"{user_id}: in another order: {swapped(accepted[user_id], stored[user_id])}")
     return "; ".join(parts)
 
 
 def swapped(right: Sequence[str], wrong: Sequence[str]) -> str:
-    """Where one order first differs from another."""
+    """Describe where one order first differs from another."""
     at = next(n for n, (one, other) in enumerate(zip(right, wrong, strict=True)) if one != other)
     return f"at {at} said {list(right[at : at + 4])}, stored {list(wrong[at : at + 4])}"
 
 
-def received_difference(listener: RecordingClient, heard: Sequence[str], numbers: Mapping[str, int]) -> str:
-    """How what a listener heard differs from what is stored, shortly."""
-    missed = sorted(number for id, number in numbers.items() if id not in set(heard))
-    twice = sorted(numbers.get(id, 0) for id, times in Counter(heard).items() if times > 1)
+def received_difference(
+    listener: RecordingClient, received: Sequence[str], numbers: Mapping[str, int]
+) -> str:
+    """Describe how received messages differ from stored ones."""
+    missed = sorted(number for id, number in numbers.items() if id not in set(received))
+    twice = sorted(numbers.get(id, 0) for id, times in Counter(received).items() if times > 1)
     if not missed and not twice:
         return f"{listener.user_id} heard everything, in another order"
     return (

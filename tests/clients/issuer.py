@@ -1,4 +1,4 @@
-"""An issuer of tokens with public keys: a real HTTP server of a key set that changes, fails and hangs."""
+"""An issuer of tokens: a real HTTP server of a key set that changes, fails and hangs."""
 
 import asyncio
 import time
@@ -24,19 +24,19 @@ def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
 
 
 def jwk(key: Any, kid: str, **more: Any) -> Json:
-    """What is published of a key."""
+    """Return the public JWK of a key."""
     kind: Any = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
     return {**kind.to_jwk(key.public_key(), as_dict=True), "kid": kid, **more}
 
 
 def signed(key: Any, algorithm: str, kid: str | None, **claims: Any) -> str:
-    """A token of alice's, for an hour."""
+    """Return a token of alice, valid for an hour."""
     known = {"sub": "alice", "exp": int(time.time()) + 3600, **claims}
     return jwt.encode(known, key, algorithm, headers={"kid": kid} if kid is not None else {})
 
 
 class Issuer:
-    """Publishes `keys`, or else the `body`; `asked` counts how often it was."""
+    """Publishes `keys`, or else the `body`; `requests` counts requests for them."""
 
     def __init__(self) -> None:
         self.keys: list[Json] = []
@@ -69,5 +69,5 @@ class Issuer:
 
 
 def without(fields: Mapping[str, Any], *names: str) -> Json:
-    """An object without some of its fields."""
+    """Return an object without some of its fields."""
     return {name: each for name, each in fields.items() if name not in names}

@@ -1,4 +1,4 @@
-"""Sockets of the real socket.io-client, in a node process that does what it is told."""
+"""Sockets of the real socket.io-client, in a node process that takes commands."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ ENGINE_S_OWN = {"open", "upgrade", "connect", "disconnect", "connect_error", "of
 
 
 class Program:
-    """The node process with its sockets, and everything that they heard."""
+    """The node process with its sockets, and everything that they received."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -40,7 +40,7 @@ class Program:
         return cls(process)
 
     async def command(self, deed: str, name: str, **more: Any) -> Any:
-        """Have a socket do something; what came of it."""
+        """Give a socket a command; return its result."""
         command = {"id": uuid.uuid4().hex, "do": deed, "name": name, **more}
         answer = self._answers[command["id"]] = asyncio.get_running_loop().create_future()
         assert self._process.stdin
@@ -48,7 +48,7 @@ class Program:
         return await asyncio.wait_for(answer, 15)
 
     async def stop(self) -> None:
-        """Its input ends, and so it does; a signal would reach only what node was started by."""
+        """End the process by closing its input: a signal would reach only the launcher of node."""
         assert self._process.stdin
         self._process.stdin.close()
         await asyncio.wait_for(self._reader, 10)
@@ -62,7 +62,7 @@ class Program:
         transports: list[str] | None = None,
         name: str | None = None,
     ) -> "JsSocket":
-        """A connected socket of a user, in the namespace of a vocabulary."""
+        """Connect a socket of a user to a protocol's namespace."""
         options: dict[str, Any] = {"auth": {"token": user.token}}
         if transports:
             options["transports"] = transports
@@ -82,7 +82,7 @@ class Program:
         other: "JsSocket",
         transports: list[str] | None = None,
     ) -> "JsSocket":
-        """A socket on another gateway than that of `other`."""
+        """Connect a socket to another gateway than that of `other`."""
         taken = (await other.inspect())["node"]
         for _ in range(8):
             socket = await self.connect(user, url, protocol, transports)
@@ -92,13 +92,13 @@ class Program:
         raise AssertionError(f"eight times the same gateway: {taken}")
 
     def assert_payload_shapes(self) -> None:
-        """Everything that was heard or answered is what its vocabulary's tables describe."""
+        """Check that all received events and acknowledgements match the tables of their protocol."""
         for place, (name, event, args) in enumerate(self.received):
             protocol = self.protocols.get(name)
             if protocol is not None and event not in ENGINE_S_OWN:
                 forms = _forms(protocol, event)
                 if place < self.resolved_at.get(name, len(self.received)):
-                    # Nothing that it said has told yet which of its namespace's vocabularies it speaks.
+                    # Until a socket's events decide on one protocol, it also receives events of the others.
                     forms += [form for other in _beside(protocol) for form in _forms(other, event)]
                 _insist(event, args[0] if args else None, protocol, forms)
         for protocol, event, answer in self.acknowledged:
@@ -107,21 +107,21 @@ class Program:
     async def _read(self) -> None:
         assert self._process.stdout
         async for line in self._process.stdout:
-            said = json.loads(line)
-            if "event" in said:
-                self.received.append((said["name"], said["event"], said["args"]))
-            elif "hook" in said:
-                self.states.append((said["hook"], said["state"]))
-            elif "complaint" in said:
-                self.complaints.append(said["complaint"])
-            elif "error" in said:
-                self._answers[said["id"]].set_exception(AssertionError(said["error"]))
+            message = json.loads(line)
+            if "event" in message:
+                self.received.append((message["name"], message["event"], message["args"]))
+            elif "hook" in message:
+                self.states.append((message["hook"], message["state"]))
+            elif "complaint" in message:
+                self.complaints.append(message["complaint"])
+            elif "error" in message:
+                self._answers[message["id"]].set_exception(AssertionError(message["error"]))
             else:
-                self._answers[said["id"]].set_result(said["result"])
+                self._answers[message["id"]].set_result(message["result"])
 
 
 class JsSocket:
-    """One socket of the program."""
+    """One socket of the node process."""
 
     def __init__(self, program: Program, name: str, protocol: ClientProtocol | None = None) -> None:
         self._program = program
@@ -129,11 +129,11 @@ class JsSocket:
         self.protocol = protocol
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Emit without asking for an acknowledgement, as the guide does."""
+        """Emit an event without asking for an acknowledgement, as the guide does."""
         await self._program.command("emit", self.name, event=event, args=args)
 
     async def call_ok(self, event: str, *args: Any) -> Any:
-        """Emit, and insist that the acknowledgement is a success."""
+        """Emit an event and check that it succeeds; return its acknowledgement."""
         answer = await self.call(event, *args)
         assert answer.get("success") is not False, answer
         if self.protocol is not None:
@@ -141,11 +141,11 @@ class JsSocket:
         return answer
 
     async def call(self, event: str, *args: Any) -> Any:
-        """Emit and wait for the acknowledgement, whatever it says."""
+        """Emit an event; return its acknowledgement."""
         return await self._program.command("ask", self.name, event=event, args=args)
 
     def mark_protocol_resolved(self) -> None:
-        """From now on it hears its own vocabulary's words and no other's."""
+        """Note that from now on the socket receives events of its own protocol only."""
         self._program.resolved_at[self.name] = len(self._program.received)
 
     async def inspect(self) -> dict[str, Any]:
@@ -156,20 +156,20 @@ class JsSocket:
         await self._program.command("close", self.name)
 
     def events(self, event: str) -> list[Any]:
-        """The payloads of an event that were heard."""
+        """Return the payloads of the received events of this name."""
         return [
             args[0] if args else None
-            for who, what, args in self._program.received
-            if (who, what) == (self.name, event)
+            for name, received, args in self._program.received
+            if (name, received) == (self.name, event)
         ]
 
     async def wait_for(self, event: str, times: int = 1, deadline: float = DEADLINE) -> Any:
-        """Wait until an event was heard so many times; the last one's payload."""
+        """Wait until an event was received this many times; return the last payload."""
         try:
             await eventually(lambda: len(self.events(event)) >= times, deadline)
         except AssertionError:
-            mine = [(what, args) for who, what, args in self._program.received if who == self.name]
-            raise AssertionError(f"{self.name} never heard {event} {times} times, but {mine[-20:]}") from None
+            own = [(received, args) for name, received, args in self._program.received if name == self.name]
+            raise AssertionError(f"{self.name} never heard {event} {times} times, but {own[-20:]}") from None
         return self.events(event)[times - 1]
 
     def contents(self) -> list[str]:
@@ -181,9 +181,9 @@ def _beside(protocol: ClientProtocol) -> list[ClientProtocol]:
 
 
 def _forms(protocol: ClientProtocol, event: str) -> list[Any]:
-    """All that an event may look like: it may be said of several things."""
-    told = [*protocol.on_connect, *(h.reply for h in protocol.inbound.values() if h.reply)]
-    return [t.payload for t in (*told, *protocol.outbound) if t.event == event]
+    """Return all serializers of an event: several domain events may produce it."""
+    emitted = [*protocol.on_connect, *(h.reply for h in protocol.inbound.values() if h.reply)]
+    return [t.payload for t in (*emitted, *protocol.outbound) if t.event == event]
 
 
 def _insist(event: str, payload: Any, protocol: ClientProtocol, forms: list[Any]) -> None:

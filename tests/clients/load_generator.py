@@ -1,4 +1,4 @@
-"""A load that goes on while something is broken, and a watch to time what comes of it."""
+"""A load that runs while a fault is caused, and a stopwatch for its effects."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ from clients.socketio_lean import Disconnected
 
 
 class LoadGenerator:
-    """Voices that go on talking until the end of the block, by turns in all the conversations.
+    """Clients that send messages until the end of the block, to each conversation in turn.
 
-    Each says one thing after the other and insists on it; `pause` is the time in between, in seconds, and
-    `padding` ends everything that is said: both may be changed meanwhile.
+    Each client sends one message at a time and retries it until it is accepted. `pause` is the time between
+    two messages, in seconds; `padding` is appended to their contents. Both may be changed meanwhile.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LoadGenerator:
             await asyncio.gather(*self._tasks)
 
     async def wait_for_accepted(self, count: int, deadline: float = 15.0) -> None:
-        """Wait until so many more messages are accepted."""
+        """Wait until this many more messages are accepted."""
         enough = len(self.accepted) + count
         await eventually(lambda: len(self.accepted) >= enough, deadline)
 
@@ -67,7 +67,7 @@ class LoadGenerator:
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the seconds since its creation."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -77,6 +77,6 @@ class Stopwatch:
         return time.monotonic() - self._start
 
     async def until(self, condition: Callable[[], Any], deadline: float) -> float:
-        """Wait for a condition, at most until `deadline` seconds since the start; when it came."""
+        """Wait for a condition until `deadline` seconds after the start; return the elapsed seconds."""
         await eventually(condition, deadline - self.seconds)
         return self.seconds

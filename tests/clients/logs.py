@@ -1,4 +1,4 @@
-"""What a stack has written to its logs."""
+"""The logs of a stack."""
 
 import uuid
 from pathlib import Path
@@ -9,7 +9,7 @@ from parley.stack import Stack
 
 
 async def logs_of(stack: Stack, last: str = "") -> dict[str, bytes]:
-    """Everything by file name, once a last request is in the access log, which is written now and then."""
+    """Return all logs by file name, once nginx has flushed its access log up to a last request."""
     path = f"/last-{uuid.uuid4().hex}"
     await request(stack.url, "GET", f"{path}{last}")
     access = stack.log("nginx-access")
@@ -18,5 +18,5 @@ async def logs_of(stack: Stack, last: str = "") -> dict[str, bytes]:
 
 
 def files_of(stack: Stack) -> list[Path]:
-    """All its log files."""
+    """Return all log files."""
     return [path for path in (stack.directory / "log").rglob("*") if path.is_file()]

@@ -1,11 +1,11 @@
-"""Values that equal whatever looks right, for what no test can know beforehand."""
+"""Values that equal any valid value, for those that a test cannot know beforehand."""
 
 import re
 from typing import Any
 
 
 class Pattern:
-    """Equals every text of a pattern."""
+    """Equals every string that matches a pattern."""
 
     def __init__(self, name: str, pattern: str) -> None:
         self._name = name
@@ -22,7 +22,7 @@ class Pattern:
 
 
 class Sorted:
-    """Equals every list of the same things, whatever their order."""
+    """Equals every list of the same items, in any order."""
 
     def __init__(self, things: list[Any]) -> None:
         self._things = sorted(things)

@@ -1,4 +1,4 @@
-"""Payloads by hypothesis: what a schema takes, what it nearly takes, and what nothing takes."""
+"""Hypothesis strategies for payloads: valid, nearly valid, and garbage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,13 +41,13 @@ GARBAGE = st.recursive(
 
 
 def payloads(schema: Schema, ids: Sequence[str]) -> Strategy:
-    """Payloads of an event, where ids are often those of something that there is."""
+    """Return payloads of an event; their ids often exist."""
     right = valid(schema, ids)
     return right | st.builds(_spoiled, right, st.sampled_from(_names(schema)), GARBAGE) | GARBAGE
 
 
 def valid(schema: Schema, ids: Sequence[str]) -> Strategy:
-    """Objects of the right fields; rules that concern several fields at once may still refuse them."""
+    """Return objects with valid fields; rules across fields may still refuse them."""
     parts = {_name(field): _of(field, ids) for field in schema.fields.values()}
     needed = {_name(field) for field in schema.fields.values() if field.required}
     return st.fixed_dictionaries(

@@ -1,4 +1,4 @@
-"""A message that was accepted, as the workers see it, and that no database takes."""
+"""An accepted message that no database can store."""
 
 import aio_pika
 import msgspec
@@ -11,11 +11,11 @@ from parley.shared.records import NewMessage
 from parley.stack import Stack
 
 BEFORE_TIME = "0001-01-01T00:00:00+14:00"
-"""In UTC this is before the first year, so that no MongoDB driver can write it."""
+"""In UTC this is before the year 1, so that no MongoDB driver can encode it."""
 
 
 async def send_unstorable(stack: Stack, sender: User, conversation_id: str) -> str:
-    """Have the workers find it; its id. Its sender hears that it failed."""
+    """Publish the message to the workers; return its id. Its sender receives `messageFailed`."""
     named = message_id(sender.id, conversation_id, None)
     message = Message(
         id=named, conversation_id=conversation_id, sender_id=sender.id, content="bad", created_at=now()
@@ -30,5 +30,5 @@ async def send_unstorable(stack: Stack, sender: User, conversation_id: str) -> s
 
 
 async def clear_away(stack: Stack) -> None:
-    """Take it from the dead letters."""
+    """Take the message from the dead letters."""
     await eventually(DeadLetters(stack).take)

@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and its server, which can hold back what passes, or make it late."""
+"""A TCP proxy between a service and its server, which can block or delay all traffic."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ LOOPBACK = "127.0.0.1"
 
 
 class Proxy:
-    """Stands before the server of a url, in a thread of its own: who uses it may block.
+    """A proxy for the server of a url; its thread is its own, so that the test may block.
 
-    While it is `cut` nothing passes either way, and nobody is told: as when a cable is pulled. What was
-    under way arrives when it is `mended`, as TCP would have it. With `tls` it ends TLS before the server.
+    While it is blocked nothing passes either way and no connection is closed, as when a cable is pulled. Data
+    that was sent meanwhile arrives when it is unblocked, as TCP has it. With `tls` the proxy terminates TLS.
     """
 
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
@@ -60,7 +60,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._passing.set)
 
     def delay(self, seconds: float) -> None:
-        """Let everything pass so much later, each way."""
+        """Delay everything by this many seconds, each way."""
         self._delay = seconds
 
     def _do(self, step: Coroutine[Any, Any, Any]) -> Any:
@@ -78,7 +78,7 @@ class Proxy:
                 await self._both(self._pipe(reader, there[1]), self._pipe(there[0], writer))
 
     async def _both(self, *pipes: Coroutine[Any, Any, None]) -> None:
-        """Until one side has closed."""
+        """Run both directions until one side has closed."""
         tasks = [asyncio.ensure_future(pipe) for pipe in pipes]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +98,7 @@ class Proxy:
             chunk = await reader.read(CHUNK)
             await under_way.put((time.monotonic() + self._delay, chunk))
             if not chunk:
-                # The other end sees this one close when it has all that came before.
+                # Keep this side open until the other end has received all data before the close.
                 await asyncio.Event().wait()
 
     async def _give(

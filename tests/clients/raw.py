@@ -1,4 +1,4 @@
-"""A Socket.IO client by hand, which sends frames that no library would, and bare HTTP requests."""
+"""A hand-written Socket.IO client, which sends frames that no library would, and bare HTTP requests."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ EVENT, ACK, BINARY_EVENT = "42", "43", "45"
 
 
 class RawSocket:
-    """One websocket; text and bytes go out as they are."""
+    """One websocket, which sends text and bytes unchanged."""
 
     def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
         self.frames: list[str] = []
@@ -26,37 +26,37 @@ class RawSocket:
         self._reader: asyncio.Task[None]
 
     async def open(self) -> Self:
-        """The websocket and Engine.IO's greeting, no namespace yet."""
+        """Open the websocket and receive Engine.IO's handshake, without a namespace."""
         self._ws = await self._http.ws_connect(f"{self._url}/socket.io/?EIO=4&transport=websocket")
         self._reader = asyncio.create_task(self._read())
         await self.wait_for("0")
         return self
 
     async def connect_namespace(self, auth: Any) -> Self:
-        """Connect to the namespace, and insist on it."""
+        """Connect to the namespace, and wait for its confirmation."""
         await self.send(f"40{self._prefix}{json.dumps(auth)}")
         await self.wait_for(f"40{self._prefix}")
         return self
 
     async def send(self, frame: str | bytes) -> None:
-        """One websocket message."""
+        """Send one websocket message."""
         if isinstance(frame, str):
             await self._ws.send_str(frame)
         else:
             await self._ws.send_bytes(frame)
 
     async def call(self, number: int, text: str) -> Any:
-        """Send an event with this JSON text and acknowledgement number; the acknowledgement."""
+        """Send an event with this JSON text and acknowledgement number; return the acknowledgement."""
         await self.send(f"{EVENT}{self._prefix}{number}{text}")
         return await self.wait_for_ack(number)
 
     async def wait_for_ack(self, number: int) -> Any:
-        """Wait for an acknowledgement; its argument."""
+        """Wait for an acknowledgement; return its first argument."""
         start = f"{ACK}{self._prefix}{number}["
         return json.loads((await self.wait_for(start)).removeprefix(start[:-1]))[0]
 
     async def wait_for(self, start: str) -> str:
-        """Wait for a frame that begins so."""
+        """Wait for a frame that starts with this text; return the last one."""
         found: list[str] = await eventually(lambda: [f for f in self.frames if f.startswith(start)])
         return found[-1]
 
@@ -66,7 +66,7 @@ class RawSocket:
         return self._reader.done()
 
     async def wait_until_closed(self) -> None:
-        """Wait until it is."""
+        """Wait until the server has closed the connection."""
         await eventually(self._reader.done, 5)
 
     async def close(self) -> None:
@@ -75,7 +75,7 @@ class RawSocket:
         await self._http.close()
 
     async def takes(self, frame: str) -> None:
-        """A frame has come; the next is read when this is done."""
+        """Process a frame; the next is read when this returns."""
         self.frames.append(frame)
 
     async def _read(self) -> None:
@@ -96,12 +96,12 @@ class Answer:
 
     @property
     def body(self) -> Any:
-        """As JSON."""
+        """The text parsed as JSON."""
         return json.loads(self.text)
 
 
 async def request(url: str, method: str, path: str, data: Any = None, **headers: str) -> Answer:
-    """One request exactly as given; the underscores of header names become dashes."""
+    """Make one request exactly as given; underscores in header names become dashes."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
         aiohttp.ClientSession() as http,

@@ -1,4 +1,4 @@
-"""A client that comes back by itself, as real ones do: it reconnects, joins again, and syncs."""
+"""A client that recovers as real ones do: it reconnects, joins its rooms again, and syncs."""
 
 import asyncio
 import contextlib
@@ -18,14 +18,14 @@ LOST = (OSError, WSError, Refused, Disconnected, TimeoutError, AssertionError)
 
 
 class ReconnectingClient(RecordingClient):
-    """A voice that holds what its user would see: the messages heard live, and those that a sync brought."""
+    """A client that keeps what its user would see: live messages, and messages of a sync."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.displayed: defaultdict[str, dict[int, str]] = defaultdict(dict)
-        """Content by number, by conversation."""
+        """Contents by number, by conversation."""
         self.offline_seconds: list[float] = []
-        """Seconds from each loss of the socket until everything was caught up with."""
+        """Seconds from each loss of the socket until the client had caught up."""
         self._revs: dict[str, int] = {}
         self._caught_up = True
         self._reconnecting: asyncio.Task[None] | None = None
@@ -85,7 +85,7 @@ class ReconnectingClient(RecordingClient):
             await self._call_ok("joinRoom", {"conversationId": conversation_id})
         answer = await self._call_ok("sync", {"conversations": self._revs})
         for conversation_id, changes in answer["conversations"].items():
-            # Too far behind for a sync, a client reads the history instead.
+            # A client that is too far behind for a sync reads the history instead.
             behind = changes.get("tooFar", False)
             messages = await self._user.history(conversation_id) if behind else changes["messages"]
             for message in messages:
@@ -94,7 +94,7 @@ class ReconnectingClient(RecordingClient):
         self._caught_up = True
 
     async def _call_ok(self, event: str, payload: Any) -> dict[str, Any]:
-        """The acknowledgement of success; for want of it the client begins anew."""
+        """Call an event; raise Disconnected when it fails, so that the client starts again."""
         answer = await self.call(event, payload)
         if not answer["success"]:
             raise Disconnected(f"{event}: {answer}")

@@ -1,4 +1,4 @@
-"""Many members at once: lean sockets that pipeline what they say and keep what they hear."""
+"""Many members at once: lean sockets that pipeline sends and record what they receive."""
 
 import asyncio
 import itertools
@@ -19,14 +19,14 @@ V = TypeVar("V", bound="RecordingClient")
 PARTITIONS = Partitions(8)
 RETRY_SECONDS = 0.1
 ACK_TIMEOUT = 3.0
-"""Seconds that a voice waits for an acknowledgement before it tries again."""
+"""Seconds that a client waits for an acknowledgement before it tries again."""
 
 SEND_TIMEOUT = 45.0
-"""Seconds after which it gives up."""
+"""Seconds after which a client gives up on a message."""
 
 
 class RecordingClient:
-    """One socket of one user: what was accepted of what it said, and what it heard, by conversation."""
+    """One socket of one user: its accepted messages, and what it received, by conversation."""
 
     def __init__(self, user: User, url: str, transport: str = "websocket") -> None:
         self.user_id = user.id
@@ -35,23 +35,23 @@ class RecordingClient:
         self.accepted: dict[str, float] = {}
         """When each message was accepted, by its id and the monotonic clock."""
         self.received: defaultdict[str, list[str]] = defaultdict(list)
-        """The ids of the messages heard, in the order in which they were heard."""
+        """The ids of the received messages, in order of arrival."""
         self.received_at: dict[str, float] = {}
-        """When each message was known first, by its id and the monotonic clock."""
+        """When the client first knew each message, by its id and the monotonic clock."""
         self.sequence_breaks: list[tuple[str, int, int]] = []
-        """Conversation and two numbers, for every message that did not follow the one heard before it."""
+        """Conversation, last number and number of each message that did not follow the one before it."""
         self.confirmed: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
-        """The errors of sends, each with `seconds` that it took."""
+        """The errors of refused sends, each with the `seconds` that the refusal took."""
         self.unanswered = 0
-        """Sends that nobody answered, though the socket lived."""
+        """Sends without an acknowledgement, though the socket lived."""
         self.unread: dict[str, int] = {}
         self.status: dict[str, str] = {}
-        """What was heard last of each user: `online` or `offline`."""
+        """The last received presence of each user: `online` or `offline`."""
         self.failures: list[tuple[str, Any]] = []
         """Each `messageRejected` and `messageFailed`."""
         self.disconnects = 0
-        """How often the socket was lost and another came."""
+        """How often the socket was lost and replaced."""
         self._url, self._transport = url, transport
         self._socket: LeanSocket | StockSocket | None = None
         self._last: dict[str, int] = {}
@@ -75,7 +75,7 @@ class RecordingClient:
         return self
 
     async def call(self, event: str, payload: Any, within: float = 10.0) -> dict[str, Any]:
-        """Say an event; its acknowledgement."""
+        """Emit an event; return its acknowledgement."""
         answer: dict[str, Any] = await self.socket.call(event, payload, within=within)
         return answer
 
@@ -88,7 +88,7 @@ class RecordingClient:
         await asyncio.gather(*map(self.join, conversations))
 
     async def send(self, conversation_id: str, content: str, **more: Any) -> dict[str, Any]:
-        """Send a message once; the acknowledgement, whatever it says."""
+        """Send a message once; return the acknowledgement, also of a refusal."""
         run_gateway = time.monotonic()
         payload = {"conversationId": conversation_id, "content": content, **more}
         answer = await self.call("sendMessage", payload, ACK_TIMEOUT)
@@ -100,7 +100,7 @@ class RecordingClient:
         return answer
 
     async def send_until_accepted(self, conversation_id: str, content: str) -> None:
-        """Send a message under one name, again and again until it is accepted."""
+        """Send a message with one client id until it is accepted."""
         name, deadline = str(uuid4()), time.monotonic() + SEND_TIMEOUT
         while time.monotonic() < deadline:
             try:
@@ -141,7 +141,7 @@ class RecordingClient:
 
 
 class RecordingClients:
-    """The voices of one test; closes them at the end."""
+    """The clients of one test; closes them at the end."""
 
     def __init__(self, users: ChatUsers) -> None:
         self._users = users
@@ -158,11 +158,11 @@ class RecordingClients:
     async def connect(
         self, name: str, url: str | None = None, transport: str = "websocket"
     ) -> RecordingClient:
-        """A socket of that user, through nginx or straight to a gateway's url."""
+        """Connect a socket of a user, through nginx or straight to a gateway's url."""
         return await self.add(RecordingClient(self._users.user(name), url or self._users.url, transport))
 
     async def create_group(self, *names: str) -> str:
-        """A group of these users, the first of them its owner, made by REST; its id."""
+        """Create a group of these users by REST, owned by the first; return its id."""
         owner, *others = [self._users.user(name) for name in names]
         body = {"type": "group", "name": "A group", "participants": [user.id for user in others]}
         status, conversation = await owner.rest("POST", "/chats/conversations", body)
@@ -171,7 +171,7 @@ class RecordingClients:
         return conversation_id
 
     async def create_group_per_partition(self, *names: str) -> list[str]:
-        """A group of these users on every partition; their ids by partition."""
+        """Create a group of these users on every partition; return the ids by partition."""
         found: dict[int, str] = {}
         while len(found) < PARTITIONS.count:
             conversation_id = await self.create_group(*names)
@@ -179,15 +179,15 @@ class RecordingClients:
         return [found[partition] for partition in range(PARTITIONS.count)]
 
     async def add(self, client: V) -> V:
-        """Connect a voice of another kind, and close it with the others."""
+        """Connect a client of another class, and close it with the others."""
         self._opened.append(client)
         await client.connect()
         return client
 
     async def connect_listeners(self, name: str, urls: Iterable[str]) -> list[RecordingClient]:
-        """A websocket and a polling socket of one user at each of the urls."""
+        """Connect a websocket and a polling socket of one user at each of the urls."""
         return [await self.connect(name, url, how) for url in urls for how in ("polling", "websocket")]
 
     async def connect_all(self, names: Iterable[str], urls: Sequence[str]) -> list[RecordingClient]:
-        """A websocket for each name, by turns at the urls."""
+        """Connect a websocket for each name, to the urls in turn."""
         return list(await asyncio.gather(*(self.connect(n, u) for n, u in zip(names, itertools.cycle(urls)))))

@@ -1,11 +1,11 @@
-"""A message's whole way through a stack, from one who says it to the archive and to one who hears it."""
+"""A message's round trip through a stack: from its sender to the archive and to a member."""
 
 from clients.chat import ChatUsers
 from parley.stack import Stack
 
 
 async def assert_message_round_trip(stack: Stack) -> None:
-    """Said, heard, read, and there to be asked for."""
+    """Check that a message is sent, received, read and stored."""
     users = ChatUsers(stack.url, stack.jwt_secret)
     try:
         alice, bob = await users.sockets("alice", "bob")

@@ -1,4 +1,4 @@
-"""Values of everything that a vocabulary may have to put into words: what commands come to, and events."""
+"""Samples of everything that a protocol serializes: results of commands, and events."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -151,7 +151,7 @@ RESULTS: dict[type, Sequence[Any]] = {
     c.CountUnread: (0, 12),
     c.Search: PAGES_OF_MESSAGES,
 }
-"""What each command may come to."""
+"""The possible results of each command."""
 
 REFUSED = (
     ChatError("Something went wrong."),
@@ -218,5 +218,5 @@ EVENTS: dict[type, Sequence[Any]] = {
     UnreadChanged: (UnreadChanged("ann", "c-1", 3, 12),),
     Admitted: tuple(Admitted("ann", view) for view in CONVERSATIONS),
 }
-"""Each event, in its varieties."""
+"""The variants of each event."""
 GREETED: Sequence[Any] = RESULTS[c.Introduce]

@@ -1,4 +1,4 @@
-"""JSON Schemas of a document that describes us: whether a value is what one says, and a value that is."""
+"""JSON Schemas of the generated documents: validation of values, and values that are valid."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,15 +14,15 @@ Json = dict[str, Any]
 
 
 def complaints(document: Json, schema: Json, value: Any) -> list[str]:
-    """What is wrong with a value, by a schema of the document."""
+    """Return the violations of a schema of the document by a value."""
     whole = {**schema, "components": document["components"]}
-    # Its patterns are ECMA-262's, as JSON Schema wants them.
+    # The patterns are ECMA-262's, as JSON Schema requires.
     validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
     return [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
 def resolved(document: Json, thing: Json) -> Json:
-    """What a reference within the document stands for, or the thing itself."""
+    """Follow a reference within the document; return anything else unchanged."""
     while "$ref" in thing:
         found = document
         for key in thing["$ref"].removeprefix("#/").split("/"):
@@ -32,7 +32,7 @@ def resolved(document: Json, thing: Json) -> Json:
 
 
 def example(document: Json, schema: Json) -> Any:
-    """A value that the schema allows: what must be there, and a content where there may be one."""
+    """Return a valid value: with required fields only, and a content where there may be one."""
     schema = resolved(document, schema)
     if "anyOf" in schema:
         return example(document, schema["anyOf"][0])
@@ -52,12 +52,12 @@ def example(document: Json, schema: Json) -> Any:
 
 
 def outcomes(schema: Schema, given: Payload, *commands: Callable[[Payload], Command]) -> Sequence[Any]:
-    """What the last of the commands that a payload makes may come to."""
+    """Return the possible results of the last command that a payload makes."""
     return RESULTS[type(commands[-1](schema.load(given)))]
 
 
 def references(thing: Any) -> Iterator[str]:
-    """Every reference within a document."""
+    """Yield every reference within a document."""
     if isinstance(thing, dict):
         if isinstance(thing.get("$ref"), str):
             yield thing["$ref"]

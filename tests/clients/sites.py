@@ -1,4 +1,4 @@
-"""The paths of attachments alone, in an application of their own, over real storages."""
+"""The attachment paths by themselves, in an application over real storages."""
 
 import io
 from collections.abc import AsyncIterator, Mapping
@@ -32,7 +32,7 @@ from parley.shared.model import Membership, Person, new_id, now
 
 @dataclass
 class Site:
-    """A server of attachments; who asks is whom the Authorization header names."""
+    """A server of attachments; the Authorization header is the user's id."""
 
     service: AttachmentService
     attachments: MongoAttachments
@@ -41,7 +41,7 @@ class Site:
     http: aiohttp.ClientSession
 
     async def conversation(self, *user_ids: str) -> str:
-        """A conversation of these users; its id."""
+        """Create a conversation of these users; return its id."""
         conversation_id = new_id()
         await self.memberships.add(
             [Membership(conversation_id=conversation_id, user_id=u, joined_at=now()) for u in user_ids]
@@ -49,13 +49,13 @@ class Site:
         return conversation_id
 
     async def upload(self, user: str, data: Any, name: str = "notes.txt") -> tuple[int, Any]:
-        """Send a file; status and body."""
+        """Upload a file; return status and body."""
         form = aiohttp.FormData(quote_fields=False)
         form.add_field("file", io.BytesIO(data) if isinstance(data, bytes) else data, filename=name)
         return await self.post(user, form)
 
     async def post(self, user: str, body: Any, **headers: str) -> tuple[int, Any]:
-        """Send anything to where files are sent; status and body."""
+        """Post any body to the upload path; return status and body."""
         headers["Authorization"] = user
         async with self.http.post(self.server.make_url("/attachments"), data=body, headers=headers) as answer:
             return answer.status, await answer.json()
@@ -63,7 +63,7 @@ class Site:
     async def read(
         self, user: str, attachment_id: str, method: str = "GET", **headers: str
     ) -> tuple[aiohttp.ClientResponse, bytes]:
-        """Ask for a file; the answer, and its body."""
+        """Request a file; return the answer and its body."""
         headers["Authorization"] = user
         url = self.server.make_url(f"/attachments/{attachment_id}")
         async with self.http.request(method, url, headers=headers) as answer:
@@ -78,7 +78,7 @@ async def site(
     min_data_rate: MinDataRate = MIN_DATA_RATE,
     rates: Mapping[str, Rate] = MappingProxyType({}),
 ) -> AsyncIterator[Site]:
-    """A site over real storages, for as long as it is needed."""
+    """Serve attachments over real storages."""
     memberships, attachments = MongoMemberships(database), MongoAttachments(database)
     service = AttachmentService(
         Access(MembershipCache(), memberships, MongoMessages(database)),

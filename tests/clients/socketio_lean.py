@@ -1,4 +1,4 @@
-"""A lean Socket.IO client over one websocket, for load: a few microseconds for every event it hears."""
+"""A lean Socket.IO client over one websocket, for load: each received event costs it a few microseconds."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ OPENING_TIMEOUT = 15.0
 
 
 class Refused(Exception):
-    """The namespace refused the connect; `data` is what it said."""
+    """The namespace refused the connect; `data` is the payload of its error."""
 
     def __init__(self, data: Any) -> None:
         super().__init__(str(data.get("message", data)) if isinstance(data, dict) else str(data))
@@ -26,11 +26,11 @@ class Refused(Exception):
 
 
 class Disconnected(ConnectionError):
-    """The socket closed before the answer came."""
+    """The socket closed before the acknowledgement came."""
 
 
 class LeanSocket(WSListener):
-    """One client of one namespace; neither reconnects nor buffers, so that a load test sees every loss."""
+    """One client of one namespace; it neither reconnects nor buffers, so that a load test sees every loss."""
 
     def __init__(self, namespace: str, auth: Any, on_event: OnEvent) -> None:
         self.engine_sid = ""
@@ -49,9 +49,11 @@ class LeanSocket(WSListener):
     async def connect(
         cls, url: str, namespace: str, auth: Any, on_event: OnEvent, source: str | None = None
     ) -> "LeanSocket":
-        """Connects to `url` (http://host:port), from the local address `source` when there is one.
+        """Connect to `url` (http://host:port), from the local address `source` when there is one.
 
-        Raises Refused when the namespace refuses, OSError or picows' WSError when there is no such server.
+        Raises:
+            Refused: The namespace refuses the connect.
+            OSError, WSError: There is no such server.
         """
         address = url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
         local: dict[str, Any] = {} if source is None else {"local_addr": (source, 0)}
@@ -66,19 +68,21 @@ class LeanSocket(WSListener):
         return socket
 
     def emit(self, event: str, *args: Any) -> None:
-        """Says an event without asking for an acknowledgement."""
+        """Emit an event without asking for an acknowledgement."""
         self._send(b"42" + self._prefix + orjson.dumps([event, *args]))
 
     async def call(self, event: str, *args: Any, within: float = 10.0) -> Any:
-        """Says an event and gives its acknowledgement's first argument.
+        """Emit an event; return its acknowledgement's first argument.
 
-        Raises TimeoutError when none came `within` seconds, Disconnected when the socket closed.
+        Raises:
+            TimeoutError: No acknowledgement came `within` seconds.
+            Disconnected: The socket closed.
         """
         async with asyncio.timeout(within):
             return await self.request(event, *args)
 
     def request(self, event: str, *args: Any) -> "asyncio.Future[Any]":
-        """Says an event; what is given back will be its acknowledgement's first argument, or Disconnected."""
+        """Emit an event; the future gets its acknowledgement's first argument, or Disconnected."""
         number = next(self._call_ids)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._send(b"42%b%d%b" % (self._prefix, number, orjson.dumps([event, *args])))
@@ -87,7 +91,7 @@ class LeanSocket(WSListener):
         return answer
 
     async def close(self) -> None:
-        """Leaves the namespace and waits until the socket is closed."""
+        """Leave the namespace and wait until the socket is closed."""
         if self._transport is not None and not self.closed.is_set():
             self._send(b"41" + self._prefix)
             self._transport.send_close()
@@ -95,7 +99,7 @@ class LeanSocket(WSListener):
             await self.closed.wait()
 
     def abort(self) -> None:
-        """Closes the connection without a word."""
+        """Close the connection without notice."""
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 
@@ -108,7 +112,7 @@ class LeanSocket(WSListener):
         for waiting in (self._opened, *self._calls.values()):
             if not waiting.done():
                 waiting.set_exception(gone)
-        # Nobody may be waiting for it any more.
+        # The exception of an unawaited future would be logged as never retrieved.
         if not self._opened.cancelled():
             self._opened.exception()
 

@@ -1,4 +1,4 @@
-"""The stock Python client of Socket.IO behind the lean client's methods; it can poll."""
+"""The stock Python client of Socket.IO with the lean client's methods; it can poll."""
 
 import asyncio
 import contextlib
@@ -19,16 +19,16 @@ LEAVING = 0.5
 
 
 class StockSocket:
-    """One client of one namespace over the given transports, in the order in which they are tried."""
+    """One client of one namespace over the given transports, tried in this order."""
 
     def __init__(self, namespace: str, on_event: OnEvent) -> None:
         self.engine_sid = ""
         self.closed = asyncio.Event()
         self._namespace = namespace
         self._refusal: Any = None
-        # The client leaves its own open when a connect is cancelled.
+        # The client leaves its own HTTP session open when a connect is cancelled.
         self._http = aiohttp.ClientSession()
-        # Left alone, it would take Ctrl-C for itself.
+        # By default the client installs a handler for SIGINT.
         self._client = socketio.AsyncClient(reconnection=False, http_session=self._http, handle_sigint=False)
         self._client.on(
             "*", lambda event, *args: on_event(event, args[0] if args else None), namespace=namespace
@@ -45,7 +45,11 @@ class StockSocket:
         on_event: OnEvent,
         transports: Sequence[str] = ("polling", "websocket"),
     ) -> "StockSocket":
-        """Connects to `url` (http://host:port); raises Refused when the server or the namespace refuses."""
+        """Connect to `url` (http://host:port).
+
+        Raises:
+            Refused: The server or the namespace refuses the connect.
+        """
         socket = cls(namespace, on_event)
         try:
             await socket._client.connect(
@@ -61,19 +65,21 @@ class StockSocket:
 
     @property
     def transport(self) -> str:
-        """`polling` or `websocket`, whichever it has come to."""
+        """The present transport: `polling` or `websocket`."""
         return str(self._client.transport())
 
     async def call(self, event: str, *args: Any, within: float = 10.0) -> Any:
-        """Says an event and gives its acknowledgement's first argument.
+        """Emit an event; return its acknowledgement's first argument.
 
-        Raises TimeoutError when none came `within` seconds, Disconnected when the socket closed.
+        Raises:
+            TimeoutError: No acknowledgement came `within` seconds.
+            Disconnected: The socket closed.
         """
         data = args if args else None
         answer = asyncio.ensure_future(
             self._client.call(event, data, namespace=self._namespace, timeout=within)
         )
-        # The client itself would wait for an answer that cannot come any more.
+        # After a close the client itself would go on waiting for the acknowledgement.
         gone = asyncio.ensure_future(self.closed.wait())
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +98,7 @@ class StockSocket:
         self._refusal = reason
 
     async def close(self) -> None:
-        """Leaves the namespace and closes the connection."""
+        """Leave the namespace and close the connection."""
         # A polling client waits for its last poll, which the server may leave open for long.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVING):

@@ -1,4 +1,4 @@
-"""A client that can stop reading: a websocket by hand, with a small receive buffer."""
+"""A client that can stop reading: a hand-written websocket with a small receive buffer."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ BUFFER = 4096
 
 
 class StalledClient:
-    """A user's socket that reads only what it is told to; its methods block."""
+    """A user's socket that reads only when asked to; its methods block."""
 
     def __init__(self, url: str, user: User) -> None:
         self._socket = socket.socket()
@@ -27,12 +27,12 @@ class StalledClient:
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
         )
         self._read_until(b'"sid"')
-        self._say(f"40{NAMESPACE}," + json.dumps({"token": user.token}))
+        self._send(f"40{NAMESPACE}," + json.dumps({"token": user.token}))
         self._read_until(f"40{NAMESPACE},".encode())
 
     def join(self, conversation_id: str) -> None:
-        """Join a conversation, and read no more."""
-        self._say(f"42{NAMESPACE},1" + json.dumps(["joinRoom", {"conversationId": conversation_id}]))
+        """Join a conversation, and stop reading."""
+        self._send(f"42{NAMESPACE},1" + json.dumps(["joinRoom", {"conversationId": conversation_id}]))
         self._read_until(f"43{NAMESPACE},1[".encode())
 
     @property
@@ -44,11 +44,11 @@ class StalledClient:
         self._socket.close()
 
     def _read_until(self, word: bytes) -> None:
-        heard = b""
-        while word not in heard:
-            heard += self._socket.recv(BUFFER)
+        received = b""
+        while word not in received:
+            received += self._socket.recv(BUFFER)
 
-    def _say(self, text: str) -> None:
+    def _send(self, text: str) -> None:
         """Send one masked frame."""
         body, mask = text.encode(), os.urandom(4)
         masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(body))

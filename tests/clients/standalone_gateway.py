@@ -1,4 +1,4 @@
-"""A gateway that is started by itself, to see what it says of its settings."""
+"""A gateway process by itself, to see how it reports its settings."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def run_gateway(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A gateway on its own, with no server to be found."""
+    """Run a gateway that reaches no server, until it exits."""
     nowhere = {"MONGO_URL": "mongodb://127.0.0.1:9/parley", "GATEWAY_PORT": "1"}
     return subprocess.run(
         [sys.executable, "-m", "parley.gateway"],

@@ -1,4 +1,4 @@
-"""Storages of files for tests; S3 is a server of its own on a free port of this machine."""
+"""File storages for tests; S3 is a real server on a free port of this machine."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ NAME = "parley-tests"
 
 @dataclass
 class Storage:
-    """Files, and a look behind them: what is left of one, wholly there or not."""
+    """A storage under test, and the leftovers of a file in it, complete or not."""
 
     files: Files
     remains: Callable[[str], Awaitable[list[Any]]]
@@ -28,7 +28,7 @@ class Storage:
 
 @contextmanager
 def s3_server() -> Iterator[Bucket]:
-    """The bucket of a server that runs for as long as it is needed; `client_of` makes it."""
+    """Run an S3 server; `client_of` creates the bucket."""
     port = free_base()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", LOOPBACK, "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -47,7 +47,7 @@ def s3_server() -> Iterator[Bucket]:
 
 @asynccontextmanager
 async def client_of(bucket: Bucket) -> AsyncIterator[Any]:
-    """A client of a bucket's server that knows nothing of us; makes the bucket if it is not there."""
+    """Yield an independent client of a bucket's server; create the bucket if it does not exist."""
     port = int(bucket.endpoint.rpartition(":")[2])
     await eventually(lambda: not is_free(port))
     client = get_session().create_client(

@@ -1,4 +1,4 @@
-"""Telling a part of the stack to stop, and how it ended."""
+"""Stopping a part of the stack by a signal, and how the process exited."""
 
 import re
 import signal
@@ -8,7 +8,7 @@ from parley.stack import Stack
 
 
 def terminate(stack: Stack, name: str) -> Callable[[], str]:
-    """Send SIGTERM; what comes back says in supervisor's words how it ended, and is empty until then."""
+    """Send SIGTERM; return a function that gives supervisor's description of the exit, empty until then."""
     log = stack.log("supervisord")
     seen = log.stat().st_size
     ending = re.compile(rf"exited: {name} \(([^;)]*)")

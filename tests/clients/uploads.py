@@ -1,4 +1,4 @@
-"""Attachments as a client sends and reads them."""
+"""Uploads and downloads of attachments."""
 
 import io
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Answered:
 
 
 async def upload(url: str, user: User, data: Any, name: str = "notes.txt") -> tuple[int, Any]:
-    """Send a file, given as bytes or as an asynchronous iterator of them; status and body."""
+    """Upload a file, given as bytes or as an asynchronous iterator of them; return status and body."""
     form = aiohttp.FormData(quote_fields=False)
     form.add_field("file", io.BytesIO(data) if isinstance(data, bytes) else data, filename=name)
     async with (
@@ -31,7 +31,7 @@ async def upload(url: str, user: User, data: Any, name: str = "notes.txt") -> tu
 
 
 async def attached(url: str, user: User, data: bytes, name: str = "notes.txt") -> dict[str, Any]:
-    """Send a file, and insist on success; the attachment."""
+    """Upload a file and check that it succeeds; return the attachment."""
     status, body = await upload(url, user, data, name)
     assert status == 201, body
     attachment: dict[str, Any] = body["attachment"]
@@ -39,7 +39,7 @@ async def attached(url: str, user: User, data: bytes, name: str = "notes.txt") -
 
 
 async def read(url: str, user: User, path: str, method: str = "GET", **headers: str) -> Answered:
-    """Read a file."""
+    """Request a file."""
     async with (
         aiohttp.ClientSession(headers=_bearer(user)) as http,
         http.request(method, url + path, headers=headers) as answer,

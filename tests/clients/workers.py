@@ -1,4 +1,4 @@
-"""What the workers tell of themselves, and what they gave up on."""
+"""The workers' metrics, and their dead letters."""
 
 import aio_pika
 import aiohttp
@@ -16,19 +16,19 @@ class PartitionShares:
         self._stack, self._http = stack, http
 
     async def current(self) -> list[int]:
-        """The fewest first; a worker that does not answer counts as 0."""
+        """Return all shares, the smallest first; a worker that does not answer counts as 0."""
         return sorted([await self.of(number) for number in range(1, len(self._stack.worker_urls) + 1)])
 
     async def of(self, number: int) -> int:
-        """Those of the worker with this number; 0 when it does not answer."""
+        """Return the share of the worker with this number; 0 when it does not answer."""
         return await self._figure(number, "parley_partitions_held")
 
     async def dead_letters(self) -> int:
-        """How many dead letters the workers have made since they started."""
+        """Return how many dead letters the workers have made since they started."""
         return await self._sum("parley_dead_letters_total")
 
     async def unknown_kinds(self) -> int:
-        """How many records of unknown kinds the workers have met since they started."""
+        """Return how many records of unknown kinds the workers have received since they started."""
         return await self._sum('parley_unknown_kinds_total{what="record"}')
 
     async def _sum(self, name: str) -> int:
@@ -44,7 +44,7 @@ class PartitionShares:
         return int(float(text.partition(f"\n{name} ")[2].partition("\n")[0] or 0))
 
     async def wait_until(self, *shares: int, deadline: float = 15.0) -> None:
-        """Wait until they are so."""
+        """Wait until the workers have these shares."""
 
         async def are_so() -> bool:
             return await self.current() == list(shares)
@@ -53,13 +53,13 @@ class PartitionShares:
 
 
 class DeadLetters:
-    """The queue of what could not be stored."""
+    """The queue of records that could not be stored."""
 
     def __init__(self, stack: Stack) -> None:
         self._url = stack.rabbitmq_url
 
     async def take(self) -> list[AbstractIncomingMessage]:
-        """All that lies there, which is gone from there afterwards."""
+        """Remove and return all dead letters."""
         async with await aio_pika.connect(self._url) as connection:
             queue = await (await connection.channel()).get_queue(DEAD_LETTERS, ensure=False)
             letters = []

@@ -1,4 +1,4 @@
-"""What the tests of files share: both storages, each on a real server."""
+"""Fixtures of the attachment tests: both file storages, each on a real server."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -21,7 +21,7 @@ def bucket() -> Iterator[Bucket]:
 
 @pytest.fixture(params=["gridfs", "s3"])
 def storage(request: pytest.FixtureRequest) -> Storage:
-    """Both kinds of storage."""
+    """Each kind of storage in turn."""
     storage: Storage = request.getfixturevalue(f"{request.param}_storage")
     return storage
 

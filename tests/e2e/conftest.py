@@ -1,4 +1,4 @@
-"""Fixtures of the tests of bad input: a scene that must not change, and logs that must stay quiet."""
+"""Fixtures of the tests of bad input: conversations that must not change, and logs without errors."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ ALARMS = ("Traceback", '"level": "error"', " ERROR ", " CRITICAL ")
 
 @pytest.fixture
 async def baseline(users: ChatUsers, database: Any) -> AsyncIterator[Baseline]:
-    """Conversations of which nothing may have changed when the test is over."""
+    """Two conversations whose stored state must be the same after the test."""
     baseline = await Baseline(users, database).prepare()
     yield baseline
     await baseline.assert_unchanged()
@@ -33,7 +33,7 @@ async def baseline(users: ChatUsers, database: Any) -> AsyncIterator[Baseline]:
 
 @pytest.fixture
 async def healthy_user(users: ChatUsers) -> HealthyUser:
-    """Somebody who is to be served meanwhile."""
+    """A user that the gateways must go on serving."""
     return await HealthyUser(users).connect()
 
 
@@ -49,7 +49,7 @@ def quiet(stack: Stack) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 async def nothing_left(stack: Stack) -> AsyncIterator[None]:
-    """When these tests are over, no gateway holds of its clients what it did not hold before."""
+    """After these tests the gateways hold nothing of their clients that they did not hold before."""
     before = await _held(stack)
     yield
 

@@ -10,7 +10,7 @@ import pytest
 from clients.chat import Socket, eventually
 from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed
 from clients.raw import request
-from clients.tokens import is_closed, is_let_in, is_refused
+from clients.tokens import assert_accepted, assert_closed, assert_refused
 from parley.stack import Stack
 
 REFRESH_SECONDS = 2.0
@@ -63,17 +63,17 @@ async def test_a_new_key_is_accepted_and_an_old_one_dropped_while_sockets_live(
     issuer.keys = [jwk(OLD, "old"), jwk(NEW, "new")]
     for url in keyed.gateway_urls:
         await eventually(lambda url=url: answers(url, 200, new), REFETCH_SECONDS)
-        await is_let_in(url, old)
+        await assert_accepted(url, old)
     after = [await enter(url, new) for url in keyed.gateway_urls]
     renewed, *rest = before
     await renewed.call_ok("reauthenticate", {"token": new})
 
     issuer.keys = [jwk(NEW, "new")]
     since = time.monotonic() + REFRESH_SECONDS
-    await asyncio.gather(*(is_closed(socket, since) for socket in rest))
+    await asyncio.gather(*(assert_closed(socket, since) for socket in rest))
     for url in keyed.gateway_urls:
-        await is_refused(url, old)
-        await is_let_in(url, new)
+        await assert_refused(url, old)
+        await assert_accepted(url, new)
     for socket in (renewed, *after):
         await socket.call_ok("getOnlineUsers")
         await socket.close()
@@ -93,7 +93,7 @@ async def test_tokens_with_known_keys_are_accepted_while_the_issuer_is_away(
     for url in keyed.gateway_urls:
         stranger = asyncio.create_task(answers(url, 503, signed(EVIL, "RS256", "strange")))
         async with asyncio.timeout(1.0):
-            await is_let_in(url, token)
+            await assert_accepted(url, token)
         await stranger
     for socket in sockets:
         await socket.call_ok("getOnlineUsers")
@@ -119,4 +119,4 @@ async def test_random_key_ids_do_not_flood_the_issuer(issuer: Issuer, keyed: Sta
     ],
 )
 async def test_a_socket_is_refused_with_a_token_signed_by(wrong: Any, keyed: Stack) -> None:
-    await is_refused(keyed.url, wrong(keyed))
+    await assert_refused(keyed.url, wrong(keyed))

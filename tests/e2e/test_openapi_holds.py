@@ -63,7 +63,7 @@ def test_every_operation_succeeds(operation: Any, stack: Stack, resources: Resou
     @settings(SAME_EACH_TIME, max_examples=15)
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def hold(case: Case) -> None:
-        resources.give(case.method, case.path, case.path_parameters, case.query, case.body)
+        resources.fill_in(case.method, case.path, case.path_parameters, case.query, case.body)
         answered.append(ask(case, stack, resources).status_code)
 
     hold()

@@ -10,7 +10,7 @@ from clients.baseline import refusal
 from clients.chat import ChatUsers, Socket, User, eventually
 from clients.javascript import Program
 from clients.raw import RawSocket
-from clients.tokens import CLOSED_SECONDS, fresh, is_closed, seconds_of
+from clients.tokens import CLOSED_SECONDS, assert_closed, fresh, seconds_of
 from parley.gateway.protocols.groups import GROUPS
 from parley.stack import Stack
 
@@ -33,7 +33,7 @@ async def test_a_socket_is_closed_when_its_token_expires(transport: str, alice: 
     ends = time.monotonic() + SHORT
     socket = await alice.socket(transport)
 
-    await is_closed(socket, ends)
+    await assert_closed(socket, ends)
 
     assert time.monotonic() > ends - 1
 
@@ -122,7 +122,7 @@ async def test_the_socket_is_closed_when_the_other_token_expires(users: ChatUser
 
     await socket.call_ok("reauthenticate", {"token": fresh(stack.jwt_secret, alice.id, SHORT)})
 
-    await is_closed(socket, time.monotonic() + SHORT)
+    await assert_closed(socket, time.monotonic() + SHORT)
 
 
 @pytest.mark.parametrize("expires", [2**53, 10**18])
@@ -140,7 +140,7 @@ async def unchanged(socket: Socket, answer: dict[str, Any], code: str, ends: flo
     """Check that the token was refused and the socket is closed at its first token's expiry."""
     refusal(answer, code)
     await socket.call_ok("getOnlineUsers")
-    await is_closed(socket, ends)
+    await assert_closed(socket, ends)
 
 
 @pytest.mark.parametrize("role", [None, "admin"])

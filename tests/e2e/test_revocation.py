@@ -12,7 +12,7 @@ import pytest
 from clients.baseline import refusal
 from clients.chat import ChatUsers, Socket, User, eventually
 from clients.raw import RawSocket, request
-from clients.tokens import fresh, is_closed, is_let_in, is_refused, later, seconds_of
+from clients.tokens import assert_accepted, assert_closed, assert_refused, fresh, later, seconds_of
 from parley.stack import Stack
 
 DAYS = 30
@@ -65,7 +65,7 @@ async def everywhere(user: User, stack: Stack) -> list[Socket]:
 
 async def are_closed(sockets: list[Socket]) -> None:
     since = time.monotonic()
-    await asyncio.gather(*(is_closed(socket, since) for socket in sockets))
+    await asyncio.gather(*(assert_closed(socket, since) for socket in sockets))
 
 
 async def test_a_revoked_user_is_disconnected_everywhere_and_nobody_else_is(
@@ -77,8 +77,8 @@ async def test_a_revoked_user_is_disconnected_everywhere_and_nobody_else_is(
 
     await are_closed(hers)
     for url in guarded.gateway_urls:
-        await is_refused(url, alice.token)
-        await is_let_in(url, users.user("bob").token)
+        await assert_refused(url, alice.token)
+        await assert_accepted(url, users.user("bob").token)
     assert all(socket.connected for socket in bobs)
     assert answer["userId"] == alice.id
     assert abs(seconds_of(answer["rememberedUntil"]) - time.time() - DAYS * 86_400) < 60
@@ -92,7 +92,7 @@ async def test_a_token_issued_after_the_revocation_is_accepted(
     alice.token = await later(alice, guarded.jwt_secret, time.time())
 
     for url in guarded.gateway_urls:
-        await is_let_in(url, alice.token)
+        await assert_accepted(url, alice.token)
         assert (await alice.socket(url=url)).connected
 
 
@@ -105,8 +105,8 @@ async def test_tokens_without_an_issue_time_are_refused_with_their_user_s(
     await revoke(admin, userId=alice.id)
 
     await are_closed(hers)
-    await is_refused(guarded.url, alice.token)
-    await is_refused(guarded.url, fresh(guarded.jwt_secret, alice.id, iat=None))
+    await assert_refused(guarded.url, alice.token)
+    await assert_refused(guarded.url, fresh(guarded.jwt_secret, alice.id, iat=None))
 
 
 async def test_a_token_is_revoked_by_its_jti_and_no_other_is(
@@ -121,8 +121,8 @@ async def test_a_token_is_revoked_by_its_jti_and_no_other_is(
 
     await are_closed(hers)
     for url in guarded.gateway_urls:
-        await is_refused(url, stolen)
-        await is_let_in(url, other)
+        await assert_refused(url, stolen)
+        await assert_accepted(url, other)
     assert all(socket.connected for socket in stay)
     assert answer["jti"] == f"of {alice.id}"
     assert "userId" not in answer
@@ -141,7 +141,7 @@ async def test_a_reauthenticated_socket_depends_on_its_new_token_only(
     await socket.call_ok("getOnlineUsers")
 
     await revoke(admin, jti=f"new {alice.id}")
-    await is_closed(socket)
+    await assert_closed(socket)
 
 
 async def test_a_user_and_a_token_may_be_revoked_at_once(
@@ -154,8 +154,8 @@ async def test_a_user_and_a_token_may_be_revoked_at_once(
     await revoke(admin, userId=alice.id, jti=f"of {bob.id}")
 
     await are_closed(sockets)
-    await is_refused(guarded.url, alice.token)
-    await is_refused(guarded.url, bob.token)
+    await assert_refused(guarded.url, alice.token)
+    await assert_refused(guarded.url, bob.token)
 
 
 async def test_a_user_without_sockets_and_an_unknown_token_may_be_revoked(admin: User) -> None:
@@ -175,7 +175,7 @@ async def test_only_an_admin_may_revoke(
         assert status == 403
         refusal(answer, "FORBIDDEN")
 
-    await is_let_in(guarded.url, alice.token)
+    await assert_accepted(guarded.url, alice.token)
     assert socket.connected
 
 
@@ -186,7 +186,7 @@ async def test_without_a_token_nothing_is_revoked(alice: User, guarded: Stack) -
 
     assert answer.status == 401
     refusal(answer.body, "UNAUTHORIZED")
-    await is_let_in(guarded.url, alice.token)
+    await assert_accepted(guarded.url, alice.token)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ async def test_a_revoked_admin_is_an_admin_no_more(admin: User, users: ChatUsers
     status, _ = await other.rest("POST", "/admin/revoke", {"userId": admin.id})
 
     assert status == 401
-    await is_let_in(guarded.url, admin.token)
+    await assert_accepted(guarded.url, admin.token)
 
 
 async def test_revocations_survive_a_restart_of_the_gateways(
@@ -232,8 +232,8 @@ async def test_revocations_survive_a_restart_of_the_gateways(
         await asyncio.to_thread(guarded.start, name)
 
     for url in guarded.gateway_urls:
-        await is_refused(url, alice.token)
-        await is_let_in(url, admin.token)
+        await assert_refused(url, alice.token)
+        await assert_accepted(url, admin.token)
 
 
 @pytest.mark.parametrize("how", ["it is down", "it hangs"])
@@ -249,7 +249,7 @@ async def test_every_gateway_reads_revocations_from_mongodb_while_redis_is_away(
         revoking = asyncio.create_task(revoke(admin, userId=alice.id))
         await are_closed(hers)
         for url in guarded.gateway_urls:
-            await is_refused(url, alice.token)
+            await assert_refused(url, alice.token)
         await revoking
     finally:
         if how == "it is down":
@@ -282,19 +282,19 @@ async def test_a_suspended_gateway_reads_revocations_when_it_continues(
         waking = User(first, guarded.jwt_secret, admin.id, role="admin")
         await revoke(waking, userId=alice.id)
         await waking.close()
-        await is_refused(first, alice.token)
+        await assert_refused(first, alice.token)
     finally:
         guarded.signal("gateway-2", signal.SIGCONT)
 
     await are_closed(sleepers)
-    await is_refused(second, alice.token)
+    await assert_refused(second, alice.token)
 
 
 async def test_a_revocation_fails_with_an_error_while_mongodb_is_away(
     admin: User, alice: User, guarded: Stack
 ) -> None:
-    await is_let_in(guarded.url, alice.token)
-    await is_let_in(guarded.url, admin.token)
+    await assert_accepted(guarded.url, alice.token)
+    await assert_accepted(guarded.url, admin.token)
     await asyncio.to_thread(guarded.stop, "mongodb")
     try:
         status, answer = await admin.rest("POST", "/admin/revoke", {"userId": alice.id})

@@ -15,7 +15,7 @@ from yarl import URL
 from clients.chat import NAMESPACE, ChatUsers, Socket, eventually
 from clients.logs import files_of, logs_of
 from clients.raw import RawSocket, request
-from clients.tokens import fresh, is_closed
+from clients.tokens import assert_closed, fresh
 from parley.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +161,7 @@ async def expire(secrets: Secrets, stack: Stack, user_id: str) -> None:
         token = secrets.token(f"a short visit by {transport}", user_id, 3)
         socket = await Socket(stack.url, {"token": token}, [transport]).connect()
         secrets.ids_of(f"a short visit by {transport}", socket.io)
-        await is_closed(socket)
+        await assert_closed(socket)
         await socket.close()
 
 
