@@ -1,4 +1,4 @@
-"""The walks of CONTRIBUTING.md lead through files and functions that exist."""
+"""The pages refer to files and functions that exist."""
 
 import ast
 import re
@@ -32,3 +32,11 @@ def test_the_glossary_has_at_most_forty_terms() -> None:
     rows = re.findall(r"^\| (.+?) \|", (ROOT / "GLOSSARY.md").read_text(), re.MULTILINE)
     terms = [row for row in rows if row not in ("term", "---")]
     assert len(terms) == len(set(terms)) <= 40
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=lambda p: p.name
+)
+def test_every_linked_file_exists(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
