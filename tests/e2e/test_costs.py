@@ -87,7 +87,7 @@ class Commands(CommandListener):
         self.documents: Counter[str] = Counter()
         self._targets: dict[int, str] = {}
 
-    def run_gateway(self, event: CommandStartedEvent) -> None:
+    def started(self, event: CommandStartedEvent) -> None:
         self.asked[event.command_name] += 1
         self._targets[event.request_id] = str(event.command[event.command_name])
 
