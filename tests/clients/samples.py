@@ -201,7 +201,7 @@ EVENTS: dict[type, Sequence[Any]] = {
     ),
     e.MembersAdded: (e.MembersAdded(conversation_id="c-1", people=(BARE, KNOWN), by="bob", at=AT),),
     e.MemberRemoved: (
-        e.MemberRemoved(conversation_id="c-1", user_id="ann", by="ann", heir="bob", at=AT),
+        e.MemberRemoved(conversation_id="c-1", user_id="ann", by="ann", new_owner="bob", at=AT),
         e.MemberRemoved(conversation_id="c-1", user_id="ann", by="bob", at=AT),
     ),
     e.TypingChanged: tuple(

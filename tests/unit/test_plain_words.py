@@ -26,8 +26,6 @@ EXEMPT = (
     "gateway/src/parley/gateway/recovery",
     "gateway/src/parley/gateway/sockets",
     "gateway/src/parley/gateway/web",
-    "persistence-worker/src/parley/persistence_worker",
-    "shared/src/parley/shared",
     "tests/browser",
     "tests/contract",
     "tests/e2e",

@@ -174,13 +174,12 @@ def test_the_example_shows_each_default_that_is_not_empty(name: str) -> None:
         ),
         (
             {"ATTACHMENTS": "disk"},
-            "ATTACHMENTS has not the form that it needs: The storage of uploads: gridfs or s3.",
+            "ATTACHMENTS has an invalid value: The storage of uploads: gridfs or s3.",
         ),
         ({"MAX_UPLOAD": "0"}, "MAX_UPLOAD must be at least 1, not 0"),
         (
             {"S3_ENDPOINT": "s3.example.org"},
-            "S3_ENDPOINT has not the form that it needs: "
-            "The URL of an S3-compatible server; empty takes Amazon's.",
+            "S3_ENDPOINT has an invalid value: The URL of an S3-compatible server; empty takes Amazon's.",
         ),
     ],
 )
@@ -252,7 +251,7 @@ def test_random_secrets_are_accepted(bytes_: int) -> None:
 
 @pytest.mark.parametrize("environment", ["prod", "staging", "Development"])
 def test_an_environment_other_than_production_and_development_is_refused(environment: str) -> None:
-    with pytest.raises(SettingsError, match=r"^ENVIRONMENT has not the form that it needs"):
+    with pytest.raises(SettingsError, match=r"^ENVIRONMENT has an invalid value"):
         load(GatewaySettings, {"ENVIRONMENT": environment})
 
 

@@ -1,4 +1,4 @@
-"""Messages whose attachments last as long as a message names them."""
+"""Messages with references to their attachments, which are kept while a message refers to them."""
 
 from collections.abc import Sequence
 
@@ -7,27 +7,27 @@ from parley.shared.model import Message
 
 
 class AttachedMessages:
-    """`Messages`, with account kept of what names an upload.
+    """`Messages` that also adds and removes the references to attachments.
 
-    The account is written first: who crashes in between is asked for the same again, and finds what
-    to write it from.
+    References are written before the message. After a crash between the two, the redelivered record writes
+    both again.
     """
 
-    def __init__(self, messages: Messages, uses: AttachmentReferences) -> None:
+    def __init__(self, messages: Messages, references: AttachmentReferences) -> None:
         self._messages = messages
-        self._uses = uses
+        self._references = references
         self.find = messages.find
         self.count_own = messages.count_own
 
     async def insert(self, messages: Sequence[Message]) -> int:
         attached = [m for m in messages if m.attachments]
         if attached:
-            await self._uses.begin(attached)
+            await self._references.add(attached)
         return await self._messages.insert(messages)
 
     async def replace(self, message: Message, rev: int) -> bool:
         if message.deleted_at is not None:
             was = (await self._messages.find([message.id])).get(message.id)
             if was is not None and was.attachments:
-                await self._uses.end(was)
+                await self._references.remove(was)
         return await self._messages.replace(message, rev)

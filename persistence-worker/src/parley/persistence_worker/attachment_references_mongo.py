@@ -1,4 +1,4 @@
-"""Which messages name an upload, in MongoDB: a small document for each that does."""
+"""References from messages to uploads in MongoDB: a small document for each."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,46 +11,47 @@ from parley.shared.model import Message, now
 
 
 class MongoAttachmentReferences:
-    """`Uses`.
+    """`AttachmentReferences`.
 
-    No lists in the uploads' own documents, for one may be named by any number of messages.
+    The uploads' own documents hold no list, because any number of messages may refer to one.
     """
 
     def __init__(self, database: Any) -> None:
-        self._uses = database[ATTACHMENT_USES]
+        self._references = database[ATTACHMENT_USES]
         self._attachments = database[ATTACHMENTS]
 
-    async def begin(self, messages: Sequence[Message]) -> None:
-        uses = [_use(attachment.id, m.id) for m in messages for attachment in m.attachments]
+    async def add(self, messages: Sequence[Message]) -> None:
+        references = [_reference(a.id, m.id) for m in messages for a in m.attachments]
+        writes = [ReplaceOne({"_id": r["_id"]}, r, upsert=True) for r in references]
         with translate_errors():
-            await self._uses.bulk_write([ReplaceOne({"_id": u["_id"]}, u, upsert=True) for u in uses])
-        # Whoever took it from a conversation did so before the last message that named it was deleted.
-        await self._pardon({u["attachmentId"] for u in uses})
+            await self._references.bulk_write(writes)
+        # The sender may have attached the upload before the last message that referred to it was deleted.
+        await self._unmark({r["attachmentId"] for r in references})
 
-    async def end(self, message: Message) -> None:
+    async def remove(self, message: Message) -> None:
         for attachment in message.attachments:
             with translate_errors():
-                await self._uses.delete_one({"_id": _use(attachment.id, message.id)["_id"]})
-            if not await self._is_used(attachment.id):
-                await self._condemn(attachment.id)
-                # A worker that was taken for dead may store a message meanwhile.
-                if await self._is_used(attachment.id):
-                    await self._pardon({attachment.id})
+                await self._references.delete_one({"_id": _reference(attachment.id, message.id)["_id"]})
+            if not await self._has_references(attachment.id):
+                await self._mark(attachment.id)
+                # Another worker that lost its partition late may have added a reference meanwhile.
+                if await self._has_references(attachment.id):
+                    await self._unmark({attachment.id})
 
-    async def _is_used(self, attachment_id: str) -> bool:
+    async def _has_references(self, attachment_id: str) -> bool:
         with translate_errors():
-            found = await self._uses.find_one({"attachmentId": exactly(attachment_id)}, {"_id": 1})
+            found = await self._references.find_one({"attachmentId": exactly(attachment_id)}, {"_id": 1})
         return found is not None
 
-    async def _condemn(self, attachment_id: str) -> None:
-        # Loose since now, so that it is a day before it is swept: until then it can be pardoned.
-        condemned = {"condemned": True, "loose": int(now().timestamp())}
+    async def _mark(self, attachment_id: str) -> None:
+        # Orphaned since now, so that it is deleted in a day; until then the mark can be removed.
+        marked = {"condemned": True, "loose": int(now().timestamp())}
         with translate_errors():
-            await self._attachments.update_one(_bound(attachment_id), {"$set": condemned})
+            await self._attachments.update_one(_bound(attachment_id), {"$set": marked})
 
-    async def _pardon(self, attachment_ids: Collection[str]) -> None:
-        pardoned = {"$unset": {"condemned": "", "loose": ""}}
-        updates = [UpdateOne({**_bound(i), "condemned": {"$exists": True}}, pardoned) for i in attachment_ids]
+    async def _unmark(self, attachment_ids: Collection[str]) -> None:
+        unmarked = {"$unset": {"condemned": "", "loose": ""}}
+        updates = [UpdateOne({**_bound(i), "condemned": {"$exists": True}}, unmarked) for i in attachment_ids]
         with translate_errors():
             await self._attachments.bulk_write(updates, ordered=False)
 
@@ -59,5 +60,5 @@ def _bound(attachment_id: str) -> Document:
     return {"_id": attachment_id, "conversationId": {"$exists": True}}
 
 
-def _use(attachment_id: str, message_id: str) -> Document:
+def _reference(attachment_id: str, message_id: str) -> Document:
     return {"_id": f"{attachment_id}:{message_id}", "attachmentId": attachment_id}

@@ -1,4 +1,4 @@
-"""What is known, and what has come, of the records that are written together."""
+"""The state of a batch: the records that are written together, and the events that result."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,39 +13,41 @@ from parley.shared.model import Digest, Message, now
 from parley.shared.records import DeliveredMark, NewMessage, Record
 
 PREVIEW = 200
-"""Characters of the last message that a list of conversations shows."""
+"""Characters of the last message in a list of conversations."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What is known and what has come of the records that are written together."""
+    """The heads and messages that a batch has read, and the events that it will publish."""
 
     redelivered: bool
     heads: dict[str, Head]
     found: dict[str, Message]
-    """Messages that were there before: sent again, or to be changed."""
-    was: dict[str, Head] = field(default_factory=dict)
+    """Messages that were stored before: of retries, and those to be changed."""
+    heads_before: dict[str, Head] = field(default_factory=dict)
     last: dict[str, Digest] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
-        self.was = dict(self.heads)
+        self.heads_before = dict(self.heads)
 
-    def say(self, room: str, event: Event) -> None:
+    def emit(self, room: str, event: Event) -> None:
+        """Add an event to those that are published after the batch is stored."""
         self.events[room].append(event)
 
-    def show(self, message: Message) -> None:
-        """Have lists show a message as its conversation's last, unless a later one is known."""
+    def offer_last(self, message: Message) -> None:
+        """Make a message its conversation's last, unless a later one is known."""
         known = self.last.get(message.conversation_id)
         if known is None or message.seq >= known.seq:
             self.last[message.conversation_id] = digest(message)
 
     def refuse(self, record: Record, code: str, reason: str) -> None:
-        self.say(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
+        """Add a refusal for the author of a record."""
+        self.emit(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
 
 
 def number(messages: Iterable[Message], heads: dict[str, Head]) -> tuple[list[Message], dict[str, Head]]:
-    """Give messages the next numbers of their conversations; and the heads that this makes."""
+    """Return the messages with the next numbers of their conversations, and the heads that result."""
     moved: dict[str, Head] = {}
     numbered = []
     stored_at = now()
@@ -57,7 +59,7 @@ def number(messages: Iterable[Message], heads: dict[str, Head]) -> tuple[list[Me
 
 
 def digest(message: Message) -> Digest:
-    """What a list of conversations shows of a message."""
+    """Return the part of a message that lists of conversations show."""
     return Digest(
         id=message.id,
         seq=message.seq,
@@ -69,7 +71,7 @@ def digest(message: Message) -> Digest:
 
 
 def refusal(record: Record, code: str, reason: str, *, failed: bool) -> RecordRefused:
-    """The event that tells a record's author why it was not stored."""
+    """Return the event for the author of a record that is not stored."""
     message = record.message if isinstance(record, NewMessage) else None
     return RecordRefused(
         record_id=record.id,
@@ -85,7 +87,7 @@ def refusal(record: Record, code: str, reason: str, *, failed: bool) -> RecordRe
 
 
 def message_id_of(record: Record) -> str | None:
-    """The message that a record is about, if it names one."""
+    """Return the id of the message that a record names, if it names one."""
     if isinstance(record, NewMessage):
         return record.message.id
     return None if isinstance(record, DeliveredMark) else record.message_id

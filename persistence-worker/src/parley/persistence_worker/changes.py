@@ -1,4 +1,4 @@
-"""What an edit or a deletion makes of a message."""
+"""Apply edits and deletions to a message."""
 
 from collections.abc import Sequence
 
@@ -9,35 +9,35 @@ from parley.shared.records import Change, Deletion, Edit
 
 
 def decisive(records: Sequence[Change]) -> Change:
-    """The one of several changes of a message that counts: the first deletion, else the last edit."""
+    """Return the change that counts of several: the first deletion, else the last edit."""
     return next((record for record in records if isinstance(record, Deletion)), records[-1])
 
 
 def change(message: Message, records: Sequence[Change], *, rev: int) -> Message:
-    """The message under `rev` as these changes leave it, or the same object when none is news to it.
+    """Return the message after these changes, with revision `rev`; the same object if it knows them all.
 
-    A tombstone keeps its id, number and sender, and nothing of what was said.
+    A tombstone keeps its id, number and sender, and nothing of its content.
     """
-    news = _news(message, records)
-    if message.deleted_at is not None or not news:
+    fresh = _not_applied(message, records)
+    if message.deleted_at is not None or not fresh:
         return message
-    record = decisive(news)
+    record = decisive(fresh)
     changed = msgspec.structs.replace(
         message,
         rev=rev,
         change_id=record.id,
-        changed_by=(*message.changed_by, *(r.id for r in news))[-REMEMBERED_CHANGES:],
+        changed_by=(*message.changed_by, *(r.id for r in fresh))[-REMEMBERED_CHANGES:],
     )
     if isinstance(record, Edit):
         return msgspec.structs.replace(changed, content=record.content, edited_at=record.at)
     return msgspec.structs.replace(changed, content="", attachments=(), extra=None, deleted_at=record.at)
 
 
-def _news(message: Message, records: Sequence[Change]) -> Sequence[Change]:
-    """What follows the last of these changes that the message knows.
+def _not_applied(message: Message, records: Sequence[Change]) -> Sequence[Change]:
+    """Return the changes behind the last one that was applied.
 
-    They come in the same order every time, so that those before it were made too, though the message
-    remembers only a few.
+    Redeliveries keep the order, so all changes before that one were applied too, although the message
+    remembers only the latest few.
     """
     known = [at for at, record in enumerate(records) if record.id in message.changed_by]
     return records[known[-1] + 1 :] if known else records

@@ -1,4 +1,4 @@
-"""Consumes one partition: batches in, one acknowledgement out, dead letters aside."""
+"""Consumes one partition: gathers batches, has each persisted, and acknowledges it as a whole."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,30 +29,34 @@ T = TypeVar("T")
 NOT_STORED = ("FAILED", "The message could not be stored.")
 RETRY_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
-"""After which a broker that does not answer is left alone: it sees the connection end."""
+"""Time to wait for a broker that does not answer; it sees the connection end afterwards."""
 OWN_FAULT_TRIES = 3
+"""Attempts at a record that fails by its own fault, before it is dead-lettered."""
 ATTEMPTS = 3
-"""Attempts at a suspected record that nobody lived to end; one may have been cut short otherwise."""
+"""Attempts at a suspect that may end with the worker's death, before it is dead-lettered.
+
+More than one, because a worker may also die for another reason.
+"""
 SUSPECT_RETURNS = 5
-"""Returns to the broker after which an AMQP message is held to be what kills the workers."""
+"""Returns to the broker after which the records of an AMQP message are suspected to kill workers."""
 
 
 class Persists(Protocol):
-    """What becomes of a batch: `Persister.persist`."""
+    """Persists a batch, as `Persister` does."""
 
     async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is held and written at a time."""
+    """The records of a batch, and the AMQP messages that are fetched ahead."""
 
     batch: int = 500
     prefetch: int = 100
 
 
 class Consumer:
-    """Owns the reading end of one partition from `run` until `stop`."""
+    """Consumes one partition from `run` until `stop`."""
 
     def __init__(
         self,
@@ -73,12 +77,12 @@ class Consumer:
 
     @property
     def lag(self) -> float:
-        """Seconds since the broker was given what is being written; 0 when nothing is."""
-        given = self._oldest.timestamp if self._oldest is not None else None
-        return max(0.0, (now() - given).total_seconds()) if given is not None else 0.0
+        """Age in seconds of the oldest AMQP message in the current batch; 0 without a batch."""
+        published = self._oldest.timestamp if self._oldest is not None else None
+        return max(0.0, (now() - published).total_seconds()) if published is not None else 0.0
 
     async def run(self, connection: AbstractConnection) -> None:
-        """Consume until `stop`; returns when the batch in flight is finished and acknowledged."""
+        """Consume until `stop`; return when the current batch is finished and acknowledged."""
         channel = await connection.channel(publisher_confirms=True)
         await channel.set_qos(prefetch_count=self._limits.prefetch)
         queue = await channel.get_queue(queue_name(self.partition), ensure=False)
@@ -87,53 +91,53 @@ class Consumer:
         try:
             await self._drain(channel)
         finally:
-            # Not cancelled first: the broker would activate the next consumer at once, and give back
-            # what this one holds unacknowledged only later, behind what that one gets meanwhile.
+            # The consumer is not cancelled first. The broker would activate the next consumer at once, and
+            # requeue the unacknowledged messages of this one later, behind newer ones: order would be lost.
             await within(CLOSE_SECONDS, channel.close())
 
     def stop(self) -> None:
-        """Ask `run` to finish what is in flight and return."""
+        """Ask `run` to finish the current batch and return."""
         self._stopping = True
         self._inbox.put_nowait(None)
 
     async def _drain(self, channel: AbstractChannel) -> None:
-        # What killed the last worker comes first to the next one: only there it is looked for.
+        # A message that killed the previous worker is redelivered first, so only the first one is suspected.
         first = True
         while not self._stopping:
             deliveries = await self._gather()
             if not deliveries:
                 return
             self._oldest = deliveries[0]
-            suspicious = first and _returns(deliveries[0]) >= SUSPECT_RETURNS
+            suspected = first and _returns(deliveries[0]) >= SUSPECT_RETURNS
             try:
-                await self._work(deliveries, channel, suspicious=suspicious)
+                await self._process(deliveries, channel, suspected=suspected)
             except StoreUnavailable:
-                # We are to stop: what is not acknowledged comes again, to whoever is next.
+                # The worker is stopping. The broker redelivers unacknowledged messages to the next owner.
                 return
             await deliveries[-1].ack(multiple=True)
             self._oldest = None
             first = False
 
     async def _gather(self) -> list[AbstractIncomingMessage]:
-        """Wait for one delivery, and take what came with it; one that comes a third time is taken alone.
+        """Wait for a delivery, and take those that have arrived behind it, up to the size of a batch.
 
-        Alone, but not fetched alone: what is given back to the broker while others that were given back
-        still lie there comes after them.
+        A message that is delivered for the third time ends its batch: it may be the reason. The prefetch is
+        not reduced for it, because the broker requeues a returned message behind others returned before.
         """
-        first = await self._inbox.get()
+        delivery = await self._inbox.get()
         deliveries = []
         size = 0
-        while first is not None:
-            deliveries.append(first)
-            size += _size(first)
-            enough = size >= self._limits.batch or _returns(first) > 1
+        while delivery is not None:
+            deliveries.append(delivery)
+            size += _size(delivery)
+            enough = size >= self._limits.batch or _returns(delivery) > 1
             if enough or self._inbox.empty() or self._stopping:
                 break
-            first = self._inbox.get_nowait()
+            delivery = self._inbox.get_nowait()
         return deliveries
 
-    async def _work(
-        self, deliveries: Sequence[AbstractIncomingMessage], channel: AbstractChannel, *, suspicious: bool
+    async def _process(
+        self, deliveries: Sequence[AbstractIncomingMessage], channel: AbstractChannel, *, suspected: bool
     ) -> None:
         batch: list[Record] = []
         for delivery in deliveries:
@@ -143,7 +147,7 @@ class Consumer:
                 else:
                     batch.append(record)
         started = monotonic()
-        if suspicious:
+        if suspected:
             await self._persist_suspects(batch, channel)
         else:
             await self._persist(batch, any(d.redelivered for d in deliveries), channel)
@@ -152,39 +156,39 @@ class Consumer:
 
     async def _persist(self, batch: list[Record], redelivered: bool, channel: AbstractChannel) -> None:
         try:
-            await self._insist(batch, redelivered)
+            await self._persist_if_any(batch, redelivered)
         except StoreUnavailable:
             raise
         except Exception as error:
-            log.warning("a batch failed, going on singly", records=len(batch), error=repr(error))
+            log.warning("worker.batch.split", records=len(batch), error=repr(error))
             for record in batch:
                 await self._persist_singly(record, channel)
 
     async def _persist_singly(self, record: Record, channel: AbstractChannel) -> None:
         for left in reversed(range(OWN_FAULT_TRIES)):
             try:
-                await self._insist([record], redelivered=True)
+                await self._persist_if_any([record], redelivered=True)
                 return
             except StoreUnavailable:
                 raise
             except Exception as error:
                 if not left:
-                    log.error("a record cannot be stored", record=record.id, error=repr(error))
+                    log.error("worker.record.failed", record=record.id, error=repr(error))
                     await self._dead_letter(record, repr(error), channel)
 
     async def _persist_suspects(self, batch: list[Record], channel: AbstractChannel) -> None:
-        """One by one and marked: what kills the worker is found marked by the next one."""
+        """Persist one by one. A mark in the database outlives a worker that a record kills."""
         for record in batch:
-            if await self._patiently(partial(self._begin, record)) > ATTEMPTS:
-                log.error("a record stopped the worker", record=record.id)
-                await self._dead_letter(record, "it stopped the worker several times", channel)
+            if await self._retry_outages(partial(self._mark, record)) > ATTEMPTS:
+                log.error("worker.record.killed_workers", record=record.id)
+                await self._dead_letter(record, "it killed its worker several times", channel)
             else:
                 await self._persist_singly(record, channel)
-            await self._patiently(partial(self._end, record))
+            await self._retry_outages(partial(self._unmark, record))
 
     async def _dead_letter(self, record: Record, reason: str, channel: AbstractChannel) -> None:
         await dead_letter(record, reason, self.partition, channel)
-        await self._tell_sender(refusal(record, *NOT_STORED, failed=True))
+        await self._notify_sender(refusal(record, *NOT_STORED, failed=True))
 
     async def _dead_letter_unreadable(self, record: UnreadableRecord, channel: AbstractChannel) -> None:
         if record.kind is not None:
@@ -193,36 +197,39 @@ class Consumer:
         await dead_letter_body(record.body, record.reason, self.partition, channel)
         refused = refusal_of(record, *NOT_STORED)
         if refused is not None:
-            await self._tell_sender(refused)
+            await self._notify_sender(refused)
 
-    async def _tell_sender(self, refused: RecordRefused) -> None:
+    async def _notify_sender(self, refused: RecordRefused) -> None:
         await self._event_publisher.publish_events({rooms.user(refused.user_id): [refused]})
 
-    async def _begin(self, record: Record, _again: bool) -> int:
+    async def _mark(self, record: Record, _again: bool) -> int:
         return await self._attempts.begin(record.id)
 
-    async def _end(self, record: Record, _again: bool) -> None:
+    async def _unmark(self, record: Record, _again: bool) -> None:
         await self._attempts.end(record.id)
 
-    async def _insist(self, batch: list[Record], redelivered: bool) -> None:
+    async def _persist_if_any(self, batch: list[Record], redelivered: bool) -> None:
         if batch:
-            await self._patiently(partial(self._store, batch, redelivered))
+            await self._retry_outages(partial(self._store, batch, redelivered))
 
     async def _store(self, batch: list[Record], redelivered: bool, again: bool) -> None:
         await self._persister.persist(batch, redelivered=redelivered or again)
 
-    async def _patiently(self, step: Callable[[bool], Awaitable[T]]) -> T:
-        """Take a step (`again`: it may have been taken before); wait while the database is away.
+    async def _retry_outages(self, step: Callable[[bool], Awaitable[T]]) -> T:
+        """Repeat a step until the database is back.
+
+        Args:
+            step: Called with True if an earlier attempt may have had its effect.
 
         Raises:
-            StoreUnavailable: it is away and we are to stop: what is not acknowledged comes again.
+            StoreUnavailable: The database is away and the worker is stopping.
         """
         again = False
         while True:
             try:
                 return await step(again)
             except StoreUnavailable as error:
-                log.warning("the database is away", partition=self.partition, error=str(error)[:200])
+                log.warning("worker.database.away", partition=self.partition, error=str(error)[:200])
                 if self._stopping:
                     raise
                 again = True
@@ -230,12 +237,12 @@ class Consumer:
 
 
 def _size(delivery: AbstractIncomingMessage) -> int:
-    """How many records it says it carries."""
+    """Return the number of records by the message's header."""
     count = delivery.headers.get("records")
     return count if isinstance(count, int) and count > 0 else 1
 
 
 def _returns(delivery: AbstractIncomingMessage) -> int:
-    """How often it was given back to the broker, by workers that died or handed over."""
+    """Return how often the message was requeued, after a worker's death or a hand-over."""
     count = delivery.headers.get("x-delivery-count", 0)
     return count if isinstance(count, int) else 0

@@ -1,4 +1,4 @@
-"""The members' marks and counters of one batch: counted from what was read, saved by compare-and-set."""
+"""The marks and counters of a batch's members: read, counted, and saved by compare-and-set."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ MarkEvent = ConversationRead | ConversationDelivered
 
 
 class Counting:
-    """Counters as they stood (`was`) and as the batch makes them (`becomes`)."""
+    """Counts one batch, from the memberships as they were read (`was`) to the new ones (`becomes`)."""
 
     def __init__(
         self, messages: Messages, memberships: Memberships, read: Mapping[MemberKey, Membership]
@@ -22,17 +22,17 @@ class Counting:
         self._memberships = memberships
         self._was = dict(read)
         self._becomes = dict(read)
-        self._doubtful: set[MemberKey] = set()
+        self._to_recount: set[MemberKey] = set()
 
     def is_member(self, conversation_id: str, user_id: str) -> bool:
-        """Whether the user is in the conversation now."""
+        """Return whether the user is a member now."""
         membership = self._was.get((conversation_id, user_id))
         return membership is not None and membership.left_at is None
 
     def may_change(self, record: Change, message: Message) -> bool:
-        """Whether a change is by a member now: of their own message, or as an admin the deletion of any.
+        """Return whether a change is permitted: to members for their own messages, to admins any deletion.
 
-        One that was made already, by somebody who may no more, was made.
+        A change that was applied before stays permitted, even if its author has lost the right since.
         """
         if message.conversation_id != record.conversation_id:
             return False
@@ -45,32 +45,39 @@ class Counting:
         return own or (isinstance(record, Deletion) and member.role != "member")
 
     def count_own(self, message: Message) -> None:
-        """Count a message that was just stored to its sender's own."""
+        """Count a message that was just stored as its sender's own."""
         key = (message.conversation_id, message.sender_id)
         m = self._becomes[key]
         above = 1 if message.seq > m.base else 0
         self._becomes[key] = replace(m, own_seq=message.seq, own_since_read=m.own_since_read + above)
 
     def recount_if_behind(self, message: Message) -> None:
-        """Doubt the sender's counters when they have not counted a message that was stored before."""
+        """Have the sender's counters recounted if they lack a message that was stored before."""
         key = (message.conversation_id, message.sender_id)
         if key in self._was and message.seq > self._was[key].own_seq:
-            self._doubtful.add(key)
+            self._to_recount.add(key)
 
     async def settle(
         self, marks: Sequence[Mark], heads: Mapping[str, Head], *, repeat: bool
     ) -> list[MarkEvent]:
-        """Apply the marks, save everything, and give back what is to be told.
+        """Apply the marks and save all changes.
 
-        `repeat` tells of a mark that changed nothing too: the first time it may not have been told.
+        Args:
+            marks: Read and delivered marks, in order.
+            heads: The heads of the conversations.
+            repeat: Return events also for marks that change nothing, because a worker may have crashed
+                between saving a mark and publishing its event.
+
+        Returns:
+            The events to publish.
         """
-        moved = [mark for mark in marks if await self._apply(mark, heads) or (repeat and self._knows(mark))]
-        for key in self._doubtful:
+        moved = [m for m in marks if await self._apply(m, heads) or (repeat and self._has_reached(m))]
+        for key in self._to_recount:
             self._becomes[key] = await self._recount(self._becomes[key], heads)
         await self._save(heads)
         return [self._event(mark) for mark in moved]
 
-    def _knows(self, mark: Mark) -> bool:
+    def _has_reached(self, mark: Mark) -> bool:
         return self.is_member(mark.conversation_id, mark.user_id) and mark.seq <= self._mark_of(mark)
 
     def _mark_of(self, mark: Mark) -> int:
@@ -78,7 +85,7 @@ class Counting:
         return m.read_seq if isinstance(mark, ReadMark) else m.delivered_seq
 
     async def _apply(self, mark: Mark, heads: Mapping[str, Head]) -> bool:
-        """Move a mark forward; False when it stood there or further already."""
+        """Advance a mark; return False if it was there or further already."""
         key = (mark.conversation_id, mark.user_id)
         if not self.is_member(*key) or key[0] not in heads:
             return False
@@ -93,15 +100,15 @@ class Counting:
         return True
 
     async def _count_above(self, m: Membership, heads: Mapping[str, Head]) -> Membership:
-        """Count one's own messages above a mark that has just moved."""
+        """Count the user's own messages above a read mark that has just moved."""
         # All that read a message say so: only who has said something above the mark is worth a question.
         if not m.own_since_read or m.own_seq <= m.base:
             return replace(m, own_since_read=0)
         return await self._recount(m, heads)
 
     async def _recount(self, m: Membership, heads: Mapping[str, Head]) -> Membership:
-        """Count one's own messages above the read mark from what is stored."""
-        # Whoever was overtaken knows an older head than the counter that it corrects.
+        """Count the user's own messages above the read mark in the database."""
+        # A worker that was overtaken may know an older head than the counter that it corrects.
         upto = max(heads[m.conversation_id].seq, m.own_seq)
         own = 0
         if m.base < upto:
@@ -112,15 +119,15 @@ class Counting:
         changes = self._changes()
         while changes:
             overtaken = await self._memberships.save(changes)
-            changes = await self._again(overtaken, heads) if overtaken else []
+            changes = await self._merge(overtaken, heads) if overtaken else []
 
     def _changes(self) -> list[tuple[Membership, Membership]]:
         return [(was, self._becomes[key]) for key, was in self._was.items() if self._becomes[key] != was]
 
-    async def _again(
+    async def _merge(
         self, overtaken: Sequence[MemberKey], heads: Mapping[str, Head]
     ) -> list[tuple[Membership, Membership]]:
-        """Somebody else counted meanwhile: keep the further marks, count from the messages."""
+        """Merge with the counters of a concurrent writer: keep the further marks, and recount."""
         read = await self._memberships.read(overtaken)
         for key, fresh in read.items():
             ours = self._becomes[key]

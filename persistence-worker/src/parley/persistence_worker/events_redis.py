@@ -22,11 +22,11 @@ class RedisEventPublisher:
         if not events_by_room:
             return
         pipeline = self._redis.pipeline(transaction=False)
-        for room, told in events_by_room.items():
-            pipeline.publish(rooms.channel(room), events.pack(told))
+        for room, events_of_room in events_by_room.items():
+            pipeline.publish(rooms.channel(room), events.pack(events_of_room))
         try:
             await pipeline.execute()
         except Exception as error:
-            # What is stored stays stored, whatever this was: the gateways find it by number.
+            # The batch is stored, so no error may stop it here: gateways backfill missing events by revision.
             bus_failures.labels("publish").inc()
-            log.warning("announcing failed", rooms=len(events_by_room), error=str(error))
+            log.warning("worker.events.publish_failed", rooms=len(events_by_room), error=str(error))

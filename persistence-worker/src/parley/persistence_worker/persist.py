@@ -1,7 +1,7 @@
-"""The batch algorithm: records in, stored messages and exact counters, events out.
+"""The batch algorithm: store messages, count, advance heads, publish events.
 
-It needs no transaction, for three facts hold: a message's id is unique, its number within the
-conversation is unique, and every counter carries the number that it has counted up to. So every
+It needs no transaction, because of three facts: a message's id is unique, its number within the
+conversation is unique, and every counter carries the number up to which it has counted. So every
 step can be repeated after a crash at any point, by this worker or by another.
 """
 
@@ -20,7 +20,7 @@ ATTEMPTS = 10
 
 
 class Persister:
-    """Stores batches of one or more partitions; one batch of a partition at a time."""
+    """Persists batches of one or more partitions; of each partition one batch at a time."""
 
     def __init__(
         self, messages: Messages, heads: Heads, memberships: Memberships, event_publisher: EventPublisher
@@ -31,12 +31,14 @@ class Persister:
         self._event_publisher = event_publisher
 
     async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None:
-        """Store, count and announce records of one partition, in their order.
+        """Store, count and publish records of one partition, in their order.
 
-        `redelivered` says that they, or some, may have been stored before.
+        Args:
+            records: The records.
+            redelivered: Some of the records may have been stored before.
 
         Raises:
-            StoreUnavailable: nothing is lost, call again with the same records.
+            StoreUnavailable: The database is away; call again with the same records.
         """
         batch = await self._open(records, redelivered)
         keys = {(record.conversation_id, record.user_id) for record in records}
@@ -45,8 +47,8 @@ class Persister:
         await self._change([r for r in records if isinstance(r, Change)], batch, counting)
         marks = [r for r in records if isinstance(r, ReadMark | DeliveredMark)]
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
-            batch.say(rooms.conversation(event.conversation_id), event)
-        # Counters first: whoever reads a head finds in counters read later what it includes.
+            batch.emit(rooms.conversation(event.conversation_id), event)
+        # Write counters before heads, so that a reader of both never sees counters older than the head.
         await self._move_heads(batch)
         await self._event_publisher.publish_events(batch.events)
 
@@ -57,11 +59,11 @@ class Persister:
         found = await self._messages.find(asked) if asked else {}
         batch = Batch(redelivered=redelivered, heads=heads, found=found)
         for message in found.values():
-            await self._trust(message.conversation_id, message.seq, message.rev, batch)
+            await self._check_head(message.conversation_id, message.seq, message.rev, batch)
         return batch
 
-    async def _trust(self, conversation_id: str, seq: int, rev: int, batch: Batch) -> None:
-        """Measure a head that a stored message has overtaken: someone crashed before moving it."""
+    async def _check_head(self, conversation_id: str, seq: int, rev: int, batch: Batch) -> None:
+        """Measure a head that a stored message is ahead of: a worker has crashed before moving it."""
         head = batch.heads.get(conversation_id)
         if head is not None and (seq > head.seq or rev > head.rev):
             await self._measure(conversation_id, batch)
@@ -71,7 +73,7 @@ class Persister:
         known = batch.heads[conversation_id]
         batch.heads[conversation_id] = Head(max(known.seq, measured.seq), max(known.rev, measured.rev))
         if last is not None and last.seq >= known.seq:
-            batch.show(last)
+            batch.offer_last(last)
 
     async def _store(self, records: list[NewMessage], batch: Batch, counting: Counting) -> None:
         waiting: dict[str, NewMessage] = {}
@@ -85,7 +87,7 @@ class Persister:
                 waiting[record.message.id] = record
         stored = await self._insert(waiting, batch)
         for message in stored:
-            self._keep(message, waiting[message.id], batch, counting)
+            self._add_stored(message, waiting[message.id], batch, counting)
         repeated += [r for r in waiting.values() if r.message.id in batch.found]
         everything = batch.found | {message.id: message for message in stored}
         for record in repeated:
@@ -96,27 +98,27 @@ class Persister:
             record.conversation_id, record.user_id
         )
 
-    def _keep(self, message: Message, record: NewMessage, batch: Batch, counting: Counting) -> None:
+    def _add_stored(self, message: Message, record: NewMessage, batch: Batch, counting: Counting) -> None:
         counting.count_own(message)
-        batch.show(message)
-        batch.say(
+        batch.offer_last(message)
+        batch.emit(
             rooms.conversation(message.conversation_id),
             MessageStored(record_id=record.id, message=message, sender=record.sender),
         )
 
     def _repeat(self, record: NewMessage, first: Message, batch: Batch, counting: Counting) -> None:
         counting.recount_if_behind(first)
-        if _says_something_else(record.message, first):
-            batch.refuse(record, "CONFLICT", "Another message has this clientMessageId; it stands.")
+        if _differs(record.message, first):
+            batch.refuse(record, "CONFLICT", "Another message was sent with this clientMessageId.")
             return
         if batch.redelivered and first.deleted_at is None:
             stored = MessageStored(record_id=record.id, message=first, sender=record.sender)
-            batch.say(rooms.conversation(first.conversation_id), stored)
+            batch.emit(rooms.conversation(first.conversation_id), stored)
         repeated = MessageRepeated(record_id=record.id, message=first, sender=record.sender)
-        batch.say(rooms.user(record.user_id), repeated)
+        batch.emit(rooms.user(record.user_id), repeated)
 
     async def _insert(self, waiting: dict[str, NewMessage], batch: Batch) -> list[Message]:
-        """Insert under the next numbers; where another writer took them, look again and go on."""
+        """Insert with the next numbers; if another writer has taken them, read the heads and renumber."""
         stored: list[Message] = []
         rest = list(waiting.values())
         while rest:
@@ -126,10 +128,10 @@ class Persister:
             if inserted == len(numbered):
                 batch.heads.update(heads)
                 break
-            rest = await self._look_again(rest[inserted:], numbered[:inserted], batch)
+            rest = await self._reread(rest[inserted:], numbered[:inserted], batch)
         return stored
 
-    async def _look_again(
+    async def _reread(
         self, rest: list[NewMessage], inserted: list[Message], batch: Batch
     ) -> list[NewMessage]:
         for message in inserted:
@@ -155,52 +157,52 @@ class Persister:
             if message is None or not changes:
                 return
             record = decisive(changes)
-            await self._trust(message.conversation_id, message.seq, message.rev, batch)
+            await self._check_head(message.conversation_id, message.seq, message.rev, batch)
             changed = change(message, changes, rev=batch.heads[record.conversation_id].rev + 1)
             if changed is message or await self._messages.replace(changed, message.rev):
-                self._tell_change(record, message, changed, batch)
+                self._publish_change(record, message, changed, batch)
                 return
             await self._measure(record.conversation_id, batch)
-        raise RuntimeError(f"message {message_id} changed under us {ATTEMPTS} times")
+        raise RuntimeError(f"message {message_id} was changed concurrently {ATTEMPTS} times")
 
     def _permitted(
         self, changes: list[Change], message: Message | None, batch: Batch, counting: Counting
     ) -> list[Change]:
-        """Those that their authors may still make, or have made already."""
+        """Return the changes that are permitted, or were applied before; refuse the others."""
         permitted = [r for r in changes if message is not None and counting.may_change(r, message)]
         for record in changes:
             if record not in permitted:
                 batch.refuse(record, "NOT_FOUND", "There is no such message.")
         return permitted
 
-    def _tell_change(self, record: Change, message: Message, changed: Message, batch: Batch) -> None:
+    def _publish_change(self, record: Change, message: Message, changed: Message, batch: Batch) -> None:
         if changed is not message:
             head = batch.heads[record.conversation_id]
             batch.heads[record.conversation_id] = Head(head.seq, changed.rev)
             if changed.seq == head.seq:
-                batch.show(changed)
+                batch.offer_last(changed)
         elif not batch.redelivered:
             return
-        batch.say(rooms.conversation(record.conversation_id), _changed(changed, record))
+        batch.emit(rooms.conversation(record.conversation_id), _changed(changed, record))
 
     async def _move_heads(self, batch: Batch) -> None:
         moves = [
             HeadMove(conversation_id, head, batch.last.get(conversation_id))
             for conversation_id, head in batch.heads.items()
-            if head != batch.was[conversation_id]
+            if head != batch.heads_before[conversation_id]
         ]
         if moves:
             await self._heads.move(moves)
 
 
-def _says_something_else(message: Message, first: Message) -> bool:
+def _differs(message: Message, first: Message) -> bool:
     changed = first.edited_at is not None or first.deleted_at is not None
-    said, stands = ((m.content, m.attachments, m.extra) for m in (message, first))
-    return not changed and said != stands
+    sent, stored = ((m.content, m.attachments, m.extra) for m in (message, first))
+    return not changed and sent != stored
 
 
 def _changed(message: Message, record: Change) -> Event:
-    # An edit that comes again may find the message deleted since.
+    # The message of a redelivered edit may have been deleted since.
     if isinstance(record, Edit) and message.deleted_at is None:
         return MessageEdited(message=message, sender=record.user)
     return MessageDeleted(message=message, sender=Person(id=message.sender_id))

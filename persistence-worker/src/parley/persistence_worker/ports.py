@@ -1,4 +1,4 @@
-"""What the batch algorithm needs of the world."""
+"""Ports: the batch algorithm's interfaces to the database and the gateways."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -13,18 +13,18 @@ MemberKey = tuple[str, str]
 
 
 class StoreUnavailable(Exception):
-    """The database cannot be asked now; the same call may succeed later."""
+    """The database is away; the same call may succeed later."""
 
 
 class Head(Struct, frozen=True):
-    """The last numbers that a conversation gave: of messages, and of changes."""
+    """The last numbers assigned in a conversation: of messages, and of changes."""
 
     seq: int
     rev: int
 
 
 class HeadMove(Struct, frozen=True):
-    """Move a conversation's head forward to where its messages are."""
+    """The advance of a conversation's head to its last stored message and change."""
 
     conversation_id: str
     to: Head
@@ -35,29 +35,29 @@ class Messages(Protocol):
     """The stored messages."""
 
     async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
-        """Those of the messages that are stored, by id."""
+        """Return the stored messages of these ids, by id."""
 
     async def insert(self, messages: Sequence[Message]) -> int:
-        """Insert in order up to the first whose id or number is taken; give back how many went in."""
+        """Insert in order, up to the first whose id or number is taken; return the number inserted."""
 
     async def replace(self, message: Message, rev: int) -> bool:
-        """Put a changed message in the place of the one that had `rev`; False when it has another."""
+        """Replace a message that still has revision `rev`; return False if it has another."""
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
-        """How many of the messages with above < seq <= upto are the user's."""
+        """Return how many of the messages with above < seq <= upto are the user's own."""
 
 
 class AttachmentReferences(Protocol):
-    """Which stored messages name an upload; one that none names any more is nobody's to read."""
+    """References from stored messages to uploads; an upload without any cannot be read."""
 
-    async def begin(self, messages: Sequence[Message]) -> None:
-        """These messages, about to be stored, name their attachments; to be told again changes nothing."""
+    async def add(self, messages: Sequence[Message]) -> None:
+        """Add the references of messages that are about to be stored; a repetition changes nothing."""
 
-    async def end(self, message: Message) -> None:
-        """This message, about to be a tombstone, names none any more.
+    async def remove(self, message: Message) -> None:
+        """Remove the references of a message that is about to become a tombstone.
 
-        Those of its attachments that no other message names are condemned: nobody can read them from
-        now on, and the gateways sweep them away. To be told again changes nothing.
+        Attachments that no other message refers to are marked for deletion: they cannot be read from now
+        on, and a gateway deletes them later. A repetition changes nothing.
         """
 
 
@@ -65,43 +65,47 @@ class Heads(Protocol):
     """The conversations' heads."""
 
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
-        """The heads as the conversations hold them; an unknown conversation is left out."""
+        """Return the heads that the conversations hold; unknown conversations are left out."""
 
     async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
-        """The head as the stored messages show it, and the last of them.
+        """Return the head by the stored messages, and the last message.
 
-        After a crash it may be ahead of what `read` says.
+        After a crash the head may be ahead of the result of `read`.
         """
 
     async def move(self, moves: Sequence[HeadMove]) -> None:
-        """Move heads forward, never back: a writer that was overtaken does no harm."""
+        """Advance heads. A head is never moved back, so a writer that was overtaken does no harm."""
 
 
 class Memberships(Protocol):
     """The members' marks and counters."""
 
     async def read(self, keys: Sequence[MemberKey]) -> dict[MemberKey, Membership]:
-        """Those memberships that exist, left ones too."""
+        """Return the existing memberships, those of former members included."""
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
-        """Replace marks and counters (was, becomes), each only if they are still what they were.
+        """Compare and set marks and counters.
 
-        Gives back the keys of those that were not.
+        Args:
+            changes: Pairs of the expected and the new membership.
+
+        Returns:
+            The keys of the memberships that were not as expected.
         """
 
 
 class Attempts(Protocol):
-    """Marks of records that are being tried, which outlive a worker that they kill."""
+    """Marks of records that are being persisted; they outlive a worker that a record kills."""
 
     async def begin(self, record_id: str) -> int:
-        """Mark a record; how often it was marked since it was last unmarked."""
+        """Mark a record; return how often it was marked since it was last unmarked."""
 
     async def end(self, record_id: str) -> None:
-        """Unmark it: whoever tried it is alive."""
+        """Unmark a record, because the worker that persisted it is alive."""
 
 
 class EventPublisher(Protocol):
-    """The way to the gateways."""
+    """Publishes events to the gateways."""
 
     async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        """Publish events by room; what cannot be published is counted, for gateways heal themselves."""
+        """Publish events, by room. A failure is counted, not raised: gateways backfill gaps by revision."""

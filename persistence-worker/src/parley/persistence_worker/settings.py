@@ -1,4 +1,4 @@
-"""What the worker is told by its environment."""
+"""The worker's settings."""
 
 from dataclasses import dataclass
 

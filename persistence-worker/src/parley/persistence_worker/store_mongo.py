@@ -42,7 +42,7 @@ class MongoMessages:
         return {d["_id"]: from_document(Message, d) for d in documents}
 
     async def insert(self, messages: Sequence[Message]) -> int:
-        # Ordered, so that what is stored is always a prefix: an interruption leaves no hole.
+        # Ordered, so that an interruption leaves a prefix stored, and no gap in the numbers.
         try:
             with translate_errors():
                 await self._collection.insert_many([to_document(m) for m in messages], ordered=True)
@@ -67,7 +67,7 @@ class MongoMessages:
         return bool(result.matched_count)
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
-        # Not count_documents: that is an aggregation, and slow on some servers of the protocol.
+        # count_documents is an aggregation, which is slow on some servers of the protocol.
         query = {
             "conversationId": exactly(key[0]),
             "senderId": exactly(key[1]),
@@ -78,7 +78,7 @@ class MongoMessages:
 
 
 class MongoHeads:
-    """`Heads` in the collection `conversations`, measured by the messages."""
+    """`Heads` in the collection `conversations`, measured in `messages`."""
 
     def __init__(self, database: Any) -> None:
         self._conversations = database[CONVERSATIONS]
@@ -93,7 +93,7 @@ class MongoHeads:
     async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
         of = {"conversationId": exactly(conversation_id)}
         with translate_errors():
-            # In this order: a revision that comes in between must not seem to be known.
+            # The revision is read first, so that a change stored in between is not counted as known.
             newest = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
             last = await self._messages.find_one(of, sort=[("seq", -1)])
         if last is None or newest is None:
@@ -104,8 +104,8 @@ class MongoHeads:
         with translate_errors():
             result = await self._conversations.bulk_write([_move(move) for move in moves], ordered=False)
             if result.matched_count < len(moves):
-                # Somebody is further, and has shown a later message, or what became of the same.
-                await self._conversations.bulk_write([_reach(move) for move in moves], ordered=False)
+                # Another writer is ahead, and has set a later last message, or a later version of it.
+                await self._conversations.bulk_write([_raise_numbers(move) for move in moves], ordered=False)
 
 
 class MongoMemberships:
@@ -131,7 +131,7 @@ class MongoMemberships:
 
 
 class MongoAttempts:
-    """`Attempts` in the collection `attempts`, which is empty unless a worker died in one."""
+    """`Attempts` in the collection `attempts`, which is empty unless a worker died in an attempt."""
 
     def __init__(self, database: Any) -> None:
         self._collection = database[ATTEMPTS]
@@ -157,7 +157,7 @@ def _move(move: HeadMove) -> UpdateOne:
     return UpdateOne({"_id": move.conversation_id, **reached}, values)
 
 
-def _reach(move: HeadMove) -> UpdateOne:
+def _raise_numbers(move: HeadMove) -> UpdateOne:
     return UpdateOne({"_id": move.conversation_id}, {"$max": _numbers(move)})
 
 

@@ -1,4 +1,4 @@
-"""Reads from a record that cannot be decoded what its sender must be told."""
+"""Reads the refusal for the sender out of a record that cannot be decoded."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Ending what runs: drivers and Python itself do not always heed a cancellation, or mean one.
+"""Cancellation and time limits that hold although drivers and Python sometimes break them.
 
-Some drivers fail a waiting call with CancelledError when their connection is lost. `asyncio.wait_for`
-of Python 3.11 loses a cancellation that comes as its work is done, and waits for work that does not
-let itself be cancelled.
+Some drivers raise CancelledError from a waiting call when their connection is lost. `asyncio.wait_for` of
+Python 3.11 loses a cancellation that arrives as its work completes, and waits for work that suppresses
+its cancellation.
 """
 
 import asyncio
@@ -12,31 +12,32 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-INSIST_SECONDS = 2.5
+REPEAT_SECONDS = 2.5
 """The time that a cancelled task may need to clean up."""
 
 
 def we_are_cancelled() -> bool:
-    """Whether somebody asked the current task to end."""
+    """Return whether the current task itself was cancelled, rather than a call in it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
-    """Cancel tasks, again and again until they have ended."""
+    """Cancel tasks, and repeat it until they have ended."""
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=INSIST_SECONDS)
+        _, left = await asyncio.wait(left, timeout=REPEAT_SECONDS)
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
     """Return the result of an awaitable within a time limit.
 
     Raises:
-        TimeoutError: it has not ended; says what it waits for. It is cancelled, and not waited for.
-        ConnectionError: it was cancelled from within.
+        TimeoutError: The work has not ended in time; the text names the calls that it waits for. The work
+            is cancelled, but not awaited.
+        ConnectionError: The work was cancelled by a driver.
     """
     task = asyncio.ensure_future(work)
     task.add_done_callback(_retrieve)
@@ -47,12 +48,12 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
     finally:
         task.cancel()
     if task.cancelled():
-        raise ConnectionError("it was cancelled from within")
+        raise ConnectionError("the call was cancelled by its driver")
     return task.result()
 
 
 def _retrieve(task: "asyncio.Future[Any]") -> None:
-    """A failure that comes too late is not an accident."""
+    """Retrieve a late exception, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from parley.shared.envelope import UNREADABLE, Envelope, kind_of, kinds_of, seal, split
 from parley.shared.model import Conversation, Member, Message, Person, Revocation
@@ -121,10 +121,10 @@ class MembersAdded(Struct, frozen=True, kw_only=True, tag="joined"):
 
 
 class MemberRemoved(Struct, frozen=True, kw_only=True, tag="left"):
-    """A user left a conversation or was removed from it; `heir` is its new owner, if that changed."""
+    """A user left a conversation or was removed from it; `new_owner` is set if its owner changed."""
 
     conversation_id: str
-    heir: str | None = None
+    new_owner: str | None = field(default=None, name="heir")
     user_id: str
     by: str
     at: datetime

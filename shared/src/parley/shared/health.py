@@ -1,4 +1,4 @@
-"""Answers for operators: alive, ready, metrics."""
+"""Endpoints for operators: liveness, readiness, metrics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ Problems = Callable[[], Awaitable[list[str]]]
 
 
 def add_routes(app: web.Application, problems: Problems) -> None:
-    """Serve `/healthz`, `/readyz` (503 with the problems while there are any) and `/metrics`."""
+    """Serve `/healthz`, `/readyz` (503 with the problems, if there are any) and `/metrics`."""
 
     async def ready(_request: web.Request) -> web.Response:
         found = await problems()

@@ -1,4 +1,4 @@
-"""Logs: one line an event, as JSON for machines or coloured for people."""
+"""Logs: one line for each event, as JSON or, for a console, coloured."""
 
 import logging
 
@@ -9,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 def configure(level: str, style: str, **always: str) -> None:
     """Set up logging of the process; `always` is added to every line (such as the node's name).
 
-    What libraries say is such lines too.
+    Lines of libraries are formatted likewise.
     """
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if style == "console" else structlog.processors.JSONRenderer()
@@ -29,7 +29,7 @@ def configure(level: str, style: str, **always: str) -> None:
     )
     structlog.contextvars.bind_contextvars(**always)
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
-    # That the broker is away is said by who tries to reach it.
+    # The outbox and the worker log themselves that the broker is away.
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
     named = [structlog.stdlib.add_logger_name, *finished]
     lines = logging.StreamHandler()

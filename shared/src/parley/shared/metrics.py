@@ -7,12 +7,12 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 bus_failures = Counter("parley_bus_failures_total", "Redis operations that failed.", ["operation"])
 broker_connected = Gauge("parley_broker_connected", "1 while RabbitMQ is connected.")
-tasks = Gauge("parley_tasks", "Tasks of the event loop, this request's among them.")
+tasks = Gauge("parley_tasks", "Tasks of the event loop, including the one of this request.")
 partitions_held = Gauge("parley_partitions_held", "Partitions that this worker owns.")
-lag_seconds = Gauge("parley_lag_seconds", "Age of what this worker is writing; 0 when nothing waits.")
+lag_seconds = Gauge("parley_lag_seconds", "Age of the oldest record being written, seconds; 0 without any.")
 dead_letters = Counter("parley_dead_letters_total", "Records that could not be stored, in parley.dead.")
 unknown_kinds = Counter(
     "parley_unknown_kinds_total", "Events or records of a kind that only a newer version knows.", ["what"]
 )
-batch_records = Histogram("parley_batch_records", "Records that flew together.", ["hop"], buckets=BATCH)
-batch_seconds = Histogram("parley_batch_seconds", "Time of one flight.", ["hop"], buckets=SECONDS)
+batch_records = Histogram("parley_batch_records", "Records of one batch.", ["hop"], buckets=BATCH)
+batch_seconds = Histogram("parley_batch_seconds", "Time of one batch, seconds.", ["hop"], buckets=SECONDS)

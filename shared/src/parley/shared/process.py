@@ -21,10 +21,15 @@ Run = Callable[[S, asyncio.Event], Awaitable[None]]
 
 
 def main(cls: type[S], named: str, run: Run[S], check: Callable[[S], None] = lambda _settings: None) -> None:
-    """Run a service until SIGTERM or SIGINT; its settings that make no sense are one sentence.
+    """Run a service until SIGTERM or SIGINT; print one sentence if it cannot start.
 
-    `named` is the setting that names this process on each line of its log; empty takes the host's name.
-    `check` raises what no single setting tells. With the argument `--check` that is all that is done.
+    With the command line argument `--check`, only the settings are checked.
+
+    Args:
+        cls: The settings.
+        named: The setting with this process's name in its logs; an empty one becomes the host's name.
+        run: Runs the service until the event is set.
+        check: Checks settings against each other. Raises `SettingsError`.
     """
     environ = {**{k: v or "" for k, v in dotenv_values().items()}, **os.environ}
     try:

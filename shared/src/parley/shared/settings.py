@@ -19,15 +19,20 @@ class StartupError(Exception):
 
 
 class SettingsError(StartupError):
-    """A setting is missing or has a value that makes no sense."""
+    """A setting is missing, or has an invalid value."""
 
 
 def setting(
     doc: str, default: Any = MISSING, *, least: float | None = None, most: float = 2**31, form: str = ".*"
 ) -> Any:
-    """A field whose environment variable is its name in capitals; `doc` is one sentence.
+    """Declare a setting; its environment variable is its name in capitals.
 
-    A number must be from `least` to `most`; a text must match the regular expression `form` as a whole.
+    Args:
+        doc: One sentence.
+        default: The value of a variable that is not set; without it the variable is required.
+        least: The smallest number.
+        most: The greatest number.
+        form: A regular expression that matches a whole text.
     """
     return field(default=default, metadata={"doc": doc, "least": least, "most": most, "form": form})
 
@@ -57,10 +62,10 @@ class SharedSettings:
 
 
 def load(cls: type[T], environ: Mapping[str, str]) -> T:
-    """Make a settings dataclass from environment variables; an empty one counts as not set.
+    """Read a settings dataclass from environment variables; an empty one counts as not set.
 
     Raises:
-        SettingsError: one is missing, or is not of its type; says which and why.
+        SettingsError: A variable is missing or invalid.
     """
     hints = get_type_hints(cls)
     values = {}
@@ -74,7 +79,7 @@ def load(cls: type[T], environ: Mapping[str, str]) -> T:
 
 
 def host_name() -> str:
-    """This machine's name without its domain; a container's is its id."""
+    """Return this machine's name without its domain; a container's is its id."""
     return socket.gethostname().partition(".")[0].lower()
 
 
@@ -90,8 +95,8 @@ def _parse(f: Field[Any], kind: Any, text: str) -> Any:
     if kind in (int, float) and not value <= most:
         raise SettingsError(f"{name} must be at most {most}, not {text}")
     if kind is str and not re.fullmatch(f.metadata["form"], value):
-        # The value is not repeated: it may hold a password.
-        raise SettingsError(f"{name} has not the form that it needs: {f.metadata['doc']}")
+        # The value may contain a password, so the error does not quote it.
+        raise SettingsError(f"{name} has an invalid value: {f.metadata['doc']}")
     return value
 
 

@@ -95,8 +95,8 @@ class EventHandlers:
 
     def _on_member_removed(self, _room: str, event: e.MemberRemoved) -> None:
         self.broadcaster.broadcast(event)
-        if event.heir is not None:
-            self.membership_cache.set_owner(event.conversation_id, event.heir)
+        if event.new_owner is not None:
+            self.membership_cache.set_owner(event.conversation_id, event.new_owner)
         self.connection_manager.remove(event.conversation_id, event.user_id)
         self.spawn(self._unfollow(event))
 

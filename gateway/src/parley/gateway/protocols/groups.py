@@ -302,7 +302,7 @@ REMOVED = Serializer(
         "conversationId": ident("conversation_id"),
         "userId": ident("user_id"),
         "removedBy": ident("by"),
-        "newOwner": nullable(text("heir")),
+        "newOwner": nullable(text("new_owner")),
     },
 )
 UNREAD = Serializer(

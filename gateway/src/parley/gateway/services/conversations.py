@@ -272,7 +272,7 @@ class ConversationService:
         self, conversation_id: str, user_id: str, by: str, new_owner: str | None
     ) -> None:
         event = MemberRemoved(
-            conversation_id=conversation_id, user_id=user_id, by=by, heir=new_owner, at=now()
+            conversation_id=conversation_id, user_id=user_id, by=by, new_owner=new_owner, at=now()
         )
         await self._event_publisher.publish_events({rooms.conversation(conversation_id): [event]})
 
