@@ -25,8 +25,6 @@ EXEMPT = (
     "gateway/src/parley/gateway/pubsub",
     "gateway/src/parley/gateway/recovery",
     "gateway/src/parley/gateway/sockets",
-    "gateway/src/parley/gateway/web",
-    "tests/browser",
     "tests/contract",
     "tests/e2e",
     "tests/e2e/guides",

@@ -183,7 +183,7 @@ export class Chat {
   }
 }
 
-/** Return a random UUID. `crypto.randomUUID` exists only on pages served over TLS. */
+/** Return a random UUID. `crypto.randomUUID` exists only in secure contexts. */
 function newId() {
   const hex = [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte, at) => (at === 6 ? (byte & 15) | 64 : at === 8 ? (byte & 63) | 128 : byte))

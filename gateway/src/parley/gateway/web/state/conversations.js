@@ -122,7 +122,7 @@ function participantRemoved(state, { conversationId, userId, newOwner }) {
   }));
 }
 
-/** Merge a page of the list. Only the first load of the first page sets the cursor. */
+/** Merge a page of the list. Reloading the first page keeps the cursor of the last loaded one. */
 const listed = (state, { conversations, nextCursor, first }) => ({
   ...upserted(state, conversations),
   listed: true,
