@@ -1,1 +1,1 @@
-"""The table of faults: what is broken under load, and what users may see of it."""
+"""The fault table: faults that are caused under load, and the effects that users may see."""

@@ -1,4 +1,4 @@
-"""`python -m faults`: every row of the table on a stack of its own; exit code 0 if all have passed."""
+"""`python -m faults`: run every row of the table on a stack of its own; exit code 0 if all have passed."""
 
 import argparse
 import asyncio
@@ -21,17 +21,17 @@ from load.arguments import NOT_BEGUN, Arguments
 from parley.stack import Stack, StackError
 
 DIRECTORY = Path(__file__).resolve().parents[2] / ".run" / "faults"
-LONGEST = 14 * 60.0
-"""Seconds after which no further row is begun, and the one under way is broken off."""
+LONGEST_SECONDS = 14 * 60.0
+"""Seconds after which no further row starts, and the running one is cancelled."""
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
 _STARTED = time.monotonic()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the arguments ask for, and print the table."""
+    """Run the requested rows and print the table."""
     options = _options(arguments)
-    # A polling client calls it an error that its server is gone.
+    # A polling client logs an error when its server is gone.
     logging.getLogger("engineio").setLevel(logging.CRITICAL)
     try:
         return uvloop.run(_interruptible(options))
@@ -53,16 +53,16 @@ async def _run(options: argparse.Namespace) -> int:
     stack = await _fresh_stack()
     outcomes: list[Outcome] = []
     try:
-        _say("starting two gateways, two workers and their servers")
+        _report("starting two gateways, two workers and their servers")
         await in_thread(stack.up)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(LONGEST_SECONDS):
                 for number, row in enumerate(options.rows, 1):
-                    _say(f"{number}/{len(options.rows)} {row.name}: {row.fault} ({row.done})")
-                    outcomes.append(await run_row(row, stack, lambda line: _say(f"    {line}")))
-                    _say(f"    {render.line(outcomes[-1])}")
+                    _report(f"{number}/{len(options.rows)} {row.name}: {row.fault} ({row.done})")
+                    outcomes.append(await run_row(row, stack, lambda line: _report(f"    {line}")))
+                    _report(f"    {render.line(outcomes[-1])}")
     finally:
-        _say("stopping everything")
+        _report("stopping everything")
         await in_thread(stack.down)
     outcomes += [Outcome(row=row, reasons=["no time was left"]) for row in options.rows[len(outcomes) :]]
     print("\n" + (render.markdown if options.markdown else render.text)(outcomes))
@@ -70,7 +70,7 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 async def _fresh_stack() -> Stack:
-    """A stack with no data of an earlier run; its logs stay for whoever wants to know more."""
+    """Return a stack without data of an earlier run; its logs stay for later inspection."""
     if await in_thread(Stack(DIRECTORY).is_up):
         raise StackError("The faults are being run already.")
     shutil.rmtree(DIRECTORY, ignore_errors=True)
@@ -105,7 +105,7 @@ def _rows(names: str) -> Sequence[Row]:
     return [_NAMED[name] for name in names.split(",")]
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(f"[{time.monotonic() - _STARTED:5.0f} s] {line}", file=sys.stderr, flush=True)
 
 

@@ -58,7 +58,7 @@ _GROWTH: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
 }
-"""What grows in the modules of `parley.shared`: a text that stands there once, and what replaces it.
+"""The growth of the modules of `parley.shared`: texts that occur once, and their replacements.
 
 An added event of a new kind goes before each stored message; the grown build itself ignores it.
 """

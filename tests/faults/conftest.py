@@ -1,4 +1,4 @@
-"""A stack whose parts may be killed, healed after every test, and what faults are watched by."""
+"""Fixtures of the fault tests: a stack that is repaired after every test, clients, workers' shares."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -22,7 +22,7 @@ def _breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def fragile(_breakable: Stack) -> Iterator[Stack]:
-    """Two gateways and two workers on servers of their own, all ready, and ready again afterwards."""
+    """Two gateways and two workers with their own servers, ready before and after each test."""
     yield _breakable
     _breakable.up()
     if (len(_breakable.gateway_urls), len(_breakable.worker_urls)) != (2, 2):
@@ -31,32 +31,32 @@ def fragile(_breakable: Stack) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(fragile: Stack) -> Stack:
-    """What `town` and `database` are of, in this folder."""
+    """The stack of the fixtures `users` and `database` in this folder."""
     return fragile
 
 
 @pytest.fixture
 async def clients(users: ChatUsers) -> AsyncIterator[RecordingClients]:
-    """The test's voices."""
+    """The clients of the test."""
     async with RecordingClients(users) as clients:
         yield clients
 
 
 @pytest.fixture
 async def group(clients: RecordingClients) -> str:
-    """A group of six who speak, and one who listens."""
+    """A group of six senders and one listener."""
     return await clients.create_group(*SENDERS, "idler")
 
 
 @pytest.fixture
 async def senders(fragile: Stack, clients: RecordingClients, group: str) -> list[RecordingClient]:
-    """The six, on both gateways."""
+    """A client of each sender, spread over both gateways."""
     return await clients.connect_all(SENDERS, fragile.gateway_urls)
 
 
 @pytest.fixture
 async def listeners(fragile: Stack, clients: RecordingClients, group: str) -> list[RecordingClient]:
-    """The one who listens, on each gateway and by each transport, joined."""
+    """Clients of the listener in the group: on each gateway, one for each transport."""
     listeners = await clients.connect_listeners("idler", fragile.gateway_urls)
     for listener in listeners:
         await listener.join(group)
@@ -65,7 +65,7 @@ async def listeners(fragile: Stack, clients: RecordingClients, group: str) -> li
 
 @pytest.fixture
 async def shares(fragile: Stack) -> AsyncIterator[PartitionShares]:
-    """What each worker holds, once that is fair."""
+    """The workers' shares of the partitions, once they are equal."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as http:
         shares = PartitionShares(fragile, http)
         await shares.wait_until(4, 4)
@@ -74,7 +74,7 @@ async def shares(fragile: Stack) -> AsyncIterator[PartitionShares]:
 
 @pytest.fixture
 async def dead_letters(fragile: Stack) -> DeadLetters:
-    """The dead letters of the test; what lay there before is thrown away."""
+    """The dead letters of the test; earlier ones are removed."""
     letters = DeadLetters(fragile)
     await letters.take()
     return letters

@@ -1,4 +1,4 @@
-"""What a row has at hand while it breaks something: the stack, the load, and bounds to hold it to."""
+"""The tools of a row while it causes its fault: the stack, the load, checks against the row's bounds."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ ASKING = 0.5
 
 
 class FaultRun:
-    """One run of a row on a stack that is whole; users and conversations are its own."""
+    """One run of a row on a working stack, with its own users and conversations."""
 
-    def __init__(self, row: Row, stack: Stack, say: Report) -> None:
-        self.stack, self.report = stack, say
+    def __init__(self, row: Row, stack: Stack, report: Report) -> None:
+        self.stack, self.report = stack, report
         self.outcome = Outcome(row=row)
         self.users = ChatUsers(stack.url, stack.jwt_secret)
         self.dead_letters = DeadLetters(stack)
@@ -53,7 +53,7 @@ class FaultRun:
 
     @asynccontextmanager
     async def traffic(self) -> AsyncIterator[Traffic]:
-        """The steady load, warm; at the end it is judged. What fails within is a reason."""
+        """Run the steady load and judge it at the end; exceptions within become reasons."""
         await self.dead_letters.take()
         async with Traffic(self.stack, self.users) as traffic:
             try:
@@ -72,9 +72,9 @@ class FaultRun:
             self.outcome.reasons.append(f"{len(letters)} dead letters")
 
     @asynccontextmanager
-    async def with_settings(self, special: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
-        """Single services with settings of their own."""
-        await in_thread(self.stack.set_overrides, special)
+    async def with_settings(self, overrides: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
+        """Run single services with overridden settings."""
+        await in_thread(self.stack.set_overrides, overrides)
         await self.shares.wait_until(4, 4)
         try:
             yield
@@ -82,38 +82,42 @@ class FaultRun:
             await in_thread(self.stack.set_overrides, {})
 
     def fail(self, failure: BaseException) -> None:
-        """Take down why the row does not hold."""
+        """Add a reason why the row has not passed."""
         self.outcome.reasons.append(str(failure) or repr(failure))
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        """Go on either way."""
+        """Add a reason unless the condition holds, and go on."""
         if not holds:
             self.outcome.reasons.append(otherwise)
 
-    async def wait_for(self, what: str, condition: Callable[[], Any], within: float) -> float:
-        """Wait for it, and say when it came; the seconds. AssertionError when it does not come."""
+    async def wait_for(self, expected: str, condition: Callable[[], Any], within: float) -> float:
+        """Wait for a condition and report when it came; return the seconds.
+
+        Raises:
+            AssertionError: The condition is still false after `within` seconds.
+        """
         watch = Stopwatch()
         try:
             await watch.until(condition, within)
         except AssertionError:
-            raise AssertionError(f"not within {within:g} s: {what}") from None
-        self.report(f"{what} after {watch.seconds:.1f} s")
+            raise AssertionError(f"not within {within:g} s: {expected}") from None
+        self.report(f"{expected} after {watch.seconds:.1f} s")
         return watch.seconds
 
     async def wait_for_recovery(self, traffic: Traffic) -> None:
-        """The fault is over: wait until it is felt no more, and hold that to the row's bound."""
+        """Wait until the effects of the fault are over, within the row's bound."""
         limit = self.outcome.row.recovery
         seconds = await self.wait_for("all as before", lambda: traffic.wait_until_recovered(limit), limit)
         self.outcome.recovery = max(seconds, self.outcome.recovery or 0.0)
 
     async def terminate(self, name: str, within: float) -> None:
-        """Tell a part to stop (SIGTERM), and wait until it has ended by itself, with exit code 0."""
+        """Send SIGTERM to a part, and check that it exits within this time with code 0."""
         end = terminate(self.stack, name)
         await self.wait_for(f"{name} has ended", end, within)
         self.expect(end() == "exit status 0", f"{name} ended with {end()}")
 
     async def gateways_ready(self) -> list[bool]:
-        """Whether each gateway says that it is ready."""
+        """Return whether each gateway reports that it is ready."""
         statuses = []
         for url in self.stack.gateway_urls:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
@@ -125,14 +129,14 @@ class FaultRun:
 
 
 async def in_thread(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-    """Do what blocks, while the load goes on."""
+    """Run a blocking call in a thread, while the load goes on."""
     return await asyncio.to_thread(call, *args, **more)
 
 
-async def run_row(row: Row, stack: Stack, say: Report) -> Outcome:
-    """Run a row in its bound; leaves the stack whole, or the reason why it is not."""
+async def run_row(row: Row, stack: Stack, report: Report) -> Outcome:
+    """Run a row within its bound; leave the stack working, or a reason why it is not."""
     start = time.monotonic()
-    async with FaultRun(row, stack, say) as run:
+    async with FaultRun(row, stack, report) as run:
         try:
             async with asyncio.timeout(row.bound) as bound:
                 await row.run(run)

@@ -1,4 +1,4 @@
-"""Prints outcomes as a table: aligned for people, or as Markdown."""
+"""Outcomes as a table: aligned text, or Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,7 +19,7 @@ HEAD = (
 
 
 def text(outcomes: Iterable[Outcome]) -> str:
-    """Aligned columns, and below them why rows have not passed."""
+    """Return aligned columns, and below them the reasons of rows that have not passed."""
     outcomes = list(outcomes)
     lines = [HEAD, *map(_cells, outcomes)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
@@ -28,7 +28,7 @@ def text(outcomes: Iterable[Outcome]) -> str:
 
 
 def markdown(outcomes: Iterable[Outcome]) -> str:
-    """A table of GitHub's Markdown, and below it why rows have not passed."""
+    """Return a Markdown table, and below it the reasons of rows that have not passed."""
     outcomes = list(outcomes)
     dashes = ("---", "---", *["--:"] * (len(HEAD) - 3), "---")
     rows = [f"| {' | '.join(line)} |" for line in (HEAD, dashes, *map(_cells, outcomes))]
@@ -36,7 +36,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
 
 
 def line(outcome: Outcome) -> str:
-    """One outcome in a sentence."""
+    """Return one outcome as a sentence."""
     named = zip(HEAD[2:-1], _cells(outcome)[2:-1], strict=True)
     figures = ", ".join(f"{name} {figure}" for name, figure in named)
     return f"{'passed' if outcome.passed else 'NOT passed'} in {outcome.seconds:.0f} s: {figures}"

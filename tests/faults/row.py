@@ -1,4 +1,4 @@
-"""What a row of the table is, and what comes of it."""
+"""A row of the fault table, and the outcome of a run."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,13 +10,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A fault, what is done to cause it, and its bounds, in seconds.
+    """A fault, the action that causes it, and the bounds of its effects, in seconds.
 
-    `silence` is how long a client may hear nothing of a conversation in which messages are being accepted,
-    `recovery` how long after its end the fault may be felt, `bound` how long all of the row may take.
-    Only where it `cuts` may clients lose their sockets, and only with the codes that it `refuses` sends with
-    may any be refused.
-    `tested` rows are tests too.
+    `silence` bounds how long a client may receive nothing of a conversation in which messages are accepted,
+    `recovery` how long the effects may last after the fault's end, `bound` the whole run. Clients may lose
+    their sockets only where the row `cuts`, and sends may be refused only with its `refusal` codes. `tested`
+    rows are also run as tests.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Row:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """The figures of a row, None for what was not found out; it has passed when there are no `reasons`."""
+    """The figures of a run, None for unknown ones; it has passed when there are no `reasons`."""
 
     row: Row
     accepted: int | None = None

@@ -1,4 +1,4 @@
-"""The table: every fault, how it is caused, and its bounds."""
+"""The table: every fault, its cause and its bounds."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ ROWS = (
     Row(
         name="worker-killed",
         fault="a worker is killed mid-batch",
-        done="SIGKILL at full speed, six times by turns",
+        done="SIGKILL at full load, six times by turns",
         run=workers.killed,
         silence=10,
         recovery=10,
@@ -41,7 +41,7 @@ ROWS = (
     Row(
         name="rabbitmq-full",
         fault="RabbitMQ raises an alarm",
-        done="its disk is as good as full for 4 s: it reads no more from gateways",
+        done="disk alarm for 4 s: it stops reading from gateways",
         run=servers.rabbitmq_alarmed,
         silence=servers.AWAY_SECONDS + 10,
         recovery=5,
@@ -77,7 +77,7 @@ ROWS = (
     Row(
         name="redis-restarted",
         fault="Redis is restarted",
-        done="SIGKILL; started, empty, when no gateway is ready",
+        done="SIGKILL; started empty once no gateway is ready",
         run=servers.redis_restarted,
         silence=servers.NOT_READY_SECONDS + 10,
         recovery=5,
@@ -86,7 +86,7 @@ ROWS = (
     Row(
         name="redis-cut-off",
         fault="a gateway is cut off from Redis",
-        done="the proxy lets nothing pass for 8 s",
+        done="a proxy blocks all traffic for 8 s",
         run=gateways.cut_off_from_redis,
         silence=gateways.CUT_SECONDS + 5,
         recovery=5,
@@ -103,7 +103,7 @@ ROWS = (
     Row(
         name="mongodb-slow",
         fault="MongoDB is slow",
-        done="the proxy adds 200 ms each way for 10 s",
+        done="a proxy adds 200 ms each way for 10 s",
         run=servers.mongodb_slow,
         silence=10,
         recovery=5,
@@ -111,16 +111,16 @@ ROWS = (
     Row(
         name="delivered-twice",
         fault="records are delivered twice",
-        done="all of a while are published again",
+        done="the AMQP messages of a while are published again",
         run=workers.delivered_twice,
         silence=2,
         recovery=5,
     ),
     Row(
         name="worker-asleep",
-        fault="a worker sleeps, is replaced, and wakes",
+        fault="a worker is frozen, replaced, and wakes",
         done="SIGSTOP, then SIGCONT past its heartbeats",
-        run=workers.asleep,
+        run=workers.frozen,
         silence=workers.REPLACED_SECONDS,
         recovery=10,
         bound=90,
@@ -129,7 +129,7 @@ ROWS = (
     Row(
         name="poison",
         fault="poison records",
-        done="garbage, half a record, one no database takes",
+        done="garbage, a broken record, one no database can store",
         run=workers.poisoned,
         silence=5,
         recovery=5,
@@ -145,9 +145,9 @@ ROWS = (
     ),
     Row(
         name="gateway-stopped",
-        fault="a gateway is told to stop",
+        fault="a gateway is stopped",
         done="SIGTERM: exit code 0 in 15 s",
-        run=gateways.told_to_stop,
+        run=gateways.stopped,
         silence=3,
         recovery=5,
         cuts=True,
@@ -155,9 +155,9 @@ ROWS = (
     ),
     Row(
         name="worker-stopped",
-        fault="a worker is told to stop",
+        fault="a worker is stopped",
         done="SIGTERM to each: exit code 0 in 10 s",
-        run=workers.told_to_stop,
+        run=workers.stopped,
         silence=5,
         recovery=5,
     ),
@@ -203,7 +203,7 @@ ROWS = (
     Row(
         name="token-expires",
         fault="tokens expire",
-        done="of half the clients, who come back with new ones",
+        done="those of half the clients, which return with new ones",
         run=clients.token_expires,
         silence=5,
         recovery=5,
@@ -212,7 +212,7 @@ ROWS = (
     Row(
         name="token-revoked",
         fault="tokens are revoked",
-        done="of half the clients, who come back with new ones",
+        done="those of half the clients, which return with new ones",
         run=clients.token_revoked,
         silence=5,
         recovery=5,

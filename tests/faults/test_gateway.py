@@ -1,4 +1,4 @@
-"""A gateway that is told to stop while its clients say many things at once."""
+"""A gateway stops gracefully while its clients send many messages at once."""
 
 import asyncio
 import signal
@@ -19,18 +19,18 @@ EXIT_SECONDS = 15.0
 CLIENTS, SPREAD_SECONDS = 100, 10.0
 
 
-async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledges_what_it_keeps(
+async def test_a_stopping_gateway_stores_exactly_the_messages_that_it_acknowledges(
     fragile: Stack, users: ChatUsers, clients: RecordingClients, database: Database
 ) -> None:
     group = await clients.create_group(*SENDERS)
     senders = await clients.connect_all(SENDERS, fragile.gateway_urls[:1])
     stopping = fragile.pid("gateway-1")
 
-    talking = [asyncio.create_task(say_until_cut_off(client, group)) for client in senders]
+    sending = [asyncio.create_task(send_until_closed(client, group)) for client in senders]
     await eventually(lambda: sum(len(client.sent[group]) for client in senders) > 500)
     fragile.signal("gateway-1", signal.SIGTERM)
     watch = Stopwatch()
-    await asyncio.gather(*talking)
+    await asyncio.gather(*sending)
     await eventually(lambda: not _runs(stopping), EXIT_SECONDS)
     print(f"ended {watch.seconds:.1f} s after SIGTERM")
 
@@ -43,18 +43,18 @@ async def test_a_gateway_told_to_stop_keeps_what_it_acknowledged_and_acknowledge
     assert_numbered(messages)
     for client in senders:
         stored = [m["content"] for m in messages if m["senderId"] == client.user_id]
-        # Nor is anything kept whose acknowledgement its sender did not live to hear, and would say again.
+        # A stored message without an acknowledgement would be sent again by its sender.
         assert stored == client.sent[group]
         assert len(set(stored)) == len(stored)
     await assert_unread_counts(database, users, group)
 
 
-async def test_the_clients_of_a_stopping_gateway_are_sent_elsewhere_in_a_spread(
+async def test_a_stopping_gateway_spreads_the_reconnects_of_its_clients(
     fragile: Stack, users: ChatUsers
 ) -> None:
     auth = {"token": users.user("ann").token}
     url = fragile.gateway_urls[0]
-    sockets = [await LeanSocket.connect(url, NAMESPACE, auth, _deaf) for _ in range(CLIENTS)]
+    sockets = [await LeanSocket.connect(url, NAMESPACE, auth, _ignore) for _ in range(CLIENTS)]
     stopping = fragile.pid("gateway-1")
 
     fragile.signal("gateway-1", signal.SIGTERM)
@@ -72,17 +72,17 @@ async def _seconds_until(closed: asyncio.Event, watch: Stopwatch) -> float:
     return watch.seconds
 
 
-def _deaf(_event: str, _payload: Any) -> None:
-    """Nobody listens."""
+def _ignore(_event: str, _payload: Any) -> None:
+    """Ignore all events."""
 
 
-async def say_until_cut_off(client: RecordingClient, group: str) -> None:
-    """Say ten things at a time until the socket is closed."""
+async def send_until_closed(client: RecordingClient, group: str) -> None:
+    """Send ten messages at a time until the socket is closed."""
     number = 0
     while True:
-        said = [client.send(group, f"{n} of {client.user_id}") for n in range(number, number + 10)]
+        sends = [client.send(group, f"{n} of {client.user_id}") for n in range(number, number + 10)]
         number += 10
-        answers = await asyncio.gather(*said, return_exceptions=True)
+        answers = await asyncio.gather(*sends, return_exceptions=True)
         if any(isinstance(answer, BaseException) or not answer["success"] for answer in answers):
             return
 

@@ -1,4 +1,4 @@
-"""What operators see of a fault: in the metrics, in the table of parts, in the logs."""
+"""Operators see faults in the metrics, in the table of parts and in the logs."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ from parley.stack import Stack
 
 
 async def figures(urls: list[str], name: str) -> list[float]:
-    """What each service says of one of its metrics; 0 of one that it does not have yet."""
+    """Return each service's value of a metric; 0 where the metric does not exist yet."""
     found = []
     async with aiohttp.ClientSession() as http:
         for url in urls:
@@ -26,7 +26,7 @@ def problems(stack: Stack) -> dict[str, list[str]]:
     return {part.name: list(part.problems) for part in stack.status() if part.problems}
 
 
-async def test_a_database_that_hangs_shows_as_lag_until_all_is_stored(
+async def test_a_hanging_database_shows_as_lag_until_all_records_are_stored(
     fragile: Stack, users: ChatUsers
 ) -> None:
     (alice,) = await users.sockets("alice")
@@ -52,7 +52,7 @@ async def test_a_database_that_hangs_shows_as_lag_until_all_is_stored(
     assert problems(fragile) == {}
 
 
-async def test_a_dead_letter_is_counted_and_told_of_in_a_log(
+async def test_a_dead_letter_is_counted_and_logged(
     fragile: Stack, users: ChatUsers, dead_letters: DeadLetters
 ) -> None:
     async def count() -> float:

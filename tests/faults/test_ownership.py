@@ -1,4 +1,4 @@
-"""Partitions change hands by scaling, and nobody notices."""
+"""Scaling the workers moves partitions without visible effects."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ SENDERS = [f"sender-{number}" for number in range(6)]
 PAUSE = 0.02
 
 
-async def test_a_third_worker_takes_its_share_and_gives_it_back(
+async def test_a_third_worker_takes_its_share_of_partitions_and_gives_it_back(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,

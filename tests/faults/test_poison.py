@@ -55,14 +55,14 @@ async def contents(database: Database, group: str) -> list[str]:
 
 
 async def letter(dead_letters: DeadLetters) -> tuple[bytes, str]:
-    """The one dead letter's body and reason."""
+    """Return the only dead letter's body and reason."""
     found: list[Any] = []
 
-    async def come() -> bool:
+    async def has_come() -> bool:
         found.extend(await dead_letters.take())
         return bool(found)
 
-    await eventually(come)
+    await eventually(has_come)
     assert len(found) == 1
     return found[0].body, str(found[0].headers["x-reason"])
 
@@ -75,24 +75,24 @@ async def test_garbage_is_dead_lettered_and_counted(
     dead_letters: DeadLetters,
     shares: PartitionShares,
 ) -> None:
-    buried = await shares.dead_letters()
+    before = await shares.dead_letters()
     await alice.send(group, "before")
     await exchange.publish(group, b"\xc1garbage")
     await alice.send(group, "after")
 
     body, reason = await letter(dead_letters)
     assert body == b"\xc1garbage"
-    await eventually(lambda: _have_buried(shares, buried + 1))
+    await eventually(lambda: _have_dead_lettered(shares, before + 1))
     assert "MessagePack" in reason
     await eventually(lambda: len(alice.received[group]) == 2)
     assert await contents(database, group) == ["before", "after"]
 
 
-async def _have_buried(shares: PartitionShares, count: int) -> bool:
+async def _have_dead_lettered(shares: PartitionShares, count: int) -> bool:
     return await shares.dead_letters() == count
 
 
-async def test_an_unreadable_record_does_not_harm_its_neighbours(
+async def test_an_unreadable_record_does_not_affect_its_neighbours(
     exchange: Exchange,
     users: ChatUsers,
     alice: RecordingClient,
@@ -112,7 +112,7 @@ async def test_an_unreadable_record_does_not_harm_its_neighbours(
     await assert_unread_counts(database, users, group)
 
 
-async def test_a_record_that_the_store_refuses_does_not_harm_its_neighbours(
+async def test_a_record_that_the_store_refuses_does_not_affect_its_neighbours(
     exchange: Exchange,
     users: ChatUsers,
     alice: RecordingClient,
@@ -162,7 +162,7 @@ async def test_records_of_a_newer_version_are_stored_and_unknown_kinds_dead_lett
     await assert_unread_counts(database, users, group)
 
 
-async def test_the_sender_of_an_unreadable_record_is_told(
+async def test_the_sender_of_an_unreadable_record_receives_message_failed(
     exchange: Exchange, alice: RecordingClient, group: str, dead_letters: DeadLetters
 ) -> None:
     sent = record(alice, group, "bad")

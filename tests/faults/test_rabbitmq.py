@@ -1,4 +1,4 @@
-"""RabbitMQ asleep, or killed when it is new."""
+"""RabbitMQ is frozen, or killed while its queues are new."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ PAUSE = 0.02
 FROZEN_SECONDS = 40.0
 
 
-async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_again(
+async def test_services_work_again_after_rabbitmq_was_frozen_past_its_heartbeats(
     fragile: Stack,
     users: ChatUsers,
     group: str,
@@ -41,7 +41,7 @@ async def test_rabbitmq_frozen_past_its_heartbeats_and_continued_is_worked_with_
 
 
 @pytest.fixture
-async def newborn(tmp_path: Path) -> AsyncIterator[Stack]:
+async def new_stack(tmp_path: Path) -> AsyncIterator[Stack]:
     """A stack that has only just declared its queues."""
     stack = Stack(tmp_path, gateways=1, workers=1, settings={"RATE_LIMITS": "off"})
     await asyncio.to_thread(stack.up)
@@ -50,22 +50,22 @@ async def newborn(tmp_path: Path) -> AsyncIterator[Stack]:
 
 
 @pytest.fixture
-async def new_users(newborn: Stack) -> AsyncIterator[ChatUsers]:
-    users = ChatUsers(newborn.url, newborn.jwt_secret)
+async def new_users(new_stack: Stack) -> AsyncIterator[ChatUsers]:
+    users = ChatUsers(new_stack.url, new_stack.jwt_secret)
     yield users
     await users.close()
 
 
-async def test_rabbitmq_killed_when_its_queues_are_new_still_has_what_they_held(
-    newborn: Stack, new_users: ChatUsers
+async def test_new_queues_keep_their_records_when_rabbitmq_is_killed(
+    new_stack: Stack, new_users: ChatUsers
 ) -> None:
-    newborn.signal("worker-1", signal.SIGSTOP)
+    new_stack.signal("worker-1", signal.SIGSTOP)
     async with RecordingClients(new_users) as clients:
         groups = await clients.create_group_per_partition("sender", "idler")
         client = await clients.connect("sender")
         await asyncio.gather(*(client.send_until_accepted(group, "before") for group in groups))
-        newborn.signal("rabbitmq", signal.SIGKILL)
-        newborn.signal("worker-1", signal.SIGCONT)
+        new_stack.signal("rabbitmq", signal.SIGKILL)
+        new_stack.signal("worker-1", signal.SIGCONT)
         await asyncio.gather(*(client.send_until_accepted(group, "after") for group in groups))
         for group in groups:
             await eventually(lambda group=group: are_stored(new_users, group, ["before", "after"]))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What is not a message, and is lost while Redis is away, is made up for too."""
+"""State changes that are lost while Redis is away are made up for, not only messages."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from parley.shared.mongo import Database
 from parley.stack import Stack
 
 
-async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back(
+async def test_read_marks_of_a_redis_outage_are_sent_when_redis_is_back(
     fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
@@ -16,10 +16,10 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     for socket in (alice, bob):
         await socket.call_ok("joinRoom", {"conversationId": group})
     await alice.send(group, "hello")
-    heard = await bob.wait_for("newMessage", conversationId=group)
+    received = await bob.wait_for("newMessage", conversationId=group)
 
     await asyncio.to_thread(fragile.stop, "redis")
-    await bob.call_ok("markAsRead", {"messageId": heard["message"]["_id"]})
+    await bob.call_ok("markAsRead", {"messageId": received["message"]["_id"]})
 
     async def stored() -> bool:
         member = await database.memberships.find_one({"_id": f"{group}:{users.user('bob').id}"})
@@ -33,31 +33,31 @@ async def test_marks_that_were_set_while_redis_was_away_are_told_when_it_is_back
     await bob.wait_for("unreadCount", conversationId=group, unread=0)
 
 
-async def test_an_admin_who_was_put_out_while_redis_was_away_lets_nobody_in_or_out(
+async def test_an_admin_removed_during_a_redis_outage_can_change_no_members(
     fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     alice, bob = users.user("alice"), users.user("bob")
     group = await users.group(await alice.socket(), "bob", "carol")
     place = {"conversationId": group, "userId": bob.id}
     await database.memberships.update_one(place, {"$set": {"role": "admin"}})
-    # From now on all that these gateways remember of bob is that he is an admin.
+    # From now on these gateways remember of bob only that he is an admin.
     for url in fragile.gateway_urls:
         await bob.socket(url=url)
     members = f"/chats/conversations/{group}/participants"
 
     await asyncio.to_thread(fragile.stop, "redis")
     assert (await alice.rest("DELETE", f"{members}/{bob.id}"))[0] == 200
-    let_in = await bob.rest("POST", members, {"participants": [users.user("mallory").id]})
-    put_out = await bob.rest("DELETE", f"{members}/{users.user('carol').id}")
+    addition = await bob.rest("POST", members, {"participants": [users.user("mallory").id]})
+    removal = await bob.rest("DELETE", f"{members}/{users.user('carol').id}")
     await asyncio.to_thread(fragile.start, "redis")
 
-    assert (let_in[0], put_out[0]) == (404, 404)
+    assert (addition[0], removal[0]) == (404, 404)
     status, now = await alice.rest("GET", f"/chats/conversations/{group}")
     assert status == 200
     assert {p["_id"] for p in now["participants"]} == {alice.id, users.user("carol").id}
 
 
-async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_online(
+async def test_a_member_removed_during_a_redis_outage_receives_no_more_presence(
     fragile: Stack, users: ChatUsers
 ) -> None:
     bob, carol = [await users.user(name).socket(url=fragile.gateway_urls[1]) for name in ("bob", "carol")]
@@ -73,40 +73,40 @@ async def test_who_was_put_out_while_redis_was_away_hears_no_more_of_who_is_onli
     await asyncio.to_thread(fragile.start, "redis")
 
     await bob.wait_for("participantRemoved", conversationId=group)
-    told = len(bob.received)
+    before = len(bob.received)
     await alice.close()
     gone = {"userId": users.user("alice").id, "status": "offline"}
     await carol.wait_for("userStatusChanged", deadline=30, **gone)
     await bob.call_ok("getOnlineUsers")
-    assert [p for name, p in bob.received[told:] if name == "userStatusChanged"] == []
+    assert [p for name, p in bob.received[before:] if name == "userStatusChanged"] == []
     assert bob.messages(group) == []
 
 
-async def test_who_goes_while_a_gateway_hears_nothing_is_seen_to_have_gone_when_it_does_again(
+async def test_a_gateway_reports_users_as_offline_who_left_while_it_was_cut_off(
     fragile: Stack, users: ChatUsers
 ) -> None:
-    near, far = fragile.gateway_urls
+    first_url, second_url = fragile.gateway_urls
     with Proxy(fragile.redis_url) as proxy:
         await asyncio.to_thread(fragile.set_overrides, {"gateway-1": {"REDIS_URL": proxy.url}})
         try:
-            alice = await users.user("alice").socket(url=near)
-            bob, carol = [await users.user(name).socket(url=far) for name in ("bob", "carol")]
+            alice = await users.user("alice").socket(url=first_url)
+            bob, carol = [await users.user(name).socket(url=second_url) for name in ("bob", "carol")]
             await users.group(carol, "alice", "bob")
             bob_is = {"userId": users.user("bob").id}
             for socket in (alice, carol):
                 await socket.wait_for("userStatusChanged", **bob_is, status="online")
 
-            said = fragile.log("gateway-1").stat().st_size
+            logged = fragile.log("gateway-1").stat().st_size
             proxy.block()
             await bob.close()
             await carol.wait_for("userStatusChanged", **bob_is, status="offline")
-            # What is under way to a connection that was given up arrives nowhere.
-            await eventually(lambda: b"gateway.bus.lost" in fragile.log("gateway-1").read_bytes()[said:])
+            # Data for a connection that was given up is dropped.
+            await eventually(lambda: b"gateway.bus.lost" in fragile.log("gateway-1").read_bytes()[logged:])
             proxy.unblock()
 
             await alice.wait_for("userStatusChanged", 30, **bob_is, status="offline")
-            carol_s = [p["status"] for p in alice.events("userStatusChanged", userId=users.user("carol").id)]
-            assert carol_s == ["online"]
+            statuses = [p["status"] for p in alice.events("userStatusChanged", userId=users.user("carol").id)]
+            assert statuses == ["online"]
         finally:
             proxy.unblock()
             await asyncio.to_thread(fragile.set_overrides, {})

@@ -1,4 +1,4 @@
-"""People who come and go abruptly leave nothing behind."""
+"""Clients that vanish abruptly leave no resources behind."""
 
 import aiohttp
 
@@ -8,10 +8,10 @@ from parley.stack import Stack
 
 SECONDS = 5.0
 MARGINS = Margins(memory=48, lapsing=10_000)
-"""The services have not been warmed up: their pools still fill. What lapses takes minutes."""
+"""Wide margins: the services are not warmed up, so their pools still fill, and keys take minutes to lapse."""
 
 
-async def test_whoever_vanishes_leaves_no_socket_task_room_key_or_queue_behind(fragile: Stack) -> None:
+async def test_vanished_clients_leave_no_socket_task_room_key_or_queue_behind(fragile: Stack) -> None:
     async with aiohttp.ClientSession() as http:
         soak = Soak(fragile, http, slow=False)
         await soak.wait_until_balanced()

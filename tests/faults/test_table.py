@@ -1,4 +1,4 @@
-"""Rows of the table: nothing is lost, doubled or miscounted, nor felt for longer than it may be."""
+"""Rows of the table: messages are neither lost, doubled nor miscounted, and effects end in time."""
 
 from dataclasses import replace
 from functools import partial
@@ -13,11 +13,11 @@ from faults.rows import servers
 from faults.table import ROWS
 from parley.stack import Stack
 
-BRIEFLY = {"mongodb-killed": partial(servers.mongodb_killed, away=10)}
-"""What takes its time in the table, shortened."""
+SHORTENED = {"mongodb-killed": partial(servers.mongodb_killed, away=10)}
+"""Shorter versions of slow rows."""
 
 TESTED = [
-    replace(row, run=BRIEFLY.get(row.name, row.run)) for row in ROWS if row.tested or row.name in BRIEFLY
+    replace(row, run=SHORTENED.get(row.name, row.run)) for row in ROWS if row.tested or row.name in SHORTENED
 ]
 
 

@@ -1,4 +1,4 @@
-"""The judge of the table sees what is wrong: a verdict that cannot fail would prove nothing."""
+"""The judge of the table notices errors: a verdict that cannot fail would prove nothing."""
 
 from clients.chat import ChatUsers
 from faults.row import Outcome
@@ -9,21 +9,21 @@ from parley.shared.mongo import Database
 from parley.stack import Stack
 
 
-def test_silence_is_counted_from_when_something_was_due() -> None:
+def test_silence_starts_when_a_message_is_due() -> None:
     assert silence({"a": 10.0}, {"a": 10.5}) == 0.5
     assert silence({"a": 10.0, "b": 50.0}, {"a": 10.5, "b": 50.1}) == 0.5
 
 
-def test_news_of_something_else_ends_a_silence() -> None:
+def test_any_received_message_ends_a_silence() -> None:
     assert silence({"late": 10.0, "b": 11.0}, {"b": 12.0, "late": 15.0}) == 3.0
 
 
-def test_what_was_heard_before_it_was_acknowledged_is_no_silence() -> None:
+def test_a_message_received_before_its_acknowledgement_causes_no_silence() -> None:
     assert silence({"a": 10.0}, {"a": 9.0}) <= 0.0
     assert silence({}, {}) == 0.0
 
 
-async def test_what_is_lost_doubled_and_miscounted_is_found(
+async def test_lost_doubled_and_miscounted_messages_are_noticed(
     fragile: Stack, users: ChatUsers, database: Database
 ) -> None:
     async with Traffic(fragile, users) as traffic:
@@ -48,6 +48,6 @@ async def test_what_is_lost_doubled_and_miscounted_is_found(
     assert (wrong.lost, wrong.doubled) == (2, 1)
     assert wrong.holes
     assert wrong.unread_wrong
-    assert any("told live" in reason for reason in wrong.reasons)
+    assert any("received live" in reason for reason in wrong.reasons)
     assert any("not confirmed" in reason for reason in wrong.reasons)
     assert not wrong.passed

@@ -1,4 +1,4 @@
-"""A worker that is killed, or told to stop: what was accepted is stored once, and everybody hears of it."""
+"""A worker is killed or stopped: accepted messages are stored once, and every member receives them."""
 
 import asyncio
 import signal
@@ -24,25 +24,25 @@ EXIT_SECONDS = 10.0
 DRAINED_SECONDS = 25.0
 
 
-async def talk(client: RecordingClient, groups: list[str]) -> None:
-    """Say a share of the 5,000: so many at a time by turns in all groups, and read now and then."""
+async def send_share(client: RecordingClient, groups: list[str]) -> None:
+    """Send a share of the 5,000 messages, a batch at a time, with a read mark after each batch."""
     turns = [(n, group) for n in range(EACH_IN_EACH) for group in groups]
     for start in range(0, len(turns), AT_ONCE):
         left = turns[start : start + AT_ONCE]
         while left:
-            said = [
+            sends = [
                 client.send(
                     group, f"{n} of {client.user_id}", clientMessageId=str(uuid4()) if n % 2 else None
                 )
                 for n, group in left
             ]
-            answers = await asyncio.gather(*said)
+            answers = await asyncio.gather(*sends)
             left = [turn for turn, answer in zip(left, answers, strict=True) if not answer["success"]]
             assert {a["error"]["code"] for a in answers if not a["success"]} <= {"OVERLOADED"}, answers
         await client.call("markConversationAsRead", {"conversationId": groups[start % len(groups)]})
 
 
-async def test_a_worker_killed_in_the_middle_of_5000_messages(
+async def test_a_worker_killed_amid_5000_messages_loses_and_doubles_none(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,
@@ -56,25 +56,25 @@ async def test_a_worker_killed_in_the_middle_of_5000_messages(
         await listener.join_all(groups)
     assert await shares.of(1) == 4
 
-    def heard() -> int:
+    def received() -> int:
         return sum(map(len, listeners[1].received.values()))
 
-    talking = asyncio.gather(*(talk(client, groups) for client in senders))
-    await eventually(lambda: heard() > 1_500)
+    sending = asyncio.gather(*(send_share(client, groups) for client in senders))
+    await eventually(lambda: received() > 1_500)
     fragile.signal("worker-1", signal.SIGKILL)
     watch = Stopwatch()
     stored = await how_many(database, *groups)
-    await talking
+    await sending
     accepted = sum(len(client.sent[group]) for client in senders for group in groups)
 
-    takeover = await watch.until(lambda: heard() >= accepted, TAKEOVER_SECONDS)
+    takeover = await watch.until(lambda: received() >= accepted, TAKEOVER_SECONDS)
     print(f"killed at {stored} of {accepted}, all stored {takeover:.1f} s later")
     assert stored < accepted == len(SENDERS) * EACH_IN_EACH * len(groups)
     for group in groups:
         await assert_consistent(database, users, group, senders=senders, listeners=listeners)
 
 
-async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
+async def test_a_worker_cut_off_from_mongodb_releases_its_partitions_to_the_other(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,
@@ -92,7 +92,7 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
             watch = Stopwatch()
             await asyncio.gather(*(client.send_until_accepted(group, "hello") for group in groups))
             await watch.until(lambda: len(listener.received_at) == len(groups), DRAINED_SECONDS)
-            print(f"all heard {watch.seconds:.1f} s after the cut")
+            print(f"all received {watch.seconds:.1f} s after the cut")
             assert await shares.current() == [0, 8]
             proxy.unblock()
             await shares.wait_until(4, 4)
@@ -103,7 +103,7 @@ async def test_a_worker_cut_off_from_mongodb_leaves_its_partitions_to_the_other(
 
 
 @pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
-async def test_a_worker_told_to_stop_while_a_server_is_silent_ends_in_time_and_loses_nothing(
+async def test_a_worker_that_stops_while_a_server_hangs_exits_in_time_and_loses_nothing(
     fragile: Stack,
     users: ChatUsers,
     clients: RecordingClients,

@@ -1,4 +1,4 @@
-"""The steady load: groups on every partition, clients that come back, and some that know of nothing."""
+"""The steady load: groups on every partition, clients that reconnect, and clients that do not."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -13,16 +13,16 @@ from parley.stack import Stack
 
 SPEAKERS = [f"speaker-{number}" for number in range(8)]
 LISTENER, ABSENT = "listener", "absent"
-PAUSE = 0.06
-WARM = 100
-"""Messages before something is broken."""
+PAUSE_SECONDS = 0.06
+WARM_UP_MESSAGES = 100
+"""Accepted messages before the fault."""
 
 
 class Traffic:
-    """Eight who speak in all groups, and come back by themselves; one who listens; one who is absent.
+    """Eight senders in all groups, which reconnect by themselves; one listener; one absent member.
 
-    The speakers come through nginx; the listener has a websocket and polls at each gateway, and neither
-    reconnects nor syncs.
+    The senders connect through nginx. The listener has a websocket and a polling socket at each gateway,
+    which neither reconnect nor sync.
     """
 
     def __init__(self, stack: Stack, users: ChatUsers) -> None:
@@ -54,8 +54,8 @@ class Traffic:
         await self._exit_stack.aclose()
 
     def start_load(self) -> LoadGenerator:
-        """The load itself."""
-        self.load = LoadGenerator(self.speakers, self.groups, PAUSE)
+        """Return the load, to be entered as a context."""
+        self.load = LoadGenerator(self.speakers, self.groups, PAUSE_SECONDS)
         return self.load
 
     @property
@@ -64,43 +64,44 @@ class Traffic:
 
     @property
     def connected(self) -> list[RecordingClient]:
-        """The clients that have not lost their only socket."""
+        """The clients that still have a socket or reconnect by themselves."""
         return [
             *self.speakers,
             *(listener for listener in self.listeners if not listener.socket.closed.is_set()),
         ]
 
     def speakers_on(self, node: str) -> list[ReconnectingClient]:
-        """The speakers whom this gateway holds."""
+        """Return the speakers that are connected to a gateway."""
         return [speaker for speaker in self.speakers if speaker.node == node]
 
     async def connect_absent(self, url: str) -> RecordingClient:
-        """The one who is absent comes to a gateway, with one socket that will not come back."""
+        """Connect the absent member to a gateway, with a socket that does not reconnect."""
         return await self._clients.connect(ABSENT, url)
 
     async def wait_until_recovered(self, deadline: float) -> float:
-        """Wait until everyone may speak again, and everything accepted until then is known to all.
+        """Wait until every speaker can send again, and all clients have all messages accepted until then.
 
-        The seconds that it took from now.
+        Returns:
+            The seconds that it took from now.
         """
         watch = Stopwatch()
         before = {speaker: len(speaker.accepted) for speaker in self.speakers}
         await watch.until(lambda: all(len(s.accepted) > count for s, count in before.items()), deadline)
-        due = self.accepted.keys()
-        missing = {client: due - client.received_at.keys() for client in self.clients}
+        expected = self.accepted.keys()
+        missing = {client: expected - client.received_at.keys() for client in self.clients}
 
-        def all_know_all() -> bool:
+        def all_have_all() -> bool:
             for client in self.connected:
                 missing[client] = {id for id in missing[client] if id not in client.received_at}
             return not any(missing[client] for client in self.connected)
 
-        return await watch.until(all_know_all, deadline)
+        return await watch.until(all_have_all, deadline)
 
     @property
     def accepted(self) -> dict[str, float]:
         """When each message was accepted, by its id."""
         return {id: at for speaker in self.speakers for id, at in speaker.accepted.items()}
 
-    async def wait_for_accepted(self, count: int = WARM) -> None:
-        """Wait until so many more are accepted."""
+    async def wait_for_accepted(self, count: int = WARM_UP_MESSAGES) -> None:
+        """Wait until this many more messages are accepted."""
         await self.load.wait_for_accepted(count)

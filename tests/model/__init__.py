@@ -1,1 +1,1 @@
-"""Parley as a whole in one process, played at random against a simple model."""
+"""Parley as a whole in one process, driven at random and compared with a simple model."""

@@ -1,4 +1,4 @@
-"""What must hold at rest: of what is stored, of the counts, of what every client holds."""
+"""Invariants at rest: stored documents, unread counts, and the state of every client."""
 
 from collections import Counter
 
@@ -11,12 +11,12 @@ from parley.shared.records import Deletion, Edit, NewMessage, ReadMark
 
 
 def check(cluster: Cluster) -> None:
-    """Everything."""
+    """Check all invariants."""
     for conversation_id in cluster.tables.conversations:
         check_numbers(cluster, conversation_id)
         check_order(cluster, conversation_id)
         check_unread(cluster, conversation_id)
-    check_kept(cluster)
+    check_accepted_is_stored(cluster)
     check_contents(cluster)
     check_marks(cluster)
     for client in cluster.clients:
@@ -28,7 +28,7 @@ def check(cluster: Cluster) -> None:
 
 
 def check_numbers(cluster: Cluster, conversation_id: str) -> None:
-    """Numbers 1 to n, revisions unique, the head at both."""
+    """Check that numbers are 1 to n, revisions are unique, and the head has the last of both."""
     stored = cluster.tables.of_conversation(conversation_id)
     head = cluster.tables.conversations[conversation_id]
     assert [m.seq for m in stored] == list(range(1, len(stored) + 1)), "the numbers have holes, or doubles"
@@ -43,8 +43,8 @@ def check_numbers(cluster: Cluster, conversation_id: str) -> None:
     assert not [name for name, times in names.items() if times > 1], "something said once is stored twice"
 
 
-def check_kept(cluster: Cluster) -> None:
-    """What was accepted is stored, or its sender was outside and this was told."""
+def check_accepted_is_stored(cluster: Cluster) -> None:
+    """Check that each accepted message is stored, or its refusal announced to a sender outside."""
     refused = {e.record_id: e for e in cluster.announced if isinstance(e, RecordRefused)}
     by_name = {
         r.message.client_message_id: r for r in cluster.partition.sent() if r.message.client_message_id
@@ -58,12 +58,12 @@ def check_kept(cluster: Cluster) -> None:
     for send in cluster.sends:
         if send.accepted and send.has_client_id:
             assert send.payload["clientMessageId"] in by_name, "accepted, and given to nobody"
-    made = {r.message.id for r in cluster.partition.sent()}
-    assert set(cluster.tables.messages) <= made, "stored, and said by nobody"
+    accepted = {r.message.id for r in cluster.partition.sent()}
+    assert set(cluster.tables.messages) <= accepted, "stored, and said by nobody"
 
 
 def check_order(cluster: Cluster, conversation_id: str) -> None:
-    """Each sender's messages have the order in which they came to the partition first."""
+    """Check that each sender's messages have the order in which they first came to the partition."""
     refused = {e.message_id for e in cluster.announced if isinstance(e, RecordRefused)}
     first: dict[str, NewMessage] = {}
     for record in cluster.partition.sent():
@@ -75,9 +75,9 @@ def check_order(cluster: Cluster, conversation_id: str) -> None:
 
 
 def check_contents(cluster: Cluster) -> None:
-    """Each message is as the last change left it that was not refused; a deletion is the last."""
-    made = {record_id for m in cluster.tables.messages.values() for record_id in m.changed_by}
-    refused = {e.record_id for e in cluster.announced if isinstance(e, RecordRefused)} - made
+    """Check that each message is as its last accepted change left it; a deletion is final."""
+    accepted = {record_id for m in cluster.tables.messages.values() for record_id in m.changed_by}
+    refused = {e.record_id for e in cluster.announced if isinstance(e, RecordRefused)} - accepted
     content: dict[str, str] = {}
     deleted: set[str] = set()
     for record in (r for r in cluster.partition.log if isinstance(r, NewMessage) or r.id not in refused):
@@ -94,14 +94,14 @@ def check_contents(cluster: Cluster) -> None:
 
 
 def recount(cluster: Cluster, conversation_id: str, user: str) -> int:
-    """The messages of others above the user's mark."""
+    """Return the number of other users' messages above the user's mark."""
     membership = cluster.tables.memberships[conversation_id, user]
     stored = cluster.tables.of_conversation(conversation_id)
     return sum(m.seq > membership.base and m.sender_id != user for m in stored)
 
 
 def check_unread(cluster: Cluster, conversation_id: str) -> None:
-    """As counted by the worker, by every node, and as told to every socket."""
+    """Check the unread counts of the worker, of every node, and of every socket."""
     head = cluster.tables.conversations[conversation_id]
     for (where, user), membership in cluster.tables.memberships.items():
         if where != conversation_id or membership.left_at is not None:
@@ -113,25 +113,25 @@ def check_unread(cluster: Cluster, conversation_id: str) -> None:
             assert known in (None, right), f"{node.name} counts {known} for {user}, not {right}"
         for client in cluster.clients:
             if isinstance(client, SyncingClient) and client.ready and client.user == user:
-                told = client.unread.get(conversation_id, 0)
-                assert told == right, f"{client.name} was told {told} unread, not {right}"
+                counted = client.unread.get(conversation_id, 0)
+                assert counted == right, f"{client.name} was told {counted} unread, not {right}"
 
 
 def check_marks(cluster: Cluster) -> None:
-    """Whoever was never outside has read as far as they said."""
-    said: Counter[tuple[str, str]] = Counter()
+    """Check that users who were never outside have read as far as they marked."""
+    marked: Counter[tuple[str, str]] = Counter()
     for record in cluster.partition.log:
         if isinstance(record, ReadMark):
             key = (record.conversation_id, record.user_id)
-            said[key] = max(said[key], record.seq)
-    for key, seq in said.items():
+            marked[key] = max(marked[key], record.seq)
+    for key, seq in marked.items():
         mark = cluster.tables.memberships[key].read_seq
         assert mark <= seq
         assert mark == seq or key in cluster.outsiders, f"{key} has read up to {seq}, not {mark}"
 
 
-def fresh(cluster: Cluster, client: SyncingClient, conversation_id: str) -> dict[str, Shown]:
-    """What a client that knows nothing yet would read."""
+def stored_view(cluster: Cluster, client: SyncingClient, conversation_id: str) -> dict[str, Shown]:
+    """Return the messages that a new client would read."""
     assert client.node is not None
     command = c.ListMessages(conversation_id=conversation_id, limit=10_000)
     page = cluster.loop.finish(client.node.command_bus.handle(Person(id=client.user), command))
@@ -139,28 +139,32 @@ def fresh(cluster: Cluster, client: SyncingClient, conversation_id: str) -> dict
 
 
 def check_syncing_client(cluster: Cluster, client: SyncingClient) -> None:
-    """State and sync are the fresh state; it knows its conversations, and only those."""
+    """Check that the client has exactly its conversations, each with the stored messages."""
     mine = {i for i in cluster.tables.conversations if cluster.member(i, client.user)}
     assert mine <= client.known.keys(), f"{client.name} does not know of {mine - client.known.keys()}"
     for conversation_id in mine:
-        held = client.known[conversation_id]
-        assert held.joined, f"{client.name} is not in {conversation_id}"
-        assert held.messages == fresh(cluster, client, conversation_id), f"{client.name} holds something else"
+        copy = client.known[conversation_id]
+        assert copy.joined, f"{client.name} is not in {conversation_id}"
+        assert copy.messages == stored_view(cluster, client, conversation_id), (
+            f"{client.name} holds something else"
+        )
         rev = cluster.tables.conversations[conversation_id].rev
-        # Less is safe: the next sync tells some of it again.
-        assert held.rev <= rev, f"{client.name} holds revision {held.rev} of {rev}"
+        # A lower revision is safe: the next sync repeats some changes.
+        assert copy.rev <= rev, f"{client.name} holds revision {copy.rev} of {rev}"
 
 
 def check_live_only_client(cluster: Cluster, client: LiveOnlyClient) -> None:
-    """Since the socket was let in it missed nothing, and heard nothing twice."""
+    """Check that since its connect the client has missed no message and received none twice."""
     for conversation_id in cluster.tables.conversations:
         membership = cluster.member(conversation_id, client.user)
         if membership is None:
             continue
         since = max(client.since.get(conversation_id, 0), membership.join_seq)
         stored = [m for m in cluster.tables.of_conversation(conversation_id) if m.seq > since]
-        heard = [seq for seq in client.order[conversation_id] if seq > since]
-        assert heard == [m.seq for m in stored], f"{client.name} heard {heard} of {len(stored)} since {since}"
+        received = [seq for seq in client.order[conversation_id] if seq > since]
+        assert received == [m.seq for m in stored], (
+            f"{client.name} heard {received} of {len(stored)} since {since}"
+        )
         wrong = [m.seq for m in stored if not _is_on_screen(client, m)]
         assert not wrong, f"{client.name} sees something else at {wrong}"
 

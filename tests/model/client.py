@@ -1,4 +1,4 @@
-"""Clients: one that knows of revisions and catches up, and one that believes what it hears."""
+"""Model clients: one that syncs by revisions, and one that displays live events only."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -16,7 +16,7 @@ PAGE = 3
 
 
 class Shown(NamedTuple):
-    """A message as it is on the screen."""
+    """A message as a client displays it."""
 
     seq: int
     rev: int
@@ -33,11 +33,11 @@ class Shown(NamedTuple):
 
 
 class ConnectionLost(Exception):
-    """The socket was lost before the answer came."""
+    """The socket was lost before the acknowledgement."""
 
 
 class CommandRefused(Exception):
-    """The answer was no."""
+    """The acknowledgement is a refusal."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(str(error))
@@ -45,7 +45,7 @@ class CommandRefused(Exception):
 
 
 class Client:
-    """A socket and who sits behind it; what it is written waits on the wire while it `lags`."""
+    """A socket and its client; while it is `lagging`, data waits on the wire."""
 
     namespace: str
 
@@ -60,7 +60,7 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets = 0
         self.violations: list[str] = []
-        """What should not have been heard."""
+        """Events that the client should not have received."""
 
     def connect(self, node: Node) -> None:
         """Open a socket to a node."""
@@ -69,14 +69,14 @@ class Client:
         node.connect(self._sid, self.user, self.namespace, partial(self._write, self._sid))
 
     def disconnect(self) -> None:
-        """Close it; what is on the wire is lost."""
+        """Close the socket; data on the wire is lost."""
         node, sid = self.node, self._sid
         self.lose()
         if node is not None:
             node.disconnect(sid, self.namespace)
 
     def lose(self) -> None:
-        """The socket broke."""
+        """Lose the socket."""
         self.node, self._sid, self.ready, self.lagging = None, "", False, False
         self._wire.clear()
         for asked in self._pending:
@@ -87,12 +87,12 @@ class Client:
         self.on_lost()
 
     def read_some(self, count: int) -> None:
-        """Read so many things of what is on the wire."""
+        """Read this many entries from the wire."""
         for _ in range(min(count, len(self._wire))):
             self._wire.popleft()()
 
     def read(self) -> None:
-        """Read what is on the wire."""
+        """Read all entries from the wire."""
         self.lagging = False
         while self._wire and not self.lagging:
             self._wire.popleft()()
@@ -100,9 +100,10 @@ class Client:
     def call(
         self, event: str, payload: Any, then: Callable[[Any], None] = lambda _: None
     ) -> "asyncio.Future[Any]":
-        """Say something; the acknowledgement, which `then` has seen before anything else was read.
+        """Emit an event; `then` handles the acknowledgement before anything else is read.
 
-        It fails with `Gone` or `Declined`.
+        Returns:
+            A future of the acknowledgement, or of `ConnectionLost` or `CommandRefused`.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -120,19 +121,19 @@ class Client:
         return future
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something until the socket is lost."""
+        """Run a task until the socket is lost."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def on_connected(self) -> None:
-        """The socket is there."""
+        """Handle the established connection."""
 
     def on_lost(self) -> None:
-        """It is not any more."""
+        """Handle the loss of the socket."""
 
     def on_event(self, event: str, payload: Any) -> None:
-        """An event."""
+        """Handle an event."""
 
     def _resolve(self, future: "asyncio.Future[Any]", answer: Any, then: Callable[[Any], None]) -> None:
         if future.done():
@@ -153,7 +154,7 @@ class Client:
             self._queue_entry(sid, lambda: self.on_event(*data))
 
     def on_admitted(self, sid: str) -> None:
-        """The node has just let the socket in."""
+        """Handle the moment at which the node admits the socket."""
 
     def _now_ready(self) -> None:
         self.ready = True
@@ -168,7 +169,7 @@ class Client:
 
 @dataclass
 class Held:
-    """What a client holds of a conversation; `heard` is the last number that it heard in the room."""
+    """A client's copy of a conversation; `last_live_seq` is the last number that was received live."""
 
     messages: dict[str, Shown] = field(default_factory=dict)
     rev: int = 0
@@ -179,25 +180,25 @@ class Held:
     last_live_seq: int | None = None
 
     def place(self, message_id: str, shown: Shown) -> None:
-        """Each message once, in its newest revision."""
+        """Keep each message once, in its newest revision."""
         known = self.messages.get(message_id)
         if known is None or shown.rev >= known.rev:
             self.messages[message_id] = shown
 
     def advance(self, rev: int) -> None:
-        """A change was heard live."""
+        """Note the revision of a live change."""
         if self.synced:
             self.rev = max(self.rev, rev)
         else:
             self.ahead = max(self.ahead, rev)
 
     def caught_up(self, rev: int) -> None:
-        """Every change up to `rev` is known, and what was heard meanwhile."""
+        """Note that every change up to `rev` is known, besides the live ones."""
         self.rev, self.ahead, self.synced = max(rev, self.ahead), 0, True
 
 
 class SyncingClient(Client):
-    """Speaks the groups words as the README says a good client does."""
+    """A client of the groups protocol that follows the README's rules for good clients."""
 
     namespace = "/chat"
 
@@ -212,7 +213,7 @@ class SyncingClient(Client):
         self.start_catch_up()
 
     def start_catch_up(self) -> None:
-        """Catch up, again if it failed."""
+        """Catch up, again if it failed before."""
         self.spawn(self._catch_up())
 
     def on_lost(self) -> None:
@@ -348,7 +349,7 @@ class SyncingClient(Client):
 
 
 class LiveOnlyClient(Client):
-    """Knows nothing of numbers: what it hears is on the screen, in the order in which it came."""
+    """A client that ignores numbers and displays all messages in order of arrival."""
 
     namespace = "/"
 
@@ -356,7 +357,7 @@ class LiveOnlyClient(Client):
         super().__init__(name, user)
         self._heads = heads
         self.since: dict[str, int] = {}
-        """The last numbers that were stored when the socket was let in."""
+        """The last stored number of each conversation when the socket was admitted."""
         self.order: defaultdict[str, list[int]] = defaultdict(list)
         self.displayed: dict[str, Shown] = {}
 

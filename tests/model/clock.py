@@ -1,4 +1,4 @@
-"""An event loop whose time passes when the test says so: nothing waits for real, nothing is chance."""
+"""An event loop with a simulated clock: waiting takes no real time, and every run is deterministic."""
 
 import asyncio
 import selectors
@@ -11,8 +11,8 @@ T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Idle(selectors.SelectSelector):
-    """Asked to wait, it lets the loop's clock run on instead, up to where it may."""
+class SimulatedSelector(selectors.SelectSelector):
+    """A selector that advances the loop's clock instead of waiting, up to the loop's limit."""
 
     loop: "ClockLoop"
 
@@ -23,12 +23,12 @@ class Idle(selectors.SelectSelector):
 
 
 class ClockLoop(asyncio.SelectorEventLoop):
-    """Runs until nothing is left to do before a given time."""
+    """An event loop that runs until nothing is left to do before a given time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._until = 0.0
-        selector = Idle()
+        selector = SimulatedSelector()
         selector.loop = self
         super().__init__(selector)
 
@@ -36,11 +36,11 @@ class ClockLoop(asyncio.SelectorEventLoop):
         return self.seconds
 
     def now(self, _timezone: tzinfo | None = None) -> datetime:
-        """As `datetime.now`."""
+        """Replace `datetime.now`."""
         return EPOCH + timedelta(seconds=self.seconds)
 
     def wait(self, seconds: float | None) -> None:
-        """There is nothing to do for so long."""
+        """Advance the clock to the next timer, or stop the loop at its limit."""
         if seconds is not None and self.seconds + seconds <= self._until:
             self.seconds += seconds
         else:
@@ -48,17 +48,17 @@ class ClockLoop(asyncio.SelectorEventLoop):
             self.stop()
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Do everything that can be done in so many seconds."""
+        """Run everything that can be done in this many seconds."""
         self._until = self.seconds + seconds
         self.run_forever()
 
-    def act(self, what: Callable[[], object], seconds: float = 0.0) -> None:
-        """Call something within the loop, and do everything that comes of it in so many seconds."""
-        self.call_soon(what)
+    def act(self, callback: Callable[[], object], seconds: float = 0.0) -> None:
+        """Call a function within the loop, and run all that follows in this many seconds."""
+        self.call_soon(callback)
         self.rest(seconds)
 
     def finish(self, work: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
-        """Do something to its end, which comes within so many seconds."""
+        """Run a coroutine, which must end within this many seconds."""
         task = self.create_task(work)
         self.rest(seconds)
         if not task.done():
@@ -68,7 +68,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
         return task.result()
 
     def end(self) -> None:
-        """Cancel what is left."""
+        """Cancel all remaining tasks and close the loop."""
         for task in asyncio.all_tasks(self):
             task.cancel()
         self.rest()

@@ -1,4 +1,4 @@
-"""The whole town: workers, nodes, clients and what lies between them."""
+"""The simulated cluster: workers, nodes, clients, and the queues between them."""
 
 import itertools
 import uuid
@@ -21,13 +21,13 @@ from parley.shared.model import Conversation, Membership, Message, Person, now
 
 USERS = ("ann", "bob", "cem", "dan")
 ROOMS = {"first": ("ann", "bob", "cem"), "second": ("bob", "ann")}
-"""Who is in a conversation from the start, its owner first."""
-ROUNDS = 12
+"""The first members of each conversation, its owner first."""
+MAX_ROUNDS = 12
 
 
 @dataclass
 class Send:
-    """What somebody said; `accepted` when they were told so."""
+    """A message of a client; `accepted` once its acknowledgement came."""
 
     user: str
     payload: dict[str, Any]
@@ -39,7 +39,7 @@ class Send:
 
 
 class Cluster:
-    """Everything that happens, happens here, and stands still in between."""
+    """The whole simulation, which stands still between two steps."""
 
     def __init__(self) -> None:
         self.loop = ClockLoop()
@@ -50,10 +50,10 @@ class Cluster:
         self.announced: list[Event] = []
         self.sends: list[Send] = []
         self.outsiders: set[tuple[str, str]] = set()
-        """Who was outside of a conversation at some time."""
+        """Conversation and user of everybody who was outside at some time."""
 
     def start(self) -> None:
-        """Begin: two conversations, two workers, two nodes, and nobody connected."""
+        """Start with two conversations, two workers, two nodes and no connected client."""
         for conversation_id, members in ROOMS.items():
             self._create_conversation(conversation_id, members)
         self.workers = [Worker(self.tables, self.partition, self.pubsub, self.announced) for _ in range(2)]
@@ -82,36 +82,36 @@ class Cluster:
         return Node(f"g{number}", self.tables, self.partition, self.pubsub, self.outsiders)
 
     def heads(self) -> dict[str, int]:
-        """The last number stored, by conversation."""
+        """Return the last stored number of each conversation."""
         return {i: len(self.tables.of_conversation(i)) for i in self.tables.conversations}
 
     def member(self, conversation_id: str, user: str) -> Membership | None:
-        """The user's membership, if they are in the conversation now."""
+        """Return the user's membership of a conversation, None outside."""
         membership = self.tables.memberships.get((conversation_id, user))
         return membership if membership and membership.left_at is None else None
 
     def connected(self, conversation_id: str | None = None) -> list[Client]:
-        """The clients that are connected: all, or those of a conversation's members."""
+        """Return the connected clients: all, or those of a conversation's members."""
         connected = [client for client in self.clients if client.node is not None]
         return [x for x in connected if conversation_id is None or self.member(conversation_id, x.user)]
 
     def disconnected(self) -> list[Client]:
-        """Those that are not."""
+        """Return the clients without a connection."""
         return [client for client in self.clients if client.node is None]
 
     def admins(self, conversation_id: str) -> list[str]:
-        """Who may add and remove people."""
+        """Return the users who may add and remove members."""
         members = {user: self.member(conversation_id, user) for user in USERS}
         return [user for user, m in members.items() if m is not None and m.role != "member"]
 
     def latest(self) -> list[Message]:
-        """What is stored, the last first."""
+        """Return the stored messages, the last first."""
         return list(self.tables.messages.values())[::-1]
 
-    # What clients do.
+    # Actions of clients.
 
     def compose(self, client: Client, conversation_id: str, *, named: bool) -> Send:
-        """Something new to say."""
+        """Create a new message."""
         payload = {
             "conversationId": conversation_id,
             "content": f"m{len(self.sends)}",
@@ -121,7 +121,7 @@ class Cluster:
         return self.sends[-1]
 
     def send(self, client: Client, send: Send) -> None:
-        """Say something, or say it again."""
+        """Send a message, also again."""
         client.spawn(self._accepted(send, client.call("sendMessage", send.payload)))
 
     async def _accepted(self, send: Send, answer: Awaitable[Any]) -> None:
@@ -132,13 +132,13 @@ class Cluster:
         send.accepted = True
 
     def command(self, node: Node, user: str, command: c.Command) -> None:
-        """Do something by REST."""
-        node.background.spawn(_settled(node.command_bus.handle(Person(id=user, name=user), command)))
+        """Run a command as REST does."""
+        node.background.spawn(_await_result(node.command_bus.handle(Person(id=user, name=user), command)))
 
-    # What happens to the machines.
+    # Faults of machines.
 
     def kill(self, number: int) -> None:
-        """A node dies, and another takes its place."""
+        """Kill a node and replace it."""
         node = self.nodes[number]
         for client in self.clients:
             if client.node is node:
@@ -147,21 +147,21 @@ class Cluster:
         self.nodes[number] = self._node(number)
 
     def lose_redis(self) -> None:
-        """Redis restarts: what was on its way is lost; every node takes what it missed from the archive."""
+        """Restart Redis: pending events are lost, and every node restores them from the archive."""
         for node in self.nodes:
             node.bus.waiting.clear()
-            node.background.spawn(_settled(node.live.reconciler.resynchronize()))
+            node.background.spawn(_await_result(node.live.reconciler.resynchronize()))
 
     def audit(self, node: Node) -> None:
-        """A node compares what it believes with what is stored."""
-        node.background.spawn(_settled(node.audit()))
+        """Let a node compare its state with the stored one."""
+        node.background.spawn(_await_result(node.audit()))
 
     def settle(self) -> None:
-        """Nothing goes wrong any more: everything goes on until nothing is left to do."""
+        """Let everything go on without faults until nothing is left to do."""
         for injector in [part.injector for part in self.workers] + [part.injector for part in self.nodes]:
             injector.release()
         self.loop.rest(1)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             self._advance()
             if not self._has_work():
                 break
@@ -191,12 +191,12 @@ class Cluster:
                 client.start_catch_up()
 
     def deliver(self, node: Node, count: int) -> None:
-        """A node hears what waits at its ear."""
+        """Deliver pending events to a node."""
         for _ in range(min(count, len(node.bus.waiting))):
             node.deliver_from_bus(*node.bus.waiting.popleft())
 
     def stop(self) -> None:
-        """Leave nothing behind."""
+        """Stop everything."""
         for client in self.clients:
             self.loop.act(client.lose)
         for node in self.nodes:
@@ -204,8 +204,8 @@ class Cluster:
         self.loop.end()
 
 
-async def _settled(work: Awaitable[Any]) -> None:
-    """Do it; that it is refused is an answer as well."""
+async def _await_result(work: Awaitable[Any]) -> None:
+    """Await work; a refusal is a valid result."""
     try:
         await work
     except (ChatError, ConnectionError):

@@ -1,4 +1,4 @@
-"""How long the play lasts: some seconds and always the same, or long and ever new."""
+"""Hypothesis profiles: seconds long and deterministic, or long and new each time."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""Traps: the next calls of a part to its store, one of which fails or stalls, before or after its effect."""
+"""Fault injection: one of the next calls to a port fails or stalls, before or after its effect."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,21 @@ Fault = Literal["fail", "stall"]
 
 
 class FaultInjector:
-    """Counts the moments before and after each call, and springs at the one it was set for."""
+    """Counts the steps before and after each call, and causes the armed fault at its step."""
 
     def __init__(self, error: type[Exception]) -> None:
         self._error = error
-        self._left = 0
+        self._steps_left = 0
         self._fault: Fault = "fail"
         self._stalled: list[asyncio.Future[None]] = []
 
-    def arm(self, moments: int, does: Fault) -> None:
-        """Spring at the next but `moments`."""
-        self._left, self._fault = moments + 1, does
+    def arm(self, steps: int, fault: Fault) -> None:
+        """Arm a fault after `steps` more steps."""
+        self._steps_left, self._fault = steps + 1, fault
 
     def release(self) -> None:
-        """Whatever stalls goes on; nothing is set any more."""
-        self._left = 0
+        """Let stalled calls go on, and disarm."""
+        self._steps_left = 0
         stalled, self._stalled = self._stalled, []
         for gate in stalled:
             if not gate.done():
@@ -34,14 +34,14 @@ class FaultInjector:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether somebody stands in it."""
+        """Whether a call is stalled."""
         return any(not gate.done() for gate in self._stalled)
 
     async def step(self) -> None:
-        """One moment."""
+        """Pass one step, at which a fault may happen."""
         await asyncio.sleep(0)
-        self._left -= 1
-        if self._left != 0:
+        self._steps_left -= 1
+        if self._steps_left != 0:
             return
         if self._fault == "fail":
             raise self._error("trapped")
@@ -69,7 +69,7 @@ class FaultyPort:
 
 
 class FaultyMessages(FaultyPort):
-    """Several are inserted one after the other."""
+    """Inserts messages one after the other, with a step before each."""
 
     async def insert(self, messages: Sequence[Message]) -> int:
         for index, message in enumerate(messages):
@@ -81,7 +81,7 @@ class FaultyMessages(FaultyPort):
 
 
 class FaultyHeads(FaultyPort):
-    """Several are moved one after the other."""
+    """Moves heads one after the other, with a step before each."""
 
     async def move(self, moves: Sequence[HeadMove]) -> None:
         for move in moves:
@@ -91,7 +91,7 @@ class FaultyHeads(FaultyPort):
 
 
 class FaultyMemberships(FaultyPort):
-    """Several are saved one after the other."""
+    """Saves memberships one after the other, with a step before each."""
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
         overtaken = []
@@ -103,15 +103,15 @@ class FaultyMemberships(FaultyPort):
 
 
 class FaultyAnnouncer(FaultyPort):
-    """Several rooms are told one after the other; `told` is everything that was."""
+    """Announces events room by room, with a step before each; `announced` collects them."""
 
-    def __init__(self, target: Any, injector: FaultInjector, told: list[Event]) -> None:
+    def __init__(self, target: Any, injector: FaultInjector, announced: list[Event]) -> None:
         super().__init__(target, injector)
-        self._told = told
+        self._announced = announced
 
     async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
         for room, events in events_by_room.items():
             await self._injector.step()
-            self._told += events
+            self._announced += events
             await self._target.publish_events({room: events})
         await self._injector.step()

@@ -1,4 +1,4 @@
-"""A gateway of real parts, but for its servers and sockets."""
+"""A gateway of real parts, except for its servers and sockets."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -37,17 +37,17 @@ from parley.shared.model import Person, Role
 
 PROTOCOLS = (CLIENTS_AND_LAWYERS, GROUPS)
 
-Hear = Callable[[Any], None]
+OnPayload = Callable[[Any], None]
 
 CONNECTED, REFUSED = "connected", "refused"
 
 
 class DirectRooms(RedisManager):
-    """The real rooms; what a socket is written, its client is handed."""
+    """The real rooms, which hand each payload to the client instead of writing it to a socket."""
 
     def __init__(self, bus: Any) -> None:
         super().__init__(bus)
-        self.receivers: dict[str, Hear] = {}
+        self.receivers: dict[str, OnPayload] = {}
 
     def deliver(
         self,
@@ -66,7 +66,7 @@ class DirectRooms(RedisManager):
 
 
 class NoPresence:
-    """`Presence` of nobody: it is not what is played."""
+    """A `Presence` without users: presence is not part of the model."""
 
     async def add_socket(self, user_id: str, socket_id: str) -> None: ...
 
@@ -87,7 +87,7 @@ class NoSnapshots:
 
 
 class RecordingMembers(MemoryMembers):
-    """Notes who was put out."""
+    """Notes each removed user."""
 
     def __init__(self, tables: Tables, injector: FaultInjector, outsiders: set[tuple[str, str]]) -> None:
         super().__init__(tables, injector.step)
@@ -119,9 +119,9 @@ class Node:
         self.membership_cache = MembershipCache()
         self.background = Background()
         self.ports = self._ports(tables, RecordingMembers(tables, self.injector, outsiders))
-        calm = LoadMonitor(lambda: 0.0)
+        load_monitor = LoadMonitor(lambda: 0.0)
         revocations = RevocationService(MemoryRevocations(), self.bus, timedelta(days=1))
-        self.services = build_services(self.ports, self.membership_cache, calm, revocations)
+        self.services = build_services(self.ports, self.membership_cache, load_monitor, revocations)
         self.command_bus = CommandBus(self.services)
         bus: Any = self.bus
         context = LiveContext(
@@ -132,13 +132,13 @@ class Node:
             ports=self.ports,
             services=self.services,
             membership_cache=self.membership_cache,
-            load_monitor=calm,
+            load_monitor=load_monitor,
             spawn=self.background.spawn,
             presence_seconds=0,
         )
         self.delivery = build_delivery(context)
         self.live = build_live(context, self.delivery, NoSnapshots())
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._people: dict[str, Person] = {}
 
     def _ports(self, tables: Tables, stored: RecordingMembers) -> Ports:
@@ -162,63 +162,63 @@ class Node:
             max_upload=0,
         )
 
-    def connect(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
-        """Let a socket in; it hears `CONNECTED` or `REFUSED`."""
-        self.manager.receivers[sid] = hear
-        self._turns[sid] = asyncio.Lock()
+    def connect(self, sid: str, user_id: str, namespace: str, on_payload: OnPayload) -> None:
+        """Admit a socket; its client gets `CONNECTED` or `REFUSED`."""
+        self.manager.receivers[sid] = on_payload
+        self._locks[sid] = asyncio.Lock()
         self.manager.basic_enter_room(sid, namespace, None, eio_sid=sid)
         self.manager.basic_enter_room(sid, namespace, sid)
-        self.background.spawn(self._connect(sid, user_id, namespace, hear))
+        self.background.spawn(self._connect(sid, user_id, namespace, on_payload))
 
-    async def _connect(self, sid: str, user_id: str, namespace: str, hear: Hear) -> None:
+    async def _connect(self, sid: str, user_id: str, namespace: str, on_payload: OnPayload) -> None:
         protocols = tuple(p for p in PROTOCOLS if p.namespace == namespace)
         person = self._people[sid] = Person(id=user_id, name=user_id)
         session = Session(sid, namespace, user_id)
-        async with self._turns[sid]:
+        async with self._locks[sid]:
             try:
                 await self.live.connection_manager.connect(session, person, protocols)
             except Unavailable:
                 self.manager.basic_disconnect(sid, namespace)
-                hear(REFUSED)
+                on_payload(REFUSED)
                 return
-            if sid in self._turns:
-                hear(CONNECTED)
+            if sid in self._locks:
+                on_payload(CONNECTED)
                 self.delivery.sessions.transition(session, SessionState.REPLAYING)
                 self.live.connection_manager.go_live(session)
 
     def disconnect(self, sid: str, namespace: str) -> None:
-        """A socket is gone, once what it said before has been heard."""
-        self.background.spawn(self._disconnect(sid, namespace, self._turns.pop(sid)))
+        """Remove a socket, after its earlier events were handled."""
+        self.background.spawn(self._disconnect(sid, namespace, self._locks.pop(sid)))
 
-    async def _disconnect(self, sid: str, namespace: str, turn: asyncio.Lock) -> None:
-        async with turn:
+    async def _disconnect(self, sid: str, namespace: str, lock: asyncio.Lock) -> None:
+        async with lock:
             session = self.delivery.sessions.get(sid)
             if session is not None:
                 await self.live.connection_manager.disconnect(session)
             self.manager.basic_disconnect(sid, namespace)
 
-    def handle(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
-        """A client's event; `answer` is given the acknowledgement."""
+    def handle(self, sid: str, event: str, payload: Any, answer: OnPayload) -> None:
+        """Handle a client's event; `answer` gets the acknowledgement."""
         self.background.spawn(self._handle(sid, event, payload, answer))
 
-    async def _handle(self, sid: str, event: str, payload: Any, answer: Hear) -> None:
+    async def _handle(self, sid: str, event: str, payload: Any, answer: OnPayload) -> None:
         answer(await self._acknowledge(sid, event, payload))
 
     async def _acknowledge(self, sid: str, event: str, payload: Any) -> Any:
-        """The acknowledgement of a client's event, in its turn."""
-        turn, session = self._turns.get(sid), self.delivery.sessions.get(sid)
-        if turn is None or session is None:
+        """Return the acknowledgement of a client's event, after the earlier events of its socket."""
+        lock, session = self._locks.get(sid), self.delivery.sessions.get(sid)
+        if lock is None or session is None:
             return None
-        understood = resolve(self.delivery.session_rooms.protocols(session), event, [payload])
+        resolved = resolve(self.delivery.session_rooms.protocols(session), event, [payload])
         try:
-            async with turn:
-                result = await self._do(session, understood.inbound.command(understood.payload))
+            async with lock:
+                result = await self._do(session, resolved.inbound.command(resolved.payload))
             if isinstance(result, PendingCommit):
                 await result.confirmed
                 result = result.result
         except ChatError as error:
-            return understood.protocols[0].refusal(error)
-        return understood.inbound.ack(result)
+            return resolved.protocols[0].refusal(error)
+        return resolved.inbound.ack(result)
 
     async def _do(self, session: Session, command: c.Command) -> Any:
         if isinstance(command, c.JoinRoom):
@@ -226,16 +226,16 @@ class Node:
         return await self.command_bus.handle(self._people[session.sid], command)
 
     def deliver_from_bus(self, channel: str, body: bytes) -> None:
-        """Something comes off the bus."""
+        """Receive a message of the bus."""
         self.live.router.receive(channel, body)
 
     async def audit(self) -> None:
-        """What the node does now and then."""
+        """Run the periodic audits."""
         await self.live.reconciler.check_heads(grace=0)
         await self.live.reconciler.check_memberships()
 
     async def stop(self) -> None:
-        """The node is gone, and finishes nothing."""
+        """Stop the node without finishing its work."""
         self.bus.stop()
         self.outbox.stop()
         await self.background.stop()

@@ -1,4 +1,4 @@
-"""The whole of Parley, played at random: whatever fails in between, all is well at rest."""
+"""All of Parley driven at random: after any faults, all invariants hold at rest."""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import ExitStack
@@ -20,23 +20,23 @@ from parley.gateway.core.errors import Unavailable
 
 T = TypeVar("T")
 
-WHO = st.integers(0, 7)
+CLIENTS = st.integers(0, 7)
 NODES = st.integers(0, 1)
 WORKERS = st.integers(0, 1)
 CONVERSATIONS = st.sampled_from(list(ROOMS))
-WHICH = st.integers(0, 30)
-MOMENTS = st.integers(0, 20)
-DOES = st.sampled_from(["fail", "stall"])
+MESSAGES = st.integers(0, 30)
+STEPS = st.integers(0, 20)
+FAULTS = st.sampled_from(["fail", "stall"])
 
 
 class ChatMachine(RuleBasedStateMachine):
-    """Rules are what people do, what goes on by itself, and what goes wrong."""
+    """The rules are actions of users, steps of the system, and faults."""
 
     def __init__(self) -> None:
         super().__init__()
         self.cluster = Cluster()
-        self.faults: list[str] = []
-        self.cluster.loop.set_exception_handler(lambda _, context: self.faults.append(repr(context)))
+        self.errors: list[str] = []
+        self.cluster.loop.set_exception_handler(lambda _, context: self.errors.append(repr(context)))
         self._patches = ExitStack()
         for target, value in (
             ("parley.shared.model.uuid4", lambda: next(self.cluster.names)),
@@ -51,91 +51,91 @@ class ChatMachine(RuleBasedStateMachine):
     def _note(self, _logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         away = isinstance(entry.get("exc_info"), Unavailable)
         if method in ("error", "exception", "critical") and not away:
-            self.faults.append(repr(entry))
+            self.errors.append(repr(entry))
         raise structlog.DropEvent
 
     def teardown(self) -> None:
         try:
-            self._all_is_well()
-            self._return()
-            self._all_is_well()
+            self._check_at_rest()
+            self._reconnect_all()
+            self._check_at_rest()
         finally:
             self.cluster.stop()
             self._patches.close()
             structlog.configure(**self._before)
 
-    def _do(self, what: Callable[..., object], *args: object) -> None:
-        self.cluster.loop.act(lambda: what(*args))
+    def _do(self, action: Callable[..., object], *args: object) -> None:
+        self.cluster.loop.act(lambda: action(*args))
 
-    def _one(self, which: int, among: Sequence[T]) -> T | None:
-        return among[which % len(among)] if among else None
+    def _one(self, number: int, among: Sequence[T]) -> T | None:
+        return among[number % len(among)] if among else None
 
     def _connect(self, client: Client | None, where: int) -> None:
         if client is not None:
             self._do(client.connect, self.cluster.nodes[where])
 
-    def _return(self) -> None:
-        """Everybody comes back."""
+    def _reconnect_all(self) -> None:
+        """Connect every client again."""
         for number, client in enumerate(self.cluster.clients):
             if client.node is None:
                 self._do(client.connect, self.cluster.nodes[number % 2])
 
-    def _all_is_well(self) -> None:
+    def _check_at_rest(self) -> None:
         self.cluster.settle()
         check(self.cluster)
-        assert not self.faults, self.faults
+        assert not self.errors, self.errors
 
-    @initialize(said=st.integers(0, 4))
-    def found(self, said: int) -> None:
+    @initialize(sent=st.integers(0, 4))
+    def start(self, sent: int) -> None:
         self.cluster.start()
         for number, client in enumerate(self.cluster.clients[:6]):
             self._do(client.connect, self.cluster.nodes[number % 2])
-        if said:
-            self.send(who=0, where="first", named=True, times=said)
-            self._do(self.cluster.workers[0].take_batch, said)
+        if sent:
+            self.send(number=0, where="first", named=True, times=sent)
+            self._do(self.cluster.workers[0].take_batch, sent)
 
-    # What people do.
+    # Actions of users.
 
-    @rule(who=WHO, where=NODES)
-    def connect(self, who: int, where: int) -> None:
-        self._connect(self._one(who, self.cluster.disconnected()), where)
+    @rule(number=CLIENTS, where=NODES)
+    def connect(self, number: int, where: int) -> None:
+        self._connect(self._one(number, self.cluster.disconnected()), where)
 
-    @rule(who=WHO, where=NODES)
-    def disconnect(self, who: int, where: int) -> None:
-        client = self._one(who, self.cluster.connected())
+    @rule(number=CLIENTS, where=NODES)
+    def disconnect(self, number: int, where: int) -> None:
+        client = self._one(number, self.cluster.connected())
         if client is not None:
             self._do(client.disconnect)
 
-    @rule(who=WHO, where=NODES)
-    def reconnect(self, who: int, where: int) -> None:
-        client = self._one(who, self.cluster.connected())
+    @rule(number=CLIENTS, where=NODES)
+    def reconnect(self, number: int, where: int) -> None:
+        client = self._one(number, self.cluster.connected())
         if client is not None:
             self._do(client.disconnect)
             self._connect(client, where)
 
-    @rule(who=WHO, where=CONVERSATIONS, named=st.booleans(), times=st.integers(1, 3))
-    def send(self, who: int, where: str, named: bool, times: int) -> None:
-        client = self._one(who, self.cluster.connected(where))
+    @rule(number=CLIENTS, where=CONVERSATIONS, named=st.booleans(), times=st.integers(1, 3))
+    def send(self, number: int, where: str, named: bool, times: int) -> None:
+        client = self._one(number, self.cluster.connected(where))
         for _ in range(times):
             if client is not None:
-                said = self.cluster.compose(client, where, named=named)
-                self.cluster.loop.call_soon(self.cluster.send, client, said)
+                sent = self.cluster.compose(client, where, named=named)
+                self.cluster.loop.call_soon(self.cluster.send, client, sent)
         self.cluster.loop.rest()
 
     send_more = send
 
-    @rule(who=WHO, which=WHICH)
-    def send_again(self, who: int, which: int) -> None:
-        send = self._one(which, [s for s in self.cluster.sends if s.has_client_id])
-        client = self._one(who, [x for x in self.cluster.connected() if send and x.user == send.user])
+    @rule(number=CLIENTS, message_number=MESSAGES)
+    def send_again(self, number: int, message_number: int) -> None:
+        send = self._one(message_number, [s for s in self.cluster.sends if s.has_client_id])
+        client = self._one(number, [x for x in self.cluster.connected() if send and x.user == send.user])
         if client is not None:
             self._do(self.cluster.send, client, send)
 
-    @rule(who=WHO, which=WHICH)
-    def edit(self, who: int, which: int) -> None:
-        message = self._one(which, self.cluster.latest())
+    @rule(number=CLIENTS, message_number=MESSAGES)
+    def edit(self, number: int, message_number: int) -> None:
+        message = self._one(message_number, self.cluster.latest())
         client = self._one(
-            who, [x for x in self.cluster.connected() if message and x.user == message.sender_id]
+            number, [x for x in self.cluster.connected() if message and x.user == message.sender_id]
         )
         if message is not None and client is not None:
             content = f"e{len(self.cluster.partition.log)}"
@@ -143,66 +143,66 @@ class ChatMachine(RuleBasedStateMachine):
 
     edit_more = edit
 
-    @rule(who=WHO, which=WHICH)
-    def delete(self, who: int, which: int) -> None:
-        message = self._one(which, self.cluster.latest())
-        client = self._one(who, self.cluster.connected())
+    @rule(number=CLIENTS, message_number=MESSAGES)
+    def delete(self, number: int, message_number: int) -> None:
+        message = self._one(message_number, self.cluster.latest())
+        client = self._one(number, self.cluster.connected())
         if message is not None and client is not None:
             self._do(client.call, "deleteMessage", {"messageId": message.id})
 
-    @rule(who=WHO, which=WHICH)
-    def read(self, who: int, which: int) -> None:
-        message = self._one(which, self.cluster.latest())
-        client = self._one(who, self.cluster.connected())
+    @rule(number=CLIENTS, message_number=MESSAGES)
+    def read(self, number: int, message_number: int) -> None:
+        message = self._one(message_number, self.cluster.latest())
+        client = self._one(number, self.cluster.connected())
         if message is not None and client is not None:
             self._do(client.call, "markAsRead", {"messageId": message.id})
 
-    @rule(who=WHO, where=CONVERSATIONS)
-    def read_all(self, who: int, where: str) -> None:
-        client = self._one(who, [x for x in self.cluster.connected(where) if isinstance(x, SyncingClient)])
+    @rule(number=CLIENTS, where=CONVERSATIONS)
+    def read_all(self, number: int, where: str) -> None:
+        client = self._one(number, [x for x in self.cluster.connected(where) if isinstance(x, SyncingClient)])
         if client is not None:
             self._do(client.call, "markConversationAsRead", {"conversationId": where})
 
-    @rule(node=NODES, by=WHO, where=CONVERSATIONS, who=WHO)
-    def add(self, node: int, by: int, where: str, who: int) -> None:
+    @rule(node=NODES, by=CLIENTS, where=CONVERSATIONS, number=CLIENTS)
+    def add(self, node: int, by: int, where: str, number: int) -> None:
         admin = self._one(by, self.cluster.admins(where))
-        newcomer = self._one(who, [u for u in USERS if not self.cluster.member(where, u)])
-        if admin is not None and newcomer is not None:
-            command = c.AddParticipants(conversation_id=where, participants=(newcomer,))
+        added = self._one(number, [u for u in USERS if not self.cluster.member(where, u)])
+        if admin is not None and added is not None:
+            command = c.AddParticipants(conversation_id=where, participants=(added,))
             self._do(self.cluster.command, self.cluster.nodes[node], admin, command)
 
-    @rule(node=NODES, by=WHO, where=CONVERSATIONS, who=WHO)
-    def remove(self, node: int, by: int, where: str, who: int) -> None:
+    @rule(node=NODES, by=CLIENTS, where=CONVERSATIONS, number=CLIENTS)
+    def remove(self, node: int, by: int, where: str, number: int) -> None:
         admin = self._one(by, self.cluster.admins(where))
-        member = self._one(who, [u for u in USERS if self.cluster.member(where, u)])
+        member = self._one(number, [u for u in USERS if self.cluster.member(where, u)])
         if admin is not None and member is not None:
             command = c.RemoveParticipant(conversation_id=where, user_id=member)
             self._do(self.cluster.command, self.cluster.nodes[node], admin, command)
 
-    @rule(node=NODES, where=CONVERSATIONS, who=WHO)
-    def leave(self, node: int, where: str, who: int) -> None:
-        member = self._one(who, [u for u in USERS if self.cluster.member(where, u)])
+    @rule(node=NODES, where=CONVERSATIONS, number=CLIENTS)
+    def leave(self, node: int, where: str, number: int) -> None:
+        member = self._one(number, [u for u in USERS if self.cluster.member(where, u)])
         if member is not None:
             command = c.LeaveConversation(conversation_id=where)
             self._do(self.cluster.command, self.cluster.nodes[node], member, command)
 
-    # What goes on by itself.
+    # Steps of the system.
 
-    @rule(who=WORKERS, size=st.integers(1, 6))
-    def work(self, who: int, size: int) -> None:
-        self._do(self.cluster.workers[who].take_batch, size)
+    @rule(number=WORKERS, size=st.integers(1, 6))
+    def work(self, number: int, size: int) -> None:
+        self._do(self.cluster.workers[number].take_batch, size)
 
     work_more = work
 
     @rule(node=NODES, count=st.integers(1, 6))
-    def hear(self, node: int, count: int) -> None:
+    def deliver(self, node: int, count: int) -> None:
         self._do(self.cluster.deliver, self.cluster.nodes[node], count)
 
-    hear_more = hear
+    deliver_more = deliver
 
-    @rule(who=WHO)
-    def read_wire(self, who: int) -> None:
-        client = self._one(who, [x for x in self.cluster.clients if x.lagging])
+    @rule(number=CLIENTS)
+    def read_wire(self, number: int) -> None:
+        client = self._one(number, [x for x in self.cluster.clients if x.lagging])
         if client is not None:
             self._do(client.read)
 
@@ -220,25 +220,25 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        self._all_is_well()
+        self._check_at_rest()
 
-    # What goes wrong.
+    # Faults.
 
-    @rule(who=WORKERS, moments=st.integers(0, 40), does=DOES)
-    def trap_worker(self, who: int, moments: int, does: Fault) -> None:
-        self.cluster.workers[who].injector.arm(moments, does)
+    @rule(number=WORKERS, steps=st.integers(0, 40), fault=FAULTS)
+    def fault_worker(self, number: int, steps: int, fault: Fault) -> None:
+        self.cluster.workers[number].injector.arm(steps, fault)
 
-    @rule(who=WORKERS, moments=st.integers(0, 30), size=st.integers(1, 4))
-    def overtake(self, who: int, moments: int, size: int) -> None:
-        """A worker freezes in the middle of a batch, and another takes its place."""
-        self.cluster.workers[who].injector.arm(moments, "stall")
-        self._do(self.cluster.workers[who].take_batch, size)
-        self._do(self.cluster.workers[1 - who].take_batch, size)
+    @rule(number=WORKERS, steps=st.integers(0, 30), size=st.integers(1, 4))
+    def overtake(self, number: int, steps: int, size: int) -> None:
+        """Freeze a worker in the middle of a batch, while the other takes its partition."""
+        self.cluster.workers[number].injector.arm(steps, "stall")
+        self._do(self.cluster.workers[number].take_batch, size)
+        self._do(self.cluster.workers[1 - number].take_batch, size)
 
-    @rule(who=WHO, where=NODES, count=st.integers(0, 4))
-    def interrupt(self, who: int, where: int, count: int) -> None:
-        """A connection breaks in the middle of what the node has to tell; the client comes back."""
-        client = self._one(who, self.cluster.connected())
+    @rule(number=CLIENTS, where=NODES, count=st.integers(0, 4))
+    def interrupt(self, number: int, where: int, count: int) -> None:
+        """Break a connection in the middle of the node's events; the client reconnects."""
+        client = self._one(number, self.cluster.connected())
         if client is not None and client.node is not None:
             client.lagging = True
             self._do(self.cluster.deliver, client.node, len(client.node.bus.waiting))
@@ -246,44 +246,44 @@ class ChatMachine(RuleBasedStateMachine):
             self._do(client.disconnect)
             self._connect(client, where)
 
-    @rule(who=WORKERS)
-    def thaw_worker(self, who: int) -> None:
-        self._do(self.cluster.workers[who].injector.release)
+    @rule(number=WORKERS)
+    def release_worker(self, number: int) -> None:
+        self._do(self.cluster.workers[number].injector.release)
 
-    @rule(node=NODES, moments=MOMENTS, does=DOES)
-    def trap_archive(self, node: int, moments: int, does: Fault) -> None:
-        self.cluster.nodes[node].injector.arm(moments, does)
+    @rule(node=NODES, steps=STEPS, fault=FAULTS)
+    def fault_archive(self, node: int, steps: int, fault: Fault) -> None:
+        self.cluster.nodes[node].injector.arm(steps, fault)
 
     @rule(node=NODES)
-    def thaw_archive(self, node: int) -> None:
+    def release_archive(self, node: int) -> None:
         self._do(self.cluster.nodes[node].injector.release)
 
     @rule(node=NODES, outcome=st.sampled_from(["refused", "unconfirmed"]))
-    def trap_broker(self, node: int, outcome: Outcome) -> None:
+    def fault_broker(self, node: int, outcome: Outcome) -> None:
         self.cluster.nodes[node].outbox.next_outcome = outcome
 
-    @rule(node=NODES, at=st.integers(0, 5), what=st.sampled_from(["lose", "repeat", "later"]))
-    def disturb(self, node: int, at: int, what: str) -> None:
-        """What is on its way is lost, comes twice, or after what was said later."""
+    @rule(node=NODES, at=st.integers(0, 5), action=st.sampled_from(["lose", "repeat", "later"]))
+    def disturb(self, node: int, at: int, action: str) -> None:
+        """Lose, repeat or delay a pending event."""
         waiting = self.cluster.nodes[node].bus.waiting
         if at >= len(waiting):
             return
-        if what == "repeat":
+        if action == "repeat":
             waiting.append(waiting[at])
             return
         taken = waiting[at]
         del waiting[at]
-        if what == "later":
+        if action == "later":
             waiting.append(taken)
 
     @rule(node=NODES)
-    def miss(self, node: int) -> None:
-        """All that is on its way to a node is lost."""
+    def lose_events(self, node: int) -> None:
+        """Lose all pending events of a node."""
         self.cluster.nodes[node].bus.waiting.clear()
 
-    @rule(who=WHO)
-    def lag(self, who: int) -> None:
-        client = self._one(who, self.cluster.connected())
+    @rule(number=CLIENTS)
+    def delay_client(self, number: int) -> None:
+        client = self._one(number, self.cluster.connected())
         if client is not None:
             client.lagging = True
 
@@ -292,7 +292,7 @@ class ChatMachine(RuleBasedStateMachine):
         self.cluster.kill(number)
 
     @rule()
-    def forget(self) -> None:
+    def lose_redis(self) -> None:
         self._do(self.cluster.lose_redis)
 
 

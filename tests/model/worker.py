@@ -17,14 +17,14 @@ from parley.shared.events import Event
 
 
 class Crash(Exception):
-    """The worker was killed here."""
+    """The simulated kill of a worker."""
 
 
 class Worker:
-    """Takes batches of a partition; whoever froze goes on later, when the partition is another's."""
+    """Stores batches of a partition; a frozen worker goes on later, when the partition has a new owner."""
 
     def __init__(
-        self, tables: Tables, partition: Partition, pubsub: InMemoryPubSub, told: list[Event]
+        self, tables: Tables, partition: Partition, pubsub: InMemoryPubSub, announced: list[Event]
     ) -> None:
         self._partition = partition
         self.injector = FaultInjector(Crash)
@@ -32,17 +32,17 @@ class Worker:
             FaultyMessages(MemoryMessages(tables), self.injector),
             FaultyHeads(MemoryHeads(tables), self.injector),
             FaultyMemberships(MemoryMemberships(tables), self.injector),
-            FaultyAnnouncer(pubsub, self.injector, told),
+            FaultyAnnouncer(pubsub, self.injector, announced),
         )
         self._batch: asyncio.Task[None] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a batch is in its hands."""
+        """Whether a batch is being stored."""
         return self._batch is not None and not self._batch.done()
 
     def take_batch(self, size: int) -> None:
-        """Take a batch of up to `size` deliveries, from whoever else has them."""
+        """Take a batch of up to `size` deliveries, also from the present owner."""
         if not self.busy:
             deliveries = self._partition.take(self, size)
             if deliveries:

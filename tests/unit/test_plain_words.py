@@ -28,11 +28,7 @@ EXEMPT = (
     "tests/contract",
     "tests/e2e",
     "tests/e2e/guides",
-    "tests/faults",
-    "tests/faults/clock",
-    "tests/faults/rows",
     "tests/load",
-    "tests/model",
     "tests/unit",
 )
 RELATIVE = "who|whom|whose|which|whoever|whomever|whatever|whichever"

@@ -1,7 +1,7 @@
-"""Moves the clock of every Python that has this folder on its PYTHONPATH, by CLOCK_OFFSET seconds.
+"""Moves the clock of every Python process that has this folder on its PYTHONPATH, by CLOCK_OFFSET seconds.
 
-What measures durations stays as it is. Libraries that move the clock of any process by preloading
-themselves cannot do that: timed waits of Python's threads never end under them.
+Clocks for durations stay as they are. Libraries that preload themselves into a process cannot do that: timed
+waits of Python's threads never end under them.
 """
 
 import ctypes
@@ -20,6 +20,6 @@ def _moved_now(_cls: type[datetime], tz: tzinfo | None = None) -> datetime:
 
 time.time = lambda: _time() + OFFSET
 time.time_ns = lambda: _time_ns() + int(OFFSET * 1e9)
-# The type is closed to assignments, and must stay the very same one for those who ask what a value is.
+# The type refuses assignments, and cannot be replaced: isinstance checks need the very same one.
 gc.get_referents(datetime.__dict__)[0]["now"] = classmethod(_moved_now)
 ctypes.pythonapi.PyType_Modified(ctypes.py_object(datetime))

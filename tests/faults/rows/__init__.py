@@ -1,1 +1,1 @@
-"""What the rows of the table do."""
+"""The actions of the table's rows."""

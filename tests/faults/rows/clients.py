@@ -1,4 +1,4 @@
-"""Clients that stop reading, and clients whose tokens hold no more."""
+"""Clients that stop reading, and clients whose tokens become invalid."""
 
 import os
 import time
@@ -13,13 +13,13 @@ from clients.stalled_client import StalledClient
 from faults.fault_run import FaultRun, in_thread
 from faults.traffic import ABSENT, SPEAKERS, Traffic
 
-LONG = "x" * 7_900
-BOUND = 1 << 20
-KERNEL = 8 << 20
-"""Bytes that both ends' kernels may hold besides, at most."""
+LONG_PADDING = "x" * 7_900
+BACKLOG_BYTES = 1 << 20
+KERNEL_BYTES = 8 << 20
+"""Bytes that the kernels of both ends may hold besides, at most."""
 
-GROWTH = 32 << 20
-LASTS = 4.0
+MAX_GROWTH_BYTES = 32 << 20
+TOKEN_SECONDS = 4.0
 CLOSED_SECONDS = 5.0
 
 
@@ -30,65 +30,71 @@ async def stops_reading(run: FaultRun) -> None:
         memory = resident(gateway)
         for group in traffic.groups:
             await in_thread(stalled.join, group)
-        traffic.load.padding = LONG
+        traffic.load.padding = LONG_PADDING
         before = len(traffic.accepted)
         try:
-            await run.wait_for("it is cut off", lambda: not stalled.established, 30)
+            await run.wait_for("the client is cut off", lambda: not stalled.established, 30)
         finally:
             traffic.load.padding = ""
             stalled.close()
-        said = (len(traffic.accepted) - before) * len(LONG)
+        sent = (len(traffic.accepted) - before) * len(LONG_PADDING)
         grown = resident(gateway) - memory
-        run.report(f"{said / 1e6:.1f} MB were said, the gateway has grown by {grown / 1e6:.1f} MB")
-        run.expect(BOUND < said < BOUND + KERNEL, f"cut off after {said / 1e6:.1f} MB")
-        run.expect(grown < GROWTH, f"the gateway has grown by {grown / 1e6:.1f} MB")
+        run.report(f"{sent / 1e6:.1f} MB were sent, the gateway has grown by {grown / 1e6:.1f} MB")
+        run.expect(BACKLOG_BYTES < sent < BACKLOG_BYTES + KERNEL_BYTES, f"cut off after {sent / 1e6:.1f} MB")
+        run.expect(grown < MAX_GROWTH_BYTES, f"the gateway has grown by {grown / 1e6:.1f} MB")
         await run.wait_for_recovery(traffic)
         listener = traffic.listeners[0]
         await run.wait_for(
-            "it is offline", lambda: listener.status.get(run.users.user(ABSENT).id) == "offline", 10
+            "its user is offline", lambda: listener.status.get(run.users.user(ABSENT).id) == "offline", 10
         )
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
+    """Return the resident memory of a process in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def token_expires(run: FaultRun) -> None:
-    """Of every other speaker, who come back with new ones when they are closed."""
+    """Let the tokens of every other speaker expire; the speakers return with new ones."""
     async with run.traffic() as traffic:
-        ends = int(time.time() + LASTS)
-        theirs = await with_tokens(run, traffic, exp=ends)
-        await are_closed(run, theirs, ends - time.time() + CLOSED_SECONDS)
+        expiry = int(time.time() + TOKEN_SECONDS)
+        affected = await reconnect_with_tokens(run, traffic, exp=expiry)
+        await wait_until_closed(run, affected, expiry - time.time() + CLOSED_SECONDS)
         await run.wait_for_recovery(traffic)
 
 
 async def token_revoked(run: FaultRun) -> None:
-    """Likewise, by what is said to one gateway."""
+    """Revoke the tokens of every other speaker at one gateway; the speakers return with new ones."""
     async with run.traffic() as traffic:
-        stolen = uuid.uuid4().hex
-        theirs = await with_tokens(run, traffic, jti=stolen)
+        token_id = uuid.uuid4().hex
+        affected = await reconnect_with_tokens(run, traffic, jti=token_id)
         status, answer = await run.users.user("admin", role="admin").rest(
-            "POST", "/admin/revoke", {"jti": stolen}
+            "POST", "/admin/revoke", {"jti": token_id}
         )
         assert status == 200, answer
-        await are_closed(run, theirs, CLOSED_SECONDS)
+        await wait_until_closed(run, affected, CLOSED_SECONDS)
         await run.wait_for_recovery(traffic)
 
 
-async def with_tokens(run: FaultRun, traffic: Traffic, **claims: Any) -> dict[ReconnectingClient, User]:
-    """Every other speaker, come back with a token of these claims."""
+async def reconnect_with_tokens(
+    run: FaultRun, traffic: Traffic, **claims: Any
+) -> dict[ReconnectingClient, User]:
+    """Reconnect every other speaker with a token of these claims."""
     pairs = zip(traffic.speakers[::2], SPEAKERS[::2], strict=True)
-    theirs = {speaker: run.users.user(name) for speaker, name in pairs}
-    for speaker, user in theirs.items():
+    affected = {speaker: run.users.user(name) for speaker, name in pairs}
+    for speaker, user in affected.items():
         user.token = token(run.users.secret, user.id, **claims)
         speaker.drop_connection()
     await run.wait_for_recovery(traffic)
-    return theirs
+    return affected
 
 
-async def are_closed(run: FaultRun, theirs: Mapping[ReconnectingClient, User], within: float) -> None:
-    """They are, in time; and have other tokens then."""
-    await run.wait_for("they are closed", lambda: all(speaker.disconnects > 1 for speaker in theirs), within)
-    for user in theirs.values():
+async def wait_until_closed(
+    run: FaultRun, affected: Mapping[ReconnectingClient, User], within: float
+) -> None:
+    """Wait until the sockets are closed, and give their users valid tokens."""
+    await run.wait_for(
+        "the sockets are closed", lambda: all(speaker.disconnects > 1 for speaker in affected), within
+    )
+    for user in affected.values():
         user.token = token(run.users.secret, user.id)

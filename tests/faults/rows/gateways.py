@@ -1,4 +1,4 @@
-"""Gateways that are killed, told to stop, cut off, or live in another hour."""
+"""Gateways that are killed, stopped, cut off, or have a wrong clock."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from clients.recording_clients import RecordingClient
 from faults.fault_run import FaultRun, in_thread
 from faults.traffic import Traffic
 
-BACK_SECONDS = 2.0
+MAX_ABSENCE_SECONDS = 2.0
 LEASE_SECONDS = 15.0
 ONLINE_SECONDS = 5.0
 GRACE_SECONDS = 2.0
@@ -27,47 +27,51 @@ CLOCK = Path(__file__).parents[1] / "clock"
 
 async def killed(run: FaultRun) -> None:
     async with run.traffic() as traffic:
-        passer, watcher = await traffic.connect_absent(run.stack.gateway_urls[0]), traffic.listeners[-1]
-        await eventually(lambda: watcher.status.get(passer.user_id) == "online")
-        theirs = traffic.speakers_on("g1")
+        visitor, watcher = await traffic.connect_absent(run.stack.gateway_urls[0]), traffic.listeners[-1]
+        await eventually(lambda: watcher.status.get(visitor.user_id) == "online")
+        speakers = traffic.speakers_on("g1")
         run.stack.signal("gateway-1", signal.SIGKILL)
         await run.wait_for_recovery(traffic)
-        expect_short_absences(run, theirs)
+        expect_short_absences(run, speakers)
         within = LEASE_SECONDS + GRACE_SECONDS
-        await run.wait_for("its user is offline", lambda: watcher.status[passer.user_id] == "offline", within)
+        await run.wait_for(
+            "its user is offline", lambda: watcher.status[visitor.user_id] == "offline", within
+        )
         await expect_online(run, traffic, watcher)
 
 
 async def expect_online(run: FaultRun, traffic: Traffic, watcher: RecordingClient) -> None:
-    """Those who are, and nobody else, to one who asks."""
+    """Check that a gateway reports exactly the connected users as online."""
     right = {client.user_id for client in traffic.clients}
 
-    async def are_right() -> bool:
+    async def is_exact() -> bool:
         answer = await watcher.call("getOnlineUsers", {})
         return bool(answer["success"]) and set(answer["users"]) == right
 
-    await run.wait_for("presence is right", are_right, ONLINE_SECONDS)
+    await run.wait_for("presence is right", is_exact, ONLINE_SECONDS)
 
 
-async def told_to_stop(run: FaultRun) -> None:
+async def stopped(run: FaultRun) -> None:
     async with run.traffic() as traffic:
-        theirs = traffic.speakers_on("g1")
+        speakers = traffic.speakers_on("g1")
         await run.terminate("gateway-1", EXIT_SECONDS)
         await run.wait_for_recovery(traffic)
-        expect_short_absences(run, theirs)
+        expect_short_absences(run, speakers)
         await expect_online(run, traffic, traffic.listeners[-1])
 
 
 def expect_short_absences(run: FaultRun, speakers: Sequence[ReconnectingClient]) -> None:
-    """They all had to come back, and caught up quickly."""
+    """Check that all these clients had to reconnect, and caught up quickly."""
     run.expect(all(speaker.disconnects for speaker in speakers), "not all clients were sent elsewhere")
     away = max((absence for speaker in speakers for absence in speaker.offline_seconds), default=0.0)
     run.report(f"{len(speakers)} clients were away for up to {away:.1f} s")
-    run.expect(away < BACK_SECONDS, f"clients were away for {away:.1f} s, more than {BACK_SECONDS:g}")
+    run.expect(
+        away < MAX_ABSENCE_SECONDS, f"clients were away for {away:.1f} s, more than {MAX_ABSENCE_SECONDS:g}"
+    )
 
 
 async def cut_off_from_redis(run: FaultRun) -> None:
-    """Nothing passes, and no connection is closed."""
+    """Block all traffic between a gateway and Redis, without closing a connection."""
 
     async def first_is_ready() -> bool:
         return (await run.gateways_ready())[0]
@@ -88,7 +92,7 @@ async def cut_off_from_redis(run: FaultRun) -> None:
 
 
 async def rolling_restart(run: FaultRun) -> None:
-    """One after the other, each as soon as the one before is ready again."""
+    """Restart one part after the other, each as soon as the one before is ready again."""
     parts = ["gateway-1", "worker-1", "gateway-2", "worker-2"]
     async with run.traffic() as traffic:
         for name in parts:
@@ -108,17 +112,17 @@ async def is_ready(run: FaultRun, name: str) -> bool:
 
 
 async def an_hour_apart(run: FaultRun) -> None:
-    """Half an hour fast here and half an hour slow there, so that tokens are valid on both."""
-    fast, slow = moved(HALF_AN_HOUR), moved(-HALF_AN_HOUR)
+    """Set clocks half an hour fast and half an hour slow: tokens stay valid on both."""
+    fast, slow = clock_settings(HALF_AN_HOUR), clock_settings(-HALF_AN_HOUR)
     clocks = {"gateway-1": fast, "gateway-2": slow, "worker-1": slow, "worker-2": fast}
     async with run.with_settings(clocks), run.traffic() as traffic:
         await traffic.wait_for_accepted(300)
         await run.wait_for_recovery(traffic)
-        await assert_apart(run, traffic)
+        await assert_clocks_apart(run, traffic)
 
 
-async def assert_apart(run: FaultRun, traffic: Traffic) -> None:
-    """Whether the clocks are, to those who stamp the messages."""
+async def assert_clocks_apart(run: FaultRun, traffic: Traffic) -> None:
+    """Check that the gateways stamped messages with clocks that are an hour apart."""
     found = run.database.messages.find({"conversationId": {"$in": traffic.groups}}, {"createdAt": 1})
     times = [message["createdAt"] async for message in found]
     apart = (max(times) - min(times)).total_seconds()
@@ -126,6 +130,6 @@ async def assert_apart(run: FaultRun, traffic: Traffic) -> None:
     assert apart > 3_500, "the clocks were not an hour apart"
 
 
-def moved(seconds: float) -> dict[str, str]:
-    """The settings that move a service's clock, but not what it measures durations with."""
+def clock_settings(seconds: float) -> dict[str, str]:
+    """Return settings that move a service's clock, but not its clock for durations."""
     return {"PYTHONPATH": str(CLOCK), "CLOCK_OFFSET": str(seconds)}

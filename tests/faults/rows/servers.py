@@ -1,4 +1,4 @@
-"""RabbitMQ, Redis and MongoDB: stopped, killed, slow, or their connections closed."""
+"""RabbitMQ, Redis and MongoDB are stopped, killed or slow, or their connections are closed."""
 
 import asyncio
 import signal
@@ -28,19 +28,19 @@ SERVICES = ("gateway-1", "gateway-2", "worker-1", "worker-2")
 
 
 async def rabbitmq_stopped(run: FaultRun) -> None:
-    """Its application, as RabbitMQ's own tool does it."""
+    """Stop the RabbitMQ application by RabbitMQ's own tool."""
     async with run.traffic() as traffic:
         await in_thread(run.stack.rabbitmqctl, "stop_app")
         try:
             await run.wait_for("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
-            await reading_goes_on(run, traffic)
+            await assert_reads_work(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
             await in_thread(run.stack.rabbitmqctl, "start_app")
         await run.wait_for_recovery(traffic)
 
 
-async def reading_goes_on(run: FaultRun, traffic: Traffic) -> None:
+async def assert_reads_work(run: FaultRun, traffic: Traffic) -> None:
     group = traffic.groups[0]
     assert await run.users.user(LISTENER).history(group), "the history is empty"
     synced = await traffic.listeners[0].call("sync", {"conversations": {group: 0}})
@@ -48,12 +48,12 @@ async def reading_goes_on(run: FaultRun, traffic: Traffic) -> None:
 
 
 async def rabbitmq_alarmed(run: FaultRun) -> None:
-    """It reads no more of whoever publishes, as when its memory or its disk are full."""
+    """Raise the disk alarm: RabbitMQ stops reading from publishers, as when memory or disk are full."""
     async with run.traffic() as traffic:
         await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
         try:
             await run.wait_for("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
-            await reading_goes_on(run, traffic)
+            await assert_reads_work(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
             await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
@@ -78,7 +78,7 @@ async def rabbitmq_killed(run: FaultRun) -> None:
 
 
 def are_refused(traffic: Traffic, before: Sequence[int]) -> bool:
-    """Whether each speaker was since these counts."""
+    """Return whether each speaker was refused since these counts."""
     return all(len(s.refusals) > count for s, count in zip(traffic.speakers, before, strict=True))
 
 
@@ -95,11 +95,11 @@ async def redis_restarted(run: FaultRun) -> None:
         return not any(await run.gateways_ready())
 
     async with run.traffic() as traffic:
-        passer = await traffic.connect_absent(run.stack.gateway_urls[0])
+        visitor = await traffic.connect_absent(run.stack.gateway_urls[0])
         watcher = traffic.listeners[-1]
-        await eventually(lambda: watcher.status.get(passer.user_id) == "online")
+        await eventually(lambda: watcher.status.get(visitor.user_id) == "online")
         await in_thread(run.stack.kill, "redis")
-        await passer.close()
+        await visitor.close()
         await run.wait_for("no gateway is ready", none_is_ready, NOT_READY_SECONDS)
         accepted = len(traffic.accepted)
 
@@ -109,8 +109,8 @@ async def redis_restarted(run: FaultRun) -> None:
         await run.wait_for("what was accepted meanwhile is stored", stored, 5)
         await in_thread(run.stack.start, "redis")
         await run.wait_for_recovery(traffic)
-        # They were told that they are online; only a word takes that back.
-        await eventually(lambda: watcher.status[passer.user_id] == "offline")
+        # The watcher believes that the user is online; only an event can correct that.
+        await eventually(lambda: watcher.status[visitor.user_id] == "offline")
         await expect_online(run, traffic, watcher)
 
 
@@ -119,10 +119,12 @@ async def mongodb_killed(run: FaultRun, *, away: float) -> None:
         traffic.load.pause = 0.2
         await in_thread(run.stack.kill, "mongodb")
         watch, before = Stopwatch(), len(traffic.accepted)
-        path, asked = f"/chats/conversations/{traffic.groups[0]}/messages", Stopwatch()
+        path, request_watch = f"/chats/conversations/{traffic.groups[0]}/messages", Stopwatch()
         status, body = await run.users.user(SPEAKERS[0]).rest("GET", path)
         run.expect(status == 503 and body["error"]["retryable"], f"REST answered {status}: {body}")
-        run.expect(asked.seconds < UNAVAILABLE_SECONDS, f"REST answered after {asked.seconds:.1f} s")
+        run.expect(
+            request_watch.seconds < UNAVAILABLE_SECONDS, f"REST answered after {request_watch.seconds:.1f} s"
+        )
         while (left := away - watch.seconds) > 0:
             run.report(f"{len(traffic.accepted) - before} messages wait")
             await asyncio.sleep(min(left, 10))
@@ -134,8 +136,8 @@ async def mongodb_killed(run: FaultRun, *, away: float) -> None:
 
 async def mongodb_slow(run: FaultRun) -> None:
     with Proxy(run.stack.mongo_url) as proxy:
-        late = {name: {"MONGO_URL": proxy.url} for name in SERVICES}
-        async with run.with_settings(late), run.traffic() as traffic:
+        overrides = {name: {"MONGO_URL": proxy.url} for name in SERVICES}
+        async with run.with_settings(overrides), run.traffic() as traffic:
             proxy.delay(DELAY_SECONDS)
             await asyncio.sleep(SLOW_SECONDS)
             proxy.delay(0)

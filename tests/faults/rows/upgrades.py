@@ -60,7 +60,7 @@ def versions(other: Build) -> tuple[Settings, Settings]:
 
 
 async def expect_added_fields(run: FaultRun, traffic: Traffic) -> None:
-    """The last messages have the added field, and the first have not: both builds have run."""
+    """Check that the last messages have the added field and the first have not: both builds have run."""
     ofs = {"conversationId": {"$in": traffic.groups}}
     grown = await run.database.messages.count_documents({**ofs, "colour": COLOUR})
     plain = await run.database.messages.count_documents({**ofs, "colour": {"$exists": False}})

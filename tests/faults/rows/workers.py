@@ -1,4 +1,4 @@
-"""Workers that are killed, asleep, or told to stop, and records that come twice or not whole."""
+"""Workers that are killed, frozen or stopped, and records that are repeated or broken."""
 
 import signal
 
@@ -9,24 +9,24 @@ from clients.chat import eventually
 from clients.invariants import how_many
 from clients.poison import send_unstorable
 from faults.fault_run import FaultRun
-from faults.traffic import PAUSE, SPEAKERS
+from faults.traffic import PAUSE_SECONDS, SPEAKERS
 
 STOP_SECONDS = 10.0
 REPLACED_SECONDS = 20.0
-"""RabbitMQ gives a worker up after two to three heartbeats of 4 s."""
+"""Seconds after which RabbitMQ has given a frozen worker up: two to three heartbeats of 4 s."""
 
 GARBAGE = b"\xc1garbage"
 WORKERS = ("worker-1", "worker-2")
 
 
 async def killed(run: FaultRun) -> None:
-    """Each in its turn, in the middle of as much as can be said; then by turns, soon after one another."""
+    """Kill each worker at full load, then both by turns in short succession."""
     async with run.traffic() as traffic:
         for name in WORKERS:
             traffic.load.pause = 0.0
             await traffic.wait_for_accepted(400)
             run.stack.signal(name, signal.SIGKILL)
-            traffic.load.pause = PAUSE
+            traffic.load.pause = PAUSE_SECONDS
             stored = await how_many(run.database, *traffic.groups)
             run.report(f"{name} killed, {len(traffic.accepted) - stored} of {stored} not stored yet")
             await run.wait_for_recovery(traffic)
@@ -41,7 +41,7 @@ def runs(run: FaultRun, name: str) -> bool:
     return any(part.name == name and part.pid for part in run.stack.status())
 
 
-async def told_to_stop(run: FaultRun) -> None:
+async def stopped(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         for name in WORKERS:
             await run.terminate(name, STOP_SECONDS)
@@ -49,8 +49,8 @@ async def told_to_stop(run: FaultRun) -> None:
             await run.shares.wait_until(4, 4)
 
 
-async def asleep(run: FaultRun) -> None:
-    """Past its heartbeats: the other takes over, and it wakes with batches that are no longer its own."""
+async def frozen(run: FaultRun) -> None:
+    """Freeze a worker past its heartbeats: the other takes over, and the first wakes with stale batches."""
 
     async def all_taken() -> bool:
         return await run.shares.of(2) == 8
@@ -60,7 +60,7 @@ async def asleep(run: FaultRun) -> None:
         await traffic.wait_for_accepted(300)
         run.stack.signal("worker-1", signal.SIGSTOP)
         try:
-            traffic.load.pause = PAUSE
+            traffic.load.pause = PAUSE_SECONDS
             await run.wait_for("replaced", all_taken, REPLACED_SECONDS)
             await run.wait_for_recovery(traffic)
         finally:
@@ -70,18 +70,18 @@ async def asleep(run: FaultRun) -> None:
 
 
 async def delivered_twice(run: FaultRun) -> None:
-    """All that was published for a while is published again, as it was."""
+    """Publish all records of a while again, unchanged."""
     async with Exchange(run.stack) as exchange, run.traffic() as traffic:
         copies = await exchange.record()
         await traffic.wait_for_accepted(300)
-        again = await exchange.republish(copies)
-        run.report(f"{again} AMQP messages published again")
+        republished = await exchange.republish(copies)
+        run.report(f"{republished} AMQP messages published again")
         await run.wait_for_recovery(traffic)
-        assert again > 0, "nothing was copied"
+        assert republished > 0, "nothing was copied"
 
 
 async def poisoned(run: FaultRun) -> None:
-    """What is no record, a record that is none, and one that no database takes, between good ones."""
+    """Publish garbage, a broken record and one that no database can store, between good ones."""
     async with Exchange(run.stack) as exchange, run.traffic() as traffic:
         sender = run.users.user(SPEAKERS[0])
         broken = msgspec.msgpack.encode([{"type": "new", "id": 7}])
@@ -93,16 +93,16 @@ async def poisoned(run: FaultRun) -> None:
             await eventually(lambda failing=failing: failed(traffic.speakers[0].failures, failing))  # type: ignore[misc]
         await run.wait_for_recovery(traffic)
 
-        async def all_buried() -> bool:
+        async def all_dead_lettered() -> bool:
             letters.extend(await run.dead_letters.take())
             return len(letters) >= 9
 
-        await run.wait_for("9 dead letters", all_buried, 5)
+        await run.wait_for("9 dead letters", all_dead_lettered, 5)
         reasons = [str(letter.headers["x-reason"]) for letter in letters]
         for word in ("MessagePack", "OverflowError", "$.id"):
             run.expect(sum(word in reason for reason in reasons) == 3, f"dead letters because of {reasons}")
         traffic.speakers[0].failures.clear()
 
 
-def failed(trouble: list[tuple[str, object]], message_id: str) -> bool:
-    return any(event == "messageFailed" and about["messageId"] == message_id for event, about in trouble)  # type: ignore[index]
+def failed(failures: list[tuple[str, object]], message_id: str) -> bool:
+    return any(event == "messageFailed" and about["messageId"] == message_id for event, about in failures)  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Clients that come while a server is away: they are let in when it is back, without doing anything."""
+"""Clients that connect while a server is away are admitted when it is back, by themselves."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from parley.stack import Stack
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 @pytest.mark.parametrize("server", ["redis", "mongodb"])
-async def test_a_client_that_comes_while_a_server_is_away_is_let_in_later(
+async def test_a_client_that_connects_during_an_outage_is_admitted_after_it(
     server: str, transport: str, fragile: Stack, users: ChatUsers
 ) -> None:
     alice = users.user("alice")
