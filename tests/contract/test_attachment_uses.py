@@ -113,13 +113,13 @@ async def test_what_is_told_twice_counts_once(
     first, again = message(here, 1, file), message(here, 2, file)
     uses = MongoAttachmentReferences(database)
     for _ in range(2):
-        await uses.begin([first, again])
+        await uses.add([first, again])
     await messages.insert([first, again])
     for _ in range(2):
-        await uses.end(first)
+        await uses.remove(first)
     assert await delete(messages, first)
     assert await is_readable(place, file)
-    await uses.end(again)
+    await uses.remove(again)
     assert await delete(messages, again)
     assert not await is_readable(place, file)
     assert await database[ATTACHMENT_USES].find_one({"attachmentId": exactly(file.id)}) is None

@@ -20,11 +20,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("shared", "gateway/src", "persistence-worker", "deploy", "tests")
 # To do: folders that are not rewritten yet. This must be empty by the end. A clean folder does no harm here.
 EXEMPT = (
-    "gateway/src/parley/gateway",
-    "gateway/src/parley/gateway/live",
-    "gateway/src/parley/gateway/pubsub",
-    "gateway/src/parley/gateway/recovery",
-    "gateway/src/parley/gateway/sockets",
     "tests/contract",
     "tests/e2e",
     "tests/e2e/guides",

@@ -57,6 +57,6 @@ def test_every_named_make_target_exists(page: str) -> None:
 @pytest.mark.parametrize("page", [README, OPERATIONS], ids=["README.md", "deploy/README.md"])
 def test_every_named_file_exists(page: str) -> None:
     named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", page)
-    sources = ("shared/src/parley", "gateway/src/parley/gateway", "persistence-worker/src/parley")
-    places = [ROOT, *(ROOT / source for source in sources)]
+    sources = ("shared", "gateway", "persistence-worker", "deploy")
+    places = [ROOT, ROOT / "gateway/src/parley/gateway", *(ROOT / each / "src/parley" for each in sources)]
     assert [n for n in named if not any((p / n).exists() for p in places)] == []

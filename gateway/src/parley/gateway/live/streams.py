@@ -70,7 +70,7 @@ class Streams:
 
     @contextmanager
     def recorded_changes(self, conversation_id: str) -> Iterator[list[Numbered]]:
-        """A list of the edits and deletions that are delivered while the context is open."""
+        """Collect the edits and deletions that are delivered while the context is open."""
         changes: list[Numbered] = []
         recordings = self._recordings.setdefault(conversation_id, [])
         recordings.append(changes)

@@ -23,8 +23,6 @@ from parley.gateway.transport.websocket import WebSocketTransport
 
 POLLING, WEBSOCKET = "polling", "websocket"
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
-EXECUTOR_BYTES = 1 << 16
-"""Larger bodies are compressed in a thread."""
 
 
 class RequestRefused(Exception):
