@@ -370,7 +370,7 @@ async def test_a_send_that_another_contradicts_is_rejected(program: Program, use
     wish = {"conversationId": group, "clientMessageId": name, "tempId": "t"}
     first = (await one.call_ok("sendMessage", {**wish, "content": "the first"}))["message"]
     await other.call_ok("sendMessage", {**wish, "content": "the second"})
-    why = "Another message has this clientMessageId; it stands."
+    why = "Another message was sent with this clientMessageId."
     for socket in (one, other):
         assert await socket.wait_for("messageRejected") == {
             "conversationId": group,

@@ -45,7 +45,7 @@ stdout_logfile_backups=1
 
 _SCRIPT = """\
 #!/bin/sh
-# StartAttempts {name}; written anew at each `up`.
+# Starts {name}; written anew at each `up`.
 {exports}exec {command}
 """
 
