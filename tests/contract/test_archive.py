@@ -1,4 +1,4 @@
-"""What the gateway reads and writes itself: the same of MongoDB and of the stand-in in memory."""
+"""The archive, which gateways read and write themselves: MongoDB and the fake in memory behave alike."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -44,15 +44,15 @@ class Archive:
     written: Messages
 
     async def begin(self, *users: str, **more: Any) -> str:
-        """A conversation with members, its owner first; its id."""
+        """Create a conversation with members, its owner first, and return its id."""
         conversation = Conversation(
             id=str(uuid.uuid4()), **{"kind": "group", "created_by": users[0], "created_at": now(), **more}
         )
         members = [member(conversation.id, u, role="owner" if u == users[0] else "member") for u in users]
         return (await self.conversations.create(conversation, members)).id
 
-    async def say(self, conversation_id: str, count: int) -> list[Message]:
-        """Messages 1 to `count`."""
+    async def send(self, conversation_id: str, count: int) -> list[Message]:
+        """Store messages 1 to `count`."""
         messages = [
             Message(
                 id=str(uuid.uuid4()),
@@ -110,7 +110,7 @@ async def test_a_direct_conversation_is_begun_once(archive: Archive) -> None:
 
 async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> None:
     c = await archive.begin("ann")
-    first, second, third = await archive.say(c, 3)
+    first, second, third = await archive.send(c, 3)
     assert await archive.history.page(c, 2, None, None) == [second, third]
     assert await archive.history.page(c, 2, 3, None) == [first, second]
     assert await archive.history.page(c, 1, None, 1) == [second]
@@ -120,7 +120,7 @@ async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> 
     assert await archive.history.get("nothing") is None
 
 
-async def test_who_leaves_is_in_it_no_more_and_has_no_role(archive: Archive) -> None:
+async def test_a_member_that_leaves_loses_membership_and_role(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     assert await archive.changes.remove(c, "ann")
     assert not await archive.changes.remove(c, "ann")
@@ -133,7 +133,7 @@ async def test_who_leaves_is_in_it_no_more_and_has_no_role(archive: Archive) -> 
     assert bob.role == "owner"
 
 
-async def test_who_has_become_the_owner_is_not_let_out_as_anybody_else(archive: Archive) -> None:
+async def test_a_new_owner_cannot_leave_by_the_rules_of_an_earlier_role(archive: Archive) -> None:
     c = await archive.begin("ann", "bob", "cem")
     assert await archive.changes.promote(c, "bob")
 
@@ -143,7 +143,7 @@ async def test_who_has_become_the_owner_is_not_let_out_as_anybody_else(archive: 
     assert {m.user_id for m in await archive.memberships.of_conversation(c, 10)} == {"ann", "bob"}
 
 
-async def test_who_of_some_is_in_a_conversation(archive: Archive) -> None:
+async def test_the_members_among_given_users_are_found(archive: Archive) -> None:
     c, elsewhere = await archive.begin("ann", "bob"), await archive.begin("ann", "cem")
     await archive.changes.remove(c, "bob")
 
@@ -152,7 +152,7 @@ async def test_who_of_some_is_in_a_conversation(archive: Archive) -> None:
     assert await archive.memberships.among(c, []) == set()
 
 
-async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
+async def test_a_returning_member_starts_with_a_fresh_count(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     await archive.changes.remove(c, "bob")
     assert await archive.changes.add([member(c, "bob", join_seq=4), member(c, "cem", join_seq=4)]) == [
@@ -165,7 +165,7 @@ async def test_who_comes_back_begins_to_count_anew(archive: Archive) -> None:
     assert (bob.join_seq, bob.own_since_read, bob.left_at, bob.role) == (4, 0, None, "member")
 
 
-async def test_who_comes_back_while_a_worker_counts_is_let_in(
+async def test_a_member_can_return_while_a_worker_counts(
     database: Database,
 ) -> None:
     await migrate(database)
@@ -185,7 +185,7 @@ async def test_who_comes_back_while_a_worker_counts_is_let_in(
 
 
 class Overtaken:
-    """A collection in which something is written just before its first replacement."""
+    """A collection to which another writer writes just before its first replacement."""
 
     def __init__(self, collection: Any, meanwhile: Callable[[], Awaitable[Any]]) -> None:
         self._collection, self._meanwhile = collection, [meanwhile]
@@ -199,7 +199,9 @@ class Overtaken:
         return await self._collection.replace_one(*args)
 
 
-async def test_everything_of_users_and_everyone_of_conversations(archive: Archive) -> None:
+async def test_all_conversations_of_users_and_all_members_of_conversations_are_found(
+    archive: Archive,
+) -> None:
     user = str(uuid.uuid4())
     c, d = await archive.begin(user, "bob"), await archive.begin(user, "cem")
     assert {m.conversation_id for m in await archive.memberships.of_users([user])} == {c, d}
@@ -207,7 +209,7 @@ async def test_everything_of_users_and_everyone_of_conversations(archive: Archiv
     assert len(await archive.memberships.contacts([c, d], 2)) == 2
 
 
-async def test_members_come_in_the_order_in_which_they_came(archive: Archive) -> None:
+async def test_members_are_listed_in_the_order_in_which_they_joined(archive: Archive) -> None:
     c = await archive.begin("bob")
     await archive.changes.add([member(c, "ann", joined_at=now() + timedelta(seconds=1))])
     assert [m.user_id for m in await archive.memberships.of_conversation(c, 10)] == ["bob", "ann"]
@@ -223,7 +225,7 @@ async def test_conversations_are_listed_by_activity_page_by_page(archive: Archiv
     assert ([c.id for c in rest.items], rest.next_cursor) == ([ids[0]], None)
 
 
-async def test_a_conversation_is_put_away_and_back(archive: Archive) -> None:
+async def test_a_conversation_is_archived_and_unarchived(archive: Archive) -> None:
     c = await archive.begin("ann")
     for archived in (True, False):
         assert await archive.changes.archive(c, "ann", archived)

@@ -29,7 +29,7 @@ from parley.shared.model import Person
 PDF = b"%PDF-1.7\n"
 MOST = 2 * PART_BYTES + 100
 ONCE = pytest.mark.parametrize("storage", ["gridfs"], indirect=True)
-"""For what has nothing to do with where the bytes lie."""
+"""Return a client for tests that do not depend on the file storage."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def bound(place: Site, owner: str, conversation_id: str, attachment_id: st
 
 
 async def known_of(database: Any, user: str) -> list[Any]:
-    """What is known of a user's uploads, those that only began too."""
+    """Return the records of a user's uploads, unfinished ones included."""
     known: list[Any] = await database[ATTACHMENTS].find({"ownerId": exactly(user)}).to_list(None)
     return known
 
@@ -74,7 +74,7 @@ def error(answer: tuple[int, Any], status: int, code: str) -> str:
 
 
 @pytest.mark.parametrize("size", [9, CHUNK_BYTES, PART_BYTES + 1, MOST])
-async def test_what_is_uploaded_is_downloaded(place: Site, ann: str, size: int) -> None:
+async def test_an_uploaded_file_is_downloaded_unchanged(place: Site, ann: str, size: int) -> None:
     data = PDF + os.urandom(size - len(PDF))
 
     status, body = await place.upload(ann, data, "Verträge.pdf")
@@ -90,8 +90,8 @@ async def test_what_is_uploaded_is_downloaded(place: Site, ann: str, size: int) 
     }
     answer, read = await place.read(ann, attachment["id"])
     assert (answer.status, read == data) == (200, True)
-    told = {name.lower(): value for name, value in answer.headers.items()}
-    assert {name: value for name, value in told.items() if name not in ("date", "server")} == {
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    assert {name: value for name, value in headers.items() if name not in ("date", "server")} == {
         "content-type": "application/pdf",
         "content-length": str(size),
         "content-disposition": "attachment; filename=\"Vertr_ge.pdf\"; filename*=UTF-8''Vertr%C3%A4ge.pdf",
@@ -116,7 +116,7 @@ async def test_what_is_uploaded_is_downloaded(place: Site, ann: str, size: int) 
     ],
     ids=["png", "mp3", "pdf", "html", "svg"],
 )
-async def test_only_what_cannot_be_a_page_is_shown_in_place(
+async def test_only_types_that_cannot_run_scripts_are_shown_inline(
     place: Site, ann: str, data: bytes, shown: str
 ) -> None:
     answer, _ = await place.read(ann, await sent(place, ann, data, "page.html"))
@@ -125,7 +125,7 @@ async def test_only_what_cannot_be_a_page_is_shown_in_place(
 
 
 @ONCE
-async def test_head_says_what_get_would(place: Site, ann: str) -> None:
+async def test_head_answers_the_headers_of_get(place: Site, ann: str) -> None:
     attachment_id = await sent(place, ann)
     got, _ = await place.read(ann, attachment_id)
     head, body = await place.read(ann, attachment_id, "HEAD", Range="bytes=0-1")
@@ -157,7 +157,7 @@ async def test_a_range_is_given_alone(place: Site, ann: str, wanted: str, start:
 @pytest.mark.parametrize(
     "odd", ["bytes=2-1", "bytes=0-1,3-4", "bytes=", "bytes=-", "lines=0-1", "bytes=a-b", "0-1", "bytes=--1"]
 )
-async def test_what_is_no_single_range_gets_the_whole(place: Site, ann: str, odd: str) -> None:
+async def test_anything_but_a_single_range_gets_the_whole_file(place: Site, ann: str, odd: str) -> None:
     answer, body = await place.read(ann, await sent(place, ann), Range=odd)
     assert (answer.status, body) == (200, PDF)
 
@@ -181,7 +181,7 @@ async def test_a_download_goes_on_only_with_the_same_file(place: Site, ann: str)
 
 
 @ONCE
-async def test_what_a_browser_has_it_is_not_sent_again_as_long_as_it_may_read(
+async def test_a_cached_file_is_revalidated_without_a_body_while_the_user_may_read_it(
     place: Site, ann: str, bob: str
 ) -> None:
     attachment_id = await sent(place, ann)
@@ -195,7 +195,7 @@ async def test_what_a_browser_has_it_is_not_sent_again_as_long_as_it_may_read(
 
 
 @ONCE
-async def test_members_read_and_nobody_else_can_tell_that_it_exists(place: Site, ann: str, bob: str) -> None:
+async def test_only_members_can_read_a_file_or_learn_that_it_exists(place: Site, ann: str, bob: str) -> None:
     attachment_id = await sent(place, ann)
     assert (await place.read(bob, attachment_id))[0].status == 404
     conversation_id = await place.conversation(ann, bob)
@@ -209,7 +209,7 @@ async def test_members_read_and_nobody_else_can_tell_that_it_exists(place: Site,
 
 
 @ONCE
-async def test_who_is_removed_reads_no_more_be_it_their_own(place: Site, ann: str, bob: str) -> None:
+async def test_a_removed_member_reads_no_file_not_even_an_own_one(place: Site, ann: str, bob: str) -> None:
     attachment_id = await sent(place, bob)
     conversation_id = await place.conversation(ann, bob)
     await bound(place, bob, conversation_id, attachment_id)
@@ -222,12 +222,12 @@ async def test_who_is_removed_reads_no_more_be_it_their_own(place: Site, ann: st
 
 @ONCE
 @pytest.mark.parametrize("odd", ["x", "%00", "%ED%A0%80", "..", "A" * 5_000, "%24ne"])
-async def test_what_is_no_id_is_not_found(place: Site, ann: str, odd: str) -> None:
+async def test_an_invalid_id_is_not_found(place: Site, ann: str, odd: str) -> None:
     assert (await place.read(ann, odd))[0].status == 404
 
 
 @ONCE
-async def test_who_says_nothing_of_themselves_is_refused(place: Site) -> None:
+async def test_a_request_without_a_token_is_refused(place: Site) -> None:
     url = place.server.make_url("/attachments")
     async with place.http.post(url, data=form((FILE, b"words")), headers=TYPE) as answer:
         error((answer.status, await answer.json()), 401, "UNAUTHORIZED")
@@ -235,18 +235,18 @@ async def test_who_says_nothing_of_themselves_is_refused(place: Site) -> None:
         error((answer.status, await answer.json()), 401, "UNAUTHORIZED")
 
 
-async def test_what_is_too_large_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
+async def test_a_file_that_is_too_large_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
     error(await place.upload(ann, PDF + bytes(MOST - len(PDF) + 1)), 413, "TOO_LARGE")
     assert await known_of(database, ann) == []
 
 
 @ONCE
-async def test_what_says_beforehand_that_it_is_too_large_is_not_read(place: Site, ann: str) -> None:
+async def test_a_body_whose_declared_length_is_too_large_is_not_read(place: Site, ann: str) -> None:
     error(await place.upload(ann, bytes(2 * MOST)), 413, "TOO_LARGE")
 
 
 @pytest.mark.parametrize("size", [100, PART_BYTES + 1])
-async def test_what_is_of_no_accepted_type_is_refused_and_not_kept(
+async def test_a_file_of_no_accepted_type_is_refused_and_not_kept(
     place: Site, ann: str, size: int, database: Any
 ) -> None:
     error(await place.upload(ann, b"MZ" + bytes(size), "picture.png"), 415, "UNSUPPORTED_TYPE")
@@ -254,7 +254,7 @@ async def test_what_is_of_no_accepted_type_is_refused_and_not_kept(
 
 
 @ONCE
-async def test_what_is_empty_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
+async def test_an_empty_file_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
     assert error(await place.upload(ann, b""), 400, "INVALID").startswith("file:")
     assert await known_of(database, ann) == []
 
@@ -298,14 +298,16 @@ async def test_a_body_that_is_no_form_with_a_file_is_refused_and_not_kept(
 
 @ONCE
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "Deflate", "br", "zstd", "identity, gzip", "x"])
-async def test_a_packed_body_is_refused_before_it_is_unpacked(place: Site, ann: str, encoding: str) -> None:
+async def test_a_compressed_body_is_refused_before_it_is_decompressed(
+    place: Site, ann: str, encoding: str
+) -> None:
     packed = io.BytesIO(zlib.compress(form(*[(FIELD, b"")] * 100_000), 9))
     answer = await place.post(ann, packed, **TYPE, **{"Content-Encoding": encoding})
     assert "uncompressed" in error(answer, 415, "UNSUPPORTED_TYPE")
 
 
 @ONCE
-async def test_a_body_that_says_that_it_is_not_packed_is_taken(place: Site, ann: str) -> None:
+async def test_a_body_with_identity_encoding_is_accepted(place: Site, ann: str) -> None:
     body = io.BytesIO(form((FILE, b"words")))
     assert (await place.post(ann, body, **TYPE, **{"Content-Encoding": "identity"}))[0] == 201
 
@@ -324,7 +326,7 @@ TEDIOUS = {
 
 @ONCE
 @pytest.mark.parametrize("body", TEDIOUS.values(), ids=TEDIOUS)
-async def test_a_form_that_is_tedious_is_refused_and_holds_nobody_up(
+async def test_a_form_that_is_slow_to_parse_is_refused_and_blocks_nobody(
     place: Site, ann: str, body: bytes, database: Any
 ) -> None:
     async with longest_turn() as longest:
@@ -338,7 +340,7 @@ async def test_a_form_that_is_tedious_is_refused_and_holds_nobody_up(
 
 @asynccontextmanager
 async def longest_turn() -> AsyncIterator[Callable[[], float]]:
-    """The longest time, in seconds, for which nothing else had its turn."""
+    """The longest time, in seconds, for which the event loop was blocked."""
     longest, last = 0.0, time.monotonic()
 
     async def watch() -> None:
@@ -360,7 +362,7 @@ async def test_a_file_that_looks_like_a_form_is_kept_as_it_is(place: Site, ann: 
 
 
 @ONCE
-async def test_a_form_may_have_some_parts_and_not_more(place: Site, ann: str) -> None:
+async def test_a_form_has_a_limited_number_of_parts(place: Site, ann: str) -> None:
     fields = [(FIELD, b"words")] * (MAX_PARTS - 1)
     assert (await place.post(ann, form(*fields, (FILE, b"words")), **TYPE))[0] == 201
     error(await place.post(ann, form((FILE, b"words"), *fields, (FIELD, b"")), **TYPE), 400, "INVALID")
@@ -368,7 +370,7 @@ async def test_a_form_may_have_some_parts_and_not_more(place: Site, ann: str) ->
 
 @ONCE
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "x"])
-async def test_a_part_that_is_not_sent_as_it_is_is_refused(place: Site, ann: str, encoding: str) -> None:
+async def test_a_part_with_a_transfer_encoding_is_refused(place: Site, ann: str, encoding: str) -> None:
     body = form((f"{FILE}\r\nContent-Transfer-Encoding: {encoding}", b"d29yZHM="))
     error(await place.post(ann, body, **TYPE), 400, "INVALID")
 
@@ -389,7 +391,7 @@ async def test_a_body_of_another_type_is_refused(place: Site, ann: str, content_
 
 
 @ONCE
-async def test_other_fields_of_the_form_are_passed_over(place: Site, ann: str) -> None:
+async def test_other_fields_of_the_form_are_ignored(place: Site, ann: str) -> None:
     body = form((FIELD, b""), (FIELD, b"words"), (FILE, b"the file"), (FIELD, b"more"))
     status, answer = await place.post(ann, body, **TYPE)
     assert (status, answer["attachment"]["size"]) == (201, 8)
@@ -428,7 +430,9 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
 
 
 @ONCE
-async def test_one_person_may_not_fill_all_places(place: Site, ann: str, bob: str, database: Any) -> None:
+async def test_one_user_cannot_occupy_all_upload_slots(
+    place: Site, ann: str, bob: str, database: Any
+) -> None:
     held = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -451,7 +455,7 @@ async def test_one_person_may_not_fill_all_places(place: Site, ann: str, bob: st
 
 @ONCE
 @pytest.mark.parametrize("arrived", [b"--x\r\n", *(form((FILE, b"w" * n), end=b"") for n in (5, 1_000_000))])
-async def test_who_stalls_is_refused_and_gives_the_place_up(
+async def test_a_stalled_upload_is_refused_and_frees_its_slot(
     database: Any, storage: Storage, ann: str, arrived: bytes
 ) -> None:
     async def stalled() -> AsyncIterator[bytes]:
@@ -467,8 +471,8 @@ async def test_who_stalls_is_refused_and_gives_the_place_up(
 
 
 @ONCE
-async def test_what_comes_slowly_but_comes_is_taken(database: Any, storage: Storage, ann: str) -> None:
-    """Twice as long as nothing at all may take."""
+async def test_a_slow_but_steady_upload_is_accepted(database: Any, storage: Storage, ann: str) -> None:
+    """Take twice the time that an upload without progress may take."""
 
     async def slow() -> AsyncIterator[bytes]:
         for _ in range(20):
@@ -482,7 +486,7 @@ async def test_what_comes_slowly_but_comes_is_taken(database: Any, storage: Stor
 
 
 @ONCE
-async def test_who_uploads_too_often_is_told_when_to_go_on(
+async def test_too_many_uploads_are_refused_with_retry_after(
     database: Any, storage: Storage, ann: str, bob: str
 ) -> None:
     async with site(database, storage.files, MOST, rates={"creates": Rate(0.1, 2)}) as place:
@@ -498,7 +502,7 @@ async def test_a_file_that_is_lost_is_not_found(place: Site, ann: str, storage: 
     assert answer.status == 404
 
 
-async def test_a_download_that_breaks_off_does_not_look_whole(
+async def test_an_interrupted_download_does_not_look_complete(
     place: Site, ann: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attachment_id = await sent(place, ann, PDF + os.urandom(PART_BYTES))

@@ -1,4 +1,4 @@
-"""An upload lasts as long as a stored message names it: what the worker writes, and the gateways read."""
+"""A file stays as long as a stored message names it; the worker counts, the gateways read."""
 
 import asyncio
 import uuid
@@ -35,12 +35,12 @@ def messages(database: Any) -> Messages:
 
 @pytest.fixture
 async def here(place: Site) -> str:
-    """A conversation of Ann and Bob."""
+    """Create a conversation of Ann and Bob."""
     return await place.conversation(ANN.id, BOB.id)
 
 
 async def attached(place: Site, conversation_id: str) -> Attachment:
-    """A file of Ann's that a conversation has."""
+    """Upload a file of Ann's and bind it to a conversation."""
 
     async def words() -> AsyncIterator[bytes]:
         yield b"words"
@@ -69,7 +69,7 @@ async def delete(messages: Messages, message: Message) -> bool:
 
 
 async def is_readable(place: Site, file: Attachment) -> bool:
-    """Whether its members read it; they all do, or none."""
+    """Return whether the members can read it; all of them can, or none."""
     answers = await asyncio.gather(
         *(place.service.open(person, file.id) for person in (ANN, BOB)), return_exceptions=True
     )
@@ -79,7 +79,9 @@ async def is_readable(place: Site, file: Attachment) -> bool:
     return failed == {False}
 
 
-async def test_with_its_only_message_it_is_gone_for_all(place: Site, messages: Messages, here: str) -> None:
+async def test_a_file_is_gone_for_all_with_its_only_message(
+    place: Site, messages: Messages, here: str
+) -> None:
     file, other = await attached(place, here), await attached(place, here)
     only = message(here, 1, file)
     await messages.insert([only, message(here, 2, other)])
@@ -92,7 +94,7 @@ async def test_with_its_only_message_it_is_gone_for_all(place: Site, messages: M
         await place.service.bind(ANN, [file.id], here)
 
 
-async def test_what_another_message_names_stays_until_that_is_deleted_too(
+async def test_a_file_named_by_another_message_stays_until_that_is_deleted_too(
     place: Site, messages: Messages, here: str
 ) -> None:
     file = await attached(place, here)
@@ -105,27 +107,27 @@ async def test_what_another_message_names_stays_until_that_is_deleted_too(
     assert not await is_readable(place, file)
 
 
-async def test_what_is_told_twice_counts_once(
+async def test_a_repeated_change_counts_once(
     place: Site, messages: Messages, here: str, database: Any
 ) -> None:
-    """A worker that dies between the account and the message is told both again."""
+    """A worker killed between counting the reference and storing the message repeats both."""
     file = await attached(place, here)
     first, again = message(here, 1, file), message(here, 2, file)
-    uses = MongoAttachmentReferences(database)
+    references = MongoAttachmentReferences(database)
     for _ in range(2):
-        await uses.add([first, again])
+        await references.add([first, again])
     await messages.insert([first, again])
     for _ in range(2):
-        await uses.remove(first)
+        await references.remove(first)
     assert await delete(messages, first)
     assert await is_readable(place, file)
-    await uses.remove(again)
+    await references.remove(again)
     assert await delete(messages, again)
     assert not await is_readable(place, file)
     assert await database[ATTACHMENT_USES].find_one({"attachmentId": exactly(file.id)}) is None
 
 
-async def test_an_edit_takes_nothing_away(place: Site, messages: Messages, here: str) -> None:
+async def test_an_edit_removes_no_file(place: Site, messages: Messages, here: str) -> None:
     file = await attached(place, here)
     first = message(here, 1, file)
     await messages.insert([first])
@@ -133,7 +135,7 @@ async def test_an_edit_takes_nothing_away(place: Site, messages: Messages, here:
     assert await is_readable(place, file)
 
 
-async def test_what_was_taken_before_the_deletion_and_is_stored_after_it_is_there_again(
+async def test_a_file_claimed_before_a_deletion_and_stored_after_it_is_back(
     place: Site, messages: Messages, here: str
 ) -> None:
     file = await attached(place, here)
@@ -145,7 +147,7 @@ async def test_what_was_taken_before_the_deletion_and_is_stored_after_it_is_ther
     assert await is_readable(place, file)
 
 
-async def test_what_is_deleted_is_swept_a_day_later(
+async def test_a_deleted_file_is_swept_a_day_later(
     place: Site, messages: Messages, here: str, database: Any, gridfs_storage: Storage
 ) -> None:
     file = await attached(place, here)

@@ -1,4 +1,4 @@
-"""What becomes of uploads: a conversation takes them once, or they are swept away."""
+"""An upload is bound to one conversation, or swept."""
 
 import asyncio
 import uuid
@@ -42,7 +42,7 @@ async def uploaded(place: Site, person: Person) -> Attachment:
 
 
 async def aged(database: Any, attachment_id: str, seconds: int = DAY + 60) -> None:
-    """Let some time go by for an upload."""
+    """Make an upload older."""
     await database[ATTACHMENTS].update_one({"_id": attachment_id}, {"$inc": {"loose": -seconds}})
 
 
@@ -56,14 +56,14 @@ async def test_a_message_takes_its_senders_uploads_in_its_order(place: Site, ann
     assert files[0] == Attachment(id=files[0].id, name="words.txt", size=5, type="text/plain")
 
 
-async def test_a_retry_takes_them_again(place: Site, ann: Person) -> None:
+async def test_a_retry_claims_the_same_uploads(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     conversation_id = await place.conversation(ann.id)
     first = await place.service.bind(ann, [file.id], conversation_id)
     assert await place.service.bind(ann, [file.id], conversation_id) == first
 
 
-async def test_what_a_conversation_has_any_member_sends_on_in_it(
+async def test_any_member_can_send_a_file_of_the_conversation_again(
     place: Site, ann: Person, bob: Person
 ) -> None:
     file = await uploaded(place, ann)
@@ -72,7 +72,7 @@ async def test_what_a_conversation_has_any_member_sends_on_in_it(
     assert await place.service.bind(bob, [file.id], conversation_id) == (file,)
 
 
-async def test_what_is_anothers_or_elsewhere_or_nowhere_is_not_found(
+async def test_a_file_of_another_user_or_conversation_is_not_found(
     place: Site, ann: Person, bob: Person
 ) -> None:
     here, there = await place.conversation(ann.id, bob.id), await place.conversation(ann.id, bob.id)
@@ -84,7 +84,7 @@ async def test_what_is_anothers_or_elsewhere_or_nowhere_is_not_found(
             await place.service.bind(ann, [wrong], here)
 
 
-async def test_one_that_cannot_be_had_keeps_the_others_free(place: Site, ann: Person) -> None:
+async def test_one_unusable_file_leaves_the_others_unbound(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     here, there = await place.conversation(ann.id), await place.conversation(ann.id)
     with pytest.raises(NotFound):
@@ -92,7 +92,7 @@ async def test_one_that_cannot_be_had_keeps_the_others_free(place: Site, ann: Pe
     assert await place.service.bind(ann, [file.id], there) == (file,)
 
 
-async def test_when_one_is_gone_meanwhile_those_before_it_are_free_again(
+async def test_a_file_deleted_meanwhile_unbinds_the_files_before_it(
     place: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, gone = await uploaded(place, ann), await uploaded(place, ann)
@@ -113,7 +113,7 @@ async def test_when_one_is_gone_meanwhile_those_before_it_are_free_again(
     assert await place.service.bind(ann, [file.id, gone.id], there) == (file, gone)
 
 
-async def test_what_somebody_took_meanwhile_stays_bound(place: Site, ann: Person) -> None:
+async def test_a_file_claimed_meanwhile_stays_bound(place: Site, ann: Person) -> None:
     file, conversation_id = await uploaded(place, ann), await place.conversation(ann.id)
     assert await place.attachments.bind(file.id, ann.id, conversation_id, "one")
     await place.service.bind(ann, [file.id], conversation_id)
@@ -123,7 +123,7 @@ async def test_what_somebody_took_meanwhile_stays_bound(place: Site, ann: Person
     assert (await place.attachments.get([file.id]))[file.id].conversation_id == conversation_id
 
 
-async def test_what_is_unbound_waits_a_day_again(place: Site, ann: Person) -> None:
+async def test_an_unbound_file_waits_a_day_again(place: Site, ann: Person) -> None:
     file, conversation_id = await uploaded(place, ann), await place.conversation(ann.id)
     for binding in ("one", "one"):
         assert await place.attachments.bind(file.id, ann.id, conversation_id, binding)
@@ -133,7 +133,7 @@ async def test_what_is_unbound_waits_a_day_again(place: Site, ann: Person) -> No
     assert file.id in await place.attachments.mark(now() + timedelta(hours=1), 10_000)
 
 
-async def test_of_two_conversations_at_once_one_gets_it(place: Site, ann: Person) -> None:
+async def test_one_of_two_concurrent_conversations_binds_the_file(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     conversations = [await place.conversation(ann.id) for _ in range(8)]
 
@@ -146,13 +146,15 @@ async def test_of_two_conversations_at_once_one_gets_it(place: Site, ann: Person
 
 
 @pytest.mark.parametrize(("count", "times"), [(MAX_ATTACHMENTS + 1, 1), (1, 2)])
-async def test_too_many_or_one_twice_is_refused(place: Site, ann: Person, count: int, times: int) -> None:
+async def test_too_many_files_or_a_repeated_one_are_refused(
+    place: Site, ann: Person, count: int, times: int
+) -> None:
     ids = [new_id() for _ in range(count)] * times
     with pytest.raises(Invalid, match=r"^attachments: "):
         await place.service.bind(ann, ids, await place.conversation(ann.id))
 
 
-async def test_what_nobody_sent_for_a_day_is_swept(
+async def test_a_file_that_is_not_sent_for_a_day_is_swept(
     place: Site, ann: Person, database: Any, gridfs_storage: Storage
 ) -> None:
     old, young, sent = [await uploaded(place, ann) for _ in range(3)]
@@ -173,7 +175,7 @@ async def test_what_nobody_sent_for_a_day_is_swept(
         assert [chunk async for chunk in download.read(0, 5)] == [b"words"]
 
 
-async def test_what_an_upload_that_died_left_is_swept(
+async def test_the_rest_of_an_interrupted_upload_is_swept(
     place: Site, ann: Person, database: Any, gridfs_storage: Storage
 ) -> None:
     async def words() -> AsyncIterator[bytes]:
@@ -191,7 +193,7 @@ async def test_what_an_upload_that_died_left_is_swept(
     assert await database[ATTACHMENTS].find_one({"_id": attachment_id}) is None
 
 
-async def test_what_cannot_be_noted_is_not_kept(
+async def test_a_file_that_cannot_be_recorded_is_not_kept(
     place: Site, ann: Person, database: Any, gridfs_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
@@ -208,7 +210,7 @@ async def test_what_cannot_be_noted_is_not_kept(
     assert await database[ATTACHMENTS].find_one({"_id": lost[0]}) is None
 
 
-async def test_what_is_condemned_is_taken_no_more_and_found_until_it_is_forgotten(
+async def test_a_marked_file_cannot_be_bound_but_is_found_until_it_is_removed(
     place: Site, ann: Person, database: Any
 ) -> None:
     file = await uploaded(place, ann)
@@ -227,7 +229,7 @@ async def test_what_is_condemned_is_taken_no_more_and_found_until_it_is_forgotte
     assert file.id not in await place.attachments.mark(before, 10_000)
 
 
-async def test_what_a_conversation_has_is_not_forgotten(place: Site, ann: Person) -> None:
+async def test_a_bound_file_is_not_removed(place: Site, ann: Person) -> None:
     file = await uploaded(place, ann)
     await place.service.bind(ann, [file.id], await place.conversation(ann.id))
     await place.attachments.forget(file.id)

@@ -1,4 +1,4 @@
-"""Who sits in a contract's conversations is whom the contract names, whoever changes it meanwhile."""
+"""The members of a contract's conversations are the parties it names, also after concurrent changes."""
 
 import asyncio
 import uuid
@@ -22,7 +22,7 @@ from parley.shared.model import Contract, Person
 
 
 class Silence:
-    """An announcer that nobody listens to."""
+    """An announcer that discards its events."""
 
     async def publish_events(self, _events: Any) -> None: ...
 
@@ -30,7 +30,7 @@ class Silence:
 
 
 class Sent:
-    """Remembers what would have been sent."""
+    """Records the messages that would be sent."""
 
     def __init__(self) -> None:
         self.commands: list[Any] = []
@@ -40,7 +40,7 @@ class Sent:
 
 
 class Hesitant(MongoContracts):
-    """After its second read it waits until it may go on with what it has read."""
+    """Blocks after its second read, so that a test can write before the reader goes on."""
 
     def __init__(self, database: Any) -> None:
         super().__init__(database)
@@ -57,7 +57,7 @@ class Hesitant(MongoContracts):
 
 
 class Gateway:
-    """The part of a gateway that knows contracts."""
+    """The contract services of one gateway."""
 
     def __init__(self, database: Any, contracts: MongoContracts | None = None) -> None:
         self.contracts = contracts or MongoContracts(database)
@@ -80,19 +80,19 @@ class Gateway:
         )  # type: ignore[arg-type]
 
     async def seated(self, contract_id: str) -> set[str]:
-        """Who is in the contract's one conversation."""
+        """Return the members of the contract's only conversation."""
         (conversation,) = await self.conversations.of_contract(contract_id)
         return {m.user_id for m in await self.memberships.of_conversation(conversation.id, 10)}
 
 
 class Deal:
-    """A contract and the people around it, who are of no other test."""
+    """A contract and its people, used by this test only."""
 
     def __init__(self) -> None:
         name = uuid.uuid4().hex[:8]
         self.id = f"contract-{name}"
         self.admin = Person(id=f"admin-{name}", role="admin")
-        self.client, self.old, self.new = (Person(id=f"{who}-{name}") for who in ("client", "old", "new"))
+        self.client, self.old, self.new = (Person(id=f"{role}-{name}") for role in ("client", "old", "new"))
 
     def put(self, freelancer: Person, *milestones: str) -> PutContract:
         return PutContract(
@@ -102,15 +102,15 @@ class Deal:
             milestones=milestones,
         )
 
-    def say(self, milestone: str | None = None) -> SendToContract:
+    def send(self, milestone: str | None = None) -> SendToContract:
         return SendToContract(contract_id=self.id, milestone_id=milestone, content="hello")
 
 
-async def test_a_party_that_is_replaced_while_they_start_to_talk_is_not_seated(database: Any) -> None:
+async def test_a_party_replaced_while_a_conversation_begins_is_no_member(database: Any) -> None:
     deal, one, other = Deal(), Gateway(database), Gateway(database, Hesitant(database))
     await one.service.put(deal.admin, deal.put(deal.old))
     assert isinstance(other.contracts, Hesitant)
-    starting = asyncio.create_task(other.service.send(deal.old, deal.say()))
+    starting = asyncio.create_task(other.service.send(deal.old, deal.send()))
     await other.contracts.has_read.wait()
     await one.service.put(deal.admin, deal.put(deal.new))
     other.contracts.may_go.set()
@@ -120,10 +120,10 @@ async def test_a_party_that_is_replaced_while_they_start_to_talk_is_not_seated(d
     assert other.sent.commands == []
 
 
-async def test_of_two_changes_at_once_those_sit_there_whom_the_contract_names(database: Any) -> None:
+async def test_two_concurrent_changes_leave_the_members_that_the_contract_names(database: Any) -> None:
     deal, one, other = Deal(), Gateway(database), Gateway(database)
     await one.service.put(deal.admin, deal.put(deal.old))
-    await one.service.send(deal.client, deal.say())
+    await one.service.send(deal.client, deal.send())
     reached, gate = asyncio.Event(), asyncio.Event()
     real = other.conversations.of_contract
 
@@ -143,23 +143,23 @@ async def test_of_two_changes_at_once_those_sit_there_whom_the_contract_names(da
     assert await one.seated(deal.id) == {contract.client_id, contract.freelancer_id}
 
 
-async def test_a_milestone_that_another_gateway_removed_is_forgotten_before_long(database: Any) -> None:
+async def test_a_milestone_removed_by_another_gateway_leaves_the_cache_soon(database: Any) -> None:
     deal, one, other = Deal(), Gateway(database), Gateway(database)
     await one.service.put(deal.admin, deal.put(deal.old, "design"))
-    await other.service.send(deal.client, deal.say("design"))
+    await other.service.send(deal.client, deal.send("design"))
     await one.service.put(deal.admin, deal.put(deal.old))
     other.now += CACHE_SECONDS
     with pytest.raises(NotFound, match="milestone"):
-        await other.service.send(deal.client, deal.say("design"))
+        await other.service.send(deal.client, deal.send("design"))
 
 
-async def test_a_new_party_is_let_in_by_a_gateway_that_remembers_the_old_one(database: Any) -> None:
+async def test_a_gateway_with_a_stale_contract_admits_the_new_party(database: Any) -> None:
     deal, one, other = Deal(), Gateway(database), Gateway(database)
     await one.service.put(deal.admin, deal.put(deal.old))
-    await other.service.send(deal.client, deal.say())
-    # Whoever changed the contract died before they seated anyone.
+    await other.service.send(deal.client, deal.send())
+    # A gateway changed the contract and was killed before it changed the memberships.
     await one.contracts.put(Contract(id=deal.id, client_id=deal.client.id, freelancer_id=deal.new.id))
     with pytest.raises(NotFound):
-        await other.service.send(deal.new, deal.say())
-    await other.service.send(deal.new, deal.say())
+        await other.service.send(deal.new, deal.send())
+    await other.service.send(deal.new, deal.send())
     assert await one.seated(deal.id) == {deal.client.id, deal.new.id}

@@ -1,4 +1,4 @@
-"""What a page of conversations asks of the archive, over a real database."""
+"""The queries of a page of conversations, over a real database."""
 
 import asyncio
 import uuid
@@ -24,7 +24,7 @@ ROWS = 2 * CONCURRENT_READS + 3
 
 
 class Silence:
-    """An announcer that nobody listens to."""
+    """An announcer that discards its events."""
 
     async def publish_events(self, _events: Any) -> None: ...
 
@@ -32,7 +32,7 @@ class Silence:
 
 
 class CountedPeople(MongoPeople):
-    """Counts what is asked."""
+    """Counts the queries."""
 
     def __init__(self, database: Any) -> None:
         super().__init__(database)
@@ -44,7 +44,7 @@ class CountedPeople(MongoPeople):
 
 
 class HeldMemberships(MongoMemberships):
-    """Holds up who asks for members while the gate is shut, and counts them."""
+    """Blocks and counts the queries for members while the gate is shut."""
 
     def __init__(self, database: Any) -> None:
         super().__init__(database)
@@ -88,7 +88,7 @@ async def desk(database: Any) -> Desk:
     return Desk(database)
 
 
-async def test_a_page_asks_for_people_once_and_for_members_side_by_side(desk: Desk) -> None:
+async def test_a_page_queries_people_once_and_members_concurrently(desk: Desk) -> None:
     others = [Person(id=str(uuid.uuid4()), name=f"Other {n}") for n in range(ROWS)]
     for other in others:
         await desk.start(other)
@@ -107,6 +107,6 @@ async def test_a_page_asks_for_people_once_and_for_members_side_by_side(desk: De
     assert sorted(map(str, shown)) == sorted(str({other.name}) for other in others)
 
 
-async def test_a_page_of_none_is_empty(desk: Desk) -> None:
+async def test_a_page_without_conversations_is_empty(desk: Desk) -> None:
     page = await desk.service.page(desk.ann, ListConversations(limit=100))
     assert page.items == ()

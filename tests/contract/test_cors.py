@@ -1,4 +1,4 @@
-"""REST answers the pages of listed origins, and tells their browsers so; others' it tells nothing."""
+"""REST responses carry CORS headers for listed origins only."""
 
 from collections.abc import AsyncIterator
 
@@ -57,7 +57,7 @@ async def test_a_page_of_a_listed_origin_may_ask_with_a_token(url: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/chats/conversations", "/attachments/1", "/no/such/path"])
-async def test_every_answer_says_whose_page_may_read_it(url: str, path: str) -> None:
+async def test_every_response_names_the_allowed_origin(url: str, path: str) -> None:
     status, headers = await headers_of(url, path, OURS)
     assert status == (404 if path == "/no/such/path" else 200)
     assert headers["Access-Control-Allow-Origin"] == OURS
@@ -66,7 +66,7 @@ async def test_every_answer_says_whose_page_may_read_it(url: str, path: str) -> 
 
 
 @pytest.mark.parametrize("origin", [OTHERS, "null", "http://localhost:31000", "http://localhost"])
-async def test_no_other_origin_is_told_anything(url: str, origin: str) -> None:
+async def test_other_origins_get_no_cors_headers(url: str, origin: str) -> None:
     for method, more in (("OPTIONS", PREFLIGHT), ("GET", {})):
         _, headers = await headers_of(url, "/chats/conversations", origin, method, **more)
         assert [name for name in headers if name.startswith("Access-Control")] == []

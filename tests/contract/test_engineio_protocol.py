@@ -32,7 +32,7 @@ class Client:
             return response.status, await response.text()
 
     async def open(self) -> str:
-        """Open a polling session; returns the query of its requests."""
+        """Open a polling session and return the query of its requests."""
         status, text = await self.request("GET", "EIO=4&transport=polling")
         assert (status, text[0]) == (200, "0")
         return f"EIO=4&transport=polling&sid={json.loads(text[1:])['sid']}"
@@ -258,7 +258,7 @@ async def test_a_polling_session_upgrades_to_a_websocket(engine: Client) -> None
 
 @pytest.fixture
 async def upgraded(engine: Client) -> AsyncIterator[tuple[str, aiohttp.ClientWebSocketResponse]]:
-    """The query and the websocket of an upgraded session."""
+    """Return the query and the websocket of an upgraded session."""
     query = await engine.open()
     async with engine.websocket(query.replace("polling", "websocket")) as ws:
         await ws.send_str("2probe")

@@ -1,4 +1,4 @@
-"""What attachments rely on: the same of GridFS and of an S3 bucket."""
+"""The storage of attachments: GridFS and an S3 bucket behave alike."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ async def content(files: Files, file_id: str, start: int, stop: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_what_was_written_is_read(storage: Storage, size: int) -> None:
+async def test_a_written_file_is_read_back(storage: Storage, size: int) -> None:
     file_id, data = new_file(), os.urandom(size)
 
     assert await storage.files.write(file_id, cut(data)) == size
@@ -43,7 +43,7 @@ async def test_what_was_written_is_read(storage: Storage, size: int) -> None:
     assert await content(storage.files, file_id, 0, size) == data
 
 
-async def test_any_range_is_read_and_nothing_beyond_it(storage: Storage) -> None:
+async def test_a_range_is_read_exactly(storage: Storage) -> None:
     size = PART_BYTES + CHUNK_BYTES + 11
     file_id, data = new_file(), os.urandom(size)
     await storage.files.write(file_id, cut(data))
@@ -80,13 +80,13 @@ async def test_a_reader_may_stop_in_the_middle(storage: Storage) -> None:
     assert await content(storage.files, file_id, 0, len(data)) == data
 
 
-async def test_what_was_never_written_is_not_found(storage: Storage) -> None:
+async def test_an_unknown_file_is_not_found(storage: Storage) -> None:
     with pytest.raises(NotFound):
         await anext(storage.files.read(new_file(), 0, 1))
 
 
 @pytest.mark.parametrize("size", [10, PART_BYTES + 1])
-async def test_what_was_deleted_is_gone(storage: Storage, size: int) -> None:
+async def test_a_deleted_file_is_gone(storage: Storage, size: int) -> None:
     file_id = new_file()
     await storage.files.write(file_id, cut(os.urandom(size)))
 
@@ -97,12 +97,12 @@ async def test_what_was_deleted_is_gone(storage: Storage, size: int) -> None:
     assert await storage.remains(file_id) == []
 
 
-async def test_deleting_what_is_not_there_is_harmless(storage: Storage) -> None:
+async def test_deleting_an_unknown_file_is_harmless(storage: Storage) -> None:
     await storage.files.delete(new_file())
 
 
 @pytest.mark.parametrize("size", [0, 10, CHUNK_BYTES + 1, PART_BYTES + 1, 2 * PART_BYTES + 1])
-async def test_of_what_broke_off_nothing_is_left(storage: Storage, size: int) -> None:
+async def test_a_broken_write_leaves_nothing(storage: Storage, size: int) -> None:
     async def broken() -> AsyncIterator[bytes]:
         async for chunk in cut(os.urandom(size)):
             yield chunk
@@ -118,7 +118,7 @@ async def test_of_what_broke_off_nothing_is_left(storage: Storage, size: int) ->
 
 
 @pytest.mark.parametrize("size", [10, PART_BYTES + CHUNK_BYTES + 1])
-async def test_of_what_was_cancelled_nothing_is_left(storage: Storage, size: int) -> None:
+async def test_a_cancelled_write_leaves_nothing(storage: Storage, size: int) -> None:
     waiting = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -137,7 +137,7 @@ async def test_of_what_was_cancelled_nothing_is_left(storage: Storage, size: int
     assert await storage.remains(file_id) == []
 
 
-async def test_of_what_was_cancelled_while_it_was_written_nothing_is_left(storage: Storage) -> None:
+async def test_a_write_cancelled_while_a_chunk_is_stored_leaves_nothing(storage: Storage) -> None:
     for moment in range(12):
         file_id = new_file()
         writing = asyncio.create_task(storage.files.write(file_id, cut(os.urandom(PART_BYTES + 1))))
@@ -160,7 +160,7 @@ async def test_of_what_was_cancelled_while_it_was_written_nothing_is_left(storag
         ),
     ],
 )
-async def test_a_bucket_that_cannot_be_had_is_one_clear_sentence(
+async def test_an_unusable_bucket_is_reported_in_one_sentence(
     bucket: Bucket, s3_storage: Storage, wrong: dict[str, str], complaint: str
 ) -> None:
     right = Settings(

@@ -1,4 +1,4 @@
-"""The users that docker-compose.yml makes may do what the services do, and nothing else."""
+"""The server accounts that docker-compose.yml creates have exactly the permissions that the services need."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -29,11 +29,11 @@ RIGHTS = dict(
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis as the compose file starts it."""
     port, server = free_base(), which("redis-server") or "/usr/bin/redis-server"
-    told = [
+    command = [
         f">{PASSWORD}" if word.startswith(">$") else word for word in COMPOSE["services"]["redis"]["command"]
     ]
     directory = tmp_path_factory.mktemp("redis")
-    command = [server, *told[1:], "--bind", LOOPBACK, "--port", str(port), "--dir", str(directory)]
+    command = [server, *command[1:], "--bind", LOOPBACK, "--port", str(port), "--dir", str(directory)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     yield f"redis://parley:{PASSWORD}@{LOOPBACK}:{port}/0"
     running.terminate()
@@ -42,7 +42,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def humble(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A gateway and a worker that are these users."""
+    """A gateway and a worker with these accounts."""
 
     def answers() -> bool:
         try:
@@ -55,7 +55,7 @@ async def humble(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> As
     with Stack(directory, gateways=1, workers=1, settings={"REDIS_URL": redis_url}) as stack:
         stack.rabbitmqctl("add_user", "humble", PASSWORD)
         stack.rabbitmqctl("set_permissions", "humble", *(RIGHTS[k] for k in ("configure", "write", "read")))
-        # What is there already, the administrator has made.
+        # The administrator has declared what exists already.
         stack.stop("worker-1")
         stack.stop("gateway-1")
         for queue in stack.rabbitmqctl("-q", "list_queues", "name", "--no-table-headers").split():
@@ -71,7 +71,7 @@ def amqp_url(stack: Stack) -> str:
     return f"amqp://humble:{PASSWORD}@{stack.rabbitmq_url.rpartition('@')[2]}"
 
 
-async def test_the_services_need_no_more(humble: Stack) -> None:
+async def test_the_permissions_suffice_for_the_services(humble: Stack) -> None:
     await assert_message_round_trip(humble)
 
 
@@ -81,19 +81,19 @@ async def test_the_services_need_no_more(humble: Stack) -> None:
      "CONFIG GET *", "ACL LIST", "CLIENT LIST", "MONITOR", "SHUTDOWN", "REPLICAOF a 1",
      "EVAL return{} 1 other"],
 )  # fmt: skip
-def test_redis_lets_them_do_nothing_else(command: str, humble: Stack) -> None:
+def test_redis_denies_the_services_everything_else(command: str, humble: Stack) -> None:
     with redis.Redis.from_url(humble.redis_url) as ours, pytest.raises(redis.exceptions.NoPermissionError):
         ours.execute_command(*command.split())
 
 
-def test_redis_knows_nobody_else(humble: Stack) -> None:
+def test_redis_has_no_other_user(humble: Stack) -> None:
     for stranger in ("redis://", "redis://default:least@", "redis://parley:other@"):
         url = stranger + humble.redis_url.rpartition("@")[2]
         with redis.Redis.from_url(url) as other, pytest.raises(redis.exceptions.AuthenticationError):
             other.ping()
 
 
-async def test_rabbitmq_lets_them_do_nothing_else(humble: Stack) -> None:
+async def test_rabbitmq_denies_the_services_everything_else(humble: Stack) -> None:
     async with await aio_pika.connect(amqp_url(humble)) as connection:
         for name in ("other", "parley", "amq.direct"):
             channel = await connection.channel()

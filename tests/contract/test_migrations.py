@@ -29,12 +29,12 @@ def any_database(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def collection() -> str:
-    """The name of a collection that no other test knows."""
+    """Return the name of a collection that no other test uses."""
     return f"migrations_{uuid4().hex}"
 
 
 async def keys(database: Any, collection: str) -> set[tuple[str, ...]]:
-    """The fields of a collection's indexes; not every server of the protocol tells their directions."""
+    """Return the fields of a collection's indexes; not every server reports their directions."""
     information = await database[collection].index_information()
     return {tuple(key for key, _ in index["key"]) for name, index in information.items() if name != "_id_"}
 
@@ -42,7 +42,7 @@ async def keys(database: Any, collection: str) -> set[tuple[str, ...]]:
 async def test_every_declared_index_is_built_once(any_database: Any) -> None:
     for _ in range(2):
         await migrate(any_database)
-    # Not every server of the protocol lists the index of GridFS' chunks.
+    # Not every server lists the index of GridFS' chunks.
     for collection in INDEXES.keys() - {FILE_CHUNKS}:
         assert await keys(any_database, collection) == {tuple(i.document["key"]) for i in INDEXES[collection]}
 

@@ -51,7 +51,7 @@ class Node:
     tasks: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def client(self) -> tuple[str, list[Any]]:
-        """Connect a client; returns its sid and the list of the events that it receives."""
+        """Connect a client; return its sid and the list of the events that it receives."""
         received: list[Any] = []
         client = socketio.AsyncClient(reconnection=False)
         client.on("*", lambda event, *args: received.append((event, *args)), namespace=NAMESPACE)
@@ -107,7 +107,7 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
 
 
 async def reconnected() -> None:
-    """These nodes have nothing to make up for."""
+    """Need no backfill on these nodes."""
 
 
 def apply(node: Node, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What revoking relies on: the same of MongoDB and of the stand-in that unit tests use."""
+"""The store of revocations: MongoDB and the fake in memory behave alike."""
 
 import asyncio
 import uuid
@@ -24,7 +24,7 @@ async def revocations(request: pytest.FixtureRequest, database: Database) -> Rev
 
 
 def of(**named: str) -> Revocation:
-    """A revocation of somebody whom no other test knows."""
+    """Return a revocation for a user of this test only."""
     return Revocation(id=new_id(), before=100.5, until=now() + timedelta(days=1), **named)
 
 
@@ -33,7 +33,7 @@ async def kept(revocations: Revocations, *wanted: Revocation) -> list[Revocation
     return [found[each.id] for each in wanted]
 
 
-async def test_what_was_put_is_kept_as_it_was(revocations: Revocations) -> None:
+async def test_a_revocation_is_kept_unchanged(revocations: Revocations) -> None:
     name = f"of:a user/{uuid.uuid4()}"
     put = [of(user_id=name), of(token_id=name), of(user_id=name, token_id=name), of(user_id=name)]
     for each in put:
@@ -42,7 +42,7 @@ async def test_what_was_put_is_kept_as_it_was(revocations: Revocations) -> None:
     assert await kept(revocations, *put) == put
 
 
-async def test_many_at_once_are_all_kept_and_counted(revocations: Revocations) -> None:
+async def test_concurrent_revocations_are_all_kept_and_counted(revocations: Revocations) -> None:
     before = await revocations.count()
     put = [of(user_id="ann") for _ in range(20)]
 
@@ -52,7 +52,7 @@ async def test_many_at_once_are_all_kept_and_counted(revocations: Revocations) -
     assert await kept(revocations, *put) == put
 
 
-async def test_mongodb_removes_what_has_lapsed(database: Database) -> None:
+async def test_mongodb_removes_expired_revocations(database: Database) -> None:
     await migrate(database)
 
     made = (await database[REVOCATIONS].index_information()).values()

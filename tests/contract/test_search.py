@@ -1,4 +1,4 @@
-"""Search by its port, over a real database: what is found, in which order, and what one search may read."""
+"""Search through its port, over a real database: results, their order, and the limits of one search."""
 
 import asyncio
 import random
@@ -44,18 +44,20 @@ class Library:
         return conversation_id
 
     async def store(self, conversation_id: str, *contents: str, at: datetime = NOON, **more: Any) -> None:
-        """Store messages that were stored a second apart."""
+        """Store messages, each a second after the one before."""
         times = [at + timedelta(seconds=n) for n in range(len(contents))]
         await self.store_at(conversation_id, list(zip(times, contents, strict=True)), **more)
 
-    async def store_at(self, conversation_id: str, said: Sequence[tuple[datetime, str]], **more: Any) -> None:
+    async def store_at(
+        self, conversation_id: str, contents: Sequence[tuple[datetime, str]], **more: Any
+    ) -> None:
         documents = [
             to_document(self._message(conversation_id, n, at, content, more))
-            for n, (at, content) in enumerate(said, self.heads[conversation_id] + 1)
+            for n, (at, content) in enumerate(contents, self.heads[conversation_id] + 1)
         ]
         await self.database[MESSAGES].insert_many(documents)
-        self.heads[conversation_id] += len(said)
-        await self.move(conversation_id, max(at for at, _ in said))
+        self.heads[conversation_id] += len(contents)
+        await self.move(conversation_id, max(at for at, _ in contents))
 
     def _message(self, conversation_id: str, seq: int, at: datetime, content: str, more: Any) -> Message:
         return Message(
@@ -71,7 +73,7 @@ class Library:
         )
 
     async def move(self, conversation_id: str, at: datetime) -> None:
-        """Let its last message have been sent at a time."""
+        """Set the time of the conversation's last message."""
         seq = self.heads[conversation_id]
         last = Digest(id="last", seq=seq, sender_id="ann", content="", type="text", created_at=at)
         head = Conversation(
@@ -86,11 +88,11 @@ class Library:
         await collection.replace_one({"_id": conversation_id}, to_document(head), upsert=True)
 
     async def find(self, *words: str) -> list[str]:
-        """What was said in the messages that are found, all of them."""
+        """Return the contents of all messages that are found."""
         return [content for page in await self.pages(words) for content in page]
 
     async def pages(self, words: Sequence[str], limit: int = 100) -> list[list[str]]:
-        """The pages, to the last."""
+        """Yield all pages."""
         pages, cursor = [], None
         while True:
             found, cursor = await self.search.find(list(self.heads), words, limit, cursor)
@@ -108,7 +110,7 @@ async def library(database: Database) -> Library:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search that reads little at a time, and little in all."""
+    """Return a search with small limits per read and per request."""
     monkeypatch.setattr(archive_search, "WINDOW", 7)
     monkeypatch.setattr(archive_search, "MAX_READ", 20)
     monkeypatch.setattr(archive_search, "CANDIDATES", 5)
@@ -170,13 +172,13 @@ async def test_signs_in_a_word_are_plain_text(word: str, library: Library) -> No
     assert await library.find(word) == [f"so {word} it is"]
 
 
-async def test_every_word_must_be_there_in_any_order(library: Library) -> None:
+async def test_a_result_has_every_word_in_any_order(library: Library) -> None:
     await library.store(library.begin(), "red apple", "a green\napple, not a Red one", "red pear", "apple")
     assert await library.find("red", "apple") == ["a green\napple, not a Red one", "red apple"]
     assert await library.find("apple", "red") == ["a green\napple, not a Red one", "red apple"]
 
 
-async def test_other_conversations_are_not_looked_into(library: Library, database: Any) -> None:
+async def test_other_conversations_are_not_searched(library: Library, database: Any) -> None:
     await library.store(library.begin(), "our secret")
     stranger = Library(database)
     await stranger.store(stranger.begin(), "their secret")
@@ -192,7 +194,7 @@ async def test_a_tombstone_is_never_found(library: Library) -> None:
     assert await library.find("plan") == ["kept plan"]
 
 
-async def test_the_newest_come_first_of_all_conversations(library: Library) -> None:
+async def test_results_of_all_conversations_are_ordered_newest_first(library: Library) -> None:
     one, other = library.begin(), library.begin()
     await library.store_at(one, [(NOON + timedelta(minutes=n), f"tea {n}") for n in (1, 4, 5)])
     await library.store_at(other, [(NOON + timedelta(minutes=n), f"tea {n}") for n in (0, 2, 3, 6)])
@@ -205,7 +207,7 @@ async def test_the_newest_come_first_of_all_conversations(library: Library) -> N
     ]
 
 
-async def test_quiet_conversations_have_their_turn(library: Library) -> None:
+async def test_quiet_conversations_are_searched_too(library: Library) -> None:
     lively = library.begin()
     await library.store_at(lively, [(NOON + timedelta(hours=n), f"tea {n}") for n in range(0, 24, 2)])
     for n in range(1, 24, 2):
@@ -216,7 +218,7 @@ async def test_quiet_conversations_have_their_turn(library: Library) -> None:
         assert [c for page in pages for c in page] == [f"tea {n}" for n in range(23, -1, -1)]
 
 
-async def test_what_was_long_under_way_is_found_late_but_once(library: Library) -> None:
+async def test_a_message_stored_late_is_found_once(library: Library) -> None:
     delayed = library.begin()
     await library.store(delayed, "tea 2")
     await library.move(delayed, NOON - timedelta(days=3))
@@ -240,11 +242,13 @@ async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, libr
     expected = []
     for length in (1, 3, 30, 90):
         conversation = library.begin()
-        # Few different times: many messages stand at the same one.
+        # With few distinct times, many messages share one.
         times = sorted(NOON + timedelta(seconds=chance.randrange(20)) for _ in range(length))
-        said = [(at, f"{chance.choice(['tea', 'coffee'])} {conversation} {n}") for n, at in enumerate(times)]
-        await library.store_at(conversation, said)
-        expected += [(at, conversation, n, content) for n, (at, content) in enumerate(said)]
+        contents = [
+            (at, f"{chance.choice(['tea', 'coffee'])} {conversation} {n}") for n, at in enumerate(times)
+        ]
+        await library.store_at(conversation, contents)
+        expected += [(at, conversation, n, content) for n, (at, content) in enumerate(contents)]
     newest_first = [content for *_, content in sorted(expected, reverse=True)]
     for word in ("tea", "coffee"):
         for limit in (1, 3, 10, 100):
@@ -255,7 +259,7 @@ async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, libr
 
 
 @pytest.mark.usefixtures("narrow")
-async def test_what_one_search_does_not_reach_the_cursor_does(library: Library) -> None:
+async def test_the_cursor_continues_past_the_limit_of_one_search(library: Library) -> None:
     one, other = library.begin(), library.begin()
     await library.store(one, "the needle", *(["hay"] * 100))
     await library.store(other, *(["hay"] * 60), "another needle", *(["hay"] * 100))
@@ -281,7 +285,7 @@ async def test_a_search_that_takes_too_long_goes_on_by_the_cursor(
     assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(20) for _ in "ab")
 
 
-async def test_when_time_is_up_little_is_read_of_conversations_not_begun(
+async def test_an_expired_search_reads_little_of_the_remaining_conversations(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_search, "MAX_SECONDS", -1.0)
@@ -294,13 +298,13 @@ async def test_when_time_is_up_little_is_read_of_conversations_not_begun(
     assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(60) for _ in "abc")
 
 
-async def test_a_piece_of_a_long_word_is_not_enough(library: Library) -> None:
-    said = [f"internationali{'sz'[n % 2]}ation {n}" for n in range(200)]
-    await library.store(library.begin(), *said)
-    assert await library.find("internationalization") == said[::-2]
+async def test_a_part_of_a_long_word_is_no_match(library: Library) -> None:
+    contents = [f"internationali{'sz'[n % 2]}ation {n}" for n in range(200)]
+    await library.store(library.begin(), *contents)
+    assert await library.find("internationalization") == contents[::-2]
 
 
-async def test_a_user_searches_twice_at_a_time_at_most(library: Library, database: Any) -> None:
+async def test_a_user_has_at_most_two_concurrent_searches(library: Library, database: Any) -> None:
     ann, bob = Person(id=str(uuid.uuid4())), Person(id=str(uuid.uuid4()))
     slow = SlowSearch(database)
     service = search_service(database, slow)
@@ -323,7 +327,7 @@ async def test_a_user_searches_twice_at_a_time_at_most(library: Library, databas
 
 
 class SlowSearch(MongoSearch):
-    """A search that begins, and goes on only when it may."""
+    """A search that blocks until the test lets it go on."""
 
     def __init__(self, database: Any) -> None:
         super().__init__(database)
@@ -344,7 +348,7 @@ def search_service(database: Any, search: MongoSearch) -> SearchService:
 
 
 @pytest.mark.usefixtures("narrow")
-async def test_what_arrives_between_pages_moves_nothing(library: Library) -> None:
+async def test_messages_that_arrive_between_pages_shift_no_page(library: Library) -> None:
     one, other = library.begin(), library.begin()
     await library.store(one, *(f"tea {n}" for n in range(40)))
     await library.store(other, *(f"tea {n}" for n in range(40, 80)), at=NOON + timedelta(seconds=20))
@@ -407,14 +411,14 @@ async def store_with_clock_set_back(library: Library, conversation: str) -> None
         "0001-01-01T00:00:00+14:00_c_1",
     ],
 )
-async def test_a_wrong_cursor_is_refused(cursor: str, library: Library) -> None:
+async def test_an_invalid_cursor_is_refused(cursor: str, library: Library) -> None:
     await library.store(library.begin(), "tea")
     with pytest.raises(Invalid) as refused:
         await library.search.find(list(library.heads), ["tea"], 10, cursor)
     assert list(refused.value.details or ()) == ["before"]
 
 
-async def test_a_cursor_of_a_conversation_that_is_no_more_ones_own_still_leads_on(library: Library) -> None:
+async def test_a_cursor_in_a_conversation_that_the_user_left_continues(library: Library) -> None:
     left, kept = library.begin(), library.begin()
     await library.store(left, "tea 1", "tea 3", at=NOON)
     await library.store(kept, "tea 0", "tea 2", at=NOON - timedelta(milliseconds=500))

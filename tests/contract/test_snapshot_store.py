@@ -1,4 +1,4 @@
-"""What is kept of lost sockets, in Redis as in memory."""
+"""The store of lost sockets' snapshots: Redis and the fake in memory behave alike."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ FIELDS = {"user": "ann", "c:room": "1 2"}
 
 @pytest.fixture(params=["redis", "memory"])
 async def make(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[Make]:
-    """Keepsakes that lapse after so many milliseconds."""
+    """Return a store whose snapshots expire after this many milliseconds."""
     redis = Redis.from_url(stack.redis_url)
     yield (
         lambda ms: (
@@ -45,14 +45,14 @@ def take(pid: str, sid: str = "one") -> SnapshotChange:
     return SnapshotChange("take", pid, sid, FIELDS)
 
 
-async def test_what_was_kept_is_found(kept: SnapshotStore, pid: str) -> None:
+async def test_a_saved_snapshot_is_found(kept: SnapshotStore, pid: str) -> None:
     await kept.apply([take(pid)])
 
     assert await kept.find(pid) == FIELDS
     assert await kept.find(pid + "x") == {}
 
 
-async def test_changes_come_in_their_order(kept: SnapshotStore, pid: str) -> None:
+async def test_snapshot_changes_are_applied_in_order(kept: SnapshotStore, pid: str) -> None:
     more = SnapshotChange("change", pid, "one", {"c:other": "3 4"})
     less = SnapshotChange("change", pid, "one", {"c:other": "5 6"}, ["c:room", "never there"])
     await kept.apply([take(pid), more, less])
@@ -60,7 +60,7 @@ async def test_changes_come_in_their_order(kept: SnapshotStore, pid: str) -> Non
     assert await kept.find(pid) == {"user": "ann", "c:other": "5 6"}
 
 
-async def test_what_has_a_new_owner_is_not_touched_by_the_old_one(kept: SnapshotStore, pid: str) -> None:
+async def test_an_old_owner_cannot_change_a_snapshot(kept: SnapshotStore, pid: str) -> None:
     late = SnapshotChange("change", pid, "one", {"c:room": "9 9"}), SnapshotChange("forget", pid, "one")
     await kept.apply([take(pid), take(pid, "two"), *late])
 
@@ -73,20 +73,20 @@ async def test_a_new_owner_leaves_nothing_of_the_old_one(kept: SnapshotStore, pi
     assert await kept.find(pid) == {"user": "ann"}
 
 
-async def test_what_is_gone_is_not_changed(kept: SnapshotStore, pid: str) -> None:
+async def test_a_removed_snapshot_is_not_changed(kept: SnapshotStore, pid: str) -> None:
     await kept.apply([SnapshotChange("change", pid, "one", FIELDS)])
 
     assert await kept.find(pid) == {}
 
 
-async def test_what_is_forgotten_is_gone(kept: SnapshotStore, pid: str) -> None:
+async def test_a_forgotten_snapshot_is_gone(kept: SnapshotStore, pid: str) -> None:
     await kept.apply([take(pid), SnapshotChange("forget", pid, "one")])
 
     assert await kept.find(pid) == {}
     assert await kept.renew([pid]) == [pid]
 
 
-async def test_what_is_not_renewed_lapses(make: Make, pid: str) -> None:
+async def test_a_snapshot_that_is_not_renewed_expires(make: Make, pid: str) -> None:
     kept = make(200)
     await kept.apply([take(pid)])
     assert await kept.find(pid) == FIELDS
@@ -97,7 +97,7 @@ async def test_what_is_not_renewed_lapses(make: Make, pid: str) -> None:
     await eventually(is_gone, 5)
 
 
-async def test_what_is_renewed_stays(make: Make, pid: str) -> None:
+async def test_a_renewed_snapshot_stays(make: Make, pid: str) -> None:
     kept, other = make(1_000), uuid.uuid4().hex
     await kept.apply([take(pid), take(other)])
 

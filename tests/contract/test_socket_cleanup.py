@@ -48,7 +48,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def opened(server: TestServer, http: aiohttp.ClientSession) -> str:
-    """Open a polling session in the namespace; returns the path of its requests."""
+    """Open a polling session in the namespace and return the path of its requests."""
     greeting = await (await http.get(server.make_url(POLLING))).text()
     sid = greeting.partition('"sid":"')[2].partition('"')[0]
     path = f"{POLLING}&sid={sid}"

@@ -37,7 +37,7 @@ class Socket:
         return None
 
     async def connect(self, packet: str = "40") -> str:
-        """Connect to a namespace; returns the event that the echo server sends then."""
+        """Connect to a namespace and return the event that the echo server sends then."""
         await self.send(packet)
         prefix, _, data = str(await self.next()).partition("{")
         assert prefix == packet.partition("{")[0]

@@ -1,4 +1,4 @@
-"""What the batch algorithm relies on: the same of MongoDB and of the stand-in that unit tests use."""
+"""The store of the batch algorithm: MongoDB and the fake in memory behave alike."""
 
 import uuid
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Store:
     tables: Tables
 
     async def begin(self, *users: str) -> str:
-        """A conversation with members; its id."""
+        """Create a conversation with members and return its id."""
         at = now()
         conversation_id = str(uuid.uuid4())
         conversation = Conversation(id=conversation_id, kind="group", created_by=users[0], created_at=at)
@@ -62,7 +62,7 @@ def message(conversation_id: str, seq: int, sender: str = "ann", **more: Any) ->
     return Message(conversation_id=conversation_id, sender_id=sender, seq=seq, **fields)
 
 
-async def test_what_was_inserted_is_found_as_it_was(store: Store) -> None:
+async def test_an_inserted_message_is_found_unchanged(store: Store) -> None:
     c = await store.begin("ann")
     first = message(c, 1, client_message_id=str(uuid.uuid4()), temp_id="t", stored_at=now())
 
@@ -131,7 +131,7 @@ async def test_own_messages_are_counted_between_two_numbers(store: Store) -> Non
     assert await store.messages.count_own((c, "nobody"), 0, 7) == 0
 
 
-async def test_heads_are_read_measured_and_moved_forward_only(store: Store) -> None:
+async def test_heads_only_move_forward(store: Store) -> None:
     c = await store.begin("ann")
     assert await store.heads.read([c, "nothing"]) == {c: Head(0, 0)}
     assert await store.heads.measure(c) == (Head(0, 0), None)
@@ -158,25 +158,25 @@ async def test_a_head_that_moves_is_the_conversation_s_last_activity(store: Stor
     assert (await store.conversation(c)).last_activity_at == later
 
 
-async def test_a_revision_moves_even_when_the_number_was_overtaken(store: Store) -> None:
+async def test_a_revision_advances_when_the_number_was_overtaken(store: Store) -> None:
     c = await store.begin("ann")
     await store.heads.move([HeadMove(c, Head(4, 4), None)])
     await store.heads.move([HeadMove(c, Head(3, 6), None)])
     assert await store.heads.read([c]) == {c: Head(4, 6)}
 
 
-async def test_a_head_that_was_overtaken_by_a_change_shows_nothing_older(store: Store) -> None:
+async def test_a_head_is_not_replaced_by_an_older_message(store: Store) -> None:
     c = await store.begin("ann")
-    said = message(c, 1)
-    await store.heads.move([HeadMove(c, Head(1, 2), digest(replace(said, rev=2, content="edited")))])
-    await store.heads.move([HeadMove(c, Head(1, 1), digest(said))])
+    stored = message(c, 1)
+    await store.heads.move([HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))])
+    await store.heads.move([HeadMove(c, Head(1, 1), digest(stored))])
     assert await store.heads.read([c]) == {c: Head(1, 2)}
     moved = (await store.conversation(c)).last_message
     assert moved is not None
     assert moved.content == "edited"
 
 
-async def test_counters_are_saved_only_over_what_was_read(store: Store) -> None:
+async def test_counters_are_saved_only_over_the_values_that_were_read(store: Store) -> None:
     c = await store.begin("ann", "bob")
     was = await store.memberships.read([(c, "ann"), (c, "bob"), (c, "nobody")])
     assert set(was) == {(c, "ann"), (c, "bob")}
@@ -193,7 +193,7 @@ async def test_counters_are_saved_only_over_what_was_read(store: Store) -> None:
     assert (stored[c, "bob"].read_seq, stored[c, "bob"].delivered_seq) == (1, 1)
 
 
-async def test_saving_the_same_twice_is_no_conflict(store: Store) -> None:
+async def test_saving_equal_counters_twice_is_no_conflict(store: Store) -> None:
     c = await store.begin("ann")
     ann = (await store.memberships.read([(c, "ann")]))[c, "ann"]
     change = (ann, replace(ann, own_seq=1, own_since_read=1))

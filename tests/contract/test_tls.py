@@ -1,4 +1,4 @@
-"""Servers on other machines: reached by TLS, and only if an authority that is trusted vouches for them."""
+"""Servers are reached by TLS only if a trusted certificate authority has signed their certificates."""
 
 import ssl
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from parley.stack import Stack
 
 @dataclass
 class Servers:
-    """A stack's servers behind TLS, and who vouches for them."""
+    """A stack's servers behind TLS, and their certificate authority."""
 
     stack: Stack
     redis: str
@@ -30,7 +30,7 @@ class Servers:
     mongodb: str
 
     def urls(self, authority: Path) -> dict[str, str]:
-        """The settings that name them to whoever trusts an authority."""
+        """Return the settings of a service that trusts a certificate authority."""
         return {
             "REDIS_URL": f"rediss{self.redis.removeprefix('redis')}?ssl_ca_certs={authority}",
             "RABBITMQ_URL": f"amqps{self.rabbitmq.removeprefix('amqp')}?cafile={authority}",
@@ -59,13 +59,15 @@ def servers(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
         stack.set_overrides({})
 
 
-async def test_a_message_goes_its_way_by_tls(servers: Servers, authority: trustme.CA, tmp_path: Path) -> None:
+async def test_a_message_is_stored_and_delivered_over_tls(
+    servers: Servers, authority: trustme.CA, tmp_path: Path
+) -> None:
     own = servers.urls(written(authority, tmp_path / "authority.pem"))
     servers.stack.set_overrides({"gateway-1": own, "worker-1": own})
     await assert_message_round_trip(servers.stack)
 
 
-async def test_servers_of_an_unknown_authority_are_not_spoken_to(servers: Servers, tmp_path: Path) -> None:
+async def test_servers_of_an_unknown_authority_are_refused(servers: Servers, tmp_path: Path) -> None:
     urls = servers.urls(written(trustme.CA(), tmp_path / "another.pem"))
 
     with pytest.raises(redis.exceptions.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
