@@ -1,4 +1,4 @@
-"""Who is on during a replay: sockets that enter the conversation's room and leave it."""
+"""The speakers that are online during a replay: their sockets enter and leave the conversation's room."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,19 @@ from load.members import Connector, ConnectRefused, Member, close_all
 from load.recording import DeliveryLog
 from load.script import Speaker
 
-PATIENCE, PAUSE = 30.0, 0.25
-"""Seconds for which a speaker knocks who is not let in, and between two tries."""
-FAREWELL = 30.0
-"""Seconds that a socket which is about to leave waits for what was said before."""
+CONNECT_SECONDS, PAUSE = 30.0, 0.25
+"""Seconds for which a refused connect is repeated, and between two attempts."""
+LEAVE_SECONDS = 30.0
+"""Seconds that a leaving socket waits for the messages sent before."""
 
 
 class Interrupted(Exception):
-    """The replay cannot go on; says why."""
+    """The replay cannot go on; the text is the reason."""
 
 
 @dataclass
 class RoomSession:
-    """One socket's time in the room: it hears the numbers from `first` on, to `last` once it has left."""
+    """One socket's time in the room: it receives the numbers from `first` on, to `last` once it has left."""
 
     member: Member
     first: int
@@ -31,12 +31,12 @@ class RoomSession:
 
 
 class Attendance:
-    """Everybody's stays in one conversation."""
+    """The stays of all speakers in one conversation."""
 
     def __init__(self, connector: Connector, deliveries: DeliveryLog, opening: Sequence[Member]) -> None:
         self.all: list[RoomSession] = []
         self.tokens: dict[str, str] = {}
-        """A token of each user who was ever on."""
+        """A token of each user that was ever online."""
         self._connector = connector
         self._deliveries = deliveries
         self._present: dict[Speaker, RoomSession] = {}
@@ -49,27 +49,27 @@ class Attendance:
 
     @property
     def people(self) -> dict[str, Member]:
-        """One member of each person who is on, by user id."""
+        """One member of each online person, by user id."""
         return {member.user_id: member for member in reversed(self.present)}
 
     def member(self, speaker: Speaker) -> Member:
-        """The socket of a speaker who is on."""
+        """Return the socket of an online speaker."""
         return self._present[speaker].member
 
     def expected_deliveries(self) -> int:
-        """How many deliveries there must be of what was accepted so far."""
+        """Return the number of deliveries due for the messages accepted so far."""
         now = self._deliveries.accepted
         token_seconds = ((session, now if session.last is None else session.last) for session in self.all)
         return sum(max(0, last - session.first + 1) for session, last in token_seconds)
 
     async def open(self, conversation_id: str) -> None:
-        """Lets all who are on from the beginning into the conversation's room."""
+        """Connect the speakers that are online from the beginning, and join the conversation's room."""
         self._room = {"conversationId": conversation_id}
         await asyncio.gather(*map(self._join, self._opening))
 
     async def connect(self, speaker: Speaker) -> None:
-        """Connects a speaker, who hears from now on; raises Interrupted when it goes on failing."""
-        deadline = time.perf_counter() + PATIENCE
+        """Connect a speaker, who receives messages from now on; raises Interrupted if that keeps failing."""
+        deadline = time.perf_counter() + CONNECT_SECONDS
         while True:
             try:
                 member = await self._connector.connect(speaker)
@@ -82,17 +82,17 @@ class Attendance:
         await self._join(member)
 
     async def disconnect(self, speaker: Speaker) -> None:
-        """Disconnects a speaker as soon as they heard what was accepted before."""
+        """Disconnect a speaker as soon as it has received all messages accepted before."""
         session = self._present.pop(speaker)
         session.last = self._deliveries.accepted
-        # What is still missing then is for the proof to find.
+        # The proof reports what is still missing then.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(LEAVE_SECONDS):
                 await self._wait_for_deliveries(session)
         await close_all([session.member])
 
     async def close(self) -> None:
-        """Disconnects everybody."""
+        """Disconnect all speakers."""
         await close_all(list(self._opening) + self.present)
 
     async def _join(self, member: Member) -> None:
@@ -117,7 +117,11 @@ class Attendance:
 
 
 async def done(member: Member, event: str, data: Any) -> dict[str, Any]:
-    """The acknowledgement of something that must not be refused; raises Interrupted when it is."""
+    """Send an event that must not be refused and return its acknowledgement.
+
+    Raises:
+        Interrupted: It was refused.
+    """
     try:
         answer = await member.call(event, data)
     except (TimeoutError, ConnectionError) as error:

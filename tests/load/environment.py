@@ -1,4 +1,4 @@
-"""Where the replay finds the secret that signs tokens, and MongoDB: the environment first, then `.env`."""
+"""The replay's settings, from the environment or else `.env`: the secret that signs tokens, and MongoDB."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ MONGO_URL = "mongodb://127.0.0.1:27017/parley"
 
 
 class MissingSetting(Exception):
-    """A setting that the replay needs is nowhere; says which."""
+    """A setting that the replay needs is missing; the text names it."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the replay shares with the services it talks to."""
+    """The settings that the replay shares with the services."""
 
     jwt_secret: str
     mongo_url: str
 
 
 def read_environment(environ: Mapping[str, str], dotenv: Path, mongo_url: str | None = None) -> Environment:
-    """Reads both; `mongo_url` goes before what is set. Raises Missing when there is no secret."""
+    """Read the settings; `mongo_url` overrides the one that is set. Raises Missing without a secret."""
     settings = {**read_dotenv(dotenv), **{name: value for name, value in environ.items() if value}}
     secret = settings.get("JWT_SECRET")
     if not secret:
@@ -31,7 +31,7 @@ def read_environment(environ: Mapping[str, str], dotenv: Path, mongo_url: str | 
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """The settings in a file of NAME=value lines; none when there is no such file."""
+    """Return the settings in a file of NAME=value lines; none if there is no such file."""
     if not path.is_file():
         return {}
     lines = (line.strip() for line in path.read_text("utf-8").splitlines())

@@ -1,4 +1,4 @@
-"""Fetches what a replay is proved by: the stored documents from MongoDB, counts and history by REST."""
+"""The evidence of a replay: stored documents from MongoDB, unread counts and history by REST."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ MONGO_TIMEOUT = 5_000
 
 
 class Unreachable(Exception):
-    """A server that the proof needs does not answer; says which."""
+    """A server that the proof needs does not answer; the text names it."""
 
 
 class Archive:
-    """What MongoDB holds of a conversation, read past the gateways."""
+    """A conversation in MongoDB, read without the gateways."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -45,7 +45,7 @@ class Archive:
         await self._client.close()
 
     async def messages(self, conversation_id: str) -> list[Stored]:
-        """All messages of the conversation, by their numbers."""
+        """Return all messages of the conversation in the order of their numbers."""
         found = self._database["messages"].find({"conversationId": conversation_id}).sort("seq", 1)
         return [
             Stored(m["seq"], m["_id"], m["senderId"], m["content"], m.get("clientMessageId"))
@@ -53,7 +53,7 @@ class Archive:
         ]
 
     async def unread_counts(self, conversation_id: str) -> dict[str, tuple[int, int]]:
-        """For each user the mark up to which nothing is unread, and the unread count by the counters."""
+        """Return each user's read mark, and the unread count by the stored counters."""
         head = await self._database["conversations"].find_one({"_id": conversation_id})
         last = head["lastSeq"] if head else 0
         kept = {}
@@ -64,14 +64,14 @@ class Archive:
 
 
 class Rest:
-    """The REST paths, as any one user sees them."""
+    """The REST API, used by any one user."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self._url = url
         self._session = session
 
     async def get(self, path: str, token: str, **query: Any) -> dict[str, Any]:
-        """The answer's JSON; aiohttp.ClientError when there is none."""
+        """Return the response's JSON; raises aiohttp.ClientError if there is none."""
         headers = {"Authorization": f"Bearer {token}"}
         async with self._session.get(self._url + path, headers=headers, params=query) as response:
             response.raise_for_status()
@@ -79,7 +79,7 @@ class Rest:
             return answer
 
     async def add_participants(self, conversation_id: str, user_ids: Sequence[str], token: str) -> None:
-        """Brings people into a conversation; aiohttp.ClientError when it is refused."""
+        """Add users to a conversation; raises aiohttp.ClientError if that is refused."""
         headers = {"Authorization": f"Bearer {token}"}
         path = f"{self._url}/chats/conversations/{conversation_id}/participants"
         body = {"participants": list(user_ids)}
@@ -87,7 +87,7 @@ class Rest:
             response.raise_for_status()
 
     async def unread(self, conversation_id: str, token: str) -> int | None:
-        """The conversation's unread count in the user's list of conversations; None where it is not in it."""
+        """Return the conversation's unread count in a user's list; None if the list does not contain it."""
         query: dict[str, Any] = {"limit": PAGE}
         while True:
             page = await self.get("/chats/conversations", token, **query)
@@ -99,7 +99,7 @@ class Rest:
             query["before"] = page["nextCursor"]
 
     async def all_unread(self, conversation_id: str, tokens: dict[str, str]) -> dict[str, int | None]:
-        """The unread count that each user is told, by user id; `tokens` has a token of each."""
+        """Return the unread count that REST reports, by user id; `tokens` has a token of each user."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(token: str) -> int | None:
@@ -110,11 +110,11 @@ class Rest:
         return dict(zip(tokens, counts, strict=True))
 
     async def history_upwards(self, conversation_id: str, token: str) -> list[Stored]:
-        """The whole history, paged from its beginning with `after`."""
+        """Return the whole history, paged from its beginning with `after`."""
         return await self._history(conversation_id, token, "after", 0)
 
     async def history_downwards(self, conversation_id: str, token: str) -> list[Stored]:
-        """The whole history, paged from its end with `before`, in the order of the numbers."""
+        """Return the whole history, paged from its end with `before`, in the order of the numbers."""
         return sorted(
             await self._history(conversation_id, token, "before", None), key=lambda message: message.seq
         )

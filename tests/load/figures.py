@@ -1,18 +1,18 @@
-"""The figures of a replay: how much, how fast, how long it took."""
+"""The figures of a replay: counts, rates and delays."""
 
 import math
 from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` (0 to 1) of them do not exceed; 0.0 of nothing."""
+    """Return the smallest value that at least `share` (0 to 1) of the values do not exceed; 0.0 of none."""
     if not values:
         return 0.0
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def rates(messages: int, deliveries: int, seconds: float) -> str:
-    """How many messages and deliveries, in which time, and how many of them a second."""
+    """Return the numbers of messages and deliveries, their time and their rates, as text."""
     span = max(seconds, 1e-9)
     return (
         f"{messages:,} messages and {deliveries:,} deliveries in {seconds:.1f} s: "
@@ -20,8 +20,8 @@ def rates(messages: int, deliveries: int, seconds: float) -> str:
     )
 
 
-def latency(what: str, delays: Sequence[float]) -> str:
-    """The middle and the slow end of delays given in seconds, in ms."""
+def latency(title: str, delays: Sequence[float]) -> str:
+    """Return the median and the 99th percentile of delays (seconds) as text, in ms."""
     return (
-        f"{what}: p50 {1000 * percentile(delays, 0.5):.1f} ms, p99 {1000 * percentile(delays, 0.99):.1f} ms"
+        f"{title}: p50 {1000 * percentile(delays, 0.5):.1f} ms, p99 {1000 * percentile(delays, 0.99):.1f} ms"
     )

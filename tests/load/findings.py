@@ -1,4 +1,4 @@
-"""Puts a replay on trial: gathers what was stored, heard and counted, and finds whether it is the log."""
+"""Compares a replay's log with what was stored, received and counted."""
 
 import asyncio
 import time
@@ -11,8 +11,8 @@ from load.proof import Count, Finding, LogMessage, SocketRecording, Stored
 from load.recording import DeliveryLog
 from load.replay_run import ReplayRun
 
-SETTLING = 20.0
-"""Seconds in which the counts must come to rest after the last mark."""
+SETTLE_SECONDS = 20.0
+"""Seconds in which the counts must settle after the last read mark."""
 
 
 async def findings(
@@ -23,7 +23,7 @@ async def findings(
     archive: Archive,
     rest: Rest,
 ) -> list[Finding]:
-    """Every point of the proof, in the order in which a reader asks for it."""
+    """Return the findings, the most important first."""
     conversation = replay_run.conversation_id
     stored = await archive.messages(conversation)
     witness = next(iter(attendance.tokens.values()))
@@ -72,8 +72,8 @@ async def _settled_counts(
     archive: Archive,
     rest: Rest,
 ) -> list[Count]:
-    """The counts as soon as they agree, or as they are when the time for it is over."""
-    deadline = time.perf_counter() + SETTLING
+    """Return the counts as soon as they agree, or after `SETTLE_SECONDS` as they are."""
+    deadline = time.perf_counter() + SETTLE_SECONDS
     while True:
         counts = await _counts(messages, stored, replay_run, attendance, archive, rest)
         if proof.counts_agree(counts).holds or time.perf_counter() > deadline:
@@ -91,7 +91,7 @@ async def _counts(
 ) -> list[Count]:
     conversation = replay_run.conversation_id
     kept = await archive.unread_counts(conversation)
-    told = await rest.all_unread(conversation, attendance.tokens)
+    reported = await rest.all_unread(conversation, attendance.tokens)
     by_the_log = [line.user_id for line in messages]
     by_storage = [message.user_id for message in stored]
     nowhere = (0, None)
@@ -101,7 +101,7 @@ async def _counts(
             proof.unread(user_id, replay_run.read_marks.get(user_id, 0), by_the_log),
             proof.unread(user_id, kept.get(user_id, nowhere)[0], by_storage),
             kept.get(user_id, nowhere)[1],
-            told.get(user_id),
+            reported.get(user_id),
         )
         for user_id in replay_run.user_ids
     ]

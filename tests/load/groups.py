@@ -1,4 +1,4 @@
-"""Groups of ten that talk over lean sockets: as fast as they are heard, or as fast as the clock says."""
+"""Load by groups of ten over lean sockets, in a closed loop or in an open one."""
 
 import asyncio
 import random
@@ -16,12 +16,12 @@ GROUP = 10
 CONTENT = "x" * 100
 TICK_SECONDS = 0.005
 PAUSE_SECONDS = 0.05
-"""After a refusal, where the next send waits for the one before."""
+"""The pause after a refusal in a closed loop."""
 
 
 @dataclass
 class Counts:
-    """How many messages came how far; `heard` counts deliveries, `group` times as many."""
+    """Message counts by state; `delivered` counts deliveries, `group` times as many."""
 
     offered: int = 0
     accepted: int = 0
@@ -39,7 +39,7 @@ class Counts:
 
 @dataclass
 class Delays:
-    """Seconds from a send to what came of it."""
+    """Seconds from a send to its acknowledgement, delivery or refusal."""
 
     accepted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
@@ -55,7 +55,7 @@ class GroupMember:
 
 
 class Groups:
-    """Sockets in groups of ten, all of which hear each other; `counts` and `delays` begin anew by `reset`."""
+    """Sockets in groups of ten that receive each other's messages; `reset` clears the measurements."""
 
     def __init__(self, url: str, secret: str, sockets: int) -> None:
         self.counts, self.delays = Counts(), Delays()
@@ -67,7 +67,7 @@ class Groups:
 
     async def __aenter__(self) -> Self:
         groups = [await self._group(number) for number in range(self._sockets // GROUP)]
-        # In turn over the groups, so that those who speak at once speak in different ones.
+        # Round robin over the groups, so that concurrent senders send in different ones.
         self._members = [member for turn in zip(*groups, strict=True) for member in turn]
         return self
 
@@ -76,54 +76,54 @@ class Groups:
 
     @property
     def drained(self) -> bool:
-        """Whether all that was said was answered, and heard by all if it was accepted."""
+        """Whether every send was answered, and every accepted message delivered to all."""
         return not self.counts.unanswered and self.counts.delivered >= self.counts.accepted * GROUP
 
     @property
     def lost(self) -> int:
-        """Sockets that the servers closed."""
+        """The sockets that the servers have closed."""
         return sum(member.socket.closed.is_set() for member in self._members)
 
     def reset(self) -> None:
-        """Count from nothing."""
+        """Clear counts and delays."""
         self.counts, self.delays = Counts(), Delays()
         self._sent_at.clear()
 
     async def run_closed_until_stored(self, seconds: float, window: int) -> None:
-        """A closed loop: each has `window` messages under way, and says the next when one was stored."""
+        """Run a closed loop: each socket sends the next of `window` messages when one is stored."""
         end = time.perf_counter() + seconds
         speaker: dict[str, GroupMember] = {}
         loop = asyncio.get_running_loop()
 
-        def say(member: GroupMember) -> None:
+        def send(member: GroupMember) -> None:
             if time.perf_counter() < end and not member.socket.closed.is_set():
-                speaker[self._send(member, lambda ok: ok or loop.call_later(PAUSE_SECONDS, say, member))] = (
+                speaker[self._send(member, lambda ok: ok or loop.call_later(PAUSE_SECONDS, send, member))] = (
                     member
                 )
 
-        self._when_stored = lambda name: say(speaker.pop(name))
+        self._when_stored = lambda name: send(speaker.pop(name))
         for member in self._members * window:
-            say(member)
+            send(member)
         await asyncio.sleep(seconds)
         self._when_stored = lambda client_message_id: None
 
     async def run_closed(self, seconds: float, window: int) -> None:
-        """A closed loop: each has `window` sends under way, and sends the next when one was answered."""
+        """Run a closed loop: each socket sends the next of `window` messages when one is answered."""
         end = time.perf_counter() + seconds
         loop = asyncio.get_running_loop()
 
-        def say(member: GroupMember) -> None:
+        def send(member: GroupMember) -> None:
             if time.perf_counter() < end and not member.socket.closed.is_set():
                 self._send(
-                    member, lambda ok: say(member) if ok else loop.call_later(PAUSE_SECONDS, say, member)
+                    member, lambda ok: send(member) if ok else loop.call_later(PAUSE_SECONDS, send, member)
                 )
 
         for member in self._members * window:
-            say(member)
+            send(member)
         await asyncio.sleep(seconds)
 
     async def run_open(self, seconds: float, rate: float) -> None:
-        """An open loop: `rate` messages a second by the clock, whatever becomes of them."""
+        """Run an open loop: `rate` messages a second, whether they are answered or not."""
         began = time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds:
             for _ in range(int(rate * passed) - self.counts.offered):
@@ -132,7 +132,7 @@ class Groups:
 
     def _send(self, member: GroupMember, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
         name = str(uuid.UUID(int=random.getrandbits(128), version=4))
-        said = {"conversationId": member.room, "content": CONTENT, "clientMessageId": name}
+        message = {"conversationId": member.room, "content": CONTENT, "clientMessageId": name}
         counts, delays, began = self.counts, self.delays, time.perf_counter()
         counts.offered += 1
         self._sent_at[name] = began
@@ -148,7 +148,7 @@ class Groups:
             when_answered(code is None)
 
         try:
-            member.socket.request("sendMessage", said).add_done_callback(answered)
+            member.socket.request("sendMessage", message).add_done_callback(answered)
         except Disconnected:
             counts.refused["DISCONNECTED"] += 1
         return name
@@ -156,9 +156,9 @@ class Groups:
     def _on_event(self, event: str, payload: Any) -> None:
         if event == "newMessage":
             self.counts.delivered += 1
-            said = self._sent_at.get(payload["message"]["clientMessageId"])
-            if said is not None:
-                self.delays.delivered.append(time.perf_counter() - said)
+            sent_at = self._sent_at.get(payload["message"]["clientMessageId"])
+            if sent_at is not None:
+                self.delays.delivered.append(time.perf_counter() - sent_at)
         elif event == "messageSent":
             self.counts.stored += 1
             self._when_stored(payload["clientMessageId"])

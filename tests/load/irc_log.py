@@ -1,4 +1,4 @@
-"""Reads a public channel's IRC log: who said what, who changed their nick, who came and went."""
+"""Parses the IRC log of a public channel: lines, changes of nicks, joins and parts."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,8 @@ HALF_A_DAY = DAY // 2
 
 
 @dataclass(frozen=True)
-class Said:
-    """Talk or, when `action`, doing ("* anna waves"); `at` in minutes since the log's first midnight."""
+class LogLine:
+    """A message, or an action ("* anna waves"); `at` in minutes since the log's first midnight."""
 
     at: int
     nick: str
@@ -21,7 +21,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Renamed:
-    """The person known as `old` is `new` from here on."""
+    """A person's nick changes from `old` to `new`."""
 
     at: int
     old: str
@@ -36,7 +36,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Left:
-    """Somebody parted, quit or was kicked."""
+    """A person parted, quit or was kicked."""
 
     at: int
     nick: str
@@ -44,7 +44,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Noticed:
-    """What the channel itself said: a mode or a topic."""
+    """A line of the channel itself: a mode or a topic."""
 
     at: int
     text: str
@@ -52,16 +52,16 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A line in no form that we know, blank ones included."""
+    """A line of no known form; blank lines included."""
 
     at: int
     text: str
 
 
-Event: TypeAlias = Said | Renamed | Joined | Left | Noticed | Unknown
+Event: TypeAlias = LogLine | Renamed | Joined | Left | Noticed | Unknown
 
-# A nick as IRC allows it, and a digit in front, which some servers allow. What the channel says of itself
-# ("mode/#parley", "..[topic/#parley:anna]") has never this form.
+# A nick as IRC allows it, and a leading digit, which some servers allow. Lines of the channel itself
+# ("mode/#parley", "..[topic/#parley:anna]") never have this form.
 NICK = r"[\w\[\]\\`^{|}][\w\[\]\\`^{|}-]*"
 
 CLOCKED = re.compile(r"\[([01][0-9]|2[0-3]):([0-5][0-9])\](.*)", re.DOTALL)
@@ -78,7 +78,7 @@ BARE_ACTION = re.compile(rf"=== ({NICK})\s+(.*)", re.DOTALL)
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[Event]:
-    """Yields one event for every line, in their order; nothing is left out.
+    """Yield one event for each line, in order.
 
     A line without a clock happens when the one before it did. Where the clock falls back by more than half
     a day, midnight has passed; where it falls back by less, it was set, and time stands still.
@@ -96,7 +96,7 @@ def parse(lines: Iterable[bytes]) -> Iterator[Event]:
 
 
 def decode(line: bytes) -> str:
-    """UTF-8 where the line is UTF-8, else Latin-1, in which every byte is a character: no line is lost."""
+    """Decode a line as UTF-8, or else as Latin-1, in which every byte is a character: no line is lost."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
@@ -112,9 +112,9 @@ def _later(now: int, clock: int) -> int:
 
 def _clocked(at: int, rest: str, line: str) -> Event:
     if talk := TALK.fullmatch(rest):
-        return Said(at, talk[1], talk[2] or "")
+        return LogLine(at, talk[1], talk[2] or "")
     if action := ACTION.fullmatch(rest):
-        return Said(at, action[1], action[2] or "", action=True)
+        return LogLine(at, action[1], action[2] or "", action=True)
     return Unknown(at, line)
 
 
@@ -127,7 +127,7 @@ def _unclocked(at: int, line: str) -> Event:
         return Left(at, left[1])
     if NOTICED.fullmatch(line):
         return Noticed(at, line.removeprefix("=== "))
-    # Older logs write what people did without a clock: "=== anna waves".
+    # Older logs write actions without a time: "=== anna waves".
     if action := BARE_ACTION.fullmatch(line):
-        return Said(at, action[1], action[2], action=True)
+        return LogLine(at, action[1], action[2], action=True)
     return Unknown(at, line)

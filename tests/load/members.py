@@ -19,16 +19,16 @@ from load.script import Speaker
 
 CHAT = "/chat"
 AT_ONCE = 25
-"""Connects that are under way at the same time."""
+"""The number of concurrent connects."""
 
 
 class ConnectRefused(Exception):
-    """Somebody was not let in, or nobody is there to let them; says where and why."""
+    """A connect was refused, or the server is away; the text says where and why."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A speaker's account, socket and ears; speakers who are one person share the `user_id`."""
+    """A speaker's account, socket and recorder; the speakers of one person share the `user_id`."""
 
     speaker: Speaker
     user_id: str
@@ -39,17 +39,17 @@ class Member:
 
     @property
     def gateway(self) -> str:
-        """The gateway that holds the socket: session ids start with its name."""
+        """The gateway that serves the socket: session ids start with its name."""
         return self.socket.engine_sid.partition(".")[0]
 
     async def call(self, event: str, data: Any) -> dict[str, Any]:
-        """Says an event and gives the acknowledgement; raises TimeoutError or Disconnected."""
+        """Send an event and return its acknowledgement; raises TimeoutError or Disconnected."""
         answer: dict[str, Any] = await self.socket.call(event, data)
         return answer
 
 
 class Connector:
-    """Lets speakers in at `url`: each gets a token that is valid for `lasts` seconds, and a socket.
+    """Connects speakers to `url`: each gets a token that is valid for `lasts` seconds, and a socket.
 
     `prefix` sets the user ids of this run apart from those of any other.
     """
@@ -65,7 +65,7 @@ class Connector:
         self._numbers = itertools.count()
 
     async def connect(self, speaker: Speaker) -> Member:
-        """Connects one speaker; raises Turned."""
+        """Connect one speaker; raises ConnectRefused."""
         try:
             return await self._open(speaker)
         except (OSError, TimeoutError) as error:
@@ -78,7 +78,7 @@ class Connector:
             ) from error
 
     async def connect_all(self, speakers: Sequence[Speaker], progress: Progress) -> list[Member]:
-        """Connects them all; raises Turned when anybody is not let in."""
+        """Connect all speakers; raises ConnectRefused if any is refused."""
         gate = asyncio.Semaphore(AT_ONCE)
         connected: list[Member] = []
 
@@ -101,16 +101,16 @@ class Connector:
         user_id = account(self._prefix, speaker.person)
         token = token_for(user_id, speaker.nick, self._secret, self._token_seconds)
         recorder = Recorder(self._deliveries)
-        place, auth, hear = next(self._numbers), {"token": token}, recorder.on_event
+        place, auth, on_event = next(self._numbers), {"token": token}, recorder.on_event
         socket: LeanSocket | StockSocket
-        # Most come as a load client does; every sixth as the stock client, which opens by polling, and half
-        # of those stay with it.
+        # Most use the load client; every sixth uses the stock client, which opens by polling, and half
+        # of those stay with polling.
         if place % 6 != 4:
-            way, socket = "websocket", await LeanSocket.connect(self._url, CHAT, auth, hear)
+            way, socket = "websocket", await LeanSocket.connect(self._url, CHAT, auth, on_event)
         elif place % 12 == 4:
-            way, socket = "polling and upgrade", await StockSocket.connect(self._url, CHAT, auth, hear)
+            way, socket = "polling and upgrade", await StockSocket.connect(self._url, CHAT, auth, on_event)
         else:
-            way, socket = "polling", await StockSocket.connect(self._url, CHAT, auth, hear, ("polling",))
+            way, socket = "polling", await StockSocket.connect(self._url, CHAT, auth, on_event, ("polling",))
         return Member(speaker, user_id, token, recorder, socket, way)
 
 
@@ -119,23 +119,23 @@ def _bare(error: Exception) -> str:
 
 
 def account(prefix: str, person: str) -> str:
-    """The user id of a person in the run `prefix`; what cannot be printed is written as its number."""
+    """Return the user id of a person in the run `prefix`; unprintable characters become their numbers."""
     return prefix + "-" + "".join(c if c.isprintable() else f"%{ord(c):x}" for c in person)
 
 
 def token_for(user_id: str, nick: str, secret: str, token_seconds: float) -> str:
-    """A token of that user, valid for `lasts` seconds."""
+    """Return a token of the user that is valid for `lasts` seconds."""
     claims = {"sub": user_id, "name": nick, "username": nick, "exp": int(time.time() + token_seconds)}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
 async def close_all(members: Sequence[Member]) -> None:
-    """Closes every socket; one that is gone already does not matter."""
+    """Close every socket that is still open."""
     await asyncio.gather(*(member.socket.close() for member in members), return_exceptions=True)
 
 
 def spread(members: Sequence[Member]) -> str:
-    """How many sockets each gateway holds, and how they came, in words."""
+    """Return the number of sockets of each gateway and transport as text."""
     gateways = Counter(member.gateway for member in members)
     ways = Counter(member.transport for member in members)
     return ", ".join(f"{count} on {gateway}" for gateway, count in sorted(gateways.items())) + (

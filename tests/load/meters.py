@@ -1,4 +1,4 @@
-"""Reads what the services of a stack tell of themselves: their metrics, by service and by name."""
+"""Reads the metrics of a stack's services, by service and by name."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 class Reader:
-    """Reads the metrics of all gateways and workers of a stack over one HTTP session."""
+    """A reader of the metrics of all gateways and workers of a stack, over one HTTP session."""
 
     def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
         self._http = http
@@ -24,7 +24,7 @@ class Reader:
         }
 
     async def read(self) -> Meters:
-        """All samples of now. Raises aiohttp.ClientError when a service does not answer."""
+        """Return the present samples; raises aiohttp.ClientError if a service does not answer."""
         texts = await asyncio.gather(*(self._text(url) for url in self._urls.values()))
         return {name: _samples(text) for name, text in zip(self._urls, texts, strict=True)}
 
@@ -34,18 +34,18 @@ class Reader:
 
 
 def total(meters: Meters, kind: str, sample: str) -> float:
-    """The sum of a sample over the services of a kind: `gateway` or `worker`."""
+    """Return the sum of a sample over the services of a kind: `gateway` or `worker`."""
     return sum(of.get(sample, 0.0) for name, of in meters.items() if name.startswith(kind))
 
 
 def memory(meters: Meters, kind: str) -> float:
-    """The largest resident memory of a service of a kind, in MiB."""
+    """Return the largest resident memory of a service of a kind, in MiB."""
     resident = (of["process_resident_memory_bytes"] for n, of in meters.items() if n.startswith(kind))
     return max(resident) / MIB
 
 
 def waiting(meters: Meters) -> float:
-    """Records that the broker has confirmed to gateways and no worker has stored yet."""
+    """Return the number of records that the broker has confirmed and no worker has stored yet."""
     flown = total(meters, "gateway", 'parley_batch_records_sum{hop="publish"}')
     return flown - total(meters, "worker", 'parley_batch_records_sum{hop="persist"}')
 

@@ -1,4 +1,4 @@
-"""`python -m load.overload`: what is carried when more is offered than can be; a table and a picture."""
+"""`python -m load.overload`: throughput and delays from little load to overload; a table and a picture."""
 
 import argparse
 import asyncio
@@ -21,20 +21,20 @@ from load.overload_picture import draw
 from parley.stack import Stack
 
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
-"""What is offered, in parts of what the stack carries."""
+"""The offered loads, as shares of the capacity."""
 SETTLE_SECONDS = 1.0
-"""Of the beginning of each step nothing is said in its rates."""
+"""Seconds at the beginning of each step that its rates leave out."""
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 8.0
-"""Without any news for so long, what is still missing counts as lost."""
+"""After so many seconds without progress, missing deliveries count as lost."""
 WINDOW = 4
 REFUSED_WITHIN = 2.0
-"""Seconds in which a send is accepted or refused, at the latest."""
+"""Seconds within which each send must be accepted or refused."""
 
 
 @dataclass
 class Step:
-    """What became of one offered load; rates are a second."""
+    """The measurements of one offered load; rates are per second."""
 
     load: float
     offered: float
@@ -43,10 +43,10 @@ class Step:
     delivered: float
     refused: Counter[str]
     seconds: float
-    """Over which they were refused."""
+    """The time over which the refusals were counted."""
     delays: Delays
     lost: int = 0
-    """Accepted, but not heard by all."""
+    """Deliveries of accepted messages that are missing."""
     unanswered: int = 0
     drain: float = 0.0
     gateway_mib: float = 0.0
@@ -67,7 +67,7 @@ class Step:
 
     @property
     def holds(self) -> bool:
-        """Whether all that was accepted was heard, and all else refused in time."""
+        """Whether all accepted messages were delivered, and all others refused in time."""
         return self.lost <= 0 and not self.unanswered and self.slowest_answer < REFUSED_WITHIN
 
     @property
@@ -77,7 +77,7 @@ class Step:
 
 @dataclass
 class Peak:
-    """The most of each that was seen."""
+    """The highest values of a step."""
 
     gateway_mib: float = 0.0
     worker_mib: float = 0.0
@@ -91,7 +91,7 @@ class Peak:
 
 @dataclass
 class OverloadRun:
-    """The load, and the meters of what it loads."""
+    """The load, and the meters of the loaded stack."""
 
     groups: Groups
     reader: meters.Reader
@@ -99,7 +99,7 @@ class OverloadRun:
     peak: Peak = field(default_factory=Peak)
 
     async def capacity(self) -> float:
-        """Messages stored and heard a second, when each waits until what it said was stored."""
+        """Return the capacity: messages stored per second in a closed loop."""
         talking = asyncio.create_task(self.groups.run_closed_until_stored(self.seconds, WINDOW))
         counted, _ = await self._count(self.seconds)
         await talking
@@ -107,7 +107,7 @@ class OverloadRun:
         return counted.stored
 
     async def step(self, share: float, rate: float) -> Step:
-        """Offer `rate` messages a second for a while, and wait until all that was accepted was heard."""
+        """Offer `rate` messages per second, and wait until all accepted ones are delivered."""
         self.groups.reset()
         self.peak = Peak()
         speaking = asyncio.create_task(self.groups.run_open(self.seconds, rate))
@@ -154,7 +154,7 @@ class OverloadRun:
 
 @dataclass
 class Rates:
-    """Counts a second."""
+    """Counts per second."""
 
     offered: float
     accepted: float
@@ -163,12 +163,12 @@ class Rates:
 
     @classmethod
     def between(cls, first: Counts, last: Counts, seconds: float) -> "Rates":
-        names = ("offered", "accepted", "stored", "heard")
+        names = ("offered", "accepted", "stored", "delivered")
         return cls(**{name: (getattr(last, name) - getattr(first, name)) / seconds for name in names})
 
 
 async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[Step]]:
-    """What the stack carries, and what becomes of each part of it that is offered."""
+    """Return the stack's capacity, and a step for each share of it that is offered."""
     async with (
         aiohttp.ClientSession() as http,
         Groups(stack.url, stack.jwt_secret, args.sockets) as groups,
@@ -186,15 +186,15 @@ async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[S
 
 
 HEADS = (
-    ("load", 5), ("offered/s", 9), ("accepted/s", 10), ("stored/s", 8), ("heard/s", 8), ("refused", 24),
-    ("accepted p50", 12), ("p99", 6), ("heard p50", 9), ("p99", 6), ("slowest", 7),
+    ("load", 5), ("offered/s", 9), ("accepted/s", 10), ("stored/s", 8), ("delivered/s", 11), ("refused", 24),
+    ("accepted p50", 12), ("p99", 6), ("delivered p50", 13), ("p99", 6), ("slowest", 7),
     ("waiting", 7), ("gateway MiB", 11), ("worker MiB", 10), ("drain s", 7), ("lost", 4),
 )  # fmt: skip
 """The table's columns and their widths; delays are in ms."""
 
 
 def row(step: Step) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     ms = [
         f"{1000 * percentile(delays, share):,.0f}"
         for delays in (step.delays.accepted, step.delays.delivered)
@@ -210,7 +210,7 @@ def row(step: Step) -> str:
 
 
 def main() -> None:
-    """Read the arguments, and run on a stack of its own that keeps to no rates."""
+    """Read the arguments, and run on an own stack without rate limits."""
     parser = Arguments(prog="load.overload", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15, help="how long each load is offered")

@@ -1,4 +1,4 @@
-"""Draws the overload curve as SVG: what is carried, and how long it takes, over what is offered."""
+"""Draws the overload curve as SVG: throughput and delays over the offered load."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 16, 64, 56
 GAP = 86
 PANEL = (WIDTH - LEFT - RIGHT - GAP) / 2
 KEY, LETTER = 34, 5.6
-"""The width of a line's key without its name, and of a letter of it."""
+"""The width of a legend entry without its name, and of a letter of the name."""
 FLOOR_MS = 1.0
 STYLE = """\
 text { font: 12px system-ui, sans-serif; fill: #57606a }
@@ -29,7 +29,7 @@ Point = tuple[float, float]
 
 
 class Measured(Protocol):
-    """What a step tells: messages a second, and delays in seconds."""
+    """The measurements of a step: messages per second, and delays in seconds."""
 
     @property
     def offered(self) -> float: ...
@@ -57,7 +57,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Axes: from values to places on the page."""
+    """Axes: they map values to positions on the page."""
 
     x0: float
     x_most: float
@@ -65,7 +65,7 @@ class Panel:
     y_label: str
     y_ticks: list[float]
     y_share: Callable[[float], float]
-    """How high a value stands, 0 to 1."""
+    """Return the height of a value, 0 to 1."""
 
     def x(self, value: float) -> float:
         return self.x0 + PANEL * value / self.x_most
@@ -75,7 +75,7 @@ class Panel:
         return HEIGHT - BOTTOM - height * min(1.0, max(0.0, self.y_share(value)))
 
     def draw(self, series: Sequence[Series]) -> list[str]:
-        """The axes, the lines, and what they mean."""
+        """Return the axes, the lines and the legend."""
         parts = [_text(self.x0, 20, self.title, kind="title")]
         parts += [self._horizontal(tick) for tick in self.y_ticks]
         parts += [self._vertical(tick) for tick in ticks(self.x_most)]
@@ -123,7 +123,7 @@ def _key(series: Series, x: float) -> list[str]:
 
 
 def draw(path: Path, capacity: float, steps: Sequence[Measured]) -> None:
-    """Write the picture: `capacity` is what the system carries, in messages a second."""
+    """Write the picture; `capacity` is in messages per second."""
     x_most = 1.05 * max(step.offered for step in steps)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -141,7 +141,7 @@ def _carried(capacity: float, steps: Sequence[Measured], x_most: float) -> list[
     panel = Panel(LEFT, x_most, "What is carried", "messages/s", ticks(y_most), lambda value: value / y_most)
     return panel.draw(
         [
-            Series("stored and heard", BLUE, [(s.offered, s.stored) for s in steps]),
+            Series("stored and delivered", BLUE, [(s.offered, s.stored) for s in steps]),
             Series("refused", RED, [(s.offered, s.refused_rate) for s in steps]),
             Series("capacity", GREY, [(0, capacity), (x_most, capacity)], dashed=True),
         ]
@@ -149,11 +149,11 @@ def _carried(capacity: float, steps: Sequence[Measured], x_most: float) -> list[
 
 
 def _delays(steps: Sequence[Measured], x_most: float) -> list[str]:
-    heard = [(s.offered, s.delivery_delays) for s in steps]
+    delivered = [(s.offered, s.delivery_delays) for s in steps]
     accepted = [(s.offered, s.accepted_delays) for s in steps]
     lines = [
         Series(f"{name} p{100 * share:.0f}", colour, [(x, _ms(d, share)) for x, d in delays], dashed)
-        for name, colour, delays in (("heard", BLUE, heard), ("accepted", GREEN, accepted))
+        for name, colour, delays in (("delivered", BLUE, delivered), ("accepted", GREEN, accepted))
         for share, dashed in ((0.99, False), (0.5, True))
     ]
     decades = max(1, floor(log10(max(y for line in lines for _, y in line.points) / FLOOR_MS)) + 1)
@@ -173,7 +173,7 @@ def _ms(delays: Sequence[float], share: float) -> float:
 
 
 def ticks(most: float) -> list[float]:
-    """Round numbers from 0 up to `most`, about five of them."""
+    """Return about five round numbers from 0 up to `most`."""
     step = 10 ** floor(log10(most / 2))
     while most / step > 6:
         step *= 2 if str(step)[0] in "15" else 2.5

@@ -1,11 +1,11 @@
-"""Shows how far a long run has come."""
+"""Shows the progress of a long run."""
 
 import sys
 import time
 from typing import TextIO
 
 EVERY = 3.0
-"""Seconds between two lines where the output is not a terminal."""
+"""Seconds between two lines if the output is not a terminal."""
 BLINK = 0.1
 """Seconds between two updates of a terminal's line."""
 
@@ -19,7 +19,7 @@ class Progress:
         self._shown = 0.0
 
     def show(self, text: str, done: int, total: int) -> None:
-        """Says that `done` of `total` are done."""
+        """Show that `done` of `total` are done."""
         now = time.monotonic()
         last = done >= total
         if not last and now - self._shown < (BLINK if self._live else EVERY):

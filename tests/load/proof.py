@@ -1,4 +1,4 @@
-"""What a replay proves: pure comparisons of the log with what was stored, heard, confirmed and counted."""
+"""The proof of a replay: pure comparisons of the log with what was stored, received and counted."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from load.recording import Confirmation, ReceivedMessage
 
 SHOWN = 5
-"""Differences of one point that are printed; the others are only counted."""
+"""The differences of one finding that are printed; the others are only counted."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LogMessage:
 
 @dataclass(frozen=True)
 class Stored:
-    """A message as MongoDB, or the history, holds it."""
+    """A message as stored in MongoDB, or as listed by the history."""
 
     seq: int
     id: str
@@ -33,7 +33,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class SocketRecording:
-    """What one socket heard: the messages' numbers and the confirmations, as they came.
+    """The numbers of the messages and the confirmations that one socket received, in order.
 
     It was on from the number `first` to the number `last`.
     """
@@ -51,7 +51,7 @@ class SocketRecording:
 
 @dataclass(frozen=True)
 class Count:
-    """How many messages are unread to one user: by the log, as recounted, as kept, as told by REST."""
+    """The unread count of one user: by the log, recounted, as stored, and as reported by REST."""
 
     user_id: str
     by_the_log: int
@@ -62,7 +62,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Finding:
-    """One point of the proof; it holds when nothing differs."""
+    """One point of the proof; it holds if there is no difference."""
 
     claim: str
     differences: tuple[str, ...]
@@ -81,22 +81,22 @@ class Finding:
 
 
 def log_is_stored(lines: Sequence[LogMessage], stored: Sequence[Stored], where: str) -> Finding:
-    """Line for line: the n-th message is the n-th line, of its speaker and in its words."""
+    """Compare line by line: the n-th message has the sender and the content of the n-th line."""
     claim = f"{where} is the log, line for line: {len(lines):,} lines"
-    said = [(line.user_id, line.content) for line in lines]
+    sent = [(line.user_id, line.content) for line in lines]
     held = [(message.user_id, message.content) for message in stored]
     differences = [
         f"line {n} is {line!r}, stored is {message!r}"
-        for n, (line, message) in enumerate(zip(said, held, strict=False), start=1)
+        for n, (line, message) in enumerate(zip(sent, held, strict=False), start=1)
         if line != message
     ]
-    if len(said) != len(held):
-        differences.append(f"{len(said):,} lines were to be said, {len(held):,} are stored")
+    if len(sent) != len(held):
+        differences.append(f"{len(sent):,} lines were to be sent, {len(held):,} are stored")
     return Finding(claim, tuple(differences))
 
 
 def numbers_have_no_holes(stored: Sequence[Stored]) -> Finding:
-    """1, 2, 3 and so on."""
+    """Check that the numbers are 1, 2, 3 and so on."""
     claim = f"its messages are numbered 1 to {len(stored):,} without holes"
     differences = (
         f"message {n} has the number {message.seq}"
@@ -107,22 +107,22 @@ def numbers_have_no_holes(stored: Sequence[Stored]) -> Finding:
 
 
 def senders_keep_their_order(lines: Sequence[LogMessage], stored: Sequence[Stored]) -> Finding:
-    """Each sender's messages, by their numbers, are that sender's lines in the order of the log."""
-    said, held = defaultdict(list), defaultdict(list)
+    """Check that each sender's messages have the order of that sender's lines in the log."""
+    sent, held = defaultdict(list), defaultdict(list)
     for line in lines:
-        said[line.user_id].append(line.content)
+        sent[line.user_id].append(line.content)
     for message in sorted(stored, key=lambda message: message.seq):
         held[message.user_id].append(message.content)
     differences = (
-        f"{user_id} said {len(said[user_id]):,} lines, and {len(held[user_id]):,} are stored in another order"
-        for user_id in dict.fromkeys([*said, *held])
-        if said[user_id] != held[user_id]
+        f"{user_id} sent {len(sent[user_id]):,} lines, and {len(held[user_id]):,} are stored in another order"
+        for user_id in dict.fromkeys([*sent, *held])
+        if sent[user_id] != held[user_id]
     )
-    return Finding(f"each of {len(said):,} senders' lines are in their order", tuple(differences))
+    return Finding(f"each of {len(sent):,} senders' lines are in their order", tuple(differences))
 
 
 def every_socket_received_all(recordings: Sequence[SocketRecording]) -> Finding:
-    """Every socket heard all numbers from its first to its last, each once and in this order."""
+    """Check that every socket received all numbers from its first to its last, once each and in order."""
     claim = f"each of {len(recordings):,} sockets received every line of its stay once and in order"
     differences = []
     for each in recordings:
@@ -133,16 +133,16 @@ def every_socket_received_all(recordings: Sequence[SocketRecording]) -> Finding:
 
 
 def deliveries_match_storage(
-    heard: Mapping[int, ReceivedMessage], stored: Sequence[Stored], contradictions: Sequence[str]
+    received: Mapping[int, ReceivedMessage], stored: Sequence[Stored], contradictions: Sequence[str]
 ) -> Finding:
-    """What was heard under a number is what is stored under it, and the same for all."""
+    """Check that all sockets received the stored message under each number."""
     held = {message.seq: ReceivedMessage(message.id, message.user_id, message.content) for message in stored}
     differences = (
-        f"number {number} was heard as {heard.get(number)}, stored is {held.get(number)}"
-        for number in sorted(held.keys() | heard.keys())
-        if heard.get(number) != held.get(number)
+        f"number {number} was received as {received.get(number)}, stored is {held.get(number)}"
+        for number in sorted(held.keys() | received.keys())
+        if received.get(number) != held.get(number)
     )
-    return Finding("what was heard is what is stored", (*contradictions, *differences))
+    return Finding("the received messages are the stored ones", (*contradictions, *differences))
 
 
 def every_send_is_confirmed(
@@ -151,10 +151,10 @@ def every_send_is_confirmed(
     recordings: Sequence[SocketRecording],
     repeats: Mapping[str, int],
 ) -> Finding:
-    """The socket that said a line heard one `messageSent` of it, with the stored id and number.
+    """Check that the sending socket received one `messageSent` of each line, with the stored id and number.
 
-    A line that was said again may be confirmed again, the same each time; `repeats` counts that by client
-    id. Other sockets of the same user may hear it too; those of other users never.
+    A line that was sent again may be confirmed again, the same each time; `repeats` counts that by client
+    id. Other sockets of the same user may receive it too; those of other users never.
     """
     by_client = {message.client_message_id: message for message in stored}
     own: defaultdict[tuple[str, str], Counter[Confirmation]] = defaultdict(Counter)
@@ -168,19 +168,21 @@ def every_send_is_confirmed(
         confirmation = Confirmation(line.client_message_id, message.id, message.seq)
         own[line.user_id, line.nick][confirmation] = 1
         of_user[line.user_id][confirmation] = 1 + repeats.get(line.client_message_id, 0)
-    heard: defaultdict[tuple[str, str], Counter[Confirmation]] = defaultdict(Counter)
+    received: defaultdict[tuple[str, str], Counter[Confirmation]] = defaultdict(Counter)
     for each in recordings:
-        heard[each.user_id, each.nick].update(each.confirmations)
+        received[each.user_id, each.nick].update(each.confirmations)
     wrong: list[str] = []
-    for speaker in own.keys() | heard.keys():
+    for speaker in own.keys() | received.keys():
         user_id, nick = speaker
-        wrong += [f"{user_id} (as {nick}) did not hear {due}" for due in own[speaker] - heard[speaker]]
-        wrong += [f"{user_id} (as {nick}) heard {odd}, not due" for odd in heard[speaker] - of_user[user_id]]
+        wrong += [f"{user_id} (as {nick}) did not receive {due}" for due in own[speaker] - received[speaker]]
+        wrong += [
+            f"{user_id} (as {nick}) received {odd}, not due" for odd in received[speaker] - of_user[user_id]
+        ]
     return Finding(f"each of {len(lines):,} lines was confirmed to its sender once", (*never, *wrong))
 
 
 def counts_agree(counts: Sequence[Count]) -> Finding:
-    """Every unread count equals its recount."""
+    """Check that every unread count equals its recount."""
     claim = f"each of {len(counts):,} unread counts equals its recount ({_range(counts)})"
     differences = (
         str(count)
@@ -191,7 +193,7 @@ def counts_agree(counts: Sequence[Count]) -> Finding:
 
 
 def unread(user_id: str, mark: int, senders: Sequence[str]) -> int:
-    """How many of the messages above number `mark` others sent; `senders[0]` sent number 1."""
+    """Return how many messages above number `mark` others sent; `senders[0]` sent number 1."""
     return sum(sender != user_id for sender in senders[mark:])
 
 
@@ -200,8 +202,8 @@ def _difference(numbers: Sequence[int], right: Sequence[int]) -> str:
     doubled = [number for number, times in Counter(numbers).items() if times > 1]
     strange = sorted(set(numbers) - set(right))
     if not (missing or doubled or strange):
-        return "heard all, in another order"
-    parts = [("missed", missing), ("heard twice", doubled), ("heard what nobody said", strange)]
+        return "received all, in another order"
+    parts = [("missed", missing), ("received twice", doubled), ("received unknown numbers", strange)]
     return "; ".join(f"{word} {_some(which)}" for word, which in parts if which)
 
 

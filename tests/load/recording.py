@@ -1,4 +1,4 @@
-"""What every socket heard during a replay, and how long each line was on its way."""
+"""Records what every socket receives during a replay, and the delay of each line."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """A message as it was heard."""
+    """A message as it was received."""
 
     id: str
     sender: str
@@ -19,7 +19,7 @@ class ReceivedMessage:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A `messageSent` as it was heard."""
+    """A `messageSent` as it was received."""
 
     client_message_id: str
     message_id: str
@@ -28,61 +28,61 @@ class Confirmation:
 
 @dataclass
 class DeliveryLog:
-    """What all sockets of a replay heard together; delays in seconds."""
+    """The deliveries to all sockets of a replay; delays in seconds."""
 
     by_number: dict[int, ReceivedMessage] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
-    """When each accepted line was first said, by its number."""
+    """The time at which each accepted line was first sent, by its number."""
     accept_delays: "array[float]" = field(default_factory=lambda: array("d"))
     delivery_delays: "array[float]" = field(default_factory=lambda: array("d"))
     count: int = 0
     confirmed: set[str] = field(default_factory=set)
-    """The client's ids of all messages that any socket heard a confirmation of."""
+    """The client message ids that any socket received a confirmation of."""
     other_events: Counter[str] = field(default_factory=Counter)
 
     @property
     def accepted(self) -> int:
-        """How many lines were accepted so far, which is the number of the last."""
+        """The number of accepted lines, which is the number of the last one."""
         return len(self.accept_delays)
 
     def start_send(self) -> float:
-        """A line is being said; gives when."""
+        """Note that a line is being sent; return the time."""
         self.sent_at.append(time.perf_counter())
         return self.sent_at[-1]
 
     def accept(self) -> None:
-        """The line that was begun last is accepted."""
+        """Note that the line begun last is accepted."""
         self.accept_delays.append(time.perf_counter() - self.sent_at[-1])
 
     def refuse(self) -> None:
-        """The line that was begun last never gets a number."""
+        """Note that the line begun last never gets a number."""
         self.sent_at.pop()
 
-    def record(self, number: int, heard: ReceivedMessage) -> None:
-        """Keeps the message, and notices when two sockets heard different ones under one number."""
+    def record(self, number: int, message: ReceivedMessage) -> None:
+        """Record a message, and note a contradiction if two sockets received different ones of one number."""
         self.count += 1
-        known = self.by_number.setdefault(number, heard)
-        if known != heard:
-            self.contradictions.append(f"number {number} is {known} to one and {heard} to another")
+        known = self.by_number.setdefault(number, message)
+        if known != message:
+            self.contradictions.append(f"number {number} is {known} to one socket and {message} to another")
         if 0 < number <= len(self.sent_at):
             self.delivery_delays.append(time.perf_counter() - self.sent_at[number - 1])
 
 
 class Recorder:
-    """One socket's ears: the messages' numbers and the confirmations, in the order in which they came."""
+    """Records the messages' numbers and the confirmations that one socket receives, in order."""
 
     def __init__(self, deliveries: DeliveryLog) -> None:
         self.numbers: list[int] = []
         self.confirmations: list[Confirmation] = []
         self.activity = asyncio.Event()
-        """Set with every event; whoever waits for one clears it."""
+        """Set with every event; a waiter clears it before it waits."""
         self.unconfirmed: set[str] = set()
-        """The client's ids of what this socket said and heard no confirmation of."""
+        """The client message ids that this socket sent and received no confirmation of."""
         self._deliveries = deliveries
 
     def on_event(self, event: str, data: Any) -> None:
-        """Takes in one event; called for each, as it comes."""
+        """Record one event."""
         self.activity.set()
         if event == "newMessage":
             message = data["message"]

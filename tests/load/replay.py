@@ -1,4 +1,4 @@
-"""Replays an IRC log through a running Parley and proves that nothing of it was lost, doubled or miscounted.
+"""Replays an IRC log through a running Parley and proves that no line was lost, doubled or miscounted.
 
     python -m load.replay LOG --speed max --url http://localhost:8080
 
@@ -36,11 +36,11 @@ DAY = 24 * 3600.0
 
 
 class UnreadableLog(Exception):
-    """The log cannot be replayed; says why."""
+    """The log cannot be replayed; the text is the reason."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; gives the process' exit code."""
+    """Run the command; return the process's exit code."""
     options = _options(arguments)
     try:
         script = read(options.log)
@@ -60,19 +60,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read(log: Path) -> Script:
-    """The script of a log file; raises Unreadable."""
+    """Return the script of a log file; raises Unreadable."""
     try:
         with log.open("rb") as lines:
             script = script_of(parse(lines))
     except OSError as error:
         raise UnreadableLog(f"The log {log} cannot be read: {error.strerror}.") from error
     if not script.lines:
-        raise UnreadableLog(f"The log {log} has no line that anybody said.")
+        raise UnreadableLog(f"The log {log} has no message.")
     return script
 
 
 def synopsis(log: Path, script: Script) -> str:
-    """What is in the log, in words: nothing of it is passed over in silence."""
+    """Return the contents of the log by kind as text, so that no line is left out silently."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in script.kinds.most_common())
     people = len({speaker.person for speaker in script.speakers})
     connects = sum(isinstance(action, Arrival) for action in script.actions)
@@ -86,7 +86,7 @@ def synopsis(log: Path, script: Script) -> str:
 
 
 async def replay(script: Script, speed: float, url: str, environment: Environment) -> int:
-    """Performs the script at `url`, prints proof and figures; PROVED or DIFFERS."""
+    """Perform the script at `url` and print proof and figures; return PROVED or DIFFERS."""
     deliveries, progress = DeliveryLog(), Progress()
     prefix = secrets.token_hex(4)
     token_seconds = DAY + script.lines[-1].moment / speed
@@ -109,7 +109,7 @@ async def replay(script: Script, speed: float, url: str, environment: Environmen
 
 
 def messages_of(script: Script, prefix: str) -> list[LogMessage]:
-    """The lines as messages of the run's user ids."""
+    """Return the lines as messages of the run's user ids."""
     return [
         LogMessage(
             account(prefix, line.speaker.person), line.speaker.nick, line.content, line.client_message_id
@@ -119,14 +119,14 @@ def messages_of(script: Script, prefix: str) -> list[LogMessage]:
 
 
 def figures_of(replay_run: ReplayRun, deliveries: DeliveryLog) -> str:
-    """The figures as lines of text."""
+    """Return the figures as lines of text."""
     return "\n".join(
         f"  {line}"
         for line in (
             figures.rates(len(deliveries.accept_delays), deliveries.count, replay_run.seconds),
             figures.latency("from send to accepted", deliveries.accept_delays),
-            figures.latency("from send to heard", deliveries.delivery_delays),
-            f"{replay_run.repeats.total():,} repeated sends; other events heard: "
+            figures.latency("from send to delivery", deliveries.delivery_delays),
+            f"{replay_run.repeats.total():,} repeated sends; other events received: "
             + (
                 ", ".join(f"{count:,} {event}" for event, count in deliveries.other_events.most_common())
                 or "none"
@@ -137,7 +137,7 @@ def figures_of(replay_run: ReplayRun, deliveries: DeliveryLog) -> str:
 
 
 def verdict(found: list[Finding]) -> int:
-    """Says whether all is proved; the exit code."""
+    """Print the verdict; return the exit code."""
     differing = sum(not finding.holds for finding in found)
     print(f"{differing} of {len(found)} points differ." if differing else f"All {len(found)} points proved.")
     return DIFFERS if differing else PROVED

@@ -1,4 +1,4 @@
-"""Performs a script: people come and go, every line is said in its turn, some of it is read."""
+"""Performs a script: speakers come and go, every line is sent in its turn, some are marked as read."""
 
 import asyncio
 import math
@@ -14,11 +14,11 @@ from load.recording import DeliveryLog
 from load.script import Arrival, Departure, Line, Script
 from parley.shared.model import MAX_PARTICIPANTS
 
-PATIENCE = 60.0
-"""Seconds for which a line is said again and again before the replay gives up."""
+RETRY_SECONDS = 60.0
+"""Seconds for which a line is sent again before the replay gives up."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 QUIET = 15.0
-"""Seconds without any news after which what is still missing counts as lost."""
+"""Seconds without progress after which missing deliveries count as lost."""
 
 
 class ReplayRun:
@@ -29,12 +29,12 @@ class ReplayRun:
     ) -> None:
         self.conversation_id = ""
         self.read_marks: dict[str, int] = {}
-        """Up to which number each user has read; who is not in it never marked."""
+        """The read mark of each user that has set one."""
         self.refused: list[str] = []
         self.repeats: Counter[str] = Counter()
-        """How often each line, by its client's id, was said again because it was not accepted at once."""
+        """The retries of each line by its client message id."""
         self.seconds = 0.0
-        """From the first line to the last delivery."""
+        """Seconds from the first line to the last delivery."""
         self.user_ids = list(dict.fromkeys(account(prefix, speaker.person) for speaker in script.speakers))
         self._script = script
         self._attendance = attendance
@@ -43,7 +43,7 @@ class ReplayRun:
         self._sent = 0
 
     async def create_conversation(self, title: str, creator: Member, rest: Rest) -> None:
-        """Creates the conversation with everybody in it, who is on and who will be, and opens its room."""
+        """Create the conversation with all present and later speakers, and join its room."""
         others = [user_id for user_id in self.user_ids if user_id != creator.user_id]
         now, later = others[:MAX_PARTICIPANTS], others[MAX_PARTICIPANTS:]
         wish = {"type": "group", "name": title, "participants": now}
@@ -54,7 +54,7 @@ class ReplayRun:
         await self._attendance.open(self.conversation_id)
 
     async def run(self, speed: float) -> None:
-        """Plays all cues, a line only after the one before it was accepted, and waits until all is heard.
+        """Play all cues, each line after the one before it was accepted, and wait until all are delivered.
 
         `speed` scales the log's own clock; infinity waits for nothing but acceptance.
         """
@@ -76,7 +76,7 @@ class ReplayRun:
         total = len(self._script.lines)
         await self._send(line)
         self._sent += 1
-        self._progress.show("lines said", self._sent, total)
+        self._progress.show("lines sent", self._sent, total)
         if self._sent == math.ceil(total / 2):
             await self._read_so_far()
 
@@ -88,7 +88,7 @@ class ReplayRun:
             "type": "text",
             "clientMessageId": line.client_message_id,
         }
-        said_at = self._deliveries.start_send()
+        began = self._deliveries.start_send()
         member.recorder.unconfirmed.add(line.client_message_id)
         pause = FIRST_PAUSE
         while error := await self._attempt(member, body):
@@ -97,8 +97,8 @@ class ReplayRun:
                 member.recorder.unconfirmed.discard(line.client_message_id)
                 self.refused.append(f"{line.content!r} of {member.user_id}: {error['message']}")
                 return
-            if time.perf_counter() - said_at > PATIENCE:
-                raise Interrupted(f"no line was accepted for {PATIENCE:.0f} s: {error['message']}")
+            if time.perf_counter() - began > RETRY_SECONDS:
+                raise Interrupted(f"no line was accepted for {RETRY_SECONDS:.0f} s: {error['message']}")
             self.repeats[line.client_message_id] += 1
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -116,17 +116,17 @@ class ReplayRun:
         return None if answer["success"] else answer["error"]
 
     async def _wait_for_deliveries(self) -> None:
-        due, heard = self._attendance.expected_deliveries() + self._deliveries.accepted, -1
+        due, delivered = self._attendance.expected_deliveries() + self._deliveries.accepted, -1
         last_news = time.perf_counter()
-        while heard < due and time.perf_counter() - last_news < QUIET:
-            before, heard = heard, self._deliveries.count + len(self._deliveries.confirmed)
-            if heard != before:
+        while delivered < due and time.perf_counter() - last_news < QUIET:
+            before, delivered = delivered, self._deliveries.count + len(self._deliveries.confirmed)
+            if delivered != before:
                 last_news = time.perf_counter()
-            self._progress.show("heard", heard, due)
+            self._progress.show("delivered", delivered, due)
             await asyncio.sleep(0.02)
 
     async def _read_so_far(self) -> None:
-        """At half time a third of the people mark what they heard last as read."""
+        """Half way, let a third of the people mark the last message that they received as read."""
         await asyncio.gather(*map(self._mark_last, list(self._attendance.people.values())[1::3]))
 
     async def _mark_last(self, member: Member) -> None:
@@ -139,7 +139,7 @@ class ReplayRun:
         self.read_marks[member.user_id] = number
 
     async def _read_all(self) -> None:
-        """At the end another third mark the whole conversation; the others leave the rest unread."""
+        """At the end, let another third mark the whole conversation as read."""
         readers = list(self._attendance.people.values())[::3]
         place = {"conversationId": self.conversation_id}
         await asyncio.gather(*(done(reader, "markConversationAsRead", place) for reader in readers))

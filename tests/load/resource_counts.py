@@ -1,4 +1,4 @@
-"""Counts what the services and servers of a stack hold, to compare it with what they hold later."""
+"""Counts the resources that a stack's services and servers hold, for a later comparison."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ LISTS = {
     "rabbit_channel:list()": "channels",
     'rabbit_amqqueue:consumers_all(<<"/">>)': "consumers",
 }
-"""What rabbitmqctl is asked for in one go: it takes a second to start."""
+"""The queries for one run of rabbitmqctl, which takes a second to start."""
 
 
 @dataclass(frozen=True)
 class Margins:
-    """What may be more afterwards."""
+    """The growth that is allowed."""
 
     memory: float = 24.0
-    """MiB of one service: what a node remembers of the last 20,000 messages and of its buckets fills up.
+    """MiB of one service: bounded caches fill up, such as that of the last 20,000 messages.
 
-    A leak of what one socket takes would be three times as much after three minutes.
+    A leak of resource one socket takes would be three times as much after three minutes.
     """
     descriptors: int = 48
     """Of one service: the idle connections of its pools to MongoDB and Redis, and of nginx to it.
@@ -36,21 +36,25 @@ class Margins:
     They are as many as were busy at once; one left behind by each socket would be thousands.
     """
     tasks: int = 4
-    """Of one service: the requests of that moment, this one among them."""
+    """The requests of one service at that moment, this one among them."""
     lapsing: int = 0
-    """Keys of Redis that lapse by themselves within minutes."""
+    """Keys of Redis that expire within minutes."""
     buckets: int = 50_000
     """Of each kind of rate: the node remembers the last so many users, sockets and addresses."""
 
 
 ResourceCounts = Mapping[str, float]
-"""How many of each thing there are."""
+"""Counts by resource."""
 
 
 async def count_services(reader: Reader) -> ResourceCounts:
-    """What the gateways and workers say that they hold."""
+    """Return the counts that gateways and workers report in their metrics."""
     meters = await reader.read()
-    return {f"{name}: {what}": count for name in meters for what, count in _of_service(meters, name).items()}
+    return {
+        f"{name}: {resource}": count
+        for name in meters
+        for resource, count in _of_service(meters, name).items()
+    }
 
 
 def _of_service(meters: Meters, name: str) -> dict[str, float]:
@@ -65,7 +69,7 @@ def _of_service(meters: Meters, name: str) -> dict[str, float]:
 
 
 async def count_redis(url: str) -> ResourceCounts:
-    """Keys, and channels that somebody listens to."""
+    """Return the counts of keys and of channels with subscribers."""
     async with Redis.from_url(url) as redis:
         keys = await redis.keys()
         lapsing = [await redis.ttl(key) >= 0 for key in keys]
@@ -80,6 +84,6 @@ async def count_redis(url: str) -> ResourceCounts:
 
 
 def count_rabbitmq(stack: Stack) -> ResourceCounts:
-    """Queues, and who is connected."""
+    """Return the counts of queues and connections."""
     counts = orjson.loads(stack.rabbitmqctl("-q", "eval", f"[length(List) || List <- [{','.join(LISTS)}]]."))
     return {f"rabbitmq: {thing}": count for thing, count in zip(LISTS.values(), counts, strict=True)}

@@ -1,4 +1,4 @@
-"""People who come, join, say, type and read in the words of any guide, and vanish without a goodbye."""
+"""Users that connect, join, send, type and read by any guide's protocol, and vanish abruptly."""
 
 import asyncio
 import contextlib
@@ -35,14 +35,14 @@ GARBAGE = (
     "4" * 2000,
 )
 STAY_SECONDS = 1.5
-"""How long a visit lasts at most, apart from what it waits for."""
+"""The longest duration of a visit without its waits."""
 FLEETING_SECONDS = 0.05
 SLOW_ANSWER = 20.0
 
 
 @dataclass(frozen=True)
 class ProtocolScript:
-    """One guide's namespace, and what its client says in a conversation."""
+    """One guide's namespace, and its client's events in a conversation."""
 
     namespace: str
     events: Events
@@ -55,7 +55,7 @@ def _text() -> str:
 PROTOCOL_SCRIPTS = (
     ProtocolScript(
         "/",
-        # The matter is of no other guide of this namespace: so the first word decides.
+        # Only this guide's protocol in the namespace has the event, so the first event selects the protocol.
         lambda c: [("sendMessage", {"conversationId": c, "content": _text(), "matter": "M-1"})],
     ),
     ProtocolScript(
@@ -94,11 +94,11 @@ PROTOCOL_SCRIPTS = (
         ],
     ),
 )
-"""What clients of the five vocabularies say, in the order of `parley.gateway.protocols.registry`."""
+"""The clients' events of the five protocols, in the order of `parley.gateway.protocols.registry`."""
 
 
 class ShortLivedSocket(LeanSocket):
-    """Breaks off a moment after the websocket stands."""
+    """A client that disconnects a moment after the websocket is open."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         super().on_ws_connected(transport)
@@ -107,7 +107,7 @@ class ShortLivedSocket(LeanSocket):
 
 @dataclass(frozen=True)
 class Participant:
-    """Where one person talks, and how."""
+    """One user's conversation and protocol."""
 
     user_id: str
     conversation_id: str
@@ -115,7 +115,7 @@ class Participant:
 
 
 class AbruptSocket(LeanSocket):
-    """Says what it likes; once it stalls, it reads and answers nothing while its connection stands."""
+    """A client that can send any frame; once stalled, it reads and answers nothing on an open connection."""
 
     stalled = False
 
@@ -125,7 +125,7 @@ class AbruptSocket(LeanSocket):
             self._transport.send(kind, frame)
 
     def stop_reading(self) -> None:
-        """From now on."""
+        """Stop reading and answering."""
         self.stalled = True
         if self._transport is not None:
             self._transport.underlying_transport.pause_reading()
@@ -136,11 +136,11 @@ class AbruptSocket(LeanSocket):
 
 
 class Scenarios:
-    """The ways of one visit. Each opens a connection of its own, and gives it up without a goodbye."""
+    """The kinds of visits: each opens a connection of its own, and drops it abruptly."""
 
     def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
         self.tally: Counter[str] = Counter()
-        """Visits by their way; `refused <code>` and `answered` by what was said."""
+        """Visits by kind; answers as `answered` and `refused <code>`."""
         self._url, self._secret, self._http = url, secret, http
         self._stalled: list[LeanSocket] = []
         self.quick: tuple[Callable[[Participant], Awaitable[None]], ...] = (
@@ -151,12 +151,12 @@ class Scenarios:
             self.talks_garbage,
             self.sends_half_a_request,
         )
-        """Those of which the servers learn at once, or by a deadline of their own."""
+        """The visits whose end the servers notice at once, or by a deadline of their own."""
         self.slow: tuple[Callable[[Participant], Awaitable[None]], ...] = (self.stalls, self.polls_no_more)
-        """Those that are found out when pings have not been answered for too long."""
+        """The visits whose end the servers notice by a ping timeout."""
 
     async def breaks_off(self, participant: Participant) -> None:
-        """Says all that there is to say, hears the answers, and is gone."""
+        """Send all events, wait for the answers, and vanish."""
         socket = await self._socket(participant)
         for event, payload in participant.protocol.events(participant.conversation_id):
             self._count_answer(await socket.call(event, payload, within=SLOW_ANSWER))
@@ -164,25 +164,25 @@ class Scenarios:
         socket.abort()
 
     async def breaks_off_at_once(self, participant: Participant) -> None:
-        """Is gone while it is let in, or a moment later."""
+        """Vanish during the connect, or a moment later."""
         auth = {"token": token(self._secret, participant.user_id)}
         with contextlib.suppress(Disconnected):
-            await ShortLivedSocket.connect(self._url, participant.protocol.namespace, auth, _deaf)
+            await ShortLivedSocket.connect(self._url, participant.protocol.namespace, auth, _ignore_event)
 
     async def breaks_off_in_the_middle(self, participant: Participant) -> None:
-        """Says everything at once and waits for no answer."""
+        """Send all events at once and wait for no answer."""
         socket = await self._socket(participant)
         for event, payload in participant.protocol.events(participant.conversation_id):
-            _unheard(socket.request(event, payload))
+            _ignore_outcome(socket.request(event, payload))
         await asyncio.sleep(random.uniform(0, 0.1))
         socket.abort()
 
     async def has_a_wrong_token(self, participant: Participant) -> None:
-        """Is refused, and stays where it has no business."""
-        await LeanSocket.connect(self._url, participant.protocol.namespace, {"token": "none"}, _deaf)
+        """Stay connected after a refusal."""
+        await LeanSocket.connect(self._url, participant.protocol.namespace, {"token": "none"}, _ignore_event)
 
     async def talks_garbage(self, participant: Participant) -> None:
-        """Says what means nothing, as text and as bytes, before and after it was let in."""
+        """Send garbage, as text and as bytes, before and after the connect."""
         socket = await self._socket(participant)
         for frame in random.sample(GARBAGE, 3):
             socket.send_frame(WSMsgType.TEXT, frame.encode())
@@ -191,7 +191,7 @@ class Scenarios:
         socket.abort()
 
     async def sends_half_a_request(self, _place: Participant) -> None:
-        """Begins a request, and does not end it."""
+        """Begin a request and never end it."""
         at = urlsplit(self._url)
         _, writer = await asyncio.open_connection(at.hostname, at.port)
         writer.write(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: lo")
@@ -200,7 +200,7 @@ class Scenarios:
         writer.transport.abort()
 
     async def stalls(self, participant: Participant) -> None:
-        """Says all, then neither reads nor answers, and the connection stands."""
+        """Send all events, then neither read nor answer on the open connection."""
         socket = await self._socket(participant)
         for event, payload in participant.protocol.events(participant.conversation_id):
             self._count_answer(await socket.call(event, payload, within=SLOW_ANSWER))
@@ -208,14 +208,14 @@ class Scenarios:
         self._stalled.append(socket)
 
     async def polls_no_more(self, participant: Participant) -> None:
-        """Comes by polling, says all, and never polls again."""
+        """Connect by polling, send all events, and never poll again."""
         base = f"{self._url}/socket.io/?EIO=4&transport=polling"
         async with self._http.get(base) as answer:
             sid = orjson.loads((await answer.text())[1:])["sid"]
         auth = orjson.dumps({"token": token(self._secret, participant.user_id)}).decode()
         namespace = "" if participant.protocol.namespace == "/" else participant.protocol.namespace + ","
         events = [
-            orjson.dumps(said).decode() for said in participant.protocol.events(participant.conversation_id)
+            orjson.dumps(event).decode() for event in participant.protocol.events(participant.conversation_id)
         ]
         for body in (f"40{namespace}{auth}", "\x1e".join(f"42{namespace}{event}" for event in events)):
             async with self._http.post(f"{base}&sid={sid}", data=body) as answer:
@@ -224,7 +224,7 @@ class Scenarios:
                     return
 
     async def run(self, way: Callable[[Participant], Awaitable[None]], participant: Participant) -> None:
-        """One visit; what the servers refuse or cut off is counted, for that is their right."""
+        """Make one visit; refusals and closed connections are expected and counted."""
         self.tally[way.__name__] += 1
         try:
             await way(participant)
@@ -237,14 +237,14 @@ class Scenarios:
             await _a_while()
 
     def close(self) -> None:
-        """Close the connections that still stand."""
+        """Close the connections that are still open."""
         for socket in self._stalled:
             socket.abort()
         self._stalled.clear()
 
     async def _socket(self, participant: Participant) -> AbruptSocket:
         auth = {"token": token(self._secret, participant.user_id)}
-        socket = await AbruptSocket.connect(self._url, participant.protocol.namespace, auth, _deaf)
+        socket = await AbruptSocket.connect(self._url, participant.protocol.namespace, auth, _ignore_event)
         assert isinstance(socket, AbruptSocket)
         return socket
 
@@ -253,12 +253,12 @@ class Scenarios:
         self.tally["answered" if good else f"refused {answer}"] += 1
 
 
-def _deaf(_event: str, _payload: Any) -> None:
-    """Nobody listens."""
+def _ignore_event(_event: str, _payload: Any) -> None:
+    """Ignore an event."""
 
 
-def _unheard(answer: "asyncio.Future[Any]") -> None:
-    """What becomes of it interests nobody."""
+def _ignore_outcome(answer: "asyncio.Future[Any]") -> None:
+    """Ignore the outcome of a request."""
     answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 

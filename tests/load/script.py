@@ -1,4 +1,4 @@
-"""Makes a script of a log: who comes and goes, and which lines are said by whom and when."""
+"""Turns a log into a script: speakers come and go, and send lines at their times."""
 
 import itertools
 import uuid
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from load.irc_log import Event, Joined, Left, Renamed, Said
+from load.irc_log import Event, Joined, Left, LogLine, Renamed
 from parley.shared.model import MAX_CONTENT
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """A person under one of their nicks; `person` is the first nick they were known by."""
+    """A person under one nick; `person` is the first nick of that person."""
 
     person: str
     nick: str
@@ -21,7 +21,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Line:
-    """What a speaker says, `moment` seconds after the first line, under an id that every retry repeats."""
+    """A message sent `moment` seconds after the first line; its id is the same for every retry."""
 
     speaker: Speaker
     content: str
@@ -31,14 +31,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A speaker comes on: joined, took this nick, or speaks though the log had seen them go."""
+    """A speaker comes online: joined, took this nick, or speaks though the log saw them leave."""
 
     speaker: Speaker
 
 
 @dataclass(frozen=True)
 class Departure:
-    """A speaker goes: left, quit, was kicked, or took another nick."""
+    """A speaker goes offline: left, quit, was kicked, or took another nick."""
 
     speaker: Speaker
 
@@ -48,14 +48,14 @@ Action: TypeAlias = Line | Arrival | Departure
 
 @dataclass(frozen=True)
 class Script:
-    """All that happens, in order; `opening` are the speakers who are on when it begins.
+    """All cues in order; `opening` are the speakers that are online at the beginning.
 
     `unsayable` is what Parley refuses, `kinds` counts all lines of the log by what they were.
     """
 
     initial_speakers: tuple[Speaker, ...]
     actions: tuple[Action, ...]
-    unsendable: tuple[Said, ...]
+    unsendable: tuple[LogLine, ...]
     kinds: Counter[str]
 
     @property
@@ -64,17 +64,17 @@ class Script:
 
     @property
     def speakers(self) -> tuple[Speaker, ...]:
-        """Everybody who has a line, in the order of their first."""
+        """The speakers that have a line, in the order of their first ones."""
         return tuple(dict.fromkeys(line.speaker for line in self.lines))
 
 
 def script_of(events: Iterable[Event]) -> Script:
-    """Follows nick changes: one person for all the nicks of a person, one speaker for each nick.
+    """Return the script of a log: one person for all nicks of a person, one speaker for each nick.
 
-    Who never says a line has no part in it.
+    Speakers without a line are left out.
     """
     log = list(events)
-    unsayable = tuple(e for e in log if isinstance(e, Said) and not is_sendable(content_of(e)))
+    unsayable = tuple(e for e in log if isinstance(e, LogLine) and not is_sendable(content_of(e)))
     cues = list(_cues(log))
     cast = {cue.speaker for cue in cues if isinstance(cue, Line)}
     played = [cue for cue in cues if cue.speaker in cast]
@@ -83,24 +83,24 @@ def script_of(events: Iterable[Event]) -> Script:
         dict.fromkeys(cue.speaker for cue in played if not isinstance(firsts[cue.speaker], Arrival))
     )
     if not opening:
-        # Somebody must be there to begin a conversation.
+        # A conversation needs a speaker that creates it.
         opening = tuple(cue.speaker for cue in played[:1])
     kinds = Counter(map(_kind, log))
     return Script(opening, tuple(_without_contradictions(opening, played)), unsayable, kinds)
 
 
-def content_of(said: Said) -> str:
-    """The message's text: an action keeps the form that IRC shows it in."""
-    return f"* {said.nick} {said.text}" if said.action else said.text
+def content_of(line: LogLine) -> str:
+    """Return the message's text: an action keeps the form that IRC shows it in."""
+    return f"* {line.nick} {line.text}" if line.action else line.text
 
 
 def is_sendable(content: str) -> bool:
-    """Whether Parley takes this text as a message: not blank, and at most `MAX_CONTENT` characters."""
+    """Return whether Parley accepts this text: not blank, and at most `MAX_CONTENT` characters."""
     return bool(content.strip()) and len(content) <= MAX_CONTENT
 
 
 def moments_of(minutes: Sequence[int]) -> list[float]:
-    """Seconds from the first line to each; the log knows only minutes, so its lines share a minute evenly."""
+    """Return the seconds from the first line to each; lines of one minute are spread evenly over it."""
     if not minutes:
         return []
     moments: list[float] = []
@@ -111,16 +111,16 @@ def moments_of(minutes: Sequence[int]) -> list[float]:
 
 
 def _cues(log: Sequence[Event]) -> Iterator[Action]:
-    """Every cue of everybody, silent people too."""
+    """Yield every cue, those of silent people included."""
     persons: dict[str, str] = {}
-    moments = iter(moments_of([e.at for e in log if isinstance(e, Said) and is_sendable(content_of(e))]))
+    moments = iter(moments_of([e.at for e in log if isinstance(e, LogLine) and is_sendable(content_of(e))]))
 
     def speaker(nick: str) -> Speaker:
         return Speaker(persons.setdefault(_folded(nick), nick), nick)
 
     for event in log:
         match event:
-            case Said() if is_sendable(content_of(event)):
+            case LogLine() if is_sendable(content_of(event)):
                 yield Line(speaker(event.nick), content_of(event), next(moments))
             case Joined():
                 yield Arrival(speaker(event.nick))
@@ -136,7 +136,7 @@ def _cues(log: Sequence[Event]) -> Iterator[Action]:
 
 
 def _without_contradictions(opening: Iterable[Speaker], cues: Iterable[Action]) -> Iterator[Action]:
-    """Nobody enters twice, leaves unentered, or speaks while away: logs have gaps."""
+    """Fill the gaps of logs: no speaker enters twice, leaves without entering, or speaks while offline."""
     present = set(opening)
     for cue in cues:
         here = cue.speaker in present
@@ -153,11 +153,11 @@ def _without_contradictions(opening: Iterable[Speaker], cues: Iterable[Action]) 
 
 
 def _kind(event: Event) -> str:
-    if isinstance(event, Said):
+    if isinstance(event, LogLine):
         return "action" if event.action else "talk"
     return type(event).__name__.lower()
 
 
 def _folded(nick: str) -> str:
-    # IRC takes {}|^ as the small letters of []\~.
+    # IRC treats {}|^ as the lower case of []\~.
     return nick.lower().translate(str.maketrans("[]\\~", "{}|^"))

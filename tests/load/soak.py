@@ -1,4 +1,4 @@
-"""`python -m load.soak`: people come and go abruptly for minutes; then everything is back where it was."""
+"""`python -m load.soak`: users connect and vanish for minutes; afterwards no resource may be leaked."""
 
 import asyncio
 import contextlib
@@ -29,21 +29,21 @@ from parley.stack import Stack
 
 GROUPS = 10
 SHARE = 4
-"""The partitions of each of two workers."""
+"""The number of partitions of each of two workers."""
 AT_ONCE = 20
 SLOW_AT_ONCE = 100
 FOUND_OUT_SECONDS = 65.0
-"""A ping that is not answered is noticed in this time."""
+"""Seconds within which an unanswered ping is noticed."""
 WARM_UP_SECONDS = 20.0
 WARMING = Margins(memory=math.inf, descriptors=1_000, lapsing=100_000)
-"""What is not waited for before the soak itself."""
+"""The resources that the warm-up does not wait for."""
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 240.0
-"""What is found out last is kept for two minutes, to be recovered."""
+"""A lost session is kept for two minutes for its recovery, so the last ones end after that."""
 
 
 class Soak:
-    """The people of some groups, one of each vocabulary in each, and what they leave behind."""
+    """The users of some groups, one of each protocol in each group, and their leaked resources."""
 
     def __init__(self, stack: Stack, http: aiohttp.ClientSession, *, slow: bool = True) -> None:
         self._stack, self._http = stack, http
@@ -54,11 +54,11 @@ class Soak:
         self._participants: list[Participant] = []
 
     async def wait_until_balanced(self) -> None:
-        """Wait until each worker holds its partitions: then the stack is as it will be."""
+        """Wait until each worker owns its partitions, so that the counts are those at rest."""
         await PartitionShares(self._stack, self._http).wait_until(SHARE, SHARE)
 
     async def prepare(self) -> None:
-        """Have the groups created."""
+        """Create the groups."""
         run = uuid.uuid4().hex[:8]
         for number in range(GROUPS):
             users = [f"soak-{run}-{number}-{n}" for n in range(len(PROTOCOL_SCRIPTS))]
@@ -76,7 +76,7 @@ class Soak:
         return str(created["conversation"]["_id"])
 
     async def run(self, seconds: float) -> None:
-        """Let them come and go, some at once, each way in its turn."""
+        """Make concurrent visits, of each kind in turn."""
         end = time.monotonic() + seconds
         ways = itertools.cycle(self._scenarios)
 
@@ -90,7 +90,7 @@ class Soak:
         await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
 
     def _may_be_slow(self) -> bool:
-        """Whether one more may stay until it is found out: as many at once in a short round as in a long."""
+        """Return whether one more may stay until its ping timeout; their number at once is limited."""
         now = time.monotonic()
         while self._slow_since and now - self._slow_since[0] > FOUND_OUT_SECONDS:
             self._slow_since.popleft()
@@ -100,12 +100,12 @@ class Soak:
         return True
 
     async def count(self) -> ResourceCounts:
-        """Everything that is held now."""
+        """Return the present counts."""
         held = await self._count_without_rabbitmq()
         return {**held, **await asyncio.to_thread(resource_counts.count_rabbitmq, self._stack)}
 
     async def settle(self, before: ResourceCounts, margins: Margins) -> ResourceCounts:
-        """Wait until everything is back, or long enough; what is held then."""
+        """Wait until the counts are back, or a deadline; return them."""
 
         async def is_back() -> bool:
             await asyncio.sleep(LOOK_SECONDS)
@@ -121,34 +121,38 @@ class Soak:
 
 
 def remains(before: ResourceCounts, after: ResourceCounts, margins: Margins) -> list[str]:
-    """Of what there is more than before, beyond the margins."""
-    return [what for what in after if after[what] > before.get(what, 0) + margin(what, margins)]
+    """Return the resources that have grown beyond their margins."""
+    return [
+        resource
+        for resource in after
+        if after[resource] > before.get(resource, 0) + margin(resource, margins)
+    ]
 
 
-def margin(what: str, margins: Margins) -> float:
-    """How much more of a thing there may be."""
+def margin(resource: str, margins: Margins) -> float:
+    """Return the growth that is allowed for a resource."""
     return {
         resource_counts.MEMORY: margins.memory,
         resource_counts.DESCRIPTORS: margins.descriptors,
         "tasks": margins.tasks,
         "keys that lapse": margins.lapsing,
         "buckets": margins.buckets,
-    }.get(what.partition(": ")[2], 0)
+    }.get(resource.partition(": ")[2], 0)
 
 
 def table(before: ResourceCounts, after: ResourceCounts, margins: Margins) -> str:
-    """Before, after and verdict of each thing."""
+    """Return a table of each resource: before, after and verdict."""
     left = remains(before, after, margins)
     width = max(map(len, after))
-    lines = [f"{'what'.ljust(width)}  {'before':>8}  {'after':>8}  {'margin':>6}"]
-    for what in sorted(after):
-        numbers = f"{before.get(what, 0):8.0f}  {after[what]:8.0f}  {margin(what, margins):6.0f}"
-        lines.append(f"{what.ljust(width)}  {numbers}  {'NOT BACK' if what in left else ''}".rstrip())
+    lines = [f"{'resource'.ljust(width)}  {'before':>8}  {'after':>8}  {'margin':>6}"]
+    for resource in sorted(after):
+        numbers = f"{before.get(resource, 0):8.0f}  {after[resource]:8.0f}  {margin(resource, margins):6.0f}"
+        lines.append(f"{resource.ljust(width)}  {numbers}  {'NOT BACK' if resource in left else ''}".rstrip())
     return "\n".join(lines)
 
 
 async def run(stack: Stack, seconds: float) -> int:
-    """Warm up, soak, and say what has remained; 0 when nothing has."""
+    """Warm up, soak, and print resource is leaked; return 0 if nothing is."""
     margins = Margins()
     async with aiohttp.ClientSession() as http:
         soak = Soak(stack, http)
@@ -156,27 +160,27 @@ async def run(stack: Stack, seconds: float) -> int:
         fresh = await soak.count()
         await soak.prepare()
         await soak.run(WARM_UP_SECONDS)
-        # What the services keep once they have worked: code, connections, the allocator's arenas.
+        # Warm services keep some resources: code, connections, the allocator's arenas.
         warm = {**(await soak.settle(fresh, WARMING)), **_but_of_processes(fresh)}
         print(f"warm after {soak.scenarios.tally.total():,} visits and answers", flush=True)
         soak.scenarios.tally.clear()
         await soak.run(seconds)
         after = await soak.settle(warm, margins)
         soak.scenarios.close()
-    for what, count in sorted(soak.scenarios.tally.items()):
-        print(f"{count:8,} {what}")
+    for resource, count in sorted(soak.scenarios.tally.items()):
+        print(f"{count:8,} {resource}")
     print(table(warm, after, margins))
     return 1 if remains(warm, after, margins) else 0
 
 
 def _but_of_processes(fresh: ResourceCounts) -> Mapping[str, float]:
-    """What must fall back to where it was when nobody had come yet."""
+    """Return the counts that must fall back to those of a fresh stack."""
     kept = (resource_counts.MEMORY, resource_counts.DESCRIPTORS)
-    return {what: count for what, count in fresh.items() if not what.endswith(kept)}
+    return {resource: count for resource, count in fresh.items() if not resource.endswith(kept)}
 
 
 def main() -> None:
-    """Read the arguments, and run on a stack of its own."""
+    """Read the arguments, and run on an own stack."""
     parser = Arguments(prog="load.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3)
     args = parser.parse_args()

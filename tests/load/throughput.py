@@ -1,4 +1,4 @@
-"""`python -m load.throughput`: groups of ten that all talk at once; messages and deliveries a second."""
+"""`python -m load.throughput`: messages and deliveries per second of groups that all send at once."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ CPU = "process_cpu_seconds_total"
 
 
 async def measure(stack: Stack, args: argparse.Namespace) -> None:
-    """Talk for a while, wait until everything was heard, and print the figures."""
+    """Send for some seconds, wait until all is delivered, and print the figures."""
     async with (
         aiohttp.ClientSession() as http,
         Groups(stack.url, stack.jwt_secret, args.sockets) as groups,
@@ -37,7 +37,7 @@ async def measure(stack: Stack, args: argparse.Namespace) -> None:
 
 
 def report(groups: Groups, sending: float, total: float) -> str:
-    """What came of the sends: seconds are those of speaking, and until all was heard."""
+    """Return the figures; the seconds are those of sending, and those until all was delivered."""
     counts, delays = groups.counts, groups.delays
     expected = counts.accepted * GROUP
     return "\n".join(
@@ -53,7 +53,7 @@ def report(groups: Groups, sending: float, total: float) -> str:
 
 
 def costs(before: meters.Meters, after: meters.Meters, deliveries: int) -> str:
-    """The processor time of our services meanwhile."""
+    """Return the processor time that the services used meanwhile."""
     spent = {
         kind: meters.total(after, kind, CPU) - meters.total(before, kind, CPU)
         for kind in ("gateway", "worker")
@@ -66,7 +66,7 @@ def costs(before: meters.Meters, after: meters.Meters, deliveries: int) -> str:
 
 
 def main() -> None:
-    """Read the arguments, and run on a stack of its own that keeps to no rates."""
+    """Read the arguments, and run on an own stack without rate limits."""
     parser = Arguments(prog="load.throughput", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--window", type=int, default=4, help="sends that each has under way")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.irc_log import Event, Joined, Left, Noticed, Renamed, Said, Unknown, parse
+from load.irc_log import Event, Joined, Left, LogLine, Noticed, Renamed, Unknown, parse
 from load.script import Arrival, Departure, Line, Speaker, content_of, moments_of, script_of
 
 
@@ -13,32 +13,32 @@ def events_of(*lines: bytes) -> list[Event]:
 
 def test_a_line_of_talk_keeps_its_minute_its_nick_and_every_character() -> None:
     assert events_of(b"[09:05] <anna>  two  spaces, a <tag> and a tab\t \n") == [
-        Said(545, "anna", " two  spaces, a <tag> and a tab\t ")
+        LogLine(545, "anna", " two  spaces, a <tag> and a tab\t ")
     ]
 
 
 def test_line_ends_of_either_kind_are_no_part_of_the_text() -> None:
     assert events_of(b"[00:00] <anna> hi\r\n", b"[00:00] <ben> hi\n", b"[00:00] <cleo> hi") == [
-        Said(0, "anna", "hi"),
-        Said(0, "ben", "hi"),
-        Said(0, "cleo", "hi"),
+        LogLine(0, "anna", "hi"),
+        LogLine(0, "ben", "hi"),
+        LogLine(0, "cleo", "hi"),
     ]
 
 
 def test_a_nick_may_have_any_character_but_spaces_and_brackets_close() -> None:
     nicks = ["][Eve][", "{o|o}", "back\\slash", "tick`", "^hat^", "7up", "zoë", "$ne", "a.b"]
     events = events_of(*(f"[01:00] <{nick}> x".encode() for nick in nicks))
-    assert [event.nick for event in events if isinstance(event, Said)] == nicks
+    assert [event.nick for event in events if isinstance(event, LogLine)] == nicks
 
 
 def test_a_logger_that_puts_a_space_after_each_bracket_does_not_change_the_nick() -> None:
-    assert events_of(b"[01:00] <anna[1] > hello") == [Said(60, "anna[1]", "hello")]
+    assert events_of(b"[01:00] <anna[1] > hello") == [LogLine(60, "anna[1]", "hello")]
 
 
 def test_an_action_is_known_with_its_clock_and_without() -> None:
     assert events_of(b"[10:00]  * anna waves at ben\n", b"=== ben waves back\n") == [
-        Said(600, "anna", "waves at ben", action=True),
-        Said(600, "ben", "waves back", action=True),
+        LogLine(600, "anna", "waves at ben", action=True),
+        LogLine(600, "ben", "waves back", action=True),
     ]
 
 
@@ -61,22 +61,22 @@ def test_modes_and_topics_are_nobodys_words() -> None:
 
 def test_what_is_said_is_never_taken_for_what_happened() -> None:
     assert events_of(b"[10:00] <eve> === anna is now known as eve") == [
-        Said(600, "eve", "=== anna is now known as eve")
+        LogLine(600, "eve", "=== anna is now known as eve")
     ]
 
 
 def test_a_line_that_is_not_utf8_is_read_as_latin1() -> None:
     events = events_of("[10:00] <zoë> schön".encode("latin-1"), "[10:00] <zoë> schön ✓".encode())
-    assert events == [Said(600, "zoë", "schön"), Said(600, "zoë", "schön ✓")]
+    assert events == [LogLine(600, "zoë", "schön"), LogLine(600, "zoë", "schön ✓")]
 
 
 def test_a_mark_at_the_beginning_of_the_file_is_no_text_but_one_in_a_line_is() -> None:
     first, second = events_of("\ufeff[10:00] <anna> hi".encode(), "[10:00] <ben> \ufeffhi".encode())
-    assert (first, second) == (Said(600, "anna", "hi"), Said(600, "ben", "\ufeffhi"))
+    assert (first, second) == (LogLine(600, "anna", "hi"), LogLine(600, "ben", "\ufeffhi"))
 
 
 def test_an_empty_text_is_said_by_its_nick() -> None:
-    assert events_of(b"[10:00] <anna> \n", b"[10:00] <anna>\n") == 2 * [Said(600, "anna", "")]
+    assert events_of(b"[10:00] <anna> \n", b"[10:00] <anna>\n") == 2 * [LogLine(600, "anna", "")]
 
 
 def test_a_line_in_no_known_form_is_kept_as_unknown() -> None:
@@ -103,11 +103,13 @@ def test_any_bytes_make_one_event_a_line_and_time_never_runs_back(lines: list[by
 
 @given(st.text(st.characters(exclude_characters="\r\n", codec="utf-8")))
 def test_any_text_comes_out_as_it_went_in(text: str) -> None:
-    assert events_of(f"[12:00] <anna> {text}\n".encode()) == [Said(720, "anna", text)]
+    assert events_of(f"[12:00] <anna> {text}\n".encode()) == [LogLine(720, "anna", text)]
 
 
 def test_a_nick_change_keeps_the_person() -> None:
-    script = script_of([Said(0, "anna", "1"), Renamed(0, "anna", "anna_away"), Said(0, "anna_away", "2")])
+    script = script_of(
+        [LogLine(0, "anna", "1"), Renamed(0, "anna", "anna_away"), LogLine(0, "anna_away", "2")]
+    )
     assert [(line.speaker.person, line.speaker.nick) for line in script.lines] == [
         ("anna", "anna"),
         ("anna", "anna_away"),
@@ -117,36 +119,36 @@ def test_a_nick_change_keeps_the_person() -> None:
 def test_a_nick_that_changes_hands_is_another_person_from_then_on() -> None:
     script = script_of(
         [
-            Said(0, "guest", "1"),
-            Said(0, "ben", "2"),
+            LogLine(0, "guest", "1"),
+            LogLine(0, "ben", "2"),
             Renamed(0, "guest", "anna"),
             Renamed(0, "ben", "guest"),
-            Said(0, "guest", "3"),
-            Said(0, "anna", "4"),
+            LogLine(0, "guest", "3"),
+            LogLine(0, "anna", "4"),
         ]
     )
     assert [line.speaker.person for line in script.lines] == ["guest", "ben", "ben", "guest"]
 
 
 def test_a_nick_is_the_same_person_in_capitals_and_under_a_socket_of_its_own() -> None:
-    script = script_of([Said(0, "Anna[1]", "1"), Said(0, "anna{1}", "2")])
+    script = script_of([LogLine(0, "Anna[1]", "1"), LogLine(0, "anna{1}", "2")])
     assert [speaker.person for speaker in script.speakers] == ["Anna[1]", "Anna[1]"]
     assert [speaker.nick for speaker in script.speakers] == ["Anna[1]", "anna{1}"]
 
 
 def test_lines_that_would_be_refused_are_set_aside_and_counted() -> None:
-    blank, too_long = Said(0, "anna", " \t"), Said(0, "anna", "x" * 8_001)
-    script = script_of([blank, too_long, Said(0, "anna", "x" * 8_000)])
+    blank, too_long = LogLine(0, "anna", " \t"), LogLine(0, "anna", "x" * 8_001)
+    script = script_of([blank, too_long, LogLine(0, "anna", "x" * 8_000)])
     assert [len(line.content) for line in script.lines] == [8_000]
     assert script.unsendable == (blank, too_long)
 
 
 def test_an_action_is_said_as_irc_shows_it() -> None:
-    assert content_of(Said(0, "anna", "waves", action=True)) == "* anna waves"
+    assert content_of(LogLine(0, "anna", "waves", action=True)) == "* anna waves"
 
 
 def test_every_line_has_an_id_of_its_own() -> None:
-    script = script_of([Said(0, "anna", "x")] * 100)
+    script = script_of([LogLine(0, "anna", "x")] * 100)
     assert len({line.client_message_id for line in script.lines}) == 100
 
 
@@ -156,7 +158,7 @@ def test_all_kinds_of_lines_are_counted() -> None:
 
 
 def test_who_joins_first_was_not_on_at_the_beginning_and_who_speaks_first_was() -> None:
-    script = script_of([Joined(0, "ben"), Said(0, "anna", "1"), Said(0, "ben", "2"), Left(0, "anna")])
+    script = script_of([Joined(0, "ben"), LogLine(0, "anna", "1"), LogLine(0, "ben", "2"), Left(0, "anna")])
     anna, ben = Speaker("anna", "anna"), Speaker("ben", "ben")
     assert script.initial_speakers == (anna,)
     assert [*map(type, script.actions)] == [Arrival, Line, Line, Departure]
@@ -164,29 +166,29 @@ def test_who_joins_first_was_not_on_at_the_beginning_and_who_speaks_first_was() 
 
 
 def test_where_everybody_joins_the_first_to_come_was_on_at_the_beginning() -> None:
-    script = script_of([Joined(0, "ben"), Joined(0, "anna"), Said(0, "anna", "1"), Said(0, "ben", "2")])
+    script = script_of([Joined(0, "ben"), Joined(0, "anna"), LogLine(0, "anna", "1"), LogLine(0, "ben", "2")])
     assert script.initial_speakers == (Speaker("ben", "ben"),)
     assert [*map(type, script.actions)] == [Arrival, Line, Line]
 
 
 def test_a_nick_change_is_an_exit_and_an_entrance() -> None:
-    script = script_of([Said(0, "anna", "1"), Renamed(0, "anna", "anna2"), Said(0, "anna2", "2")])
+    script = script_of([LogLine(0, "anna", "1"), Renamed(0, "anna", "anna2"), LogLine(0, "anna2", "2")])
     assert script.initial_speakers == (Speaker("anna", "anna"),)
     assert script.actions[1:3] == (Departure(Speaker("anna", "anna")), Arrival(Speaker("anna", "anna2")))
 
 
 def test_who_never_says_a_line_has_no_part() -> None:
-    script = script_of([Joined(0, "cleo"), Said(0, "anna", "1"), Said(0, "dan", " "), Left(0, "cleo")])
+    script = script_of([Joined(0, "cleo"), LogLine(0, "anna", "1"), LogLine(0, "dan", " "), Left(0, "cleo")])
     assert [type(cue) for cue in script.actions] == [Line]
     assert script.speakers == (Speaker("anna", "anna"),)
 
 
 def test_gaps_in_the_log_make_nobody_speak_while_away_or_come_twice() -> None:
     events: list[Event] = [
-        Said(0, "anna", "1"),
+        LogLine(0, "anna", "1"),
         Left(0, "anna"),
         Left(0, "anna"),
-        Said(0, "anna", "2"),
+        LogLine(0, "anna", "2"),
         Joined(0, "anna"),
     ]
     assert [type(cue) for cue in script_of(events).actions] == [Line, Departure, Arrival, Line]

@@ -82,9 +82,9 @@ def recording(
     ("numbers", "word"),
     [
         ([1, 2, 4], "missed 3"),
-        ([1, 2, 2, 3, 4], "heard twice 2"),
+        ([1, 2, 2, 3, 4], "received twice 2"),
         ([2, 1, 3, 4], "in another order"),
-        ([1, 2, 3, 4, 5], "heard what nobody said 5"),
+        ([1, 2, 3, 4, 5], "received unknown numbers 5"),
         ([], "missed 1, 2, 3, 4"),
         ([2, 3, 4], "missed 1"),
     ],
