@@ -1,4 +1,4 @@
-"""Those who come to share a conversation see at once who of them is there, and from then on who goes."""
+"""Users that begin to share a conversation see each other's presence at once, and its changes."""
 
 import pytest
 
@@ -24,7 +24,7 @@ async def bob(users: ChatUsers, stack: Stack) -> Socket:
     return await users.user("bob").socket(url=stack.gateway_urls[1])
 
 
-async def test_who_begins_a_conversation_sees_that_the_other_is_there_and_is_seen(
+async def test_both_sides_of_a_new_conversation_see_each_other_online(
     users: ChatUsers, alice: Socket, bob: Socket
 ) -> None:
     await users.group(alice, "bob")
@@ -33,7 +33,7 @@ async def test_who_begins_a_conversation_sees_that_the_other_is_there_and_is_see
     await sees(bob, users, "alice", "online")
 
 
-async def test_who_is_added_to_a_group_is_followed_by_those_who_were_there_before(
+async def test_earlier_members_see_the_presence_of_an_added_one(
     users: ChatUsers, alice: Socket, bob: Socket
 ) -> None:
     group = await users.group(alice, "carol")

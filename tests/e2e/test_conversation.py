@@ -1,4 +1,4 @@
-"""A conversation as people have it: several gateways, both transports, one order."""
+"""A whole conversation over several gateways and both transports, in one order."""
 
 from clients.chat import ChatUsers, eventually
 
@@ -14,16 +14,18 @@ async def test_a_message_reaches_members_on_other_gateways_and_transports(users:
     sent = await alice.send(group, "hello", tempId="t1")
 
     for socket in [alice, *bob]:
-        heard = await socket.wait_for("newMessage", conversationId=group)
-        assert heard["message"]["_id"] == sent["_id"]
-        assert heard["message"]["content"] == "hello"
-        assert (heard["message"]["seq"], heard["message"]["rev"]) == (1, 1)
+        received = await socket.wait_for("newMessage", conversationId=group)
+        assert received["message"]["_id"] == sent["_id"]
+        assert received["message"]["content"] == "hello"
+        assert (received["message"]["seq"], received["message"]["rev"]) == (1, 1)
     confirmed = await alice.wait_for("messageSent", tempId="t1")
     assert confirmed["messageId"] == sent["_id"]
     assert all(len(s.messages(group)) == 1 for s in bob)
 
 
-async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(users: ChatUsers) -> None:
+async def test_a_member_that_has_not_joined_gets_the_unread_count_but_not_the_message(
+    users: ChatUsers,
+) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.wait_for("conversationCreated", _id=group)
@@ -36,7 +38,7 @@ async def test_a_member_who_has_not_joined_hears_of_unread_but_not_the_message(u
     assert alice.events("unreadCount") == []
 
 
-async def test_reading_moves_the_count_and_tells_the_others(users: ChatUsers) -> None:
+async def test_reading_changes_the_count_and_notifies_the_others(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
@@ -58,7 +60,7 @@ async def test_reading_moves_the_count_and_tells_the_others(users: ChatUsers) ->
     assert [m["status"] for m in await users.user("alice").history(group)] == ["read", "read"]
 
 
-async def test_delivered_is_told_and_kept(users: ChatUsers) -> None:
+async def test_a_delivery_mark_is_announced_and_stored(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
@@ -72,7 +74,7 @@ async def test_delivered_is_told_and_kept(users: ChatUsers) -> None:
     assert [m["status"] for m in await users.user("alice").history(group)] == ["delivered"]
 
 
-async def test_an_edit_and_a_deletion_are_heard_and_kept(users: ChatUsers) -> None:
+async def test_an_edit_and_a_deletion_are_delivered_and_stored(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
@@ -96,7 +98,7 @@ async def test_an_edit_and_a_deletion_are_heard_and_kept(users: ChatUsers) -> No
     assert (second["content"], second["seq"], "deletedAt" in second) == ("", 2, True)
 
 
-async def test_typing_is_told_to_the_others_and_lapses(users: ChatUsers) -> None:
+async def test_typing_is_announced_to_the_others_and_expires(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
@@ -123,7 +125,7 @@ async def test_a_second_direct_conversation_of_two_people_is_the_first(users: Ch
     }
 
 
-async def test_presence_is_told_to_contacts_after_a_grace(users: ChatUsers) -> None:
+async def test_offline_presence_is_announced_to_contacts_after_a_grace(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.wait_for("conversationCreated", _id=group)
@@ -141,7 +143,7 @@ async def test_presence_is_told_to_contacts_after_a_grace(users: ChatUsers) -> N
     await bob.wait_for("userStatusChanged", userId=users.user("alice").id, status="online")
 
 
-async def test_sync_tells_what_changed_meanwhile(users: ChatUsers) -> None:
+async def test_sync_answers_the_changes_made_meanwhile(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     joined = await bob.call_ok("joinRoom", {"conversationId": group})
@@ -158,7 +160,7 @@ async def test_sync_tells_what_changed_meanwhile(users: ChatUsers) -> None:
     assert changes["rev"] == 3
 
 
-async def test_a_client_that_was_away_too_long_is_told_so(users: ChatUsers) -> None:
+async def test_a_sync_after_too_many_changes_is_answered_too_far(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     for number in range(501):
@@ -171,7 +173,7 @@ async def test_a_client_that_was_away_too_long_is_told_so(users: ChatUsers) -> N
     assert answer["conversations"][group]["tooFar"] is True
 
 
-async def test_whoever_inherits_a_group_can_administer_it_at_once(users: ChatUsers) -> None:
+async def test_a_new_owner_can_administer_a_group_at_once(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.wait_for("conversationCreated", _id=group)
@@ -192,14 +194,14 @@ async def test_the_liveliest_conversation_comes_first(users: ChatUsers) -> None:
     alice = await users.user("alice").socket()
     quiet, lively = [await users.group(alice, "bob") for _ in range(2)]
     for conversation in (lively, quiet, lively):
-        said = await alice.send(conversation, "hello")
-        await alice.wait_for("messageSent", messageId=said["_id"])
+        sent = await alice.send(conversation, "hello")
+        await alice.wait_for("messageSent", messageId=sent["_id"])
 
     async def listed() -> list[str]:
         _, page = await users.user("alice").rest("GET", "/chats/conversations")
         return [c["_id"] for c in page["conversations"]]
 
     assert await listed() == [lively, quiet]
-    said = await alice.send(quiet, "not so quiet")
-    await alice.wait_for("messageSent", messageId=said["_id"])
+    sent = await alice.send(quiet, "not so quiet")
+    await alice.wait_for("messageSent", messageId=sent["_id"])
     assert await listed() == [quiet, lively]

@@ -1,4 +1,4 @@
-"""What a message costs: the same few documents in any group, and work only where its members are."""
+"""The costs of a message: the same few documents in any group, and work only at its members' gateways."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -41,7 +41,7 @@ def names(size: int) -> list[str]:
 
 
 async def everything(database: Database) -> Snapshot:
-    """Every document of every collection but those of files, which no message writes."""
+    """Return all documents but those of files, which no message writes."""
     names = await database.list_collection_names()
     return {
         (name, document["_id"]): document
@@ -52,7 +52,7 @@ async def everything(database: Database) -> Snapshot:
 
 
 def written(before: Snapshot, after: Snapshot) -> Counter[str]:
-    """How many documents of each collection are new or other than before."""
+    """Return the number of new and changed documents by collection."""
     assert before.keys() <= after.keys()
     return Counter(key[0] for key, document in after.items() if before.get(key) != document)
 
@@ -64,23 +64,23 @@ async def test_a_message_writes_three_documents_whatever_the_group(
     group = await clients.create_group(*names(size))
     sender, reader = await clients.connect_all(["member-0", "member-1"], [users.url])
     await reader.join(group)
-    await say(sender, group, reader)
+    await send_one(sender, group, reader)
     before = await everything(database)
 
-    await say(sender, group, reader)
+    await send_one(sender, group, reader)
 
     assert written(before, await everything(database)) == PER_MESSAGE
 
 
-async def say(sender: RecordingClient, group: str, reader: RecordingClient) -> None:
-    """Say something, and wait until it is heard and counted, which is after everything is written."""
-    heard = len(reader.received[group])
-    assert (await sender.send(group, f"message {heard}"))["success"]
-    await eventually(lambda: len(reader.received[group]) > heard and reader.unread.get(group) == heard + 1)
+async def send_one(sender: RecordingClient, group: str, reader: RecordingClient) -> None:
+    """Send a message, and wait until it is delivered and counted, which is after all writes."""
+    count = len(reader.received[group])
+    assert (await sender.send(group, f"message {count}"))["success"]
+    await eventually(lambda: len(reader.received[group]) > count and reader.unread.get(group) == count + 1)
 
 
 class Commands(CommandListener):
-    """What a driver asks of its server: commands by name, and documents written by collection."""
+    """Counts a driver's commands by name, and the documents written by collection."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
@@ -101,7 +101,7 @@ class Commands(CommandListener):
 
 
 class Announced:
-    """`Announcer` that counts what it is given."""
+    """`Announcer` that counts its events."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -130,7 +130,7 @@ async def test_a_batch_asks_the_same_of_the_database_whatever_the_group(
 async def cost(
     stack: Stack, group: str, clients: RecordingClients, *, batch: int
 ) -> tuple[Counter[str], Counter[str], int]:
-    """Documents written, commands asked and events announced for a batch of one sender's messages."""
+    """Return the documents written, commands and events for a batch of one sender's messages."""
     commands, announced = Commands(), Announced()
     async with open_database(stack.mongo_url, event_listeners=[commands]) as database:
         owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})

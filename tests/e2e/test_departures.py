@@ -1,4 +1,4 @@
-"""Clients that go in the middle of something: what they said is kept, and they are not thought online."""
+"""Clients that vanish abruptly: their messages are stored, and they do not stay online."""
 
 import asyncio
 import json
@@ -11,15 +11,15 @@ from clients.raw import RawSocket
 from parley.stack import Stack
 
 
-async def test_what_was_said_just_before_an_engineio_close_is_kept(users: ChatUsers, stack: Stack) -> None:
+async def test_a_message_sent_just_before_an_engineio_close_is_stored(users: ChatUsers, stack: Stack) -> None:
     (bob,) = await users.sockets("bob")
     group = await users.group(bob, "alice")
     await bob.call_ok("joinRoom", {"conversationId": group})
     raw = await (await RawSocket(stack.url).open()).connect_namespace({"token": users.user("alice").token})
 
     for content in ("one", "two"):
-        said = json.dumps(["sendMessage", {"conversationId": group, "content": content}])
-        await raw.send(f"42{NAMESPACE},{said}")
+        packet = json.dumps(["sendMessage", {"conversationId": group, "content": content}])
+        await raw.send(f"42{NAMESPACE},{packet}")
     await raw.send("1")
 
     await eventually(lambda: [m["content"] for m in bob.messages(group)] == ["one", "two"])
@@ -40,7 +40,7 @@ async def test_a_polling_client_that_goes_while_it_is_let_in_is_not_online(
         return (await bob.call_ok("getOnlineUsers"))["users"] == [users.user("bob").id]
 
     await eventually(bob_is_alone, deadline=10)
-    # A lease that nobody ended is taken anew every few seconds.
+    # A lease that is not ended is renewed every few seconds.
     assert await bob_is_alone()
 
 
@@ -58,7 +58,7 @@ async def connect_and_close(http: aiohttp.ClientSession, url: str, token: str) -
 
 
 @pytest.mark.parametrize("others", [0, 1_000])
-async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
+async def test_users_without_a_common_conversation_get_no_presence_of_each_other(
     others: int, users: ChatUsers
 ) -> None:
     alice, bob, carol = await users.sockets("alice", "bob", "carol")
@@ -68,20 +68,20 @@ async def test_who_shares_no_conversation_any_more_hears_no_more_of_each_other(
     await bob.wait_for("conversationCreated", _id=group)
     if others:
         clients = [f"{users.user('extra').id}-{number}" for number in range(others - 1)]
-        town_hall = {"type": "group", "participants": [*clients, users.user("bob").id]}
-        assert (await users.user("erin").rest("POST", "/chats/conversations", town_hall))[0] == 201
+        big_group = {"type": "group", "participants": [*clients, users.user("bob").id]}
+        assert (await users.user("erin").rest("POST", "/chats/conversations", big_group))[0] == 201
     path = f"/chats/conversations/{group}/participants/{users.user('bob').id}"
     assert (await users.user("alice").rest("DELETE", path))[0] == 200
     await bob.wait_for("participantRemoved", conversationId=group)
     await alice.wait_for("participantRemoved", conversationId=group)
-    # Whoever was put out on one gateway may hear until the other has looked, too.
+    # A removal takes effect on each gateway by itself, so both must have processed it.
     await bob.call_ok("getOnlineUsers")
     await alice.call_ok("getOnlineUsers")
 
-    def heard(socket: Socket, name: str) -> list[str]:
+    def statuses(socket: Socket, name: str) -> list[str]:
         return [p["status"] for p in socket.events("userStatusChanged", userId=users.user(name).id)]
 
-    before = heard(bob, "alice")
+    before = statuses(bob, "alice")
     await alice.close()
     await carol.wait_for("userStatusChanged", deadline=30, userId=users.user("alice").id, status="offline")
-    assert heard(bob, "alice") == before
+    assert statuses(bob, "alice") == before

@@ -1,4 +1,4 @@
-"""Whoever comes into a conversation misses nothing that is said while they come."""
+"""A new member misses no message that is sent while it joins."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ async def test_the_first_message_is_confirmed_though_its_conversation_has_just_b
     assert bob.events("messageSent") == []
 
 
-async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(users: ChatUsers) -> None:
+async def test_unread_includes_messages_sent_before_the_news_of_the_conversation(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     conversation = await users.group(alice, "bob")
     for number in range(5):
@@ -39,7 +39,7 @@ async def test_unread_counts_what_was_said_before_the_news_of_the_conversation(u
     assert await users.user("bob").unread(conversation) == 5
 
 
-async def test_those_who_were_there_hear_whether_a_newcomer_is_online(users: ChatUsers, stack: Stack) -> None:
+async def test_members_see_whether_an_added_member_is_online(users: ChatUsers, stack: Stack) -> None:
     alice, carol = [
         await users.user(name).socket(url=url)
         for name, url in zip(("alice", "carol"), stack.gateway_urls, strict=True)
@@ -51,7 +51,7 @@ async def test_those_who_were_there_hear_whether_a_newcomer_is_online(users: Cha
     assert (await users.user("alice").rest("POST", path, {"participants": [bob.id]}))[0] == 200
     for socket in (alice, carol):
         await socket.wait_for("participantsAdded", conversationId=group)
-        # What follows of the news is done when this is answered on the same gateway.
+        # The gateway has processed the event when it answers a later request.
         await socket.call_ok("getOnlineUsers")
 
     await bob.socket()

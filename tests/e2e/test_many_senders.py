@@ -1,4 +1,4 @@
-"""Many senders at once: no hole, no double, each sender's order, the same for all who hear."""
+"""Many concurrent senders: no gap, no duplicate, each sender's order, one order for all receivers."""
 
 import asyncio
 from collections import Counter
@@ -26,10 +26,10 @@ async def clients(users: ChatUsers) -> AsyncIterator[RecordingClients]:
 
 
 async def pipeline(client: RecordingClient, conversation_id: str, named: bool) -> None:
-    """Say everything at once, without waiting for what was said before."""
+    """Send all messages at once, without waiting for the acknowledgements."""
     names = [{"clientMessageId": str(uuid4())} if named else {} for _ in range(EACH)]
-    said = [client.send(conversation_id, f"{n} of {client.user_id}", **name) for n, name in enumerate(names)]
-    for answer in await asyncio.gather(*said):
+    sent = [client.send(conversation_id, f"{n} of {client.user_id}", **name) for n, name in enumerate(names)]
+    for answer in await asyncio.gather(*sent):
         assert answer["success"] is True, answer
 
 
@@ -56,8 +56,8 @@ async def test_two_hundred_senders_of_one_conversation(
         assert Counter((c["messageId"], c["seq"]) for c in client.confirmed) == Counter(
             (m["_id"], by_id[m["_id"]]) for m in messages if m["senderId"] == client.user_id
         )
-    told = len(messages) - EACH
-    await eventually(lambda: all(client.unread.get(group) == told for client in senders))
+    unread = len(messages) - EACH
+    await eventually(lambda: all(client.unread.get(group) == unread for client in senders))
 
 
 async def test_the_same_send_by_two_gateways_at_once_is_one_message(
@@ -69,7 +69,7 @@ async def test_the_same_send_by_two_gateways_at_once_is_one_message(
     assert [client.node for client in alice] == ["g1", "g2"]
     await asyncio.gather(*(client.join(group) for client in [*alice, *bob]))
 
-    said = []
+    sent = []
     for start in range(0, PAIRS, AT_ONCE):
         pairs = [(f"pair {n}", str(uuid4())) for n in range(start, start + AT_ONCE)]
         answers = await asyncio.gather(
@@ -77,9 +77,9 @@ async def test_the_same_send_by_two_gateways_at_once_is_one_message(
         )
         ids = [answer["message"]["_id"] for answer in answers]
         assert ids[::2] == ids[1::2]
-        said += [content for content, _ in pairs]
+        sent += [content for content, _ in pairs]
 
-    messages = await assert_stored(database, group, {users.user("alice").id: said})
+    messages = await assert_stored(database, group, {users.user("alice").id: sent})
     await assert_received([*alice, *bob], group, messages)
     await eventually(lambda: all(len(client.confirmed) >= 2 * PAIRS for client in alice))
     for client in alice:

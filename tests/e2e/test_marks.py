@@ -1,4 +1,4 @@
-"""Marks at what does not exist or lies ahead: refused, and the counts stay as they were."""
+"""Marks at missing or future messages are refused, and the counts stay."""
 
 import uuid
 from typing import Any
@@ -60,10 +60,10 @@ async def test_a_message_of_ones_own_other_conversation_is_not_read_here(users: 
     alice, bob = await users.sockets("alice", "bob")
     here, there = await users.group(alice, "bob"), await users.group(alice, "bob")
     await bob.wait_for("conversationCreated", _id=there)
-    said = await alice.send(there, "hello")
+    sent = await alice.send(there, "hello")
     await bob.wait_for("unreadCount", conversationId=there, unread=1)
 
-    answer = await bob.call("markAsRead", {"conversationId": here, "messageId": said["_id"]})
+    answer = await bob.call("markAsRead", {"conversationId": here, "messageId": sent["_id"]})
 
     refusal(answer, "NOT_FOUND")
     await bob.call_ok("markConversationAsRead", {"conversationId": here})
@@ -87,14 +87,14 @@ async def test_a_mark_never_goes_back(users: ChatUsers, database: Any) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await bob.call_ok("joinRoom", {"conversationId": group})
-    said = [await alice.send(group, str(number)) for number in range(3)]
+    sent = [await alice.send(group, str(number)) for number in range(3)]
     await bob.wait_for("newMessage", conversationId=group)
     await bob.wait_for("unreadCount", conversationId=group, unread=3)
     await alice.call_ok("joinRoom", {"conversationId": group})
 
     await bob.call_ok("markConversationAsRead", {"conversationId": group})
     await alice.wait_for("conversationRead", seq=3)
-    await bob.call_ok("markAsRead", {"conversationId": group, "messageId": said[0]["_id"]})
+    await bob.call_ok("markAsRead", {"conversationId": group, "messageId": sent[0]["_id"]})
     await bob.call_ok("markAsDelivered", {"conversationId": group, "seq": 1})
     await alice.send(group, "the last", tempId="last")
     await alice.wait_for("messageSent", tempId="last")

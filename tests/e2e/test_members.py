@@ -1,4 +1,4 @@
-"""Who may change what in a conversation, and what is left to those who were removed."""
+"""Permissions of the roles in a conversation, and of removed members."""
 
 from typing import Any
 
@@ -108,14 +108,12 @@ async def test_a_direct_conversation_keeps_its_two(users: ChatUsers) -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "leaves"])
-async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
-    how: str, users: ChatUsers
-) -> None:
+async def test_a_former_member_neither_sends_nor_reads_nor_receives(how: str, users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     for socket in (alice, bob):
         await socket.call_ok("joinRoom", {"conversationId": group})
-    said = await bob.send(group, "I was here")
+    sent = await bob.send(group, "I was here")
     await bob.wait_for("newMessage", conversationId=group)
 
     if how == "removed":
@@ -125,7 +123,7 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
     assert (await by)[0] == 200
     await bob.wait_for("participantRemoved", conversationId=group)
     await alice.wait_for("participantRemoved", conversationId=group)
-    told = len(bob.received)
+    received = len(bob.received)
 
     events: dict[str, Any] = {
         "sendMessage": {"content": "hello?"},
@@ -133,9 +131,9 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
         "typing": {},
         "markConversationAsRead": {},
         "markAsDelivered": {"seq": 1},
-        "markAsRead": {"messageId": said["_id"]},
-        "editMessage": {"messageId": said["_id"], "content": "I was never here"},
-        "deleteMessage": {"messageId": said["_id"]},
+        "markAsRead": {"messageId": sent["_id"]},
+        "editMessage": {"messageId": sent["_id"], "content": "I was never here"},
+        "deleteMessage": {"messageId": sent["_id"]},
     }
     for event, more in events.items():
         refusal(await bob.call(event, {"conversationId": group, **more}), "NOT_FOUND")
@@ -156,11 +154,11 @@ async def test_who_is_no_longer_in_a_group_neither_says_nor_reads_nor_hears(
     gone = await alice.send(group, "he is gone")
     await alice.wait_for("messageSent", messageId=gone["_id"])
     await bob.call_ok("getOnlineUsers")
-    assert [event for event, p in bob.received[told:] if group in str(p)] == []
+    assert [event for event, p in bob.received[received:] if group in str(p)] == []
     assert [m["content"] for m in await users.user("alice").history(group)] == ["I was here", "he is gone"]
 
 
-async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(
+async def test_a_pending_message_of_a_removed_author_is_rejected(
     users: ChatUsers, stack: Stack
 ) -> None:
     alice, bob = await users.sockets("alice", "bob")
@@ -177,7 +175,7 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(
     async with Exchange(stack) as exchange:
         sent = [
             NewMessage(id=new_id(), message=late, sender=person),
-            Edit(id=new_id(), message_id=edited, user=person, content="never said", **where),
+            Edit(id=new_id(), message_id=edited, user=person, content="never sent", **where),
             Deletion(id=new_id(), message_id=deleted, user_id=member, **where),
         ]
         await exchange.publish(group, pack(sent))
@@ -189,7 +187,7 @@ async def test_what_was_on_its_way_when_its_author_was_removed_is_rejected(
     assert alice.events("messageUpdated") == alice.events("messageDeleted") == []
 
 
-async def test_who_is_removed_twice_is_gone_the_first_time(users: ChatUsers) -> None:
+async def test_a_second_removal_of_a_member_changes_nothing(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     where = path(group, f"/participants/{users.user('bob').id}")

@@ -1,4 +1,4 @@
-"""Lists of participants that make no sense, when a conversation starts and when people are added."""
+"""Invalid lists of participants are refused, in new conversations and in additions."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ NOT_LISTS: list[Any] = [None, "bob", 5, True, {}, {"0": "bob"}, {"$in": ["bob"]}
 
 
 def wrong_lists(baseline: Baseline) -> list[list[Any]]:
-    """None of these is a list of other people."""
+    """Invalid lists of other users."""
     me, bob = baseline.user.id, baseline.users.user("bob").id
     return [
         [],
@@ -67,7 +67,7 @@ async def test_nobody_is_added_by_such_a_list(baseline: Baseline) -> None:
     )
 
 
-async def test_the_path_and_not_the_body_says_which_conversation(users: ChatUsers) -> None:
+async def test_the_path_and_not_the_body_selects_the_conversation(users: ChatUsers) -> None:
     alice, carol = await users.sockets("alice", "carol")
     group, elsewhere = await users.group(alice, "bob"), await users.group(carol, "dave")
     body = {"participants": [users.user("erin").id], "conversationId": elsewhere}

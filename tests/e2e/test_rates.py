@@ -1,4 +1,4 @@
-"""Whoever does too much is told so, then cut off; nobody else is troubled."""
+"""Users over the rate limits are refused, then disconnected; others are not affected."""
 
 import asyncio
 import json
@@ -54,24 +54,24 @@ async def tries(socket: Socket, times: int, event: str, payload: dict[str, Any])
     return list(await asyncio.gather(*(socket.call(event, payload) for _ in range(times))))
 
 
-async def test_sends_past_the_burst_are_refused_until_the_time_that_is_told(users: ChatUsers) -> None:
+async def test_sends_past_the_burst_are_refused_until_retry_after(users: ChatUsers) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
-    say = {"conversationId": group, "content": "hello"}
+    message = {"conversationId": group, "content": "hello"}
 
-    answers = await tries(alice, 30, "sendMessage", say)
+    answers = await tries(alice, 30, "sendMessage", message)
 
     limited = [answer for answer in answers if is_limited(answer)]
     assert 5 <= len(limited) <= 10
-    told = max(answer["error"]["retryAfter"] for answer in limited)
+    retry_after = max(answer["error"]["retryAfter"] for answer in limited)
     refused = time.monotonic()
 
     async def is_accepted() -> bool:
-        return not is_limited(await alice.call("sendMessage", say))
+        return not is_limited(await alice.call("sendMessage", message))
 
     await eventually(is_accepted)
-    assert time.monotonic() - refused < told + SECONDS
-    assert (await bob.call("sendMessage", say))["success"] is True
+    assert time.monotonic() - refused < retry_after + SECONDS
+    assert (await bob.call("sendMessage", message))["success"] is True
     stored = len(answers) - len(limited) + 2
     await eventually(lambda: has_stored(users.user("bob"), group, stored))
 
@@ -84,8 +84,8 @@ async def test_a_user_s_sockets_and_rest_share_one_bucket(users: ChatUsers) -> N
     one = await users.user("alice").socket()
     other = await users.user("alice").socket()
     chat = await users.group(one, "bob")
-    say = {"conversationId": chat, "content": "hello"}
-    await asyncio.gather(tries(one, 15, "sendMessage", say), tries(other, 15, "sendMessage", say))
+    message = {"conversationId": chat, "content": "hello"}
+    await asyncio.gather(tries(one, 15, "sendMessage", message), tries(other, 15, "sendMessage", message))
 
     status, answer = await users.user("alice").rest(
         "POST", "/chat-messages", {"chatId": chat, "content": "by REST"}
@@ -95,7 +95,7 @@ async def test_a_user_s_sockets_and_rest_share_one_bucket(users: ChatUsers) -> N
     assert is_limited(answer)
 
 
-async def test_rest_says_when_to_try_again(users: ChatUsers, strict: Stack) -> None:
+async def test_rest_refusals_carry_retry_after(users: ChatUsers, strict: Stack) -> None:
     headers = {"Authorization": f"Bearer {users.user('alice').token}"}
     body = {"type": "group", "participants": [users.user("bob").id]}
     async with aiohttp.ClientSession(headers=headers) as http:
@@ -153,7 +153,7 @@ async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_go
     sockets = [await alice.socket() for _ in range(3)]
     raw = await RawSocket(strict.url).open()
     await raw.send(f'40{NAMESPACE},{{"token": "{alice.token}"}}')
-    # Told CONNECT_ERROR, its library would never try again.
+    # The client library never reconnects after CONNECT_ERROR.
     await raw.wait_until_closed()
     assert not [frame for frame in raw.frames if frame.startswith("4")]
     await raw.close()
@@ -170,8 +170,8 @@ async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_go
     await eventually(is_let_in)
 
 
-async def test_of_many_sockets_at_once_only_so_many_are_let_in(users: ChatUsers, strict: Stack) -> None:
-    # Whoever names a lost socket is let in a moment later than was looked.
+async def test_concurrent_connects_of_a_user_are_limited(users: ChatUsers, strict: Stack) -> None:
+    # A recovery is counted a moment after the check of the limit.
     auth = {"token": users.user("alice").token, "pid": "A" * 22}
     sockets = [Socket(strict.url, auth, ["websocket"]) for _ in range(10)]
     try:
@@ -182,17 +182,15 @@ async def test_of_many_sockets_at_once_only_so_many_are_let_in(users: ChatUsers,
             await socket.close()
 
 
-async def test_who_enters_and_leaves_over_ever_new_connections_is_put_off(
-    users: ChatUsers, strict: Stack
-) -> None:
+async def test_repeated_connects_over_new_connections_are_refused(users: ChatUsers, strict: Stack) -> None:
     token = users.user("alice").token
-    visits = [await enter_and_leave(strict.url, token, 10) for _ in range(6)]
+    connects = [await enter_and_leave(strict.url, token, 10) for _ in range(6)]
 
-    assert 40 <= sum(visits) < 60
+    assert 40 <= sum(connects) < 60
 
 
 async def enter_and_leave(url: str, token: str, times: int) -> int:
-    """How often that went well over one connection."""
+    """Return the number of connects that succeeded over one connection."""
     raw = await RawSocket(url).open()
     entered: list[str] = []
     while len(entered) < times and not raw.is_closed:
@@ -220,7 +218,7 @@ def entries(raw: RawSocket) -> list[str]:
 )
 async def test_an_address_that_connects_too_often_waits(query: str, address: str, strict: Stack) -> None:
     url = f"{strict.gateway_urls[0]}/socket.io/?EIO=4&transport=polling{query}"
-    # Addresses that nobody else has, as the nginx in front would tell them.
+    # Client addresses of this test only, as nginx would forward them.
     ours, theirs = random.sample(range(1, 250), 2)
     async with aiohttp.ClientSession() as http:
         statuses = []

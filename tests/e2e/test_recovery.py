@@ -1,4 +1,4 @@
-"""What is kept of a socket that is lost, and who gets it back: by hand, frame by frame."""
+"""Recovery of a lost socket's state, tested frame by frame."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
-CONNECTED, SAID = f"40{NAMESPACE},", f"42{NAMESPACE},"
+CONNECTED, EVENT = f"40{NAMESPACE},", f"42{NAMESPACE},"
 
 
 class Visitor:
-    """One client over many connections, who brings back what the real one would."""
+    """One client over many connections, which returns with the private id and offset of the real client."""
 
     def __init__(self, stack: Stack, user: User) -> None:
         self.user = user
@@ -35,7 +35,7 @@ class Visitor:
         return self._sockets[-1]
 
     async def come(self, node: int = 0, **auth: Any) -> bool:
-        """Connect; whether that was as the one who was here before."""
+        """Connect; return whether the session was recovered."""
         before, kept = self.pid, {"pid": self.pid, "offset": self.offset} if self.pid else {}
         self._sockets.append(await RawSocket(self._stack.gateway_urls[node]).open())
         await self.raw.connect_namespace({"token": self.user.token, **kept, **auth})
@@ -43,28 +43,28 @@ class Visitor:
         return self.pid == before
 
     async def lose(self) -> None:
-        """The connection ends, without a word from the client."""
+        """Lose the connection without a disconnect packet."""
         self.offset = self.last_offset() or self.offset
         await self.raw.close()
 
     def last_offset(self) -> str | None:
-        told = [args for name, *args in self.events() if name == "offset"]
-        return str(told[-1][0]) if told else None
+        offsets = [args for name, *args in self.events() if name == "offset"]
+        return str(offsets[-1][0]) if offsets else None
 
     async def ask(self, event: str, **payload: Any) -> Any:
         self._calls += 1
         return await self.raw.call(self._calls, json.dumps([event, payload]))
 
     def events(self) -> list[list[Any]]:
-        """What the present connection heard."""
-        return [json.loads(f.removeprefix(SAID)) for f in self.raw.frames if f.startswith(SAID)]
+        """Return the events received on the present connection."""
+        return [json.loads(f.removeprefix(EVENT)) for f in self.raw.frames if f.startswith(EVENT)]
 
     def contents(self, conversation_id: str) -> list[str]:
-        told = [args[0] for name, *args in self.events() if name == "newMessage"]
-        return [p["message"]["content"] for p in told if p["conversationId"] == conversation_id]
+        payloads = [args[0] for name, *args in self.events() if name == "newMessage"]
+        return [p["message"]["content"] for p in payloads if p["conversationId"] == conversation_id]
 
     async def inbound(self, conversation_id: str, *contents: str) -> None:
-        """Wait until it heard as many messages on this connection; these, in this order."""
+        """Wait until this connection has received exactly these messages, in this order."""
         await eventually(lambda: len(self.contents(conversation_id)) >= len(contents))
         assert self.contents(conversation_id) == list(contents)
 
@@ -74,7 +74,7 @@ class Visitor:
 
 
 class Dawdler(RawSocket):
-    """Once it is connected it reads no more, until it is awake."""
+    """A client that stops reading once connected, until it is woken."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -100,14 +100,14 @@ async def alice(users: ChatUsers) -> Socket:
 
 @pytest.fixture
 async def group(users: ChatUsers, alice: Socket, bob: Visitor) -> str:
-    """A group of alice, bob and carol; bob has joined it."""
+    """Create a group of alice, bob and carol; bob has joined its room."""
     group = await users.group(alice, "bob", "carol")
     await bob.come()
     assert (await bob.ask("joinRoom", conversationId=group))["success"] is True
     return group
 
 
-async def test_who_comes_back_elsewhere_hears_what_was_missed_and_goes_on(
+async def test_a_client_recovers_at_another_gateway_and_gets_the_missed_messages(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await alice.send(group, "one")
@@ -123,7 +123,7 @@ async def test_who_comes_back_elsewhere_hears_what_was_missed_and_goes_on(
     await bob.inbound(group, "two", "three", "four")
 
 
-async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
+async def test_messages_written_to_a_dead_connection_are_replayed(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     for content in ("one", "two", "three"):
@@ -137,7 +137,7 @@ async def test_what_was_written_to_a_client_that_no_longer_heard_is_told_again(
     await bob.inbound(group, "two", "three")
 
 
-async def test_who_comes_back_before_the_loss_is_noticed_is_known(
+async def test_a_client_recovers_before_the_gateway_notices_the_loss(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await alice.send(group, "one")
@@ -155,7 +155,9 @@ async def test_who_comes_back_before_the_loss_is_noticed_is_known(
     await bob.inbound(group, "three")
 
 
-async def test_what_was_edited_and_deleted_meanwhile_is_told(alice: Socket, bob: Visitor, group: str) -> None:
+async def test_edits_and_deletions_made_meanwhile_are_replayed(
+    alice: Socket, bob: Visitor, group: str
+) -> None:
     one, two = [await alice.send(group, content) for content in ("one", "two")]
     await bob.inbound(group, "one", "two")
     await bob.lose()
@@ -172,7 +174,7 @@ async def test_what_was_edited_and_deleted_meanwhile_is_told(alice: Socket, bob:
     assert bob.contents(group) == []
 
 
-async def test_each_room_is_heard_from_where_it_was_left(
+async def test_each_room_is_replayed_from_its_own_position(
     users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     other = await users.group(alice, "bob")
@@ -190,7 +192,7 @@ async def test_each_room_is_heard_from_where_it_was_left(
         await bob.inbound(conversation, "missed")
 
 
-async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
+async def test_without_a_known_offset_no_message_is_delivered_twice(
     users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     other = await users.group(alice, "bob")
@@ -207,7 +209,7 @@ async def test_where_it_is_not_known_what_was_heard_nothing_is_told_twice(
         await bob.inbound(conversation, "new")
 
 
-async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
+async def test_a_replay_larger_than_the_unread_limit_follows_the_clients_pace(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
@@ -220,7 +222,7 @@ async def test_more_than_a_socket_may_leave_unread_is_told_at_the_client_s_pace(
     await bob.inbound(group, *much)
 
 
-async def test_who_says_something_before_they_were_told_what_they_missed_is_asked_to_say_it_again(
+async def test_a_send_during_the_replay_is_refused_as_retryable(
     alice: Socket, bob: Visitor, group: str, stack: Stack
 ) -> None:
     await bob.lose()
@@ -230,28 +232,28 @@ async def test_who_says_something_before_they_were_told_what_they_missed_is_aske
     async with aiohttp.ClientSession(f"{stack.gateway_urls[1]}/socket.io/") as http:
         greeting = await (await http.get("?EIO=4&transport=polling")).text()
         session = f"?EIO=4&transport=polling&sid={json.loads(greeting[1:])['sid']}"
-        # It is answered when all was told, for which the client would have to take what it is told.
+        # The answer comes after the replay, for which the client would have to read.
         coming = asyncio.create_task(http.post(session, data=f"40{NAMESPACE},{back}"))
         assert (await (await http.get(session)).text()).startswith(CONNECTED)
 
         await http.post(session, data=f'42{NAMESPACE},1["getOnlineUsers"]')
 
-        told: list[str] = []
-        while not [packet for packet in told if packet.startswith("43")]:
-            told += (await (await http.get(session)).text()).split("\x1e")
-        (answer,) = [packet for packet in told if packet.startswith("43")]
+        packets: list[str] = []
+        while not [packet for packet in packets if packet.startswith("43")]:
+            packets += (await (await http.get(session)).text()).split("\x1e")
+        (answer,) = [packet for packet in packets if packet.startswith("43")]
         error = json.loads(answer.removeprefix(f"43{NAMESPACE},1"))[0]["error"]
         assert (error["code"], error["retryable"]) == ("UNAVAILABLE", True)
         await http.post(session, data="1")
         await coming
 
 
-async def test_who_missed_more_than_is_told_is_told_that_it_is_not_all(
+async def test_a_replay_that_is_cut_short_is_announced_as_incomplete(
     alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
-    said = [await alice.send(group, f"{number}") for number in range(210)]
-    await alice.wait_for("messageSent", messageId=said[-1]["_id"])
+    sent = [await alice.send(group, f"{number}") for number in range(210)]
+    await alice.wait_for("messageSent", messageId=sent[-1]["_id"])
 
     assert await bob.come(node=1) is False
 
@@ -266,7 +268,7 @@ async def test_a_room_that_was_left_is_not_entered_again(
 
     await bob.come(node=1)
 
-    await is_deaf(bob, users, alice, group)
+    await receives_nothing_of_the_room(bob, users, alice, group)
 
 
 async def test_a_member_who_was_removed_meanwhile_does_not_come_back(
@@ -278,7 +280,7 @@ async def test_a_member_who_was_removed_meanwhile_does_not_come_back(
 
     await bob.come(node=1)
 
-    await is_deaf(bob, users, alice, group)
+    await receives_nothing_of_the_room(bob, users, alice, group)
 
 
 async def test_another_user_s_private_id_is_worth_nothing(
@@ -290,12 +292,12 @@ async def test_another_user_s_private_id_is_worth_nothing(
 
     assert await carol.come(node=1) is False
 
-    await is_deaf(carol, users, alice, group)
+    await receives_nothing_of_the_room(carol, users, alice, group)
     assert await bob.come() is True
     await carol.close()
 
 
-async def test_who_says_goodbye_is_forgotten(
+async def test_a_client_that_disconnects_cannot_recover(
     users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.raw.send(f"41{NAMESPACE},")
@@ -303,10 +305,10 @@ async def test_who_says_goodbye_is_forgotten(
 
     assert await bob.come(node=1) is False
 
-    await is_deaf(bob, users, alice, group)
+    await receives_nothing_of_the_room(bob, users, alice, group)
 
 
-async def test_who_breaks_the_protocol_is_forgotten(
+async def test_a_client_that_violates_the_protocol_cannot_recover(
     users: ChatUsers, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.raw.send(f'42{NAMESPACE},{{"not": "an event"}}')
@@ -314,10 +316,10 @@ async def test_who_breaks_the_protocol_is_forgotten(
 
     assert await bob.come(node=1) is False
 
-    await is_deaf(bob, users, alice, group)
+    await receives_nothing_of_the_room(bob, users, alice, group)
 
 
-async def test_whose_token_expired_is_forgotten(
+async def test_a_client_whose_token_expired_cannot_recover(
     users: ChatUsers, stack: Stack, alice: Socket, bob: Visitor
 ) -> None:
     group = await users.group(alice, "bob")
@@ -328,14 +330,14 @@ async def test_whose_token_expired_is_forgotten(
 
     assert await bob.come(node=1) is False
 
-    await is_deaf(bob, users, alice, group)
+    await receives_nothing_of_the_room(bob, users, alice, group)
 
 
-async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_more(
+async def test_a_token_that_expires_during_the_replay_ends_it(
     users: ChatUsers, stack: Stack, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await bob.lose()
-    # More than lies between two that do not read.
+    # More than the buffers between two ends that do not read.
     for number in range(200):
         await alice.send(group, f"{number} {'💬' * 7_900}")
     end = int(time.time()) + 3
@@ -345,16 +347,16 @@ async def test_whose_token_ends_while_they_are_told_what_they_missed_is_told_no_
     await raw.connect_namespace({"token": token(stack.jwt_secret, bob.user.id, exp=end), **auth})
 
     await eventually(lambda: time.time() > end + 2)
-    await alice.send(group, "said after")
+    await alice.send(group, "sent after")
     await alice.wait_for("messageSent", seq=201)
     raw.awake.set()
 
     await raw.wait_until_closed()
-    assert [frame[:100] for frame in raw.frames if "said after" in frame] == []
+    assert [frame[:100] for frame in raw.frames if "sent after" in frame] == []
     await raw.close()
 
 
-async def test_the_vocabulary_that_was_decided_stays_decided(alice: Socket, bob: Visitor, group: str) -> None:
+async def test_the_selected_protocol_survives_a_recovery(alice: Socket, bob: Visitor, group: str) -> None:
     await bob.ask("markConversationAsRead", conversationId=group)
     await bob.lose()
     await alice.send(group, "one")
@@ -380,7 +382,7 @@ async def test_a_private_id_that_is_none_is_as_good_as_no_id(pid: Any, bob: Visi
 @pytest.mark.parametrize(
     "offset", [5, None, [], "", ":", "a:b:c", "::", f"x:{'9' * 5000}:1", "x:-1:-1", "\u0661:\u0661:\u0661"]
 )
-async def test_an_offset_that_is_none_says_that_nothing_was_heard(
+async def test_an_invalid_offset_means_that_nothing_was_received(
     offset: Any, alice: Socket, bob: Visitor, group: str
 ) -> None:
     await alice.send(group, "one")
@@ -408,8 +410,8 @@ async def test_a_private_id_is_in_no_log(stack: Stack, bob: Visitor, group: str)
     assert [name for name, log in (await logs_of(stack)).items() if bob.pid.encode() in log] == []
 
 
-async def is_deaf(visitor: Visitor, users: ChatUsers, alice: Socket, group: str) -> None:
-    """Nothing that is said in the room reaches them; what happens after it, to them, does."""
+async def receives_nothing_of_the_room(visitor: Visitor, users: ChatUsers, alice: Socket, group: str) -> None:
+    """Check that a message of the room does not reach the visitor, though a later event does."""
     await alice.call_ok("joinRoom", {"conversationId": group})
     await alice.send(group, "not for them")
     await alice.wait_for("newMessage", conversationId=group)

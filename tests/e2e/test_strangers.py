@@ -1,4 +1,4 @@
-"""What is somebody else's looks exactly like what does not exist, whatever one asks for."""
+"""Every request for a stranger's data is answered exactly as for data that does not exist."""
 
 import json
 import uuid
@@ -38,7 +38,7 @@ PATHS = [
 
 
 def nowhere() -> str:
-    """An id that looks like all others."""
+    """Return a valid id that does not exist."""
     return str(uuid.uuid4())
 
 
@@ -144,7 +144,7 @@ async def test_a_conversation_id_and_a_colon_do_not_make_another_members_place(u
         refusal(answer, "NOT_FOUND")
 
 
-async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(baseline: Baseline) -> None:
+async def test_nothing_of_a_strangers_conversation_is_delivered_or_listed(baseline: Baseline) -> None:
     for event in ("joinRoom", "typing", "markConversationAsRead"):
         await baseline.assert_refused("NOT_FOUND", event, {"conversationId": baseline.elsewhere})
     await baseline.send_and_store(baseline.carol, baseline.elsewhere)
@@ -159,7 +159,7 @@ async def test_nothing_of_a_strangers_conversation_is_heard_or_listed(baseline: 
     await baseline.capture()
 
 
-async def test_a_strangers_typing_is_told_to_nobody(baseline: Baseline) -> None:
+async def test_a_strangers_typing_is_announced_to_nobody(baseline: Baseline) -> None:
     await baseline.carol.call_ok("joinRoom", {"conversationId": baseline.elsewhere})
 
     await baseline.assert_refused("NOT_FOUND", "typing", {"conversationId": baseline.elsewhere})

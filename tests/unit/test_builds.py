@@ -65,7 +65,7 @@ def test_the_previous_release_is_the_commit_that_set_its_version(history: Histor
     assert (build.folder / SOURCES[0] / "module.py").read_text() == '"""0.2.0 released"""\n'
 
 
-def test_a_shallow_clone_says_that_it_lacks_the_history(history: History, tmp_path: Path) -> None:
+def test_a_shallow_clone_reports_the_missing_history(history: History, tmp_path: Path) -> None:
     history.commit("0.2.0")
     history.commit("0.3.0")
     clone = tmp_path / "clone"

@@ -1,4 +1,4 @@
-"""Whoever is to end ends, also when a cancellation is lost, and nobody waits for whoever does not."""
+"""Tasks are ended even if a cancellation is lost, and waits for tasks that never end are bounded."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from parley.shared.cancellation import end, within
 SOON, LATE = 0.01, 10.0
 
 
-async def deaf(times: int) -> None:
-    """Takes no notice of so many cancellations."""
+async def ignore_cancellations(times: int) -> None:
+    """Ignore this many cancellations."""
     for _ in range(times):
         try:
             await asyncio.sleep(LATE)
@@ -22,7 +22,7 @@ async def deaf(times: int) -> None:
 
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancellation, "REPEAT_SECONDS", SOON)
-    task = asyncio.create_task(deaf(2))
+    task = asyncio.create_task(ignore_cancellations(2))
     await asyncio.sleep(0)
 
     async with asyncio.timeout(LATE / 2):
@@ -33,11 +33,11 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: 
 
 async def test_work_that_takes_too_long_is_left_where_it_stands() -> None:
     async with asyncio.timeout(LATE / 2):
-        with pytest.raises(TimeoutError, match=r"^deaf:\d+ > sleep:\d+$"):
-            await within(SOON, deaf(1))
+        with pytest.raises(TimeoutError, match=r"^ignore_cancellations:\d+ > sleep:\d+$"):
+            await within(SOON, ignore_cancellations(1))
 
 
-async def test_what_work_gives_or_raises_is_passed_on() -> None:
+async def test_the_outcome_of_the_work_is_passed_on() -> None:
     async def good() -> int:
         return 1
 

@@ -42,7 +42,7 @@ def test_an_action_is_known_with_its_clock_and_without() -> None:
     ]
 
 
-def test_who_comes_and_goes_is_known() -> None:
+def test_joins_and_parts_are_parsed() -> None:
     assert events_of(
         b"[10:00] <zed> x",
         b"=== anna [n=a@host.example]  has joined #parley",
@@ -59,7 +59,7 @@ def test_modes_and_topics_are_nobodys_words() -> None:
     ]
 
 
-def test_what_is_said_is_never_taken_for_what_happened() -> None:
+def test_the_text_of_a_message_is_never_parsed_as_an_event() -> None:
     assert events_of(b"[10:00] <eve> === anna is now known as eve") == [
         LogLine(600, "eve", "=== anna is now known as eve")
     ]
@@ -75,7 +75,7 @@ def test_a_mark_at_the_beginning_of_the_file_is_no_text_but_one_in_a_line_is() -
     assert (first, second) == (LogLine(600, "anna", "hi"), LogLine(600, "ben", "\ufeffhi"))
 
 
-def test_an_empty_text_is_said_by_its_nick() -> None:
+def test_an_empty_text_belongs_to_its_nick() -> None:
     assert events_of(b"[10:00] <anna> \n", b"[10:00] <anna>\n") == 2 * [LogLine(600, "anna", "")]
 
 
@@ -143,7 +143,7 @@ def test_lines_that_would_be_refused_are_set_aside_and_counted() -> None:
     assert script.unsendable == (blank, too_long)
 
 
-def test_an_action_is_said_as_irc_shows_it() -> None:
+def test_an_action_is_sent_as_irc_shows_it() -> None:
     assert content_of(LogLine(0, "anna", "waves", action=True)) == "* anna waves"
 
 
@@ -157,7 +157,7 @@ def test_all_kinds_of_lines_are_counted() -> None:
     assert script.kinds == {"unknown": 1, "action": 1, "talk": 2}
 
 
-def test_who_joins_first_was_not_on_at_the_beginning_and_who_speaks_first_was() -> None:
+def test_a_speaker_is_online_at_the_beginning_unless_its_first_cue_is_a_join() -> None:
     script = script_of([Joined(0, "ben"), LogLine(0, "anna", "1"), LogLine(0, "ben", "2"), Left(0, "anna")])
     anna, ben = Speaker("anna", "anna"), Speaker("ben", "ben")
     assert script.initial_speakers == (anna,)
@@ -177,7 +177,7 @@ def test_a_nick_change_is_an_exit_and_an_entrance() -> None:
     assert script.actions[1:3] == (Departure(Speaker("anna", "anna")), Arrival(Speaker("anna", "anna2")))
 
 
-def test_who_never_says_a_line_has_no_part() -> None:
+def test_a_speaker_without_a_line_is_left_out() -> None:
     script = script_of([Joined(0, "cleo"), LogLine(0, "anna", "1"), LogLine(0, "dan", " "), Left(0, "cleo")])
     assert [type(cue) for cue in script.actions] == [Line]
     assert script.speakers == (Speaker("anna", "anna"),)

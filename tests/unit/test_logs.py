@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-SPOKEN = """
+LOG_CALLS = """
 import logging
 import structlog
 from parley.shared import logs
@@ -18,9 +18,9 @@ logging.getLogger("library").info("too much")
 """
 
 
-def test_what_libraries_say_is_a_line_of_json_too() -> None:
+def test_log_records_of_libraries_are_json_lines_too() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SPOKEN], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", LOG_CALLS], capture_output=True, text=True, timeout=30, check=True
     )
     ours, theirs = (json.loads(line) for line in (done.stdout + done.stderr).splitlines())
     assert (ours["event"], ours["level"], ours["node"], ours["count"]) == ("ours", "info", "g1", 1)

@@ -1,4 +1,4 @@
-"""The batch algorithm, crashed at every step and repeated in every cut."""
+"""The batch algorithm, crashed at every step and repeated in batches of every size."""
 
 import asyncio
 import uuid
@@ -60,27 +60,27 @@ class Fuse:
             raise Crash
 
 
-class Told:
-    """Remembers what was announced."""
+class PublishedEvents:
+    """Records the published events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
     async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
-        for told in events_by_room.values():
-            self.events += told
+        for published in events_by_room.values():
+            self.events += published
 
     def all(self, kind: type) -> list[Any]:
         return [e for e in self.events if isinstance(e, kind)]
 
 
-class World:
+class Simulation:
     """One conversation of three, and workers on it."""
 
     def __init__(self) -> None:
         at = now()
         self.tables = Tables()
-        self.told = Told()
+        self.published = PublishedEvents()
         self.tables.conversations[C] = Conversation(id=C, kind="group", created_by="ann", created_at=at)
         for user in USERS:
             self.tables.memberships[C, user] = Membership(conversation_id=C, user_id=user, joined_at=at)
@@ -90,13 +90,13 @@ class World:
             MemoryMessages(self.tables),
             MemoryHeads(self.tables),
             MemoryMemberships(self.tables),
-            self.told,
+            self.published,
         )
         wrapped: Any = [Crashing(p, fuse) for p in parts] if fuse else parts
         return Persister(*wrapped)
 
     def check(self) -> None:
-        """What holds whenever no worker is at work."""
+        """Check the invariants that hold while no worker runs."""
         stored = self.tables.of_conversation(C)
         conversation = self.tables.conversations[C]
         assert [m.seq for m in stored] == list(range(1, len(stored) + 1))
@@ -145,181 +145,181 @@ def delete(record: NewMessage) -> Deletion:
     )
 
 
-async def test_messages_are_numbered_in_their_order_and_told_of() -> None:
-    world = World()
+async def test_messages_are_numbered_in_order_and_announced() -> None:
+    simulation = Simulation()
     records = [new(user) for user in ("ann", "bob", "ann")]
 
-    await world.worker().persist(records)
+    await simulation.worker().persist(records)
 
-    assert [e.message.seq for e in world.told.all(MessageStored)] == [1, 2, 3]
-    assert [m.id for m in world.tables.of_conversation(C)] == [r.message.id for r in records]
-    world.check()
+    assert [e.message.seq for e in simulation.published.all(MessageStored)] == [1, 2, 3]
+    assert [m.id for m in simulation.tables.of_conversation(C)] == [r.message.id for r in records]
+    simulation.check()
 
 
 async def test_a_send_that_comes_again_is_the_same_message() -> None:
-    world = World()
+    simulation = Simulation()
     name = str(uuid.uuid4())
-    await world.worker().persist([new("ann", name=name), new("bob")])
+    await simulation.worker().persist([new("ann", name=name), new("bob")])
 
-    await world.worker().persist([new("ann", name=name)])
+    await simulation.worker().persist([new("ann", name=name)])
 
-    (repeated,) = world.told.all(MessageRepeated)
+    (repeated,) = simulation.published.all(MessageRepeated)
     assert repeated.message.seq == 1
-    assert len(world.told.all(MessageStored)) == 2
-    world.check()
+    assert len(simulation.published.all(MessageStored)) == 2
+    simulation.check()
 
 
 async def test_twice_in_one_batch_is_once() -> None:
-    world = World()
+    simulation = Simulation()
     name = str(uuid.uuid4())
-    await world.worker().persist([new("ann", name=name), new("ann", name=name), new("bob")])
-    assert [m.seq for m in world.tables.of_conversation(C)] == [1, 2]
-    world.check()
+    await simulation.worker().persist([new("ann", name=name), new("ann", name=name), new("bob")])
+    assert [m.seq for m in simulation.tables.of_conversation(C)] == [1, 2]
+    simulation.check()
 
 
 async def test_other_content_under_the_same_name_is_refused_and_the_first_stands() -> None:
-    world = World()
+    simulation = Simulation()
     name = str(uuid.uuid4())
-    await world.worker().persist([new("ann", "first", name)])
+    await simulation.worker().persist([new("ann", "first", name)])
 
-    await world.worker().persist([new("ann", "second", name)])
+    await simulation.worker().persist([new("ann", "second", name)])
 
-    (refused,) = world.told.all(RecordRefused)
+    (refused,) = simulation.published.all(RecordRefused)
     assert (refused.code, refused.failed) == ("CONFLICT", False)
-    assert [m.content for m in world.tables.of_conversation(C)] == ["first"]
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["first"]
 
 
-async def test_who_left_is_refused() -> None:
-    world = World()
-    world.tables.memberships[C, "bob"] = replace(world.tables.memberships[C, "bob"], left_at=now())
+async def test_a_record_of_a_former_member_is_refused() -> None:
+    simulation = Simulation()
+    simulation.tables.memberships[C, "bob"] = replace(simulation.tables.memberships[C, "bob"], left_at=now())
 
-    await world.worker().persist([new("ann"), new("bob"), new("eve"), new("ann")])
+    await simulation.worker().persist([new("ann"), new("bob"), new("eve"), new("ann")])
 
-    assert [r.user_id for r in world.told.all(RecordRefused)] == ["bob", "eve"]
-    assert [m.sender_id for m in world.tables.of_conversation(C)] == ["ann", "ann"]
+    assert [r.user_id for r in simulation.published.all(RecordRefused)] == ["bob", "eve"]
+    assert [m.sender_id for m in simulation.tables.of_conversation(C)] == ["ann", "ann"]
 
 
-async def test_what_who_left_wanted_to_change_stays_as_it_was() -> None:
-    world = World()
+async def test_a_former_member_changes_nothing() -> None:
+    simulation = Simulation()
     first, second = new("bob", "first"), new("bob", "second")
-    await world.worker().persist([first, second])
-    world.tables.memberships[C, "bob"] = replace(world.tables.memberships[C, "bob"], left_at=now())
+    await simulation.worker().persist([first, second])
+    simulation.tables.memberships[C, "bob"] = replace(simulation.tables.memberships[C, "bob"], left_at=now())
     changes = [edit(first, "I was never here"), delete(second)]
 
-    await world.worker().persist(changes)
+    await simulation.worker().persist(changes)
 
-    told = [(r.record_id, r.code, r.failed) for r in world.told.all(RecordRefused)]
-    assert told == [(change.id, "NOT_FOUND", False) for change in changes]
-    assert [m.content for m in world.tables.of_conversation(C)] == ["first", "second"]
-    world.check()
+    refused = [(r.record_id, r.code, r.failed) for r in simulation.published.all(RecordRefused)]
+    assert refused == [(change.id, "NOT_FOUND", False) for change in changes]
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["first", "second"]
+    simulation.check()
 
 
-async def test_of_several_changes_only_those_of_members_are_made() -> None:
-    world = World()
+async def test_only_the_changes_of_members_are_made() -> None:
+    simulation = Simulation()
     first = new("bob", "first")
-    await world.worker().persist([first])
+    await simulation.worker().persist([first])
     for user, fields in (("ann", {"role": "owner"}), ("bob", {"left_at": now()})):
-        world.tables.memberships[C, user] = replace(world.tables.memberships[C, user], **fields)
+        simulation.tables.memberships[C, user] = replace(simulation.tables.memberships[C, user], **fields)
     removal = replace(delete(first), user_id="ann")
 
-    await world.worker().persist([edit(first, "late"), removal])
+    await simulation.worker().persist([edit(first, "late"), removal])
 
-    assert [r.user_id for r in world.told.all(RecordRefused)] == ["bob"]
-    assert len(world.told.all(MessageDeleted)) == 1
-    world.check()
+    assert [r.user_id for r in simulation.published.all(RecordRefused)] == ["bob"]
+    assert len(simulation.published.all(MessageDeleted)) == 1
+    simulation.check()
 
 
-async def test_who_is_an_admin_no_more_deletes_only_what_is_their_own() -> None:
-    world = World()
+async def test_a_former_admin_deletes_only_own_messages() -> None:
+    simulation = Simulation()
     theirs, own = new("ann", "theirs"), new("bob", "own")
-    await world.worker().persist([theirs, own])
+    await simulation.worker().persist([theirs, own])
 
-    await world.worker().persist([replace(delete(theirs), user_id="bob"), delete(own)])
+    await simulation.worker().persist([replace(delete(theirs), user_id="bob"), delete(own)])
 
-    assert [r.message_id for r in world.told.all(RecordRefused)] == [theirs.message.id]
-    assert [m.content for m in world.tables.of_conversation(C)] == ["theirs", ""]
-    world.check()
+    assert [r.message_id for r in simulation.published.all(RecordRefused)] == [theirs.message.id]
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["theirs", ""]
+    simulation.check()
 
 
-async def test_a_change_that_was_made_is_told_again_though_its_author_has_left_since() -> None:
-    world = World()
+async def test_a_repeated_change_is_announced_again_though_its_author_has_left() -> None:
+    simulation = Simulation()
     first = new("bob", "first")
     change = edit(first, "better")
-    await world.worker().persist([first, change])
-    world.tables.memberships[C, "bob"] = replace(world.tables.memberships[C, "bob"], left_at=now())
+    await simulation.worker().persist([first, change])
+    simulation.tables.memberships[C, "bob"] = replace(simulation.tables.memberships[C, "bob"], left_at=now())
 
-    await world.worker().persist([change], redelivered=True)
+    await simulation.worker().persist([change], redelivered=True)
 
-    assert world.told.all(RecordRefused) == []
-    assert [e.message.content for e in world.told.all(MessageEdited)] == ["better", "better"]
-    world.check()
+    assert simulation.published.all(RecordRefused) == []
+    assert [e.message.content for e in simulation.published.all(MessageEdited)] == ["better", "better"]
+    simulation.check()
 
 
 async def test_an_edit_and_a_deletion_take_revisions_but_no_numbers() -> None:
-    world = World()
+    simulation = Simulation()
     first, second = new("ann"), new("bob")
-    await world.worker().persist([first, second])
+    await simulation.worker().persist([first, second])
 
-    await world.worker().persist([edit(first, "better"), delete(second)])
+    await simulation.worker().persist([edit(first, "better"), delete(second)])
 
-    (edited,), (deleted,) = world.told.all(MessageEdited), world.told.all(MessageDeleted)
+    (edited,), (deleted,) = simulation.published.all(MessageEdited), simulation.published.all(MessageDeleted)
     assert (edited.message.content, edited.message.seq, edited.message.rev) == ("better", 1, 3)
     assert (deleted.message.content, deleted.message.seq, deleted.message.rev) == ("", 2, 4)
-    world.check()
+    simulation.check()
 
 
 async def test_a_deletion_stands_though_an_edit_follows_it() -> None:
-    world = World()
+    simulation = Simulation()
     first = new("ann")
-    await world.worker().persist([first])
+    await simulation.worker().persist([first])
 
-    await world.worker().persist([delete(first), edit(first, "back again")])
+    await simulation.worker().persist([delete(first), edit(first, "back again")])
 
-    (stored,) = world.tables.of_conversation(C)
+    (stored,) = simulation.tables.of_conversation(C)
     assert stored.deleted_at is not None
     assert stored.content == ""
-    world.check()
+    simulation.check()
 
 
 async def test_a_change_that_is_delivered_twice_is_made_once() -> None:
-    world = World()
+    simulation = Simulation()
     first = new("ann")
     change = edit(first, "better")
-    await world.worker().persist([first, change])
+    await simulation.worker().persist([first, change])
 
-    await world.worker().persist([change], redelivered=True)
+    await simulation.worker().persist([change], redelivered=True)
 
-    assert [e.message.rev for e in world.told.all(MessageEdited)] == [2, 2]
-    world.check()
+    assert [e.message.rev for e in simulation.published.all(MessageEdited)] == [2, 2]
+    simulation.check()
 
 
 async def test_more_changes_than_are_remembered_that_are_delivered_twice_leave_the_last() -> None:
-    world = World()
+    simulation = Simulation()
     first = new("ann")
     changes = [edit(first, str(n)) for n in range(REMEMBERED_CHANGES + 4)]
-    await world.worker().persist([first, *changes])
+    await simulation.worker().persist([first, *changes])
 
-    await world.worker().persist([first, *changes], redelivered=True)
+    await simulation.worker().persist([first, *changes], redelivered=True)
 
-    (stored,) = world.tables.of_conversation(C)
+    (stored,) = simulation.tables.of_conversation(C)
     assert (stored.content, stored.rev) == (changes[-1].content, 2)
-    world.check()
+    simulation.check()
 
 
 async def test_reading_counts_own_messages_above_the_mark() -> None:
-    world = World()
-    await world.worker().persist([new("ann"), new("bob"), new("ann"), new("bob"), new("cem")])
+    simulation = Simulation()
+    await simulation.worker().persist([new("ann"), new("bob"), new("ann"), new("bob"), new("cem")])
 
-    await world.worker().persist([read("bob", 3)])
+    await simulation.worker().persist([read("bob", 3)])
 
-    (event,) = world.told.all(ConversationRead)
+    (event,) = simulation.published.all(ConversationRead)
     assert (event.seq, event.own_since_read) == (3, 1)
-    assert world.tables.memberships[C, "bob"].unread(5) == 1
-    world.check()
+    assert simulation.tables.memberships[C, "bob"].unread(5) == 1
+    simulation.check()
 
 
-async def test_only_who_said_something_above_their_mark_has_it_counted() -> None:
-    world = World()
+async def test_only_messages_above_the_senders_read_mark_are_counted_as_own() -> None:
+    simulation = Simulation()
     asked: list[str] = []
 
     class Asked(MemoryMessages):
@@ -327,35 +327,35 @@ async def test_only_who_said_something_above_their_mark_has_it_counted() -> None
             asked.append(key[1])
             return await super().count_own(key, above, upto)
 
-    heads, members = MemoryHeads(world.tables), MemoryMemberships(world.tables)
-    worker = Persister(Asked(world.tables), heads, members, world.told)
+    heads, members = MemoryHeads(simulation.tables), MemoryMemberships(simulation.tables)
+    worker = Persister(Asked(simulation.tables), heads, members, simulation.published)
     await worker.persist([new("ann"), new("bob"), new("ann")])
 
     await worker.persist([read("ann", 3), read("bob", 1), read("cem", 2)])
 
     assert asked == ["bob"]
-    world.check()
+    simulation.check()
 
 
 async def test_a_mark_never_goes_back_nor_past_the_end() -> None:
-    world = World()
-    await world.worker().persist([new("ann"), new("ann")])
-    await world.worker().persist([read("bob", 99), read("bob", 1)])
-    assert world.tables.memberships[C, "bob"].read_seq == 2
-    assert len(world.told.all(ConversationRead)) == 1
-    world.check()
+    simulation = Simulation()
+    await simulation.worker().persist([new("ann"), new("ann")])
+    await simulation.worker().persist([read("bob", 99), read("bob", 1)])
+    assert simulation.tables.memberships[C, "bob"].read_seq == 2
+    assert len(simulation.published.all(ConversationRead)) == 1
+    simulation.check()
 
 
 async def test_received_is_not_read() -> None:
-    world = World()
+    simulation = Simulation()
     mark = DeliveredMark(id="d", conversation_id=C, user_id="bob", seq=1, at=now())
-    await world.worker().persist([new("ann"), mark])
-    membership = world.tables.memberships[C, "bob"]
+    await simulation.worker().persist([new("ann"), mark])
+    membership = simulation.tables.memberships[C, "bob"]
     assert (membership.delivered_seq, membership.read_seq, membership.unread(1)) == (1, 0, 1)
 
 
 async def test_a_database_that_is_away_loses_nothing() -> None:
-    world = World()
+    simulation = Simulation()
 
     class Away(MemoryMessages):
         async def insert(self, messages: Sequence[Message]) -> int:
@@ -363,39 +363,39 @@ async def test_a_database_that_is_away_loses_nothing() -> None:
             raise StoreUnavailable("gone in the middle")
 
     records = [new("ann"), new("bob")]
-    heads, members = MemoryHeads(world.tables), MemoryMemberships(world.tables)
-    failing = Persister(Away(world.tables), heads, members, world.told)
+    heads, members = MemoryHeads(simulation.tables), MemoryMemberships(simulation.tables)
+    failing = Persister(Away(simulation.tables), heads, members, simulation.published)
     for _ in range(2):
         try:
             await failing.persist(records, redelivered=True)
         except StoreUnavailable:
             continue
 
-    await world.worker().persist(records, redelivered=True)
+    await simulation.worker().persist(records, redelivered=True)
 
-    assert [m.id for m in world.tables.of_conversation(C)] == [r.message.id for r in records]
-    world.check()
+    assert [m.id for m in simulation.tables.of_conversation(C)] == [r.message.id for r in records]
+    simulation.check()
 
 
 def scripts() -> st.SearchStrategy[list[tuple[str, str, int]]]:
-    """(what, who, which) many times: what happens in a conversation."""
-    what = st.sampled_from(["new", "new", "new", "retry", "edit", "delete", "read"])
-    return st.lists(st.tuples(what, st.sampled_from(USERS), st.integers(0, 30)), max_size=25)
+    """Generate the records of a conversation as (kind, user, number)."""
+    kind = st.sampled_from(["new", "new", "new", "retry", "edit", "delete", "read"])
+    return st.lists(st.tuples(kind, st.sampled_from(USERS), st.integers(0, 30)), max_size=25)
 
 
 def records_of(script: list[tuple[str, str, int]]) -> list[Record]:
     made: list[Record] = []
     sent: list[NewMessage] = []
-    for what, who, which in script:
-        if what == "read":
-            made.append(read(who, which))
-        elif what == "new" or not sent:
-            sent.append(new(who, name=str(uuid.uuid4())))
+    for kind, user, number in script:
+        if kind == "read":
+            made.append(read(user, number))
+        elif kind == "new" or not sent:
+            sent.append(new(user, name=str(uuid.uuid4())))
             made.append(sent[-1])
         else:
-            first = sent[which % len(sent)]
+            first = sent[number % len(sent)]
             again = replace(first, id=str(uuid.uuid4()))
-            made.append({"retry": again, "edit": edit(first, "x"), "delete": delete(first)}[what])
+            made.append({"retry": again, "edit": edit(first, "x"), "delete": delete(first)}[kind])
     return made
 
 
@@ -404,8 +404,8 @@ def records_of(script: list[tuple[str, str, int]]) -> list[Record]:
 def test_crashes_at_any_step_lose_double_and_miscount_nothing(
     script: list[tuple[str, str, int]], plan: list[tuple[int, int]]
 ) -> None:
-    """Each step of the plan cuts a batch and burns a fuse; what is not acknowledged comes again."""
-    world = World()
+    """Each step of the plan takes a batch and crashes after some calls; unacknowledged records come again."""
+    simulation = Simulation()
     records = records_of(script)
     queue, redelivered = records, False
 
@@ -414,18 +414,20 @@ def test_crashes_at_any_step_lose_double_and_miscount_nothing(
         for size, calls in [*plan, *[(5, 0)] * (len(queue) + 1)]:
             batch, rest = queue[:size], queue[size:]
             try:
-                await world.worker(Fuse(calls) if calls else None).persist(batch, redelivered=redelivered)
+                await simulation.worker(Fuse(calls) if calls else None).persist(
+                    batch, redelivered=redelivered
+                )
             except Crash:
                 redelivered = True
                 continue
             queue, redelivered = rest, redelivered and bool(rest)
 
     asyncio.run(run())
-    world.check()
-    assert set(world.tables.messages) == {r.message.id for r in records if isinstance(r, NewMessage)}
-    told: dict[int, str] = {}
-    for event in world.told.all(MessageStored):
-        assert told.setdefault(event.message.seq, event.message.id) == event.message.id
+    simulation.check()
+    assert set(simulation.tables.messages) == {r.message.id for r in records if isinstance(r, NewMessage)}
+    published: dict[int, str] = {}
+    for event in simulation.published.all(MessageStored):
+        assert published.setdefault(event.message.seq, event.message.id) == event.message.id
 
 
 @settings(max_examples=300, deadline=None)
@@ -434,39 +436,41 @@ def test_a_zombie_that_goes_on_where_it_was_frozen_does_no_harm(
     script: list[tuple[str, str, int]], plan: list[tuple[int, int]]
 ) -> None:
     """A worker stops in the middle of a batch, another does everything, then the first continues."""
-    world = World()
+    simulation = Simulation()
     records = records_of(script)
 
     async def run() -> None:
         for size, pause in plan:
             gate = asyncio.Event()
-            zombie = asyncio.create_task(frozen(world, gate, pause).persist(records[:size]))
+            zombie = asyncio.create_task(frozen(simulation, gate, pause).persist(records[:size]))
             for _ in range(pause + 60):
                 await asyncio.sleep(0)
-            await world.worker().persist(records, redelivered=True)
+            await simulation.worker().persist(records, redelivered=True)
             gate.set()
             await zombie
-        await world.worker().persist(records, redelivered=True)
+        await simulation.worker().persist(records, redelivered=True)
 
     asyncio.run(run())
-    world.check()
+    simulation.check()
 
 
-async def overtaken(world: World, records: list[Record], calls: int, *meanwhile: list[Record]) -> None:
+async def overtaken(
+    simulation: Simulation, records: list[Record], calls: int, *meanwhile: list[Record]
+) -> None:
     """A worker freezes at one of its calls; another does its records and more; then the first goes on."""
     gate = asyncio.Event()
-    zombie = asyncio.create_task(frozen(world, gate, calls).persist(records))
+    zombie = asyncio.create_task(frozen(simulation, gate, calls).persist(records))
     for _ in range(60):
         await asyncio.sleep(0)
-    await world.worker().persist(records, redelivered=True)
+    await simulation.worker().persist(records, redelivered=True)
     for batch in meanwhile:
-        await world.worker().persist(batch)
+        await simulation.worker().persist(batch)
     gate.set()
     await zombie
 
 
 async def test_a_worker_that_inserted_half_a_batch_shows_no_older_message_as_the_last() -> None:
-    world = World()
+    simulation = Simulation()
     first, second = new("ann", "first", str(uuid.uuid4())), new("ann", "second", str(uuid.uuid4()))
 
     class Half(MemoryMessages):
@@ -475,57 +479,57 @@ async def test_a_worker_that_inserted_half_a_batch_shows_no_older_message_as_the
         async def insert(self, messages: Sequence[Message]) -> int:
             if not (done := await super().insert(messages[:1])):
                 return 0
-            await world.worker().persist([first, second], redelivered=True)
+            await simulation.worker().persist([first, second], redelivered=True)
             return done
 
-    heads, members = MemoryHeads(world.tables), MemoryMemberships(world.tables)
-    await Persister(Half(world.tables), heads, members, world.told).persist([first, second])
+    heads, members = MemoryHeads(simulation.tables), MemoryMemberships(simulation.tables)
+    await Persister(Half(simulation.tables), heads, members, simulation.published).persist([first, second])
 
-    last = world.tables.conversations[C].last_message
+    last = simulation.tables.conversations[C].last_message
     assert last is not None
     assert last.content == "second"
-    world.check()
+    simulation.check()
 
 
-async def test_what_was_deleted_is_not_shown_again_by_a_worker_that_was_frozen_before_it() -> None:
+async def test_a_worker_frozen_before_a_deletion_does_not_show_the_message_again() -> None:
     for calls in range(1, 12):
-        world = World()
-        said = new("ann", "secret", str(uuid.uuid4()))
-        await overtaken(world, [said], calls, [delete(said)])
-        last = world.tables.conversations[C].last_message
+        simulation = Simulation()
+        sent = new("ann", "secret", str(uuid.uuid4()))
+        await overtaken(simulation, [sent], calls, [delete(sent)])
+        last = simulation.tables.conversations[C].last_message
         assert last is not None
         assert last.content == "", calls
 
 
 async def test_an_edit_that_a_frozen_worker_held_does_not_undo_a_later_one() -> None:
-    world = World()
+    simulation = Simulation()
     first = new("ann")
-    await world.worker().persist([first])
+    await simulation.worker().persist([first])
     held, later = edit(first, "held"), edit(first, "later")
 
-    await overtaken(world, [held], 1, [later])
-    assert [m.content for m in world.tables.of_conversation(C)] == ["later"]
+    await overtaken(simulation, [held], 1, [later])
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["later"]
 
     again = edit(first, "again")
-    await overtaken(world, [held], 1, [later, again])
-    assert [m.content for m in world.tables.of_conversation(C)] == ["again"]
-    world.check()
+    await overtaken(simulation, [held], 1, [later, again])
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["again"]
+    simulation.check()
 
 
-async def test_an_edit_that_comes_again_after_a_deletion_tells_of_the_deletion() -> None:
-    world = World()
+async def test_an_edit_redelivered_after_a_deletion_announces_the_deletion() -> None:
+    simulation = Simulation()
     first = new("ann")
     change = edit(first, "better")
-    await world.worker().persist([first, change])
-    await world.worker().persist([delete(first)])
+    await simulation.worker().persist([first, change])
+    await simulation.worker().persist([delete(first)])
 
-    await world.worker().persist([change], redelivered=True)
+    await simulation.worker().persist([change], redelivered=True)
 
-    assert len(world.told.all(MessageEdited)) == 1
-    assert [e.message.rev for e in world.told.all(MessageDeleted)] == [3, 3]
+    assert len(simulation.published.all(MessageEdited)) == 1
+    assert [e.message.rev for e in simulation.published.all(MessageDeleted)] == [3, 3]
 
 
-def frozen(world: World, gate: asyncio.Event, calls: int) -> Persister:
+def frozen(simulation: Simulation, gate: asyncio.Event, calls: int) -> Persister:
     class Freezing:
         left = calls
 
@@ -546,10 +550,10 @@ def frozen(world: World, gate: asyncio.Event, calls: int) -> Persister:
     parts: Any = [
         Freezing(p)
         for p in (
-            MemoryMessages(world.tables),
-            MemoryHeads(world.tables),
-            MemoryMemberships(world.tables),
-            world.told,
+            MemoryMessages(simulation.tables),
+            MemoryHeads(simulation.tables),
+            MemoryMemberships(simulation.tables),
+            simulation.published,
         )
     ]
     return Persister(*parts)

@@ -1,4 +1,4 @@
-"""Whoever is removed while they are being let in stays out, though the database said yes a moment before."""
+"""A member removed while connecting or joining stays out, though an earlier read still found the member."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
@@ -68,9 +68,9 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
 
 
 async def connect(node: Node) -> None:
-    heard: list[Any] = []
-    node.connect("n.1", BEN, "/chat", heard.append)
-    await eventually(lambda: CONNECTED in heard)
+    received: list[Any] = []
+    node.connect("n.1", BEN, "/chat", received.append)
+    await eventually(lambda: CONNECTED in received)
 
 
 async def is_out(node: Node) -> None:
@@ -80,7 +80,7 @@ async def is_out(node: Node) -> None:
     assert node.delivery.streams.ids() == []
 
 
-async def test_who_is_removed_while_they_connect_is_out(node: Node, created: ConversationCreated) -> None:
+async def test_a_member_removed_while_connecting_is_out(node: Node, created: ConversationCreated) -> None:
     is_expected = lambda: C in node.membership_cache.conversations_of(BEN)  # noqa: E731 - one line says it
     late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, is_expected))
     node.live.connection_manager._memberships = late
@@ -90,7 +90,7 @@ async def test_who_is_removed_while_they_connect_is_out(node: Node, created: Con
     await is_out(node)
 
 
-async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: ConversationCreated) -> None:
+async def test_a_member_removed_while_joining_is_out(node: Node, created: ConversationCreated) -> None:
     await node.ports.membership_changes.remove(C, BEN)
     await connect(node)
     await node.ports.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
@@ -103,7 +103,7 @@ async def test_who_is_removed_while_they_are_let_in_is_out(node: Node, created: 
 
 
 @pytest.mark.parametrize("removed", [True, False])
-async def test_who_went_before_it_was_heard_that_they_came_is_not_followed(
+async def test_presence_is_not_subscribed_when_the_leave_event_precedes_the_join_event(
     removed: bool, node: Node, created: ConversationCreated
 ) -> None:
     await connect(node)

@@ -1,4 +1,4 @@
-"""What the replay calls proved, and what it does not."""
+"""The replay's proof finds every kind of difference."""
 
 import io
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ STORED = [
     Stored(n, f"m{n}", line.user_id, line.content, line.client_message_id)
     for n, line in enumerate(LINES, start=1)
 ]
-HEARD = {message.seq: ReceivedMessage(message.id, message.user_id, message.content) for message in STORED}
+RECEIVED = {message.seq: ReceivedMessage(message.id, message.user_id, message.content) for message in STORED}
 SENT = [Confirmation(line.client_message_id, m.id, m.seq) for line, m in zip(LINES, STORED, strict=True)]
 
 
@@ -89,13 +89,13 @@ def recording(
         ([2, 3, 4], "missed 1"),
     ],
 )
-def test_a_socket_that_heard_otherwise_differs(numbers: list[int], word: str) -> None:
+def test_a_socket_with_wrong_numbers_differs(numbers: list[int], word: str) -> None:
     finding = proof.every_socket_received_all([recording("a", [1, 2, 3, 4]), recording("b", numbers)])
     assert len(finding.differences) == 1
     assert word in finding.differences[0]
 
 
-def test_a_socket_hears_what_was_said_while_it_was_on() -> None:
+def test_a_socket_receives_the_messages_of_its_stay() -> None:
     assert proof.every_socket_received_all(
         [recording("a", [3], first=3, last=3), recording("b", [], first=3, last=2)]
     ).holds
@@ -103,19 +103,19 @@ def test_a_socket_hears_what_was_said_while_it_was_on() -> None:
     assert not proof.every_socket_received_all([recording("a", [2, 3], first=2, last=4)]).holds
 
 
-def test_a_socket_begins_where_the_answer_to_its_joining_said() -> None:
+def test_a_socket_begins_at_the_number_in_its_join_acknowledgement() -> None:
     assert proof.every_socket_received_all([recording("a", [3, 4], first=3)]).holds
     assert not proof.every_socket_received_all([recording("a", [2, 3, 4], first=3)]).holds
     assert not proof.every_socket_received_all([recording("a", [4], first=3)]).holds
 
 
-def test_what_was_heard_must_be_what_is_stored() -> None:
-    assert proof.deliveries_match_storage(HEARD, STORED, []).holds
-    assert not proof.deliveries_match_storage(HEARD, STORED[:-1], []).holds
+def test_received_messages_must_equal_the_stored_ones() -> None:
+    assert proof.deliveries_match_storage(RECEIVED, STORED, []).holds
+    assert not proof.deliveries_match_storage(RECEIVED, STORED[:-1], []).holds
     assert not proof.deliveries_match_storage(
-        {**HEARD, 2: ReceivedMessage("m2", "b", "other words")}, STORED, []
+        {**RECEIVED, 2: ReceivedMessage("m2", "b", "other words")}, STORED, []
     ).holds
-    assert not proof.deliveries_match_storage(HEARD, STORED, ["number 2 is two things"]).holds
+    assert not proof.deliveries_match_storage(RECEIVED, STORED, ["number 2 is two things"]).holds
 
 
 def recordings_of(confirmations: list[Confirmation]) -> list[SocketRecording]:
@@ -140,7 +140,7 @@ def test_each_line_is_confirmed_to_its_sender_once(confirmations: list[Confirmat
     assert not proof.every_send_is_confirmed(LINES, STORED, recordings_of(confirmations), {}).holds
 
 
-def test_another_socket_of_the_same_user_may_hear_the_confirmation_but_not_in_its_stead() -> None:
+def test_another_socket_of_the_user_may_receive_the_confirmation_too_but_not_instead() -> None:
     assert proof.every_send_is_confirmed(
         LINES, STORED, [*recordings_of(SENT[::2]), recording("a_away", [], SENT[::2])], {}
     ).holds
@@ -148,12 +148,12 @@ def test_another_socket_of_the_same_user_may_hear_the_confirmation_but_not_in_it
     assert not proof.every_send_is_confirmed(LINES, STORED, instead, {}).holds
 
 
-def test_a_speaker_who_came_back_heard_the_confirmations_on_either_socket() -> None:
+def test_a_returning_speaker_may_receive_confirmations_on_either_socket() -> None:
     attendance = [recording("a", [], SENT[:1]), recording("a", [], SENT[2:3]), recording("b", [], SENT[1::2])]
     assert proof.every_send_is_confirmed(LINES, STORED, attendance, {}).holds
 
 
-def test_a_line_that_was_said_again_may_be_confirmed_again() -> None:
+def test_a_line_sent_again_may_be_confirmed_again() -> None:
     twice = recordings_of([SENT[0], SENT[0], SENT[2]])
     assert proof.every_send_is_confirmed(LINES, STORED, twice, {"c1": 1}).holds
     assert not proof.every_send_is_confirmed(LINES, STORED, twice, {"c3": 1}).holds
@@ -190,7 +190,7 @@ def test_a_finding_names_some_of_many_differences_and_counts_the_others() -> Non
     assert "and 95 more" in text
 
 
-def test_a_listener_keeps_what_it_heard_in_the_order_in_which_it_came() -> None:
+def test_a_recorder_keeps_events_in_order() -> None:
     recorder = Recorder(log := DeliveryLog(sent_at=[0.0, 0.0]))
     recorder.unconfirmed = {"c1", "c2"}
     for seq in (2, 1):
@@ -205,7 +205,7 @@ def test_a_listener_keeps_what_it_heard_in_the_order_in_which_it_came() -> None:
     assert len(log.delivery_delays) == 2
 
 
-def test_two_sockets_that_hear_different_things_under_one_number_are_noticed() -> None:
+def test_different_messages_under_one_number_are_a_contradiction() -> None:
     log = DeliveryLog()
     log.record(1, ReceivedMessage("m1", "a", "yes"))
     log.record(1, ReceivedMessage("m1", "a", "yes"))
@@ -222,13 +222,13 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert figures.percentile([], 0.5) == 0.0
 
 
-def test_rates_are_told_in_words() -> None:
+def test_rates_are_shown_as_text() -> None:
     text = figures.rates(1_000, 50_000, 2.0)
     assert "500 messages/s" in text
     assert "25,000 deliveries/s" in text
 
 
-def test_progress_away_from_a_terminal_is_not_a_flood_but_tells_the_end() -> None:
+def test_progress_without_a_terminal_prints_few_lines_and_the_end() -> None:
     stream = io.StringIO()
     progress = Progress(stream)
     for done in range(1, 1_001):

@@ -1,4 +1,4 @@
-"""From which position a returning client has missed events, as far as that can be known."""
+"""The position from which a returning client has missed events, as far as it is known."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is written of a node's sockets for their recovery, and what follows when a write fails."""
+"""A node writes snapshots of its sockets for their recovery, and retries failed writes."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a file is, is told by its bytes: from a list, or it is text, or it is refused."""
+"""A file's type is recognized by its bytes: a listed type, or text, or it is refused."""
 
 import io
 import struct
@@ -68,12 +68,12 @@ def test_every_type_of_the_list_has_an_example_here() -> None:
 
 
 @pytest.mark.parametrize("media_type", REAL)
-def test_a_type_of_the_list_is_told_by_its_bytes(media_type: str) -> None:
+def test_an_accepted_type_is_recognized_by_its_bytes(media_type: str) -> None:
     assert sniffed(REAL[media_type]) == media_type
 
 
 @pytest.mark.parametrize("media_type", REAL)
-def test_it_is_told_however_the_bytes_are_cut(media_type: str) -> None:
+def test_a_type_is_recognized_however_the_bytes_are_split(media_type: str) -> None:
     assert sniffed(REAL[media_type] + b"\n" * HEAD_BYTES, step=7) == media_type
 
 
@@ -93,7 +93,7 @@ def test_it_is_told_however_the_bytes_are_cut(media_type: str) -> None:
         b"cut in the middle: \xe2\x82",
     ],
 )
-def test_what_is_not_on_the_list_is_refused(data: bytes) -> None:
+def test_an_unlisted_type_is_refused(data: bytes) -> None:
     with pytest.raises(Unsupported) as refused:
         sniffed(data)
     assert refused.value.code == "UNSUPPORTED_TYPE"
@@ -115,7 +115,7 @@ def test_what_is_not_on_the_list_is_refused(data: bytes) -> None:
         "👩‍👩‍👧",
     ],
 )
-def test_what_can_be_read_is_plain_text_whatever_it_would_be_to_a_browser(text: str) -> None:
+def test_readable_text_is_plain_text_even_if_a_browser_would_run_it(text: str) -> None:
     assert sniffed(text.encode()) == "text/plain"
     assert sniffed(text.encode(), step=5) == "text/plain"
 

@@ -105,13 +105,13 @@ class Profiles:
 
 
 class Client:
-    """What one who knows nothing of numbers has on the screen; and what a sync would not mend."""
+    """The screen of a client that ignores numbers, and the changes that a later sync would not repair."""
 
     def __init__(self, stored: Stored) -> None:
         self.order: list[int] = []
         self.contents: dict[int, str] = {}
         self.lost: list[Message] = []
-        """What is not on the screen after some event, and is not after the highest revision heard."""
+        """Messages missing on the screen though the highest received revision covers them."""
         self._stored = stored
         self._rev = 0
 
@@ -121,8 +121,8 @@ class Client:
         assert event.message.seq in self.order
         self.contents[event.message.seq] = event.message.content
         self._rev = max(self._rev, event.message.rev)
-        heard = [m for m in self._stored.messages.values() if m.rev <= self._rev]
-        self.lost += [m for m in heard if self.contents.get(m.seq) != m.content]
+        covered = [m for m in self._stored.messages.values() if m.rev <= self._rev]
+        self.lost += [m for m in covered if self.contents.get(m.seq) != m.content]
 
 
 def started(stored: Stored, client: Any) -> Streams:
@@ -150,7 +150,7 @@ async def test_the_next_is_passed_on_and_a_repeated_one_is_not(stored: Stored, c
     assert client.order == [1, 2]
 
 
-async def test_what_the_bus_lost_is_read_in_order(stored: Stored, client: Client) -> None:
+async def test_events_lost_by_the_bus_are_backfilled_in_order(stored: Stored, client: Client) -> None:
     streams = started(stored, client)
     events = [stored.new() for _ in range(5)]
     streams.receive(events[0])
@@ -170,7 +170,7 @@ async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
     assert streams.backfill_behind({C: stored.head()}) == 0
 
 
-async def test_what_came_before_the_beginning_was_known_is_not_lost(stored: Stored, client: Client) -> None:
+async def test_an_event_that_precedes_the_known_start_is_not_lost(stored: Stored, client: Client) -> None:
     stored.new()
     streams = Streams(stored, Profiles(stored), client)
     streams.open(C)
@@ -191,7 +191,7 @@ async def test_healing_waits_for_a_database_that_is_away(stored: Stored, client:
     await eventually(lambda: client.order == [1, 2])
 
 
-async def test_a_lost_deletion_of_a_message_that_was_heard_is_heard(stored: Stored, client: Client) -> None:
+async def test_a_lost_deletion_of_a_delivered_message_is_backfilled(stored: Stored, client: Client) -> None:
     streams = started(stored, client)
     streams.receive(stored.new())
     stored.delete(1)
@@ -200,7 +200,7 @@ async def test_a_lost_deletion_of_a_message_that_was_heard_is_heard(stored: Stor
     await eventually(lambda: client.contents[1] == "")
 
 
-async def test_whoever_is_cut_off_while_losses_are_made_up_for_misses_nothing_by_a_sync(
+async def test_a_client_cut_off_during_a_backfill_misses_nothing_after_a_sync(
     stored: Stored, client: Client
 ) -> None:
     """They go on from the highest revision that they heard: no lower one may come after it."""
@@ -214,9 +214,7 @@ async def test_whoever_is_cut_off_while_losses_are_made_up_for_misses_nothing_by
     assert client.lost == []
 
 
-async def test_a_message_told_again_after_an_edit_that_was_not_told_of_tells_of_it(
-    stored: Stored, client: Client
-) -> None:
+async def test_a_repeated_message_reveals_a_lost_edit(stored: Stored, client: Client) -> None:
     """A worker died between an edit and its announcement, and a retry of the message came first."""
     streams = started(stored, client)
     streams.receive(stored.new())
@@ -234,22 +232,22 @@ STEPS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(STEPS, st.integers(0, 2**32))
-def test_whatever_is_lost_doubled_or_late_the_client_ends_up_right(
+def test_a_client_ends_up_right_after_any_losses_repeats_and_delays(
     steps: list[tuple[str, int]], seed: int
 ) -> None:
-    """Each message is heard once, in the order of the numbers, and shows what is stored."""
+    """Each message is delivered once, in the order of the numbers, and shows the stored content."""
 
     async def run() -> None:
         chance = random.Random(seed)
         stored = Stored()
         client = Client(stored)
         streams = started(stored, client)
-        for what, which in steps:
-            if what == "new" or not stored.messages:
+        for kind, number in steps:
+            if kind == "new" or not stored.messages:
                 event = stored.new()
             else:
-                seq = which % len(stored.messages) + 1
-                event = stored.edit(seq) if what == "edit" else stored.delete(seq)
+                seq = number % len(stored.messages) + 1
+                event = stored.edit(seq) if kind == "edit" else stored.delete(seq)
             for _ in range(chance.choice([0, 1, 1, 1, 2])):
                 streams.receive(event)
             if chance.random() < 0.3:
