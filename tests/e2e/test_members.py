@@ -158,9 +158,7 @@ async def test_a_former_member_neither_sends_nor_reads_nor_receives(how: str, us
     assert [m["content"] for m in await users.user("alice").history(group)] == ["I was here", "he is gone"]
 
 
-async def test_a_pending_message_of_a_removed_author_is_rejected(
-    users: ChatUsers, stack: Stack
-) -> None:
+async def test_a_pending_message_of_a_removed_author_is_rejected(users: ChatUsers, stack: Stack) -> None:
     alice, bob = await users.sockets("alice", "bob")
     group = await users.group(alice, "bob")
     await alice.call_ok("joinRoom", {"conversationId": group})

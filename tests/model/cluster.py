@@ -50,7 +50,7 @@ class Cluster:
         self.announced: list[Event] = []
         self.sends: list[Send] = []
         self.outsiders: set[tuple[str, str]] = set()
-        """Conversation and user of everybody who was outside at some time."""
+        """The (conversation, user) pairs that were outside at some time."""
 
     def start(self) -> None:
         """Start with two conversations, two workers, two nodes and no connected client."""

@@ -1,4 +1,4 @@
-"""A new member's sockets receive what their room has heard before them, as it is now, and no more."""
+"""A new member's sockets receive the earlier messages of the room as they are now, and no others."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every line of a log is an event, whoever says it."""
+"""Every log line is an event, also those of libraries."""
 
 import json
 import subprocess

@@ -56,7 +56,7 @@ async def created(node: Node) -> ConversationCreated:
 
 
 def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
-    """Once, when the time has come, while the database's answer is on its way."""
+    """Write once, at the chosen moment, while the database's answer is on its way."""
     done: list[bool] = []
 
     async def meanwhile() -> None:
@@ -81,7 +81,7 @@ async def is_out(node: Node) -> None:
 
 
 async def test_a_member_removed_while_connecting_is_out(node: Node, created: ConversationCreated) -> None:
-    is_expected = lambda: C in node.membership_cache.conversations_of(BEN)  # noqa: E731 - one line says it
+    is_expected = lambda: C in node.membership_cache.conversations_of(BEN)  # noqa: E731
     late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, is_expected))
     node.live.connection_manager._memberships = late
 

@@ -21,7 +21,7 @@ C = "conversation"
 
 
 class Stored:
-    """The stored messages of one conversation, and the events that tell of them."""
+    """The stored messages of one conversation, and their events."""
 
     def __init__(self) -> None:
         self.messages: dict[int, Message] = {}
@@ -203,7 +203,7 @@ async def test_a_lost_deletion_of_a_delivered_message_is_backfilled(stored: Stor
 async def test_a_client_cut_off_during_a_backfill_misses_nothing_after_a_sync(
     stored: Stored, client: Client
 ) -> None:
-    """They go on from the highest revision that they heard: no lower one may come after it."""
+    """A client syncs from the highest revision that it received, so no lower one may follow."""
     streams = started(stored, client)
     streams.receive(stored.new())
     for step in (stored.new, stored.new, lambda: stored.edit(1), stored.new, lambda: stored.edit(2)):
@@ -215,7 +215,7 @@ async def test_a_client_cut_off_during_a_backfill_misses_nothing_after_a_sync(
 
 
 async def test_a_repeated_message_reveals_a_lost_edit(stored: Stored, client: Client) -> None:
-    """A worker died between an edit and its announcement, and a retry of the message came first."""
+    """A worker died between an edit and its announcement; a retry of the message comes before it."""
     streams = started(stored, client)
     streams.receive(stored.new())
     edited = stored.edit(1)

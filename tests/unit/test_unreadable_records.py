@@ -1,4 +1,4 @@
-"""The sender of a record that a worker cannot decode is told, wherever the record names them."""
+"""The sender of an undecodable record gets `messageFailed`, if the record names the sender."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ async def gateways_first(run: FaultRun) -> None:
 
 
 async def upgraded(run: FaultRun, order: Sequence[str]) -> None:
-    """Replace each service in turn, under load, as soon as the one before is ready and all is heard."""
+    """Replace each service in turn, under load, once the one before is ready and all is delivered."""
     with TemporaryDirectory(dir=run.stack.directory) as folder:
         other = await in_thread(other_build, run, Path(folder, "build"))
         old, new = versions(other)
