@@ -133,7 +133,7 @@ async def test_a_member_that_leaves_loses_membership_and_role(archive: Archive) 
     assert bob.role == "owner"
 
 
-async def test_a_new_owner_cannot_leave_by_the_rules_of_an_earlier_role(archive: Archive) -> None:
+async def test_a_member_promoted_to_owner_is_not_removed_as_a_plain_member(archive: Archive) -> None:
     c = await archive.begin("ann", "bob", "cem")
     assert await archive.changes.promote(c, "bob")
 

@@ -29,13 +29,13 @@ from parley.shared.model import Person
 PDF = b"%PDF-1.7\n"
 MOST = 2 * PART_BYTES + 100
 ONCE = pytest.mark.parametrize("storage", ["gridfs"], indirect=True)
-"""Return a client for tests that do not depend on the file storage."""
+"""Runs a test on one storage only: where the bytes are stored does not matter to it."""
 
 
 @pytest.fixture
-async def place(database: Any, storage: Storage) -> AsyncIterator[Site]:
-    async with site(database, storage.files, MOST) as place:
-        yield place
+async def api(database: Any, storage: Storage) -> AsyncIterator[Site]:
+    async with site(database, storage.files, MOST) as api:
+        yield api
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def bob() -> str:
     return f"bob-{uuid.uuid4().hex[:8]}"
 
 
-async def sent(place: Site, user: str, data: bytes = PDF, name: str = "notes.pdf") -> str:
-    status, body = await place.upload(user, data, name)
+async def sent(api: Site, user: str, data: bytes = PDF, name: str = "notes.pdf") -> str:
+    status, body = await api.upload(user, data, name)
     assert status == 201, body
     attachment_id: str = body["attachment"]["id"]
     return attachment_id
 
 
-async def bound(place: Site, owner: str, conversation_id: str, attachment_id: str) -> None:
-    await place.service.bind(Person(id=owner), [attachment_id], conversation_id)
+async def bound(api: Site, owner: str, conversation_id: str, attachment_id: str) -> None:
+    await api.service.bind(Person(id=owner), [attachment_id], conversation_id)
 
 
 async def known_of(database: Any, user: str) -> list[Any]:
@@ -74,10 +74,10 @@ def error(answer: tuple[int, Any], status: int, code: str) -> str:
 
 
 @pytest.mark.parametrize("size", [9, CHUNK_BYTES, PART_BYTES + 1, MOST])
-async def test_an_uploaded_file_is_downloaded_unchanged(place: Site, ann: str, size: int) -> None:
+async def test_an_uploaded_file_is_downloaded_unchanged(api: Site, ann: str, size: int) -> None:
     data = PDF + os.urandom(size - len(PDF))
 
-    status, body = await place.upload(ann, data, "Verträge.pdf")
+    status, body = await api.upload(ann, data, "Verträge.pdf")
 
     attachment = body["attachment"]
     assert (status, body["success"]) == (201, True)
@@ -88,7 +88,7 @@ async def test_an_uploaded_file_is_downloaded_unchanged(place: Site, ann: str, s
         "type": "application/pdf",
         "url": f"/attachments/{attachment['id']}",
     }
-    answer, read = await place.read(ann, attachment["id"])
+    answer, read = await api.read(ann, attachment["id"])
     assert (answer.status, read == data) == (200, True)
     headers = {name.lower(): value for name, value in answer.headers.items()}
     assert {name: value for name, value in headers.items() if name not in ("date", "server")} == {
@@ -117,18 +117,18 @@ async def test_an_uploaded_file_is_downloaded_unchanged(place: Site, ann: str, s
     ids=["png", "mp3", "pdf", "html", "svg"],
 )
 async def test_only_types_that_cannot_run_scripts_are_shown_inline(
-    place: Site, ann: str, data: bytes, shown: str
+    api: Site, ann: str, data: bytes, shown: str
 ) -> None:
-    answer, _ = await place.read(ann, await sent(place, ann, data, "page.html"))
+    answer, _ = await api.read(ann, await sent(api, ann, data, "page.html"))
     assert answer.headers["Content-Disposition"].partition(";")[0] == shown
     assert answer.headers["Content-Type"].partition(";")[0] not in ("text/html", "image/svg+xml")
 
 
 @ONCE
-async def test_head_answers_the_headers_of_get(place: Site, ann: str) -> None:
-    attachment_id = await sent(place, ann)
-    got, _ = await place.read(ann, attachment_id)
-    head, body = await place.read(ann, attachment_id, "HEAD", Range="bytes=0-1")
+async def test_head_answers_the_headers_of_get(api: Site, ann: str) -> None:
+    attachment_id = await sent(api, ann)
+    got, _ = await api.read(ann, attachment_id)
+    head, body = await api.read(ann, attachment_id, "HEAD", Range="bytes=0-1")
     assert (head.status, body) == (200, b"")
     assert {**head.headers, "Date": ""} == {**got.headers, "Date": ""}
 
@@ -145,9 +145,9 @@ async def test_head_answers_the_headers_of_get(place: Site, ann: str) -> None:
         ("Bytes=1-2", 1, 3),
     ],
 )
-async def test_a_range_is_given_alone(place: Site, ann: str, wanted: str, start: int, stop: int) -> None:
+async def test_a_range_is_given_alone(api: Site, ann: str, wanted: str, start: int, stop: int) -> None:
     data = PDF + os.urandom(600_000 - len(PDF))
-    answer, body = await place.read(ann, await sent(place, ann, data), Range=wanted)
+    answer, body = await api.read(ann, await sent(api, ann, data), Range=wanted)
     assert (answer.status, body == data[start:stop]) == (206, True)
     assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/600000"
     assert answer.headers["Content-Length"] == str(stop - start)
@@ -157,105 +157,105 @@ async def test_a_range_is_given_alone(place: Site, ann: str, wanted: str, start:
 @pytest.mark.parametrize(
     "odd", ["bytes=2-1", "bytes=0-1,3-4", "bytes=", "bytes=-", "lines=0-1", "bytes=a-b", "0-1", "bytes=--1"]
 )
-async def test_anything_but_a_single_range_gets_the_whole_file(place: Site, ann: str, odd: str) -> None:
-    answer, body = await place.read(ann, await sent(place, ann), Range=odd)
+async def test_anything_but_a_single_range_gets_the_whole_file(api: Site, ann: str, odd: str) -> None:
+    answer, body = await api.read(ann, await sent(api, ann), Range=odd)
     assert (answer.status, body) == (200, PDF)
 
 
 @ONCE
 @pytest.mark.parametrize("beyond", ["bytes=9-", "bytes=9-10", "bytes=-0", "bytes=99999999999-"])
-async def test_a_range_behind_the_end_is_refused(place: Site, ann: str, beyond: str) -> None:
-    answer, body = await place.read(ann, await sent(place, ann), Range=beyond)
+async def test_a_range_behind_the_end_is_refused(api: Site, ann: str, beyond: str) -> None:
+    answer, body = await api.read(ann, await sent(api, ann), Range=beyond)
     assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */9")
     assert b'"RANGE_NOT_SATISFIABLE"' in body
 
 
 @ONCE
-async def test_a_download_goes_on_only_with_the_same_file(place: Site, ann: str) -> None:
-    attachment_id = await sent(place, ann)
+async def test_a_download_goes_on_only_with_the_same_file(api: Site, ann: str) -> None:
+    attachment_id = await sent(api, ann)
     more = {"Range": "bytes=1-2"}
-    same, _ = await place.read(ann, attachment_id, **more, **{"If-Range": f'"{attachment_id}"'})
-    other, _ = await place.read(ann, attachment_id, **more, **{"If-Range": '"another"'})
-    dated, _ = await place.read(ann, attachment_id, **more, **{"If-Range": "Fri, 20 Nov 2026 12:00:00 GMT"})
+    same, _ = await api.read(ann, attachment_id, **more, **{"If-Range": f'"{attachment_id}"'})
+    other, _ = await api.read(ann, attachment_id, **more, **{"If-Range": '"another"'})
+    dated, _ = await api.read(ann, attachment_id, **more, **{"If-Range": "Fri, 20 Nov 2026 12:00:00 GMT"})
     assert (same.status, other.status, dated.status) == (206, 200, 200)
 
 
 @ONCE
 async def test_a_cached_file_is_revalidated_without_a_body_while_the_user_may_read_it(
-    place: Site, ann: str, bob: str
+    api: Site, ann: str, bob: str
 ) -> None:
-    attachment_id = await sent(place, ann)
-    await bound(place, ann, conversation_id := await place.conversation(ann, bob), attachment_id)
+    attachment_id = await sent(api, ann)
+    await bound(api, ann, conversation_id := await api.conversation(ann, bob), attachment_id)
     kept = {"If-None-Match": f'W/"{attachment_id}"'}
-    assert (await place.read(bob, attachment_id, **kept))[0].status == 304
+    assert (await api.read(bob, attachment_id, **kept))[0].status == 304
 
-    await place.memberships.remove(conversation_id, bob)
+    await api.memberships.remove(conversation_id, bob)
 
-    assert (await place.read(bob, attachment_id, **kept))[0].status == 404
+    assert (await api.read(bob, attachment_id, **kept))[0].status == 404
 
 
 @ONCE
-async def test_only_members_can_read_a_file_or_learn_that_it_exists(place: Site, ann: str, bob: str) -> None:
-    attachment_id = await sent(place, ann)
-    assert (await place.read(bob, attachment_id))[0].status == 404
-    conversation_id = await place.conversation(ann, bob)
-    await bound(place, ann, conversation_id, attachment_id)
+async def test_only_members_can_read_a_file_or_learn_that_it_exists(api: Site, ann: str, bob: str) -> None:
+    attachment_id = await sent(api, ann)
+    assert (await api.read(bob, attachment_id))[0].status == 404
+    conversation_id = await api.conversation(ann, bob)
+    await bound(api, ann, conversation_id, attachment_id)
 
-    assert (await place.read(bob, attachment_id))[1] == PDF
-    hidden, secret = await place.read("a stranger", attachment_id)
-    absent, nothing = await place.read("a stranger", str(uuid.uuid4()))
+    assert (await api.read(bob, attachment_id))[1] == PDF
+    hidden, secret = await api.read("a stranger", attachment_id)
+    absent, nothing = await api.read("a stranger", str(uuid.uuid4()))
     assert (hidden.status, secret) == (absent.status, nothing)
     assert hidden.status == 404
 
 
 @ONCE
-async def test_a_removed_member_reads_no_file_not_even_an_own_one(place: Site, ann: str, bob: str) -> None:
-    attachment_id = await sent(place, bob)
-    conversation_id = await place.conversation(ann, bob)
-    await bound(place, bob, conversation_id, attachment_id)
+async def test_a_removed_member_reads_no_file_not_even_an_own_one(api: Site, ann: str, bob: str) -> None:
+    attachment_id = await sent(api, bob)
+    conversation_id = await api.conversation(ann, bob)
+    await bound(api, bob, conversation_id, attachment_id)
 
-    await place.memberships.remove(conversation_id, bob)
+    await api.memberships.remove(conversation_id, bob)
 
-    assert (await place.read(bob, attachment_id))[0].status == 404
-    assert (await place.read(ann, attachment_id))[0].status == 200
+    assert (await api.read(bob, attachment_id))[0].status == 404
+    assert (await api.read(ann, attachment_id))[0].status == 200
 
 
 @ONCE
 @pytest.mark.parametrize("odd", ["x", "%00", "%ED%A0%80", "..", "A" * 5_000, "%24ne"])
-async def test_an_invalid_id_is_not_found(place: Site, ann: str, odd: str) -> None:
-    assert (await place.read(ann, odd))[0].status == 404
+async def test_an_invalid_id_is_not_found(api: Site, ann: str, odd: str) -> None:
+    assert (await api.read(ann, odd))[0].status == 404
 
 
 @ONCE
-async def test_a_request_without_a_token_is_refused(place: Site) -> None:
-    url = place.server.make_url("/attachments")
-    async with place.http.post(url, data=form((FILE, b"words")), headers=TYPE) as answer:
+async def test_a_request_without_a_token_is_refused(api: Site) -> None:
+    url = api.server.make_url("/attachments")
+    async with api.http.post(url, data=form((FILE, b"words")), headers=TYPE) as answer:
         error((answer.status, await answer.json()), 401, "UNAUTHORIZED")
-    async with place.http.get(f"{url}/{uuid.uuid4()}") as answer:
+    async with api.http.get(f"{url}/{uuid.uuid4()}") as answer:
         error((answer.status, await answer.json()), 401, "UNAUTHORIZED")
 
 
-async def test_a_file_that_is_too_large_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
-    error(await place.upload(ann, PDF + bytes(MOST - len(PDF) + 1)), 413, "TOO_LARGE")
+async def test_a_file_that_is_too_large_is_refused_and_not_kept(api: Site, ann: str, database: Any) -> None:
+    error(await api.upload(ann, PDF + bytes(MOST - len(PDF) + 1)), 413, "TOO_LARGE")
     assert await known_of(database, ann) == []
 
 
 @ONCE
-async def test_a_body_whose_declared_length_is_too_large_is_not_read(place: Site, ann: str) -> None:
-    error(await place.upload(ann, bytes(2 * MOST)), 413, "TOO_LARGE")
+async def test_a_body_whose_declared_length_is_too_large_is_not_read(api: Site, ann: str) -> None:
+    error(await api.upload(ann, bytes(2 * MOST)), 413, "TOO_LARGE")
 
 
 @pytest.mark.parametrize("size", [100, PART_BYTES + 1])
 async def test_a_file_of_no_accepted_type_is_refused_and_not_kept(
-    place: Site, ann: str, size: int, database: Any
+    api: Site, ann: str, size: int, database: Any
 ) -> None:
-    error(await place.upload(ann, b"MZ" + bytes(size), "picture.png"), 415, "UNSUPPORTED_TYPE")
+    error(await api.upload(ann, b"MZ" + bytes(size), "picture.png"), 415, "UNSUPPORTED_TYPE")
     assert await known_of(database, ann) == []
 
 
 @ONCE
-async def test_an_empty_file_is_refused_and_not_kept(place: Site, ann: str, database: Any) -> None:
-    assert error(await place.upload(ann, b""), 400, "INVALID").startswith("file:")
+async def test_an_empty_file_is_refused_and_not_kept(api: Site, ann: str, database: Any) -> None:
+    assert error(await api.upload(ann, b""), 400, "INVALID").startswith("file:")
     assert await known_of(database, ann) == []
 
 
@@ -290,26 +290,26 @@ TYPE = {"Content-Type": "multipart/form-data; boundary=x"}
     ],
 )
 async def test_a_body_that_is_no_form_with_a_file_is_refused_and_not_kept(
-    place: Site, ann: str, body: bytes, database: Any
+    api: Site, ann: str, body: bytes, database: Any
 ) -> None:
-    error(await place.post(ann, body, **TYPE), 400, "INVALID")
+    error(await api.post(ann, body, **TYPE), 400, "INVALID")
     assert await known_of(database, ann) == []
 
 
 @ONCE
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "Deflate", "br", "zstd", "identity, gzip", "x"])
 async def test_a_compressed_body_is_refused_before_it_is_decompressed(
-    place: Site, ann: str, encoding: str
+    api: Site, ann: str, encoding: str
 ) -> None:
     packed = io.BytesIO(zlib.compress(form(*[(FIELD, b"")] * 100_000), 9))
-    answer = await place.post(ann, packed, **TYPE, **{"Content-Encoding": encoding})
+    answer = await api.post(ann, packed, **TYPE, **{"Content-Encoding": encoding})
     assert "uncompressed" in error(answer, 415, "UNSUPPORTED_TYPE")
 
 
 @ONCE
-async def test_a_body_with_identity_encoding_is_accepted(place: Site, ann: str) -> None:
+async def test_a_body_with_identity_encoding_is_accepted(api: Site, ann: str) -> None:
     body = io.BytesIO(form((FILE, b"words")))
-    assert (await place.post(ann, body, **TYPE, **{"Content-Encoding": "identity"}))[0] == 201
+    assert (await api.post(ann, body, **TYPE, **{"Content-Encoding": "identity"}))[0] == 201
 
 
 LARGE = 1_500_000
@@ -327,11 +327,11 @@ TEDIOUS = {
 @ONCE
 @pytest.mark.parametrize("body", TEDIOUS.values(), ids=TEDIOUS)
 async def test_a_form_that_is_slow_to_parse_is_refused_and_blocks_nobody(
-    place: Site, ann: str, body: bytes, database: Any
+    api: Site, ann: str, body: bytes, database: Any
 ) -> None:
     async with longest_turn() as longest:
         begun = time.monotonic()
-        error(await place.post(ann, io.BytesIO(body), **TYPE), 400, "INVALID")
+        error(await api.post(ann, io.BytesIO(body), **TYPE), 400, "INVALID")
         took = time.monotonic() - begun
     assert took < 3
     assert longest() < 0.5
@@ -340,7 +340,7 @@ async def test_a_form_that_is_slow_to_parse_is_refused_and_blocks_nobody(
 
 @asynccontextmanager
 async def longest_turn() -> AsyncIterator[Callable[[], float]]:
-    """The longest time, in seconds, for which the event loop was blocked."""
+    """Yield a function that returns the longest time in seconds for which the event loop was blocked."""
     longest, last = 0.0, time.monotonic()
 
     async def watch() -> None:
@@ -355,24 +355,24 @@ async def longest_turn() -> AsyncIterator[Callable[[], float]]:
 
 
 @ONCE
-async def test_a_file_that_looks_like_a_form_is_kept_as_it_is(place: Site, ann: str) -> None:
+async def test_a_file_that_looks_like_a_form_is_kept_as_it_is(api: Site, ann: str) -> None:
     data = b"\r\n--y\r\n\n\r\n-x\r\n--\n" * (LARGE // 20)
-    attachment_id = (await place.post(ann, io.BytesIO(form((FILE, data))), **TYPE))[1]["attachment"]["id"]
-    assert (await place.read(ann, attachment_id))[1] == data
+    attachment_id = (await api.post(ann, io.BytesIO(form((FILE, data))), **TYPE))[1]["attachment"]["id"]
+    assert (await api.read(ann, attachment_id))[1] == data
 
 
 @ONCE
-async def test_a_form_has_a_limited_number_of_parts(place: Site, ann: str) -> None:
+async def test_a_form_has_a_limited_number_of_parts(api: Site, ann: str) -> None:
     fields = [(FIELD, b"words")] * (MAX_PARTS - 1)
-    assert (await place.post(ann, form(*fields, (FILE, b"words")), **TYPE))[0] == 201
-    error(await place.post(ann, form((FILE, b"words"), *fields, (FIELD, b"")), **TYPE), 400, "INVALID")
+    assert (await api.post(ann, form(*fields, (FILE, b"words")), **TYPE))[0] == 201
+    error(await api.post(ann, form((FILE, b"words"), *fields, (FIELD, b"")), **TYPE), 400, "INVALID")
 
 
 @ONCE
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "x"])
-async def test_a_part_with_a_transfer_encoding_is_refused(place: Site, ann: str, encoding: str) -> None:
+async def test_a_part_with_a_transfer_encoding_is_refused(api: Site, ann: str, encoding: str) -> None:
     body = form((f"{FILE}\r\nContent-Transfer-Encoding: {encoding}", b"d29yZHM="))
-    error(await place.post(ann, body, **TYPE), 400, "INVALID")
+    error(await api.post(ann, body, **TYPE), 400, "INVALID")
 
 
 @ONCE
@@ -386,26 +386,26 @@ async def test_a_part_with_a_transfer_encoding_is_refused(place: Site, ann: str,
         "text/plain",
     ],
 )
-async def test_a_body_of_another_type_is_refused(place: Site, ann: str, content_type: str) -> None:
-    error(await place.post(ann, b"{}", **{"Content-Type": content_type}), 400, "INVALID")
+async def test_a_body_of_another_type_is_refused(api: Site, ann: str, content_type: str) -> None:
+    error(await api.post(ann, b"{}", **{"Content-Type": content_type}), 400, "INVALID")
 
 
 @ONCE
-async def test_other_fields_of_the_form_are_ignored(place: Site, ann: str) -> None:
+async def test_other_fields_of_the_form_are_ignored(api: Site, ann: str) -> None:
     body = form((FIELD, b""), (FIELD, b"words"), (FILE, b"the file"), (FIELD, b"more"))
-    status, answer = await place.post(ann, body, **TYPE)
+    status, answer = await api.post(ann, body, **TYPE)
     assert (status, answer["attachment"]["size"]) == (201, 8)
 
 
 @ONCE
-async def test_a_file_without_a_name_gets_one(place: Site, ann: str) -> None:
+async def test_a_file_without_a_name_gets_one(api: Site, ann: str) -> None:
     body = form(('Content-Disposition: form-data; name="file"', b"words"))
-    status, answer = await place.post(ann, body, **TYPE)
+    status, answer = await api.post(ann, body, **TYPE)
     assert (status, answer["attachment"]["name"]) == (201, "file")
 
 
 async def test_a_client_that_goes_away_leaves_nothing_behind(
-    place: Site, ann: str, database: Any, storage: Storage
+    api: Site, ann: str, database: Any, storage: Storage
 ) -> None:
     arriving = asyncio.Event()
 
@@ -414,7 +414,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
         arriving.set()
         await asyncio.Event().wait()
 
-    uploading = asyncio.create_task(place.upload(ann, broken_off()))
+    uploading = asyncio.create_task(api.upload(ann, broken_off()))
     await asyncio.wait_for(arriving.wait(), 20)
 
     async def partly_stored() -> list[Any]:
@@ -430,9 +430,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
 
 
 @ONCE
-async def test_one_user_cannot_occupy_all_upload_slots(
-    place: Site, ann: str, bob: str, database: Any
-) -> None:
+async def test_one_user_cannot_occupy_all_upload_slots(api: Site, ann: str, bob: str, database: Any) -> None:
     held = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -440,17 +438,17 @@ async def test_one_user_cannot_occupy_all_upload_slots(
         await held.wait()
         yield b"more"
 
-    uploads = [asyncio.create_task(place.upload(ann, slow())) for _ in range(MAX_UPLOADS_OF_ONE)]
+    uploads = [asyncio.create_task(api.upload(ann, slow())) for _ in range(MAX_UPLOADS_OF_ONE)]
 
     async def all_begun() -> bool:
         return len(await known_of(database, ann)) == MAX_UPLOADS_OF_ONE
 
     await eventually(all_begun)
-    error(await place.upload(ann, PDF), 503, "OVERLOADED")
-    await sent(place, bob)
+    error(await api.upload(ann, PDF), 503, "OVERLOADED")
+    await sent(api, bob)
     held.set()
     assert {status for status, _ in await asyncio.gather(*uploads)} == {201}
-    await sent(place, ann)
+    await sent(api, ann)
 
 
 @ONCE
@@ -462,17 +460,17 @@ async def test_a_stalled_upload_is_refused_and_frees_its_slot(
         yield arrived
         await asyncio.Event().wait()
 
-    async with site(database, storage.files, MOST, MinDataRate(grace_seconds=0.3)) as place:
-        uploads = [place.post(ann, stalled(), **TYPE) for _ in range(MAX_UPLOADS_OF_ONE)]
+    async with site(database, storage.files, MOST, MinDataRate(grace_seconds=0.3)) as api:
+        uploads = [api.post(ann, stalled(), **TYPE) for _ in range(MAX_UPLOADS_OF_ONE)]
         for answer in await asyncio.wait_for(asyncio.gather(*uploads), 10):
             error(answer, 408, "TOO_SLOW")
         assert await known_of(database, ann) == []
-        await sent(place, ann)
+        await sent(api, ann)
 
 
 @ONCE
 async def test_a_slow_but_steady_upload_is_accepted(database: Any, storage: Storage, ann: str) -> None:
-    """Take twice the time that an upload without progress may take."""
+    """The upload takes twice the time that one without progress may take."""
 
     async def slow() -> AsyncIterator[bytes]:
         for _ in range(20):
@@ -481,31 +479,33 @@ async def test_a_slow_but_steady_upload_is_accepted(database: Any, storage: Stor
 
     async with site(
         database, storage.files, MOST, MinDataRate(grace_seconds=1.0, bytes_per_second=10_000)
-    ) as place:
-        assert (await place.upload(ann, slow()))[0] == 201
+    ) as api:
+        assert (await api.upload(ann, slow()))[0] == 201
 
 
 @ONCE
 async def test_too_many_uploads_are_refused_with_retry_after(
     database: Any, storage: Storage, ann: str, bob: str
 ) -> None:
-    async with site(database, storage.files, MOST, rates={"creates": Rate(0.1, 2)}) as place:
-        assert [(await place.upload(ann, PDF))[0] for _ in range(2)] == [201, 201]
-        error(await place.upload(ann, PDF), 429, "RATE_LIMITED")
-        await sent(place, bob)
+    async with site(database, storage.files, MOST, rates={"creates": Rate(0.1, 2)}) as api:
+        assert [(await api.upload(ann, PDF))[0] for _ in range(2)] == [201, 201]
+        status, body = await api.upload(ann, PDF)
+        error((status, body), 429, "RATE_LIMITED")
+        assert 0 < body["error"]["retryAfter"] <= 10
+        await sent(api, bob)
 
 
-async def test_a_file_that_is_lost_is_not_found(place: Site, ann: str, storage: Storage) -> None:
-    attachment_id = await sent(place, ann)
+async def test_a_file_that_is_lost_is_not_found(api: Site, ann: str, storage: Storage) -> None:
+    attachment_id = await sent(api, ann)
     await storage.files.delete(attachment_id)
-    answer, _ = await place.read(ann, attachment_id)
+    answer, _ = await api.read(ann, attachment_id)
     assert answer.status == 404
 
 
 async def test_an_interrupted_download_does_not_look_complete(
-    place: Site, ann: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    api: Site, ann: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attachment_id = await sent(place, ann, PDF + os.urandom(PART_BYTES))
+    attachment_id = await sent(api, ann, PDF + os.urandom(PART_BYTES))
 
     async def broken(*_: Any) -> AsyncIterator[bytes]:
         yield PDF
@@ -513,4 +513,4 @@ async def test_an_interrupted_download_does_not_look_complete(
 
     monkeypatch.setattr(storage.files, "read", broken)
     with pytest.raises(aiohttp.ClientError):
-        await place.read(ann, attachment_id)
+        await api.read(ann, attachment_id)

@@ -62,7 +62,7 @@ class HeldMemberships(MongoMemberships):
 
 
 class Desk:
-    """Conversations of one person, each with one other of their own."""
+    """One user's direct conversations, each with another user, and the service that lists them."""
 
     def __init__(self, database: Any) -> None:
         self.ann = Person(id=str(uuid.uuid4()))

@@ -137,7 +137,7 @@ async def test_a_cancelled_write_leaves_nothing(storage: Storage, size: int) -> 
     assert await storage.remains(file_id) == []
 
 
-async def test_a_write_cancelled_while_a_chunk_is_stored_leaves_nothing(storage: Storage) -> None:
+async def test_a_write_cancelled_at_any_moment_leaves_nothing(storage: Storage) -> None:
     for moment in range(12):
         file_id = new_file()
         writing = asyncio.create_task(storage.files.write(file_id, cut(os.urandom(PART_BYTES + 1))))

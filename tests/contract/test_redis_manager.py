@@ -107,7 +107,7 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
 
 
 async def reconnected() -> None:
-    """Need no backfill on these nodes."""
+    """Do nothing: these nodes have no streams to backfill after a reconnect."""
 
 
 def apply(node: Node, body: bytes) -> None:

@@ -92,14 +92,14 @@ class Library:
         return [content for page in await self.pages(words) for content in page]
 
     async def pages(self, words: Sequence[str], limit: int = 100) -> list[list[str]]:
-        """Yield all pages."""
+        """Return the contents of all pages, up to the last."""
         pages, cursor = [], None
         while True:
             found, cursor = await self.search.find(list(self.heads), words, limit, cursor)
             pages.append([m.content for m in found])
             if cursor is None:
                 return pages
-            assert len(pages) < 1_000, "it comes to no end"
+            assert len(pages) < 1_000, "the cursor never ends"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def library(database: Database) -> Library:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Return a search with small limits per read and per request."""
+    """Lower the limits of one read and of one search, so that few messages exceed them."""
     monkeypatch.setattr(archive_search, "WINDOW", 7)
     monkeypatch.setattr(archive_search, "MAX_READ", 20)
     monkeypatch.setattr(archive_search, "CANDIDATES", 5)

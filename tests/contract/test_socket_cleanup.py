@@ -1,4 +1,4 @@
-"""Clients that leave in the middle of something leave no state behind, and late requests are answered."""
+"""Clients that leave in the middle of a request leave no state behind; late requests are answered."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -107,7 +107,7 @@ async def test_an_invalid_body_is_refused_whose_session_closes_meanwhile(
 async def test_a_second_websocket_of_an_upgrading_session_is_closed(
     server: TestServer, http: aiohttp.ClientSession
 ) -> None:
-    """Only one of them would be closed with the session."""
+    """Closing the session closes only one websocket, so a second one would leak."""
     upgrade = server.make_url((await opened(server, http)).replace("polling", "websocket"))
     async with http.ws_connect(upgrade) as first:
         await first.send_str("2probe")

@@ -95,7 +95,7 @@ async def ws(sockets: Recording) -> AsyncIterator[aiohttp.ClientWebSocketRespons
 
 
 async def next_packet(ws: aiohttp.ClientWebSocketResponse) -> str:
-    """Answer pings; returns the next packet of Socket.IO."""
+    """Answer pings and return the next packet of Socket.IO."""
     while (received := await ws.receive_str(timeout=5)) == "2":
         await ws.send_str("3")
     return received

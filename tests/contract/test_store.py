@@ -165,7 +165,7 @@ async def test_a_revision_advances_when_the_number_was_overtaken(store: Store) -
     assert await store.heads.read([c]) == {c: Head(4, 6)}
 
 
-async def test_a_head_is_not_replaced_by_an_older_message(store: Store) -> None:
+async def test_a_head_is_not_replaced_by_an_older_revision(store: Store) -> None:
     c = await store.begin("ann")
     stored = message(c, 1)
     await store.heads.move([HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))])

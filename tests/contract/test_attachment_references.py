@@ -23,9 +23,9 @@ ANN, BOB = Person(id=f"ann-{uuid.uuid4().hex[:8]}"), Person(id=f"bob-{uuid.uuid4
 
 
 @pytest.fixture
-async def place(database: Any, gridfs_storage: Storage) -> AsyncIterator[Site]:
-    async with site(database, gridfs_storage.files, 1_000) as place:
-        yield place
+async def api(database: Any, gridfs_storage: Storage) -> AsyncIterator[Site]:
+    async with site(database, gridfs_storage.files, 1_000) as api:
+        yield api
 
 
 @pytest.fixture
@@ -34,19 +34,19 @@ def messages(database: Any) -> Messages:
 
 
 @pytest.fixture
-async def here(place: Site) -> str:
+async def here(api: Site) -> str:
     """Create a conversation of Ann and Bob."""
-    return await place.conversation(ANN.id, BOB.id)
+    return await api.conversation(ANN.id, BOB.id)
 
 
-async def attached(place: Site, conversation_id: str) -> Attachment:
+async def attached(api: Site, conversation_id: str) -> Attachment:
     """Upload a file of Ann's and bind it to a conversation."""
 
     async def words() -> AsyncIterator[bytes]:
         yield b"words"
 
-    file = await place.service.upload(ANN, "words.txt", words())
-    (taken,) = await place.service.bind(ANN, [file.id], conversation_id)
+    file = await api.service.upload(ANN, "words.txt", words())
+    (taken,) = await api.service.bind(ANN, [file.id], conversation_id)
     return taken
 
 
@@ -68,10 +68,10 @@ async def delete(messages: Messages, message: Message) -> bool:
     return await messages.replace(gone, message.rev)
 
 
-async def is_readable(place: Site, file: Attachment) -> bool:
+async def is_readable(api: Site, file: Attachment) -> bool:
     """Return whether the members can read it; all of them can, or none."""
     answers = await asyncio.gather(
-        *(place.service.open(person, file.id) for person in (ANN, BOB)), return_exceptions=True
+        *(api.service.open(person, file.id) for person in (ANN, BOB)), return_exceptions=True
     )
     assert not [a for a in answers if isinstance(a, BaseException) and not isinstance(a, NotFound)]
     failed = {isinstance(answer, NotFound) for answer in answers}
@@ -79,39 +79,35 @@ async def is_readable(place: Site, file: Attachment) -> bool:
     return failed == {False}
 
 
-async def test_a_file_is_gone_for_all_with_its_only_message(
-    place: Site, messages: Messages, here: str
-) -> None:
-    file, other = await attached(place, here), await attached(place, here)
+async def test_a_file_is_gone_for_all_with_its_only_message(api: Site, messages: Messages, here: str) -> None:
+    file, other = await attached(api, here), await attached(api, here)
     only = message(here, 1, file)
     await messages.insert([only, message(here, 2, other)])
 
     assert await delete(messages, only)
 
-    assert not await is_readable(place, file)
-    assert await is_readable(place, other)
+    assert not await is_readable(api, file)
+    assert await is_readable(api, other)
     with pytest.raises(NotFound):
-        await place.service.bind(ANN, [file.id], here)
+        await api.service.bind(ANN, [file.id], here)
 
 
 async def test_a_file_named_by_another_message_stays_until_that_is_deleted_too(
-    place: Site, messages: Messages, here: str
+    api: Site, messages: Messages, here: str
 ) -> None:
-    file = await attached(place, here)
+    file = await attached(api, here)
     first, again = message(here, 1, file), message(here, 2, file)
     await messages.insert([first])
     await messages.insert([again])
     assert await delete(messages, first)
-    assert await is_readable(place, file)
+    assert await is_readable(api, file)
     assert await delete(messages, again)
-    assert not await is_readable(place, file)
+    assert not await is_readable(api, file)
 
 
-async def test_a_repeated_change_counts_once(
-    place: Site, messages: Messages, here: str, database: Any
-) -> None:
+async def test_a_repeated_change_counts_once(api: Site, messages: Messages, here: str, database: Any) -> None:
     """A worker killed between counting the reference and storing the message repeats both."""
-    file = await attached(place, here)
+    file = await attached(api, here)
     first, again = message(here, 1, file), message(here, 2, file)
     references = MongoAttachmentReferences(database)
     for _ in range(2):
@@ -120,46 +116,46 @@ async def test_a_repeated_change_counts_once(
     for _ in range(2):
         await references.remove(first)
     assert await delete(messages, first)
-    assert await is_readable(place, file)
+    assert await is_readable(api, file)
     await references.remove(again)
     assert await delete(messages, again)
-    assert not await is_readable(place, file)
+    assert not await is_readable(api, file)
     assert await database[ATTACHMENT_USES].find_one({"attachmentId": exactly(file.id)}) is None
 
 
-async def test_an_edit_removes_no_file(place: Site, messages: Messages, here: str) -> None:
-    file = await attached(place, here)
+async def test_an_edit_removes_no_file(api: Site, messages: Messages, here: str) -> None:
+    file = await attached(api, here)
     first = message(here, 1, file)
     await messages.insert([first])
     assert await messages.replace(replace(first, content="look", edited_at=now(), rev=2), 1)
-    assert await is_readable(place, file)
+    assert await is_readable(api, file)
 
 
 async def test_a_file_claimed_before_a_deletion_and_stored_after_it_is_back(
-    place: Site, messages: Messages, here: str
+    api: Site, messages: Messages, here: str
 ) -> None:
-    file = await attached(place, here)
+    file = await attached(api, here)
     first, on_its_way = message(here, 1, file), message(here, 2, file)
     await messages.insert([first])
     assert await delete(messages, first)
     await messages.insert([on_its_way])
-    await place.service.delete_orphaned()
-    assert await is_readable(place, file)
+    await api.service.delete_orphaned()
+    assert await is_readable(api, file)
 
 
 async def test_a_deleted_file_is_swept_a_day_later(
-    place: Site, messages: Messages, here: str, database: Any, gridfs_storage: Storage
+    api: Site, messages: Messages, here: str, database: Any, gridfs_storage: Storage
 ) -> None:
-    file = await attached(place, here)
+    file = await attached(api, here)
     only = message(here, 1, file)
     await messages.insert([only])
     assert await delete(messages, only)
-    await place.service.delete_orphaned()
+    await api.service.delete_orphaned()
     assert await gridfs_storage.remains(file.id) != []
 
     day = int(ORPHANED_FOR.total_seconds()) + 60
     await database[ATTACHMENTS].update_one({"_id": file.id}, {"$inc": {"loose": -day}})
-    await place.service.delete_orphaned()
+    await api.service.delete_orphaned()
 
     assert await gridfs_storage.remains(file.id) == []
     assert await database[ATTACHMENTS].find_one({"_id": file.id}) is None
