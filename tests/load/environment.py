@@ -20,7 +20,11 @@ class Environment:
 
 
 def read_environment(environ: Mapping[str, str], dotenv: Path, mongo_url: str | None = None) -> Environment:
-    """Read the settings; `mongo_url` overrides the one that is set. Raises Missing without a secret."""
+    """Read the settings; `mongo_url` overrides the one that is set.
+
+    Raises:
+        MissingSetting: There is no secret.
+    """
     settings = {**read_dotenv(dotenv), **{name: value for name, value in environ.items() if value}}
     secret = settings.get("JWT_SECRET")
     if not secret:

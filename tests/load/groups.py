@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.05
 
 @dataclass
 class Counts:
-    """Message counts by state; `delivered` counts deliveries, `group` times as many."""
+    """Message counts by state; `delivered` counts deliveries, `GROUP` of each accepted message."""
 
     offered: int = 0
     accepted: int = 0

@@ -49,7 +49,7 @@ class Member:
 
 
 class Connector:
-    """Connects speakers to `url`: each gets a token that is valid for `lasts` seconds, and a socket.
+    """Connects speakers to `url`: each gets a token that is valid for `token_seconds`, and a socket.
 
     `prefix` sets the user ids of this run apart from those of any other.
     """
@@ -101,13 +101,13 @@ class Connector:
         user_id = account(self._prefix, speaker.person)
         token = token_for(user_id, speaker.nick, self._secret, self._token_seconds)
         recorder = Recorder(self._deliveries)
-        place, auth, on_event = next(self._numbers), {"token": token}, recorder.on_event
+        number, auth, on_event = next(self._numbers), {"token": token}, recorder.on_event
         socket: LeanSocket | StockSocket
         # Most use the load client; every sixth uses the stock client, which opens by polling, and half
         # of those stay with polling.
-        if place % 6 != 4:
+        if number % 6 != 4:
             way, socket = "websocket", await LeanSocket.connect(self._url, CHAT, auth, on_event)
-        elif place % 12 == 4:
+        elif number % 12 == 4:
             way, socket = "polling and upgrade", await StockSocket.connect(self._url, CHAT, auth, on_event)
         else:
             way, socket = "polling", await StockSocket.connect(self._url, CHAT, auth, on_event, ("polling",))
@@ -124,7 +124,7 @@ def account(prefix: str, person: str) -> str:
 
 
 def token_for(user_id: str, nick: str, secret: str, token_seconds: float) -> str:
-    """Return a token of the user that is valid for `lasts` seconds."""
+    """Return a token of the user that is valid for `token_seconds`."""
     claims = {"sub": user_id, "name": nick, "username": nick, "exp": int(time.time() + token_seconds)}
     return jwt.encode(claims, secret, algorithm="HS256")
 

@@ -46,8 +46,8 @@ def memory(meters: Meters, kind: str) -> float:
 
 def waiting(meters: Meters) -> float:
     """Return the number of records that the broker has confirmed and no worker has stored yet."""
-    flown = total(meters, "gateway", 'parley_batch_records_sum{hop="publish"}')
-    return flown - total(meters, "worker", 'parley_batch_records_sum{hop="persist"}')
+    confirmed = total(meters, "gateway", 'parley_batch_records_sum{hop="publish"}')
+    return confirmed - total(meters, "worker", 'parley_batch_records_sum{hop="persist"}')
 
 
 def _samples(text: str) -> dict[str, float]:

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read(log: Path) -> Script:
-    """Return the script of a log file; raises Unreadable."""
+    """Return the script of a log file; raises UnreadableLog."""
     try:
         with log.open("rb") as lines:
             script = script_of(parse(lines))

@@ -139,10 +139,10 @@ class ReplayRun:
         self.read_marks[member.user_id] = number
 
     async def _read_all(self) -> None:
-        """At the end, let another third mark the whole conversation as read."""
+        """At the end, let another third mark the whole conversation as read; the others leave it unread."""
         readers = list(self._attendance.people.values())[::3]
-        place = {"conversationId": self.conversation_id}
-        await asyncio.gather(*(done(reader, "markConversationAsRead", place) for reader in readers))
+        body = {"conversationId": self.conversation_id}
+        await asyncio.gather(*(done(reader, "markConversationAsRead", body) for reader in readers))
         self.read_marks.update((reader.user_id, self._deliveries.accepted) for reader in readers)
 
 

@@ -28,19 +28,19 @@ class Margins:
     memory: float = 24.0
     """MiB of one service: bounded caches fill up, such as that of the last 20,000 messages.
 
-    A leak of resource one socket takes would be three times as much after three minutes.
+    A leak of one socket's memory at each visit would be three times as much after three minutes.
     """
     descriptors: int = 48
-    """Of one service: the idle connections of its pools to MongoDB and Redis, and of nginx to it.
+    """Of one service: idle connections, in its pools to MongoDB and Redis and in nginx's to the service.
 
-    They are as many as were busy at once; one left behind by each socket would be thousands.
+    A pool keeps as many as were busy at once. A leak of one at each visit would be thousands.
     """
     tasks: int = 4
     """The requests of one service at that moment, this one among them."""
     lapsing: int = 0
     """Keys of Redis that expire within minutes."""
     buckets: int = 50_000
-    """Of each kind of rate: the node remembers the last so many users, sockets and addresses."""
+    """Of each rate limit: a node keeps the buckets of so many recent users, sockets and addresses."""
 
 
 ResourceCounts = Mapping[str, float]

@@ -49,7 +49,7 @@ class ProtocolScript:
 
 
 def _text() -> str:
-    return f"gone soon {uuid.uuid4()}"
+    return f"sent before a disconnect {uuid.uuid4()}"
 
 
 PROTOCOL_SCRIPTS = (

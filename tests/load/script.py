@@ -48,9 +48,9 @@ Action: TypeAlias = Line | Arrival | Departure
 
 @dataclass(frozen=True)
 class Script:
-    """All cues in order; `opening` are the speakers that are online at the beginning.
+    """All cues in order; `initial_speakers` are online at the beginning.
 
-    `unsayable` is what Parley refuses, `kinds` counts all lines of the log by what they were.
+    `unsendable` are the lines that Parley would refuse, `kinds` counts all lines of the log by their kind.
     """
 
     initial_speakers: tuple[Speaker, ...]
@@ -74,7 +74,7 @@ def script_of(events: Iterable[Event]) -> Script:
     Speakers without a line are left out.
     """
     log = list(events)
-    unsayable = tuple(e for e in log if isinstance(e, LogLine) and not is_sendable(content_of(e)))
+    unsendable = tuple(e for e in log if isinstance(e, LogLine) and not is_sendable(content_of(e)))
     cues = list(_cues(log))
     cast = {cue.speaker for cue in cues if isinstance(cue, Line)}
     played = [cue for cue in cues if cue.speaker in cast]
@@ -86,7 +86,7 @@ def script_of(events: Iterable[Event]) -> Script:
         # A conversation needs a speaker that creates it.
         opening = tuple(cue.speaker for cue in played[:1])
     kinds = Counter(map(_kind, log))
-    return Script(opening, tuple(_without_contradictions(opening, played)), unsayable, kinds)
+    return Script(opening, tuple(_without_contradictions(opening, played)), unsendable, kinds)
 
 
 def content_of(line: LogLine) -> str:
@@ -106,7 +106,7 @@ def moments_of(minutes: Sequence[int]) -> list[float]:
     moments: list[float] = []
     for minute, group in itertools.groupby(minutes):
         size = len(list(group))
-        moments += [60.0 * (minute - minutes[0] + place / size) for place in range(size)]
+        moments += [60.0 * (minute - minutes[0] + index / size) for index in range(size)]
     return moments
 
 

@@ -152,7 +152,7 @@ def table(before: ResourceCounts, after: ResourceCounts, margins: Margins) -> st
 
 
 async def run(stack: Stack, seconds: float) -> int:
-    """Warm up, soak, and print resource is leaked; return 0 if nothing is."""
+    """Warm up, soak, and print the visits and the table; return 1 if a resource is leaked, else 0."""
     margins = Margins()
     async with aiohttp.ClientSession() as http:
         soak = Soak(stack, http)
@@ -167,8 +167,8 @@ async def run(stack: Stack, seconds: float) -> int:
         await soak.run(seconds)
         after = await soak.settle(warm, margins)
         soak.scenarios.close()
-    for resource, count in sorted(soak.scenarios.tally.items()):
-        print(f"{count:8,} {resource}")
+    for outcome, count in sorted(soak.scenarios.tally.items()):
+        print(f"{count:8,} {outcome}")
     print(table(warm, after, margins))
     return 1 if remains(warm, after, margins) else 0
 

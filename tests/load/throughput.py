@@ -69,7 +69,7 @@ def main() -> None:
     """Read the arguments, and run on an own stack without rate limits."""
     parser = Arguments(prog="load.throughput", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
-    parser.add_argument("--window", type=int, default=4, help="sends that each has under way")
+    parser.add_argument("--window", type=int, default=4, help="unanswered sends of each socket at a time")
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
     if args.sockets < GROUP or args.window < 1 or not 0 < args.seconds < math.inf:
