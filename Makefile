@@ -56,7 +56,7 @@ test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-faults: ## inject faults under load and print what users saw: [ARGS="--rows a,b --markdown"]
+faults: ## inject faults under load and print what users saw: [ARGS="--rows a,b --write"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m faults $(ARGS)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from faults import render
+from faults import document, render
 from faults.fault_run import in_thread, run_row
 from faults.row import Outcome, Row
 from faults.table import ROWS
@@ -66,6 +66,8 @@ async def _run(options: argparse.Namespace) -> int:
         await in_thread(stack.down)
     outcomes += [Outcome(row=row, reasons=["no time was left"]) for row in options.rows[len(outcomes) :]]
     print("\n" + (render.markdown if options.markdown else render.text)(outcomes))
+    if options.write:
+        document.write(outcomes)
     return _verdict(outcomes)
 
 
@@ -90,6 +92,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Arguments(prog="faults", description=__doc__)
     parser.add_argument("--rows", type=_rows, default=ROWS, help="names with commas: " + ", ".join(_NAMED))
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--write", action="store_true", help="write the figures into tests/README.md")
     return parser.parse_args(arguments)
 
 

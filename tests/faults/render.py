@@ -16,12 +16,14 @@ HEAD = (
     "recovered after",
     "passed",
 )
+PASSED, FAILED = "yes", "failed"
+"""The last cell of a row."""
 
 
 def text(outcomes: Iterable[Outcome]) -> str:
     """Return aligned columns, and below them the reasons of rows that have not passed."""
     outcomes = list(outcomes)
-    lines = [HEAD, *map(_cells, outcomes)]
+    lines = [HEAD, *map(cells, outcomes)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     rows = ["  ".join(map(_justified, line, widths, range(len(HEAD)))).rstrip() for line in lines]
     return "\n".join([*rows, *_reasons(outcomes)])
@@ -30,26 +32,31 @@ def text(outcomes: Iterable[Outcome]) -> str:
 def markdown(outcomes: Iterable[Outcome]) -> str:
     """Return a Markdown table, and below it the reasons of rows that have not passed."""
     outcomes = list(outcomes)
+    return "\n".join([markdown_table(map(cells, outcomes)), *_reasons(outcomes)])
+
+
+def markdown_table(rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table of rows that are cells already."""
     dashes = ("---", "---", *["--:"] * (len(HEAD) - 3), "---")
-    rows = [f"| {' | '.join(line)} |" for line in (HEAD, dashes, *map(_cells, outcomes))]
-    return "\n".join([*rows, *_reasons(outcomes)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in (HEAD, dashes, *rows))
 
 
 def line(outcome: Outcome) -> str:
     """Return one outcome as a sentence."""
-    named = zip(HEAD[2:-1], _cells(outcome)[2:-1], strict=True)
+    named = zip(HEAD[2:-1], cells(outcome)[2:-1], strict=True)
     figures = ", ".join(f"{name} {figure}" for name, figure in named)
     return f"{'passed' if outcome.passed else 'NOT passed'} in {outcome.seconds:.0f} s: {figures}"
 
 
-def _cells(outcome: Outcome) -> Sequence[str]:
+def cells(outcome: Outcome) -> tuple[str, ...]:
+    """Return the cells of an outcome; a dash stands for an unknown figure."""
     counts = (outcome.accepted, outcome.lost, outcome.doubled, outcome.holes, outcome.unread_wrong)
     return (
         outcome.row.fault,
         outcome.row.done,
         *("-" if count is None else f"{count:,}" for count in counts),
         *("-" if span is None else f"{span:.1f} s" for span in (outcome.silence, outcome.recovery)),
-        "yes" if outcome.passed else "no",
+        PASSED if outcome.passed else FAILED,
     )
 
 
