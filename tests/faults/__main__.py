@@ -31,8 +31,8 @@ _STARTED = time.monotonic()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the requested rows and print the table."""
     options = _options(arguments)
-    # A polling client logs an error when its server is gone.
-    logging.getLogger("engineio").setLevel(logging.CRITICAL)
+    # A polling client logs an error when its server is gone. engineio sets the level unless one is set.
+    logging.getLogger("engineio.client").setLevel(logging.CRITICAL)
     try:
         return uvloop.run(_interruptible(options))
     except StackError as error:

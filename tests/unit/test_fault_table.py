@@ -34,6 +34,11 @@ def test_every_row_of_the_document_has_passed_in_a_named_run() -> None:
     assert [each.fault for each in rows if not each.origin.startswith("Version ")] == []
 
 
+def test_the_readme_gives_the_number_of_faults() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"- {len(ROWS)} faults under load: " in readme.read_text()
+
+
 def test_no_two_rows_have_the_same_label() -> None:
     assert len({row.fault for row in ROWS}) == len(ROWS)
 
