@@ -1,10 +1,8 @@
 """Builds of the services beside this one: the previous release, or this version with its formats grown."""
 
-import io
 import re
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +99,8 @@ def previous_release(root: Path = ROOT) -> tuple[str, str] | None:
 def extract(commit: str, version: str, folder: Path, root: Path = ROOT) -> Build:
     """Write the services of a commit into a folder."""
     archive = _git(root, "archive", "--format=tar", commit, *SOURCES)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "--extract", "--directory", folder], input=archive, check=True)
     return _named(Build(version, folder))
 
 
