@@ -14,8 +14,8 @@ SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORK
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: install ## install missing packages, start everything, wait until it is ready
-	@$(VENV)/python -m parley.stack up $(SIZE)
+up: install ## install missing packages, start everything, wait until it is ready: [CLUSTER=3]
+	@$(VENV)/python -m parley.stack up $(SIZE) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 down: $(VENV)/python ## stop everything and keep the data
 	@$(VENV)/python -m parley.stack down

@@ -32,7 +32,7 @@ def up(arguments: Namespace) -> None:
     """Start everything and wait until it is ready; write .env before the first start."""
     if settings.create_env_file(arguments.root):
         _report("wrote .env with a fresh JWT_SECRET")
-    stack = _stack(arguments, gateways=arguments.gateways, workers=arguments.workers)
+    stack = _stack(arguments, gateways=arguments.gateways, workers=arguments.workers, hosts=arguments.cluster)
     stack.up()
     _report("all parts are ready")
     print(_WELCOME.format(url=_client_url(stack)))
@@ -114,12 +114,18 @@ def _confirmed(question: str) -> bool:
     return sys.stdin.isatty() and input(question).strip().lower() in {"y", "yes"}
 
 
-def _stack(arguments: Namespace, gateways: int | None = None, workers: int | None = None) -> Stack:
+def _stack(
+    arguments: Namespace,
+    gateways: int | None = None,
+    workers: int | None = None,
+    hosts: int | None = None,
+) -> Stack:
     chosen = settings.load(arguments.root)
     return Stack(
         _run_directory(arguments.root),
         gateways=gateways,
         workers=workers,
+        hosts=hosts,
         http_port=settings.port(chosen, "HTTP_PORT"),
         host=chosen.get("HTTP_HOST") or "127.0.0.1",
         settings=chosen,

@@ -6,7 +6,9 @@ This file runs on the system's Python before a venv exists, so it imports the st
 
 from __future__ import annotations
 
+import glob
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -29,6 +31,8 @@ SERVERS = (
     ("nginx", "nginx", None),
 )
 BROWSER = ("chromium", "chromium", None)
+# A library of the mongod that is installed as a Python package, and its place.
+MONGOD_LIBRARY = ("libcurl4", "/usr/lib/*/libcurl.so.4")
 FOR_TESTS = "--for-tests"  # Also install what only tests need: the browser, a parser, React.
 # Folders with a package.json, and a title of what it installs.
 NPM_FOLDERS = ((os.path.join(ROOT, "gateway", "src", "parley", "gateway", "web"), "the chat page's scripts"),)
@@ -225,9 +229,18 @@ def missing_packages(uv: str | None) -> list[str]:
         for package, command, setting in (*SERVERS, *([BROWSER] if FOR_TESTS in sys.argv else []))
         if not is_installed(command) and not is_external(setting)
     ]
+    if needs_mongod_library():
+        missing.append(MONGOD_LIBRARY[0])
     if not uv and not has_venv_module():
         missing.append("python3-venv")
     return missing
+
+
+def needs_mongod_library() -> bool:
+    """Whether the stack will run the mongod of the Python package, and its library is missing."""
+    if is_external("MONGO_URL") or is_installed("mongod") or platform.machine() != "x86_64":
+        return False
+    return not glob.glob(MONGOD_LIBRARY[1])
 
 
 def is_installed(command: str) -> bool:
@@ -296,7 +309,7 @@ def undo_service_setup(prefix: list[str], packages: list[str], name_servers: set
     """Stop the epmd that the installation started, and disable services that would start at boot."""
     for pid in name_servers:
         subprocess.run([*prefix, "kill", pid], check=False, stderr=subprocess.DEVNULL)
-    units = [name for name in packages if name != "python3-venv"]
+    units = [name for name in packages if name not in ("python3-venv", MONGOD_LIBRARY[0])]
     if units and shutil.which("systemctl"):
         subprocess.run([*prefix, "systemctl", "--quiet", "disable", *units], check=False, capture_output=True)
 

@@ -4,15 +4,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from parley.stack.parts.mongodb import mongodb
+from parley.stack.hosts import Host, Network, loopback_hosts, single_host
 from parley.stack.parts.nginx import Edge, nginx
 from parley.stack.parts.part import Part
-from parley.stack.parts.rabbitmq import USER, epmd, rabbitmq
-from parley.stack.parts.redis import redis
 from parley.stack.parts.services import gateway, node, worker
 from parley.stack.parts.watchdog import watchdog
 from parley.stack.paths import StackPaths
-from parley.stack.ports import LOOPBACK, Ports
+from parley.stack.ports import Ports
+from parley.stack.servers import Servers
 from parley.stack.state import StackState
 
 Commands = Mapping[str, Sequence[str]]
@@ -43,26 +42,46 @@ class Plan:
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
-    def redis_url(self) -> str:
-        return self.settings.get("REDIS_URL") or f"redis://{LOOPBACK}:{self.ports.redis}/0"
+    def hosts(self) -> tuple[Host, ...]:
+        """This machine alone, or the hosts of a cluster, over which servers and services are spread."""
+        if self.state.hosts == 1:
+            return single_host()
+        return Network(self.paths.root).hosts if self.state.namespaces else loopback_hosts()
 
     @property
-    def rabbitmq_url(self) -> str:
-        own = f"amqp://{USER}:{self.state.broker_password}@{LOOPBACK}:{self.ports.amqp}/"
-        return self.settings.get("RABBITMQ_URL") or own
-
-    @property
-    def mongo_url(self) -> str:
-        return self.settings.get("MONGO_URL") or f"mongodb://{LOOPBACK}:{self.ports.mongodb}/parley"
+    def servers(self) -> Servers:
+        return Servers(
+            paths=self.paths,
+            ports=self.ports,
+            hosts=self.hosts,
+            settings=self.settings,
+            broker_password=self.state.broker_password,
+        )
 
     @property
     def jwt_secret(self) -> str:
         return self.settings.get("JWT_SECRET") or self.state.jwt_secret
 
     @property
-    def gateways(self) -> dict[str, int]:
-        """Ports by node name."""
-        return {node(number): self.ports.gateway(number) for number in _count(self.state.gateways)}
+    def gateways(self) -> dict[str, str]:
+        """Addresses (`host:port`) by node name."""
+        return {node(number): self.gateway_address(number) for number in _count(self.state.gateways)}
+
+    @property
+    def workers(self) -> list[str]:
+        """Addresses (`host:port`) of the workers."""
+        return [
+            f"{self.host_of(number).address}:{self.ports.worker(number)}"
+            for number in _count(self.state.workers)
+        ]
+
+    def gateway_address(self, number: int) -> str:
+        """Return where a gateway listens, whether it is planned or not."""
+        return f"{self.host_of(number).address}:{self.ports.gateway(number)}"
+
+    def host_of(self, number: int) -> Host:
+        """Return the host of the gateway and of the worker with this number."""
+        return self.hosts[(number - 1) % len(self.hosts)]
 
     def edge(self) -> Edge:
         return Edge(host=self.host, port=self.ports.http, accepting=self.gateways, routable=self.gateways)
@@ -71,7 +90,7 @@ class Plan:
         watchdogs = [watchdog(self.paths, self.owner)] if self.owner is not None else []
         return [
             *watchdogs,
-            *self._servers(),
+            *self.servers.parts(),
             *self._workers(),
             *self._gateways(),
             nginx(self.paths, self.edge()),
@@ -81,36 +100,25 @@ class Plan:
         """Return the environment of every service; an empty setting keeps the service's default."""
         given = {name: value for name, value in self.settings.items() if value}
         return given | {
-            "REDIS_URL": self.redis_url,
-            "RABBITMQ_URL": self.rabbitmq_url,
-            "MONGO_URL": self.mongo_url,
+            "REDIS_URL": self.servers.redis_url,
+            "RABBITMQ_URL": self.servers.rabbitmq_url,
+            "MONGO_URL": self.servers.mongo_url,
             "JWT_SECRET": self.jwt_secret,
         }
 
-    def _servers(self) -> list[Part]:
-        parts = []
-        if not self.settings.get("RABBITMQ_URL"):
-            parts.append(epmd(self.paths, self.ports.epmd))
-            parts.append(rabbitmq(self.paths, self.ports, self.state.broker_password))
-        if not self.settings.get("REDIS_URL"):
-            parts.append(redis(self.paths, self.ports.redis))
-        if not self.settings.get("MONGO_URL"):
-            parts.append(mongodb(self.paths, self.ports.mongodb))
-        return parts
-
     def _gateways(self) -> list[Part]:
-        command, settings = self.commands["gateway"], self.environment()
-        return [
-            self._with_overrides(gateway(self.paths, number, self.ports.gateway(number), command, settings))
-            for number in _count(self.state.gateways)
-        ]
+        return [self._with_overrides(self._gateway(number)) for number in _count(self.state.gateways)]
+
+    def _gateway(self, number: int) -> Part:
+        host, port = self.host_of(number), self.ports.gateway(number)
+        return gateway(self.paths, number, host, port, self.commands["gateway"], self.environment())
 
     def _workers(self) -> list[Part]:
-        command, settings = self.commands["worker"], self.environment()
-        return [
-            self._with_overrides(worker(self.paths, number, self.ports.worker(number), command, settings))
-            for number in _count(self.state.workers)
-        ]
+        return [self._with_overrides(self._worker(number)) for number in _count(self.state.workers)]
+
+    def _worker(self, number: int) -> Part:
+        host, port = self.host_of(number), self.ports.worker(number)
+        return worker(self.paths, number, host, port, self.commands["worker"], self.environment())
 
     def _with_overrides(self, part: Part) -> Part:
         return replace(part, env={**part.env, **self.overrides.get(part.name, {})})

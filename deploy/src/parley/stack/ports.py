@@ -1,4 +1,4 @@
-"""The port of each part, all on 127.0.0.1."""
+"""The port of each part. The hosts of a cluster use the same ports on addresses of their own."""
 
 import contextlib
 import errno
@@ -42,9 +42,13 @@ class Ports:
     def epmd(self) -> int:
         return self.base + 4
 
+    def erlang(self, host: int) -> int:
+        """Return the port of a node; hosts on loopback addresses share a name server, and so need several."""
+        return self.base + 5 + max(host - 1, 0)
+
     @property
-    def erlang(self) -> int:
-        return self.base + 5
+    def sentinel(self) -> int:
+        return self.base + 8
 
     def gateway(self, number: int) -> int:
         return self.base + _FIRST_GATEWAY + number

@@ -14,19 +14,19 @@ PROBE_TIMEOUT = 2.0
 """Seconds."""
 
 
-def listens(port: int) -> Probe:
+def listens(port: int, host: str = LOOPBACK) -> Probe:
     """Return a probe: ready when the port accepts connections."""
-    return lambda: _answer(port, b"", 0) is not None
+    return lambda: _answer(host, port, b"", 0) is not None
 
 
-def redis_answers(port: int) -> Probe:
+def redis_answers(port: int, host: str = LOOPBACK) -> Probe:
     """Return a probe: ready when Redis answers PING with PONG (it answers an error while it loads)."""
-    return lambda: _answer(port, b"PING\r\n", 5) == b"+PONG"
+    return lambda: _answer(host, port, b"PING\r\n", 5) == b"+PONG"
 
 
-def amqp_answers(port: int) -> Probe:
+def amqp_answers(port: int, host: str = LOOPBACK) -> Probe:
     """Return a probe: ready when the protocol header is answered by a method frame (Connection.Start)."""
-    return lambda: _answer(port, b"AMQP\x00\x00\x09\x01", 1) == b"\x01"
+    return lambda: _answer(host, port, b"AMQP\x00\x00\x09\x01", 1) == b"\x01"
 
 
 def http_answers(port: int, path: str, status: int = 200, host: str = LOOPBACK) -> Probe:
@@ -42,16 +42,16 @@ def http_status(port: int, path: str, host: str = LOOPBACK) -> int | None:
         return None
 
 
-def http_problems(port: int, path: str) -> list[str]:
+def http_problems(port: int, path: str, host: str = LOOPBACK) -> list[str]:
     """Return the `problems` that GET `path` lists, as `/readyz` does; empty when there is no answer."""
     try:
-        _, body = _get(port, path)
+        _, body = _get(port, path, host)
         return [str(problem) for problem in json.loads(body)["problems"]]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return []
 
 
-def _get(port: int, path: str, host: str = LOOPBACK) -> tuple[int, bytes]:
+def _get(port: int, path: str, host: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
     try:
         connection.request("GET", path)
@@ -61,9 +61,9 @@ def _get(port: int, path: str, host: str = LOOPBACK) -> tuple[int, bytes]:
         connection.close()
 
 
-def _answer(port: int, request: bytes, length: int) -> bytes | None:
+def _answer(host: str, port: int, request: bytes, length: int) -> bytes | None:
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=PROBE_TIMEOUT) as connection:
+        with socket.create_connection((host, port), timeout=PROBE_TIMEOUT) as connection:
             connection.sendall(request)
             return connection.recv(length) if length else b""
     except OSError:

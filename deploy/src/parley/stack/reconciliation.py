@@ -84,18 +84,18 @@ class Reconciliation:
         """Route new clients to staying gateways; a leaving one keeps its own clients while it drains."""
         planned = self._plan.gateways
         running = self._running_gateways()
-        leaving = {name: port for name, port in running.items() if name not in planned}
+        leaving = {name: address for name, address in running.items() if name not in planned}
         if leaving:
-            staying = {name: port for name, port in planned.items() if name in running}
+            staying = {name: address for name, address in planned.items() if name in running}
             self._reload(replace(self._plan.edge(), accepting=staying, routable=staying | leaving))
 
-    def _running_gateways(self) -> dict[str, int]:
+    def _running_gateways(self) -> dict[str, str]:
         numbers = [
             int(process.name.removeprefix("gateway-"))
             for process in self._supervisor.processes().values()
             if process.name.startswith("gateway-") and process.pid
         ]
-        return {node(number): self._plan.ports.gateway(number) for number in sorted(numbers)}
+        return {node(number): self._plan.gateway_address(number) for number in sorted(numbers)}
 
     def _apply(self, parts: Sequence[Part]) -> None:
         programs.write_config(self._plan.paths, parts)
@@ -124,6 +124,9 @@ class Reconciliation:
                 if name in requested:
                     self._report(f"{name} is ready")
             self._raise_on_failure(waiting, attempts, deadline)
+            for part in waiting.values():
+                if part.setup is not None:
+                    part.setup()
             if waiting:
                 time.sleep(POLL_INTERVAL)
 

@@ -12,6 +12,7 @@ from typing import Self
 
 from parley.stack import processes, programs
 from parley.stack.errors import StackError
+from parley.stack.hosts import Network
 from parley.stack.parts import nginx
 from parley.stack.parts.part import Part
 from parley.stack.parts.rabbitmq import run_rabbitmqctl
@@ -33,8 +34,9 @@ class Stack:
 
     Args:
         directory: where configuration, logs, data and state are kept.
-        gateways: their number; by default the saved one, else 2.
-        workers: their number; by default the saved one, else 2.
+        gateways: their number; by default the saved one, else 2, or one for each host of a cluster.
+        workers: their number; by default the saved one, else 2, or one for each host of a cluster.
+        hosts: 1, or 3 for a cluster; by default the saved number, else 1.
         http_port: nginx's port; by default a free one.
         host: the address that nginx listens on; all other ports are on 127.0.0.1.
         settings: the services' environment variables; `REDIS_URL`, `RABBITMQ_URL` and `MONGO_URL` among them
@@ -50,6 +52,7 @@ class Stack:
         *,
         gateways: int | None = None,
         workers: int | None = None,
+        hosts: int | None = None,
         http_port: int | None = None,
         host: str = LOOPBACK,
         settings: Mapping[str, str] | None = None,
@@ -58,7 +61,7 @@ class Stack:
         report: Report = lambda line: None,
     ) -> None:
         paths = StackPaths(directory.resolve())
-        state = StackState.load(paths).sized(gateways, workers)
+        state = StackState.load(paths).sized(gateways, workers, hosts)
         self._http_port = http_port
         self._report = report
         self._plan = Plan(
@@ -93,24 +96,23 @@ class Stack:
     @property
     def gateway_urls(self) -> list[str]:
         """The gateways' own URLs, not through nginx."""
-        return [f"http://{LOOPBACK}:{port}" for port in self._plan.gateways.values()]
+        return [f"http://{address}" for address in self._plan.gateways.values()]
 
     @property
     def worker_urls(self) -> list[str]:
-        ports = (self._plan.ports.worker(number + 1) for number in range(self._plan.state.workers))
-        return [f"http://{LOOPBACK}:{port}" for port in ports]
+        return [f"http://{address}" for address in self._plan.workers]
 
     @property
     def redis_url(self) -> str:
-        return self._plan.redis_url
+        return self._plan.servers.redis_url
 
     @property
     def rabbitmq_url(self) -> str:
-        return self._plan.rabbitmq_url
+        return self._plan.servers.rabbitmq_url
 
     @property
     def mongo_url(self) -> str:
-        return self._plan.mongo_url
+        return self._plan.servers.mongo_url
 
     @property
     def jwt_secret(self) -> str:
@@ -135,6 +137,8 @@ class Stack:
             was_down = not self.is_up()
             if was_down:
                 self._launch()
+            elif StackState.load(self._plan.paths).hosts != self._plan.state.hosts:
+                raise StackError("The number of hosts changes only while the stack is down: run `make down`.")
             elif not nginx.has_address(self._plan.paths, self._plan.edge()):
                 self._require_http_port()
             self._plan.state.save(self._plan.paths)
@@ -216,19 +220,50 @@ class Stack:
         parts = {part.name: part for part in self._plan.parts() if part.name != WATCHDOG}
         return [part_status(part, known[name]) for name, part in parts.items() if name in known]
 
-    def rabbitmqctl(self, *arguments: str) -> str:
-        """Run rabbitmqctl against this stack's node and return its output."""
-        return run_rabbitmqctl(self._plan.paths, self._plan.ports, arguments)
+    def rabbitmqctl(self, *arguments: str, host: int = 1) -> str:
+        """Run rabbitmqctl against the node of a host and return its output."""
+        plan = self._plan
+        return run_rabbitmqctl(plan.paths, plan.ports, plan.hosts[host - 1], arguments)
+
+    def cut(self, host: int) -> None:
+        """Cut a host of a cluster off from all others; its processes go on.
+
+        Raises:
+            StackError: The hosts have no network namespaces of their own.
+        """
+        self._network().cut(host)
+
+    def join(self, host: int) -> None:
+        """Undo `cut`."""
+        self._network().join(host)
+
+    def _network(self) -> Network:
+        self._require_up()
+        if not self._plan.state.namespaces:
+            raise StackError(
+                "The hosts share this machine's network, so none can be cut off from the others."
+            )
+        return Network(self.directory)
 
     def _launch(self) -> None:
         """End leftover processes of an earlier run, and start supervisord on free ports."""
         paths = self._plan.paths
         processes.kill_all(paths.root)
-        state = self._plan.state.on_free_ports()
+        state = self._plan.state.on_free_ports().on_this_machine()
         ports = Ports(state.base, self._http_port or state.base)
         self._plan = replace(self._plan, state=state, ports=ports)
         self._require_http_port()
+        self._create_network()
         self._supervisor.launch(programs.write_config(paths, self._plan.parts()))
+
+    def _create_network(self) -> None:
+        if self._plan.state.namespaces:
+            Network(self.directory).create()
+        elif self._plan.state.hosts > 1:
+            self._report(
+                "no rights to create network namespaces: the three hosts are addresses of the loopback, "
+                "and cannot be cut off from each other"
+            )
 
     def _require_http_port(self) -> None:
         require_free(self._plan.ports.http, self._plan.host, "HTTP_PORT")
@@ -238,6 +273,8 @@ class Stack:
             stop_in_order(self._supervisor, self._supervisor.processes().keys() - {WATCHDOG})
             self._supervisor.shut_down()
         processes.kill_all(self.directory)
+        if self._plan.state.namespaces:
+            Network(self.directory).remove()
         if self._plan.paths.socket.parent != self.directory and self._plan.paths.socket.parent.exists():
             self._plan.paths.socket.parent.rmdir()
 

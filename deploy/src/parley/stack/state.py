@@ -1,23 +1,34 @@
-"""The state that a stack keeps from one `up` to the next: its ports, its size and its secrets."""
+"""The state that a stack keeps from one `up` to the next: its ports, its size, its hosts and its secrets."""
 
 import json
 import secrets
 from dataclasses import asdict, dataclass, replace
 
 from parley.stack.errors import StackError
+from parley.stack.hosts import HOST_COUNTS, can_create_namespaces
 from parley.stack.paths import StackPaths, write
 from parley.stack.ports import MAX_REPLICAS, block_is_free, free_base
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackState:
-    """`base` is the first port of the stack's block; `gateways` and `workers` are counts."""
+    """What a stack keeps.
+
+    Attributes:
+        base: the first port of the stack's block.
+        gateways: their number.
+        workers: their number.
+        hosts: 1, or the number of a cluster's hosts.
+        namespaces: whether the hosts of a cluster are network namespaces.
+    """
 
     base: int
     gateways: int
     workers: int
     broker_password: str
     jwt_secret: str
+    hosts: int = 1
+    namespaces: bool = False
 
     @classmethod
     def load(cls, paths: StackPaths) -> "StackState":
@@ -37,13 +48,21 @@ class StackState:
     def save(self, paths: StackPaths) -> None:
         write(paths.state, json.dumps(asdict(self), indent=2) + "\n")
 
-    def sized(self, gateways: int | None, workers: int | None) -> "StackState":
-        """Return this state with other counts; None keeps a count."""
+    def sized(self, gateways: int | None, workers: int | None, hosts: int | None = None) -> "StackState":
+        """Return this state with other counts; None keeps a count, but gives each host of a cluster one."""
+        hosts = self.hosts if hosts is None else hosts
+        if hosts not in HOST_COUNTS:
+            raise StackError(f"A stack runs on 1 host or as a cluster on 3, not on {hosts}.")
         return replace(
             self,
-            gateways=_count("gateways", self.gateways if gateways is None else gateways),
-            workers=_count("workers", self.workers if workers is None else workers),
+            gateways=_count("gateways", max(self.gateways, hosts) if gateways is None else gateways),
+            workers=_count("workers", max(self.workers, hosts) if workers is None else workers),
+            hosts=hosts,
         )
+
+    def on_this_machine(self) -> "StackState":
+        """Return this state with network namespaces for the hosts of a cluster, if they can be made here."""
+        return replace(self, namespaces=self.hosts > 1 and can_create_namespaces())
 
     def on_free_ports(self) -> "StackState":
         """Return this state, on another block of ports when this one is in use."""

@@ -14,6 +14,7 @@ class PartStatus:
     name: str
     state: str
     pid: int
+    address: str
     port: int | None
     uptime: int
     ready: bool
@@ -27,6 +28,7 @@ def part_status(part: Part, process: Process) -> PartStatus:
         name=part.name,
         state=process.state,
         pid=process.pid,
+        address=part.address,
         port=part.port,
         uptime=process.uptime,
         ready=ready,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from parley.stack.status import PartStatus
 
-_HEADER = ("PART", "STATE", "PID", "PORT", "UPTIME", "READY")
+_HEADER = ("PART", "STATE", "PID", "ADDRESS", "UPTIME", "READY")
 
 
 def render(rows: Sequence[PartStatus]) -> str:
@@ -20,7 +20,7 @@ def _cells(row: PartStatus) -> tuple[str, ...]:
         row.name,
         row.state.lower(),
         str(row.pid or "-"),
-        str(row.port or "-"),
+        f"{row.address}:{row.port}" if row.port else "-",
         _duration(row.uptime),
         ready,
     )

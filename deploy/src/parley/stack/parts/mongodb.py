@@ -1,41 +1,109 @@
-"""MongoDB: `mongod` where there is one, else nx-27017, which speaks its protocol over SQLite files."""
+"""MongoDB as a replica set, of one member or of one on each host of a cluster."""
 
-import sys
+import shutil
+import sysconfig
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from parley.stack.parts.part import Part, Tier, program
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from parley.stack.errors import StackError
+from parley.stack.hosts import Host
+from parley.stack.parts.part import Part, Tier
 from parley.stack.paths import StackPaths
-from parley.stack.ports import LOOPBACK
-from parley.stack.readiness import listens
+
+REPLICA_SET = "parley"
+ELECTION_MS = 3000
+"""Milliseconds without a primary after which the others elect one; MongoDB's default is 10,000."""
+CACHE_GB = "0.25"
+CALL_MS = 2000
+NOT_YET_INITIALIZED, PRIMARY, SECONDARY = 94, 1, 2
+NO_SERVER = (
+    "There is no MongoDB for this machine: install mongod 6.0 or newer so that it is on the PATH, "
+    "or set MONGO_URL in .env to a server elsewhere."
+)
 
 
-def mongodb(paths: StackPaths, port: int) -> Part:
-    """Return the MongoDB server."""
-    directory = paths.data / "mongodb"
+def mongodb(paths: StackPaths, port: int, host: Host, hosts: Sequence[Host]) -> Part:
+    """Return the member of the replica set on a host."""
+    name = host.part("mongodb")
+    directory = paths.data / name
+    members = [f"{each.address}:{port}" for each in hosts]
+    address = f"{host.address}:{port}"
     return Part(
-        name="mongodb",
+        name=name,
         tier=Tier.SERVERS,
-        argv=_command(paths, directory, port),
+        argv=host.command(*_command(directory, host.address, port)),
         directory=directory,
+        address=host.address,
         port=port,
-        ready=listens(port),
+        ready=partial(_is_ready, address, alone=len(hosts) == 1),
+        # The first host configures the set; two at once would each begin a set of their own.
+        setup=partial(_configure, address, members) if host == hosts[0] else None,
     )
 
 
-def _command(paths: StackPaths, directory: Path, port: int) -> tuple[str, ...]:
-    stand_in = str(Path(sys.executable).with_name("nx-27017"))
-    server = program("mongod", "mongod", stand_in)
-    if server != stand_in:
-        return (
-            server,
-            "--dbpath",
-            str(directory),
-            "--port",
-            str(port),
-            "--bind_ip",
-            LOOPBACK,
-            "--nounixsocket",
-        )
-    # Without these two it writes to fixed names in /tmp, and stacks on one machine would share them.
-    own_files = ("--log-file", str(paths.log("nx-27017")), "--pid-file", str(directory / "nx-27017.pid"))
-    return (server, "--data-dir", str(directory), "--host", LOOPBACK, "--port", str(port), *own_files)
+def mongod() -> str:
+    """Return the path of mongod: of the one on the PATH, else of the one that is installed with this package.
+
+    Raises:
+        StackError: There is none for this machine.
+    """
+    installed = Path(sysconfig.get_path("purelib"), "fiftyone", "db", "bin", "mongod")
+    found = shutil.which("mongod") or (str(installed) if installed.exists() else None)
+    if found is None:
+        raise StackError(NO_SERVER)
+    return found
+
+
+def _command(directory: Path, address: str, port: int) -> tuple[str, ...]:
+    return (
+        *(mongod(), "--dbpath", str(directory), "--bind_ip", address, "--port", str(port)),
+        *("--replSet", REPLICA_SET, "--nounixsocket", "--wiredTigerCacheSizeGB", CACHE_GB),
+        *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    )
+
+
+def _is_ready(address: str, *, alone: bool) -> bool:
+    """Whether the member can be written to, or, if others can be primary instead, replicates."""
+    try:
+        state = _call(address, "replSetGetStatus")["myState"]
+    except PyMongoError:
+        return False
+    return state == PRIMARY or (state == SECONDARY and not alone)
+
+
+def _configure(address: str, members: Sequence[str]) -> None:
+    """Initiate the set, or give its members the addresses that the stack has now."""
+    try:
+        config = _call(address, "replSetGetConfig")["config"]
+    except OperationFailure as error:
+        if error.code == NOT_YET_INITIALIZED:
+            _call(address, {"replSetInitiate": _config(members, version=1)})
+    except PyMongoError:
+        return
+    else:
+        if [member["host"] for member in config["members"]] != [*members]:
+            _call(address, {"replSetReconfig": _config(members, config["version"] + 1), "force": True})
+
+
+def _config(members: Sequence[str], version: int) -> dict[str, Any]:
+    return {
+        "_id": REPLICA_SET,
+        "version": version,
+        "members": [{"_id": number, "host": member} for number, member in enumerate(members)],
+        "settings": {"electionTimeoutMillis": ELECTION_MS},
+    }
+
+
+def _call(address: str, command: str | dict[str, Any]) -> dict[str, Any]:
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        f"mongodb://{address}/?directConnection=true",
+        serverSelectionTimeoutMS=CALL_MS,
+        socketTimeoutMS=CALL_MS,
+    )
+    with client:
+        return client.admin.command(command)

@@ -24,14 +24,14 @@ class Edge:
     Args:
         host: the address to listen on.
         port: the port to listen on.
-        accepting: ports by node name of the gateways that get new clients.
-        routable: ports by node name of all gateways that keep their present clients.
+        accepting: addresses by node name of the gateways that get new clients.
+        routable: addresses by node name of all gateways that keep their present clients.
     """
 
     host: str
     port: int
-    accepting: Mapping[str, int]
-    routable: Mapping[str, int]
+    accepting: Mapping[str, str]
+    routable: Mapping[str, str]
 
     @property
     def address(self) -> str:
@@ -46,6 +46,7 @@ def nginx(paths: StackPaths, edge: Edge) -> Part:
         tier=Tier.EDGE,
         argv=_command(paths),
         directory=_directory(paths),
+        address=edge.address,
         port=edge.port,
         ready=http_answers(edge.port, "/healthz", 404, edge.address),
     )
@@ -116,19 +117,19 @@ def _values(paths: StackPaths, edge: Edge) -> dict[str, str]:
         "HOST": edge.host,
         "PORT": str(edge.port),
         "ROUTES": "".join(f"        ~^{node}\\.  parley_{node};\n" for node in edge.routable),
-        "ACCEPTING": "".join(_server(port) for port in edge.accepting.values()),
-        "UPSTREAMS": "".join(_upstream(node, port) for node, port in edge.routable.items()),
+        "ACCEPTING": "".join(_server(address) for address in edge.accepting.values()),
+        "UPSTREAMS": "".join(_upstream(node, address) for node, address in edge.routable.items()),
     }
 
 
-def _upstream(node: str, port: int) -> str:
-    return f"    upstream parley_{node} {{\n{_server(port)}    }}\n"
+def _upstream(node: str, address: str) -> str:
+    return f"    upstream parley_{node} {{\n{_server(address)}    }}\n"
 
 
-def _server(port: int) -> str:
+def _server(address: str) -> str:
     # A dead gateway refuses connections at once, so nginx tries the next one. Without max_fails=0 it would
     # also avoid a gateway for a while after its restart.
-    return f"        server {LOOPBACK}:{port} max_fails=0;\n"
+    return f"        server {address} max_fails=0;\n"
 
 
 def _directory(paths: StackPaths) -> Path:

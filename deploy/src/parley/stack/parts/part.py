@@ -8,6 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from parley.stack.errors import StackError
+from parley.stack.ports import LOOPBACK
 from parley.stack.readiness import Probe
 
 
@@ -26,8 +27,9 @@ class Tier(IntEnum):
 class Part:
     """One process: `argv` run in `directory`, with `env` added to the common environment.
 
-    `problems` returns the reasons why the part is not ready, as far as it reports them. `check` is a command
-    that fails with one sentence on stderr when the part's settings are invalid.
+    `setup` brings the started process into service; it is called until the part is ready, so it must be
+    harmless to repeat. `problems` returns the reasons why the part is not ready, as far as it reports them.
+    `check` is a command that fails with one sentence on stderr when the part's settings are invalid.
     """
 
     name: str
@@ -35,8 +37,10 @@ class Part:
     argv: tuple[str, ...]
     directory: Path
     ready: Probe
+    setup: Callable[[], None] | None = None
     problems: Callable[[], list[str]] = list
     check: tuple[str, ...] = ()
+    address: str = LOOPBACK
     port: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     autostart: bool = False

@@ -1,22 +1,21 @@
-"""RabbitMQ as a node of its own, with its own name server (epmd), cookie and ports."""
+"""RabbitMQ, alone or as a cluster of three, with its own name server (epmd), cookie and ports."""
 
 import os
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from parley.stack.errors import StackError
+from parley.stack.hosts import Host
 from parley.stack.parts.part import Part, Tier, program
 from parley.stack.paths import StackPaths, write
-from parley.stack.ports import LOOPBACK, Ports
+from parley.stack.ports import Ports
 from parley.stack.readiness import amqp_answers, listens
 
 RABBITMQCTL_TIMEOUT = 60.0
 """Seconds."""
 
 USER = "parley"
-NODE = f"rabbit@{LOOPBACK}"
-"""By address, so that the start depends on no name resolution."""
-
 _SCRIPTS = "/usr/lib/rabbitmq/bin"
 """Debian's commands on the PATH insist on their own user and directories; these scripts do not."""
 
@@ -35,6 +34,14 @@ disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
 """
 
+_CLUSTER_CONFIG = """\
+cluster_partition_handling = pause_minority
+cluster_formation.peer_discovery_backend = classic_config
+"""
+
+_NODE_LOST_SECONDS = 8
+"""After about this time without an answer a node of a cluster counts as lost; Erlang's default is 60."""
+
 _SYNC_QUEUE_NAMES = (
     "spawn(fun()->rabbit:await_startup(),"
     "[ra:trigger_election(amqqueue:get_pid(Q))||Q<-rabbit_amqqueue:list_local_quorum_queues()],"
@@ -48,50 +55,58 @@ it restarts with an empty queue that never elects a leader. The code has no blan
 splits at them.
 """
 
-_ERLANG = (
-    "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none "
-    f"-kernel inet_dist_use_interface {{127,0,0,1}} -start_epmd false -eval {_SYNC_QUEUE_NAMES}"
-)
 
-
-def epmd(paths: StackPaths, port: int) -> Part:
+def epmd(paths: StackPaths, port: int, host: Host, addresses: Sequence[str]) -> Part:
     """Return Erlang's name server, which runs in the foreground so that it ends with the stack."""
+    name = host.part("epmd")
     return Part(
-        name="epmd",
+        name=name,
         tier=Tier.NAMES,
-        argv=(program("epmd"), "-address", LOOPBACK, "-port", str(port)),
-        directory=paths.data / "epmd",
+        argv=host.command(program("epmd"), "-address", ",".join(addresses), "-port", str(port)),
+        directory=paths.data / name,
+        address=host.address,
         port=port,
-        ready=listens(port),
+        ready=listens(port, host.address),
     )
 
 
-def rabbitmq(paths: StackPaths, ports: Ports, password: str) -> Part:
-    """Return the RabbitMQ node and write its configuration."""
-    _configure(paths, ports, password)
+def rabbitmq(paths: StackPaths, ports: Ports, password: str, host: Host, hosts: Sequence[Host]) -> Part:
+    """Return the RabbitMQ node of a host, clustered with those of `hosts`, and write its configuration."""
+    name = host.part("rabbitmq")
+    _configure(paths, ports, password, host, hosts)
     return Part(
-        name="rabbitmq",
+        name=name,
         tier=Tier.SERVERS,
-        argv=(program("rabbitmq-server", f"{_SCRIPTS}/rabbitmq-server"),),
-        directory=paths.data / "rabbitmq",
+        argv=host.command(program("rabbitmq-server", f"{_SCRIPTS}/rabbitmq-server")),
+        directory=paths.data / name,
+        address=host.address,
         port=ports.amqp,
-        ready=amqp_answers(ports.amqp),
-        env=_environment(paths, ports) | {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG},
+        ready=amqp_answers(ports.amqp, host.address),
+        env=_environment(paths, ports, host) | {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _erlang_options(host)},
     )
 
 
-def run_rabbitmqctl(paths: StackPaths, ports: Ports, arguments: Sequence[str]) -> str:
-    """Run rabbitmqctl against this stack's node and return its output.
+def _erlang_options(host: Host) -> str:
+    interface = host.address.replace(".", ",")
+    return (
+        "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none "
+        f"-kernel inet_dist_use_interface {{{interface}}} net_ticktime {_NODE_LOST_SECONDS} "
+        f"-start_epmd false -eval {_SYNC_QUEUE_NAMES}"
+    )
+
+
+def run_rabbitmqctl(paths: StackPaths, ports: Ports, host: Host, arguments: Sequence[str]) -> str:
+    """Run rabbitmqctl against a host's node and return its output.
 
     Raises:
         StackError: it failed or did not end in time.
     """
-    command = [program("rabbitmqctl", f"{_SCRIPTS}/rabbitmqctl"), *arguments]
+    command = host.command(program("rabbitmqctl", f"{_SCRIPTS}/rabbitmqctl"), *arguments)
     title = f"rabbitmqctl {' '.join(arguments)}"
     try:
         done = subprocess.run(
             command,
-            env=_rabbitmqctl_environment(paths, ports),
+            env=_rabbitmqctl_environment(paths, ports, host),
             capture_output=True,
             text=True,
             check=False,
@@ -104,31 +119,52 @@ def run_rabbitmqctl(paths: StackPaths, ports: Ports, arguments: Sequence[str]) -
     return done.stdout
 
 
-def _rabbitmqctl_environment(paths: StackPaths, ports: Ports) -> dict[str, str]:
+def _rabbitmqctl_environment(paths: StackPaths, ports: Ports, host: Host) -> dict[str, str]:
     # Any Erlang program starts an epmd that outlives it where it finds none.
     no_epmd = {"RABBITMQ_CTL_ERL_ARGS": "-start_epmd false"}
-    return {"PATH": os.environ.get("PATH", os.defpath), **_environment(paths, ports), **no_epmd}
+    return {"PATH": os.environ.get("PATH", os.defpath), **_environment(paths, ports, host), **no_epmd}
 
 
-def _configure(paths: StackPaths, ports: Ports, password: str) -> None:
-    text = _CONFIG.format(host=LOOPBACK, port=ports.amqp, user=USER, password=password)
-    write(paths.config / "rabbitmq.conf", text)
+def _configure(paths: StackPaths, ports: Ports, password: str, host: Host, hosts: Sequence[Host]) -> None:
+    text = _CONFIG.format(host=host.address, port=ports.amqp, user=USER, password=password)
+    if len(hosts) > 1:
+        text += _CLUSTER_CONFIG + "".join(map(_peer, hosts))
+        # Nodes of a cluster accept each other by a common secret.
+        write(_data(paths, host) / ".erlang.cookie", password, mode=0o400)
+    write(_config(paths, host), text)
     write(paths.config / "rabbitmq-env.conf", "# Empty, instead of the system's own file.\n")
     write(paths.config / "enabled_plugins", "[].\n")
 
 
-def _environment(paths: StackPaths, ports: Ports) -> dict[str, str]:
-    data = paths.data / "rabbitmq"
+def _peer(host: Host) -> str:
+    return f"cluster_formation.classic_config.nodes.{host.number} = {_node(host)}\n"
+
+
+def _node(host: Host) -> str:
+    """Return the node's name: by address, so that the start depends on no name resolution."""
+    return f"rabbit{host.number or ''}@{host.address}"
+
+
+def _data(paths: StackPaths, host: Host) -> Path:
+    return paths.data / host.part("rabbitmq")
+
+
+def _config(paths: StackPaths, host: Host) -> Path:
+    return paths.config / f"{host.part('rabbitmq')}.conf"
+
+
+def _environment(paths: StackPaths, ports: Ports, host: Host) -> dict[str, str]:
+    data = _data(paths, host)
     return {
         "HOME": str(data),
         "ERL_EPMD_PORT": str(ports.epmd),
-        "ERL_EPMD_ADDRESS": LOOPBACK,
+        "ERL_EPMD_ADDRESS": host.address,
         "ERL_CRASH_DUMP_SECONDS": "0",
-        "RABBITMQ_NODENAME": NODE,
+        "RABBITMQ_NODENAME": _node(host),
         "RABBITMQ_USE_LONGNAME": "true",
-        "RABBITMQ_DIST_PORT": str(ports.erlang),
+        "RABBITMQ_DIST_PORT": str(ports.erlang(host.number)),
         "RABBITMQ_CONF_ENV_FILE": str(paths.config / "rabbitmq-env.conf"),
-        "RABBITMQ_CONFIG_FILE": str(paths.config / "rabbitmq"),
+        "RABBITMQ_CONFIG_FILE": str(_config(paths, host).with_suffix("")),
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(paths.config / "rabbitmq-advanced"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(paths.config / "enabled_plugins"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(data / "config"),

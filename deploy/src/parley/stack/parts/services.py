@@ -4,26 +4,26 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from parley.stack.hosts import Host
 from parley.stack.parts.part import Part, Tier
 from parley.stack.paths import StackPaths
-from parley.stack.ports import LOOPBACK
 from parley.stack.readiness import http_answers, http_problems
 
 
 def gateway(
-    paths: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
+    paths: StackPaths, number: int, host: Host, port: int, command: Sequence[str], settings: Mapping[str, str]
 ) -> Part:
     """Return the gateway of this number."""
-    own = {"NODE_NAME": node(number), "GATEWAY_HOST": LOOPBACK, "GATEWAY_PORT": str(port)}
-    return _service(paths, f"gateway-{number}", Tier.GATEWAYS, port, command, {**settings, **own})
+    own = {"NODE_NAME": node(number), "GATEWAY_HOST": host.address, "GATEWAY_PORT": str(port)}
+    return _service(paths, f"gateway-{number}", Tier.GATEWAYS, host, port, command, {**settings, **own})
 
 
 def worker(
-    paths: StackPaths, number: int, port: int, command: Sequence[str], settings: Mapping[str, str]
+    paths: StackPaths, number: int, host: Host, port: int, command: Sequence[str], settings: Mapping[str, str]
 ) -> Part:
     """Return the persistence worker of this number."""
-    own = {"WORKER_NAME": f"w{number}", "WORKER_HOST": LOOPBACK, "WORKER_PORT": str(port)}
-    return _service(paths, f"worker-{number}", Tier.WORKERS, port, command, {**settings, **own})
+    own = {"WORKER_NAME": f"w{number}", "WORKER_HOST": host.address, "WORKER_PORT": str(port)}
+    return _service(paths, f"worker-{number}", Tier.WORKERS, host, port, command, {**settings, **own})
 
 
 def node(number: int) -> str:
@@ -32,17 +32,24 @@ def node(number: int) -> str:
 
 
 def _service(
-    paths: StackPaths, name: str, tier: Tier, port: int, command: Sequence[str], env: Mapping[str, str]
+    paths: StackPaths,
+    name: str,
+    tier: Tier,
+    host: Host,
+    port: int,
+    command: Sequence[str],
+    env: Mapping[str, str],
 ) -> Part:
     return Part(
         name=name,
         tier=tier,
-        argv=tuple(command),
+        argv=host.command(*command),
         check=(*command, "--check"),
         directory=_home(paths),
+        address=host.address,
         port=port,
-        ready=http_answers(port, "/readyz"),
-        problems=partial(http_problems, port, "/readyz"),
+        ready=http_answers(port, "/readyz", host=host.address),
+        problems=partial(http_problems, port, "/readyz", host.address),
         env={**env, "PYTHONUNBUFFERED": "1"},
     )
 
