@@ -139,8 +139,8 @@ async def test_heads_only_move_forward(store: Store) -> None:
     await store.messages.insert([message(c, 1), last])
     assert await store.heads.measure(c) == (Head(2, 5), last)
 
-    await store.heads.move([HeadMove(c, Head(2, 5), digest(last))])
-    await store.heads.move([HeadMove(c, Head(1, 1), digest(message(c, 1)))])
+    await store.heads.commit([HeadMove(c, Head(2, 5), digest(last))], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.heads.term())
 
     assert await store.heads.read([c]) == {c: Head(2, 5)}
     moved = (await store.conversation(c)).last_message
@@ -152,24 +152,26 @@ async def test_a_head_that_moves_is_the_conversation_s_last_activity(store: Stor
     c = await store.begin("ann")
     later = (await store.conversation(c)).last_activity_at + timedelta(hours=1)
     last = message(c, 2, created_at=later)
-    await store.heads.move([HeadMove(c, Head(2, 2), digest(last))])
+    await store.heads.commit([HeadMove(c, Head(2, 2), digest(last))], await store.heads.term())
     assert (await store.conversation(c)).last_activity_at == later
-    await store.heads.move([HeadMove(c, Head(1, 1), digest(message(c, 1)))])
+    await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.heads.term())
     assert (await store.conversation(c)).last_activity_at == later
 
 
 async def test_a_revision_advances_when_the_number_was_overtaken(store: Store) -> None:
     c = await store.begin("ann")
-    await store.heads.move([HeadMove(c, Head(4, 4), None)])
-    await store.heads.move([HeadMove(c, Head(3, 6), None)])
+    await store.heads.commit([HeadMove(c, Head(4, 4), None)], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(3, 6), None)], await store.heads.term())
     assert await store.heads.read([c]) == {c: Head(4, 6)}
 
 
 async def test_a_head_is_not_replaced_by_an_older_revision(store: Store) -> None:
     c = await store.begin("ann")
     stored = message(c, 1)
-    await store.heads.move([HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))])
-    await store.heads.move([HeadMove(c, Head(1, 1), digest(stored))])
+    await store.heads.commit(
+        [HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))], await store.heads.term()
+    )
+    await store.heads.commit([HeadMove(c, Head(1, 1), digest(stored))], await store.heads.term())
     assert await store.heads.read([c]) == {c: Head(1, 2)}
     moved = (await store.conversation(c)).last_message
     assert moved is not None

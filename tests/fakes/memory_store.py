@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from parley.persistence_worker.ports import Head, HeadMove, MemberKey
+from parley.persistence_worker.ports import Head, HeadMove, MemberKey, Term
 from parley.shared.model import Contract, Conversation, Membership, Message, Person
 
 
@@ -70,8 +70,11 @@ class MemoryHeads:
             return Head(0, 0), None
         return Head(stored[-1].seq, max(m.rev for m in stored)), stored[-1]
 
-    async def move(self, moves: Sequence[HeadMove]) -> None:
-        for move in moves:
+    async def term(self) -> Term:
+        return None
+
+    async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
+        for move in (m for m in moves if m.conversation_id in self._tables.conversations):
             c = self._tables.conversations[move.conversation_id]
             further = move.to.seq >= c.last_seq and move.to.rev >= c.rev
             last = move.last_message if further else None

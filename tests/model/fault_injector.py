@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from parley.persistence_worker.ports import HeadMove, MemberKey
+from parley.persistence_worker.ports import HeadMove, MemberKey, Term
 from parley.shared.events import Event
 from parley.shared.model import Membership, Message
 
@@ -83,10 +83,10 @@ class FaultyMessages(FaultyPort):
 class FaultyHeads(FaultyPort):
     """Moves heads one after the other, with a step before each."""
 
-    async def move(self, moves: Sequence[HeadMove]) -> None:
+    async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
         for move in moves:
             await self._injector.step()
-            await self._target.move([move])
+            await self._target.commit([move], term)
         await self._injector.step()
 
 

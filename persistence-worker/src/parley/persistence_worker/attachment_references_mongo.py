@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo import ReplaceOne, UpdateOne
 
+from parley.persistence_worker.commit_mongo import newest
 from parley.persistence_worker.store_mongo import translate_errors
 from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS, Document, exactly
 from parley.shared.model import Message, now
@@ -17,7 +18,7 @@ class MongoAttachmentReferences:
     """
 
     def __init__(self, database: Any) -> None:
-        self._references = database[ATTACHMENT_USES]
+        self._references = newest(database, ATTACHMENT_USES)
         self._attachments = database[ATTACHMENTS]
 
     async def add(self, messages: Sequence[Message]) -> None:

@@ -24,12 +24,8 @@ class Batch:
     heads: dict[str, Head]
     found: dict[str, Message]
     """Messages that were stored before: of retries, and those to be changed."""
-    heads_before: dict[str, Head] = field(default_factory=dict)
     last: dict[str, Digest] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
-
-    def __post_init__(self) -> None:
-        self.heads_before = dict(self.heads)
 
     def emit(self, room: str, event: Event) -> None:
         """Add an event to those that are published after the batch is stored."""

@@ -17,6 +17,7 @@ from parley.shared.model import Message, Person
 from parley.shared.records import Change, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
 ATTEMPTS = 10
+NO_HEAD = Head(0, 0)
 
 
 class Persister:
@@ -40,6 +41,7 @@ class Persister:
         Raises:
             StoreUnavailable: The database is away; call again with the same records.
         """
+        term = await self._heads.term()
         batch = await self._open(records, redelivered)
         keys = {(record.conversation_id, record.user_id) for record in records}
         counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
@@ -49,7 +51,7 @@ class Persister:
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.emit(rooms.conversation(event.conversation_id), event)
         # Write counters before heads, so that a reader of both never sees counters older than the head.
-        await self._move_heads(batch)
+        await self._heads.commit(_moves(records, batch), term)
         await self._event_publisher.publish_events(batch.events)
 
     async def _open(self, records: Sequence[Record], redelivered: bool) -> Batch:
@@ -185,14 +187,11 @@ class Persister:
             return
         batch.emit(rooms.conversation(record.conversation_id), _changed(changed, record))
 
-    async def _move_heads(self, batch: Batch) -> None:
-        moves = [
-            HeadMove(conversation_id, head, batch.last.get(conversation_id))
-            for conversation_id, head in batch.heads.items()
-            if head != batch.heads_before[conversation_id]
-        ]
-        if moves:
-            await self._heads.move(moves)
+
+def _moves(records: Sequence[Record], batch: Batch) -> list[HeadMove]:
+    """Return the heads of all conversations that the batch names, also of those that do not move."""
+    named = dict.fromkeys(record.conversation_id for record in records)
+    return [HeadMove(c, batch.heads.get(c, NO_HEAD), batch.last.get(c)) for c in named]
 
 
 def _differs(message: Message, first: Message) -> bool:

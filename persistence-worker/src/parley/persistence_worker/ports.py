@@ -1,7 +1,7 @@
 """Ports: the batch algorithm's interfaces to the database and the gateways."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -10,6 +10,8 @@ from parley.shared.model import Digest, Membership, Message
 
 MemberKey = tuple[str, str]
 """(conversation id, user id)"""
+Term = Any
+"""The time during which one server is the database's primary; None if the database has no such terms."""
 
 
 class StoreUnavailable(Exception):
@@ -24,7 +26,7 @@ class Head(Struct, frozen=True):
 
 
 class HeadMove(Struct, frozen=True):
-    """The advance of a conversation's head to its last stored message and change."""
+    """The advance of a conversation's head to its last stored message and change, or to where it is."""
 
     conversation_id: str
     to: Head
@@ -73,8 +75,23 @@ class Heads(Protocol):
         After a crash the head may be ahead of the result of `read`.
         """
 
-    async def move(self, moves: Sequence[HeadMove]) -> None:
-        """Advance heads. A head is never moved back, so a writer that was overtaken does no harm."""
+    async def term(self) -> Term:
+        """Return the present term, to be asked for before a batch reads anything."""
+
+    async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
+        """Advance heads, and wait until a majority has all that the batch has read and written.
+
+        A head is never moved back, so a writer that was overtaken does no harm. The wait takes place also
+        if no head moves: the writes of an earlier attempt may have reached no majority yet.
+
+        Args:
+            moves: The heads of the batch's conversations.
+            term: The term in which the batch began.
+
+        Raises:
+            StoreUnavailable: The wait has failed, or another term has begun, so that data read or
+                written before may be lost.
+        """
 
 
 class Memberships(Protocol):

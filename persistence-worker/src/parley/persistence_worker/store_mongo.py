@@ -1,4 +1,8 @@
-"""The store in MongoDB."""
+"""The store in MongoDB.
+
+Messages are written, and heads measured, at a majority: a head or a counter that another primary stores must
+not refer to a message that it does not have. All else that a batch reads and writes its commit confirms.
+"""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -7,7 +11,8 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable
+from parley.persistence_worker.commit_mongo import commit, newest, term_of, without_wait
+from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable, Term
 from parley.shared import mongo
 from parley.shared.documents import (
     ATTEMPTS,
@@ -34,7 +39,7 @@ class MongoMessages:
     """`Messages` in the collection `messages`."""
 
     def __init__(self, database: Any) -> None:
-        self._collection = database[MESSAGES]
+        self._collection = newest(database, MESSAGES)
 
     async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
         with translate_errors():
@@ -81,7 +86,8 @@ class MongoHeads:
     """`Heads` in the collection `conversations`, measured in `messages`."""
 
     def __init__(self, database: Any) -> None:
-        self._conversations = database[CONVERSATIONS]
+        self._database = database
+        self._conversations = newest(database, CONVERSATIONS)
         self._messages = database[MESSAGES]
 
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
@@ -93,26 +99,32 @@ class MongoHeads:
     async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
         of = {"conversationId": exactly(conversation_id)}
         with translate_errors():
+            # The messages that are ahead of the head may be those of an attempt that timed out. This changes
+            # nothing, and waits until a majority has them; a read at a majority may be late without it.
+            await self._conversations.update_one({"_id": conversation_id}, {"$max": {"lastSeq": 0}})
             # The revision is read first, so that a change stored in between is not counted as known.
-            newest = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
+            changed = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
             last = await self._messages.find_one(of, sort=[("seq", -1)])
-        if last is None or newest is None:
+        if last is None or changed is None:
             return Head(0, 0), None
-        return Head(last["seq"], newest["rev"]), from_document(Message, last)
+        return Head(last["seq"], changed["rev"]), from_document(Message, last)
 
-    async def move(self, moves: Sequence[HeadMove]) -> None:
+    async def term(self) -> Term:
+        return term_of(self._database)
+
+    async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
         with translate_errors():
-            result = await self._conversations.bulk_write([_move(move) for move in moves], ordered=False)
-            if result.matched_count < len(moves):
+            matched = await commit(self._database, [_move(move) for move in moves], term)
+            if matched < len(moves):
                 # Another writer is ahead, and has set a later last message, or a later version of it.
-                await self._conversations.bulk_write([_raise_numbers(move) for move in moves], ordered=False)
+                await commit(self._database, [_raise_numbers(move) for move in moves], term)
 
 
 class MongoMemberships:
     """`Memberships` in the collection of that name."""
 
     def __init__(self, database: Any) -> None:
-        self._collection = database[MEMBERSHIPS]
+        self._collection = newest(database, MEMBERSHIPS)
 
     async def read(self, keys: Sequence[MemberKey]) -> dict[MemberKey, Membership]:
         ids = [membership_id(*key) for key in keys]
@@ -123,7 +135,8 @@ class MongoMemberships:
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
         with translate_errors():
-            result = await self._collection.bulk_write([_save(*change) for change in changes], ordered=False)
+            saving = without_wait(self._collection)
+            result = await saving.bulk_write([_save(*change) for change in changes], ordered=False)
         if result.matched_count == len(changes):
             return []
         stored = await self.read([(was.conversation_id, was.user_id) for was, _ in changes])
@@ -148,17 +161,17 @@ class MongoAttempts:
             await self._collection.delete_one({"_id": record_id})
 
 
-def _move(move: HeadMove) -> UpdateOne:
+def _move(move: HeadMove) -> Document:
     values: Document = {"$max": _numbers(move)}
     if move.last_message is not None:
         digest = to_document(move.last_message)
         values["$set"] = {"lastMessage": {"id": digest.pop("_id"), **digest}}
     reached = {name: {"$lte": number} for name, number in _numbers(move).items()}
-    return UpdateOne({"_id": move.conversation_id, **reached}, values)
+    return {"q": {"_id": move.conversation_id, **reached}, "u": values}
 
 
-def _raise_numbers(move: HeadMove) -> UpdateOne:
-    return UpdateOne({"_id": move.conversation_id}, {"$max": _numbers(move)})
+def _raise_numbers(move: HeadMove) -> Document:
+    return {"q": {"_id": move.conversation_id}, "u": {"$max": _numbers(move)}}
 
 
 def _numbers(move: HeadMove) -> dict[str, int]:

@@ -1,4 +1,8 @@
-"""MongoDB: connect, ping, and tell an outage from a faulty request. The only module that imports Motor."""
+"""MongoDB: connect, ping, and tell an outage from a faulty request. The only module that imports Motor.
+
+Concerns are set on the database object, where no connection string can weaken them: a write is acknowledged
+once a majority of the replica set has journaled it, and a read returns only what a majority has.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -7,17 +11,23 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from motor.motor_asyncio import AsyncIOMotorDatabase as Database
+from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 __all__ = ["DUPLICATE_KEY", "Database", "answers", "connect", "is_outage", "translate_errors"]
 
 OPTIONS: dict[str, Any] = {
     "tz_aware": True,
-    "w": "majority",
-    "journal": True,
     "serverSelectionTimeoutMS": 2_000,
     "socketTimeoutMS": 5_000,
     "connectTimeoutMS": 2_000,
+}
+DURABLE: dict[str, Any] = {
+    # Less than the socket's time-out, so that the server answers that it gave up, and stops waiting.
+    "write_concern": WriteConcern("majority", wtimeout=4_000, j=True),
+    "read_concern": ReadConcern("majority"),
+    "read_preference": ReadPreference.PRIMARY,
 }
 PING_SECONDS = 1.0
 DUPLICATE_KEY = 11000
@@ -30,7 +40,8 @@ FAULTY_REQUEST = {DUPLICATE_KEY, BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE}
 async def connect(url: str, **options: Any) -> AsyncIterator[Any]:
     """Open the database that `url` names, `parley` if it names none.
 
-    Each call answers or fails within seconds. A write is acknowledged once a majority has journaled it.
+    Each call answers or fails within seconds. Write concern, read concern and read preference are those
+    of `DURABLE`, whatever the URL says.
 
     Args:
         url: A MongoDB connection string.
@@ -38,7 +49,7 @@ async def connect(url: str, **options: Any) -> AsyncIterator[Any]:
     """
     client: Any = AsyncIOMotorClient(url, **{**OPTIONS, **options})
     try:
-        yield client.get_default_database("parley")
+        yield client.get_default_database("parley", **DURABLE)
     finally:
         client.close()
 
@@ -65,6 +76,9 @@ def translate_errors(unavailable: Callable[[PyMongoError], Exception]) -> Iterat
 
 def is_outage(error: PyMongoError) -> bool:
     """Return whether the same request may succeed later: also for a full disk, say."""
+    if isinstance(error, BulkWriteError) and error.details.get("writeConcernErrors"):
+        # Other documents of the same bulk may be no duplicates, and no majority has them yet.
+        return True
     return not _codes(error) & FAULTY_REQUEST
 
 

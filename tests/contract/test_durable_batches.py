@@ -1,0 +1,198 @@
+"""A worker announces what a majority of a replica set holds, and nothing else."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from pymongo.errors import PyMongoError
+
+from clients.chat import eventually
+from clients.replica_set import ReplicaSet, replica_set
+from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.ports import Messages, StoreUnavailable
+from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
+from parley.shared import mongo
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_document
+from parley.shared.events import Event, MessageStored
+from parley.shared.migrations import migrate
+from parley.shared.model import Conversation, Membership, Message, Person, now
+from parley.shared.records import NewMessage, Record
+
+TIMEOUT_MILLISECONDS = 500
+ATTEMPTS = 8
+"""More than the writes of a batch: each attempt of a batch can complete one more of them."""
+
+
+class Announced:
+    """The events that a worker has published."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        for events in events_by_room.values():
+            self.events += events
+
+    @property
+    def stored(self) -> list[tuple[str, int]]:
+        return [(e.message.id, e.message.seq) for e in self.events if isinstance(e, MessageStored)]
+
+
+class Worker:
+    """Persists batches as a worker does: again and again, until the database takes them."""
+
+    def __init__(self, database: Any) -> None:
+        self.announced = Announced()
+        self.failures = 0
+        self.messages: Messages = MongoMessages(database)
+        self._heads, self._memberships = MongoHeads(database), MongoMemberships(database)
+
+    async def persist(self, records: Sequence[Record]) -> None:
+        persister = Persister(self.messages, self._heads, self._memberships, self.announced)
+        again = False
+        while True:
+            try:
+                return await persister.persist(records, redelivered=again)
+            except StoreUnavailable:
+                self.failures += 1
+                again = True
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def replicas(tmp_path: Path) -> AsyncIterator[ReplicaSet]:
+    """A replica set of three that is this test's own."""
+    async with replica_set(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def replicated(replicas: ReplicaSet) -> AsyncIterator[Any]:
+    """Its database, as a worker connects to it, but with shorter time-outs."""
+    async with mongo.connect(replicas.url) as database:
+        await migrate(database)
+    async with mongo.connect(
+        replicas.url, socketTimeoutMS=TIMEOUT_MILLISECONDS, retryReads=False, retryWrites=False
+    ) as database:
+        yield database
+
+
+async def begin(database: Any) -> str:
+    """Create a conversation whose only member is ann. Returns its id."""
+    conversation = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
+    await database[CONVERSATIONS].insert_one(to_document(conversation))
+    member = Membership(conversation_id=conversation.id, user_id="ann", joined_at=now())
+    await database[MEMBERSHIPS].insert_one(to_document(member))
+    return conversation.id
+
+
+def send(conversation_id: str, content: str) -> NewMessage:
+    message = Message(
+        id=str(uuid.uuid4()),
+        conversation_id=conversation_id,
+        sender_id="ann",
+        content=content,
+        client_message_id=str(uuid.uuid4()),
+        created_at=now(),
+    )
+    return NewMessage(id=str(uuid.uuid4()), message=message, sender=Person(id="ann"))
+
+
+async def numbers(database: Any, conversation_id: str) -> list[tuple[str, int]]:
+    found = await database[MESSAGES].find({"conversationId": conversation_id}).sort("seq", 1).to_list(None)
+    return [(document["_id"], document["seq"]) for document in found]
+
+
+async def test_a_message_that_only_a_lost_primary_held_was_never_announced(
+    replicas: ReplicaSet, replicated: Any
+) -> None:
+    c, worker = await begin(replicated), Worker(replicated)
+    primary = await replicas.primary()
+    secondaries = await replicas.pause_replication()
+    first, second = send(c, "first"), send(c, "second")
+
+    storing = asyncio.create_task(worker.persist([first]))
+    await eventually(lambda: storing.done() or worker.failures >= ATTEMPTS)
+    announced_too_early = worker.announced.stored
+    primary.kill()
+    for member in secondaries:
+        await member.resume_replication()
+    await asyncio.wait_for(storing, 20)
+    await worker.persist([second])
+
+    assert announced_too_early == []
+    assert worker.announced.stored == [(first.message.id, 1), (second.message.id, 2)]
+    assert await numbers(replicated, c) == worker.announced.stored
+
+
+class Interrupted:
+    """Messages that do something else once, when one is found stored."""
+
+    def __init__(self, messages: Messages, interrupt: Callable[[], Awaitable[None]]) -> None:
+        self._messages = messages
+        self._interrupts = [interrupt]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._messages, name)
+
+    async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
+        found = await self._messages.find(message_ids)
+        while found and self._interrupts:
+            await self._interrupts.pop()()
+        return found
+
+
+@pytest.mark.parametrize("renumbered", [False, True])
+async def test_a_message_that_a_lost_primary_returned_is_stored_anew(
+    replicas: ReplicaSet, replicated: Any, renumbered: bool
+) -> None:
+    c, worker = await begin(replicated), Worker(replicated)
+    primary = await replicas.primary()
+    secondaries = await replicas.pause_replication()
+    lost, second = send(c, "lost"), send(c, "second")
+
+    async def lose_the_primary() -> None:
+        primary.kill()
+        for member in secondaries:
+            await member.resume_replication()
+        await eventually(lambda: _is_reachable(replicated))
+
+    worker.messages = Interrupted(worker.messages, lose_the_primary)
+    batch = [lost, send(c, "beside")] if renumbered else [lost]
+    await asyncio.wait_for(worker.persist(batch), 20)
+    await worker.persist([second])
+
+    stored = [(record.message.id, number) for number, record in enumerate([*batch, second], 1)]
+    assert worker.failures > 1
+    assert worker.announced.stored == stored
+    assert await numbers(replicated, c) == stored
+
+
+async def test_a_batch_with_nothing_to_write_waits_for_the_majority_too(
+    replicas: ReplicaSet, replicated: Any
+) -> None:
+    c, worker = await begin(replicated), Worker(replicated)
+    first = send(c, "first")
+    await worker.persist([first])
+    secondaries = await replicas.pause_replication()
+
+    again = asyncio.create_task(worker.persist([first, replace(first, id="again")]))
+    await eventually(lambda: again.done() or worker.failures >= 2)
+    announced_too_early = worker.announced.stored[1:]
+    for member in secondaries:
+        await member.resume_replication()
+    await asyncio.wait_for(again, 20)
+
+    assert announced_too_early == []
+    assert {number for _, number in worker.announced.stored} == {1}
+
+
+async def _is_reachable(database: Any) -> bool:
+    try:
+        return bool((await database.command("hello"))["isWritablePrimary"])
+    except PyMongoError:
+        return False
