@@ -136,7 +136,7 @@ async def _retire(database: Any, collection: str, name: str, built: str) -> None
     with suppress(DuplicateKeyError):
         await database[MIGRATIONS].update_one(step, {"$setOnInsert": {"at": now()}}, upsert=True)
     record = await database[MIGRATIONS].find_one(step)
-    if now() - record["at"] > RETIREMENT:
+    if record is not None and now() - record["at"] > RETIREMENT:
         await _drop(database[collection], name)
         log.info("shared.migrations.index_retired", collection=collection, index=name, now=built)
 

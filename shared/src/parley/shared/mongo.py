@@ -76,13 +76,8 @@ def translate_errors(unavailable: Callable[[PyMongoError], Exception]) -> Iterat
 
 def is_outage(error: PyMongoError) -> bool:
     """Return whether the same request may succeed later: also for a full disk, say."""
-    if isinstance(error, BulkWriteError) and error.details.get("writeConcernErrors"):
-        # Other documents of the same bulk may be no duplicates, and no majority has them yet.
-        return True
-    return not _codes(error) & FAULTY_REQUEST
-
-
-def _codes(error: PyMongoError) -> set[Any]:
     if isinstance(error, BulkWriteError):
-        return {e.get("code") for e in error.details.get("writeErrors") or ()}
-    return {getattr(error, "code", None)}
+        # Beside a duplicate, other documents may have failed, or been written but reached no majority yet.
+        codes = {e.get("code") for e in error.details.get("writeErrors") or ()}
+        return bool(error.details.get("writeConcernErrors")) or not codes or not codes <= FAULTY_REQUEST
+    return getattr(error, "code", None) not in FAULTY_REQUEST

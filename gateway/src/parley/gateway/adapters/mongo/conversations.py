@@ -4,9 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from pymongo.errors import BulkWriteError, DuplicateKeyError
-
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
+from parley.gateway.adapters.mongo.inserts import insert_missing
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
 from parley.shared.documents import (
@@ -19,7 +18,6 @@ from parley.shared.documents import (
     to_document,
 )
 from parley.shared.model import Conversation, Membership
-from parley.shared.mongo import DUPLICATE_KEY
 
 
 class MongoConversations:
@@ -30,26 +28,26 @@ class MongoConversations:
         self._memberships = database[MEMBERSHIPS]
 
     async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
-        with translate_errors():
-            try:
-                await self._conversations.insert_one(to_document(conversation))
-            except DuplicateKeyError:
-                found = await self._conversations.find_one({"directKey": exactly(conversation.direct_key)})
-                conversation = from_document(Conversation, found)
-            await self._insert_missing(conversation.id, members)
+        inserted = await insert_missing(self._conversations, [to_document(conversation)])
+        if not inserted and conversation.direct_key is not None:
+            conversation = await self._direct(conversation.direct_key)
+        await self._insert_members(conversation.id, members)
         return conversation
 
-    async def _insert_missing(self, conversation_id: str, members: Sequence[Membership]) -> None:
+    async def _direct(self, key: str) -> Conversation:
+        with translate_errors():
+            found = await self._conversations.find_one({"directKey": exactly(key)})
+        if found is None:
+            raise Unavailable(UNAVAILABLE)
+        return from_document(Conversation, found)
+
+    async def _insert_members(self, conversation_id: str, members: Sequence[Membership]) -> None:
         # Also if the conversation exists: the gateway that created it may have crashed before this step.
         documents = [to_document(m) for m in members]
         for document in documents:
             document["_id"] = membership_id(conversation_id, document["userId"])
             document["conversationId"] = conversation_id
-        try:
-            await self._memberships.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            if any(e.get("code") != DUPLICATE_KEY for e in error.details.get("writeErrors", ())):
-                raise Unavailable(UNAVAILABLE) from error
+        await insert_missing(self._memberships, documents)
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         with translate_errors():

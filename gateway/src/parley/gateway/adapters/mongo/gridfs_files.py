@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from bson import Binary
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, WriteConcernError
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.uninterrupted import uninterrupted
@@ -77,6 +77,8 @@ class GridFiles:
     async def _delete_document(self, file_id: str) -> None:
         try:
             await self._files.delete_one({"_id": file_id})
+        except WriteConcernError:
+            raise
         except OperationFailure:
             # Some servers that implement GridFS themselves report a missing file as an error.
             if await self._files.find_one({"_id": file_id}):

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
 from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.adapters.mongo.inserts import insert_missing
 from parley.shared.documents import MEMBERSHIPS, Document, exactly, from_document, membership_id, to_document
 from parley.shared.model import Membership, Role, now
 
@@ -73,17 +72,10 @@ class MongoMemberships:
         with translate_errors():
             known = {d["_id"]: d for d in await self._memberships.find({"_id": {"$in": ids}}).to_list(None)}
         wanted = dict(zip(ids, memberships, strict=True))
-        added = [i for i in ids if i not in known and await self._insert(wanted[i])]
+        missing = [to_document(wanted[i]) for i in dict.fromkeys(ids) if i not in known]
+        added = [d["_id"] for d in await insert_missing(self._memberships, missing)] if missing else []
         added += [i for i, d in known.items() if await self._restore(wanted[i], d)]
         return [wanted[i].user_id for i in added]
-
-    async def _insert(self, m: Membership) -> bool:
-        try:
-            with translate_errors():
-                await self._memberships.insert_one(to_document(m))
-        except DuplicateKeyError:
-            return False
-        return True
 
     async def _restore(self, m: Membership, left: Document) -> bool:
         """Restore a former member; count from the current head, or from the last message of their own."""
