@@ -21,6 +21,22 @@ class Pattern:
         return self._name
 
 
+class Number:
+    """Equals every integer from `least` on."""
+
+    def __init__(self, name: str, least: int) -> None:
+        self._name, self._least = name, least
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, int) and other >= self._least
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __repr__(self) -> str:
+        return self._name
+
+
 class Sorted:
     """Equals every list of the same items, in any order."""
 
@@ -37,5 +53,6 @@ class Sorted:
         return f"Sorted({self._things})"
 
 
+AN_EPOCH = Number("AN_EPOCH", 1)
 A_TIME = Pattern("A_TIME", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 A_UUID = Pattern("A_UUID", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -17,6 +17,10 @@ DELAY = 0.15, 0.45
 LOST = (OSError, WSError, Refused, Disconnected, TimeoutError, AssertionError)
 
 
+def _revision(payload: dict[str, Any]) -> dict[str, int]:
+    return {"rev": payload["rev"], "epoch": payload["epoch"]}
+
+
 class ReconnectingClient(RecordingClient):
     """A client that keeps what its user would see: live messages, and messages of a sync."""
 
@@ -26,7 +30,7 @@ class ReconnectingClient(RecordingClient):
         """Contents by number, by conversation."""
         self.offline_seconds: list[float] = []
         """Seconds from each loss of the socket until the client had caught up."""
-        self._revs: dict[str, int] = {}
+        self._revs: dict[str, dict[str, int]] = {}
         self._caught_up = True
         self._reconnecting: asyncio.Task[None] | None = None
 
@@ -36,7 +40,7 @@ class ReconnectingClient(RecordingClient):
         return self
 
     async def join(self, conversation_id: str) -> dict[str, Any]:
-        self._revs.setdefault(conversation_id, 0)
+        self._revs.setdefault(conversation_id, {"rev": 0, "epoch": 0})
         return await super().join(conversation_id)
 
     def drop_connection(self) -> None:
@@ -54,7 +58,7 @@ class ReconnectingClient(RecordingClient):
         super()._on_message(conversation_id, message)
         self._display(conversation_id, message)
         if self._caught_up:
-            self._revs[conversation_id] = message["rev"]
+            self._revs[conversation_id] = _revision(message)
 
     def _display(self, conversation_id: str, message: dict[str, Any]) -> None:
         self.displayed[conversation_id][message["seq"]] = message["content"]
@@ -90,7 +94,7 @@ class ReconnectingClient(RecordingClient):
             messages = await self._user.history(conversation_id) if behind else changes["messages"]
             for message in messages:
                 self._display(conversation_id, message)
-            self._revs[conversation_id] = changes["rev"]
+            self._revs[conversation_id] = _revision(changes)
         self._caught_up = True
 
     async def _call_ok(self, event: str, payload: Any) -> dict[str, Any]:

@@ -88,6 +88,10 @@ class Member:
             return bool((await self.admin("hello"))["isWritablePrimary"])
         return False
 
+    async def step_down(self) -> None:
+        """Hand over to another member, and do not come back for some seconds."""
+        await self.admin("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
+
     async def pause_replication(self) -> None:
         """Take no more of the primary's writes, but go on voting."""
         await self._fail_point("rsSyncApplyStop", "alwaysOn")

@@ -196,3 +196,35 @@ async def _is_reachable(database: Any) -> bool:
         return bool((await database.command("hello"))["isWritablePrimary"])
     except PyMongoError:
         return False
+
+
+async def test_batches_are_stored_once_and_in_order_through_elections(
+    replicas: ReplicaSet, replicated: Any
+) -> None:
+    c, worker = await begin(replicated), Worker(replicated)
+    sent: list[NewMessage] = []
+
+    async def go_on(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            batch = [send(c, "one"), send(c, "two"), send(c, "three")]
+            sent.extend(batch)
+            await worker.persist(batch)
+
+    stop = asyncio.Event()
+    storing = asyncio.create_task(go_on(stop))
+    for _ in range(2):
+        stored = len(worker.announced.stored)
+        primary = await replicas.primary()
+        await primary.step_down()
+        await eventually(lambda stored=stored: len(worker.announced.stored) > stored + 10, 30)
+    stop.set()
+    await asyncio.wait_for(storing, 20)
+
+    expected = [(record.message.id, number) for number, record in enumerate(sent, 1)]
+    assert await numbers(replicated, c) == expected
+    assert list(dict.fromkeys(worker.announced.stored)) == expected
+    head = await replicated[CONVERSATIONS].find_one({"_id": c})
+    member = await replicated[MEMBERSHIPS].find_one({"conversationId": c})
+    assert (head["lastSeq"], head["rev"]) == (len(sent), len(sent))
+    assert (member["ownSeq"], member["ownSinceRead"]) == (len(sent), len(sent))
+    assert len(head["epochs"]) >= 3

@@ -134,10 +134,10 @@ async def test_own_messages_are_counted_between_two_numbers(store: Store) -> Non
 async def test_heads_only_move_forward(store: Store) -> None:
     c = await store.begin("ann")
     assert await store.heads.read([c, "nothing"]) == {c: Head(0, 0)}
-    assert await store.heads.measure(c) == (Head(0, 0), None)
+    assert await store.heads.measure(c, Head(0, 0)) == (Head(0, 0), None)
     last = message(c, 2, rev=5)
     await store.messages.insert([message(c, 1), last])
-    assert await store.heads.measure(c) == (Head(2, 5), last)
+    assert await store.heads.measure(c, Head(0, 0)) == (Head(2, 5), last)
 
     await store.heads.commit([HeadMove(c, Head(2, 5), digest(last))], await store.heads.term())
     await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.heads.term())

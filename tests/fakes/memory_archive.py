@@ -36,6 +36,9 @@ class MemoryConversations:
         known = self._tables.conversations
         return {i: known[i] for i in conversation_ids if i in known}
 
+    async def latest(self, conversation_id: str) -> Conversation | None:
+        return (await self.get([conversation_id])).get(conversation_id)
+
     async def most_recent(
         self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
     ) -> Page[Conversation]:

@@ -62,13 +62,23 @@ class MemoryHeads:
 
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
         known = self._tables.conversations
-        return {i: Head(known[i].last_seq, known[i].rev) for i in conversation_ids if i in known}
+        return {
+            i: Head(known[i].last_seq, known[i].rev, known[i].epochs) for i in conversation_ids if i in known
+        }
 
-    async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
+    async def measure(self, conversation_id: str, known: Head) -> tuple[Head, Message | None]:
         stored = self._tables.of_conversation(conversation_id)
         if not stored:
-            return Head(0, 0), None
-        return Head(stored[-1].seq, max(m.rev for m in stored)), stored[-1]
+            return known, None
+        head = replace(known, seq=max(known.seq, stored[-1].seq))
+        for m in sorted((m for m in stored if m.rev > known.rev), key=lambda m: m.rev):
+            head = head.at(head.seq, m.rev, m.epoch)
+        return head, stored[-1]
+
+    async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
+        stored = self._tables.conversations[conversation_id]
+        if stored.epochs == known.epochs:
+            self._tables.conversations[conversation_id] = replace(stored, epochs=measured.epochs)
 
     async def term(self) -> Term:
         return None
@@ -82,6 +92,7 @@ class MemoryHeads:
                 c,
                 last_seq=max(c.last_seq, move.to.seq),
                 rev=max(c.rev, move.to.rev),
+                epochs=move.to.epochs if move.to.rev >= c.rev else c.epochs,
                 last_message=last or c.last_message,
             )
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from model.node import CONNECTED, REFUSED, Node
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, NotFound
+from parley.gateway.core.positions import Revision
 from parley.shared.model import Message, Person
 
 PAGE = 3
@@ -167,13 +168,20 @@ class Client:
                 self.read()
 
 
+NOTHING = Revision(0, 0)
+
+
+def _revision(payload: dict[str, Any]) -> Revision:
+    return Revision(payload["rev"], payload.get("epoch", 0))
+
+
 @dataclass
 class Held:
     """A client's copy of a conversation; `last_live_seq` is the last number that was received live."""
 
     messages: dict[str, Shown] = field(default_factory=dict)
-    rev: int = 0
-    ahead: int = 0
+    at: Revision = NOTHING
+    ahead: Revision = NOTHING
     joined: bool = False
     synced: bool = False
     loaded: bool = False
@@ -185,16 +193,21 @@ class Held:
         if known is None or shown.rev >= known.rev:
             self.messages[message_id] = shown
 
-    def advance(self, rev: int) -> None:
+    @property
+    def rev(self) -> int:
+        return self.at.rev
+
+    def advance(self, live: Revision) -> None:
         """Note the revision of a live change."""
         if self.synced:
-            self.rev = max(self.rev, rev)
+            self.at = max(self.at, live, key=lambda each: each.rev)
         else:
-            self.ahead = max(self.ahead, rev)
+            self.ahead = max(self.ahead, live, key=lambda each: each.rev)
 
-    def caught_up(self, rev: int) -> None:
-        """Note that every change up to `rev` is known, besides the live ones."""
-        self.rev, self.ahead, self.synced = max(rev, self.ahead), 0, True
+    def caught_up(self, at: Revision) -> None:
+        """Note that every change up to a revision is known, besides the live ones."""
+        self.at = max(at, self.ahead, key=lambda each: each.rev)
+        self.ahead, self.synced = NOTHING, True
 
 
 class SyncingClient(Client):
@@ -244,7 +257,7 @@ class SyncingClient(Client):
         def joined(answer: Any) -> None:
             held.joined, held.last_live_seq = True, answer["seq"]
             if not held.loaded:
-                held.synced, held.rev, held.ahead = True, answer["rev"], 0
+                held.synced, held.at, held.ahead = True, _revision(answer), NOTHING
 
         try:
             await self.call("joinRoom", {"conversationId": conversation_id}, joined)
@@ -271,7 +284,8 @@ class SyncingClient(Client):
             held.loaded = before is None
 
     async def _sync(self) -> None:
-        behind = {i: held.rev for i, held in self.known.items() if held.joined and not held.synced}
+        stale = {i: held for i, held in self.known.items() if held.joined and not held.synced}
+        behind = {i: {"rev": held.at.rev, "epoch": held.at.epoch} for i, held in stale.items()}
         if behind:
             await self.call("sync", {"conversations": behind}, self._synced)
         for conversation_id in list(self.known):
@@ -282,7 +296,7 @@ class SyncingClient(Client):
             held = self.known.get(conversation_id)
             if held is None:
                 continue
-            held.caught_up(changes["rev"])
+            held.caught_up(_revision(changes))
             if changes.get("tooFar"):
                 held.messages, held.loaded = {}, False
             for message in changes.get("messages", ()):
@@ -314,7 +328,7 @@ class SyncingClient(Client):
             self.violations.append(f"{self.name} heard {shown} of a conversation that it has left")
             return
         held.place(message_id, shown)
-        held.advance(shown.rev)
+        held.advance(_revision(payload.get("message", payload)))
 
     def _created(self, payload: Any) -> None:
         self._learn_of(payload["_id"])

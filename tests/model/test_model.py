@@ -17,6 +17,8 @@ from model.cluster import ROOMS, USERS, Cluster
 from model.fault_injector import Fault
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.positions import Revision
+from parley.gateway.services.epochs import Epochs
 
 T = TypeVar("T")
 
@@ -29,6 +31,9 @@ STEPS = st.integers(0, 20)
 FAULTS = st.sampled_from(["fail", "stall"])
 
 
+CONTINUES = Epochs.continues
+
+
 class ChatMachine(RuleBasedStateMachine):
     """The rules are actions of users, steps of the system, and faults."""
 
@@ -38,11 +43,19 @@ class ChatMachine(RuleBasedStateMachine):
         self.errors: list[str] = []
         self.cluster.loop.set_exception_handler(lambda _, context: self.errors.append(repr(context)))
         self._patches = ExitStack()
+
+        async def continues(epochs: Epochs, conversation_id: str, held: Revision) -> bool:
+            # Nothing restores the database here, so there is no other history.
+            if not await CONTINUES(epochs, conversation_id, held):
+                self.errors.append(f"{held} seems to be of another history of {conversation_id}")
+            return True
+
         for target, value in (
             ("parley.shared.model.uuid4", lambda: next(self.cluster.names)),
             ("parley.shared.model.datetime", self.cluster.loop),
             ("parley.gateway.services.history.MAX_CHANGES", 6),
             ("parley.gateway.live.streams.PAGE", 3),
+            ("parley.gateway.services.epochs.Epochs.continues", continues),
         ):
             self._patches.enter_context(patch(target, value))
         self._before = structlog.get_config()

@@ -5,12 +5,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fakes.memory_archive import MemoryHistory, MemoryPeople
+from fakes.memory_archive import MemoryConversations, MemoryHistory, MemoryPeople
 from fakes.memory_store import Tables
 from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.join_backfill import JoinBackfill
 from parley.gateway.live.sessions import Session
 from parley.gateway.live.streams import Streams
+from parley.gateway.services.epochs import Epochs
 from parley.shared.events import MessageEdited, MessageStored, Numbered
 from parley.shared.model import Conversation, Membership, Message, Person, now
 
@@ -52,7 +53,8 @@ class Join:
         self.history, self.people = InterruptedHistory(self.tables), MemoryPeople(self.tables)
         self.outside = [Session("n.1", "/chat", BEN.id)]
         recorder: Any = self.recorder
-        self.streams = Streams(self.history, self.people, recorder)
+        epochs = Epochs(MemoryConversations(self.tables), self.history)
+        self.streams = Streams(self.history, self.people, recorder, epochs)
         self.streams.open(C)
         self.streams.start(Conversation(id=C, kind="group", created_by=ANN.id, created_at=now()))
         for number in range(1, messages + 1):

@@ -9,7 +9,7 @@ import pytest
 from clients.chat import eventually
 from fakes.memory_snapshot_store import MemorySnapshotStore
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.positions import Position
+from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.session_snapshot import (
     ReceivedRange,
     SessionSnapshot,
@@ -166,7 +166,7 @@ async def test_the_final_snapshot_holds_what_was_written_to_the_socket(harness: 
     harness.streams.heads["a"] = SECOND
     harness.snapshots.end(session, recoverable=True)
 
-    await harness.stores(session, {"a": ReceivedRange(FIRST, SECOND)}, last="a:2:3")
+    await harness.stores(session, {"a": ReceivedRange(FIRST, SECOND)}, last=offset_of("a", SECOND))
 
 
 async def test_a_stopping_node_writes_the_final_snapshots_of_all_sockets(harness: Harness) -> None:
@@ -174,7 +174,7 @@ async def test_a_stopping_node_writes_the_final_snapshots_of_all_sockets(harness
     harness.join(session, "a")
     await harness.snapshots.stop()
 
-    await harness.stores(session, {"a": ReceivedRange(FIRST, FIRST)}, last="a:1:1")
+    await harness.stores(session, {"a": ReceivedRange(FIRST, FIRST)}, last=offset_of("a", FIRST))
 
 
 async def test_an_unrecoverable_socket_is_deleted_and_never_written_again(harness: Harness) -> None:

@@ -14,8 +14,9 @@ from clients.chat import eventually
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.positions import Position
 from parley.gateway.live.streams import Streams
+from parley.gateway.services.epochs import Epochs
 from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
-from parley.shared.model import Conversation, Membership, Message, Person, now
+from parley.shared.model import Conversation, Epoch, Membership, Message, Person, now
 
 C = "conversation"
 
@@ -25,11 +26,19 @@ class Stored:
 
     def __init__(self) -> None:
         self.messages: dict[int, Message] = {}
-        self.rev = 0
+        self.rev, self.epoch = 0, 1
+        self.epochs: tuple[Epoch, ...] = ()
         self.away = False
 
-    def new(self) -> Numbered:
+    def _next_rev(self) -> int:
+        self.epochs = tuple(e for e in self.epochs if e.since <= self.rev)
         self.rev += 1
+        if not self.epochs or self.epochs[-1].id != self.epoch:
+            self.epochs += (Epoch(self.epoch, self.rev),)
+        return self.rev
+
+    def new(self) -> Numbered:
+        rev = self._next_rev()
         seq = len(self.messages) + 1
         message = Message(
             id=f"m{seq}",
@@ -37,21 +46,22 @@ class Stored:
             sender_id="ann",
             content=str(seq),
             seq=seq,
-            rev=self.rev,
+            rev=rev,
+            epoch=self.epoch,
             created_at=now(),
         )
         self.messages[seq] = message
         return MessageStored(record_id=f"r{seq}", message=message, sender=Person(id="ann"))
 
     def edit(self, seq: int) -> Numbered:
-        self.rev += 1
-        message = replace(self.messages[seq], rev=self.rev, content="edited", edited_at=now())
+        rev = self._next_rev()
+        message = replace(self.messages[seq], rev=rev, epoch=self.epoch, content="edited", edited_at=now())
         self.messages[seq] = message
         return MessageEdited(message=message, sender=Person(id="ann"))
 
     def delete(self, seq: int) -> Numbered:
-        self.rev += 1
-        message = replace(self.messages[seq], rev=self.rev, content="", deleted_at=now())
+        rev = self._next_rev()
+        message = replace(self.messages[seq], rev=rev, epoch=self.epoch, content="", deleted_at=now())
         self.messages[seq] = message
         return MessageDeleted(message=message, sender=Person(id="ann"))
 
@@ -63,6 +73,7 @@ class Stored:
             created_at=now(),
             last_seq=len(self.messages),
             rev=self.rev,
+            epochs=self.epochs,
         )
 
     # The archive's port.
@@ -88,6 +99,26 @@ class Stored:
         await asyncio.sleep(0)
         if self.away:
             raise Unavailable("away")
+
+
+class StoredConversation:
+    """`Conversations`, as far as epochs are compared; as available as the stored messages are."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
+        await self._stored.answer()
+        return {each: self._stored.head() for each in conversation_ids}
+
+    async def latest(self, conversation_id: str) -> Conversation | None:
+        await self._stored.answer()
+        return self._stored.head()
+
+
+def epochs_of(stored: Stored) -> Epochs:
+    conversations: Any = StoredConversation(stored)
+    return Epochs(conversations, stored)
 
 
 class Profiles:
@@ -126,7 +157,7 @@ class Client:
 
 
 def started(stored: Stored, client: Any) -> Streams:
-    streams = Streams(stored, Profiles(stored), client)
+    streams = Streams(stored, Profiles(stored), client, epochs_of(stored))
     assert streams.open(C)
     streams.start(stored.head())
     return streams
@@ -165,14 +196,14 @@ async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
     streams = started(stored, client)
     stored.new()
     stored.new()
-    assert streams.backfill_behind({C: stored.head()}) == 1
+    assert streams.backfill_behind({C: stored.head()}, {C: streams.head(C)}) == 1
     await eventually(lambda: client.order == [1, 2])
-    assert streams.backfill_behind({C: stored.head()}) == 0
+    assert streams.backfill_behind({C: stored.head()}, {C: streams.head(C)}) == 0
 
 
 async def test_an_event_that_precedes_the_known_start_is_not_lost(stored: Stored, client: Client) -> None:
     stored.new()
-    streams = Streams(stored, Profiles(stored), client)
+    streams = Streams(stored, Profiles(stored), client, epochs_of(stored))
     streams.open(C)
     head = stored.head()
     streams.receive(stored.new())
@@ -254,7 +285,7 @@ def test_a_client_ends_up_right_after_any_losses_repeats_and_delays(
                 await asyncio.sleep(0)
         for _ in range(5):
             await _quiet()
-            streams.backfill_behind({C: stored.head()})
+            streams.backfill_behind({C: stored.head()}, {C: streams.head(C)})
         await _quiet()
         assert client.order == sorted(stored.messages)
         assert client.contents == {m.seq: m.content for m in stored.messages.values()}
@@ -267,3 +298,66 @@ def test_a_client_ends_up_right_after_any_losses_repeats_and_delays(
 async def _quiet() -> None:
     for _ in range(30):
         await asyncio.sleep(0)
+
+
+def restored_to(stored: Stored, rev: int, epoch: int) -> None:
+    """Restore the conversation to an earlier revision; what is stored next has another epoch."""
+    stored.messages = {seq: m for seq, m in stored.messages.items() if m.rev <= rev}
+    stored.rev, stored.epoch = rev, epoch
+
+
+async def test_a_stream_ahead_of_a_restored_history_is_reset(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    for _ in range(4):
+        streams.receive(stored.new())
+    restored_to(stored, 2, epoch=2)
+
+    streams.receive(stored.new())
+    await eventually(lambda: streams.replaced == {C})
+
+    assert streams.open(C)
+    streams.start(stored.head())
+    streams.receive(stored.new())
+    assert client.order == [1, 2, 3, 4, 4]
+
+
+async def test_a_stream_is_reset_when_other_messages_have_got_its_revisions(
+    stored: Stored, client: Client
+) -> None:
+    streams = started(stored, client)
+    for _ in range(4):
+        streams.receive(stored.new())
+    restored_to(stored, 2, epoch=2)
+    unheard = [stored.new() for _ in range(2)]
+
+    streams.receive(stored.new())
+    await eventually(lambda: streams.replaced == {C})
+
+    assert [event.message.seq for event in unheard] == [3, 4]
+    assert client.order == [1, 2, 3, 4]
+
+
+async def test_an_audit_finds_a_restored_history(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    streams.receive(stored.new())
+    before = {C: streams.head(C)}
+    restored_to(stored, 0, epoch=2)
+
+    streams.backfill_behind({C: stored.head()}, before)
+
+    await eventually(lambda: streams.replaced == {C})
+
+
+async def test_another_worker_s_epoch_is_the_same_history(stored: Stored, client: Client) -> None:
+    streams = started(stored, client)
+    first = stored.new()
+    streams.receive(first)
+    stored.epoch = 2
+    streams.receive(stored.new())
+    await eventually(lambda: client.order == [1, 2])
+
+    streams.receive(first)
+    streams.receive(stored.new())
+
+    assert client.order == [1, 2, 3]
+    assert streams.replaced == set()

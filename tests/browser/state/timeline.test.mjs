@@ -162,6 +162,33 @@ test("a sync that is too far behind reloads the history", () => {
   assert.deepEqual([seqs(state), c(state).history, c(state).rev], [[], "none", 900]);
 });
 
+test("a sync with another history forgets the numbers of the known one", () => {
+  const state = after(
+    ready,
+    received(message(7, BOB, { epoch: 11 })),
+    { type: "disconnected" },
+    { type: "synced", conversationId: "c", rev: 2, epoch: 12, tooFar: true },
+    {
+      type: "conversationLoaded",
+      conversation: conversation({ lastSeq: 2, rev: 2, lastMessage: message(2) }),
+    },
+  );
+  assert.deepEqual([seqs(state), c(state).lastSeq, c(state).lastMessage.seq], [[], 2, 2]);
+  assert.deepEqual([c(state).rev, c(state).epoch], [2, 12]);
+});
+
+test("the known revision keeps the epoch that it came with", () => {
+  const live = after(
+    ready,
+    received(message(2, BOB, { rev: 12, epoch: 11 })),
+    received(message(1, BOB, { rev: 10, epoch: 10 })),
+  );
+  assert.deepEqual([c(live).rev, c(live).epoch], [12, 11]);
+  const ahead = after(live, { type: "disconnected" }, received(message(3, BOB, { rev: 14, epoch: 13 })));
+  const synced = after(ahead, { type: "synced", conversationId: "c", rev: 13, epoch: 12, messages: [] });
+  assert.deepEqual([c(synced).rev, c(synced).epoch], [14, 13]);
+});
+
 test("a deleted message stays as a tombstone", () => {
   const state = after(ready, received(message(1)), received(message(2)), {
     type: "messageDeleted",

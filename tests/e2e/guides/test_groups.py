@@ -10,7 +10,7 @@ import pytest
 
 from clients.chat import ChatUsers, User, eventually
 from clients.javascript import JsSocket, Program
-from clients.matching import A_TIME, A_UUID, Sorted
+from clients.matching import A_TIME, A_UUID, AN_EPOCH, Sorted
 from clients.poison import clear_away, send_unstorable
 from clients.tokens import fresh
 from parley.gateway.protocols.groups import GROUPS
@@ -214,11 +214,11 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     }
     for socket in (alice, bob):
         joined = await socket.call_ok("joinRoom", {"conversationId": group})
-        assert joined == {"success": True, "conversationId": group, "seq": 0, "rev": 0}
+        assert joined == {"success": True, "conversationId": group, "seq": 0, "rev": 0, "epoch": 0}
         socket.mark_protocol_resolved()
     assert await alice.call_ok("sync", {"conversations": {group: 0}}) == {
         "success": True,
-        "conversations": {group: {"rev": 0, "messages": []}},
+        "conversations": {group: {"rev": 0, "epoch": 0, "messages": []}},
     }
 
     name = str(uuid.uuid4())
@@ -238,7 +238,7 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     }
     assert accepted == {"success": True, "message": message}
     message_id = accepted["message"]["_id"]
-    stored = {**accepted["message"], "seq": 1, "rev": 1}
+    stored = {**accepted["message"], "seq": 1, "rev": 1, "epoch": AN_EPOCH}
     for socket in (alice, bob):
         assert await socket.wait_for("newMessage") == {"message": stored, "conversationId": group}
     assert await alice.wait_for("messageSent") == {
@@ -248,6 +248,7 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
         "clientMessageId": name,
         "seq": 1,
         "rev": 1,
+        "epoch": AN_EPOCH,
     }
     assert await bob.wait_for("unreadCount") == {"conversationId": group, "unread": 1, "total": 1}
 
@@ -264,10 +265,10 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
     assert await bob.wait_for("messageUpdated") == {"message": edited, "conversationId": group}
     assert await alice.call_ok("deleteMessage", {"messageId": message_id, "conversationId": group}) == ok
     gone = {"messageId": message_id, "conversationId": group, "seq": 1, "rev": 3, "deletedAt": A_TIME}
-    assert await bob.wait_for("messageDeleted") == gone
+    assert await bob.wait_for("messageDeleted") == {**gone, "epoch": AN_EPOCH}
     synced = (await bob.call_ok("sync", {"conversations": {group: 1}}))["conversations"][group]
     tombstone = {**edited, "content": "", "rev": 3, "deletedAt": A_TIME, "status": "read"}
-    assert synced == {"rev": 3, "messages": [tombstone]}
+    assert synced == {"rev": 3, "epoch": AN_EPOCH, "messages": [tombstone]}
 
     await alice.call_ok("sendMessage", {"conversationId": group, "content": "Anyone?"})
     await bob.wait_for("newMessage", 2)

@@ -131,6 +131,7 @@ class Gateway:
             live=self.live,
             recovery=self.recovery,
             snapshots=self.snapshots,
+            membership_cache=self.domain.membership_cache,
             spawn=self.background.spawn,
         )
 
@@ -179,6 +180,7 @@ class Gateway:
         repeat(UNREAD_SECONDS, live.unread_counts.broadcast_changed)
         repeat(TYPING_SECONDS, live.typing_events.expire)
         repeat(REAP_SECONDS, self.sockets.idle_reaper.sweep)
+        repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)
         repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
         repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
         repeat(self.settings.jwt_jwks_seconds, self.domain.keys.refresh)

@@ -28,6 +28,7 @@ from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.composition import Ports, Services, build_services
+from parley.gateway.services.epochs import Epochs
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.signing_keys import SigningKeys
@@ -161,4 +162,5 @@ def build_recovery(
         people=adapters.ports.people,
         broadcaster=delivery.broadcaster,
         manager=adapters.manager,
+        epochs=Epochs(adapters.ports.conversations, adapters.ports.messages),
     )

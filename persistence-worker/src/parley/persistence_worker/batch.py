@@ -24,6 +24,7 @@ class Batch:
     heads: dict[str, Head]
     found: dict[str, Message]
     """Messages that were stored before: of retries, and those to be changed."""
+    epoch: int = 0
     last: dict[str, Digest] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
 
@@ -42,15 +43,18 @@ class Batch:
         self.emit(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
 
 
-def number(messages: Iterable[Message], heads: dict[str, Head]) -> tuple[list[Message], dict[str, Head]]:
+def number(
+    messages: Iterable[Message], heads: dict[str, Head], epoch: int
+) -> tuple[list[Message], dict[str, Head]]:
     """Return the messages with the next numbers of their conversations, and the heads that result."""
     moved: dict[str, Head] = {}
     numbered = []
     stored_at = now()
     for message in messages:
         head = moved.get(message.conversation_id) or heads[message.conversation_id]
-        head = moved[message.conversation_id] = Head(head.seq + 1, head.rev + 1)
-        numbered.append(msgspec.structs.replace(message, seq=head.seq, rev=head.rev, stored_at=stored_at))
+        head = moved[message.conversation_id] = head.at(head.seq + 1, head.rev + 1, epoch)
+        fields = {"seq": head.seq, "rev": head.rev, "epoch": epoch, "stored_at": stored_at}
+        numbered.append(msgspec.structs.replace(message, **fields))
     return numbered, moved
 
 

@@ -13,8 +13,8 @@ def decisive(records: Sequence[Change]) -> Change:
     return next((record for record in records if isinstance(record, Deletion)), records[-1])
 
 
-def change(message: Message, records: Sequence[Change], *, rev: int) -> Message:
-    """Return the message after these changes, with revision `rev`; the same object if it knows them all.
+def change(message: Message, records: Sequence[Change], *, rev: int, epoch: int) -> Message:
+    """Return the message after these changes, with its new revision; the same object if it knows them all.
 
     A tombstone keeps its id, number and sender, and nothing of its content.
     """
@@ -25,6 +25,7 @@ def change(message: Message, records: Sequence[Change], *, rev: int) -> Message:
     changed = msgspec.structs.replace(
         message,
         rev=rev,
+        epoch=epoch,
         change_id=record.id,
         changed_by=(*message.changed_by, *(r.id for r in fresh))[-REMEMBERED_CHANGES:],
     )

@@ -63,8 +63,10 @@ async def commit(database: Any, updates: Sequence[Document], term: Term) -> int:
     command = {"update": CONVERSATIONS, "updates": list(updates), "ordered": False, "writeConcern": concern}
     answer = await database.command(command)
     _raise_errors(answer)
-    # The manual does not list this field of the answer. If a server leaves it out, `hello` has it.
-    elected = answer.get("electionId") or (await database.command("hello")).get("electionId")
+    elected = answer.get("electionId")
+    if elected is None and term is not None:
+        # The manual does not list this field of the answer. If a server leaves it out, `hello` has it.
+        elected = (await database.command("hello")).get("electionId")
     if elected != term:
         raise StoreUnavailable("another primary took over while the batch was stored")
     return int(answer["n"])

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from parley.persistence_worker.batch import Batch, number
 from parley.persistence_worker.changes import change, decisive
 from parley.persistence_worker.counting import Counting
-from parley.persistence_worker.ports import EventPublisher, Head, HeadMove, Heads, Memberships, Messages
+from parley.persistence_worker.epochs import Epochs
+from parley.persistence_worker.ports import EventPublisher, Head, HeadMove, Heads, Memberships, Messages, Term
 from parley.shared import rooms
 from parley.shared.events import Event, MessageDeleted, MessageEdited, MessageRepeated, MessageStored
 from parley.shared.model import Message, Person
@@ -30,6 +31,7 @@ class Persister:
         self._heads = heads
         self._memberships = memberships
         self._event_publisher = event_publisher
+        self._epochs = Epochs()
 
     async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None:
         """Store, count and publish records of one partition, in their order.
@@ -42,7 +44,7 @@ class Persister:
             StoreUnavailable: The database is away; call again with the same records.
         """
         term = await self._heads.term()
-        batch = await self._open(records, redelivered)
+        batch = await self._open(records, redelivered, term)
         keys = {(record.conversation_id, record.user_id) for record in records}
         counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
         await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
@@ -52,14 +54,16 @@ class Persister:
             batch.emit(rooms.conversation(event.conversation_id), event)
         # Write counters before heads, so that a reader of both never sees counters older than the head.
         await self._heads.commit(_moves(records, batch), term)
+        self._epochs.end(batch.heads)
         await self._event_publisher.publish_events(batch.events)
 
-    async def _open(self, records: Sequence[Record], redelivered: bool) -> Batch:
+    async def _open(self, records: Sequence[Record], redelivered: bool, term: Term) -> Batch:
         heads = await self._heads.read(list({record.conversation_id for record in records}))
         sends = [r.message for r in records if isinstance(r, NewMessage)]
         asked = [m.id for m in sends if redelivered or m.client_message_id]
         found = await self._messages.find(asked) if asked else {}
-        batch = Batch(redelivered=redelivered, heads=heads, found=found)
+        epoch = self._epochs.begin(term, heads)
+        batch = Batch(redelivered=redelivered, heads=heads, found=found, epoch=epoch)
         for message in found.values():
             await self._check_head(message.conversation_id, message.seq, message.rev, batch)
         return batch
@@ -71,9 +75,11 @@ class Persister:
             await self._measure(conversation_id, batch)
 
     async def _measure(self, conversation_id: str, batch: Batch) -> None:
-        measured, last = await self._heads.measure(conversation_id)
         known = batch.heads[conversation_id]
-        batch.heads[conversation_id] = Head(max(known.seq, measured.seq), max(known.rev, measured.rev))
+        measured, last = await self._heads.measure(conversation_id, known)
+        if measured.epochs != known.epochs:
+            await self._heads.note_epochs(conversation_id, known, measured)
+        batch.heads[conversation_id] = measured
         if last is not None and last.seq >= known.seq:
             batch.offer_last(last)
 
@@ -124,7 +130,7 @@ class Persister:
         stored: list[Message] = []
         rest = list(waiting.values())
         while rest:
-            numbered, heads = number((r.message for r in rest), batch.heads)
+            numbered, heads = number((r.message for r in rest), batch.heads, batch.epoch)
             inserted = await self._messages.insert(numbered)
             stored += numbered[:inserted]
             if inserted == len(numbered):
@@ -137,7 +143,8 @@ class Persister:
         self, rest: list[NewMessage], inserted: list[Message], batch: Batch
     ) -> list[NewMessage]:
         for message in inserted:
-            batch.heads[message.conversation_id] = Head(message.seq, message.rev)
+            head = batch.heads[message.conversation_id]
+            batch.heads[message.conversation_id] = head.at(message.seq, message.rev, message.epoch)
         for conversation_id in {r.conversation_id for r in rest}:
             await self._measure(conversation_id, batch)
         batch.found |= await self._messages.find([r.message.id for r in rest])
@@ -160,7 +167,8 @@ class Persister:
                 return
             record = decisive(changes)
             await self._check_head(message.conversation_id, message.seq, message.rev, batch)
-            changed = change(message, changes, rev=batch.heads[record.conversation_id].rev + 1)
+            rev = batch.heads[record.conversation_id].rev + 1
+            changed = change(message, changes, rev=rev, epoch=batch.epoch)
             if changed is message or await self._messages.replace(changed, message.rev):
                 self._publish_change(record, message, changed, batch)
                 return
@@ -180,7 +188,7 @@ class Persister:
     def _publish_change(self, record: Change, message: Message, changed: Message, batch: Batch) -> None:
         if changed is not message:
             head = batch.heads[record.conversation_id]
-            batch.heads[record.conversation_id] = Head(head.seq, changed.rev)
+            batch.heads[record.conversation_id] = head.at(head.seq, changed.rev, changed.epoch)
             if changed.seq == head.seq:
                 batch.offer_last(changed)
         elif not batch.redelivered:

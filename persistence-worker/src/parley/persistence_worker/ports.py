@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from parley.shared.events import Event
-from parley.shared.model import Digest, Membership, Message
+from parley.shared.model import REMEMBERED_EPOCHS, Digest, Epoch, Membership, Message
 
 MemberKey = tuple[str, str]
 """(conversation id, user id)"""
@@ -19,10 +19,17 @@ class StoreUnavailable(Exception):
 
 
 class Head(Struct, frozen=True):
-    """The last numbers assigned in a conversation: of messages, and of changes."""
+    """The last numbers assigned in a conversation, of messages and of changes, and the last epochs."""
 
     seq: int
     rev: int
+    epochs: tuple[Epoch, ...] = ()
+
+    def at(self, seq: int, rev: int, epoch: int) -> "Head":
+        """Return the head after the next revision, which has this epoch."""
+        if epoch == (self.epochs[-1].id if self.epochs else 0):
+            return Head(seq, rev, self.epochs)
+        return Head(seq, rev, (*self.epochs, Epoch(epoch, rev))[-REMEMBERED_EPOCHS:])
 
 
 class HeadMove(Struct, frozen=True):
@@ -69,10 +76,16 @@ class Heads(Protocol):
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
         """Return the heads that the conversations hold; unknown conversations are left out."""
 
-    async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
-        """Return the head by the stored messages, and the last message.
+    async def measure(self, conversation_id: str, known: Head) -> tuple[Head, Message | None]:
+        """Return the head by the stored messages, never behind the known one, and the last message.
 
         After a crash the head may be ahead of the result of `read`.
+        """
+
+    async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
+        """Store the epochs of a measured head, before a change of a message above the head hides one.
+
+        Nothing else of the head moves: counters must be stored first. Another writer may have moved it.
         """
 
     async def term(self) -> Term:

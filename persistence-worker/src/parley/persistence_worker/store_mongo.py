@@ -26,7 +26,7 @@ from parley.shared.documents import (
     newer_fields,
     to_document,
 )
-from parley.shared.model import Membership, Message
+from parley.shared.model import Epoch, Membership, Message
 from parley.shared.mongo import DUPLICATE_KEY
 
 COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
@@ -91,23 +91,36 @@ class MongoHeads:
         self._messages = database[MESSAGES]
 
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
-        cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}}, {"lastSeq": 1, "rev": 1})
+        cursor = self._conversations.find(
+            {"_id": {"$in": list(conversation_ids)}}, {"lastSeq": 1, "rev": 1, "epochs": 1}
+        )
         with translate_errors():
             documents = await cursor.to_list(None)
-        return {d["_id"]: Head(d["lastSeq"], d["rev"]) for d in documents}
+        return {d["_id"]: Head(d["lastSeq"], d["rev"], _epochs(d)) for d in documents}
 
-    async def measure(self, conversation_id: str) -> tuple[Head, Message | None]:
+    async def measure(self, conversation_id: str, known: Head) -> tuple[Head, Message | None]:
         of = {"conversationId": exactly(conversation_id)}
+        above = {**of, "rev": {"$gt": known.rev}}
         with translate_errors():
             # The messages that are ahead of the head may be those of an attempt that timed out. This changes
             # nothing, and waits until a majority has them; a read at a majority may be late without it.
             await self._conversations.update_one({"_id": conversation_id}, {"$max": {"lastSeq": 0}})
-            # The revision is read first, so that a change stored in between is not counted as known.
-            changed = await self._messages.find_one(of, {"rev": 1}, sort=[("rev", -1)])
+            # Revisions are read first, so that a change stored in between is not counted as known.
+            cursor = self._messages.find(above, {"rev": 1, "epoch": 1}).sort("rev", 1)
+            changes = await cursor.to_list(None)
             last = await self._messages.find_one(of, sort=[("seq", -1)])
-        if last is None or changed is None:
-            return Head(0, 0), None
-        return Head(last["seq"], changed["rev"]), from_document(Message, last)
+        if last is None:
+            return known, None
+        head = Head(max(known.seq, last["seq"]), known.rev, known.epochs)
+        for change in changes:
+            head = head.at(head.seq, change["rev"], change.get("epoch", 0))
+        return head, from_document(Message, last)
+
+    async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
+        stored: Any = _stored_epochs(known) or {"$in": [None, []]}
+        unchanged = {"_id": conversation_id, "epochs": stored}
+        with translate_errors():
+            await self._conversations.update_one(unchanged, {"$set": {"epochs": _stored_epochs(measured)}})
 
     async def term(self) -> Term:
         return term_of(self._database)
@@ -117,7 +130,8 @@ class MongoHeads:
             matched = await commit(self._database, [_move(move) for move in moves], term)
             if matched < len(moves):
                 # Another writer is ahead, and has set a later last message, or a later version of it.
-                await commit(self._database, [_raise_numbers(move) for move in moves], term)
+                raises = [update for move in moves for update in _raise_numbers(move)]
+                await commit(self._database, raises, term)
 
 
 class MongoMemberships:
@@ -162,16 +176,29 @@ class MongoAttempts:
 
 
 def _move(move: HeadMove) -> Document:
-    values: Document = {"$max": _numbers(move)}
+    values: Document = {"$max": _numbers(move), "$set": {"epochs": _stored_epochs(move.to)}}
     if move.last_message is not None:
         digest = to_document(move.last_message)
-        values["$set"] = {"lastMessage": {"id": digest.pop("_id"), **digest}}
+        values["$set"]["lastMessage"] = {"id": digest.pop("_id"), **digest}
     reached = {name: {"$lte": number} for name, number in _numbers(move).items()}
     return {"q": {"_id": move.conversation_id, **reached}, "u": values}
 
 
-def _raise_numbers(move: HeadMove) -> Document:
-    return {"q": {"_id": move.conversation_id}, "u": {"$max": _numbers(move)}}
+def _raise_numbers(move: HeadMove) -> list[Document]:
+    # The epochs are those up to the higher revision, so they are set only where it is about to be raised.
+    behind = {"_id": move.conversation_id, "rev": {"$lt": move.to.rev}}
+    return [
+        {"q": behind, "u": {"$set": {"epochs": _stored_epochs(move.to)}}},
+        {"q": {"_id": move.conversation_id}, "u": {"$max": _numbers(move)}},
+    ]
+
+
+def _epochs(document: Document) -> tuple[Epoch, ...]:
+    return tuple(Epoch(each["id"], each["since"]) for each in document.get("epochs", ()))
+
+
+def _stored_epochs(head: Head) -> list[Document]:
+    return [{"id": each.id, "since": each.since} for each in head.epochs]
 
 
 def _numbers(move: HeadMove) -> dict[str, int]:

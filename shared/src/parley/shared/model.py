@@ -30,6 +30,8 @@ MAX_PAGE = 100
 """Entries of one page of a list."""
 REMEMBERED_CHANGES = 8
 """Changes of a message whose record ids are kept in `changed_by`."""
+REMEMBERED_EPOCHS = 16
+"""Epochs of a conversation that are kept, the last ones."""
 MAX_CHANGES = 500
 """Changes of one conversation that one `sync` returns; a client further behind gets `tooFar`."""
 
@@ -92,6 +94,8 @@ class Message(Struct, frozen=True, kw_only=True, rename="camel"):
     type: MessageType = "text"
     seq: int = 0
     rev: int = 0
+    epoch: int = 0
+    """The epoch of `rev`: names the run of a worker that assigned it, so that two histories differ in it."""
     attachments: tuple[Attachment, ...] = ()
     extra: str | None = None
     """Fields that only clients of one protocol know: a JSON object, as text."""
@@ -118,8 +122,15 @@ class Digest(Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: datetime
 
 
+class Epoch(Struct, frozen=True, rename="camel"):
+    """A run of a worker that assigned the revisions of a conversation from `since` on."""
+
+    id: int
+    since: int
+
+
 class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A conversation and its head: the last assigned `seq` and `rev`."""
+    """A conversation and its head: the last assigned `seq` and `rev`, and the last epochs."""
 
     id: str
     kind: Kind
@@ -131,12 +142,24 @@ class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
     milestone_id: str | None = None
     last_seq: int = 0
     rev: int = 0
+    epochs: tuple[Epoch, ...] = ()
     last_message: Digest | None = None
 
     @property
     def last_activity_at(self) -> datetime:
         """The time of the last message, or of the creation if there is none."""
         return self.last_message.created_at if self.last_message else self.created_at
+
+    @property
+    def epoch(self) -> int:
+        """The id of the epoch of `rev`; 0 for a revision of version 0.1.0, which knew no epochs."""
+        return self.epoch_at(self.rev) or 0
+
+    def epoch_at(self, rev: int) -> int | None:
+        """Return the id of a revision's epoch; None if it is too long ago."""
+        if len(self.epochs) == REMEMBERED_EPOCHS and rev < self.epochs[0].since:
+            return None
+        return max(((e.since, e.id) for e in self.epochs if e.since <= rev), default=(0, 0))[1]
 
 
 class Contract(Struct, frozen=True, kw_only=True, rename="camel"):

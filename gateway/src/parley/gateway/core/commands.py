@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from parley.gateway.core.positions import Revision
 from parley.shared.model import MAX_PARTICIPANTS, Kind, MessageType
 
 
@@ -178,7 +179,7 @@ class Ping:
 class Sync:
     """Return the changes since these revisions, by conversation id."""
 
-    revs: Mapping[str, int]
+    revs: Mapping[str, Revision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,12 @@ class Conversations(Protocol):
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         """Return the existing conversations of these ids, by id."""
 
+    async def latest(self, conversation_id: str) -> Conversation | None:
+        """Return a conversation, never older than others have announced before.
+
+        It costs a write. The result of `get` can be older just after another server has taken over.
+        """
+
     async def most_recent(
         self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
     ) -> Page[Conversation]:

@@ -90,6 +90,7 @@ class Joined:
     conversation_id: str
     seq: int
     rev: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,13 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The changes of a conversation up to `rev`; `too_far` if there are too many to return."""
+    """The changes of a conversation up to `rev`, whose epoch is `epoch`.
+
+    `too_far` if there are too many to return, or if the revision that was given belongs to another history.
+    """
 
     conversation_id: str
     rev: int
+    epoch: int = 0
     messages: tuple[MessageView, ...] = ()
     too_far: bool = False

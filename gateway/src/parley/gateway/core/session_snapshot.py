@@ -129,4 +129,7 @@ def _to_text(range_: ReceivedRange) -> str:
 
 def _from_text(text: str) -> ReceivedRange:
     numbers = [int(each) for each in text.split()]
-    return ReceivedRange(Position(*numbers[:2]), Position(*numbers[2:]) if len(numbers) > 2 else None)
+    # Gateways of version 0.1.0 write positions of two numbers, without an epoch.
+    length = 3 if len(numbers) % 3 == 0 else 2
+    base, *written = (Position(*numbers[at : at + length]) for at in range(0, len(numbers), length))
+    return ReceivedRange(base, written[0] if written else None)

@@ -25,6 +25,7 @@ from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.services.composition import Ports, Services
+from parley.gateway.services.epochs import Epochs
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
@@ -83,7 +84,7 @@ class LiveParts:
 
 def build_delivery(context: LiveContext) -> DeliveryParts:
     """Build the path from a stream to the sockets."""
-    session_rooms, delivery_log = SessionRooms(), DeliveryLog()
+    session_rooms, delivery_log, ports = SessionRooms(), DeliveryLog(), context.ports
     broadcaster = Broadcaster(context.manager, context.protocols, session_rooms)
     receipts = context.services.receipts
     delivery = MessageDelivery(context.membership_cache, receipts, delivery_log, broadcaster)
@@ -92,7 +93,7 @@ def build_delivery(context: LiveContext) -> DeliveryParts:
         session_rooms=session_rooms,
         broadcaster=broadcaster,
         delivery_log=delivery_log,
-        streams=Streams(context.ports.messages, context.ports.people, delivery),
+        streams=Streams(ports.messages, ports.people, delivery, Epochs(ports.conversations, ports.messages)),
     )
 
 

@@ -80,9 +80,11 @@ class Reconciler:
         """Compare all stored heads with the streams `grace` seconds later; backfill those behind."""
         ids = self._streams.ids()
         for start in range(0, len(ids), HEADS_AT_ONCE):
-            heads = await self._conversations.get(ids[start : start + HEADS_AT_ONCE])
+            some = ids[start : start + HEADS_AT_ONCE]
+            before = {each: self._streams.head(each) for each in some}
+            heads = await self._conversations.get(some)
             await asyncio.sleep(grace)
-            behind = self._streams.backfill_behind(heads)
+            behind = self._streams.backfill_behind(heads, before)
             if behind:
                 log.warning("gateway.reconciler.events_lost", conversations=behind)
 

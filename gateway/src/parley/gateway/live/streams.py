@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Messages, People
-from parley.gateway.core.positions import Position
+from parley.gateway.core.positions import Position, Revision
 from parley.gateway.live.message_delivery import MessageDelivery
+from parley.gateway.live.stream import Stream
+from parley.gateway.services.epochs import Epochs
 from parley.gateway.state.replay import Span, changed_event, has_changed, in_order
 from parley.shared.events import MessageStored, Numbered
 from parley.shared.model import Conversation, Message, Person
@@ -25,32 +26,20 @@ WAITING_LIMIT = 1_000
 RETRY_SECONDS = 0.5
 
 
-@dataclass(slots=True)
-class Stream:
-    """How far one conversation has been delivered; `rev` is None until its first head was read."""
-
-    rev: int | None = None
-    seq: int = 0
-    waiting: list[Numbered] = field(default_factory=list)
-    backfill: "asyncio.Task[None] | None" = None
-
-    @property
-    def position(self) -> Position:
-        """The position that has been delivered."""
-        return Position(self.seq, self.rev or 0)
-
-
 class Streams:
     """The streams of the conversations that have members on this node."""
 
-    def __init__(self, messages: Messages, people: People, delivery: MessageDelivery) -> None:
+    def __init__(self, messages: Messages, people: People, delivery: MessageDelivery, epochs: Epochs) -> None:
         self._messages = messages
+        self._epochs = epochs
         self._people = people
         self._delivery = delivery
         self._streams: dict[str, Stream] = {}
         self._recordings: dict[str, list[list[Numbered]]] = {}
         self.backfilled = 0
         """Messages that were read from MongoDB because the bus had lost them."""
+        self.replaced: set[str] = set()
+        """Conversations whose stored history does not go on from what this node has delivered."""
 
     def open(self, conversation_id: str) -> bool:
         """Begin to take a conversation's events; True while the stream waits for `start`."""
@@ -66,6 +55,7 @@ class Streams:
         stream = self._streams.get(conversation.id)
         if stream is not None and stream.rev is None:
             stream.rev, stream.seq = conversation.rev, conversation.last_seq
+            stream.epoch = conversation.epoch
             self._receive_waiting(stream)
 
     @contextmanager
@@ -93,22 +83,38 @@ class Streams:
             stream.backfill.cancel()
 
     def receive(self, event: Numbered) -> None:
-        """Deliver an event if it is the next one, drop a duplicate, backfill a gap."""
+        """Deliver an event if it is the next one, drop a duplicate, backfill a gap.
+
+        With an event of a new epoch, the stored history is compared first: another worker has taken over,
+        or MongoDB was restored to an earlier point, and gives the same revisions again.
+        """
         stream = self._streams.get(event.message.conversation_id)
         if stream is None:
             return
         if stream.rev is None or stream.backfill is not None:
             if len(stream.waiting) < WAITING_LIMIT:
                 stream.waiting.append(event)
-        elif event.message.rev == stream.rev + 1:
+        elif stream.is_next(event):
             self._advance(stream, event)
-        elif event.message.rev > stream.rev:
+        elif not stream.is_duplicate(event):
+            # A gap is read from MongoDB, this event included. A possible duplicate waits for the comparison.
+            stream.waiting += [event] if event.message.rev <= stream.rev else []
             self._start_backfill(event.message.conversation_id, stream)
 
-    def backfill_behind(self, heads: Mapping[str, Conversation]) -> int:
-        """Backfill the streams that are behind their stored heads. Returns how many that are."""
+    def backfill_behind(self, heads: Mapping[str, Conversation], before: Mapping[str, Position]) -> int:
+        """Backfill the streams that are behind their stored heads; compare those that are ahead.
+
+        Args:
+            heads: Stored heads.
+            before: The positions of the streams from before the heads were read. A head is stored before
+                its events are published, so a lower one reveals that the stored history may be another.
+
+        Returns:
+            How many streams are behind.
+        """
         behind = [head for head in heads.values() if self._is_behind(head)]
-        for head in behind:
+        ahead = [h for h in heads.values() if h.rev < before[h.id].rev and self._is_idle(h.id)]
+        for head in (*behind, *ahead):
             self._start_backfill(head.id, self._streams[head.id])
         return len(behind)
 
@@ -124,13 +130,11 @@ class Streams:
         await asyncio.gather(*backfills, return_exceptions=True)
 
     def _is_behind(self, head: Conversation) -> bool:
-        stream = self._streams.get(head.id)
-        return (
-            stream is not None
-            and stream.rev is not None
-            and stream.backfill is None
-            and stream.rev < head.rev
-        )
+        return self._is_idle(head.id) and self.head(head.id).rev < head.rev
+
+    def _is_idle(self, conversation_id: str) -> bool:
+        stream = self._streams.get(conversation_id)
+        return stream is not None and stream.rev is not None and stream.backfill is None
 
     def _deliver(self, stream: Stream, event: Numbered) -> None:
         if not isinstance(event, MessageStored):
@@ -139,7 +143,7 @@ class Streams:
         self._delivery.deliver(event, stream.position)
 
     def _advance(self, stream: Stream, event: Numbered) -> None:
-        stream.rev = event.message.rev
+        stream.advance(event.message.rev, event.message.epoch)
         if not isinstance(event, MessageStored):
             self._deliver(stream, event)
         elif event.message.seq > stream.seq:
@@ -160,11 +164,26 @@ class Streams:
 
     async def _backfill(self, conversation_id: str, stream: Stream) -> None:
         try:
+            if not await self._retry(lambda: self._continues(conversation_id, stream)):
+                self._replace(conversation_id, stream)
+                return
+            # The history is the same, so the events up to the stream's revision are duplicates.
+            stream.past |= {e.message.epoch for e in stream.waiting if e.message.rev <= (stream.rev or 0)}
             while await self._backfill_page(conversation_id, stream):
                 pass
         finally:
             stream.backfill = None
             self._receive_waiting(stream)
+
+    async def _continues(self, conversation_id: str, stream: Stream) -> bool:
+        return await self._epochs.continues(conversation_id, Revision(stream.rev or 0, stream.epoch))
+
+    def _replace(self, conversation_id: str, stream: Stream) -> None:
+        """Forget what was delivered; the stream waits for `start`, as a new one does."""
+        log.warning("gateway.stream.history_replaced", conversation=conversation_id, rev=stream.rev)
+        stream.rev, stream.seq, stream.epoch = None, 0, 0
+        stream.past.clear()
+        self.replaced.add(conversation_id)
 
     async def _backfill_page(self, conversation_id: str, stream: Stream) -> bool:
         """Deliver the next changes from MongoDB. Returns whether there may be more."""
@@ -176,13 +195,13 @@ class Streams:
         changed = [m for m in changes if m.seq <= stream.seq and has_changed(m)]
         new = await self._read_up_to(conversation_id, stream.seq, max(m.seq for m in changes))
         people = await self._people_of([*changed, *new])
-        for event in in_order(Span(rev, changes[-1].rev), changed, new, people):
-            stream.rev = max(stream.rev or 0, event.message.rev)
+        for event in in_order(Span(rev, changes[-1].rev, stream.epoch), changed, new, people):
+            stream.advance(max(stream.rev or 0, event.message.rev), event.message.epoch)
             if isinstance(event, MessageStored):
                 stream.seq = event.message.seq
                 self.backfilled += 1
             self._deliver(stream, event)
-        stream.rev = changes[-1].rev
+        stream.advance(changes[-1].rev, changes[-1].epoch)
         return len(changes) == PAGE
 
     async def _read_up_to(self, conversation_id: str, seq: int, last: int) -> list[Message]:

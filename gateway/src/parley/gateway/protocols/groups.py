@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
+from parley.gateway.core.positions import Revision
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.protocols.fields import Count, Id
 from parley.gateway.protocols.protocol import (
@@ -101,10 +102,34 @@ class RemoveParticipantDto(ConversationRef):
     user_id = Id(required=True, data_key="userId")
 
 
+class RevisionDto(Schema):
+    """A revision and its epoch, as they stood in the message, answer or event that was received last."""
+
+    rev = Count(required=True)
+    epoch = Count()
+
+
+class HeldRevision(Count):
+    """A revision, with its epoch or without."""
+
+    also = fields.Nested(RevisionDto)
+    """The second accepted type, for the generated API documents."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, dict):
+            held = self.also.deserialize(value, attr, data)
+            return Revision(held["rev"], held.get("epoch"))
+        return super()._deserialize(value, attr, data, **kwargs)
+
+    def _validate(self, value: Any) -> None:
+        if not isinstance(value, Revision):
+            super()._validate(value)
+
+
 class SyncDto(Schema):
     """The newest revision that the client has of each conversation."""
 
-    conversations = fields.Dict(keys=Id(), values=Count(), required=True)
+    conversations = fields.Dict(keys=Id(), values=HeldRevision(), required=True)
 
 
 class PageDto(Schema):
@@ -141,6 +166,13 @@ def _add(p: Payload) -> c.AddParticipants:
     return c.AddParticipants(conversation_id=p["conversation_id"], participants=tuple(p["participants"]))
 
 
+def _sync(p: Payload) -> c.Sync:
+    held = p["conversations"].items()
+    return c.Sync(
+        revs={each: rev if isinstance(rev, Revision) else Revision(rev, None) for each, rev in held}
+    )
+
+
 # Outbound.
 
 PERSON = Serializer("Person", {"_id": ident("id"), "name": text("name"), "username": text("username")})
@@ -159,6 +191,7 @@ MESSAGE = Serializer(
         "status": text(lambda view: getattr(view, "status", "sent"), "sent", "delivered", "read"),
         "createdAt": time("message.created_at"),
         **STORED_FIELDS,
+        "epoch": optional(number(lambda view: view.message.epoch or None)),
         "tempId": optional(text("message.temp_id")),
         "replyTo": optional(text("message.reply_to")),
         **CHANGED_FIELDS,
@@ -191,6 +224,7 @@ CONVERSATION = Serializer(
         "unreadCount": number("unread"),
     },
 )
+JOINED_AT = Serializer("Joined", {**JOINED.fields, "epoch": number("epoch")})
 OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(MESSAGE, "")})
 OK_CONVERSATION = Serializer("Created", {"success": constant(True), "conversation": one(CONVERSATION, "")})
 USERS = many(ident(""))
@@ -200,6 +234,7 @@ CHANGES = Serializer(
     {
         "tooFar": optional(flag(lambda each: each.too_far or None)),
         "rev": number("rev"),
+        "epoch": number("epoch"),
         "messages": optional(
             one(many(MESSAGE), lambda each: None if each.too_far else each.messages),
         ),
@@ -222,7 +257,7 @@ CONVERSATIONS_PAGE = Serializer(
 
 INBOUND = {
     "createConversation": InboundEvent(CreateConversationDto(), _create, OK_CONVERSATION),
-    "joinRoom": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED),
+    "joinRoom": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED_AT),
     "leaveRoom": InboundEvent(ConversationRef(), lambda p: c.LeaveRoom(**p), DONE),
     "sendMessage": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**send_arguments(p)), OK_MESSAGE),
     "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
@@ -235,7 +270,7 @@ INBOUND = {
     "getOnlineUsers": InboundEvent(
         EmptyPayload(), lambda _: c.ListOnline(), ONLINE, reply=DirectEvent("onlineUsers", USERS)
     ),
-    "sync": InboundEvent(SyncDto(), lambda p: c.Sync(revs=p["conversations"]), SYNCED),
+    "sync": InboundEvent(SyncDto(), _sync, SYNCED),
     **COMMON_INBOUND,
 }
 
@@ -251,8 +286,10 @@ SENT = Serializer(
         "clientMessageId": nullable(text("message.client_message_id")),
         "seq": number("message.seq"),
         "rev": number("message.rev"),
+        "epoch": number("message.epoch"),
     },
 )
+GONE = Serializer("MessageDeleted", {**DELETED.fields, "epoch": number("message.epoch")})
 READ = Serializer(
     "ConversationRead",
     {
@@ -321,7 +358,7 @@ OUTBOUND = (
     OutboundEvent(event="messageSent", trigger=e.MessageStored, payload=SENT, room=sender_room),
     OutboundEvent(event="messageSent", trigger=e.MessageRepeated, payload=SENT, room=sender_room),
     OutboundEvent(event="messageUpdated", trigger=e.MessageEdited, payload=ABOUT_MESSAGE, room=joined_room),
-    OutboundEvent(event="messageDeleted", trigger=e.MessageDeleted, payload=DELETED, room=joined_room),
+    OutboundEvent(event="messageDeleted", trigger=e.MessageDeleted, payload=GONE, room=joined_room),
     OutboundEvent(
         event="messageRead",
         trigger=e.ConversationRead,

@@ -14,7 +14,7 @@ import structlog
 
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.core.ports import Messages, People
-from parley.gateway.core.positions import Position, offset_of
+from parley.gateway.core.positions import Position, Revision, offset_of
 from parley.gateway.core.session_snapshot import SnapshotStore, from_fields, resume_points
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
@@ -23,6 +23,7 @@ from parley.gateway.live.sessions import Session, Sessions, SessionState
 from parley.gateway.live.streams import Streams
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.services.epochs import Epochs
 from parley.gateway.state.replay import Span, has_changed, in_order
 from parley.shared import rooms
 from parley.shared.events import MessageStored, Numbered
@@ -67,6 +68,7 @@ class ConnectionRecovery:
         people: People,
         broadcaster: Broadcaster,
         manager: RedisManager,
+        epochs: Epochs,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -78,6 +80,7 @@ class ConnectionRecovery:
         self._people = people
         self._broadcaster = broadcaster
         self._manager = manager
+        self._epochs = epochs
         self._points: dict[str, dict[str, Position]] = {}
 
     async def find(self, auth: Any, user_id: str, protocols: Protocols) -> RestoredSession | None:
@@ -125,9 +128,18 @@ class ConnectionRecovery:
             return not error.retryable
         if point is None:
             return False
+        if not await self._continues(conversation_id, point):
+            self._snapshots.set_position(session, conversation_id, self._streams.head(conversation_id))
+            return False
         await self._wait_for_stream(conversation_id, point)
         self._points.setdefault(session.sid, {})[conversation_id] = point
         return self._streams.head(conversation_id).rev - point.rev <= PAGE
+
+    async def _continues(self, conversation_id: str, point: Position) -> bool:
+        """Return whether the stored history goes on from what the client has received."""
+        here = self._streams.head(conversation_id)
+        held = Revision(point.rev, point.epoch)
+        return held == (here.rev, here.epoch) or await self._epochs.continues(conversation_id, held)
 
     async def _wait_for_stream(self, conversation_id: str, point: Position) -> None:
         """Wait until this node is as far as the client: its room would otherwise repeat the difference."""
@@ -175,7 +187,8 @@ class ConnectionRecovery:
             await self._wait_for_buffer(session)
             if self._still_joined(session, conversation_id):
                 self._broadcaster.replay_to(session, event, offset)
-        return Position(max(head.seq, point.seq), max(head.rev, point.rev))
+        rev, epoch = max((head.rev, head.epoch), (point.rev, point.epoch), key=lambda each: each[0])
+        return Position(max(head.seq, point.seq), rev, epoch)
 
     async def _missed(self, conversation_id: str, point: Position, head: Position) -> list[Replayed]:
         since = max(point.seq, head.seq - PAGE)
@@ -184,7 +197,7 @@ class ConnectionRecovery:
         found = await self._messages.page(conversation_id, PAGE, None, since) if head.seq > since else []
         new = [m for m in found if m.seq <= head.seq]
         people = await self._people.get({m.sender_id for m in (*changed, *new)})
-        events = in_order(Span(point.rev, head.rev), changed, new, people)
+        events = in_order(Span(point.rev, head.rev, point.epoch), changed, new, people)
         return [(event, _offset_after(event, point)) for event in events]
 
     async def _wait_for_buffer(self, session: Session) -> None:
@@ -199,4 +212,4 @@ class ConnectionRecovery:
 def _offset_after(event: Numbered, point: Position) -> str | None:
     if not isinstance(event, MessageStored):
         return None
-    return offset_of(event.conversation_id, Position(event.message.seq, point.rev))
+    return offset_of(event.conversation_id, Position(event.message.seq, point.rev, point.epoch))

@@ -7,8 +7,10 @@ from parley.gateway.core.commands import GetMessage, ListMessages, Sync
 from parley.gateway.core.errors import Invalid
 from parley.gateway.core.pagination import Page
 from parley.gateway.core.ports import Conversations, Messages, People
+from parley.gateway.core.positions import Revision
 from parley.gateway.core.results import Changes, MessageView
 from parley.gateway.services.access import Access, existing_conversation
+from parley.gateway.services.epochs import Epochs
 from parley.shared.model import MAX_CHANGES, Message, Person
 
 MAX_SYNCED = 100
@@ -25,6 +27,7 @@ class HistoryService:
         self._messages = messages
         self._conversations = conversations
         self._people = people
+        self._epochs = Epochs(conversations, messages)
 
     async def page(self, person: Person, command: ListMessages) -> Page[MessageView]:
         """Return a page of messages in ascending order.
@@ -79,18 +82,18 @@ class HistoryService:
             raise Invalid.field("conversations", f"At most {MAX_SYNCED} at a time.")
         for conversation_id in command.revs:
             await self._access.role(person.id, conversation_id)
-        return [await self._changes(c, rev) for c, rev in command.revs.items()]
+        return [await self._changes(c, held) for c, held in command.revs.items()]
 
-    async def _changes(self, conversation_id: str, rev: int) -> Changes:
-        heads = await self._conversations.get([conversation_id])
-        head = heads[conversation_id].rev if conversation_id in heads else 0
-        if head - rev > MAX_CHANGES:
-            return Changes(conversation_id, head, too_far=True)
-        found = await self._messages.changes(conversation_id, rev, MAX_CHANGES + 1)
+    async def _changes(self, conversation_id: str, held: Revision) -> Changes:
+        head = await existing_conversation(self._conversations, conversation_id)
+        too_far = Changes(conversation_id, head.rev, head.epoch, too_far=True)
+        if head.rev - held.rev > MAX_CHANGES or not await self._epochs.continues(head.id, held):
+            return too_far
+        found = await self._messages.changes(conversation_id, held.rev, MAX_CHANGES + 1)
         if len(found) > MAX_CHANGES:
-            return Changes(conversation_id, head, too_far=True)
-        newest = max([rev, *(m.rev for m in found)])
-        return Changes(conversation_id, newest, tuple(await self.views(found)))
+            return too_far
+        newest = max([held, *((m.rev, m.epoch) for m in found)], key=lambda revision: revision[0])
+        return Changes(conversation_id, newest[0], newest[1] or 0, tuple(await self.views(found)))
 
     async def views(self, messages: Sequence[Message]) -> list[MessageView]:
         """Return views of messages of one conversation, with senders and the marks of other members."""

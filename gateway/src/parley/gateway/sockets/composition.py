@@ -17,7 +17,9 @@ from parley.gateway.sockets.event_dispatcher import EventDispatcher
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.idle_reaper import IdleReaper
 from parley.gateway.sockets.namespace import ChatNamespace
+from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
+from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
 
@@ -37,6 +39,7 @@ class SocketContext:
     live: LiveParts
     recovery: ConnectionRecovery
     snapshots: SessionSnapshots
+    membership_cache: MembershipCache
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
 
 
@@ -47,6 +50,7 @@ class SocketParts:
     server: ChatServer
     idle_reaper: IdleReaper
     token_expiry_reaper: TokenExpiryReaper
+    replaced_history_reaper: ReplacedHistoryReaper
 
 
 def build_sockets(context: SocketContext) -> SocketParts:
@@ -68,6 +72,13 @@ def build_sockets(context: SocketContext) -> SocketParts:
             revocations=context.revocations,
             server=server,
             spawn=context.spawn,
+        ),
+        replaced_history_reaper=ReplacedHistoryReaper(
+            streams=context.delivery.streams,
+            membership_cache=context.membership_cache,
+            sessions=context.delivery.sessions,
+            snapshots=context.snapshots,
+            server=server,
         ),
     )
 

@@ -178,6 +178,15 @@ class MembershipCache:
             conversation.seq, conversation.last_id = seq, None
             self._changed.add(conversation_id)
 
+    def forget_counts(self, conversation_id: str) -> None:
+        """Forget what was counted in a conversation whose stored history was replaced by another."""
+        conversation = self.conversations.get(conversation_id)
+        if conversation is not None:
+            conversation.seq, conversation.last_id, conversation.read, conversation.received = 0, None, 0, 0
+            for cached in conversation.memberships.values():
+                cached.base, cached.own_since_read, cached.own_seq = -1, 0, -1
+                cached.own.clear()
+
     def apply_message(self, message: Message) -> None:
         """Count a message that is emitted for the first time."""
         conversation = self.conversations.get(message.conversation_id)

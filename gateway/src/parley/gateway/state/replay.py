@@ -16,10 +16,12 @@ class Span(NamedTuple):
     Attributes:
         received: The receiver has everything up to this revision.
         known: The messages given to the replay are complete up to this revision.
+        epoch: The epoch of `received`.
     """
 
     received: int
     known: int
+    epoch: int = 0
 
 
 def in_order(
@@ -39,18 +41,18 @@ def in_order(
         people: The senders by id.
     """
     # Clients know no revision 0, and revision 1 is the first message's, which comes before all others.
-    rev, waiting = max(span.received, 1), deque(new)
+    rev, epoch, waiting = max(span.received, 1), span.epoch, deque(new)
     for message in sorted((m for m in (*changed, *new) if m.rev <= span.known), key=lambda m: m.rev):
         while waiting and waiting[0].seq < message.seq:
-            yield stored_event(replace(waiting.popleft(), rev=rev), people)
-        rev = message.rev
+            yield stored_event(replace(waiting.popleft(), rev=rev, epoch=epoch), people)
+        rev, epoch = message.rev, message.epoch
         is_new = bool(waiting) and waiting[0] is message
         if is_new:
             yield stored_event(waiting.popleft(), people)
         if not is_new or message.deleted_at is not None:
             yield changed_event(message, people)
     for message in waiting:
-        yield stored_event(replace(message, rev=rev), people)
+        yield stored_event(replace(message, rev=rev, epoch=epoch), people)
 
 
 def stored_event(message: Message, people: Mapping[str, Person]) -> MessageStored:

@@ -54,6 +54,13 @@ class MongoConversations:
             cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
             return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
 
+    async def latest(self, conversation_id: str) -> Conversation | None:
+        # Just after an election, a read at a majority can be older than what the lost primary has confirmed.
+        # This changes nothing, and is confirmed only when that is over.
+        with translate_errors():
+            await self._conversations.update_one({"_id": conversation_id}, {"$max": {"lastSeq": 0}})
+        return (await self.get([conversation_id])).get(conversation_id)
+
     async def most_recent(
         self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
     ) -> Page[Conversation]:

@@ -28,8 +28,8 @@ export class CatchUp {
   /** Join a conversation's room, or remove the conversation if the user is no longer a member. */
   async join(conversationId) {
     try {
-      const { seq, rev } = await this.#server.request("joinRoom", { conversationId });
-      this.#dispatch("joined", { conversationId, rev });
+      const { seq, rev, epoch } = await this.#server.request("joinRoom", { conversationId });
+      this.#dispatch("joined", { conversationId, rev, epoch });
       const known = this.#store.state.conversations[conversationId];
       if (known && seq > known.lastSeq) await this.#load(conversationId);
     } catch (error) {
@@ -54,10 +54,11 @@ export class CatchUp {
   async #sync() {
     const stale = Object.values(this.#store.state.conversations).filter((c) => c.joined && !c.synced);
     for (let start = 0; start < stale.length; start += SYNC_BATCH) {
-      const revs = stale.slice(start, start + SYNC_BATCH).map((c) => [c._id, c.rev]);
+      const revs = stale.slice(start, start + SYNC_BATCH).map((c) => [c._id, { rev: c.rev, epoch: c.epoch }]);
       const answer = await this.#server.request("sync", { conversations: Object.fromEntries(revs) });
       for (const [conversationId, changes] of Object.entries(answer.conversations)) {
         this.#dispatch("synced", { conversationId, ...changes });
+        if (changes.tooFar) await this.#load(conversationId);
       }
     }
   }

@@ -2,6 +2,8 @@
 
 import { advanceRevision, markDeleted, mergeMessages } from "./timeline.js";
 
+const NOTHING = { rev: 0, epoch: 0 };
+
 const INITIAL = {
   lastSeq: 0,
   messages: [],
@@ -10,12 +12,23 @@ const INITIAL = {
   floor: 0, // every message from this number on is loaded
   changed: {}, // by id, received changes of messages that are not loaded yet
   rev: 0, // every change up to this revision is known
-  ahead: 0, // the newest revision received since the last disconnect
+  epoch: 0, // the epoch of `rev`: another one at the same revision means another history
+  ahead: NOTHING, // the newest revision received since the last disconnect
   joined: false,
   synced: false,
   readUpTo: 0,
   deliveredUpTo: 0,
   typing: {}, // user id -> name
+};
+
+const FORGOTTEN = {
+  lastSeq: 0,
+  lastMessage: null,
+  messages: [],
+  older: null,
+  changed: {},
+  readUpTo: 0,
+  deliveredUpTo: 0,
 };
 
 /** Merge a conversation from the server. Events received meanwhile may be newer than it. */
@@ -63,8 +76,7 @@ function messagesReceived(state, { conversationId, messages }) {
   const merge = (conversation) => {
     const typing = { ...conversation.typing };
     for (const message of messages) delete typing[message.sender._id];
-    const rev = Math.max(0, ...messages.map((message) => message.rev ?? 0));
-    return advanceRevision({ ...mergeMessages(conversation, messages), typing }, rev);
+    return messages.reduce(advanceRevision, { ...mergeMessages(conversation, messages), typing });
   };
   return withoutStored(withConversation(state, conversationId, merge), messages);
 }
@@ -80,20 +92,21 @@ function pageLoaded(state, { conversationId, messages, nextCursor }) {
   return withoutStored(withConversation(state, conversationId, load), messages);
 }
 
-function synced(state, { conversationId, rev, messages, tooFar }) {
-  const caughtUp = (c) => ({ ...c, synced: true, rev: Math.max(rev, c.ahead), ahead: 0 });
+function synced(state, { conversationId, rev, epoch = 0, messages, tooFar }) {
+  const caughtUp = (c) => advanceRevision({ ...c, synced: true, rev, epoch, ahead: NOTHING }, c.ahead);
   if (tooFar) {
-    const forget = (c) => ({ ...caughtUp(c), messages: [], history: "none", older: null });
+    // The stored history may be another one, with fewer messages: keep no number of the old one.
+    const forget = (c) => ({ ...caughtUp(c), ...FORGOTTEN, history: "none" });
     return withConversation(state, conversationId, forget);
   }
   const merge = (c) => caughtUp(mergeMessages(c, messages));
   return withoutStored(withConversation(state, conversationId, merge), messages);
 }
 
-function joined(state, { conversationId, rev }) {
+function joined(state, { conversationId, rev, epoch = 0 }) {
   return withConversation(state, conversationId, (c) =>
     // Without a history there is nothing to sync.
-    c.history === "none" ? { ...c, joined: true, synced: true, rev, ahead: 0 } : { ...c, joined: true },
+    c.history === "none" ? { ...c, joined: true, synced: true, rev, epoch, ahead: NOTHING } : { ...c, joined: true },
   );
 }
 
@@ -158,7 +171,7 @@ export const CONVERSATION_EVENTS = {
   pageLoaded,
   messagesReceived,
   messageDeleted: (state, event) =>
-    withConversation(state, event.conversationId, (c) => advanceRevision(markDeleted(c, event), event.rev)),
+    withConversation(state, event.conversationId, (c) => advanceRevision(markDeleted(c, event), event)),
   receiptReceived,
   unreadChanged: (state, { conversationId, unread }) =>
     withConversation(state, conversationId, (c) => ({ ...c, unread })),

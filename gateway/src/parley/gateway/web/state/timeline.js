@@ -64,9 +64,10 @@ export function markDeleted(conversation, { messageId, rev, deletedAt }) {
 }
 
 /** Advance the known revision; before the sync it is only remembered in `ahead`. */
-export function advanceRevision(conversation, rev = 0) {
-  if (conversation.synced) return { ...conversation, rev: Math.max(conversation.rev, rev) };
-  return { ...conversation, ahead: Math.max(conversation.ahead, rev) };
+export function advanceRevision(conversation, { rev = 0, epoch = 0 }) {
+  const known = conversation.synced ? conversation : conversation.ahead;
+  if (rev <= known.rev) return conversation;
+  return conversation.synced ? { ...conversation, rev, epoch } : { ...conversation, ahead: { rev, epoch } };
 }
 
 /** Return the status of one of the user's own messages. */
