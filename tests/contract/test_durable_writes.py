@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,8 +21,13 @@ from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.core.errors import Unavailable
+from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.store_mongo import MongoHeads
+from parley.persistence_worker.store_mongo import MongoMemberships as MembershipStore
+from parley.persistence_worker.store_mongo import MongoMessages as MessageStore
 from parley.shared import mongo
-from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_document
+from parley.shared.events import Event
 from parley.shared.migrations import migrate
 from parley.shared.model import (
     Attachment,
@@ -35,6 +40,7 @@ from parley.shared.model import (
     direct_key,
     now,
 )
+from parley.shared.records import NewMessage
 
 WEAKER = [
     "w=1",
@@ -198,7 +204,41 @@ class Sent(CommandListener):
         pass
 
 
-@pytest.mark.parametrize("weaker", [*WEAKER, "&".join(WEAKER), "w=0"])
+class NoEvents:
+    """Publishes nothing."""
+
+    async def publish_events(self, events_by_room: Mapping[str, Sequence[Event]]) -> None:
+        pass
+
+
+WEAKENING = pytest.mark.parametrize("weaker", [*WEAKER, "&".join(WEAKER), "w=0"])
+
+
+@WEAKENING
+async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet, weaker: str) -> None:
+    sent = Sent()
+    async with mongo.connect(f"{replicas.url}&{weaker}", event_listeners=[sent]) as database:
+        c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
+        await MongoConversations(database).create(c, [member(c.id, "ann")])
+        message = Message(
+            id=str(uuid.uuid4()), conversation_id=c.id, sender_id="ann", content="", created_at=now()
+        )
+        sent.commands.clear()
+        store = MessageStore(database), MongoHeads(database), MembershipStore(database)
+        await Persister(*store, NoEvents()).persist(
+            [NewMessage(id=message.id, message=message, sender=Person(id="ann"))]
+        )
+
+    writes = [command for command in sent.commands if command["name"] in WRITES]
+    targets = [(command["name"], command[command["name"]]) for command in writes]
+    assert targets == [("insert", MESSAGES), ("update", MEMBERSHIPS), ("update", CONVERSATIONS)]
+    for command in (writes[0], writes[-1]):
+        assert (command["writeConcern"]["w"], command["writeConcern"]["j"]) == ("majority", True)
+        assert command["writeConcern"]["wtimeout"] > 1_000
+    assert not [c for c in sent.commands if c.get("$readPreference", PRIMARY) != PRIMARY]
+
+
+@WEAKENING
 async def test_no_url_weakens_what_a_gateway_asks_of_mongodb(replicas: ReplicaSet, weaker: str) -> None:
     sent = Sent()
     async with mongo.connect(f"{replicas.url}&{weaker}", event_listeners=[sent]) as database:

@@ -43,7 +43,7 @@ class Restored:
     epoch: int
 
 
-async def say(socket: Socket, group: str, *contents: str) -> dict[str, Any]:
+async def store(socket: Socket, group: str, *contents: str) -> dict[str, Any]:
     """Send messages one after the other. Returns the last one's confirmation."""
     sent: dict[str, Any] = {}
     for content in contents:
@@ -57,9 +57,9 @@ async def restored(users: ChatUsers, database: Database) -> Restored:
     (ann,) = await users.sockets("ann")
     group = await users.group(ann, "bob")
     await ann.call_ok("joinRoom", {"conversationId": group})
-    await say(ann, group, *(f"kept {n}" for n in range(KEPT)))
+    await store(ann, group, *(f"kept {n}" for n in range(KEPT)))
     backup = await Backup.take(database, group)
-    last = await say(ann, group, *(f"lost {n}" for n in range(LOST)))
+    last = await store(ann, group, *(f"lost {n}" for n in range(LOST)))
     await backup.restore(database)
     return Restored(group, ann, last["rev"], last["epoch"])
 
@@ -72,7 +72,7 @@ async def sync(users: ChatUsers, group: str, held: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("knows_epochs", [True, False])
-async def test_a_client_ahead_of_a_restored_conversation_is_told_so(
+async def test_a_client_ahead_of_a_restored_conversation_gets_too_far(
     users: ChatUsers, restored: Restored, knows_epochs: bool
 ) -> None:
     held = {"rev": restored.rev, "epoch": restored.epoch} if knows_epochs else restored.rev
@@ -83,11 +83,11 @@ async def test_a_client_ahead_of_a_restored_conversation_is_told_so(
     assert changes["rev"] == KEPT
 
 
-async def test_a_client_is_told_when_other_messages_have_got_its_revisions(
+async def test_a_client_gets_too_far_when_other_messages_have_its_revisions(
     users: ChatUsers, restored: Restored
 ) -> None:
     bob = await users.user("bob").socket()
-    sent = await say(bob, restored.group, *(f"new {n}" for n in range(2 * LOST)))
+    sent = await store(bob, restored.group, *(f"new {n}" for n in range(2 * LOST)))
 
     changes = await sync(users, restored.group, {"rev": restored.rev, "epoch": restored.epoch})
 
@@ -101,7 +101,7 @@ async def test_a_client_that_holds_only_restored_messages_gets_the_new_ones(
     users: ChatUsers, restored: Restored
 ) -> None:
     bob = await users.user("bob").socket()
-    await say(bob, restored.group, "new")
+    await store(bob, restored.group, "new")
 
     changes = await sync(users, restored.group, {"rev": KEPT, "epoch": restored.epoch})
 
@@ -112,14 +112,14 @@ async def test_a_connected_client_loses_its_connection_and_goes_on_with_the_rest
     users: ChatUsers, restored: Restored
 ) -> None:
     bob = await users.user("bob").socket()
-    await say(bob, restored.group, "new")
+    await store(bob, restored.group, "new")
 
     await eventually(lambda: not restored.ann.connected)
     ann = await users.user("ann").socket()
     joined = await ann.call_ok("joinRoom", {"conversationId": restored.group})
-    await say(bob, restored.group, "newer")
-    heard = await ann.wait_for("newMessage", conversationId=restored.group)
+    await store(bob, restored.group, "newer")
+    received = await ann.wait_for("newMessage", conversationId=restored.group)
 
     assert joined["rev"] == KEPT + 1
-    assert heard["message"]["content"] == "newer"
-    assert heard["message"]["seq"] == KEPT + 2
+    assert received["message"]["content"] == "newer"
+    assert received["message"]["seq"] == KEPT + 2

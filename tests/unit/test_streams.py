@@ -301,7 +301,7 @@ async def _quiet() -> None:
 
 
 def restored_to(stored: Stored, rev: int, epoch: int) -> None:
-    """Restore the conversation to an earlier revision; what is stored next has another epoch."""
+    """Restore the conversation to an earlier revision; the next changes have another epoch."""
     stored.messages = {seq: m for seq, m in stored.messages.items() if m.rev <= rev}
     stored.rev, stored.epoch = rev, epoch
 
@@ -321,19 +321,19 @@ async def test_a_stream_ahead_of_a_restored_history_is_reset(stored: Stored, cli
     assert client.order == [1, 2, 3, 4, 4]
 
 
-async def test_a_stream_is_reset_when_other_messages_have_got_its_revisions(
+async def test_a_stream_is_reset_when_other_messages_have_its_revisions(
     stored: Stored, client: Client
 ) -> None:
     streams = started(stored, client)
     for _ in range(4):
         streams.receive(stored.new())
     restored_to(stored, 2, epoch=2)
-    unheard = [stored.new() for _ in range(2)]
+    missed = [stored.new() for _ in range(2)]
 
     streams.receive(stored.new())
     await eventually(lambda: streams.replaced == {C})
 
-    assert [event.message.seq for event in unheard] == [3, 4]
+    assert [event.message.seq for event in missed] == [3, 4]
     assert client.order == [1, 2, 3, 4]
 
 
