@@ -17,7 +17,7 @@ from parley.persistence_worker.ports import Messages, StoreUnavailable
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_document
-from parley.shared.events import Event, MessageStored
+from parley.shared.events import Event, MessageRepeated, MessageStored
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Membership, Message, Person, now
 from parley.shared.records import NewMessage, Record
@@ -182,13 +182,14 @@ async def test_a_batch_with_nothing_to_write_waits_for_the_majority_too(
 
     again = asyncio.create_task(worker.persist([first, replace(first, id="again")]))
     await eventually(lambda: again.done() or worker.failures >= 2)
-    announced_too_early = worker.announced.stored[1:]
+    announced_too_early = worker.announced.events[1:]
     for member in secondaries:
         await member.resume_replication()
     await asyncio.wait_for(again, 20)
 
     assert announced_too_early == []
     assert {number for _, number in worker.announced.stored} == {1}
+    assert [e.message.seq for e in worker.announced.events if isinstance(e, MessageRepeated)] == [1, 1]
 
 
 async def _is_reachable(database: Any) -> bool:
