@@ -13,7 +13,7 @@ from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, 
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, from_document, to_document
 from parley.shared.migrations import migrate
-from parley.shared.model import Conversation, Digest, Membership, Message, now
+from parley.shared.model import Conversation, Digest, Epoch, Membership, Message, now
 from parley.shared.mongo import Database
 
 
@@ -208,3 +208,27 @@ def digest(m: Message) -> Digest:
     return Digest(
         id=m.id, seq=m.seq, sender_id=m.sender_id, content=m.content, type=m.type, created_at=m.created_at
     )
+
+
+async def test_a_measured_head_has_the_epochs_above_the_known_one(store: Store) -> None:
+    c = await store.begin("ann")
+    await store.messages.insert([message(c, 1, epoch=7), message(c, 2, epoch=7), message(c, 3, epoch=8)])
+
+    known, measured = Head(0, 0), (await store.heads.measure(c, Head(0, 0)))[0]
+    assert measured == Head(3, 3, (Epoch(7, 1), Epoch(8, 3)))
+    assert (await store.heads.measure(c, Head(2, 2, (Epoch(7, 1),))))[0] == measured
+
+    await store.heads.note_epochs(c, known, measured)
+    await store.heads.note_epochs(c, known, Head(3, 3, (Epoch(9, 1),)))
+    assert await store.heads.read([c]) == {c: Head(0, 0, measured.epochs)}
+
+
+async def test_a_head_has_the_epochs_of_the_furthest_revision(store: Store) -> None:
+    c = await store.begin("ann")
+    term = await store.heads.term()
+    await store.heads.commit([HeadMove(c, Head(4, 4, (Epoch(7, 1), Epoch(8, 4))), None)], term)
+    await store.heads.commit([HeadMove(c, Head(3, 3, (Epoch(7, 1),)), None)], term)
+    assert await store.heads.read([c]) == {c: Head(4, 4, (Epoch(7, 1), Epoch(8, 4)))}
+
+    await store.heads.commit([HeadMove(c, Head(3, 6, (Epoch(7, 1), Epoch(9, 6))), None)], term)
+    assert await store.heads.read([c]) == {c: Head(4, 6, (Epoch(7, 1), Epoch(9, 6)))}
