@@ -78,6 +78,16 @@ def test_a_snapshot_survives_a_round_trip(stored: SessionSnapshot) -> None:
     assert from_fields(to_fields(stored)) == stored
 
 
+def test_a_snapshot_keeps_the_epochs_of_its_positions() -> None:
+    range_ = ReceivedRange(Position(1, 2, 7), Position(3, 4, 8))
+    fields = to_fields(SessionSnapshot("ann", (), {"a": range_}))
+    found = from_fields(fields)
+
+    assert fields["c:a"] == "1 2 3 4"
+    assert found is not None
+    assert found.received == {"a": range_}
+
+
 def test_an_empty_hash_holds_no_snapshot() -> None:
     assert from_fields({}) is None
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-OFFSET = re.compile(r"(.{1,128}):(\d{1,15}):(\d{1,15})(?:\.(\d{1,16}))?", re.DOTALL)
+OFFSET = re.compile(r"(.{1,128}):(\d{1,15}):(\d{1,15})", re.DOTALL)
 
 
 class Position(NamedTuple):
@@ -23,10 +23,10 @@ class Revision(NamedTuple):
 
 def offset_of(conversation_id: str, at: Position) -> str:
     """Return the offset that names a position; clients send it back unread when they reconnect."""
-    return f"{conversation_id}:{at.seq}:{at.rev}.{at.epoch}"
+    return f"{conversation_id}:{at.seq}:{at.rev}"
 
 
 def parse_offset(value: Any) -> tuple[str, Position] | None:
     """Return the conversation and position that an offset names; None for anything else."""
     found = OFFSET.fullmatch(value) if isinstance(value, str) else None
-    return (found[1], Position(int(found[2]), int(found[3]), int(found[4] or 0))) if found else None
+    return (found[1], Position(int(found[2]), int(found[3]))) if found else None

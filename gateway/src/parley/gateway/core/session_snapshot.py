@@ -99,17 +99,20 @@ class SnapshotStore(Protocol):
         """Postpone the expiry of snapshots. Returns the private ids that have no snapshot any more."""
 
 
-USER, PROTOCOLS, LAST, CONVERSATION = "user", "speaks", "last", "c:"
+USER, PROTOCOLS, LAST, CONVERSATION, EPOCHS = "user", "speaks", "last", "c:", "e:"
 
 
 def to_fields(snapshot: SessionSnapshot) -> dict[str, str]:
     """Return a snapshot as the fields of a hash."""
     received = {CONVERSATION + each: _to_text(range_) for each, range_ in snapshot.received.items()}
+    # In fields of their own: gateways of version 0.2.0 read positions of two numbers.
+    epochs = {EPOCHS + each: _epochs_text(range_) for each, range_ in snapshot.received.items()}
     return {
         USER: snapshot.user_id,
         PROTOCOLS: " ".join(snapshot.protocols),
         LAST: snapshot.last,
         **received,
+        **epochs,
     }
 
 
@@ -117,19 +120,29 @@ def from_fields(fields: Mapping[str, str]) -> SessionSnapshot | None:
     """Return the snapshot that a hash holds; None for an empty one."""
     if USER not in fields:
         return None
-    found = {name: text for name, text in fields.items() if name.startswith(CONVERSATION)}
-    received = {name.removeprefix(CONVERSATION): _from_text(text) for name, text in found.items()}
+    found = [name.removeprefix(CONVERSATION) for name in fields if name.startswith(CONVERSATION)]
+    received = {c: _from_text(fields[CONVERSATION + c], fields.get(EPOCHS + c, "")) for c in found}
     protocols = tuple(fields.get(PROTOCOLS, "").split())
     return SessionSnapshot(fields[USER], protocols, received, fields.get(LAST, ""))
 
 
+def _positions(range_: ReceivedRange) -> Sequence[Position]:
+    return [each for each in (range_.base, range_.written) if each is not None]
+
+
 def _to_text(range_: ReceivedRange) -> str:
-    return " ".join(map(str, (*range_.base, *(range_.written or ()))))
+    return " ".join(f"{at.seq} {at.rev}" for at in _positions(range_))
 
 
-def _from_text(text: str) -> ReceivedRange:
-    numbers = [int(each) for each in text.split()]
-    # Gateways of version 0.1.0 write positions of two numbers, without an epoch.
-    length = 3 if len(numbers) % 3 == 0 else 2
-    base, *written = (Position(*numbers[at : at + length]) for at in range(0, len(numbers), length))
-    return ReceivedRange(base, written[0] if written else None)
+def _epochs_text(range_: ReceivedRange) -> str:
+    return " ".join(str(at.epoch) for at in _positions(range_))
+
+
+def _from_text(text: str, epochs: str) -> ReceivedRange:
+    given = [*map(int, epochs.split()), 0, 0]
+    match [int(each) for each in text.split()]:
+        case [seq, rev, written_seq, written_rev]:
+            written = Position(written_seq, written_rev, given[1])
+            return ReceivedRange(Position(seq, rev, given[0]), written)
+        case numbers:
+            return ReceivedRange(Position(numbers[0], numbers[1], given[0]))
