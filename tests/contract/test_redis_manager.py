@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,12 +110,13 @@ async def reconnected() -> None:
     """Do nothing: these nodes have no streams to backfill after a reconnect."""
 
 
-def apply(node: Node, body: bytes) -> None:
+def apply(node: Node, body: bytes) -> Iterator[None]:
     for event in events.unpack(body):
+        yield
         if isinstance(event, events.Emit):
             node.manager.on_emit(event)
         elif isinstance(event, events.Heartbeat):
-            node.bus.heartbeat_received()
+            node.bus.heartbeat_received(event.count)
         elif isinstance(event, events.Control):
             node.tasks.append(asyncio.ensure_future(node.manager.apply_remote_command(event)))
 

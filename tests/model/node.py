@@ -227,7 +227,8 @@ class Node:
 
     def deliver_from_bus(self, channel: str, body: bytes) -> None:
         """Receive a message of the bus."""
-        self.live.router.receive(channel, body)
+        for _ in self.live.router.receive(channel, body):
+            pass
 
     async def audit(self) -> None:
         """Run the periodic audits."""

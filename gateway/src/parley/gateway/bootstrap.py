@@ -24,12 +24,13 @@ from parley.gateway.pubsub.bus import Subscriber
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.settings import Settings
 from parley.gateway.sockets.composition import SocketContext, build_sockets
+from parley.gateway.state.hop_delays import BUS, INBOX, LOOP
 from parley.gateway.transport.draining import drain_connections
 from parley.shared import mongo
 
 UNREAD_SECONDS = 0.1
 TYPING_SECONDS = 0.5
-LOAD_SECONDS = 0.25
+LOAD_SECONDS = 0.05
 REAP_SECONDS = 1.0
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
@@ -132,6 +133,8 @@ class Gateway:
             recovery=self.recovery,
             snapshots=self.snapshots,
             membership_cache=self.domain.membership_cache,
+            admission=self.adapters.admission,
+            inbox_delay=self.adapters.shedder.delays.inbox,
             spawn=self.background.spawn,
         )
 
@@ -194,7 +197,9 @@ class Gateway:
         while True:
             due = loop.time() + LOAD_SECONDS
             await asyncio.sleep(LOAD_SECONDS)
-            self.domain.load_monitor.observe_lag(loop.time() - due)
+            lag = loop.time() - due
+            self.domain.load_monitor.observe_lag(lag)
+            self.adapters.shedder.observe(lag)
             self.live.deferred_presence.flush()
 
     async def _drain(self) -> None:
@@ -215,5 +220,12 @@ class Gateway:
             backlog=lambda: len(adapters.admission),
             buckets=lambda: len(self.domain.rates),
             outbox=lambda: adapters.outbox.waiting,
+        )
+        delays = adapters.shedder.delays.seconds
+        gauges.show_delays(
+            loop=lambda: delays[LOOP],
+            inbox=lambda: delays[INBOX],
+            bus=lambda: delays[BUS],
+            outbox=adapters.outbox.oldest_age,
         )
         gauges.bus_stale.set_function(lambda: adapters.bus.stale)

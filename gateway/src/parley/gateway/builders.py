@@ -33,7 +33,9 @@ from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.signing_keys import SigningKeys
 from parley.gateway.state.admission import AdmissionController, PartitionWindows
+from parley.gateway.state.hop_delays import HopDelays
 from parley.gateway.state.load_monitor import LoadMonitor
+from parley.gateway.state.load_shedder import LoadShedder
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
 from parley.shared.partitions import Partitions
@@ -49,6 +51,7 @@ class Adapters:
     manager: RedisManager
     outbox: RabbitOutbox
     admission: AdmissionController
+    shedder: LoadShedder
     presence: RedisPresence
     snapshot_store: RedisSnapshotStore
     ports: Ports
@@ -79,7 +82,11 @@ def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
         name=settings.node_name,
         linger=windows.linger,
     )
-    admission = AdmissionController(outbox, partitions.of, windows)
+    hop_delays = HopDelays(lambda: bus.delay)
+    shedder = LoadShedder(
+        hop_delays, windows.__len__, partitions.count, outbox.unconfirmed, outbox.unconfirmed_age
+    )
+    admission = AdmissionController(outbox, partitions.of, windows, shedder)
     presence = RedisPresence(connect(settings.redis_url), bus)
     return Adapters(
         database=database,
@@ -87,6 +94,7 @@ def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
         manager=RedisManager(bus),
         outbox=outbox,
         admission=admission,
+        shedder=shedder,
         presence=presence,
         snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
         ports=_ports(settings, database, files, bus, admission, presence),

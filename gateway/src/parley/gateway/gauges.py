@@ -12,11 +12,21 @@ refusals = Counter(
 )
 held = Gauge("parley_held", "Objects that this gateway holds for its clients, by kind.", ["what"])
 
+hop_delay = Gauge(
+    "parley_hop_delay_seconds", "How long this gateway's work waits at a hop, seconds, by hop.", ["hop"]
+)
+
 
 def show(**sizes: Callable[[], int]) -> None:
     """Export sizes by kind, each as `parley_held{what="<kind>"}`."""
     for kind, size in sizes.items():
         held.labels(kind).set_function(size)
+
+
+def show_delays(**delays: Callable[[], float]) -> None:
+    """Export the delays of hops, each as `parley_hop_delay_seconds{hop="<hop>"}`."""
+    for hop, seconds in delays.items():
+        hop_delay.labels(hop).set_function(seconds)
 
 
 def count(error: ChatError) -> ChatError:

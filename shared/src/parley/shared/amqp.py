@@ -1,8 +1,9 @@
-"""RabbitMQ: connect and close in bounded time."""
+"""RabbitMQ: connect, publish and close in bounded time."""
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractConnection
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from parley.shared.cancellation import within
 
@@ -28,6 +29,31 @@ async def connect(url: str, *, name: str, heartbeat: int) -> AbstractConnection:
         url, heartbeat=heartbeat, client_properties={"connection_name": f"parley {name}"}
     )
     return await within(CONNECT_SECONDS, connection)
+
+
+async def publish(
+    channel: AbstractChannel, message: Message, exchange: str, routing_key: str, *, seconds: float
+) -> None:
+    """Publish a message, and return when the broker has confirmed it.
+
+    `AbstractExchange.publish` holds the channel's lock until a message is written, for some turns of the
+    event loop: of concurrent publishers on a busy loop each would wait for all others. Without `wait` the
+    lock is free at once. The caller bounds what may wait to be written.
+
+    Raises:
+        TimeoutError: No confirm came within `seconds`; the broker may have the message.
+        AMQPError: The broker does not take the message, or the channel was lost.
+    """
+    underlay = await channel.get_underlay_channel()
+    await underlay.basic_publish(
+        message.body,
+        exchange=exchange,
+        routing_key=routing_key,
+        properties=message.properties,
+        mandatory=True,
+        timeout=seconds,
+        wait=False,  # type: ignore[call-arg]  # The abstract class lacks this parameter.
+    )
 
 
 async def close(connection: AbstractConnection) -> None:

@@ -108,6 +108,10 @@ class Overloaded(ChatError):
     code = "OVERLOADED"
     retryable = True
 
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 def _first_reason(reasons: Any) -> str:
     while isinstance(reasons, Mapping) and reasons:

@@ -64,7 +64,7 @@ class EventHandlers:
             e.PresenceChanged: self._on_presence,
             e.TypingChanged: lambda _, event: self.typing_events.broadcast(event),
             e.TokensRevoked: lambda _, event: self.revocations.apply(event),
-            e.Heartbeat: lambda _room, _event: self.bus.heartbeat_received(),
+            e.Heartbeat: lambda _, event: self.bus.heartbeat_received(event.count),
             e.Emit: lambda _, event: self.manager.on_emit(event),
             e.Control: lambda _, event: self.spawn(self.manager.apply_remote_command(event)),
         }

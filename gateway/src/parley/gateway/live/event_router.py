@@ -1,5 +1,7 @@
 """The event router: decodes what comes off the bus and hands each event to its handler."""
 
+from collections.abc import Iterator
+
 import structlog
 
 from parley.gateway.live.commit_waiters import CommitWaiters
@@ -29,8 +31,11 @@ class EventRouter:
         self._admission = admission
         self._logged = Buckets(LOGGED_FAILURES)
 
-    def receive(self, channel: str, body: bytes) -> None:
-        """Route the events of one publication; one that cannot be read is counted and skipped by itself."""
+    def receive(self, channel: str, body: bytes) -> Iterator[None]:
+        """Route the events of one publication, and yield after each: there may be hundreds.
+
+        An event that cannot be read is counted and skipped by itself.
+        """
         room = rooms.of_channel(channel)
         for event in e.unpack(body):
             if isinstance(event, e.UnknownEvent):
@@ -39,6 +44,7 @@ class EventRouter:
                 self._count_unreadable(channel, event)
             else:
                 self._route(room, event)
+            yield
 
     def _route(self, room: str, event: e.Event) -> None:
         if isinstance(event, COMMITTED):

@@ -148,7 +148,7 @@ ACCEPTED_MESSAGE = Serializer(
 OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(ACCEPTED_MESSAGE, "")})
 
 INBOUND = {
-    "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE),
+    "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE, message_to="conversationId"),
     "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
     "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
     "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),

@@ -210,7 +210,7 @@ TOTAL = Serializer("UnreadTotal", {"count": number("")})
 REFUSAL = Serializer("Refusal", {"success": constant(False), "error": one(ERROR, _rename_participants)})
 
 INBOUND = {
-    "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE),
+    "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE, message_to="conversationId"),
     "typing": InboundEvent(TypingDto(), lambda p: c.SetTyping(**p), DONE),
     "joinConversation": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED),
     "leaveConversation": InboundEvent(ConversationRef(), lambda p: c.LeaveRoom(**p), DONE),

@@ -277,7 +277,9 @@ INBOUND = {
     "leave_conversation": InboundEvent(
         ConversationRef(), lambda p: c.LeaveRoom(**p), _success("Left conversation successfully")
     ),
-    "send_message": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**send_arguments(p)), SENT),
+    "send_message": InboundEvent(
+        SendMessageDto(), lambda p: c.SendMessage(**send_arguments(p)), SENT, message_to="conversationId"
+    ),
     "create_message": InboundEvent(CreateMessageDto(), lambda p: c.SendToContract(**send_arguments(p)), SENT),
     "update_message": InboundEvent(
         EditMessageDto(), lambda p: c.EditMessage(**p), _success("Message updated successfully")

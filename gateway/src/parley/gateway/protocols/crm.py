@@ -229,7 +229,7 @@ INBOUND = {
     "authenticate": InboundEvent(EmptyPayload(), lambda _: c.Introduce(), OK_AUTHENTICATED),
     "joinChat": InboundEvent(ChatRef(), lambda p: c.JoinRoom(**p), OK_JOINED),
     "leaveChat": InboundEvent(ChatRef(), lambda p: c.LeaveRoom(**p), OK_LEFT),
-    "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE),
+    "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE, message_to="chatId"),
     "updateMessage": InboundEvent(UpdateMessageDto(), _update, OK_EDITED),
     "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
     "typing": InboundEvent(TypingDto(), lambda p: c.SetTyping(**p), DONE),

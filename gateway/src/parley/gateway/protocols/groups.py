@@ -259,7 +259,12 @@ INBOUND = {
     "createConversation": InboundEvent(CreateConversationDto(), _create, OK_CONVERSATION),
     "joinRoom": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED_AT),
     "leaveRoom": InboundEvent(ConversationRef(), lambda p: c.LeaveRoom(**p), DONE),
-    "sendMessage": InboundEvent(SendMessageDto(), lambda p: c.SendMessage(**send_arguments(p)), OK_MESSAGE),
+    "sendMessage": InboundEvent(
+        SendMessageDto(),
+        lambda p: c.SendMessage(**send_arguments(p)),
+        OK_MESSAGE,
+        message_to="conversationId",
+    ),
     "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
     "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
     "typing": InboundEvent(ConversationRef(), lambda p: c.SetTyping(**p, typing=True), DONE),

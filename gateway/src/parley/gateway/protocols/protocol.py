@@ -38,12 +38,15 @@ class InboundEvent:
         command: Makes the core's command from the loaded payload.
         ack: Makes the acknowledgement from the command's result.
         reply: An event that also carries the result to the sending socket, for guides that expect one.
+        message_to: In an event that sends a message, the payload's field that names the conversation: an
+            overloaded gateway refuses such events before it validates them.
     """
 
     schema: Schema
     command: Callable[[Payload], Command]
     ack: ToPayload
     reply: DirectEvent | None = None
+    message_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

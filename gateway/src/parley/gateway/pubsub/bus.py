@@ -1,7 +1,8 @@
 """The bus: Redis pub/sub with confirmed subscriptions and a heartbeat, across losses of the connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -17,11 +18,15 @@ from parley.shared.redis import FAULTS, connect
 
 log = structlog.get_logger()
 
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 0.25
+POLL_SECONDS = 1.0
 STALE_SECONDS = 4.0
 CONFIRM_SECONDS = 2.0
 RECONNECT_SECONDS = 0.2
 RESYNC_SECONDS = 0.5
+UNRETURNED_HEARTBEATS = 64
+TURN_SECONDS = 0.005
+"""Events are handled for so long before other callbacks of the event loop have their turn."""
 BEST_EFFORT_LIMIT = 2_000
 """Rooms that best-effort events may wait for in one loop iteration."""
 AWAY = "The live stream is away; try again."
@@ -31,8 +36,8 @@ AWAY = "The live stream is away; try again."
 class Subscriber:
     """The callbacks of the bus, given once, when it starts."""
 
-    on_message: Callable[[str, bytes], None]
-    """Handles the body of a publication on a channel."""
+    on_message: Callable[[str, bytes], Iterable[None]]
+    """Handles the body of a publication on a channel: with each item that it yields, one event more."""
     on_reconnect: Callable[[], Awaitable[None]]
     """Makes up for what was lost, once all subscriptions are confirmed again. Repeated until it succeeds."""
     on_unsubscribed: Callable[[str], None]
@@ -57,6 +62,8 @@ class Bus:
         self._pubsub: Any = None
         self._received_at = 0.0
         self._heartbeats = 0
+        self._beat_at: deque[tuple[int, float]] = deque(maxlen=UNRETURNED_HEARTBEATS)
+        self._delay = 0.0
         self._was_lost = False
         self._resync_lock = asyncio.Lock()
         self._best_effort: dict[str, list[Event]] = {}
@@ -84,9 +91,21 @@ class Bus:
         await self._subscriber_redis.aclose()
         await self._redis.aclose()
 
-    def heartbeat_received(self) -> None:
-        """Note that this node's heartbeat came back."""
+    @property
+    def delay(self) -> float:
+        """Seconds from a publication to its handling here, by the last heartbeat; 0 while none comes back.
+
+        What does not come back is lost or away, which is no overload.
+        """
+        return 0.0 if self.stale else self._delay
+
+    def heartbeat_received(self, count: int) -> None:
+        """Note that this node's heartbeat of this number came back."""
         self._received_at = monotonic()
+        while self._beat_at and self._beat_at[0][0] <= count:
+            number, sent_at = self._beat_at.popleft()
+            if number == count:
+                self._delay = self._received_at - sent_at
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         """Subscribe to channels; returns when Redis has confirmed all of them.
@@ -189,19 +208,30 @@ class Bus:
                 late = self._wanted - awaited
                 if late:
                     await pubsub.subscribe(*late)
-                while not self.stale:
-                    message = await pubsub.get_message(timeout=HEARTBEAT_SECONDS)
-                    if message is not None:
-                        self._handle(subscriber, message, awaited)
+                await self._receive(subscriber, pubsub, awaited)
             finally:
                 self._pubsub = None
                 self._was_lost = True
         raise TimeoutError("no heartbeat came back")
 
-    def _handle(self, subscriber: Subscriber, message: dict[str, Any], awaited: set[str]) -> None:
+    async def _receive(self, subscriber: Subscriber, pubsub: Any, awaited: set[str]) -> None:
+        # A publication may hold hundreds of events, and the client library does not suspend while it has
+        # replies in its buffer: without the sleep one turn of the event loop would last for all of them,
+        # and an answer to a client takes many turns.
+        turn_ends = 0.0
+        while not self.stale:
+            message = await pubsub.get_message(timeout=POLL_SECONDS)
+            if message is None:
+                continue
+            for _ in self._handle(subscriber, message, awaited):
+                if monotonic() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = monotonic() + TURN_SECONDS
+
+    def _handle(self, subscriber: Subscriber, message: dict[str, Any], awaited: set[str]) -> Iterator[None]:
         channel = message["channel"].decode()
         if message["type"] == "message":
-            self._deliver(subscriber, channel, message["data"])
+            yield from self._deliver(subscriber, channel, message["data"])
         elif message["type"] == "subscribe":
             self._confirm(channel)
             awaited.discard(channel)
@@ -209,9 +239,9 @@ class Bus:
                 self._was_lost = False
                 self._background.spawn(self._resynchronize(subscriber))
 
-    def _deliver(self, subscriber: Subscriber, channel: str, body: bytes) -> None:
+    def _deliver(self, subscriber: Subscriber, channel: str, body: bytes) -> Iterator[None]:
         try:
-            subscriber.on_message(channel, body)
+            yield from subscriber.on_message(channel, body)
         except Exception:
             # An exception here would end the session: every other event of the node would be lost with it.
             bus_failures.labels("handle").inc()
@@ -238,4 +268,5 @@ class Bus:
 
     async def _send_heartbeat(self) -> None:
         self._heartbeats += 1
+        self._beat_at.append((self._heartbeats, monotonic()))
         await self.publish({self._own_channel: events.pack([Heartbeat(count=self._heartbeats)])})

@@ -20,6 +20,8 @@ from parley.gateway.sockets.namespace import ChatNamespace
 from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
 
@@ -40,6 +42,8 @@ class SocketContext:
     recovery: ConnectionRecovery
     snapshots: SessionSnapshots
     membership_cache: MembershipCache
+    admission: AdmissionController
+    inbox_delay: DelayGauge
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
 
 
@@ -90,6 +94,7 @@ def _server(context: SocketContext) -> ChatServer:
         node_name=settings.node_name,
         allowed_origins=settings.cors_origins,
         unread_limit=settings.backlog_limit,
+        inbox_delay=context.inbox_delay,
         max_http_buffer_size=settings.max_frame,
     )
 
@@ -106,6 +111,7 @@ def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatch
         broadcaster=context.delivery.broadcaster,
         recovery=context.recovery,
         rates=context.rates,
+        admission=context.admission,
     )
 
 

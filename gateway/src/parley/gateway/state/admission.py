@@ -1,6 +1,6 @@
-"""Admission control: refuses messages that a partition's worker could not store in time.
+"""Admission control: refuses messages that would wait too long, at this node or for their worker.
 
-Why it measures what is stored, and not what waits, is explained in DECISIONS.md.
+What it measures, and why, is explained in DECISIONS.md.
 """
 
 from asyncio import Future
@@ -13,6 +13,8 @@ from time import monotonic
 
 from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.ports import Outbox
+from parley.gateway.state.in_flight_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
+from parley.gateway.state.load_shedder import LoadShedder
 from parley.shared.records import NewMessage, Record
 
 BUSY_SECONDS = 1.0
@@ -31,6 +33,7 @@ OUTAGE_FACTOR, GAP_DECAY = 3.0, 0.8
 an outage and not an overload. A recent gap counts `GAP_DECAY` of itself with each later batch."""
 CATCH_UP_SHARE = 0.8
 """The share of its throughput that a late partition admits, so that it catches up."""
+OVERLOADED = "The server is overloaded. Retry later."
 
 
 class Throughput:
@@ -87,23 +90,25 @@ class PartitionWindow:
     stored: Throughput = field(default_factory=Throughput)
     credit: float = 0.0
     credited_at: float = 0.0
+    _is_counting: bool = False
 
-    def try_admit(self, now: float) -> bool:
-        """Return whether one more message may wait, and use up credit if the partition is late.
+    def retry_after(self, now: float) -> float | None:
+        """Return None if one more message may wait, else the seconds after which to retry.
 
         A partition in time admits everything, a late one a little less than it stores. While nothing is
         stored at all, that is an outage and not an overload: the broker's queues are made for it.
         """
         rate = self.stored.per_second(now)
-        if not rate or not self._is_late(now, rate):
-            return True
+        self._is_counting = bool(rate) and self._is_late(now, rate)
+        if not self._is_counting:
+            return None
         earned = CATCH_UP_SHARE * rate * (now - self.credited_at)
         self.credit = min(self.credit + earned, 1 + rate * SLOT_SECONDS)
         self.credited_at = now
-        if self.credit < 1:
-            return False
-        self.credit -= 1
-        return True
+        if self.credit >= 1:
+            return None
+        too_late = len(self.admitted_at) / rate - self.deadline
+        return round(min(max(too_late, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS), 1)
 
     def _is_late(self, now: float, rate: float) -> bool:
         """Whether the waiting messages need longer than the deadline at the measured throughput."""
@@ -118,7 +123,9 @@ class PartitionWindow:
         return now - oldest if oldest is not None else 0.0
 
     def add(self, record_id: str, now: float) -> None:
-        """Track an admitted message."""
+        """Track an admitted message, and use up credit if the partition is late."""
+        if self._is_counting:
+            self.credit -= 1
         self.admitted_at[record_id] = now
         if len(self.admitted_at) > MAX_TRACKED:
             del self.admitted_at[next(iter(self.admitted_at))]
@@ -165,37 +172,65 @@ class PartitionWindows:
 
 
 class AdmissionController:
-    """An `Outbox` in front of another one, which refuses messages that cannot be stored by the deadline.
+    """An `Outbox` in front of another one, which refuses messages that would wait too long.
 
     Args:
         outbox: The outbox that takes what is admitted.
         partition_of: Returns the partition of a conversation.
         windows: The windows of the partitions.
+        shedder: Limits what is in flight while this node is too slow; None never does.
     """
 
-    def __init__(self, outbox: Outbox, partition_of: Callable[[str], int], windows: PartitionWindows) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        partition_of: Callable[[str], int],
+        windows: PartitionWindows,
+        shedder: LoadShedder | None = None,
+    ) -> None:
         self._outbox = outbox
         self._partition_of = partition_of
         self._windows = windows
+        self._shedder = shedder
+        self._refusals: dict[float, Overloaded] = {}
 
     def __len__(self) -> int:
         return len(self._windows)
+
+    def refusal(self, conversation_id: str) -> Overloaded | None:
+        """Return the error with which a message to a conversation would be refused now, else None.
+
+        It is cheap, and takes any text: an edge asks before it validates an event.
+        """
+        partition = self._partition_of(conversation_id)
+        retry_after = self._windows[partition].retry_after(self._windows.clock())
+        if retry_after is None and self._shedder is not None:
+            retry_after = self._shedder.retry_after(conversation_id, partition)
+        if retry_after is None:
+            return None
+        error = self._refusals.get(retry_after)
+        if error is None:
+            error = self._refusals[retry_after] = Overloaded(OVERLOADED, retry_after=retry_after)
+        return error
 
     def put(self, record: Record) -> "Future[None]":
         """Put a record into the outbox. Only new messages are subject to admission.
 
         Raises:
-            Overloaded: The message would not be stored by the deadline.
+            Overloaded: The message would wait too long.
         """
         if not isinstance(record, NewMessage):
             return self._outbox.put(record)
-        window, now = self._window(record.conversation_id), self._windows.clock()
-        if not window.try_admit(now):
-            raise Overloaded(
-                f"The server is overloaded: writes take longer than {window.deadline:g} s. Retry later."
-            )
+        conversation_id = record.conversation_id
+        refusal = self.refusal(conversation_id)
+        if refusal is not None:
+            # A shared error would keep the traceback of every raise.
+            raise Overloaded(OVERLOADED, retry_after=refusal.retry_after)
         confirmed = self._outbox.put(record)
-        window.add(record.id, now)
+        window = self._window(conversation_id)
+        window.add(record.id, self._windows.clock())
+        if self._shedder is not None:
+            self._shedder.add(conversation_id, self._partition_of(conversation_id))
         confirmed.add_done_callback(partial(window.discard_failed, record.id))
         return confirmed
 

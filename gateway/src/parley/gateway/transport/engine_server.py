@@ -14,6 +14,7 @@ from engineio.async_drivers import aiohttp as driver
 from engineio.exceptions import EngineIOError, SocketIsClosedError
 from engineio.payload import Payload
 
+from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.origins import AllowedOrigins
 from parley.gateway.transport.packet_queue import PacketQueue
@@ -48,6 +49,7 @@ class EngineServer(EngineHooks):
     Args:
         allowed_origins: origins of pages that may open sessions, besides the server's own.
         unread_limit: bytes that a client may leave unread.
+        inbox_delay: records how long clients' events wait to be handled.
         node_name: the first part of session ids, by which a proxy finds the node of a polling client.
         options: as `engineio.AsyncServer` takes them; times are in seconds.
     """
@@ -59,11 +61,13 @@ class EngineServer(EngineHooks):
         *,
         allowed_origins: Collection[str] = (),
         unread_limit: int = 1 << 20,
+        inbox_delay: DelayGauge | None = None,
         node_name: str = "",
         **options: Any,
     ) -> None:
         super().__init__(async_mode="aiohttp", **options)
         self.unread_limit = unread_limit
+        self.inbox_delay = inbox_delay or DelayGauge()
         self._origins = AllowedOrigins(allowed_origins)
         self._node_name = node_name
 

@@ -4,12 +4,14 @@ python-engineio runs a writer task per client and a task per received packet.
 """
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, web
 from engineio import packet as eio
 
+from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import FrameWriter
 
@@ -73,7 +75,7 @@ class WebSocketTransport:
         Events are handled one after the other in a task of their own: an event that waits for a
         database must not delay the pongs behind it.
         """
-        inbox: asyncio.Queue[eio.Packet | None] = asyncio.Queue(INBOX_PACKETS)
+        inbox = Inbox(self._session.server.inbox_delay)
         handling = asyncio.create_task(self._handle(inbox))
         try:
             async for message in ws:
@@ -93,9 +95,9 @@ class WebSocketTransport:
         await inbox.put(None)
         await handling
 
-    async def _handle(self, inbox: "asyncio.Queue[eio.Packet | None]") -> None:
+    async def _handle(self, inbox: "Inbox") -> None:
         violated = False
-        while (packet := await inbox.get()) is not None:
+        while (packet := await inbox.next()) is not None:
             try:
                 if not violated:
                     await self._session.receive(packet)
@@ -109,6 +111,36 @@ class WebSocketTransport:
     def _on_violation(self, error: Exception) -> None:
         log.info("gateway.socket.protocol_violation", error=type(error).__name__)
         self._reason = self._session.server.reason.TRANSPORT_ERROR
+
+
+class Inbox(asyncio.Queue[eio.Packet | None]):
+    """The packets of one client that wait to be handled.
+
+    Args:
+        delay: Records how long a packet waits that finds the handler idle: that is the node's own delay,
+            while a packet behind another one waits for what that one reads from the database.
+    """
+
+    def __init__(self, delay: DelayGauge) -> None:
+        super().__init__(INBOX_PACKETS)
+        self._delay = delay
+        self._is_idle = False
+        self._woken_at = 0.0
+
+    def put_nowait(self, item: eio.Packet | None) -> None:
+        """Append a packet."""
+        if self._is_idle:
+            self._is_idle, self._woken_at = False, monotonic()
+        super().put_nowait(item)
+
+    async def next(self) -> eio.Packet | None:
+        """Wait for the next packet."""
+        if not self.empty():
+            return self.get_nowait()
+        self._is_idle = True
+        packet = await self.get()
+        self._delay.observe(monotonic() - self._woken_at)
+        return packet
 
 
 def _break_reference_cycle(error: Any) -> None:

@@ -2,20 +2,20 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from parley.gateway.core.errors import Overloaded, Unavailable
+from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
 from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
 from parley.shared.model import now
-from parley.shared.partitions import Partitions, declare, fix_count
+from parley.shared.partitions import EXCHANGE, Partitions, declare, fix_count
 from parley.shared.records import NewMessage, Record
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ HEARTBEAT_SECONDS = 10
 BATCH_RECORDS = 500
 BATCH_CHARACTERS = 500_000
 AWAY = "Messages cannot be accepted at the moment. Retry later."
+UNCERTAIN = "The server does not know yet whether this was accepted. Retry; a message is stored once."
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Batch:
     deadline: float
     records: list[Record] = field(default_factory=list)
     size: int = 0
+    is_published: bool = False
 
     def is_full(self) -> bool:
         """Return whether one more record would make the AMQP message too large."""
@@ -53,13 +55,33 @@ class PartitionQueue:
     """Batches that wait to be published to one partition, in order."""
 
     waiting: deque[Batch] = field(default_factory=deque)
+    published: Batch | None = None
+    """The batch that awaits its confirm."""
+    unconfirmed: int = 0
+    """Records of all batches here."""
     flushing: bool = False
+    is_stalled: bool = False
+    """Whether the last batch was not confirmed."""
 
-    def open_batch(self) -> Batch:
-        """Return the batch that takes the next record."""
+    def refuses(self) -> bool:
+        """Return whether a record would wait in vain, because the broker has confirmed nothing in time.
+
+        After a failure one record is taken at a time, to find out whether the broker is back.
+        """
+        return self.is_stalled and self.unconfirmed > 0
+
+    def add(self, record: Record) -> Batch:
+        """Append a record to the last batch, or to a new one if that is full; return the batch."""
         if not self.waiting or self.waiting[-1].is_full():
             self.waiting.append(Batch(_future(), monotonic() + CONFIRM_SECONDS))
+        self.waiting[-1].add(record)
+        self.unconfirmed += 1
         return self.waiting[-1]
+
+    def age(self) -> float:
+        """Return for how many seconds the oldest unconfirmed record has waited; 0 if none waits."""
+        oldest = self.published or (self.waiting[0] if self.waiting else None)
+        return monotonic() - oldest.deadline + CONFIRM_SECONDS if oldest is not None else 0.0
 
 
 class RabbitOutbox:
@@ -82,7 +104,7 @@ class RabbitOutbox:
         self._limit = limit
         self._name = name
         self._queues = [PartitionQueue() for _ in range(partitions.count)]
-        self._exchange: AbstractExchange | None = None
+        self._channel: AbstractChannel | None = None
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection_task: asyncio.Task[None] | None = None
@@ -91,12 +113,24 @@ class RabbitOutbox:
     @property
     def connected(self) -> bool:
         """Whether the broker can be published to."""
-        return self._exchange is not None
+        return self._channel is not None
 
     @property
     def waiting(self) -> int:
         """The number of records that the broker has not confirmed yet."""
         return self._waiting
+
+    def unconfirmed(self, partition: int) -> int:
+        """Return the number of a partition's records that the broker has not confirmed."""
+        return self._queues[partition].unconfirmed
+
+    def unconfirmed_age(self, partition: int) -> float:
+        """Return for how many seconds the oldest of a partition's unconfirmed records has waited."""
+        return self._queues[partition].age()
+
+    def oldest_age(self) -> float:
+        """Return for how many seconds the oldest unconfirmed record of all partitions has waited."""
+        return max(queue.age() for queue in self._queues)
 
     def fullness(self) -> float:
         """Return the waiting records as a share of the limit."""
@@ -114,14 +148,15 @@ class RabbitOutbox:
             await end([self._connection_task])
 
     def put(self, record: Record) -> "asyncio.Future[None]":
-        if self._exchange is None:
+        if self._channel is None:
             raise Unavailable(AWAY)
         if self._waiting >= self._limit:
             raise Overloaded("The server is overloaded: too many messages wait. Retry later.")
         partition = self._partitions.of(record.conversation_id)
         queue = self._queues[partition]
-        batch = queue.open_batch()
-        batch.add(record)
+        if queue.refuses():
+            raise Unavailable(AWAY)
+        batch = queue.add(record)
         self._waiting += 1
         if not queue.flushing:
             queue.flushing = True
@@ -133,38 +168,51 @@ class RabbitOutbox:
     async def _flush(self, partition: int, queue: PartitionQueue) -> None:
         try:
             while queue.waiting:
-                batch = queue.waiting.popleft()
+                batch = queue.published = queue.waiting.popleft()
                 try:
                     await self._publish(partition, batch)
                 except (Exception, asyncio.CancelledError) as error:
                     # The driver cancels waiting calls when the broker's heartbeat fails.
-                    self._refuse([batch, *queue.waiting], error)
-                    queue.waiting.clear()
+                    self._refuse(queue, error)
                     if we_are_cancelled():
                         raise
                 else:
-                    self._confirm(batch)
+                    self._finish(queue, batch)
+                    queue.is_stalled = False
                     if queue.waiting and not queue.waiting[0].is_full():
                         await asyncio.sleep(self._linger(partition))
         finally:
             queue.flushing = False
 
-    def _confirm(self, batch: Batch) -> None:
+    def _finish(self, queue: PartitionQueue, batch: Batch, error: ChatError | None = None) -> None:
+        """Set the outcome of a batch."""
+        queue.unconfirmed -= len(batch.records)
         self._waiting -= len(batch.records)
-        if not batch.confirmed.done():
+        if batch is queue.published:
+            queue.published = None
+        if batch.confirmed.done():
+            return
+        if error is None:
             batch.confirmed.set_result(None)
+        else:
+            batch.confirmed.set_exception(error)
 
-    def _refuse(self, batches: Sequence[Batch], error: BaseException) -> None:
-        """Refuse a batch and those behind it, whose senders have waited about as long."""
+    def _refuse(self, queue: PartitionQueue, error: BaseException) -> None:
+        """Refuse the published batch, and those behind it, whose senders have waited about as long.
+
+        The broker may have taken the published batch, although no confirm came: its senders are told so. It
+        knows nothing of the others.
+        """
+        batches = [each for each in (queue.published, *queue.waiting) if each is not None]
         log.warning("gateway.outbox.batch_failed", error=repr(error), batches=len(batches))
         for batch in batches:
-            self._waiting -= len(batch.records)
-            if not batch.confirmed.done():
-                batch.confirmed.set_exception(Unavailable(AWAY))
+            self._finish(queue, batch, Unavailable(UNCERTAIN if batch.is_published else AWAY))
+        queue.waiting.clear()
+        queue.is_stalled = True
 
     async def _publish(self, partition: int, batch: Batch) -> None:
-        exchange = self._exchange
-        if exchange is None:
+        channel = self._channel
+        if channel is None:
             raise ConnectionError("RabbitMQ is away")
         started, count = monotonic(), len(batch.records)
         if started >= batch.deadline:
@@ -175,7 +223,8 @@ class RabbitOutbox:
             headers={"records": count},
             timestamp=now(),
         )
-        await exchange.publish(message, str(partition), mandatory=True, timeout=batch.deadline - started)
+        batch.is_published = True
+        await amqp.publish(channel, message, EXCHANGE, str(partition), seconds=batch.deadline - started)
         batch_records.labels("publish").observe(count)
         batch_seconds.labels("publish").observe(monotonic() - started)
 
@@ -188,7 +237,7 @@ class RabbitOutbox:
                     raise
                 log.warning("gateway.outbox.disconnected", error=repr(error))
             finally:
-                self._exchange = None
+                self._channel = None
                 broker_connected.set(0)
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -197,11 +246,12 @@ class RabbitOutbox:
         try:
             await fix_count(connection, self._partitions)
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            self._exchange = await declare(channel, self._partitions)
+            await declare(channel, self._partitions)
+            self._channel = channel
             broker_connected.set(1)
             await _until_lost(connection, channel)
         finally:
-            self._exchange = None
+            self._channel = None
             await amqp.close(connection)
 
 

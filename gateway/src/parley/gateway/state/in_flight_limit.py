@@ -1,0 +1,160 @@
+"""Load shedding: a limit on the messages in flight, which exists only while something is too slow."""
+
+from collections.abc import Callable
+from time import monotonic
+
+INTERVAL_SECONDS = 0.3
+"""Pressure for so long is an overload, not a burst; also the time between two reductions of the limit."""
+CALM_PRESSURE = 0.6
+"""Below this the limit grows; from here to 1 it stays."""
+REDUCTION_MIN, REDUCTION_MAX = 0.5, 0.9
+"""A reduction divides the limit by the pressure, within these shares of it."""
+GROWTH_PER_SECOND, ACCELERATION = 0.5, 3.0
+"""The limit grows by this share of itself a second; `ACCELERATION` times as fast for each calm second."""
+LEAST_IN_FLIGHT = 16
+"""The limit's minimum: less would leave the next hop without work."""
+FAIR_SECONDS = 1.0
+"""A conversation without a message for so long may use the reserve."""
+RESERVE = 0.25
+"""The share of the limit that is kept, beyond it, for conversations that had no message lately."""
+RELEASE_SECONDS = 5.0
+"""A limit that refused nothing for so long ends."""
+MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 10.0
+
+
+class InFlightLimit:
+    """Limits the messages in flight while the pressure is above 1.
+
+    The detection is CoDel's (RFC 8289): a delay matters when it stays above its target for an interval. The
+    limit is adjusted as a congestion window is: work that is done makes room for new work, so the rate
+    follows the slowest part by itself, and the window decides only how long the work waits.
+
+    Args:
+        in_flight: Returns the number of messages in flight.
+        pressure: Returns the present delay as a multiple of its target.
+        clock: The time in seconds.
+    """
+
+    def __init__(
+        self,
+        in_flight: Callable[[], int],
+        pressure: Callable[[], float],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._in_flight = in_flight
+        self._pressure = pressure
+        self._clock = clock
+        self._limit = 0.0
+        self._slow_since: float | None = None
+        self._calm_since = self._observed_at = self._refused_at = clock()
+        self._recent = RecentConversations()
+        self._ratio = RefusalRatio()
+        self.in_force = False
+
+    @property
+    def retry_after(self) -> float:
+        """The seconds after which a refused sender should retry: longer, the more are refused."""
+        return self._ratio.retry_after
+
+    def observe(self) -> None:
+        """Read the pressure, and adjust the limit. It is to be called about 20 times a second."""
+        now, pressure = self._clock(), self._pressure()
+        passed, self._observed_at = now - self._observed_at, now
+        if pressure >= 1:
+            self._on_slow(now, pressure)
+        else:
+            self._slow_since = None
+        if pressure >= CALM_PRESSURE:
+            self._calm_since = now
+        elif self.in_force:
+            self._on_calm(now, passed)
+        if self.in_force:
+            self._recent.rotate(now)
+            self._ratio.rotate(now)
+
+    def _on_slow(self, now: float, pressure: float) -> None:
+        if self._slow_since is None:
+            self._slow_since = now
+        if now - self._slow_since < INTERVAL_SECONDS:
+            return
+        self._slow_since = now
+        in_flight = self._in_flight()
+        limit = min(self._limit, in_flight) if self.in_force else in_flight
+        share = min(max(1 / pressure, REDUCTION_MIN), REDUCTION_MAX)
+        self._limit = max(share * limit, LEAST_IN_FLIGHT)
+        if not self.in_force:
+            self.in_force, self._refused_at = True, now
+
+    def _on_calm(self, now: float, passed: float) -> None:
+        if now - self._refused_at > RELEASE_SECONDS:
+            self.in_force = False
+        elif self._in_flight() > self._limit / 2:
+            calm = 1 + ACCELERATION * (now - self._calm_since)
+            self._limit += passed * (1 + self._limit) * GROWTH_PER_SECOND * calm
+
+    def admits(self, conversation_id: str) -> bool:
+        """Return whether one more message may be in flight.
+
+        The reserve prevents that conversations which send much leave no room for one that sends little.
+        """
+        if not self.in_force:
+            return True
+        in_flight = self._in_flight()
+        if in_flight < self._limit:
+            return True
+        reserve = in_flight < (1 + RESERVE) * self._limit
+        if reserve and conversation_id not in self._recent:
+            return True
+        self._refused_at = self._clock()
+        self._ratio.refused += 1
+        return False
+
+    def add(self, conversation_id: str) -> None:
+        """Note that a message of a conversation was admitted."""
+        if self.in_force:
+            self._recent.add(conversation_id)
+            self._ratio.admitted += 1
+
+
+class RecentConversations:
+    """The conversations with a message in the last `FAIR_SECONDS`, or in up to twice that."""
+
+    def __init__(self) -> None:
+        self._now: set[str] = set()
+        self._before: set[str] = set()
+        self._until = 0.0
+
+    def __contains__(self, conversation_id: str) -> bool:
+        return conversation_id in self._now or conversation_id in self._before
+
+    def add(self, conversation_id: str) -> None:
+        """Note a message of a conversation."""
+        self._now.add(conversation_id)
+
+    def rotate(self, now: float) -> None:
+        """Forget conversations whose last message is long ago."""
+        if now >= self._until:
+            self._before, self._now = self._now, set()
+            self._until = now + FAIR_SECONDS
+
+
+class RefusalRatio:
+    """Refused messages for each admitted one, over about a second, and the retry time that follows.
+
+    If every refused sender waits for as many seconds as messages are refused for one that is admitted, the
+    retries alone are about as many as can be admitted.
+    """
+
+    def __init__(self) -> None:
+        self.refused = self.admitted = 0
+        self.retry_after = MIN_RETRY_SECONDS
+        self._until = 0.0
+
+    def rotate(self, now: float) -> None:
+        """Begin to count anew if the second is over."""
+        if now < self._until:
+            return
+        ratio = self.refused / max(self.admitted, 1)
+        self.retry_after = round(min(max(ratio, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS), 1)
+        self.refused = self.admitted = 0
+        self._until = now + 1.0
