@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from time import monotonic
 
-INTERVAL_SECONDS = 0.3
-"""Pressure for so long is an overload, not a burst; also the time between two reductions of the limit."""
+INTERVAL_SECONDS = 0.2
+"""Pressure for so long is an overload, not a burst."""
+ROUND_SECONDS = 3.0
+"""A round trip ends after this time at the latest: an event that is lost would never end it."""
 CALM_PRESSURE = 0.6
 """Below this the limit grows; from here to 1 it stays."""
 REDUCTION_MIN, REDUCTION_MAX = 0.5, 0.9
@@ -13,7 +15,7 @@ GROWTH_PER_SECOND, ACCELERATION = 0.5, 3.0
 """The limit grows by this share of itself a second; `ACCELERATION` times as fast for each calm second."""
 LEAST_IN_FLIGHT = 16
 """The limit's minimum: less would leave the next hop without work."""
-FAIR_SECONDS = 1.0
+FAIR_SECONDS = 0.5
 """A conversation without a message for so long may use the reserve."""
 RESERVE = 0.25
 """The share of the limit that is kept, beyond it, for conversations that had no message lately."""
@@ -46,6 +48,8 @@ class InFlightLimit:
         self._clock = clock
         self._limit = 0.0
         self._slow_since: float | None = None
+        self._added = 0
+        self._round_ends = (0, 0.0)
         self._calm_since = self._observed_at = self._refused_at = clock()
         self._recent = RecentConversations()
         self._ratio = RefusalRatio()
@@ -75,15 +79,24 @@ class InFlightLimit:
     def _on_slow(self, now: float, pressure: float) -> None:
         if self._slow_since is None:
             self._slow_since = now
-        if now - self._slow_since < INTERVAL_SECONDS:
-            return
-        self._slow_since = now
         in_flight = self._in_flight()
+        if now - self._slow_since < INTERVAL_SECONDS or not self._is_round_over(in_flight, now):
+            return
         limit = min(self._limit, in_flight) if self.in_force else in_flight
         share = min(max(1 / pressure, REDUCTION_MIN), REDUCTION_MAX)
         self._limit = max(share * limit, LEAST_IN_FLIGHT)
+        self._round_ends = self._added, now + ROUND_SECONDS
         if not self.in_force:
             self.in_force, self._refused_at = True, now
+
+    def _is_round_over(self, in_flight: int, now: float) -> bool:
+        """Return whether all that was in flight at the last reduction is done.
+
+        Until then the pressure tells of messages that were admitted before, and a second reduction would
+        answer the same overload twice.
+        """
+        added, latest = self._round_ends
+        return self._added - in_flight >= added or now >= latest
 
     def _on_calm(self, now: float, passed: float) -> None:
         if now - self._refused_at > RELEASE_SECONDS:
@@ -111,6 +124,7 @@ class InFlightLimit:
 
     def add(self, conversation_id: str) -> None:
         """Note that a message of a conversation was admitted."""
+        self._added += 1
         if self.in_force:
             self._recent.add(conversation_id)
             self._ratio.admitted += 1
