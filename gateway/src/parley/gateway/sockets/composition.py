@@ -13,6 +13,7 @@ from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings
+from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.event_dispatcher import EventDispatcher
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.idle_reaper import IdleReaper
@@ -111,7 +112,7 @@ def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatch
         broadcaster=context.delivery.broadcaster,
         recovery=context.recovery,
         rates=context.rates,
-        admission=context.admission,
+        early_refusals=EarlyRefusals(context.admission),
     )
 
 

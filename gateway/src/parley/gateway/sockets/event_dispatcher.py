@@ -1,7 +1,7 @@
 """The event dispatcher: from a client's event to a command, and from its result to the acknowledgement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -24,8 +24,8 @@ from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
+from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.identities import Identities
-from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.packets import MalformedPacket
 from parley.gateway.transport.server import DeferredAck
@@ -53,7 +53,7 @@ class EventDispatcher:
         broadcaster: Broadcaster,
         recovery: ConnectionRecovery,
         rates: Rates,
-        admission: AdmissionController,
+        early_refusals: EarlyRefusals,
     ) -> None:
         self._authenticator = authenticator
         self._identities = identities
@@ -65,7 +65,7 @@ class EventDispatcher:
         self._broadcaster = broadcaster
         self._recovery = recovery
         self._rates = rates
-        self._admission = admission
+        self._early_refusals = early_refusals
         self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
             c.JoinRoom: self._join,
             c.LeaveRoom: self._leave,
@@ -76,7 +76,7 @@ class EventDispatcher:
         check_session_handlers(self._session_handlers)
 
     async def dispatch(self, session: Session, event: Any, args: list[Any]) -> Any:
-        """Return an event's acknowledgement, or a `DeferredAck`.
+        """Return an event's acknowledgement, a `DeferredAck` or an `EncodedAck`.
 
         Raises:
             RateLimited: The user's rate for this command is exceeded.
@@ -84,9 +84,9 @@ class EventDispatcher:
         protocols = self._session_rooms.protocols(session)
         if isinstance(event, MalformedPacket):
             return refusal(protocols[0], Invalid(str(event)))
-        shed = self._shed(protocols, event, args)
-        if shed is not None:
-            return shed
+        early = self._early_refusals.of(protocols, event, args)
+        if early is not None:
+            return early
         try:
             resolved = resolve(protocols, event, args)
         except Unresolved as unresolved:
@@ -102,23 +102,6 @@ class EventDispatcher:
         except Exception:
             log.exception("gateway.event.failed", name=str(event)[:50])
             return refusal(resolved.protocols[0], ChatError("Something went wrong."))
-
-    def _shed(self, protocols: Sequence[ClientProtocol], event: Any, args: list[Any]) -> Any:
-        """Return the refusal of a new message that cannot be admitted now, else None.
-
-        It comes before everything that costs much: an overloaded node receives mostly such messages.
-        """
-        for protocol in protocols:
-            inbound = protocol.inbound.get(event) if isinstance(event, str) else None
-            if inbound is None or inbound.message_to is None:
-                continue
-            payload = args[0] if args else None
-            conversation_id = payload.get(inbound.message_to) if isinstance(payload, dict) else None
-            if not isinstance(conversation_id, str | int):
-                return None
-            error = self._admission.refusal(str(conversation_id))
-            return None if error is None else refusal(protocol, error)
-        return None
 
     def introduction(self, session: Session) -> Introduction:
         """Return what a client is told of itself: its user, its socket, and who is online."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.core.errors import ChatError, Unavailable
@@ -36,6 +37,13 @@ class DeferredAck:
     refuse: Callable[[ChatError], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedAck:
+    """An acknowledgement that was encoded before, once for many events: the JSON array of its arguments."""
+
+    arguments: str
+
+
 class TransientConnectError(Exception):
     """A client cannot connect to a namespace at the moment; its message is logged, not sent."""
 
@@ -47,7 +55,7 @@ class EventHandler(Protocol):
         """Handle a client's event.
 
         Returns:
-            The acknowledgement's argument, a tuple of several, or a `DeferredAck`.
+            The acknowledgement's argument, a tuple of several, a `DeferredAck` or an `EncodedAck`.
         """
 
     async def on_connected(self, sid: str) -> None:
@@ -160,6 +168,8 @@ class ChatServer(SocketHooks):
             return
         if isinstance(answer, DeferredAck):
             self._acknowledge_later(eio_sid, namespace, id, answer)
+        elif isinstance(answer, EncodedAck):
+            self._send_encoded(eio_sid, namespace, id, answer)
         else:
             self._acknowledge(eio_sid, namespace, id, answer)
 
@@ -184,6 +194,12 @@ class ChatServer(SocketHooks):
 
         queue.unanswered += 1
         later.confirmed.add_done_callback(acknowledge)
+
+    def _send_encoded(self, eio_sid: str, namespace: str, id: int, ack: EncodedAck) -> None:
+        session = self.eio.sockets.get(eio_sid)
+        if session is not None and not session.closed:
+            prefix = "" if namespace == "/" else f"{namespace},"
+            session.queue.put_nowait(eio.Packet(eio.MESSAGE, f"{packet.ACK}{prefix}{id}{ack.arguments}"))
 
     def _acknowledge(self, eio_sid: str, namespace: str, id: int, answer: Any) -> None:
         session = self.eio.sockets.get(eio_sid)
