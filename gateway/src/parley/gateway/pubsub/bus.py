@@ -95,7 +95,7 @@ class Bus:
     def delay(self) -> float:
         """Seconds from a publication to its handling here, by the last heartbeat; 0 while none comes back.
 
-        What does not come back is lost or away, which is no overload.
+        Redis is away then, which is no overload.
         """
         return 0.0 if self.stale else self._delay
 

@@ -1,6 +1,6 @@
 """Admission control: refuses messages that would wait too long, at this node or for their worker.
 
-What it measures, and why, is explained in DECISIONS.md.
+DECISIONS.md explains what it measures, and why.
 """
 
 from asyncio import Future
@@ -13,8 +13,8 @@ from time import monotonic
 
 from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.ports import Outbox
-from parley.gateway.state.in_flight_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
 from parley.gateway.state.load_shedder import LoadShedder
+from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
 from parley.shared.records import NewMessage, Record
 
 BUSY_SECONDS = 1.0
@@ -178,7 +178,7 @@ class AdmissionController:
         outbox: The outbox that takes what is admitted.
         partition_of: Returns the partition of a conversation.
         windows: The windows of the partitions.
-        shedder: Limits what is in flight while this node is too slow; None never does.
+        shedder: Limits the pending messages while this node is too slow; None never does.
     """
 
     def __init__(

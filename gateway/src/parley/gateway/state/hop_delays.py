@@ -46,7 +46,7 @@ class HopDelays:
         self.seconds[INBOX] += SMOOTHING * (self.inbox.take() - self.seconds[INBOX])
         self.seconds[BUS] = self._bus()
 
-    def pressure(self) -> float:
+    def ratio(self) -> float:
         """Return the delay that exceeds its target most, as a multiple of it."""
         return max(seconds / TARGET_SECONDS[hop] for hop, seconds in self.seconds.items())
 

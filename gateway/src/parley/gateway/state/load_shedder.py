@@ -1,14 +1,18 @@
 """Load shedding of a node: one limit for all its messages, and one for each partition's outbox."""
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 import structlog
 
 from parley.gateway.state.hop_delays import OUTBOX, TARGET_SECONDS, HopDelays
-from parley.gateway.state.in_flight_limit import InFlightLimit
+from parley.gateway.state.pending_limit import PendingLimit
 
 log = structlog.get_logger()
+
+LEAST_OF_NODE, LEAST_OF_PARTITION = 100, 16
+"""Pending messages that are never refused for a node's delays, and records for a slow outbox."""
 
 
 class LoadShedder:
@@ -16,7 +20,7 @@ class LoadShedder:
 
     Args:
         delays: The delays of the node.
-        in_flight: Returns the node's messages that are admitted and not stored.
+        pending: Returns the node's messages that are admitted and not stored.
         partitions: The number of partitions.
         unconfirmed: Returns the records of a partition that the broker has not confirmed.
         unconfirmed_age: Returns for how many seconds the oldest of them has waited.
@@ -26,19 +30,17 @@ class LoadShedder:
     def __init__(
         self,
         delays: HopDelays,
-        in_flight: Callable[[], int],
+        pending: Callable[[], int],
         partitions: int,
         unconfirmed: Callable[[int], int],
         unconfirmed_age: Callable[[int], float],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.delays = delays
-        self._node = InFlightLimit(in_flight, delays.pressure, clock)
+        self._node = PendingLimit(pending, delays.ratio, LEAST_OF_NODE, clock)
         self._outbox = [
-            InFlightLimit(
-                lambda k=k: unconfirmed(k),  # type: ignore[misc]
-                lambda k=k: unconfirmed_age(k) / TARGET_SECONDS[OUTBOX],  # type: ignore[misc]
-                clock,
+            PendingLimit(
+                partial(unconfirmed, k), partial(_ratio, unconfirmed_age, k), LEAST_OF_PARTITION, clock
             )
             for k in range(partitions)
         ]
@@ -76,6 +78,10 @@ class LoadShedder:
             log.warning("gateway.admission.overloaded", hop=hop, **_rounded(self.delays.seconds))
         else:
             log.info("gateway.admission.recovered")
+
+
+def _ratio(unconfirmed_age: Callable[[int], float], partition: int) -> float:
+    return unconfirmed_age(partition) / TARGET_SECONDS[OUTBOX]
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:

@@ -1,20 +1,18 @@
-"""Load shedding: a limit on the messages in flight, which exists only while something is too slow."""
+"""Load shedding: a limit on pending messages, which exists only while something is too slow."""
 
 from collections.abc import Callable
 from time import monotonic
 
 INTERVAL_SECONDS = 0.2
-"""Pressure for so long is an overload, not a burst."""
+"""A delay above its target for so long is an overload, not a burst."""
 ROUND_SECONDS = 3.0
 """A round trip ends after this time at the latest: an event that is lost would never end it."""
-CALM_PRESSURE = 0.6
+CALM_RATIO = 0.6
 """Below this the limit grows; from here to 1 it stays."""
 REDUCTION_MIN, REDUCTION_MAX = 0.5, 0.9
-"""A reduction divides the limit by the pressure, within these shares of it."""
+"""A reduction divides the limit by the ratio of the delay to its target, within these shares of it."""
 GROWTH_PER_SECOND, ACCELERATION = 0.5, 3.0
 """The limit grows by this share of itself a second; `ACCELERATION` times as fast for each calm second."""
-LEAST_IN_FLIGHT = 16
-"""The limit's minimum: less would leave the next hop without work."""
 FAIR_SECONDS = 0.5
 """A conversation without a message for so long may use the reserve."""
 RESERVE = 0.25
@@ -24,27 +22,30 @@ RELEASE_SECONDS = 5.0
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 10.0
 
 
-class InFlightLimit:
-    """Limits the messages in flight while the pressure is above 1.
+class PendingLimit:
+    """Limits pending messages while a delay is above its target.
 
     The detection is CoDel's (RFC 8289): a delay matters when it stays above its target for an interval. The
     limit is adjusted as a congestion window is: work that is done makes room for new work, so the rate
     follows the slowest part by itself, and the window decides only how long the work waits.
 
     Args:
-        in_flight: Returns the number of messages in flight.
-        pressure: Returns the present delay as a multiple of its target.
+        pending: Returns the number of pending messages.
+        delay_ratio: Returns the present delay as a multiple of its target.
+        least: The limit's minimum: less would leave the next hop without work.
         clock: The time in seconds.
     """
 
     def __init__(
         self,
-        in_flight: Callable[[], int],
-        pressure: Callable[[], float],
+        pending: Callable[[], int],
+        delay_ratio: Callable[[], float],
+        least: int,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._in_flight = in_flight
-        self._pressure = pressure
+        self._pending = pending
+        self._delay_ratio = delay_ratio
+        self._least = least
         self._clock = clock
         self._limit = 0.0
         self._slow_since: float | None = None
@@ -52,74 +53,74 @@ class InFlightLimit:
         self._round_ends = (0, 0.0)
         self._calm_since = self._observed_at = self._refused_at = clock()
         self._recent = RecentConversations()
-        self._ratio = RefusalRatio()
+        self._counts = RefusalCounts()
         self.in_force = False
 
     @property
     def retry_after(self) -> float:
         """The seconds after which a refused sender should retry: longer, the more are refused."""
-        return self._ratio.retry_after
+        return self._counts.retry_after
 
     def observe(self) -> None:
-        """Read the pressure, and adjust the limit. It is to be called about 20 times a second."""
-        now, pressure = self._clock(), self._pressure()
+        """Read the delay, and adjust the limit. It is to be called about 20 times a second."""
+        now, ratio = self._clock(), self._delay_ratio()
         passed, self._observed_at = now - self._observed_at, now
-        if pressure >= 1:
-            self._on_slow(now, pressure)
+        if ratio >= 1:
+            self._on_slow(now, ratio)
         else:
             self._slow_since = None
-        if pressure >= CALM_PRESSURE:
+        if ratio >= CALM_RATIO:
             self._calm_since = now
         elif self.in_force:
             self._on_calm(now, passed)
         if self.in_force:
             self._recent.rotate(now)
-            self._ratio.rotate(now)
+            self._counts.rotate(now)
 
-    def _on_slow(self, now: float, pressure: float) -> None:
+    def _on_slow(self, now: float, ratio: float) -> None:
         if self._slow_since is None:
             self._slow_since = now
-        in_flight = self._in_flight()
-        if now - self._slow_since < INTERVAL_SECONDS or not self._is_round_over(in_flight, now):
+        pending = self._pending()
+        if now - self._slow_since < INTERVAL_SECONDS or not self._is_round_over(pending, now):
             return
-        limit = min(self._limit, in_flight) if self.in_force else in_flight
-        share = min(max(1 / pressure, REDUCTION_MIN), REDUCTION_MAX)
-        self._limit = max(share * limit, LEAST_IN_FLIGHT)
+        limit = min(self._limit, pending) if self.in_force else pending
+        share = min(max(1 / ratio, REDUCTION_MIN), REDUCTION_MAX)
+        self._limit = max(share * limit, self._least)
         self._round_ends = self._added, now + ROUND_SECONDS
         if not self.in_force:
             self.in_force, self._refused_at = True, now
 
-    def _is_round_over(self, in_flight: int, now: float) -> bool:
-        """Return whether all that was in flight at the last reduction is done.
+    def _is_round_over(self, pending: int, now: float) -> bool:
+        """Return whether all messages that were pending at the last reduction are done.
 
-        Until then the pressure tells of messages that were admitted before, and a second reduction would
+        Until then the delay is that of messages that were admitted before, and a second reduction would
         answer the same overload twice.
         """
         added, latest = self._round_ends
-        return self._added - in_flight >= added or now >= latest
+        return self._added - pending >= added or now >= latest
 
     def _on_calm(self, now: float, passed: float) -> None:
         if now - self._refused_at > RELEASE_SECONDS:
             self.in_force = False
-        elif self._in_flight() > self._limit / 2:
+        elif self._pending() > self._limit / 2:
             calm = 1 + ACCELERATION * (now - self._calm_since)
             self._limit += passed * (1 + self._limit) * GROWTH_PER_SECOND * calm
 
     def admits(self, conversation_id: str) -> bool:
-        """Return whether one more message may be in flight.
+        """Return whether one more message may be admitted.
 
-        The reserve prevents that conversations which send much leave no room for one that sends little.
+        Without the reserve, conversations that send much would leave no room for one that sends little.
         """
         if not self.in_force:
             return True
-        in_flight = self._in_flight()
-        if in_flight < self._limit:
+        pending = self._pending()
+        if pending < self._limit:
             return True
-        reserve = in_flight < (1 + RESERVE) * self._limit
+        reserve = pending < (1 + RESERVE) * self._limit
         if reserve and conversation_id not in self._recent:
             return True
         self._refused_at = self._clock()
-        self._ratio.refused += 1
+        self._counts.refused += 1
         return False
 
     def add(self, conversation_id: str) -> None:
@@ -127,7 +128,7 @@ class InFlightLimit:
         self._added += 1
         if self.in_force:
             self._recent.add(conversation_id)
-            self._ratio.admitted += 1
+            self._counts.admitted += 1
 
 
 class RecentConversations:
@@ -152,7 +153,7 @@ class RecentConversations:
             self._until = now + FAIR_SECONDS
 
 
-class RefusalRatio:
+class RefusalCounts:
     """Refused messages for each admitted one, over about a second, and the retry time that follows.
 
     If every refused sender waits for as many seconds as messages are refused for one that is admitted, the
@@ -168,7 +169,7 @@ class RefusalRatio:
         """Begin to count anew if the second is over."""
         if now < self._until:
             return
-        ratio = self.refused / max(self.admitted, 1)
-        self.retry_after = round(min(max(ratio, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS), 1)
+        share = self.refused / max(self.admitted, 1)
+        self.retry_after = round(min(max(share, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS), 1)
         self.refused = self.admitted = 0
         self._until = now + 1.0

@@ -1,4 +1,4 @@
-"""Load shedding: what is in flight is limited while it waits too long, and only then."""
+"""Load shedding: pending messages are limited while they wait too long, and only then."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -6,21 +6,21 @@ from itertools import cycle, islice
 
 import pytest
 
-from parley.gateway.state.in_flight_limit import (
-    LEAST_IN_FLIGHT,
+from parley.gateway.state.pending_limit import (
     MAX_RETRY_SECONDS,
     MIN_RETRY_SECONDS,
     RELEASE_SECONDS,
-    InFlightLimit,
+    PendingLimit,
 )
 
 TICK = 0.05
 TARGET = 0.4
+LEAST = 16
 BUSY, QUIET = "busy", "quiet"
 
 
 class Server:
-    """A server that works through one queue; the pressure is the age of its oldest message."""
+    """A server that works through one queue; its delay is the age of the oldest message."""
 
     def __init__(self, rate: float = 1_000) -> None:
         self.now = 1_000.0
@@ -32,9 +32,9 @@ class Server:
         self.refused: Counter[str] = Counter()
         self.done = 0
         self._budget = 0.0
-        self.limit = InFlightLimit(lambda: len(self.waiting), self.pressure, lambda: self.now)
+        self.limit = PendingLimit(lambda: len(self.waiting), self.ratio, LEAST, lambda: self.now)
 
-    def pressure(self) -> float:
+    def ratio(self) -> float:
         """The age of the oldest message, in targets; nothing is known of a server that is away."""
         if self.is_away or not self.waiting:
             return 0.0
@@ -179,7 +179,7 @@ def test_conversations_that_send_alike_are_admitted_alike() -> None:
 def test_a_limit_leaves_the_next_hop_some_work() -> None:
     server = Server(5)
     server.run(30, sent=1_000)
-    assert len(server.waiting) >= LEAST_IN_FLIGHT
+    assert len(server.waiting) >= LEAST
 
 
 @pytest.mark.parametrize(("load", "seconds"), [(1.5, MIN_RETRY_SECONDS), (4, 3), (50, MAX_RETRY_SECONDS)])
