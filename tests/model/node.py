@@ -30,9 +30,10 @@ from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.composition import Ports, build_services
 from parley.gateway.services.revocations import RevocationService
-from parley.gateway.state.admission import AdmissionController, PartitionWindows
+from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.gateway.state.partition_windows import PartitionWindows
 from parley.shared.model import Person, Role
 
 PROTOCOLS = (CLIENTS_AND_LAWYERS, GROUPS)

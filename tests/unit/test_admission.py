@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from parley.gateway.core.errors import Overloaded, Unavailable
-from parley.gateway.state.admission import (
-    ALWAYS_ADMITTED,
-    WINDOW_SECONDS,
-    AdmissionController,
-    PartitionWindows,
-)
+from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.partition_windows import ALWAYS_ADMITTED, WINDOW_SECONDS, PartitionWindows
+from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
 from parley.shared.model import Message, Person, new_id, now
 from parley.shared.records import NewMessage, ReadMark, Record
 
@@ -157,6 +154,37 @@ async def test_a_confirmation_confirms_all_earlier_messages_of_the_partition() -
     node.send("0", 5)
     node.admission.confirm("0", node.queues["0"][3])
     assert len(node.admission) == 1
+
+
+async def test_a_late_partition_says_when_to_retry() -> None:
+    node = Node()
+    node.run(20, sent=1_000, stored=200)
+    node.send("0", 1_000)
+    with pytest.raises(Overloaded) as refused:
+        node.admission.put(new_message("0"))
+    assert refused.value.retry_after is not None
+    assert MIN_RETRY_SECONDS <= refused.value.retry_after <= MAX_RETRY_SECONDS
+
+
+async def test_the_refusal_is_known_before_a_message_is_put() -> None:
+    node = Node()
+    assert node.admission.refusal("0") is None
+    node.run(20, sent=1_000, stored=200)
+    node.send("0", 1_000)
+    assert node.admission.refusal("0") is not None
+    assert node.admission.refusal("1") is None
+
+
+async def test_asking_for_the_refusal_admits_nothing() -> None:
+    node = Node()
+    node.run(20, sent=400, stored=200)
+    node.now += TICK
+    assert node.admission.refusal("0") is None
+    waiting = len(node.admission)
+    for _ in range(100):
+        node.admission.refusal("0")
+    assert len(node.admission) == waiting
+    assert node.send("0") == 1
 
 
 async def test_read_marks_are_always_admitted() -> None:

@@ -32,11 +32,12 @@ from parley.gateway.services.epochs import Epochs
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.signing_keys import SigningKeys
-from parley.gateway.state.admission import AdmissionController, PartitionWindows
+from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.hop_delays import HopDelays
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.load_shedder import LoadShedder
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.gateway.state.partition_windows import PartitionWindows
 from parley.gateway.state.rates import Rates
 from parley.shared.partitions import Partitions
 from parley.shared.redis import connect

@@ -1,87 +1,28 @@
 """The outbox on RabbitMQ: group commit, one batch in flight per partition."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
+from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
 from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
 from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
 from parley.shared.model import now
 from parley.shared.partitions import EXCHANGE, Partitions, declare, fix_count
-from parley.shared.records import NewMessage, Record
+from parley.shared.records import Record
 
 log = structlog.get_logger()
 
-CONFIRM_SECONDS = 1.8
-"""Time in which the broker must confirm a record, counted from when its batch was begun."""
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10
-BATCH_RECORDS = 500
-BATCH_CHARACTERS = 500_000
 AWAY = "Messages cannot be accepted at the moment. Retry later."
 UNCERTAIN = "The server does not know yet whether this was accepted. Retry; a message is stored once."
-
-
-@dataclass(slots=True)
-class Batch:
-    """Records that are published as one AMQP message; `confirmed` is the outcome of all of them."""
-
-    confirmed: "asyncio.Future[None]"
-    deadline: float
-    records: list[Record] = field(default_factory=list)
-    size: int = 0
-    is_published: bool = False
-
-    def is_full(self) -> bool:
-        """Return whether one more record would make the AMQP message too large."""
-        return len(self.records) >= BATCH_RECORDS or self.size >= BATCH_CHARACTERS
-
-    def add(self, record: Record) -> None:
-        """Append a record."""
-        self.records.append(record)
-        self.size += len(record.message.content) if isinstance(record, NewMessage) else 0
-
-
-@dataclass(slots=True)
-class PartitionQueue:
-    """Batches that wait to be published to one partition, in order."""
-
-    waiting: deque[Batch] = field(default_factory=deque)
-    published: Batch | None = None
-    """The batch that awaits its confirm."""
-    unconfirmed: int = 0
-    """Records of all batches here."""
-    flushing: bool = False
-    is_stalled: bool = False
-    """Whether the last batch was not confirmed."""
-
-    def refuses(self) -> bool:
-        """Return whether a record would wait in vain, because the broker has confirmed nothing in time.
-
-        After a failure one record is taken at a time, to find out whether the broker is back.
-        """
-        return self.is_stalled and self.unconfirmed > 0
-
-    def add(self, record: Record) -> Batch:
-        """Append a record to the last batch, or to a new one if that is full; return the batch."""
-        if not self.waiting or self.waiting[-1].is_full():
-            self.waiting.append(Batch(_future(), monotonic() + CONFIRM_SECONDS))
-        self.waiting[-1].add(record)
-        self.unconfirmed += 1
-        return self.waiting[-1]
-
-    def age(self) -> float:
-        """Return for how many seconds the oldest unconfirmed record has waited; 0 if none waits."""
-        oldest = self.published or (self.waiting[0] if self.waiting else None)
-        return monotonic() - oldest.deadline + CONFIRM_SECONDS if oldest is not None else 0.0
 
 
 class RabbitOutbox:
@@ -262,15 +203,3 @@ async def _until_lost(connection: AbstractConnection, channel: AbstractChannel) 
     if connection.is_closed or channel.is_closed:
         return
     await lost.wait()
-
-
-def _future() -> "asyncio.Future[None]":
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.add_done_callback(_retrieve)
-    return future
-
-
-def _retrieve(future: "asyncio.Future[None]") -> None:
-    """Retrieve an exception, so that asyncio does not log one that no caller awaits."""
-    if not future.cancelled():
-        future.exception()
