@@ -39,7 +39,7 @@ replay: named-log up ## send an IRC log through the stack and verify the result:
 bench: install ## measure messages and deliveries per second: [ARGS="--sockets 200 --seconds 5"]
 	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
 
-overload: install ## offer more load than capacity and plot the throughput: [ARGS="--seconds 15 --picture file.svg"]
+overload: install ## offer more load than capacity and plot the throughput: [ARGS="--seconds 15 --slow rabbitmq --picture file.svg"]
 	@PYTHONPATH=tests $(VENV)/python -m load.overload $(ARGS)
 
 soak: install ## connect and drop clients for minutes, then check for leaks: [ARGS="--minutes 3"]

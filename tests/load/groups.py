@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from clients.chat import NAMESPACE, token
@@ -28,13 +28,20 @@ class Counts:
     stored: int = 0
     delivered: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    refused_deliveries: Counter[str] = field(default_factory=Counter)
+    """Deliveries of refused messages, by the code of the refusal."""
 
     def copy(self) -> "Counts":
-        return Counts(self.offered, self.accepted, self.stored, self.delivered, self.refused.copy())
+        return replace(self, refused=self.refused.copy(), refused_deliveries=self.refused_deliveries.copy())
 
     @property
     def unanswered(self) -> int:
         return self.offered - self.accepted - self.refused.total()
+
+    @property
+    def missing(self) -> int:
+        """The deliveries of accepted messages that are missing."""
+        return self.accepted * GROUP - (self.delivered - self.refused_deliveries.total())
 
 
 @dataclass
@@ -44,6 +51,8 @@ class Delays:
     accepted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     delivered: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
+    """How late this process was itself; the other delays contain it."""
 
 
 @dataclass
@@ -63,6 +72,8 @@ class Groups:
         self._prefix = uuid.uuid4().hex[:8]
         self._members: list[GroupMember] = []
         self._sent_at: dict[str, float] = {}
+        self._deliveries: Counter[str] = Counter()
+        self._refusals: dict[str, str] = {}
         self._when_stored: Callable[[str], None] = lambda client_message_id: None
 
     async def __aenter__(self) -> Self:
@@ -77,7 +88,7 @@ class Groups:
     @property
     def drained(self) -> bool:
         """Whether every send was answered, and every accepted message delivered to all."""
-        return not self.counts.unanswered and self.counts.delivered >= self.counts.accepted * GROUP
+        return not self.counts.unanswered and self.counts.missing <= 0
 
     @property
     def lost(self) -> int:
@@ -88,6 +99,8 @@ class Groups:
         """Clear counts and delays."""
         self.counts, self.delays = Counts(), Delays()
         self._sent_at.clear()
+        self._deliveries.clear()
+        self._refusals.clear()
 
     async def run_closed_until_stored(self, seconds: float, window: int) -> None:
         """Run a closed loop: each socket sends the next of `window` messages when one is stored."""
@@ -128,7 +141,9 @@ class Groups:
         while (passed := time.perf_counter() - began) < seconds:
             for _ in range(int(rate * passed) - self.counts.offered):
                 self._send(self._members[self.counts.offered % len(self._members)])
+            due = time.perf_counter() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
+            self.delays.own.append(time.perf_counter() - due)
 
     def _send(self, member: GroupMember, when_answered: Callable[[bool], Any] = lambda accepted: None) -> str:
         name = str(uuid.UUID(int=random.getrandbits(128), version=4))
@@ -144,6 +159,8 @@ class Groups:
                 delays.accepted.append(delay)
             else:
                 counts.refused[code] += 1
+                counts.refused_deliveries[code] += self._deliveries[name]
+                self._refusals[name] = code
                 delays.refused.append(delay)
             when_answered(code is None)
 
@@ -156,9 +173,13 @@ class Groups:
     def _on_event(self, event: str, payload: Any) -> None:
         if event == "newMessage":
             self.counts.delivered += 1
-            sent_at = self._sent_at.get(payload["message"]["clientMessageId"])
+            name = payload["message"]["clientMessageId"]
+            sent_at = self._sent_at.get(name)
             if sent_at is not None:
                 self.delays.delivered.append(time.perf_counter() - sent_at)
+                self._deliveries[name] += 1
+                if (code := self._refusals.get(name)) is not None:
+                    self.counts.refused_deliveries[code] += 1
         elif event == "messageSent":
             self.counts.stored += 1
             self._when_stored(payload["clientMessageId"])

@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import math
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +17,10 @@ import uvloop
 
 from load import meters
 from load.arguments import Arguments
-from load.figures import percentile
-from load.groups import GROUP, Counts, Delays, Groups
+from load.groups import GROUP, Groups
 from load.overload_picture import draw
+from load.overload_step import HEADS, Peak, Rates, Step, problems, row
+from load.slow_part import slowed
 from parley.stack import Stack
 
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
@@ -28,65 +31,9 @@ LOOK_SECONDS = 1.0
 QUIET_SECONDS = 8.0
 """After so many seconds without progress, missing deliveries count as lost."""
 WINDOW = 4
-REFUSED_WITHIN = 2.0
-"""Seconds within which each send must be accepted or refused."""
-
-
-@dataclass
-class Step:
-    """The measurements of one offered load; rates are per second."""
-
-    load: float
-    offered: float
-    accepted: float
-    stored: float
-    delivered: float
-    refused: Counter[str]
-    seconds: float
-    """The time over which the refusals were counted."""
-    delays: Delays
-    lost: int = 0
-    """Deliveries of accepted messages that are missing."""
-    unanswered: int = 0
-    drain: float = 0.0
-    gateway_mib: float = 0.0
-    worker_mib: float = 0.0
-    waiting: float = 0.0
-
-    @property
-    def refused_rate(self) -> float:
-        return self.refused.total() / self.seconds
-
-    @property
-    def accepted_delays(self) -> list[float]:
-        return self.delays.accepted
-
-    @property
-    def delivery_delays(self) -> list[float]:
-        return self.delays.delivered
-
-    @property
-    def holds(self) -> bool:
-        """Whether all accepted messages were delivered, and all others refused in time."""
-        return self.lost <= 0 and not self.unanswered and self.slowest_answer < REFUSED_WITHIN
-
-    @property
-    def slowest_answer(self) -> float:
-        return max([*self.delays.accepted, *self.delays.refused], default=0.0)
-
-
-@dataclass
-class Peak:
-    """The highest values of a step."""
-
-    gateway_mib: float = 0.0
-    worker_mib: float = 0.0
-    waiting: float = 0.0
-
-    def update(self, now: meters.Meters) -> None:
-        self.gateway_mib = max(self.gateway_mib, meters.memory(now, "gateway"))
-        self.worker_mib = max(self.worker_mib, meters.memory(now, "worker"))
-        self.waiting = max(self.waiting, meters.waiting(now))
+SLOW_PARTS = ("mongodb", "rabbitmq", "redis", "gateway-1", "worker-1")
+PRIORITY = -10
+"""The measuring process goes before the measured ones, or its own lateness would be measured."""
 
 
 @dataclass
@@ -124,13 +71,14 @@ class OverloadRun:
             refused=refused,
             seconds=self.seconds - SETTLE_SECONDS,
             delays=self.groups.delays,
-            lost=counts.accepted * GROUP - counts.delivered,
+            lost=counts.missing,
             unanswered=counts.unanswered,
+            refused_deliveries=counts.refused_deliveries,
             drain=drain,
             **vars(self.peak),
         )
 
-    async def _count(self, seconds: float) -> tuple["Rates", Counter[str]]:
+    async def _count(self, seconds: float) -> tuple[Rates, Counter[str]]:
         await asyncio.sleep(SETTLE_SECONDS)
         first, began = self.groups.counts.copy(), time.perf_counter()
         end = began + seconds - SETTLE_SECONDS
@@ -152,21 +100,6 @@ class OverloadRun:
         return time.perf_counter() - began
 
 
-@dataclass
-class Rates:
-    """Counts per second."""
-
-    offered: float
-    accepted: float
-    stored: float
-    delivered: float
-
-    @classmethod
-    def between(cls, first: Counts, last: Counts, seconds: float) -> "Rates":
-        names = ("offered", "accepted", "stored", "delivered")
-        return cls(**{name: (getattr(last, name) - getattr(first, name)) / seconds for name in names})
-
-
 async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[Step]]:
     """Return the stack's capacity, and a step for each share of it that is offered."""
     async with (
@@ -185,36 +118,13 @@ async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[S
         return capacity, steps
 
 
-HEADS = (
-    ("load", 5), ("offered/s", 9), ("accepted/s", 10), ("stored/s", 8), ("delivered/s", 11), ("refused", 24),
-    ("accepted p50", 12), ("p99", 6), ("delivered p50", 13), ("p99", 6), ("slowest", 7),
-    ("waiting", 7), ("gateway MiB", 11), ("worker MiB", 10), ("drain s", 7), ("lost", 4),
-)  # fmt: skip
-"""The table's columns and their widths; delays are in ms."""
-
-
-def row(step: Step) -> str:
-    """Return a line of the table."""
-    ms = [
-        f"{1000 * percentile(delays, share):,.0f}"
-        for delays in (step.delays.accepted, step.delays.delivered)
-        for share in (0.5, 0.99)
-    ]
-    cells = (
-        f"{step.load:g}x", f"{step.offered:,.0f}", f"{step.accepted:,.0f}", f"{step.stored:,.0f}",
-        f"{step.delivered:,.0f}", ", ".join(f"{n} {code}" for code, n in step.refused.items()) or "0",
-        *ms, f"{1000 * step.slowest_answer:,.0f}", f"{step.waiting:,.0f}", f"{step.gateway_mib:.0f}",
-        f"{step.worker_mib:.0f}", f"{step.drain:.1f}", f"{step.lost + step.unanswered}",
-    )  # fmt: skip
-    return "  ".join(cell.rjust(width) for cell, (_, width) in zip(cells, HEADS, strict=True))
-
-
 def main() -> None:
     """Read the arguments, and run on an own stack without rate limits."""
     parser = Arguments(prog="load.overload", description=__doc__)
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15, help="how long each load is offered")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in parts of what is carried")
+    parser.add_argument("--slow", choices=SLOW_PARTS, help="the part that is slowed down; draws no picture")
     parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
     args = parser.parse_args()
     if args.sockets < GROUP or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
@@ -224,11 +134,15 @@ def main() -> None:
         Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,
     ):
         print("  ".join(name.rjust(width) for name, width in HEADS))
-        capacity, steps = uvloop.run(measure(stack, args))
-    draw(args.picture, capacity, steps)
-    print(f"the picture is {args.picture}")
-    if broken := [step.load for step in steps if not step.holds]:
-        sys.exit(f"Something was lost, or answered after more than {REFUSED_WITHIN:g} s, at {broken}.")
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        with slowed(stack.pid(args.slow)) if args.slow else nullcontext():
+            capacity, steps = uvloop.run(measure(stack, args))
+    if not args.slow:
+        draw(args.picture, capacity, steps)
+        print(f"the picture is {args.picture}")
+    if broken := problems(steps):
+        sys.exit("\n".join(broken))
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ async def test_a_confirmation_confirms_all_earlier_messages_of_the_partition() -
     assert len(node.admission) == 1
 
 
-async def test_a_late_partition_says_when_to_retry() -> None:
+async def test_the_refusal_of_a_late_partition_has_a_retry_time() -> None:
     node = Node()
     node.run(20, sent=1_000, stored=200)
     node.send("0", 1_000)

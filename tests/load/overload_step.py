@@ -1,0 +1,146 @@
+"""The measurements of one offered load, its line in the table, and the bounds that it has to keep."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from load import meters
+from load.figures import percentile
+from load.groups import Counts, Delays
+
+REFUSED_WITHIN = 2.0
+"""Seconds within which each send must be accepted or refused."""
+OVERLOADED = "OVERLOADED"
+MOST_UNCERTAIN = 0.01
+"""The share of the sends that may be refused without knowing whether they are stored, or by an outage."""
+LEAST_THROUGHPUT = 0.95
+"""The throughput of an overload as a share of that of the capacity; the rest is the error of measurement."""
+MOST_GROWTH_MIB = 64.0
+
+
+@dataclass
+class Step:
+    """The measurements of one offered load; rates are per second."""
+
+    load: float
+    offered: float
+    accepted: float
+    stored: float
+    delivered: float
+    refused: Counter[str]
+    seconds: float
+    """The time over which the refusals were counted."""
+    delays: Delays
+    lost: int = 0
+    """Deliveries of accepted messages that are missing."""
+    unanswered: int = 0
+    refused_deliveries: Counter[str] = field(default_factory=Counter)
+    """Deliveries of refused messages, by the code of the refusal."""
+    drain: float = 0.0
+    gateway_mib: float = 0.0
+    worker_mib: float = 0.0
+    waiting: float = 0.0
+
+    @property
+    def refused_rate(self) -> float:
+        return self.refused.total() / self.seconds
+
+    @property
+    def accepted_delays(self) -> list[float]:
+        return self.delays.accepted
+
+    @property
+    def delivery_delays(self) -> list[float]:
+        return self.delays.delivered
+
+    @property
+    def slowest_answer(self) -> float:
+        return max([*self.delays.accepted, *self.delays.refused], default=0.0)
+
+    @property
+    def own_lateness(self) -> float:
+        return max(self.delays.own, default=0.0)
+
+    def problems(self) -> list[str]:
+        """Return the bounds that the step has broken."""
+        uncertain = self.refused.total() - self.refused[OVERLOADED]
+        checks = {
+            f"{self.lost} deliveries of accepted messages are missing": self.lost > 0,
+            f"{self.unanswered} sends were not answered": self.unanswered > 0,
+            f"an answer took {self.slowest_answer:.1f} s": self.slowest_answer >= REFUSED_WITHIN,
+            f"{self.refused_deliveries[OVERLOADED]} deliveries are of messages refused as {OVERLOADED}": (
+                self.refused_deliveries[OVERLOADED] > 0
+            ),
+            f"{uncertain} sends were refused with another code": (
+                uncertain > MOST_UNCERTAIN * self.offered * self.seconds
+            ),
+        }
+        return [f"{self.load:g}x: {problem}" for problem, is_broken in checks.items() if is_broken]
+
+
+def problems(steps: Sequence[Step]) -> list[str]:
+    """Return the bounds that single steps, or the overload compared with the capacity, have broken."""
+    found = [problem for step in steps for problem in step.problems()]
+    first, last = steps[0], max(steps, key=lambda step: step.load)
+    full = next((step for step in steps if step.load == 1), None)
+    if full is not None and last.stored < LEAST_THROUGHPUT * full.stored:
+        found.append(f"{last.load:g}x: {last.stored:,.0f}/s are stored, of {full.stored:,.0f}/s at 1x")
+    if last.gateway_mib > first.gateway_mib + MOST_GROWTH_MIB:
+        found.append(f"a gateway grew from {first.gateway_mib:.0f} to {last.gateway_mib:.0f} MiB")
+    return found
+
+
+@dataclass
+class Peak:
+    """The highest values of a step."""
+
+    gateway_mib: float = 0.0
+    worker_mib: float = 0.0
+    waiting: float = 0.0
+
+    def update(self, now: meters.Meters) -> None:
+        self.gateway_mib = max(self.gateway_mib, meters.memory(now, "gateway"))
+        self.worker_mib = max(self.worker_mib, meters.memory(now, "worker"))
+        self.waiting = max(self.waiting, meters.waiting(now))
+
+
+@dataclass
+class Rates:
+    """Counts per second."""
+
+    offered: float
+    accepted: float
+    stored: float
+    delivered: float
+
+    @classmethod
+    def between(cls, first: Counts, last: Counts, seconds: float) -> "Rates":
+        names = ("offered", "accepted", "stored", "delivered")
+        return cls(**{name: (getattr(last, name) - getattr(first, name)) / seconds for name in names})
+
+
+HEADS = (
+    ("load", 5), ("offered/s", 9), ("accepted/s", 10), ("stored/s", 8), ("delivered/s", 11), ("refused", 24),
+    ("accepted p50", 12), ("p99", 6), ("refused p99", 11), ("delivered p50", 13), ("p99", 6), ("slowest", 7),
+    ("own", 5), ("waiting", 7), ("gateway MiB", 11), ("worker MiB", 10), ("drain s", 7), ("lost", 4),
+)  # fmt: skip
+"""The table's columns and their widths; delays are in ms."""
+
+
+def row(step: Step) -> str:
+    """Return a line of the table."""
+    accepted, refused, delivered = step.delays.accepted, step.delays.refused, step.delays.delivered
+    ms = [
+        f"{1000 * delay:,.0f}"
+        for delay in (
+            percentile(accepted, 0.5), percentile(accepted, 0.99), percentile(refused, 0.99),
+            percentile(delivered, 0.5), percentile(delivered, 0.99), step.slowest_answer, step.own_lateness,
+        )
+    ]  # fmt: skip
+    cells = (
+        f"{step.load:g}x", f"{step.offered:,.0f}", f"{step.accepted:,.0f}", f"{step.stored:,.0f}",
+        f"{step.delivered:,.0f}", ", ".join(f"{n} {code}" for code, n in step.refused.items()) or "0",
+        *ms, f"{step.waiting:,.0f}", f"{step.gateway_mib:.0f}", f"{step.worker_mib:.0f}",
+        f"{step.drain:.1f}", f"{step.lost + step.unanswered}",
+    )  # fmt: skip
+    return "  ".join(cell.rjust(width) for cell, (_, width) in zip(cells, HEADS, strict=True))
