@@ -1,7 +1,7 @@
 """A node's limits: its own delays limit all messages, a slow outbox those of its partition."""
 
 from parley.gateway.state.hop_delays import OUTBOX, TARGET_SECONDS, HopDelays
-from parley.gateway.state.load_shedder import LoadShedder
+from parley.gateway.state.load_shedder import LONGEST_TURN_SECONDS, LoadShedder
 
 TICK = 0.05
 SECONDS = 1.0
@@ -59,6 +59,24 @@ def test_a_slow_outbox_refuses_the_messages_of_its_partition_only() -> None:
     node.run(SECONDS)
     assert not node.admits(0)
     assert node.admits(1)
+
+
+def test_a_flood_in_one_turn_of_the_event_loop_is_refused_from_a_point_on() -> None:
+    node = Node()
+    node.run(SECONDS)
+    assert node.admits(0)
+    node.now += 1.1 * LONGEST_TURN_SECONDS
+    assert not node.admits(0)
+    node.shedder.observe(LONGEST_TURN_SECONDS)
+    assert node.admits(0)
+
+
+def test_few_messages_after_a_stall_are_no_flood() -> None:
+    node = Node()
+    node.run(SECONDS)
+    node.pending = 10
+    node.now += 5
+    assert node.admits(0)
 
 
 def test_work_that_is_done_makes_room() -> None:

@@ -7,10 +7,12 @@ from time import monotonic
 import structlog
 
 from parley.gateway.state.hop_delays import OUTBOX, TARGET_SECONDS, HopDelays
-from parley.gateway.state.pending_limit import PendingLimit
+from parley.gateway.state.pending_limit import MIN_RETRY_SECONDS, PendingLimit
 
 log = structlog.get_logger()
 
+LONGEST_TURN_SECONDS = 0.3
+"""If the timer has not fired for so long, the events of one turn of the event loop are a flood."""
 LEAST_OF_NODE, LEAST_OF_PARTITION = 100, 16
 """Pending messages that are never refused for a node's delays, and records for a slow outbox."""
 
@@ -37,6 +39,9 @@ class LoadShedder:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.delays = delays
+        self._pending = pending
+        self._clock = clock
+        self._observed_at = clock()
         self._node = PendingLimit(pending, delays.ratio, LEAST_OF_NODE, clock)
         self._outbox = [
             PendingLimit(
@@ -54,6 +59,7 @@ class LoadShedder:
     def observe(self, lag: float) -> None:
         """Record how late a timer of the event loop fired, and adjust all limits."""
         self.delays.observe_lag(lag)
+        self._observed_at = self._clock()
         for limit in (self._node, *self._outbox):
             limit.observe()
         if self.is_shedding != self._was_shedding:
@@ -65,7 +71,16 @@ class LoadShedder:
         for limit in (self._node, self._outbox[partition]):
             if not limit.admits(conversation_id):
                 return limit.retry_after
-        return None
+        return MIN_RETRY_SECONDS if self._is_flooded() else None
+
+    def _is_flooded(self) -> bool:
+        """Return whether this turn of the event loop has handled events for too long.
+
+        No timer can fire before the turn ends: of thousands of events that are ready at once, each that is
+        admitted delays the answers to all others.
+        """
+        late = self._clock() - self._observed_at > LONGEST_TURN_SECONDS
+        return late and self._pending() >= LEAST_OF_NODE
 
     def add(self, conversation_id: str, partition: int) -> None:
         """Note that a message was admitted."""
