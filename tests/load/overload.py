@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ QUIET_SECONDS = 8.0
 """After so many seconds without progress, missing deliveries count as lost."""
 WINDOW = 4
 SLOW_PARTS = ("mongodb", "rabbitmq", "redis", "gateway-1", "worker-1")
+AUTOGROUP = Path("/proc/self/autogroup")
 PRIORITY = -10
 """The measuring process goes before the measured ones, or its own lateness would be measured."""
 
@@ -118,6 +120,19 @@ async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[S
         return capacity, steps
 
 
+@contextmanager
+def raised_priority() -> Iterator[None]:
+    """Raise the priority of this process and of its session inside of the context, where it is permitted."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        AUTOGROUP.write_text(str(PRIORITY))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            AUTOGROUP.write_text("0")
+
+
 def main() -> None:
     """Read the arguments, and run on an own stack without rate limits."""
     parser = Arguments(prog="load.overload", description=__doc__)
@@ -134,9 +149,7 @@ def main() -> None:
         Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,
     ):
         print("  ".join(name.rjust(width) for name, width in HEADS))
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-        with slowed(stack.pid(args.slow)) if args.slow else nullcontext():
+        with raised_priority(), slowed(stack.pid(args.slow)) if args.slow else nullcontext():
             capacity, steps = uvloop.run(measure(stack, args))
     if not args.slow:
         draw(args.picture, capacity, steps)

@@ -25,8 +25,11 @@ CONFIRM_SECONDS = 2.0
 RECONNECT_SECONDS = 0.2
 RESYNC_SECONDS = 0.5
 UNRETURNED_HEARTBEATS = 64
-TURN_SECONDS = 0.005
-"""Events are handled for so long before other callbacks of the event loop have their turn."""
+TURN_SECONDS, TURN_SHARE = 0.005, 0.05
+"""Events are handled for so long before other callbacks of the event loop have their turn. A part of the
+delay is added: events of messages that were accepted go before new messages."""
+FLOWING_SECONDS = 0.5
+"""Redis is not away if something came from it in this time."""
 BEST_EFFORT_LIMIT = 2_000
 """Rooms that best-effort events may wait for in one loop iteration."""
 AWAY = "The live stream is away; try again."
@@ -64,6 +67,7 @@ class Bus:
         self._heartbeats = 0
         self._beat_at: deque[tuple[int, float]] = deque(maxlen=UNRETURNED_HEARTBEATS)
         self._delay = 0.0
+        self._flowed_at = 0.0
         self._was_lost = False
         self._resync_lock = asyncio.Lock()
         self._best_effort: dict[str, list[Event]] = {}
@@ -93,11 +97,17 @@ class Bus:
 
     @property
     def delay(self) -> float:
-        """Seconds from a publication to its handling here, by the last heartbeat; 0 while none comes back.
+        """Seconds from a publication to its handling here; 0 while the bus is stale.
 
-        Redis is away then, which is no overload.
+        It is measured by heartbeats. One that is not back counts only while other events come: otherwise
+        Redis is away, which is no overload.
         """
-        return 0.0 if self.stale else self._delay
+        if self.stale:
+            return 0.0
+        now = monotonic()
+        if not self._beat_at or now - self._flowed_at > FLOWING_SECONDS:
+            return self._delay
+        return max(self._delay, now - self._beat_at[0][1])
 
     def heartbeat_received(self, count: int) -> None:
         """Note that this node's heartbeat of this number came back."""
@@ -212,6 +222,7 @@ class Bus:
             finally:
                 self._pubsub = None
                 self._was_lost = True
+                self._beat_at.clear()
         raise TimeoutError("no heartbeat came back")
 
     async def _receive(self, subscriber: Subscriber, pubsub: Any, awaited: set[str]) -> None:
@@ -223,10 +234,11 @@ class Bus:
             message = await pubsub.get_message(timeout=POLL_SECONDS)
             if message is None:
                 continue
+            self._flowed_at = monotonic()
             for _ in self._handle(subscriber, message, awaited):
                 if monotonic() > turn_ends:
                     await asyncio.sleep(0)
-                    turn_ends = monotonic() + TURN_SECONDS
+                    turn_ends = monotonic() + TURN_SECONDS + TURN_SHARE * self.delay
 
     def _handle(self, subscriber: Subscriber, message: dict[str, Any], awaited: set[str]) -> Iterator[None]:
         channel = message["channel"].decode()
