@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 
 PERIOD_SECONDS = 0.1
-STOPPED_SHARE = 0.7
+STOPPED_SHARE = 0.5
 """The share of each period for which the part is suspended."""
 
 

@@ -25,9 +25,9 @@ CONFIRM_SECONDS = 2.0
 RECONNECT_SECONDS = 0.2
 RESYNC_SECONDS = 0.5
 UNRETURNED_HEARTBEATS = 64
-TURN_SECONDS, TURN_SHARE = 0.005, 0.05
+TURN_SECONDS, TURN_SHARE, MAX_TURN_SECONDS = 0.005, 0.05, 0.015
 """Events are handled for so long before other callbacks of the event loop have their turn. A part of the
-delay is added: events of messages that were accepted go before new messages."""
+delay is added, up to the maximum: events of messages that were accepted go before new messages."""
 FLOWING_SECONDS = 0.5
 """Redis is not away if something came from it in this time."""
 BEST_EFFORT_LIMIT = 2_000
@@ -238,7 +238,7 @@ class Bus:
             for _ in self._handle(subscriber, message, awaited):
                 if monotonic() > turn_ends:
                     await asyncio.sleep(0)
-                    turn_ends = monotonic() + TURN_SECONDS + TURN_SHARE * self.delay
+                    turn_ends = monotonic() + min(TURN_SECONDS + TURN_SHARE * self.delay, MAX_TURN_SECONDS)
 
     def _handle(self, subscriber: Subscriber, message: dict[str, Any], awaited: set[str]) -> Iterator[None]:
         channel = message["channel"].decode()
