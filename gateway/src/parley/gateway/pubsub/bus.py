@@ -20,7 +20,9 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.25
 POLL_SECONDS = 1.0
-STALE_SECONDS = 4.0
+STALE_SECONDS, BEHIND_SECONDS = 4.0, 15.0
+"""A node is stale when its own heartbeat has not come back for so long: the longer time holds while other
+events come, because a new subscription would add a backfill to the work that the node is behind with."""
 CONFIRM_SECONDS = 2.0
 RECONNECT_SECONDS = 0.2
 RESYNC_SECONDS = 0.5
@@ -75,8 +77,10 @@ class Bus:
 
     @property
     def stale(self) -> bool:
-        """Whether the node's own heartbeat has not come back for `STALE_SECONDS`."""
-        return monotonic() - self._received_at > STALE_SECONDS
+        """Whether the node's own heartbeat has not come back for too long."""
+        now = monotonic()
+        flows = now - self._flowed_at < FLOWING_SECONDS
+        return now - self._received_at > (BEHIND_SECONDS if flows else STALE_SECONDS)
 
     @property
     def channels(self) -> int:
