@@ -73,6 +73,7 @@ class Consumer:
         self._limits = limits
         self._inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._stopping = False
+        self._is_cancelled = False
         self._oldest: AbstractIncomingMessage | None = None
 
     @property
@@ -87,6 +88,8 @@ class Consumer:
         await channel.set_qos(prefetch_count=self._limits.prefetch)
         queue = await channel.get_queue(queue_name(self.partition), ensure=False)
         channel.close_callbacks.add(lambda *_: self._inbox.put_nowait(None))
+        underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(self._on_cancelled)
         await queue.consume(self._inbox.put)
         try:
             await self._drain(channel)
@@ -98,6 +101,10 @@ class Consumer:
     def stop(self) -> None:
         """Ask `run` to finish the current batch and return."""
         self._stopping = True
+        self._inbox.put_nowait(None)
+
+    def _on_cancelled(self, _frame: object) -> None:
+        self._is_cancelled = True
         self._inbox.put_nowait(None)
 
     async def _drain(self, channel: AbstractChannel) -> None:
@@ -117,6 +124,9 @@ class Consumer:
             await deliveries[-1].ack(multiple=True)
             self._oldest = None
             first = False
+            if self._is_cancelled:
+                # The end of the inbox was taken with the last batch. Nothing would be delivered any more.
+                return
 
     async def _gather(self) -> list[AbstractIncomingMessage]:
         """Wait for a delivery, and take those that have arrived behind it, up to the size of a batch.

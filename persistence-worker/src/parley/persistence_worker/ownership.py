@@ -14,11 +14,12 @@ from math import ceil
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import ChannelLockedResource
+from aiormq.exceptions import ChannelLockedResource, ChannelNotFoundEntity
 
 from parley.persistence_worker.consume import Consumer
 from parley.persistence_worker.worker_registry import WorkerRegistry
 from parley.shared import amqp
+from parley.shared.amqp import ANSWER_SECONDS
 from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import broker_connected, lag_seconds, partitions_held
 from parley.shared.partitions import Partitions, declare, fix_count, owner_name
@@ -92,14 +93,17 @@ class Ownership:
         try:
             await fix_count(connection, self._partitions)
             channel = await connection.channel()
+            workers = WorkerRegistry(connection)
+            # The others answer while the queues are declared.
+            await workers.open(present=self._is_able())
             await declare(channel, self._partitions)
-            workers = WorkerRegistry(channel)
             broker_connected.set(1)
             while not self._stopping.is_set():
                 await self._rebalance(connection, workers)
                 self.settled = True
                 await self._pause(CHECK_SECONDS)
                 await self._check(connection)
+            await workers.leave()
             await self._release(list(self._held))
         finally:
             self.settled = False
@@ -128,8 +132,9 @@ class Ownership:
     async def _take(self, partition: int, connection: AbstractConnection) -> None:
         lock = await connection.channel()
         try:
-            await lock.declare_queue(owner_name(partition), exclusive=True)
-        except ChannelLockedResource:
+            await lock.declare_queue(owner_name(partition), exclusive=True, timeout=ANSWER_SECONDS)
+        except (ChannelLockedResource, ChannelNotFoundEntity):
+            # The broker does not find a queue whose node has failed, and removes it once it counts as lost.
             return
         consumer = self._make_consumer(partition)
         work = asyncio.create_task(consumer.run(connection), name=f"partition-{partition}")

@@ -1,59 +1,74 @@
-"""RabbitMQ: connect, publish and close in bounded time."""
+"""RabbitMQ: connect to one of its nodes, and close, in bounded time."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
 import structlog
-from aio_pika import Message
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError
 
 from parley.shared.cancellation import within
+from parley.shared.settings import SettingsError
 
 log = structlog.get_logger()
 
 CONNECT_SECONDS = 5.0
+NODE_SECONDS = 2.0
+"""Time to connect to one of several nodes; the next one may answer sooner."""
+ANSWER_SECONDS = 5.0
+"""Time for the broker to answer a declaration: a queue may be on a node that does not answer."""
 CLOSE_SECONDS = 2.0
 
 
 async def connect(url: str, *, name: str, heartbeat: int) -> AbstractConnection:
-    """Connect, without reconnecting by itself later.
+    """Connect to a node, without reconnecting by itself later.
+
+    The nodes are tried in random order, so that clients spread over them, until one answers.
 
     Args:
-        url: `amqp://` or `amqps://`.
+        url: `amqp://` or `amqps://`, with one host or several: `amqp://user:password@a:5672,b:5672/vhost`.
         name: The connection's name in the broker's own lists.
         heartbeat: Seconds; the broker drops a silent client after about two of them.
 
     Raises:
-        TimeoutError: The broker does not answer.
-        AMQPError, OSError: The broker refuses, or cannot be reached.
+        TimeoutError: The only node does not answer.
+        AMQPError, OSError: The broker refuses, or no node can be reached.
+        SettingsError: An option in the URL has an invalid value.
     """
-    connection = aio_pika.connect(
-        url, heartbeat=heartbeat, client_properties={"connection_name": f"parley {name}"}
-    )
-    return await within(CONNECT_SECONDS, connection)
+    urls = node_urls(url)
+    if len(urls) == 1:
+        return await _connect_to(url, CONNECT_SECONDS, name, heartbeat)
+    failures = []
+    for each in random.sample(urls, len(urls)):
+        try:
+            return await _connect_to(each, NODE_SECONDS, name, heartbeat)
+        except (TimeoutError, AMQPError, OSError) as error:
+            failures.append(f"{_host(each)}: {error!r}")
+    raise ConnectionError(f"no RabbitMQ node can be reached: {'; '.join(failures)}")
 
 
-async def publish(
-    channel: AbstractChannel, message: Message, exchange: str, routing_key: str, *, seconds: float
-) -> None:
-    """Publish a message, and return when the broker has confirmed it.
+def node_urls(url: str) -> Sequence[str]:
+    """Return the URL of each host in a URL."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
-    `AbstractExchange.publish` holds the channel's lock until a message is written, for some turns of the
-    event loop: of concurrent publishers on a busy loop each would wait for all others. Without `wait` the
-    lock is free at once. The caller bounds what may wait to be written.
 
-    Raises:
-        TimeoutError: No confirm came within `seconds`; the broker may have the message.
-        AMQPError: The broker does not take the message, or the channel was lost.
-    """
-    underlay = await channel.get_underlay_channel()
-    await underlay.basic_publish(
-        message.body,
-        exchange=exchange,
-        routing_key=routing_key,
-        properties=message.properties,
-        mandatory=True,
-        timeout=seconds,
-        wait=False,  # type: ignore[call-arg]  # The abstract class lacks this parameter.
-    )
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+async def _connect_to(url: str, seconds: float, name: str, heartbeat: int) -> AbstractConnection:
+    properties: Any = {"connection_name": f"parley {name}"}
+    try:
+        connection = aio_pika.connect(url, heartbeat=heartbeat, client_properties=properties)
+        return await within(seconds, connection)
+    except ValueError:
+        # The value may contain a password, so the error does not quote it.
+        raise SettingsError("RABBITMQ_URL has an option with an invalid value.") from None
 
 
 async def close(connection: AbstractConnection) -> None:

@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from parley.shared import amqp
+from parley.shared.amqp import ANSWER_SECONDS
 from parley.shared.settings import StartupError
 
 log = structlog.get_logger()
@@ -21,7 +22,15 @@ COUNT = "parley.partitions"
 """An exchange that carries nothing. The number of partitions is in its argument `alternate-exchange`, for
 AMQP has no other value that the first of two services sets and the second finds changed."""
 DEAD_LETTERS = "parley.dead"
+"""The exchange of dead letters; up to version 0.2.0 also an unbounded queue."""
+DEAD_LETTER_QUEUE = "parley.dead_letters"
+DEAD_LETTER_LIMIT = 100_000
+"""Dead letters that are kept, at most; the oldest are dropped, so that a full queue stops no partition."""
+DEAD_LETTER_BYTES = 1 << 30
+QUORUM = 3
+"""Replicas of a queue, where the cluster has as many nodes; the broker's default for those of records."""
 WORKERS = "parley.workers"
+"""The exchange by which workers find each other; up to version 0.2.0 a queue that they consumed."""
 DELIVERY_LIMIT = 1_000
 """Deliveries of one AMQP message before the broker dead-letters it.
 
@@ -51,6 +60,11 @@ def queue_name(partition: int) -> str:
 def owner_name(partition: int) -> str:
     """Return the name of the exclusive queue whose holder owns a partition."""
     return f"parley.owner.{partition}"
+
+
+def worker_name(worker_id: str) -> str:
+    """Return the name of the exclusive queue that exists while a worker is connected."""
+    return f"parley.worker.{worker_id}"
 
 
 async def check_count(url: str, partitions: Partitions, *, name: str) -> None:
@@ -99,7 +113,9 @@ async def fix_count(connection: AbstractConnection, partitions: Partitions) -> N
     channel = await connection.channel()
     fixed: dict[str, Any] = {"alternate-exchange": f"{COUNT}.{partitions.count}"}
     try:
-        await channel.declare_exchange(COUNT, ExchangeType.FANOUT, durable=True, arguments=fixed)
+        await channel.declare_exchange(
+            COUNT, ExchangeType.FANOUT, durable=True, arguments=fixed, timeout=ANSWER_SECONDS
+        )
     except ChannelPreconditionFailed as error:
         found = re.search(r"current is '[^']*\.(\d+)'", str(error))
         raise _differs(partitions, found[1] if found else "another number") from None
@@ -117,7 +133,7 @@ def _differs(partitions: Partitions, found: str) -> StartupError:
 async def _is_fixed(connection: AbstractConnection) -> bool:
     channel = await connection.channel()
     try:
-        await channel.declare_exchange(COUNT, passive=True)
+        await channel.declare_exchange(COUNT, passive=True, timeout=ANSWER_SECONDS)
     except ChannelNotFoundEntity:
         return False
     await channel.close()
@@ -135,7 +151,7 @@ async def _queues_differ(connection: AbstractConnection, partitions: Partitions)
 async def _has_queue(connection: AbstractConnection, partition: int) -> bool:
     channel = await connection.channel()
     try:
-        await channel.declare_queue(queue_name(partition), durable=True, passive=True)
+        await channel.declare_queue(queue_name(partition), durable=True, passive=True, timeout=ANSWER_SECONDS)
     except ChannelNotFoundEntity:
         return False
     await channel.close()
@@ -143,13 +159,22 @@ async def _has_queue(connection: AbstractConnection, partition: int) -> bool:
 
 
 async def declare(channel: AbstractChannel, partitions: Partitions) -> AbstractExchange:
-    """Declare exchange, queues and dead letters; each service does, and a repetition changes nothing."""
-    exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.DIRECT, durable=True)
+    """Declare exchange, queues and dead letters; each service does, and a repetition changes nothing.
+
+    Raises:
+        TimeoutError: The broker does not answer, because a node that it needs does not.
+    """
+    exchange = await channel.declare_exchange(
+        EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=ANSWER_SECONDS
+    )
     await declare_dead_letters(channel)
     for partition in range(partitions.count):
         queue = await channel.declare_queue(
             queue_name(partition),
             durable=True,
+            timeout=ANSWER_SECONDS,
+            # The arguments of version 0.1.0: with others, or with one more, the broker would refuse the
+            # declaration, and services of two versions could not run side by side.
             arguments={
                 "x-queue-type": "quorum",
                 "x-single-active-consumer": True,
@@ -159,13 +184,30 @@ async def declare(channel: AbstractChannel, partitions: Partitions) -> AbstractE
                 "x-dead-letter-exchange": DEAD_LETTERS,
             },
         )
-        await queue.bind(exchange, routing_key=str(partition))
+        await queue.bind(exchange, routing_key=str(partition), timeout=ANSWER_SECONDS)
     return exchange
 
 
 async def declare_dead_letters(channel: AbstractChannel) -> AbstractQueue:
     """Declare the exchange and the queue of records that could not be stored."""
-    exchange = await channel.declare_exchange(DEAD_LETTERS, ExchangeType.FANOUT, durable=True)
-    queue = await channel.declare_queue(DEAD_LETTERS, durable=True, arguments={"x-queue-type": "quorum"})
-    await queue.bind(exchange)
+    exchange = await channel.declare_exchange(
+        DEAD_LETTERS, ExchangeType.FANOUT, durable=True, timeout=ANSWER_SECONDS
+    )
+    queue = await channel.declare_queue(
+        DEAD_LETTER_QUEUE,
+        durable=True,
+        timeout=ANSWER_SECONDS,
+        arguments={
+            "x-queue-type": "quorum",
+            "x-quorum-initial-group-size": QUORUM,
+            "x-max-length": DEAD_LETTER_LIMIT,
+            "x-max-length-bytes": DEAD_LETTER_BYTES,
+            "x-overflow": "drop-head",
+        },
+    )
+    await queue.bind(exchange, timeout=ANSWER_SECONDS)
+    # The queue of version 0.2.0 has no bound. It keeps its letters, and gets no further ones once all
+    # services are newer; an older service binds it again.
+    underlay = await channel.get_underlay_channel()
+    await underlay.queue_unbind(queue=DEAD_LETTERS, exchange=DEAD_LETTERS, timeout=ANSWER_SECONDS)
     return queue

@@ -8,7 +8,9 @@ from typing import Any, TypeVar, get_type_hints
 
 T = TypeVar("T")
 
-HOST = r"(\[[0-9a-fA-F:.]+\]|[^][:/@?#,\s]+)(:[0-9]{1,5})?"
+PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+HOST = rf"(\[[0-9a-fA-F:.]+\]|[^][:/@?#,\s]+)(:{PORT})?"
+HOSTS = rf"{HOST}(,{HOST})*"
 USER = r"([^@/\s]*@)?"
 REST = r"([/?].*)?"
 HIGHEST_PORT = 65_535
@@ -42,17 +44,19 @@ class SharedSettings:
     """The settings of both services."""
 
     redis_url: str = setting(
-        "Where Redis listens.", "redis://127.0.0.1:6379/0", form=f"rediss?://{USER}{HOST}{REST}"
+        "Where Redis listens, or its sentinels: redis+sentinel://host,host/master.",
+        "redis://127.0.0.1:6379/0",
+        form=rf"rediss?://{USER}{HOST}{REST}|rediss?\+sentinel://{USER}{HOSTS}/[^/?#,\s]+(/[0-9]*)?(\?.*)?",
     )
     rabbitmq_url: str = setting(
-        "Where RabbitMQ listens.",
+        "Where RabbitMQ listens: one host, or the nodes of a cluster separated by commas.",
         "amqp://guest:guest@127.0.0.1:5672/",
-        form=f"amqps?://{USER}{HOST}{REST}",
+        form=f"amqps?://{USER}{HOSTS}{REST}",
     )
     mongo_url: str = setting(
         "Where MongoDB listens, with the database's name.",
         "mongodb://127.0.0.1:27017/parley",
-        form=rf"mongodb(\+srv)?://{USER}{HOST}(,{HOST})*{REST}",
+        form=rf"mongodb(\+srv)?://{USER}{HOSTS}{REST}",
     )
     partitions: int = setting(
         "How many queues the conversations are spread over; the same for all services.", 8, least=1, most=1024

@@ -20,7 +20,8 @@ from parley.shared.records import Record
 log = structlog.get_logger()
 
 RECONNECT_SECONDS = 0.5
-HEARTBEAT_SECONDS = 10
+HEARTBEAT_SECONDS = 4
+"""After about two of these a node that was cut off is given up, and another one of the cluster is used."""
 AWAY = "Messages cannot be accepted at the moment. Retry later."
 UNCERTAIN = "The server does not know yet whether this was accepted. Retry; a message is stored once."
 
