@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from clients.chat import ChatUsers
 from clients.database import open_database
+from clients.rabbitmq_cluster import RabbitCluster
+from clients.redis_sentinel import RedisSentinel
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
@@ -37,3 +39,25 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
     """The stack's database."""
     async with open_database(stack.mongo_url) as database:
         yield database
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitCluster]:
+    """Three RabbitMQ nodes; a test starts again what it killed."""
+    cluster = RabbitCluster(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
+    """A Redis with one replica and three sentinels; a test repairs what it broke."""
+    sentinel = RedisSentinel(tmp_path_factory.mktemp("sentinel"))
+    try:
+        sentinel.start()
+        yield sentinel
+    finally:
+        sentinel.stop()

@@ -1,6 +1,5 @@
 """Three RabbitMQ nodes on loopback, which tests kill, freeze and cut off from each other."""
 
-import json
 import os
 import signal
 import subprocess
@@ -147,17 +146,11 @@ class RabbitCluster:
         self._epmd.kill()
         self._epmd.wait(10)
 
-    def leaders(self) -> dict[str, str]:
-        """Return the name of the node that leads each queue, or holds it."""
-        node = next(node for node in self.nodes if node.runs)
-        rows = json.loads(node.ctl("list_queues", "name", "pid", "--formatter", "json"))
-        return {
-            row["name"]: row["pid"].lstrip("<").rpartition("@")[0] + "@" + _host(row["pid"]) for row in rows
-        }
-
     def leader(self, queue: str) -> RabbitNode:
-        """Return the node that leads a queue."""
-        name = self.leaders()[queue]
+        """Return the node that leads a queue, or holds it."""
+        running = next(node for node in self.nodes if node.runs)
+        code = f'rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>))'
+        name = running.ctl("eval", f"{{ok, Q}} = {code}, amqqueue:qnode(Q).").strip().strip("'")
         return next(node for node in self.nodes if node.name == name)
 
     @contextmanager
@@ -181,11 +174,6 @@ class RabbitCluster:
 def _each(names: list[str], action: str) -> str:
     atoms = ",".join(f"'{name}'" for name in names)
     return f"[begin {action} end || N <- [{atoms}]]."
-
-
-def _host(pid: str) -> str:
-    """Return the host in the printed pid of a queue: `<rabbit1@127.0.0.1.1669….512.0>`."""
-    return ".".join(pid.partition("@")[2].split(".")[:4])
 
 
 def _configure(directory: Path, port: int) -> None:

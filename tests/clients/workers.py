@@ -5,7 +5,7 @@ import aiohttp
 from aio_pika.abc import AbstractIncomingMessage
 
 from clients.chat import eventually
-from parley.shared.partitions import DEAD_LETTERS
+from parley.shared.partitions import DEAD_LETTER_QUEUE
 from parley.stack import Stack
 
 
@@ -61,7 +61,7 @@ class DeadLetters:
     async def take(self) -> list[AbstractIncomingMessage]:
         """Remove and return all dead letters."""
         async with await aio_pika.connect(self._url) as connection:
-            queue = await (await connection.channel()).get_queue(DEAD_LETTERS, ensure=False)
+            queue = await (await connection.channel()).get_queue(DEAD_LETTER_QUEUE, ensure=False)
             letters = []
             while (letter := await queue.get(no_ack=True, fail=False)) is not None:
                 letters.append(letter)

@@ -21,14 +21,14 @@ from parley.stack import Stack
 async def broker(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AbstractConnection]:
     """A connection to a broker on which nothing is declared under the names in use."""
     own = f"parley.test.{uuid.uuid4().hex[:8]}"
-    for name in ("EXCHANGE", "COUNT", "DEAD_LETTERS"):
+    for name in ("EXCHANGE", "COUNT", "DEAD_LETTERS", "DEAD_LETTER_QUEUE"):
         monkeypatch.setattr(partitions, name, f"{own}.{name.lower()}")
     connection = await amqp.connect(stack.rabbitmq_url, name="test", heartbeat=10)
     yield connection
     channel = await connection.channel()
     for number in range(4):
         await channel.queue_delete(partitions.queue_name(number))
-    await channel.queue_delete(partitions.DEAD_LETTERS)
+    await channel.queue_delete(partitions.DEAD_LETTER_QUEUE)
     for name in (partitions.EXCHANGE, partitions.COUNT, partitions.DEAD_LETTERS):
         await channel.exchange_delete(name)
     await connection.close()

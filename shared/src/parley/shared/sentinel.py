@@ -126,10 +126,11 @@ class MasterPool(BlockingConnectionPool):
         self._master = master
         super().__init__(master=master, **options)
 
-    async def aclose(self) -> None:
-        """Close all connections, those to the sentinels included."""
-        await super().aclose()
-        await self._master.close()
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the connections; those to the sentinels too, as a client does when it is closed."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            await self._master.close()
 
 
 class MasterConnection(Connection):
