@@ -51,6 +51,11 @@ class Proxy:
         port = self._listener.sockets[0].getsockname()[1]
         return urlunsplit(self._server._replace(netloc=f"{user}{at}{LOOPBACK}:{port}"))
 
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return len(self._connections)
+
     def block(self) -> None:
         """Let nothing pass."""
         self._loop.call_soon_threadsafe(self._passing.clear)

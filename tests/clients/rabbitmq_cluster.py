@@ -1,11 +1,12 @@
 """Three RabbitMQ nodes on loopback, which tests kill, freeze and cut off from each other."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from parley.stack.parts.part import program
@@ -153,27 +154,25 @@ class RabbitCluster:
         name = running.ctl("eval", f"{{ok, Q}} = {code}, amqqueue:qnode(Q).").strip().strip("'")
         return next(node for node in self.nodes if node.name == name)
 
-    @contextmanager
-    def cut_off(self, node: RabbitNode, handling: str = "pause_minority") -> Iterator[None]:
+    @asynccontextmanager
+    async def cut_off(self, node: RabbitNode, handling: str = "pause_minority") -> AsyncIterator[None]:
         """Cut a node off from the others, as if its network failed; clients still reach it.
 
-        The nodes refuse each other by a wrong cookie. A node that handled the cut by ignoring it has to be
-        started again afterwards, as an operator has to.
+        The nodes refuse each other by a wrong cookie. The node is started again at the end: one that handled
+        the cut by ignoring it needs that.
         """
-        others = [other.name for other in self.nodes if other is not node]
-        node.ctl("eval", f"application:set_env(rabbit, cluster_partition_handling, {handling}).")
-        node.ctl("eval", _each(others, "erlang:set_cookie(N, wrong), erlang:disconnect_node(N)"))
+        await asyncio.to_thread(self._cut, node, handling)
         try:
             yield
         finally:
-            node.ctl("eval", _each(others, "erlang:set_cookie(N, erlang:get_cookie())"))
-            node.kill()
-            node.start()
+            await asyncio.to_thread(node.kill)
+            await asyncio.to_thread(node.start)
 
-
-def _each(names: list[str], action: str) -> str:
-    atoms = ",".join(f"'{name}'" for name in names)
-    return f"[begin {action} end || N <- [{atoms}]]."
+    def _cut(self, node: RabbitNode, handling: str) -> None:
+        others = ",".join(f"'{other.name}'" for other in self.nodes if other is not node)
+        refuse = "erlang:set_cookie(N, wrong), erlang:disconnect_node(N)"
+        node.ctl("eval", f"application:set_env(rabbit, cluster_partition_handling, {handling}).")
+        node.ctl("eval", f"[begin {refuse} end || N <- [{others}]].")
 
 
 def _configure(directory: Path, port: int) -> None:

@@ -85,7 +85,7 @@ async def test_a_worker_whose_connection_is_lost_is_not_counted_at_the_next_chec
     assert await counts(first) == [1]
 
 
-async def test_a_worker_that_says_nothing_for_long_is_not_counted(
+async def test_a_worker_that_is_silent_for_long_is_not_counted(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, frozen = [await workers.join() for _ in range(2)]

@@ -14,6 +14,7 @@ from yarl import URL
 from parley.gateway.settings import Settings as GatewaySettings
 from parley.gateway.settings import check_attachments, check_secret
 from parley.persistence_worker.settings import Settings as WorkerSettings
+from parley.shared.amqp import node_urls
 from parley.shared.redis import connect
 from parley.shared.settings import SettingsError, SharedSettings, host_name, load, setting
 
@@ -98,7 +99,14 @@ def test_a_switch_accepts_on_true_and_1_and_their_opposites(text: str, value: bo
     ("service", "name", "value"),
     [
         *((GatewaySettings, "REDIS_URL", f"redis://{wrong}") for wrong in ("", ":::", "h:port/0", "a b")),
-        *((WorkerSettings, "RABBITMQ_URL", f"amqp://{wrong}") for wrong in ("x:y:z@", "h:port/", "a,b/")),
+        *(
+            (WorkerSettings, "RABBITMQ_URL", f"amqp://{wrong}")
+            for wrong in ("x:y:z@", "h:port/", "a,,b/", "a,b:0/")
+        ),
+        *(
+            (WorkerSettings, "REDIS_URL", f"redis+sentinel://{wrong}")
+            for wrong in ("a,b", "a,b/", "/name", "a,/name", "a:66000,b/name", "a,b/name/x", "a b/name")
+        ),
         *((WorkerSettings, "MONGO_URL", f"mongodb://{wrong}") for wrong in ("::::", "h:port/x", "a:1,b:c/x")),
         (GatewaySettings, "JWT_JWKS_URL", "id.example/keys"),
         *((GatewaySettings, "AUDIT_SECONDS", wrong) for wrong in ("nan", "inf", "1e999")),
@@ -122,10 +130,47 @@ def test_an_unusable_value_is_reported_with_its_setting(
         "mongodb+srv://ann:secret@cluster0.example.net/parley?retryWrites=true",
         "mongodb://%2Ftmp%2Fmongodb-27017.sock/parley",
         "mongodb://localhost",
+        "mongodb://h1,h2,h3/parley?replicaSet=parley&readPreference=primary",
     ],
 )
 def test_mongo_url_accepts_every_kind_of_mongodb_url(value: str) -> None:
     assert load(WorkerSettings, {"MONGO_URL": value}).mongo_url == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RABBITMQ_URL", "amqp://user:p%40w@h1:5672,h2:65535,h3/vhost?connection_timeout=1"),
+        ("RABBITMQ_URL", "amqps://[::1]:5671,h2/?cafile=/ca.pem"),
+        ("REDIS_URL", "redis+sentinel://h1:26379,h2,h3/parley"),
+        ("REDIS_URL", "rediss+sentinel://user:p%40w@h1:26379,[::1]:2,h3/parley/2?ssl_ca_certs=/ca.pem"),
+    ],
+)
+def test_the_url_of_a_cluster_names_several_hosts(name: str, value: str) -> None:
+    assert getattr(load(WorkerSettings, {name: value}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("url", "urls"),
+    [
+        ("amqp://h", ["amqp://h"]),
+        (
+            "amqp://u:p@a:1,[::1]:2,c/v?x=1",
+            ["amqp://u:p@a:1/v?x=1", "amqp://u:p@[::1]:2/v?x=1", "amqp://u:p@c/v?x=1"],
+        ),
+    ],
+)
+def test_a_rabbitmq_url_is_one_of_each_host(url: str, urls: list[str]) -> None:
+    assert node_urls(url) == urls
+
+
+@pytest.mark.parametrize("option", ["unknown=1", "socket_timeout=soon"])
+@pytest.mark.parametrize("url", ["redis://ann:secret@h/0", "redis+sentinel://ann:secret@h/name"])
+def test_an_unusable_option_of_a_redis_url_is_reported_in_one_sentence(url: str, option: str) -> None:
+    complaint = "REDIS_URL has an unknown option, or one with an invalid value."
+    with pytest.raises(SettingsError) as caught:
+        connect(f"{url}?{option}")
+    assert str(caught.value) == complaint
 
 
 def test_host_name_leaves_out_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,8 @@ class WorkerRegistry:
         if state != self._state or monotonic() - self._announced_at > ANNOUNCE_SECONDS:
             await self._announce(state)
         await asyncio.gather(*(self._write_to(other) for other in list(self._known)))
-        heard_since = monotonic() - SILENT_SECONDS
-        self._known = {name: at for name, at in self._known.items() if at > heard_since}
+        oldest = monotonic() - SILENT_SECONDS
+        self._known = {name: at for name, at in self._known.items() if at > oldest}
         return max(len(self._known) + present, await self._old.count(present=present))
 
     async def leave(self) -> None:

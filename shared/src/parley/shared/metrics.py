@@ -10,7 +10,9 @@ broker_connected = Gauge("parley_broker_connected", "1 while RabbitMQ is connect
 tasks = Gauge("parley_tasks", "Tasks of the event loop, including the one of this request.")
 partitions_held = Gauge("parley_partitions_held", "Partitions that this worker owns.")
 lag_seconds = Gauge("parley_lag_seconds", "Age of the oldest record being written, seconds; 0 without any.")
-dead_letters = Counter("parley_dead_letters_total", "Records that could not be stored, in parley.dead.")
+dead_letters = Counter(
+    "parley_dead_letters_total", "Records that could not be stored, in parley.dead_letters."
+)
 unknown_kinds = Counter(
     "parley_unknown_kinds_total", "Events or records of a kind that only a newer version knows.", ["what"]
 )
