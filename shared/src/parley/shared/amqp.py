@@ -11,7 +11,6 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError
 
 from parley.shared.cancellation import within
-from parley.shared.settings import SettingsError
 
 log = structlog.get_logger()
 
@@ -36,7 +35,6 @@ async def connect(url: str, *, name: str, heartbeat: int) -> AbstractConnection:
     Raises:
         TimeoutError: The only node does not answer.
         AMQPError, OSError: The broker refuses, or no node can be reached.
-        SettingsError: An option in the URL has an invalid value.
     """
     urls = node_urls(url)
     if len(urls) == 1:
@@ -63,12 +61,8 @@ def _host(url: str) -> str:
 
 async def _connect_to(url: str, seconds: float, name: str, heartbeat: int) -> AbstractConnection:
     properties: Any = {"connection_name": f"parley {name}"}
-    try:
-        connection = aio_pika.connect(url, heartbeat=heartbeat, client_properties=properties)
-        return await within(seconds, connection)
-    except ValueError:
-        # The value may contain a password, so the error does not quote it.
-        raise SettingsError("RABBITMQ_URL has an option with an invalid value.") from None
+    connection = aio_pika.connect(url, heartbeat=heartbeat, client_properties=properties)
+    return await within(seconds, connection)
 
 
 async def close(connection: AbstractConnection) -> None:

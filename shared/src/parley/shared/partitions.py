@@ -209,5 +209,7 @@ async def declare_dead_letters(channel: AbstractChannel) -> AbstractQueue:
     # The queue of version 0.2.0 has no bound. It keeps its letters, and gets no further ones once all
     # services are newer; an older service binds it again.
     underlay = await channel.get_underlay_channel()
-    await underlay.queue_unbind(queue=DEAD_LETTERS, exchange=DEAD_LETTERS, timeout=ANSWER_SECONDS)
+    await underlay.queue_unbind(
+        queue=DEAD_LETTERS, exchange=DEAD_LETTERS, routing_key=DEAD_LETTERS, timeout=ANSWER_SECONDS
+    )
     return queue
