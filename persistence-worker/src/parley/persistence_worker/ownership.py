@@ -124,7 +124,12 @@ class Ownership:
         for partition in self._not_held() if able else ():
             if len(self._held) >= fair:
                 break
-            await self._take(partition, connection)
+            try:
+                await self._take(partition, connection)
+            except TimeoutError:
+                # Nothing can be declared until the broker has given up a node that does not answer. The next
+                # check tries again. A queue that is declared late belongs to this connection all the same.
+                break
 
     def _not_held(self) -> list[int]:
         return [k for k in range(self._partitions.count) if k not in self._held]
@@ -147,7 +152,7 @@ class Ownership:
         for partition in partitions:
             held = self._held[partition]
             await held.work
-            await held.lock.queue_delete(owner_name(partition))
+            await held.lock.queue_delete(owner_name(partition), timeout=ANSWER_SECONDS)
             await held.lock.close()
             del self._held[partition]
             log.info("worker.partition.released", partition=partition, held=self.held)
