@@ -12,7 +12,7 @@ from parley.stack.ports import MAX_REPLICAS, block_is_free, free_base
 
 @dataclass(frozen=True, kw_only=True)
 class StackState:
-    """What a stack keeps.
+    """The kept state of a stack.
 
     Attributes:
         base: the first port of the stack's block.

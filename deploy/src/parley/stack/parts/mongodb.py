@@ -31,6 +31,7 @@ def mongodb(paths: StackPaths, port: int, host: Host, hosts: Sequence[Host]) -> 
     """Return the member of the replica set on a host."""
     name = host.part("mongodb")
     directory = paths.data / name
+    _refuse_former_data(directory)
     members = [f"{each.address}:{port}" for each in hosts]
     address = f"{host.address}:{port}"
     return Part(
@@ -44,6 +45,14 @@ def mongodb(paths: StackPaths, port: int, host: Host, hosts: Sequence[Host]) -> 
         # The first host configures the set; two at once would each begin a set of their own.
         setup=partial(_configure, address, members) if host == hosts[0] else None,
     )
+
+
+def _refuse_former_data(directory: Path) -> None:
+    if (directory / "parley.db").exists():
+        raise StackError(
+            f"{directory} holds data of version 0.2.0 or older, whose MongoDB server stored in SQLite files; "
+            "they are not migrated yet. Move the folder away to start with empty data."
+        )
 
 
 def mongod() -> str:
