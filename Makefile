@@ -56,9 +56,9 @@ test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-faults: ## inject faults under load and print what users saw: [ARGS="--rows a,b --write"]
+faults: ## inject faults under load and print what users saw: [CLUSTER=3] [ARGS="--rows a,b --write"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
-	@PYTHONPATH=tests $(VENV)/python -m faults $(ARGS)
+	@PYTHONPATH=tests $(VENV)/python -m faults $(if $(filter 3,$(CLUSTER)),--cluster) $(ARGS)
 
 clean: $(VENV)/python ## delete the stack's data after confirmation: [CONFIRM=yes]
 	@$(VENV)/python -m parley.stack clean $(if $(filter yes,$(CONFIRM)),--yes)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 import threading
 import time
@@ -46,10 +47,13 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The server's url by way of the proxy."""
+        """The server's url by way of the proxy; a client of MongoDB does not look for other members."""
         user, at, _ = self._server.netloc.rpartition("@")
         port = self._listener.sockets[0].getsockname()[1]
-        return urlunsplit(self._server._replace(netloc=f"{user}{at}{LOOPBACK}:{port}"))
+        query = self._server.query
+        if self._server.scheme == "mongodb":
+            query = re.sub("replicaSet=[^&]*", "directConnection=true", query)
+        return urlunsplit(self._server._replace(netloc=f"{user}{at}{LOOPBACK}:{port}", query=query))
 
     @property
     def connections(self) -> int:

@@ -1,12 +1,15 @@
 """The workers' metrics, and their dead letters."""
 
-import aio_pika
 import aiohttp
 from aio_pika.abc import AbstractIncomingMessage
 
 from clients.chat import eventually
+from parley.shared import amqp
 from parley.shared.partitions import DEAD_LETTER_QUEUE
 from parley.stack import Stack
+
+PARTITIONS = 8
+"""The default number of partitions."""
 
 
 class PartitionShares:
@@ -51,6 +54,11 @@ class PartitionShares:
 
         await eventually(are_so, deadline)
 
+    async def wait_until_fair(self) -> None:
+        """Wait until all workers hold equal shares, or shares that differ by one."""
+        share, more = divmod(PARTITIONS, count := len(self._stack.worker_urls))
+        await self.wait_until(*[share] * (count - more), *[share + 1] * more)
+
 
 class DeadLetters:
     """The queue of records that could not be stored."""
@@ -60,7 +68,7 @@ class DeadLetters:
 
     async def take(self) -> list[AbstractIncomingMessage]:
         """Remove and return all dead letters."""
-        async with await aio_pika.connect(self._url) as connection:
+        async with await amqp.connect(self._url, name="test", heartbeat=10) as connection:
             queue = await (await connection.channel()).get_queue(DEAD_LETTER_QUEUE, ensure=False)
             letters = []
             while (letter := await queue.get(no_ack=True, fail=False)) is not None:

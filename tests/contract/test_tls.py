@@ -34,7 +34,7 @@ class Servers:
         return {
             "REDIS_URL": f"rediss{self.redis.removeprefix('redis')}?ssl_ca_certs={authority}",
             "RABBITMQ_URL": f"amqps{self.rabbitmq.removeprefix('amqp')}?cafile={authority}",
-            "MONGO_URL": f"{self.mongodb}?tls=true&tlsCAFile={authority}",
+            "MONGO_URL": f"{self.mongodb}&tls=true&tlsCAFile={authority}",
         }
 
 

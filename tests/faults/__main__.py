@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from faults import document, render
+from faults import cluster_table, document, render
 from faults.fault_run import in_thread, run_row
 from faults.row import Outcome, Row
 from faults.table import ROWS
@@ -50,10 +50,10 @@ async def _interruptible(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    stack = await _fresh_stack()
+    stack = await _fresh_stack(hosts=3 if options.cluster else 1)
     outcomes: list[Outcome] = []
     try:
-        _report("starting two gateways, two workers and their servers")
+        _report("starting gateways, workers and their servers")
         await in_thread(stack.up)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_SECONDS):
@@ -71,12 +71,13 @@ async def _run(options: argparse.Namespace) -> int:
     return _verdict(outcomes)
 
 
-async def _fresh_stack() -> Stack:
+async def _fresh_stack(hosts: int) -> Stack:
     """Return a stack without data of an earlier run; its logs stay for later inspection."""
     if await in_thread(Stack(DIRECTORY).is_up):
         raise StackError("The faults are being run already.")
     shutil.rmtree(DIRECTORY, ignore_errors=True)
-    return Stack(DIRECTORY, gateways=2, workers=2, settings={"RATE_LIMITS": "off"})
+    count = max(2, hosts)
+    return Stack(DIRECTORY, gateways=count, workers=count, hosts=hosts, settings={"RATE_LIMITS": "off"})
 
 
 def _verdict(outcomes: Sequence[Outcome]) -> int:
@@ -90,13 +91,21 @@ def _verdict(outcomes: Sequence[Outcome]) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Arguments(prog="faults", description=__doc__)
-    parser.add_argument("--rows", type=_rows, default=ROWS, help="names with commas: " + ", ".join(_NAMED))
+    parser.add_argument("--rows", type=_rows, help="names with commas: " + ", ".join(_NAMED))
+    parser.add_argument("--cluster", action="store_true", help="run the rows of a cluster of three hosts")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--write", action="store_true", help="write the figures into tests/README.md")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    table = cluster_table.ROWS if options.cluster else ROWS
+    options.rows = options.rows or table
+    if not set(options.rows) <= set(table):
+        parser.error("a cluster has rows of its own: give --cluster for these only")
+    if options.cluster and options.write:
+        parser.error("the table in tests/README.md has no rows of a cluster")
+    return options
 
 
-_NAMED = {row.name: row for row in ROWS}
+_NAMED = {row.name: row for row in (*ROWS, *cluster_table.ROWS)}
 
 
 def _rows(names: str) -> Sequence[Row]:

@@ -144,7 +144,7 @@ async def run_row(row: Row, stack: Stack, report: Report) -> Outcome:
             run.fail(AssertionError(f"not done in {row.bound:g} s") if bound.expired() else failure)
         try:
             await in_thread(stack.up)
-            await run.shares.wait_until(4, 4)
+            await run.shares.wait_until_fair()
         except Exception as failure:
             run.fail(AssertionError(f"left broken: {failure}"))
         run.outcome.seconds = time.monotonic() - start

@@ -12,7 +12,7 @@ from typing import Self
 
 from parley.stack import processes, programs
 from parley.stack.errors import StackError
-from parley.stack.hosts import Network
+from parley.stack.hosts import Host, Network
 from parley.stack.parts import nginx
 from parley.stack.parts.part import Part
 from parley.stack.parts.rabbitmq import run_rabbitmqctl
@@ -113,6 +113,10 @@ class Stack:
     @property
     def mongo_url(self) -> str:
         return self._plan.servers.mongo_url
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        return self._plan.hosts
 
     @property
     def jwt_secret(self) -> str:

@@ -20,9 +20,9 @@ from parley.gateway.sockets.idle_reaper import IdleReaper
 from parley.gateway.sockets.namespace import ChatNamespace
 from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
-from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.hop_delays import DelayGauge
+from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
 
