@@ -74,6 +74,7 @@ ROWS = (
         recovery=2 * REFUSED_SECONDS,
         bound=150,
         cuts=True,
+        unreachable=True,
         refusal=REFUSALS,
     ),
 )

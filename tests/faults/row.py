@@ -14,8 +14,9 @@ class Row:
 
     `silence` bounds how long a client may receive nothing of a conversation in which messages are accepted,
     `recovery` how long the effects may last after the fault's end, `bound` the whole run. Clients may lose
-    their sockets only where the row `cuts`, and sends may be refused only with its `refusal` codes. `tested`
-    rows are also run as tests.
+    their sockets only where the row `cuts`, and sends may be refused only with its `refusal` codes. Sends may
+    stay without an acknowledgement only where a gateway is `unreachable` for its clients. `tested` rows are
+    also run as tests.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Row:
     bound: float = 60.0
     cuts: bool = False
     refusal: tuple[str, ...] = ()
+    unreachable: bool = False
     tested: bool = False
 
 

@@ -188,7 +188,7 @@ def _refusals(traffic: Traffic, row: Row) -> Iterator[str]:
         slowest = max(refusal["seconds"] for refusal in slow)
         yield f"{len(slow)} sends were refused after more than {REFUSED_SECONDS:g} s, up to {slowest:.1f}"
     unanswered = sum(speaker.unanswered for speaker in traffic.speakers)
-    if unanswered:
+    if unanswered and not row.unreachable:
         yield f"{unanswered} sends had no acknowledgement"
     failures = [about for client in traffic.speakers for about in client.failures]
     if failures:

@@ -44,7 +44,7 @@ async def mongodb_stepped_down(run: FaultRun) -> None:
 
 
 async def host_killed(run: FaultRun, number: int) -> None:
-    """Kill all processes of a host but its gateway's and worker's successors start with it again."""
+    """Kill all processes of a host, and start them again later."""
     parts = [part.name for part in await in_thread(run.stack.status) if part.name.endswith(f"-{number}")]
     async with run.traffic() as traffic:
         for part in parts:

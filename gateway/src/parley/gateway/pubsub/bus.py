@@ -1,6 +1,7 @@
 """The bus: Redis pub/sub with confirmed subscriptions and a heartbeat, across losses of the connection."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -218,6 +219,8 @@ class Bus:
             await pubsub.subscribe(*awaited)
             self._pubsub = pubsub
             self._received_at = monotonic()
+            # Heartbeats that were sent without a connection never come back: they would count as a delay.
+            self._beat_at.clear()
             try:
                 late = self._wanted - awaited
                 if late:
@@ -226,7 +229,6 @@ class Bus:
             finally:
                 self._pubsub = None
                 self._was_lost = True
-                self._beat_at.clear()
         raise TimeoutError("no heartbeat came back")
 
     async def _receive(self, subscriber: Subscriber, pubsub: Any, awaited: set[str]) -> None:
@@ -284,5 +286,11 @@ class Bus:
 
     async def _send_heartbeat(self) -> None:
         self._heartbeats += 1
-        self._beat_at.append((self._heartbeats, monotonic()))
-        await self.publish({self._own_channel: events.pack([Heartbeat(count=self._heartbeats)])})
+        beat = (self._heartbeats, monotonic())
+        self._beat_at.append(beat)
+        try:
+            await self.publish({self._own_channel: events.pack([Heartbeat(count=beat[0])])})
+        except BaseException:
+            with contextlib.suppress(ValueError):  # It was removed with others since.
+                self._beat_at.remove(beat)
+            raise
