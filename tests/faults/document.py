@@ -1,4 +1,4 @@
-"""The fault table of tests/README.md: `make faults ARGS="--write"` writes it, a unit test reads it."""
+"""The fault tables of tests/README.md: `make faults ARGS="--write"` writes them, a unit test reads them."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from faults import render
+from faults import cluster_table, render
 from faults.row import Outcome, Row
 from faults.table import ROWS
 
@@ -16,7 +16,20 @@ PAGE = Path(__file__).resolve().parents[1] / "README.md"
 NOT_RUN = "not run"
 """The last cell of a row without figures."""
 
-_TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=\n<!-- /faults -->)", re.S)
+
+@dataclass(frozen=True)
+class Table:
+    """A table in the document, between the comments `name` and `/name`, each on a line of its own."""
+
+    name: str
+    rows: Sequence[Row]
+
+    @property
+    def place(self) -> re.Pattern[str]:
+        return re.compile(rf"(?<=<!-- {self.name} -->\n).*?(?=\n<!-- /{self.name} -->)", re.S)
+
+
+ONE_HOST, CLUSTER = Table("faults", ROWS), Table("cluster faults", cluster_table.ROWS)
 
 
 @dataclass(frozen=True)
@@ -35,30 +48,33 @@ class Measurement:
         return self.cells[-1]
 
 
-def write(outcomes: Iterable[Outcome], origin: str | None = None, page: Path = PAGE) -> None:
+def write(
+    outcomes: Iterable[Outcome], origin: str | None = None, page: Path = PAGE, table: Table = ONE_HOST
+) -> None:
     """Write the figures of these outcomes into the page, and keep those of the other rows.
 
     Args:
         outcomes: The rows that were run.
         origin: The version, date and machine of the run; by default those of now and here.
-        page: A Markdown file with the comments `faults` and `/faults`, each on a line of its own.
+        page: A Markdown file with the table's comments.
+        table: The table that the rows are of.
     """
     origin = origin or this_origin()
-    known = {each.fault: each for each in read(page)}
+    known = {each.fault: each for each in read(page, table)}
     known |= {each.row.fault: Measurement(render.cells(each), origin) for each in outcomes}
-    lines = [*_origins(known), "", render.markdown_table(_cells(row, known) for row in ROWS)]
-    page.write_text(_TABLE.sub(lambda _: "\n".join(lines), page.read_text()))
+    lines = [*_origins(known, table), "", render.markdown_table(_cells(row, known) for row in table.rows)]
+    page.write_text(table.place.sub(lambda _: "\n".join(lines), page.read_text()))
 
 
-def read(page: Path = PAGE) -> list[Measurement]:
+def read(page: Path = PAGE, table: Table = ONE_HOST) -> list[Measurement]:
     """Return the rows of the page's table in order; the origin of a row that was not run is empty.
 
     Raises:
-        LookupError: The page has no table between the comments `faults` and `/faults`.
+        LookupError: The page has no table between the table's comments.
     """
-    found = _TABLE.search(page.read_text())
+    found = table.place.search(page.read_text())
     if found is None:
-        raise LookupError(f"{page} has no comments `faults` and `/faults` around its table")
+        raise LookupError(f"{page} has no comments `{table.name}` and `/{table.name}` around its table")
     lines = found[0].splitlines()
     rows = [tuple(line.strip("| ").split(" | ")) for line in lines if line.startswith("|")][2:]
     sources = _read_origins(line for line in lines if line and not line.startswith("|"))
@@ -75,10 +91,10 @@ def _cells(row: Row, known: Mapping[str, Measurement]) -> Sequence[str]:
     return known[row.fault].cells if row.fault in known else (*render.cells(Outcome(row=row))[:-1], NOT_RUN)
 
 
-def _origins(known: Mapping[str, Measurement]) -> list[str]:
+def _origins(known: Mapping[str, Measurement], table: Table) -> list[str]:
     """Return a line for each origin, with the names of its faults unless there is only one origin."""
     faults: dict[str, list[str]] = {}
-    for row in ROWS:
+    for row in table.rows:
         if row.fault in known and known[row.fault].passed != NOT_RUN:
             faults.setdefault(known[row.fault].origin, []).append(row.fault)
     if len(faults) == 1:

@@ -1,6 +1,7 @@
 """The fault table of tests/README.md has the rows of `faults.table`, all passed; runs write their rows."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,18 @@ def outcomes(rows: Sequence[Row] = ROWS, *, accepted: int = 1000) -> list[Outcom
     return [Outcome(row=row, accepted=accepted, lost=0, silence=0.25) for row in rows]
 
 
-def test_the_document_has_the_rows_of_the_table_in_order() -> None:
-    assert [each.cells[:2] for each in document.read()] == [(row.fault, row.done) for row in ROWS]
+TABLES = pytest.mark.parametrize("table", [document.ONE_HOST, document.CLUSTER], ids=attrgetter("name"))
 
 
-def test_every_row_of_the_document_has_passed_in_a_named_run() -> None:
-    rows = document.read()
+@TABLES
+def test_the_document_has_the_rows_of_the_table_in_order(table: document.Table) -> None:
+    rows = [(row.fault, row.done) for row in table.rows]
+    assert [each.cells[:2] for each in document.read(table=table)] == rows
+
+
+@TABLES
+def test_every_row_of_the_document_has_passed_in_a_named_run(table: document.Table) -> None:
+    rows = document.read(table=table)
     assert {each.fault: each.passed for each in rows if each.passed != "yes"} == {}
     assert [each.fault for each in rows if not each.origin.startswith("Version ")] == []
 
@@ -39,8 +46,9 @@ def test_the_readme_gives_the_number_of_faults() -> None:
     assert f"- {len(ROWS)} faults under load: " in readme.read_text()
 
 
-def test_no_two_rows_have_the_same_label() -> None:
-    assert len({row.fault for row in ROWS}) == len(ROWS)
+@TABLES
+def test_no_two_rows_have_the_same_label(table: document.Table) -> None:
+    assert len({row.fault for row in table.rows}) == len(table.rows)
 
 
 def test_a_whole_run_is_written_with_its_figures_and_one_origin(page: Path) -> None:

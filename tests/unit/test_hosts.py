@@ -67,12 +67,3 @@ def test_a_mongod_on_the_path_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert mongodb.mongod() == str(own)
-
-
-def test_data_of_the_former_server_is_never_mixed_with_new_data(tmp_path: Path) -> None:
-    paths = StackPaths(tmp_path)
-    (paths.data / "mongodb").mkdir(parents=True)
-    (paths.data / "mongodb" / "parley.db").touch()
-
-    with pytest.raises(StackError, match=r"holds data of version 0\.2\.0 or older"):
-        mongodb.mongodb(paths, 1, Host(), [Host()])

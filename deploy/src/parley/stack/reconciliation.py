@@ -1,20 +1,17 @@
 """Bring the running processes in line with the plan, without touching those that already are."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from signal import SIGHUP
 
 from parley.stack import programs
 from parley.stack.errors import StackError
 from parley.stack.parts import nginx
-from parley.stack.parts.part import Part, Tier
+from parley.stack.parts.part import Part, Report, Tier
 from parley.stack.parts.services import node
 from parley.stack.plan import Plan
 from parley.stack.supervisor import STOPPED_STATES, Process, Supervisor
-
-Report = Callable[[str], None]
-"""Takes one line of progress for each step."""
 
 START_ORDER = ({Tier.NAMES}, {Tier.SERVERS}, {Tier.WORKERS, Tier.GATEWAYS}, {Tier.EDGE})
 STOP_ORDER = (Tier.EDGE, Tier.GATEWAYS, Tier.WORKERS, Tier.SERVERS, Tier.NAMES, Tier.WATCHDOG)
@@ -126,7 +123,7 @@ class Reconciliation:
             self._raise_on_failure(waiting, attempts, deadline)
             for part in waiting.values():
                 if part.setup is not None:
-                    part.setup()
+                    part.setup(self._report)
             if waiting:
                 time.sleep(POLL_INTERVAL)
 

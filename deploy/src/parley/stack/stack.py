@@ -14,13 +14,13 @@ from parley.stack import processes, programs
 from parley.stack.errors import StackError
 from parley.stack.hosts import Host, Network
 from parley.stack.parts import nginx
-from parley.stack.parts.part import Part
+from parley.stack.parts.part import Part, Report
 from parley.stack.parts.rabbitmq import run_rabbitmqctl
 from parley.stack.parts.watchdog import NAME as WATCHDOG
 from parley.stack.paths import StackPaths
 from parley.stack.plan import SERVICES, Commands, Plan
 from parley.stack.ports import LOOPBACK, Ports, require_free
-from parley.stack.reconciliation import Reconciliation, Report, stop_in_order
+from parley.stack.reconciliation import Reconciliation, stop_in_order
 from parley.stack.state import StackState
 from parley.stack.status import PartStatus, part_status
 from parley.stack.supervisor import Supervisor

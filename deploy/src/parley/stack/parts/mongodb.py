@@ -10,9 +10,10 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from parley.stack.data_migration import copy_waiting_data, set_aside, waiting_folder
 from parley.stack.errors import StackError
 from parley.stack.hosts import Host
-from parley.stack.parts.part import Part, Tier
+from parley.stack.parts.part import Part, Report, Tier
 from parley.stack.paths import StackPaths
 
 REPLICA_SET = "parley"
@@ -31,7 +32,7 @@ def mongodb(paths: StackPaths, port: int, host: Host, hosts: Sequence[Host]) -> 
     """Return the member of the replica set on a host."""
     name = host.part("mongodb")
     directory = paths.data / name
-    _refuse_former_data(directory)
+    set_aside(directory)
     members = [f"{each.address}:{port}" for each in hosts]
     address = f"{host.address}:{port}"
     return Part(
@@ -41,18 +42,10 @@ def mongodb(paths: StackPaths, port: int, host: Host, hosts: Sequence[Host]) -> 
         directory=directory,
         address=host.address,
         port=port,
-        ready=partial(_is_ready, address, alone=len(hosts) == 1),
+        ready=partial(_is_ready, directory, address, alone=len(hosts) == 1),
         # The first host configures the set; two at once would each begin a set of their own.
-        setup=partial(_configure, address, members) if host == hosts[0] else None,
+        setup=partial(_set_up, directory, address, members) if host == hosts[0] else None,
     )
-
-
-def _refuse_former_data(directory: Path) -> None:
-    if (directory / "parley.db").exists():
-        raise StackError(
-            f"{directory} holds data of version 0.2.0 or older, whose MongoDB server stored in SQLite files; "
-            "they are not migrated yet. Move the folder away to start with empty data."
-        )
 
 
 def mongod() -> str:
@@ -76,13 +69,28 @@ def _command(directory: Path, address: str, port: int) -> tuple[str, ...]:
     )
 
 
-def _is_ready(address: str, *, alone: bool) -> bool:
-    """Whether the member can be written to, or, if others can be primary instead, replicates."""
-    try:
-        state = _call(address, "replSetGetStatus")["myState"]
-    except PyMongoError:
+def _is_ready(directory: Path, address: str, *, alone: bool) -> bool:
+    """Whether the member has all data and can be written to, or, if another can be primary, replicates."""
+    state = _state(address)
+    if waiting_folder(directory).exists():
         return False
     return state == PRIMARY or (state == SECONDARY and not alone)
+
+
+def _state(address: str) -> int | None:
+    """Return the member's state in its set, None if it does not answer or is in no set."""
+    try:
+        return int(_call(address, "replSetGetStatus")["myState"])
+    except PyMongoError:
+        return None
+
+
+def _set_up(directory: Path, address: str, members: Sequence[str], report: Report) -> None:
+    """Configure the set, then copy the data of a former version to it, if there is any."""
+    if _state(address) == PRIMARY:
+        copy_waiting_data(directory, address, report)
+    else:
+        _configure(address, members)
 
 
 def _configure(address: str, members: Sequence[str]) -> None:

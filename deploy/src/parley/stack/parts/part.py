@@ -11,6 +11,9 @@ from parley.stack.errors import StackError
 from parley.stack.ports import LOOPBACK
 from parley.stack.readiness import Probe
 
+Report = Callable[[str], None]
+"""Takes one line of progress for each step."""
+
 
 class Tier(IntEnum):
     """The start order; parts are stopped in the reverse order, tier by tier."""
@@ -37,7 +40,7 @@ class Part:
     argv: tuple[str, ...]
     directory: Path
     ready: Probe
-    setup: Callable[[], None] | None = None
+    setup: Callable[[Report], None] | None = None
     problems: Callable[[], list[str]] = list
     check: tuple[str, ...] = ()
     address: str = LOOPBACK
