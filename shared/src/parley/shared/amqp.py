@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import aio_pika
 import aiormq
 import structlog
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import Connection, make_url
 from aiormq.exceptions import AMQPError
 
 from parley.shared.cancellation import within
@@ -67,8 +67,14 @@ def _host(url: str) -> str:
 
 async def _connect_to(url: str, seconds: float, name: str, heartbeat: int) -> AbstractConnection:
     properties: Any = {"connection_name": f"parley {name}"}
-    connection = aio_pika.connect(url, heartbeat=heartbeat, client_properties=properties)
-    return await within(seconds, connection)
+    connection = Connection(make_url(url, heartbeat=heartbeat), client_properties=properties)
+    try:
+        await within(seconds, connection.connect())
+    except BaseException:
+        # The driver would close it when it is collected, which may be outside of an event loop.
+        await connection.close()
+        raise
+    return connection
 
 
 async def publish(

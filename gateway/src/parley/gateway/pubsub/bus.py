@@ -286,11 +286,11 @@ class Bus:
 
     async def _send_heartbeat(self) -> None:
         self._heartbeats += 1
-        beat = (self._heartbeats, monotonic())
-        self._beat_at.append(beat)
+        sent = (self._heartbeats, monotonic())
+        self._beat_at.append(sent)
         try:
-            await self.publish({self._own_channel: events.pack([Heartbeat(count=beat[0])])})
+            await self.publish({self._own_channel: events.pack([Heartbeat(count=sent[0])])})
         except BaseException:
             with contextlib.suppress(ValueError):  # It was removed with others since.
-                self._beat_at.remove(beat)
+                self._beat_at.remove(sent)
             raise
