@@ -9,10 +9,10 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench overload soak check test faults clean install named-log
+.PHONY: help up down status logs scale token replay bench overload soak check test faults images test-images clean install named-log
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: install ## install missing packages, start everything, wait until it is ready: [CLUSTER=3]
 	@$(VENV)/python -m parley.stack up $(SIZE) $(if $(CLUSTER),--cluster $(CLUSTER))
@@ -55,10 +55,18 @@ check: install ## run ruff, mypy (strict), import-linter and the vulnerability a
 test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@echo "parley: make test-images tests the images in containers; no other test does."
 
 faults: ## inject faults under load and print what users saw: [CLUSTER=3] [ARGS="--rows a,b --write"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m faults $(if $(filter 3,$(CLUSTER)),--cluster) $(ARGS)
+
+images: install ## build the images of the gateway, the worker and nginx by docker or podman: [BASES=registry|debian]
+	@$(VENV)/python -m parley.stack.images $(if $(BASES),--bases $(BASES))
+
+test-images: ## build the images and test them as containers: [ARGS="-k word"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	$(VENV)/pytest -n 0 tests/images $(ARGS)
 
 clean: $(VENV)/python ## delete the stack's data after confirmation: [CONFIRM=yes]
 	@$(VENV)/python -m parley.stack clean $(if $(filter yes,$(CONFIRM)),--yes)

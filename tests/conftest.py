@@ -8,6 +8,7 @@ from hypothesis import settings
 
 from clients.chat import ChatUsers
 from clients.database import open_database
+from clients.external_servers import external_servers
 from clients.rabbitmq_cluster import RabbitCluster
 from clients.redis_sentinel import RedisSentinel
 from parley.shared.mongo import Database
@@ -19,10 +20,11 @@ settings.register_profile("long", database=None)
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two gateways and two workers behind nginx, with their own servers."""
+    """Two gateways and two workers behind nginx, with their own servers unless the environment names some."""
     directory: Path = tmp_path_factory.mktemp("stack")
     # All tests come from one address, and some users send a thousand messages: limits would refuse them.
-    with Stack(directory, gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as running:
+    given = {"RATE_LIMITS": "off", **external_servers()}
+    with Stack(directory, gateways=2, workers=2, settings=given) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""The images as containers: what they may do, health checks, exit codes, and messages through kills."""
+"""The images as containers: permissions, health checks, exit codes, and messages past killed containers."""
 
 import re
 import secrets
