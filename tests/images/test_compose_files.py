@@ -1,0 +1,109 @@
+"""The compose file as containers: the replay of a log through them."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from clients.chat import eventually
+from clients.compose_project import ComposeProject, build_servers
+from parley.stack.images.engine import Engine
+from parley.stack.install import ROOT
+from parley.stack.ports import free_base
+
+COMPOSE = Path(ROOT, "docker-compose.yml")
+SECRETS = ("REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD")
+REPLAY_SECONDS = 120.0
+HEALTHY_SECONDS = 60.0
+LOG = """\
+=== ann [ann@example.org] has joined #parley
+=== ben [ben@example.org] has joined #parley
+=== cleo [cleo@example.org] has joined #parley
+"""
+LINES = 300
+
+
+class Compose:
+    """A project's containers, and the replay through them."""
+
+    def __init__(self, project: ComposeProject, settings: dict[str, str]) -> None:
+        self.project = project
+        self._settings = settings
+
+    def replay(self, log: Path, mongo: str) -> str:
+        """Replay a log through nginx, prove the result, and return what was printed."""
+        url = f"http://127.0.0.1:{self._settings['HTTP_PORT']}"
+        command = [sys.executable, "-m", "load.replay", str(log), "--url", url, "--mongo", mongo]
+        done = subprocess.run(
+            command,
+            env={**os.environ, **self._settings, "PYTHONPATH": str(Path(ROOT, "tests"))},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=REPLAY_SECONDS,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        print(done.stdout)
+        return done.stdout
+
+    def mongo_url(self, service: str) -> str:
+        """Return the URL of one MongoDB server in its container, with the services' user."""
+        (container,) = self.project.containers(service)
+        address = self.project.address(container)
+        return f"mongodb://parley:{self._settings['MONGO_PASSWORD']}@{address}:27017/parley?directConnection=true"
+
+
+@pytest.fixture(scope="session")
+def _servers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The images of the servers."""
+    if engine.name != "podman":
+        pytest.skip("The compose files were not tried: that takes podman and podman-compose.")
+    build_servers(engine, tmp_path_factory.mktemp("servers"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log of three people, who talk in turns."""
+    names = ("ann", "ben", "cleo")
+    lines = (f"[10:{number // 60:02}] <{names[number % 3]}> line {number}\n" for number in range(LINES))
+    path = tmp_path / "parley.log"
+    path.write_text(LOG + "".join(lines))
+    return path
+
+
+@contextmanager
+def running(name: str, files: list[Path], engine: Engine, directory: Path) -> Iterator[Compose]:
+    settings = {name: secrets.token_hex(16) for name in SECRETS} | {
+        "JWT_SECRET": secrets.token_hex(32),
+        "HTTP_PORT": str(free_base()),
+        "RATE_LIMITS": "off",
+    }
+    with ComposeProject(name, files, settings, engine, directory) as project:
+        yield Compose(project, settings)
+
+
+async def healthy(compose: Compose, *services: str) -> None:
+    """Wait until all containers of the services are healthy."""
+    for service in services:
+        for container in compose.project.containers(service):
+            await eventually(_check(compose, container), HEALTHY_SECONDS)
+
+
+def _check(compose: Compose, container: str) -> Callable[[], bool]:
+    return lambda: compose.project.is_healthy(container)
+
+
+@pytest.mark.usefixtures("_servers")
+async def test_a_replay_through_the_compose_file_is_proved(engine: Engine, log: Path, tmp_path: Path) -> None:
+    with running(f"parley-test-{secrets.token_hex(3)}", [COMPOSE], engine, tmp_path) as compose:
+        await healthy(compose, "gateway", "worker", "nginx")
+
+        printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url("mongo"))
+
+        assert "points proved" in printed
