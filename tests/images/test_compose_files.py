@@ -1,4 +1,4 @@
-"""The compose file as containers: the replay of a log through them."""
+"""The compose files as containers: the replay of a log through them."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ from parley.stack.images.engine import Engine
 from parley.stack.install import ROOT
 from parley.stack.ports import free_base
 
-COMPOSE = Path(ROOT, "docker-compose.yml")
-SECRETS = ("REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD")
+COMPOSE, CLUSTER = Path(ROOT, "docker-compose.yml"), Path(ROOT, "docker-compose.cluster.yml")
+SECRETS = ("REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD", "CLUSTER_SECRET")
 REPLAY_SECONDS = 120.0
 HEALTHY_SECONDS = 60.0
 LOG = """\
@@ -57,6 +57,18 @@ class Compose:
         (container,) = self.project.containers(service)
         address = self.project.address(container)
         return f"mongodb://parley:{self._settings['MONGO_PASSWORD']}@{address}:27017/parley?directConnection=true"
+
+    async def primary(self, *candidates: str) -> str:
+        """Wait until the replica set's primary is one of these services, and return it."""
+        (container,) = self.project.containers(candidates[-1])
+        ask = ("exec", container, "mongosh", "--quiet", "--eval", "print(db.hello().primary)")
+
+        def find() -> str | None:
+            service = self.project.podman(*ask).partition(":")[0].strip()
+            return service if service in candidates else None
+
+        found: str = await eventually(find, HEALTHY_SECONDS)
+        return found
 
 
 @pytest.fixture(scope="session")
@@ -105,5 +117,20 @@ async def test_a_replay_through_the_compose_file_is_proved(engine: Engine, log: 
         await healthy(compose, "gateway", "worker", "nginx")
 
         printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url("mongo"))
+
+        assert "points proved" in printed
+
+
+@pytest.mark.usefixtures("_servers")
+async def test_a_replay_through_the_cluster_s_compose_file_is_proved(
+    engine: Engine, log: Path, tmp_path: Path
+) -> None:
+    files = [COMPOSE, CLUSTER]
+    with running(f"parley-test-{secrets.token_hex(3)}", files, engine, tmp_path) as compose:
+        await healthy(compose, "gateway", "worker", "nginx")
+        assert len(compose.project.containers("gateway")) == 3
+        primary = await compose.primary("mongo", "mongo-2", "mongo-3")
+
+        printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url(primary))
 
         assert "points proved" in printed

@@ -29,6 +29,7 @@ OF_THE_STACK = {
     "RABBITMQ_PASSWORD",
     "MONGO_PASSWORD",
     "MONGO_ROOT_PASSWORD",
+    "CLUSTER_SECRET",
 }
 KNOWN = {
     f.name.upper(): f for service in SERVICES for f in fields(service) if f.name.upper() not in PER_PROCESS
