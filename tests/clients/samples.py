@@ -25,6 +25,7 @@ from parley.shared.model import (
     Conversation,
     Digest,
     Member,
+    Membership,
     Message,
     Person,
     Revocation,
@@ -107,7 +108,7 @@ MEMBERS = (Member(person=BARE, role="owner"), Member(person=KNOWN, role="admin")
 CONVERSATIONS = (
     ConversationView(NEW, MEMBERS[:1], unread=0),
     ConversationView(NEW, MEMBERS, unread=0),
-    ConversationView(LIVELY, MEMBERS, unread=3, archived=True, contract=CONTRACT),
+    ConversationView(LIVELY, MEMBERS, unread=3, archived=True, contract=CONTRACT, read_seq=4),
 )
 NOTHING = Page((), None)
 PAGES_OF_MESSAGES = (NOTHING, Page(VIEWS, "7", total=40, limit=4, number=2))
@@ -145,6 +146,10 @@ RESULTS: dict[type, Sequence[Any]] = {
     c.Ping: (AT,),
     c.Sync: ((), CHANGES),
     c.GetConversation: CONVERSATIONS,
+    c.ListReceipts: (
+        [],
+        [Membership(conversation_id="c-1", user_id="ann", joined_at=AT, read_seq=4, delivered_seq=7)],
+    ),
     c.ListConversations: (NOTHING, Page(CONVERSATIONS, "next", total=3, limit=3)),
     c.ListMessages: PAGES_OF_MESSAGES,
     c.GetMessage: VIEWS[1:],

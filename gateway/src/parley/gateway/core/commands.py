@@ -191,6 +191,13 @@ class GetConversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListReceipts:
+    """Return how far each member has read and received a conversation."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListConversations:
     """Return a page of the user's conversations, most recent first: by number, below or above a cursor.
 
@@ -281,6 +288,7 @@ Command = (
     | Ping
     | Sync
     | GetConversation
+    | ListReceipts
     | ListConversations
     | ListMessages
     | GetMessage

@@ -61,6 +61,8 @@ class ConversationView:
     unread: int
     archived: bool = False
     contract: Contract | None = None
+    read_seq: int = 0
+    """The number up to which no message counts as unread."""
 
     def person(self, user_id: str | None) -> Person | None:
         """Return the member with this id, if the view includes them."""

@@ -322,4 +322,5 @@ class ConnectionManager:
 
 def _admitted(created: ConversationCreated, membership: Membership) -> Admitted:
     unread = membership.unread(created.conversation.last_seq)
-    return Admitted(membership.user_id, ConversationView(created.conversation, created.members, unread))
+    view = ConversationView(created.conversation, created.members, unread, read_seq=membership.base)
+    return Admitted(membership.user_id, view)

@@ -222,6 +222,7 @@ CONVERSATION = Serializer(
         "lastSeq": number("conversation.last_seq"),
         "rev": number("conversation.rev"),
         "unreadCount": number("unread"),
+        "readSeq": number("read_seq"),
     },
 )
 JOINED_AT = Serializer("Joined", {**JOINED.fields, "epoch": number("epoch")})
@@ -254,6 +255,12 @@ CONVERSATIONS_PAGE = Serializer(
     "ConversationsPage",
     {"conversations": many(CONVERSATION, "items"), "nextCursor": nullable(text("next_cursor"))},
 )
+
+RECEIPT = Serializer(
+    "Receipt",
+    {"userId": ident("user_id"), "readSeq": number("read_seq"), "deliveredSeq": number("delivered_seq")},
+)
+RECEIPTS = Serializer("Receipts", {"receipts": many(RECEIPT)})
 
 INBOUND = {
     "createConversation": InboundEvent(CreateConversationDto(), _create, OK_CONVERSATION),
@@ -442,6 +449,14 @@ ROUTES = (
         command=lambda p: c.ListMessages(**p),
         response=MESSAGES_PAGE,
         doc="List a page of a conversation's messages, in their order.",
+    ),
+    Route(
+        method="GET",
+        path=f"{_ONE}/receipts",
+        schema=ConversationRef(),
+        command=lambda p: c.ListReceipts(**p),
+        response=RECEIPTS,
+        doc="List how far each participant has read and received a conversation.",
     ),
     Route(
         method="POST",

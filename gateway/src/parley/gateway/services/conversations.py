@@ -11,6 +11,7 @@ from parley.gateway.core.commands import (
     GetConversation,
     LeaveConversation,
     ListConversations,
+    ListReceipts,
     RemoveParticipant,
 )
 from parley.gateway.core.errors import Forbidden, Invalid, NotFound
@@ -181,6 +182,11 @@ class ConversationService:
         members = await self._members(conversation.id, command.shown)
         return await self._view(person, conversation, members)
 
+    async def receipts(self, person: Person, command: ListReceipts) -> list[Membership]:
+        """Return the memberships of a conversation, which hold the marks. Raises `NotFound`."""
+        await self._access.role(person.id, command.conversation_id)
+        return await self._memberships.of_conversation(command.conversation_id, MAX_PARTICIPANTS + 1)
+
     async def page(self, person: Person, command: ListConversations) -> Page[ConversationView]:
         """Return a page of the user's conversations, most recent first. Raises `Invalid` for a bad cursor."""
         if command.before is not None and command.after is not None:
@@ -307,6 +313,7 @@ def _view_of(
         unread=membership.unread(conversation.last_seq) if membership else 0,
         archived=membership is not None and membership.archived,
         contract=contracts.get(conversation.contract_id or ""),
+        read_seq=membership.base if membership else 0,
     )
 
 
