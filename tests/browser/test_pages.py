@@ -1,5 +1,6 @@
 """Serving the chat page: security headers, caching, and the files that are served."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from parley.gateway.web import pages
+
+KEPT = "public, max-age=31536000, immutable"
 
 Client = TestClient[web.Request, web.Application]
 
@@ -54,6 +57,43 @@ async def test_a_cached_asset_is_not_sent_again(client: Client) -> None:
         again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status, await again.read()) == (304, b"")
         assert again.headers["ETag"] == first.headers["ETag"]
+
+
+async def test_a_page_names_assets_that_a_browser_keeps(client: Client) -> None:
+    for path in ("/", "/docs"):
+        text = await (await client.get(path)).text()
+        named = re.findall(r'(?:href|src)="(/assets/[^"]+)"', text)
+        assert named
+        for asset in named:
+            answer = await client.get(asset)
+            assert (answer.status, answer.headers["Cache-Control"]) == (200, KEPT), asset
+            assert (await answer.read()) == await (await client.get(_without_digest(asset))).read()
+
+
+def _without_digest(path: str) -> str:
+    return re.sub(r"/assets/[0-9a-f]{16}/", "/assets/", path)
+
+
+async def test_the_page_preloads_every_module_that_it_imports(client: Client) -> None:
+    text = await (await client.get("/")).text()
+    preloaded = re.findall(r'<link rel="modulepreload" href="/assets/[0-9a-f]{16}/([^"]+)">', text)
+    modules = {name for name in pages.assets() if name.endswith(".js") and not name.startswith("docs/")}
+    assert sorted(preloaded) == sorted(modules)
+
+
+async def test_no_browser_keeps_an_asset_under_the_digest_of_another_version(client: Client) -> None:
+    answer = await client.get("/assets/0123456789abcdef/app.js")
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+    assert (await client.get(f"/assets/{pages.assets_digest()}/pages.py")).status == 404
+
+
+async def test_a_changed_asset_changes_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "preact.js"
+    file.write_text("one")
+    monkeypatch.setattr(pages, "VENDOR", {"vendor/preact.js": file})
+    before = pages.assets_digest()
+    file.write_text("other")
+    assert pages.assets_digest() != before
 
 
 async def test_every_module_that_is_imported_is_served(client: Client) -> None:

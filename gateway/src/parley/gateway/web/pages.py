@@ -1,4 +1,8 @@
-"""Serves the chat page at `/`, the API documentation at `/docs`, and their assets below `/assets/`."""
+"""Serves the chat page at `/`, the API documentation at `/docs`, and their assets below `/assets/`.
+
+A page names its assets below a digest of all of them, so a browser keeps them without asking again. Modules
+import each other by relative paths, so they stay below it.
+"""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from aiohttp import ETag, web
 
@@ -18,6 +23,12 @@ VENDOR = {
 """Third-party modules that `npm ci` installs, by the name under which the page imports them."""
 OWN_FILES = ("*.js", "*.css", "*.svg", "state/*.js", "chat/*.js", "views/*.js", "docs/*.js", "docs/*.css")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MODULES = ("app.js", "state/*.js", "chat/*.js", "views/*.js")
+"""The chat page's own modules."""
+PRELOADS = "    <!-- preloads -->\n"
+BELOW_DIGEST = re.compile(r"(?P<digest>[0-9a-f]{16})/(?P<name>.+)")
+REVALIDATED: Final = "no-cache"
+KEPT: Final = "public, max-age=31536000, immutable"
 NOT_INSTALLED = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Parley</title>'
     "<p>The chat page's scripts are not installed. Run <code>make up</code> to install them."
@@ -47,21 +58,53 @@ def assets() -> dict[str, Path]:
     return {file.relative_to(HERE).as_posix(): file for file in own} | VENDOR
 
 
+def assets_digest() -> str:
+    """Return the digest of all assets, cached until one of them changes."""
+    files = [(name, file) for name, file in sorted(assets().items()) if file.exists()]
+    return _assets_digest(tuple((name, file, file.stat().st_mtime_ns) for name, file in files))
+
+
+@lru_cache(maxsize=4)
+def _assets_digest(files: tuple[tuple[str, Path, int], ...]) -> str:
+    together = sha256()
+    for name, file, _changed in files:
+        together.update(f"{name} {read(file).digest}\n".encode())
+    return together.hexdigest()[:16]
+
+
 def _page(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(request: web.Request) -> web.Response:
         if not all(file.exists() for file in VENDOR.values()):
             missing = Asset(NOT_INSTALLED.encode(), "text/html", "missing")
             return _secured(_answer(missing, status=503), request)
-        return _secured(fresh(read(HERE / name), request), request)
+        return _secured(fresh(page(read(HERE / name), assets_digest()), request), request)
 
     return serve
 
 
+@lru_cache(maxsize=8)
+def page(source: Asset, digest: str) -> Asset:
+    """Return a page whose assets are below a digest, and which preloads its modules if it says so."""
+    text = source.body.decode().replace(PRELOADS, _preloads()).replace("/assets/", f"/assets/{digest}/")
+    return asset(text.encode(), source.content_type)
+
+
+def _preloads() -> str:
+    """Return links to all modules: otherwise each level of imports would cost a round trip."""
+    own = sorted(file.relative_to(HERE).as_posix() for pattern in MODULES for file in HERE.glob(pattern))
+    return "".join(f'    <link rel="modulepreload" href="/assets/{name}">\n' for name in (*own, *VENDOR))
+
+
 async def _asset(request: web.Request) -> web.Response:
-    file = assets().get(request.match_info["name"])
+    name, kept = request.match_info["name"], REVALIDATED
+    if below := BELOW_DIGEST.fullmatch(name):
+        name = below["name"]
+        # During an upgrade the page of another version may ask for its digest: it must not keep our file.
+        kept = KEPT if below["digest"] == assets_digest() else REVALIDATED
+    file = assets().get(name)
     if file is None or not file.exists():
         raise web.HTTPNotFound(headers={"X-Content-Type-Options": "nosniff"})
-    return fresh(read(file), request)
+    return fresh(read(file), request, kept)
 
 
 def read(file: Path) -> Asset:
@@ -79,19 +122,18 @@ def asset(body: bytes, content_type: str) -> Asset:
     return Asset(body, content_type, sha256(body).hexdigest()[:32])
 
 
-def fresh(asset: Asset, request: web.Request) -> web.Response:
+def fresh(asset: Asset, request: web.Request, kept: str = REVALIDATED) -> web.Response:
     """Answer with the asset, or with 304 if the request's `If-None-Match` names its ETag."""
     known = {tag.value for tag in request.if_none_match or ()}
-    return _answer(asset, status=304 if asset.digest in known else 200)
+    return _answer(asset, status=304 if asset.digest in known else 200, kept=kept)
 
 
-def _answer(asset: Asset, status: int) -> web.Response:
+def _answer(asset: Asset, status: int, kept: str = REVALIDATED) -> web.Response:
     body = None if status == 304 else asset.body
     answer = web.Response(body=body, status=status, content_type=asset.content_type, charset="utf-8")
     if status != 503:
         answer.etag = ETag(asset.digest, is_weak=True)
-    # Assets keep their names across versions, so a browser must revalidate them on each load.
-    answer.headers["Cache-Control"] = "no-store" if status == 503 else "no-cache"
+    answer.headers["Cache-Control"] = "no-store" if status == 503 else kept
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     answer.headers["Vary"] = "Accept-Encoding"

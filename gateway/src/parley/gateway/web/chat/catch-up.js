@@ -11,18 +11,25 @@ export class CatchUp {
     this.#server = server;
   }
 
+  /** Show the list while the socket is connecting; catching up reads it again, because it may have changed. */
+  async preview() {
+    const page = await this.#server.conversations().catch(() => null);
+    const { me, listed } = this.#store.state;
+    if (page && me && !listed) this.#dispatch("listed", { ...page, first: true });
+  }
+
   /** Catch up, and call `onReady()` once sends may go out. Throws ServerError. */
   async run(onReady) {
     const { id } = this.#server.socket;
     const page = await this.#server.conversations();
     if (this.#server.socket.id !== id) return;
     this.#dispatch("listed", { ...page, first: true });
+    await this.#loadThoseOfOutbox();
     await Promise.all(Object.keys(this.#store.state.conversations).map((one) => this.join(one)));
     this.#dispatch("connected");
     this.#dispatch("sendsUnconfirmed");
     onReady();
     await this.#sync();
-    await this.#refresh();
   }
 
   /** Join a conversation's room, or remove the conversation if the user is no longer a member. */
@@ -33,9 +40,20 @@ export class CatchUp {
       const known = this.#store.state.conversations[conversationId];
       if (known && seq > known.lastSeq) await this.#load(conversationId);
     } catch (error) {
-      if (error.code !== "NOT_FOUND") throw error;
-      this.#dispatch("conversationRemoved", { conversationId });
+      this.#removeIfGone(conversationId, error);
     }
+  }
+
+  /** Load the conversations of waiting messages that the first page of the list does not have. */
+  async #loadThoseOfOutbox() {
+    const { outbox, conversations } = this.#store.state;
+    const ids = new Set(outbox.map((entry) => entry.conversationId).filter((id) => !conversations[id]));
+    await Promise.all([...ids].map((id) => this.#load(id).catch((error) => this.#removeIfGone(id, error))));
+  }
+
+  #removeIfGone(conversationId, error) {
+    if (error.code !== "NOT_FOUND") throw error;
+    this.#dispatch("conversationRemoved", { conversationId });
   }
 
   /** Load and join a conversation that is not in the list. */
@@ -61,13 +79,6 @@ export class CatchUp {
         if (changes.tooFar) await this.#load(conversationId);
       }
     }
-  }
-
-  /** Reload the open history: `sync` does not include receipts; they have no revision. */
-  async #refresh() {
-    const { conversations, open } = this.#store.state;
-    if (conversations[open]?.history !== "ready") return;
-    this.#dispatch("pageLoaded", { conversationId: open, ...(await this.#server.history(open)) });
   }
 
   #dispatch(type, fields) {
