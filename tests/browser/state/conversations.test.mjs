@@ -43,6 +43,8 @@ test("the avatar of a direct conversation shows presence", () => {
     { type: "onlineUsersLoaded", users: ["alice", "bob"] },
   );
   assert.deepEqual(avatarOf(c(direct), direct), { name: "Bob", id: "bob", online: true });
+  const lost = reduce(direct, { type: "disconnected" });
+  assert.equal(avatarOf(c(lost), lost).online, undefined);
   const gone = reduce(direct, { type: "presenceChanged", userId: "bob", online: false });
   assert.equal(avatarOf(c(gone), gone).online, false);
   assert.equal(titleOf(c(gone), ME), "Bob");
@@ -94,14 +96,13 @@ test("conversations are sorted by activity and unread counts add up", () => {
   assert.equal(unreadTotal(state), 3);
 });
 
-test("the first unread message is never the user's own", () => {
-  const state = after(ready, received(message(1), message(2), message(3, ALICE), message(4)), {
-    type: "unreadChanged",
-    conversationId: "c",
-    unread: 2,
-  });
-  assert.equal(firstUnread(c(state), ME), 2);
-  assert.equal(firstUnread({ ...c(state), unread: 0 }, ME), 0);
+test("the first unread message is never the user's own, and never a deleted one", () => {
+  const gone = message(2, BOB, { deletedAt: "2026-01-01T11:00:00.000Z" });
+  const state = after(ready, received(message(1), gone, message(3, ALICE), message(4)));
+  const read = (seq) => ({ type: "receiptReceived", conversationId: "c", kind: "read", userId: "alice", seq });
+  assert.equal(firstUnread(c(state), ME), 1);
+  assert.equal(firstUnread(c(reduce(state, read(1))), ME), 4);
+  assert.equal(firstUnread(c(reduce(state, read(4))), ME), 0);
 });
 
 test("the list distinguishes a file without text from a deleted message", () => {

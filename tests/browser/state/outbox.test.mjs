@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { confirmedMessage, due } from "../../../gateway/src/parley/gateway/web/state/outbox.js";
-import { timelineOf } from "../../../gateway/src/parley/gateway/web/state/selectors.js";
+import { confirmedMessage, due, lostEntries } from "../../../gateway/src/parley/gateway/web/state/outbox.js";
+import { audienceOf, timelineOf } from "../../../gateway/src/parley/gateway/web/state/entries.js";
 import { reduce } from "../../../gateway/src/parley/gateway/web/state/store.js";
-import { after, ALICE, BOB, c, compose, message, ready, received, seqs } from "./fixtures.mjs";
+import { after, ALICE, BOB, c, compose, conversation, message, ready, received, seqs } from "./fixtures.mjs";
 
 test("a sent message shows at once and is replaced by the stored one", () => {
   const going = reduce(ready, compose("one"));
@@ -117,4 +117,34 @@ test("statuses follow the receipts of others, never the user's own, and never re
   const further = after(two, mark("delivered", "bob", 2), mark("read", "bob", 1));
   assert.deepEqual(ticks(further), ["read", "delivered"]);
   assert.deepEqual(ticks(after(further, received(message(1, ALICE, { rev: 5 })))), ["read", "delivered"]);
+});
+
+test("what waits for a conversation that the user is removed from is kept as not sent", () => {
+  const removal = { type: "participantRemoved", conversationId: "c", userId: "alice", removedBy: "bob" };
+  const removed = after(ready, { type: "opened", conversationId: "c" }, compose("one"), removal);
+  assert.deepEqual(
+    lostEntries(removed).map((entry) => [entry.content, entry.state, entry.error]),
+    [["one", "failed", "You are no longer in this conversation."]],
+  );
+  assert.deepEqual(removed.left, { conversationId: "c", title: "A group" });
+  const again = reduce(removed, { type: "conversationLoaded", conversation: conversation() });
+  assert.deepEqual([lostEntries(again), again.outbox.length], [[], 1]);
+});
+
+test("the readers of a message are those who have read up to it", () => {
+  const read = (userId, seq) => ({ type: "receiptReceived", conversationId: "c", kind: "read", userId, seq });
+  const state = after(ready, received(message(1, ALICE), message(2, ALICE)), read("bob", 2), read("carol", 1));
+  assert.deepEqual(
+    timelineOf(state, c(state)).map((entry) => entry.readers),
+    [2, 1],
+  );
+  const { readers, receivers } = audienceOf(c(after(state, read("carol", 2))), 2);
+  assert.deepEqual([readers.map((one) => one._id), receivers], [["bob", "carol"], []]);
+});
+
+test("an entry that has not changed is the same object", () => {
+  const state = after(ready, received(message(1), message(2, ALICE)));
+  const grown = reduce(state, received(message(3)));
+  const [before, now] = [timelineOf(state, c(state)), timelineOf(grown, c(grown))];
+  assert.ok(before.every((entry, index) => entry === now[index]));
 });

@@ -27,16 +27,34 @@ function signOut(notice = "") {
   store.dispatch({ type: "signedOut", notice });
 }
 
-/** Open a conversation, or the list for null. The URL follows, so that the browser's back button works. */
+const unopened = () => location.pathname + location.search;
+
+/** Open a conversation. The URL follows, so that the browser's back button works. */
 function open(id) {
   if (id !== store.state.open)
-    history.pushState(null, "", id ? `#/${encodeURIComponent(id)}` : location.pathname);
+    history.pushState({ isBelowList: !store.state.open }, "", `#/${encodeURIComponent(id)}`);
   store.dispatch({ type: "opened", conversationId: id });
 }
 
+/** Go back to the list: by the history if the list is the entry before, as the browser's back button does. */
+function back() {
+  if (history.state?.isBelowList && store.state.open) return history.back();
+  history.replaceState(null, "", unopened());
+  return store.dispatch({ type: "opened", conversationId: null });
+}
+
 function openFromAddress() {
+  store.dispatch({ type: "opened", conversationId: conversationInAddress() });
+}
+
+/** Return the id in the URL's fragment, or null if there is none or it cannot be decoded. */
+function conversationInAddress() {
   const [, id] = location.hash.match(/^#\/(.+)$/) ?? [];
-  store.dispatch({ type: "opened", conversationId: id ? decodeURIComponent(id) : null });
+  try {
+    return id ? decodeURIComponent(id) : null;
+  } catch {
+    return null;
+  }
 }
 
 function restoreSession() {
@@ -52,8 +70,14 @@ function restoreSession() {
 let savedOutbox = store.state.outbox;
 store.subscribe(({ me, outbox }) => {
   // Signing out keeps the saved outbox: the user may sign in again with a new token.
-  if (me && outbox !== savedOutbox) session.saveOutbox(me.id, outbox);
+  if (me && outbox !== savedOutbox) session.saveOutbox(me, outbox);
   savedOutbox = outbox;
+});
+let opened = null;
+store.subscribe(({ open: id }) => {
+  // After leaving, a removal and a sign-out the URL names no conversation any more.
+  if (opened && !id && location.hash.startsWith("#/")) history.replaceState(null, "", unopened());
+  opened = id;
 });
 store.subscribe((state) => {
   const unread = unreadTotal(state);
@@ -67,6 +91,6 @@ document.addEventListener("visibilitychange", () => chat?.wake());
 
 restoreSession();
 render(
-  html`<${App} store=${store} chat=${() => chat} open=${open} signIn=${signIn} signOut=${signOut} />`,
+  html`<${App} store=${store} chat=${() => chat} open=${open} back=${back} signIn=${signIn} signOut=${signOut} />`,
   document.getElementById("app"),
 );

@@ -1,13 +1,17 @@
 /** A signed-in user's chat: holds the connection, and offers the views' actions. */
 
 import { CatchUp } from "./catch-up.js";
+import { Drafts } from "./drafts.js";
+import { History } from "./history.js";
 import { OutboxSender } from "./outbox-sender.js";
 import { listen } from "./listen.js";
-import { Marks } from "./marks.js";
+import { isPageActive, Marks } from "./marks.js";
 import { Server } from "./server.js";
 import { Typing } from "./typing.js";
+import { titleOf } from "../state/selectors.js";
 
 const RETRY_MILLISECONDS = 2_000;
+const PEOPLE_PAGES = 10; // of the list, searched for people
 
 export class Chat {
   #store;
@@ -15,6 +19,8 @@ export class Chat {
   #outboxSender;
   #marks;
   #catchUp;
+  #history;
+  #opened = null; // the conversation that was open at the last change
   #unsubscribe;
   #signOut;
 
@@ -26,7 +32,9 @@ export class Chat {
     this.#outboxSender = new OutboxSender(store, this.#server);
     this.#marks = new Marks(store, this.#server);
     this.#catchUp = new CatchUp(store, this.#server);
-    this.drafts = new Map(); // conversation id -> unsent text
+    this.#history = new History(store, this.#server, (work) => this.#try(work));
+    this.drafts = new Drafts(store.state.me.id);
+    this.places = new Map(); // conversation id -> where its reader was: {seq, top}
     this.typing = new Typing(this.#server);
     this.#unsubscribe = store.subscribe(() => this.#onStateChange());
     listen(this.#server.socket, store, (id) => this.#joinNew(id));
@@ -34,6 +42,7 @@ export class Chat {
     this.#server.socket.on("disconnect", (reason) => this.#onDisconnect(reason));
     this.#server.socket.on("connect_error", (error) => this.#onConnectError(error));
     this.#server.socket.connect();
+    this.#catchUp.preview();
   }
 
   close() {
@@ -49,11 +58,26 @@ export class Chat {
     this.#marks.schedule();
   }
 
+  /** Return whether the user can see the page, and is using it. */
+  isActive() {
+    return isPageActive();
+  }
+
+  /** Note the last message of another user that is in view; see `Marks.look`. */
+  look(inView) {
+    this.#marks.look(inView);
+  }
+
+  conversation(id) {
+    return this.#store.state.conversations[id];
+  }
+
   send(conversationId, content) {
     const clientMessageId = newId();
     const createdAt = new Date().toISOString();
+    const title = titleOf(this.conversation(conversationId), this.#store.state.me);
     this.typing.stop();
-    this.#dispatch("composed", { clientMessageId, conversationId, content, createdAt });
+    this.#dispatch("composed", { clientMessageId, conversationId, title, content, createdAt });
     this.#outboxSender.sendDue();
   }
 
@@ -102,15 +126,21 @@ export class Chat {
   async leave(conversationId) {
     const path = `/conversations/${encodeURIComponent(conversationId)}/leave`;
     if (await this.#try(() => this.#server.rest("POST", path))) {
-      this.#dispatch("conversationRemoved", { conversationId });
+      this.#dispatch("conversationRemoved", { conversationId, isOwnWish: true });
     }
   }
 
-  /** Load the page before the first loaded message. */
-  async loadOlder(conversation) {
-    const { _id: conversationId, older } = conversation;
-    const page = older && (await this.#try(() => this.#server.history(conversationId, older)));
-    if (page) this.#dispatch("pageLoaded", { conversationId, ...page });
+  /** Load more of the history; the result is whether that worked. */
+  loadOlder(conversation) {
+    return this.#history.older(conversation);
+  }
+
+  loadNewer(conversation) {
+    return this.#history.newer(conversation);
+  }
+
+  loadEnd(conversation) {
+    return this.#history.end(conversation);
   }
 
   async loadMoreConversations() {
@@ -118,6 +148,19 @@ export class Chat {
     if (!page) return;
     this.#dispatch("listed", page);
     await Promise.all(page.conversations.map(({ _id }) => this.#catchUp.join(_id)));
+  }
+
+  /** Return the people with whom the user shares conversations: those of the list, also of its later pages. */
+  async people() {
+    const { conversations, older } = this.#store.state;
+    const found = Object.values(conversations).flatMap((one) => one.participants);
+    for (let cursor = older, pages = 0; cursor && pages < PEOPLE_PAGES; pages += 1) {
+      const page = await this.#try(() => this.#server.conversations(cursor));
+      if (!page) break;
+      found.push(...page.conversations.flatMap((one) => one.participants));
+      cursor = page.nextCursor;
+    }
+    return found;
   }
 
   #dispatch(type, fields) {
@@ -137,27 +180,28 @@ export class Chat {
   #onStateChange() {
     const { conversations, open } = this.#store.state;
     const conversation = conversations[open];
-    if (conversation?.joined && conversation.history === "none") this.#loadHistory(open);
+    const isOpening = open !== this.#opened;
+    this.#opened = open;
+    if (conversation?.joined && (conversation.history === "none" || (isOpening && hasUnreadBelow(conversation))))
+      this.#history.open(conversation);
     this.#marks.schedule();
-  }
-
-  async #loadHistory(conversationId) {
-    this.#dispatch("historyRequested", { conversationId });
-    try {
-      this.#dispatch("pageLoaded", { conversationId, ...(await this.#server.history(conversationId)) });
-    } catch {
-      setTimeout(() => this.#dispatch("historyFailed", { conversationId }), RETRY_MILLISECONDS);
-    }
   }
 
   async #onConnect() {
     const { id } = this.#server.socket;
     try {
       await this.#catchUp.run(() => this.#outboxSender.sendDue());
+      await this.#refresh();
     } catch (error) {
       if (error.code === "UNAUTHORIZED") this.#signOut(error.message);
       else setTimeout(() => this.#server.socket.id === id && this.#onConnect(), RETRY_MILLISECONDS);
     }
+  }
+
+  /** Reload the receipts of the open conversation: they have no revision, so `sync` does not include them. */
+  async #refresh() {
+    const { conversations, open } = this.#store.state;
+    if (conversations[open]?.history === "ready") await this.#history.receipts(open);
   }
 
   /** Load and join a conversation that is not in the list. */
@@ -181,6 +225,11 @@ export class Chat {
     const expiresAt = this.#store.state.me?.expiresAt;
     return Boolean(expiresAt) && expiresAt <= Date.now();
   }
+}
+
+/** Return whether the first unread message is after the loaded part of the history. */
+function hasUnreadBelow({ history, newer, unread, readSeq }) {
+  return history === "ready" && newer && unread > 0 && readSeq >= Number(newer);
 }
 
 /** Return a random UUID. `crypto.randomUUID` exists only in secure contexts. */

@@ -1,12 +1,15 @@
-/** Reports to the server the last message that was delivered, and the last one that was read. */
-
-import { lastOfOthers } from "../state/selectors.js";
+/** Reports to the server the last message that was delivered, and the last one that was in view. */
 
 const DEBOUNCE_MILLISECONDS = 250;
+
+/** Return whether the user can see the page, and is using it. */
+export const isPageActive = () => document.visibilityState === "visible" && document.hasFocus();
 
 export class Marks {
   #store;
   #server;
+  #inView = null; // {conversationId, seq, messageId}: the last message of another user that is in view
+  #seen = new Map(); // conversation id -> the last message that was in view while the page was active
   #read = new Map(); // conversation id -> the last `seq` that was marked
   #delivered = new Map();
   #timer = null;
@@ -16,13 +19,21 @@ export class Marks {
     this.#server = server;
   }
 
+  /** Note the last message of another user that is in view, or null if no conversation is. */
+  look(inView) {
+    this.#inView = inView;
+    this.#note();
+    this.schedule();
+  }
+
   /** Send marks shortly: messages often arrive in bursts. */
   schedule() {
+    this.#note();
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       if (!this.#server.connected) return;
-      const { conversations, open } = this.#store.state;
-      if (conversations[open] && isPageActive()) this.#markRead(conversations[open]);
+      const { conversations } = this.#store.state;
+      for (const [id, seen] of this.#seen) if (conversations[id]) this.#markRead(conversations[id], seen);
       Object.values(conversations).forEach((conversation) => this.#markDelivered(conversation));
     }, DEBOUNCE_MILLISECONDS);
   }
@@ -31,11 +42,16 @@ export class Marks {
     clearTimeout(this.#timer);
   }
 
-  #markRead(conversation) {
-    const last = lastOfOthers(conversation, this.#store.state.me);
-    const known = this.#read.get(conversation._id) ?? 0;
-    if (!last || !conversation.unread || conversation.history !== "ready" || last.seq <= known) return;
-    this.#mark(this.#read, conversation, last.seq, "markAsRead", { messageId: last._id });
+  #note() {
+    if (!this.#inView || !isPageActive()) return;
+    const { conversationId, seq } = this.#inView;
+    if (seq > (this.#seen.get(conversationId)?.seq ?? 0)) this.#seen.set(conversationId, this.#inView);
+  }
+
+  #markRead(conversation, { seq, messageId }) {
+    const known = Math.max(this.#read.get(conversation._id) ?? 0, conversation.readSeq);
+    if (!conversation.unread || seq <= known) return;
+    this.#mark(this.#read, conversation, seq, "markAsRead", { messageId });
   }
 
   #markDelivered(conversation) {
@@ -55,5 +71,3 @@ export class Marks {
     });
   }
 }
-
-const isPageActive = () => document.visibilityState === "visible" && document.hasFocus();

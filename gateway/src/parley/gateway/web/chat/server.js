@@ -1,16 +1,17 @@
 /** The server's API: Socket.IO events with acknowledgements, and REST. */
 
 import { io } from "../vendor/socket.io.js";
+import { inPlainWords } from "./plain-words.js";
 
 const ACK_MILLISECONDS = 10_000;
 const RECONNECT_MILLISECONDS = 1_000;
 
 /** An error of the server, or a timeout; `retryable` if the same request may succeed later. */
 export class ServerError extends Error {
-  constructor({ code = "INTERNAL", message = "Something went wrong.", retryable = false } = {}) {
-    super(message);
-    this.code = code;
-    this.retryable = retryable;
+  constructor(error = {}) {
+    super(inPlainWords(error));
+    this.code = error.code ?? "INTERNAL";
+    this.retryable = error.retryable ?? false;
   }
 }
 
@@ -96,8 +97,13 @@ export class Server {
     return this.rest("GET", `/conversations/${encodeURIComponent(id)}`);
   }
 
-  history(id, before) {
-    const page = `limit=50${before ? `&before=${encodeURIComponent(before)}` : ""}`;
-    return this.rest("GET", `/conversations/${encodeURIComponent(id)}/messages?${page}`);
+  /** Return a page of messages: the newest ones, those before a number, or those after one. */
+  history(id, { before, after } = {}) {
+    const edge = before ? `&before=${before}` : after === undefined ? "" : `&after=${after}`;
+    return this.rest("GET", `/conversations/${encodeURIComponent(id)}/messages?limit=50${edge}`);
+  }
+
+  receipts(id) {
+    return this.rest("GET", `/conversations/${encodeURIComponent(id)}/receipts`);
   }
 }

@@ -1,7 +1,6 @@
-/** The session in this tab's storage: the token, and the outbox. */
+/** The session in this tab's storage: the token, and what each user of the tab has not sent. */
 
 const TOKEN = "parley.token";
-const OUTBOX = "parley.outbox";
 
 /**
  * Return the claims of a JWT, which only the server verifies.
@@ -35,20 +34,40 @@ export const savedToken = () => sessionStorage.getItem(TOKEN);
 export const saveToken = (token) => sessionStorage.setItem(TOKEN, token);
 export const forgetToken = () => sessionStorage.removeItem(TOKEN);
 
-/** Return the outbox that this user left; interrupted sends start again. */
-export function savedOutbox(userId) {
+/** Return what was saved under a name for a user of this tab, or null. */
+export function load(name, userId) {
   try {
-    const saved = JSON.parse(sessionStorage.getItem(OUTBOX) ?? "{}");
-    return (saved.userId === userId ? saved.entries : []).map((entry) => ({
-      ...entry,
-      state: entry.state === "failed" ? "failed" : "waiting",
-      dueAt: 0,
-    }));
+    return JSON.parse(sessionStorage.getItem(`parley.${name}.${userId}`));
   } catch {
-    return [];
+    return null;
   }
 }
 
-export function saveOutbox(userId, entries) {
-  sessionStorage.setItem(OUTBOX, JSON.stringify({ userId, entries }));
+/** Save a value under a name for a user of this tab. A full or forbidden storage is no reason to fail. */
+export function save(name, userId, value) {
+  try {
+    sessionStorage.setItem(`parley.${name}.${userId}`, JSON.stringify(value));
+  } catch (error) {
+    console.warn("This tab cannot save:", error.message);
+  }
+}
+
+/** Return the outbox that this user left; interrupted sends start again. */
+export function savedOutbox(userId) {
+  return (load("outbox", userId)?.entries ?? []).map((entry) => ({
+    ...entry,
+    state: entry.state === "failed" ? "failed" : "waiting",
+    dueAt: 0,
+  }));
+}
+
+export const saveOutbox = ({ id, name }, entries) => save("outbox", id, { name, entries });
+
+/** Return the names of the users whose messages wait in this tab, with the number of each: `[{name, count}]`. */
+export function waitingInTab() {
+  return Object.keys(sessionStorage)
+    .filter((key) => key.startsWith("parley.outbox."))
+    .map((key) => load("outbox", key.slice("parley.outbox.".length)))
+    .filter((saved) => saved?.entries?.length)
+    .map(({ name, entries }) => ({ name, count: entries.length }));
 }

@@ -1,50 +1,38 @@
-/** Events of conversations: the list, rooms, syncs, history pages, messages, receipts, participants. */
+/** Events of conversations: the connection, the list, unread counts, participants. */
 
-import { advanceRevision, markDeleted, mergeMessages } from "./timeline.js";
-
-const NOTHING = { rev: 0, epoch: 0 };
+import { NOTHING, withConversation } from "./history.js";
+import { failAll } from "./outbox.js";
+import { titleOf } from "./selectors.js";
 
 const INITIAL = {
   lastSeq: 0,
   messages: [],
   history: "none", // loading | ready
   older: null, // the cursor of the page before the first message
-  floor: 0, // every message from this number on is loaded
+  newer: null, // the number of the last loaded message, if later ones are not loaded
+  floor: 0, // every message from this number on is loaded, up to `newer`
   changed: {}, // by id, received changes of messages that are not loaded yet
   rev: 0, // every change up to this revision is known
   epoch: 0, // the epoch of `rev`: another one at the same revision means another history
   ahead: NOTHING, // the newest revision received since the last disconnect
   joined: false,
   synced: false,
-  readUpTo: 0,
+  readSeq: 0, // the user has read all messages up to this number
+  readUpTo: 0, // another participant has
   deliveredUpTo: 0,
+  marks: {}, // user id -> {read, delivered} of the other participants, as far as known
   typing: {}, // user id -> name
-};
-
-const FORGOTTEN = {
-  lastSeq: 0,
-  lastMessage: null,
-  messages: [],
-  older: null,
-  changed: {},
-  readUpTo: 0,
-  deliveredUpTo: 0,
 };
 
 /** Merge a conversation from the server. Events received meanwhile may be newer than it. */
 function merged(raw, known = INITIAL) {
   const { unreadCount = 0, rev: theirs = 0, ...rest } = raw;
-  const fresh = { ...INITIAL, ...known, ...rest, unread: unreadCount };
+  const readSeq = Math.max(known.readSeq, raw.readSeq ?? 0);
+  const fresh = { ...INITIAL, ...known, ...rest, readSeq, unread: unreadCount };
   const isOlder = known.lastSeq > fresh.lastSeq || (known.synced && known.rev > theirs);
   if (!isOlder) return fresh;
   const { lastSeq, lastMessage, lastActivityAt, unread } = known;
   return { ...fresh, lastSeq, lastMessage, lastActivityAt, unread };
-}
-
-function withConversation(state, id, change) {
-  const found = state.conversations[id];
-  if (!found) return state;
-  return { ...state, conversations: { ...state.conversations, [id]: change(found) } };
 }
 
 function withAll(state, change) {
@@ -54,66 +42,23 @@ function withAll(state, change) {
 
 function upserted(state, raws) {
   const conversations = { ...state.conversations };
-  for (const raw of raws) conversations[raw._id] = merged(raw, conversations[raw._id]);
-  return { ...state, conversations };
-}
-
-function without(state, id) {
-  const { [id]: _gone, ...conversations } = state.conversations;
-  return { ...state, conversations, open: state.open === id ? null : state.open };
-}
-
-/** Remove the outbox entries of messages that are stored. */
-function withoutStored(state, messages) {
-  const names = new Set(
-    messages.filter((m) => m.sender._id === state.me?.id && m.seq).map((m) => m.clientMessageId),
-  );
-  const outbox = state.outbox.filter((entry) => !names.has(entry.clientMessageId));
-  return outbox.length === state.outbox.length ? state : { ...state, outbox };
-}
-
-function messagesReceived(state, { conversationId, messages }) {
-  const merge = (conversation) => {
-    const typing = { ...conversation.typing };
-    for (const message of messages) delete typing[message.sender._id];
-    return messages.reduce(advanceRevision, { ...mergeMessages(conversation, messages), typing });
-  };
-  return withoutStored(withConversation(state, conversationId, merge), messages);
-}
-
-function pageLoaded(state, { conversationId, messages, nextCursor }) {
-  const load = (c) => {
-    const first = c.history === "loading";
-    const from = nextCursor ? messages[0].seq : 0;
-    const floor = first ? from : Math.min(c.floor, from);
-    const older = !first && floor === c.floor ? c.older : nextCursor;
-    return mergeMessages({ ...c, floor, older, history: "ready" }, messages);
-  };
-  return withoutStored(withConversation(state, conversationId, load), messages);
-}
-
-function synced(state, { conversationId, rev, epoch = 0, messages, tooFar }) {
-  const caughtUp = (c) => advanceRevision({ ...c, synced: true, rev, epoch, ahead: NOTHING }, c.ahead);
-  if (tooFar) {
-    // The stored history may be another one, with fewer messages: keep no number of the old one.
-    const forget = (c) => ({ ...caughtUp(c), ...FORGOTTEN, history: "none" });
-    return withConversation(state, conversationId, forget);
+  const gone = { ...state.gone };
+  for (const raw of raws) {
+    conversations[raw._id] = merged(raw, conversations[raw._id]);
+    delete gone[raw._id];
   }
-  const merge = (c) => caughtUp(mergeMessages(c, messages));
-  return withoutStored(withConversation(state, conversationId, merge), messages);
+  return { ...state, conversations, gone };
 }
 
-function joined(state, { conversationId, rev, epoch = 0 }) {
-  return withConversation(state, conversationId, (c) =>
-    // Without a history there is nothing to sync.
-    c.history === "none" ? { ...c, joined: true, synced: true, rev, epoch, ahead: NOTHING } : { ...c, joined: true },
-  );
-}
+const NO_MEMBER = "You are no longer in this conversation.";
 
-function receiptReceived(state, { conversationId, userId, seq, kind }) {
-  if (userId === state.me?.id) return state;
-  const mark = kind === "read" ? "readUpTo" : "deliveredUpTo";
-  return withConversation(state, conversationId, (c) => ({ ...c, [mark]: Math.max(c[mark], seq) }));
+/** Remove a conversation. What waits for it stays in the outbox; `isOwnWish` if the user has left it. */
+function without(state, id, isOwnWish = false) {
+  const { [id]: gone, ...conversations } = state.conversations;
+  const isOpen = state.open === id;
+  const left = isOpen && !isOwnWish ? { conversationId: id, title: gone ? titleOf(gone, state.me) : "" } : state.left;
+  const removed = { ...state, conversations, left, open: isOpen ? null : state.open };
+  return failAll({ ...removed, gone: { ...state.gone, [id]: true } }, id, NO_MEMBER);
 }
 
 function participantsAdded(state, { conversationId, participants }) {
@@ -124,13 +69,14 @@ function participantsAdded(state, { conversationId, participants }) {
   });
 }
 
-function participantRemoved(state, { conversationId, userId, newOwner }) {
-  if (userId === state.me?.id) return without(state, conversationId);
+function participantRemoved(state, { conversationId, userId, removedBy, newOwner }) {
+  if (userId === state.me?.id) return without(state, conversationId, removedBy === userId);
   return withConversation(state, conversationId, (c) => ({
     ...c,
     participants: c.participants
       .filter((person) => person._id !== userId)
       .map((person) => (person._id === newOwner ? { ...person, role: "owner" } : person)),
+    marks: Object.fromEntries(Object.entries(c.marks).filter(([id]) => id !== userId)),
     typing: Object.fromEntries(Object.entries(c.typing).filter(([id]) => id !== userId)),
   }));
 }
@@ -146,7 +92,7 @@ export const CONVERSATION_EVENTS = {
   connected: (state) => ({ ...state, connection: "connected" }),
   disconnected: (state) =>
     state.me
-      ? withAll({ ...state, connection: "reconnecting" }, (c) => ({
+      ? withAll({ ...state, connection: "reconnecting", online: {} }, (c) => ({
           ...c,
           joined: false,
           synced: false,
@@ -155,24 +101,8 @@ export const CONVERSATION_EVENTS = {
       : state,
   listed,
   conversationLoaded: (state, { conversation }) => upserted(state, [conversation]),
-  conversationRemoved: (state, { conversationId }) => without(state, conversationId),
-  opened: (state, { conversationId }) => ({ ...state, open: conversationId }),
-  joined,
-  synced,
-  historyRequested: (state, { conversationId }) =>
-    withConversation(state, conversationId, (c) => ({
-      ...c,
-      history: "loading",
-      floor: c.lastSeq + 1,
-      changed: {},
-    })),
-  historyFailed: (state, { conversationId }) =>
-    withConversation(state, conversationId, (c) => ({ ...c, history: "none", messages: [] })),
-  pageLoaded,
-  messagesReceived,
-  messageDeleted: (state, event) =>
-    withConversation(state, event.conversationId, (c) => advanceRevision(markDeleted(c, event), event)),
-  receiptReceived,
+  conversationRemoved: (state, { conversationId, isOwnWish }) => without(state, conversationId, isOwnWish),
+  opened: (state, { conversationId }) => ({ ...state, open: conversationId, left: null }),
   unreadChanged: (state, { conversationId, unread }) =>
     withConversation(state, conversationId, (c) => ({ ...c, unread })),
   participantsAdded,

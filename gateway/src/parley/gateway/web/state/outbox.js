@@ -13,6 +13,17 @@ function without(state, name) {
   return { ...state, outbox: state.outbox.filter((entry) => entry.clientMessageId !== name) };
 }
 
+/** Fail all entries of a conversation. */
+export function failAll(state, conversationId, error) {
+  const isHit = (entry) => entry.conversationId === conversationId;
+  if (!state.outbox.some(isHit)) return state;
+  const outbox = state.outbox.map((entry) => (isHit(entry) ? { ...entry, state: "failed", error } : entry));
+  return { ...state, outbox };
+}
+
+/** Return the entries of conversations that the user is no longer in. */
+export const lostEntries = ({ outbox, gone }) => outbox.filter((entry) => gone[entry.conversationId]);
+
 /** Return the stored message of an entry. */
 function storedMessage(entry, me, { messageId, seq, rev }) {
   return {
@@ -49,13 +60,10 @@ export function due(state, now) {
 }
 
 export const OUTBOX_EVENTS = {
-  composed: (state, { clientMessageId, conversationId, content, createdAt }) => ({
-    ...state,
-    outbox: [
-      ...state.outbox,
-      { clientMessageId, conversationId, content, createdAt, state: "waiting", dueAt: 0, attempts: 0 },
-    ],
-  }),
+  composed: (state, { clientMessageId, conversationId, title, content, createdAt }) => {
+    const entry = { clientMessageId, conversationId, title, content, createdAt };
+    return { ...state, outbox: [...state.outbox, { ...entry, state: "waiting", dueAt: 0, attempts: 0 }] };
+  },
   sendStarted: (state, { clientMessageId }) =>
     withEntry(state, clientMessageId, (entry) => ({ state: "sending", attempts: entry.attempts + 1 })),
   sendAccepted: (state, { clientMessageId, now }) =>

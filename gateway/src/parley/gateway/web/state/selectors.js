@@ -1,15 +1,16 @@
 /** Values that the views derive from the state. */
 
-import { statusOf } from "./timeline.js";
+import { indexFrom } from "./timeline.js";
 
 const byName = (one, other) => one.localeCompare(other);
 
 /** Conversations, the most recently active first. */
 export const byActivity = (state) =>
   Object.values(state.conversations).sort(
-    (one, other) =>
-      (other.lastActivityAt ?? "").localeCompare(one.lastActivityAt ?? "") || byName(one._id, other._id),
+    (one, other) => compare(other.lastActivityAt ?? "", one.lastActivityAt ?? "") || compare(one._id, other._id),
   );
+
+const compare = (one, other) => (one < other ? -1 : Number(one > other));
 
 export const nameOf = (person) => person?.name || person?.username || person?._id || "";
 
@@ -28,11 +29,12 @@ export function titleOf(conversation, me) {
   return others(conversation, me).map(nameOf).join(", ") || conversation.name || "Just you";
 }
 
-/** Return the avatar of a conversation: `{name, online?}`. A group has no `online`. */
+/** Return the avatar of a conversation: `{name, online?}`. A group has no `online`; offline, nobody has. */
 export function avatarOf(conversation, state) {
   const [other] = others(conversation, state.me);
   if (conversation.type === "group" || !other) return { name: titleOf(conversation, state.me) };
-  return { name: nameOf(other), id: other._id, online: Boolean(state.online[other._id]) };
+  const online = state.connection === "reconnecting" ? undefined : Boolean(state.online[other._id]);
+  return { name: nameOf(other), id: other._id, online };
 }
 
 /** Return one line about the last message. */
@@ -54,52 +56,13 @@ export function typingLine(conversation) {
   return `${names.join(", ")} ${names.length === 1 ? "is" : "are"} typing…`;
 }
 
-/**
- * Return the thread's entries from top to bottom: stored messages, then the outbox.
- * Each has `key, mine, status, first` (of consecutive messages of one sender) and `day` (first of its day).
- */
-export function timelineOf(state, conversation) {
-  const stored = conversation.messages.map((message) => ({
-    ...message,
-    key: message.clientMessageId ?? message._id,
-    mine: message.sender._id === state.me.id,
-    status: statusOf(message, conversation),
-  }));
-  const unconfirmed = state.outbox
-    .filter((entry) => entry.conversationId === conversation._id)
-    .map((entry) => ({
-      ...entry,
-      key: entry.clientMessageId,
-      mine: true,
-      sender: { _id: state.me.id },
-      status: entry.state === "waiting" ? "sending" : entry.state,
-    }));
-  return [...stored, ...unconfirmed].map(grouped);
-}
-
-const GROUP_MILLISECONDS = 5 * 60_000;
-
-function grouped(entry, index, all) {
-  const before = all[index - 1];
-  const at = new Date(entry.createdAt);
-  const day = !before || new Date(before.createdAt).toDateString() !== at.toDateString();
-  const pause = before && at - new Date(before.createdAt) > GROUP_MILLISECONDS;
-  return { ...entry, day, first: day || pause || before.sender._id !== entry.sender._id };
-}
-
-/** Return the number of the first unread message that is loaded, or 0. */
-export function firstUnread(conversation, me) {
-  let left = conversation.unread;
-  for (const message of conversation.messages.toReversed()) {
-    if (message.sender._id !== me.id && left > 0) left -= 1;
-    if (left === 0 && conversation.unread > 0 && message.sender._id !== me.id) return message.seq;
-  }
+/** Return the number of the first loaded message that the user has not read; 0 if there is none. */
+export function firstUnread({ messages, readSeq }, me) {
+  const isUnread = (message) => message.sender._id !== me.id && !message.deletedAt;
+  for (let index = indexFrom(messages, readSeq + 1); index < messages.length; index += 1)
+    if (isUnread(messages[index])) return messages[index].seq;
   return 0;
 }
-
-/** Return the last message of another user, or undefined. */
-export const lastOfOthers = (conversation, me) =>
-  conversation.messages.findLast((message) => message.sender._id !== me.id);
 
 /** Return the number of unread messages of all conversations. */
 export const unreadTotal = (state) =>

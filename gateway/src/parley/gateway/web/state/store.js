@@ -1,6 +1,7 @@
 /** The page's state, and its reducer: pure functions, which are tested without a browser. */
 
 import { CONVERSATION_EVENTS } from "./conversations.js";
+import { HISTORY_EVENTS } from "./history.js";
 import { OUTBOX_EVENTS } from "./outbox.js";
 import { PEOPLE_EVENTS } from "./people.js";
 
@@ -14,6 +15,8 @@ export const INITIAL = Object.freeze({
   open: null, // the id of the open conversation
   online: {}, // user ids that are online, as keys
   outbox: [], // sends that are not confirmed yet
+  gone: {}, // the ids of conversations that the user is no longer in, as keys
+  left: null, // {conversationId, title} of the open conversation that the user was removed from
   toast: null, // {id, text}
 });
 
@@ -24,7 +27,7 @@ const SESSION_EVENTS = {
   toastExpired: (state, { id }) => (state.toast?.id === id ? { ...state, toast: null } : state),
 };
 
-const EVENTS = { ...SESSION_EVENTS, ...CONVERSATION_EVENTS, ...OUTBOX_EVENTS, ...PEOPLE_EVENTS };
+const EVENTS = { ...SESSION_EVENTS, ...CONVERSATION_EVENTS, ...HISTORY_EVENTS, ...OUTBOX_EVENTS, ...PEOPLE_EVENTS };
 
 /** Return the state after an event `{type, ...}`. */
 export function reduce(state, event) {

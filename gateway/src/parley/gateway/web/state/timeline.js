@@ -5,26 +5,71 @@ const RANKS = ["sent", "delivered", "read"];
 /** Return the later one of two statuses. */
 export const further = (one, other) => RANKS[Math.max(RANKS.indexOf(one), RANKS.indexOf(other), 0)];
 
+/** Return the index of the first message from number `seq` on; `messages.length` if there is none. */
+export function indexFrom(messages, seq) {
+  let [low, high] = [0, messages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (messages[middle].seq < seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /**
  * Merge messages into a conversation.
  *
- * The history below `floor` is not loaded, so a message from there would leave a gap above it. It is kept
- * in `changed` until its page arrives: that page may have been read before the change, and would be stale.
+ * Messages below `floor` and above `newer` are not loaded, so a message from there would leave a gap beside
+ * it. It is kept in `changed` until its page arrives: that page may have been read before the change, and
+ * would be stale.
  */
 export function mergeMessages(conversation, incoming) {
-  const known = new Map(conversation.messages.map((message) => [message._id, message]));
+  const { messages: known, history } = conversation;
   const changed = { ...conversation.changed };
-  for (const message of incoming) {
+  const arrived = new Map();
+  const latest = incoming.map((message) => {
     const { _id, seq } = message;
-    if (!seq || conversation.history === "none") continue;
-    const now = newest(known.get(_id) ?? changed[_id], message);
+    if (!seq || history === "none") return message;
+    const now = newest(arrived.get(_id) ?? at(known, message) ?? changed[_id], message);
     delete changed[_id];
-    if (seq < conversation.floor) changed[_id] = now;
-    else known.set(_id, now);
+    if (isLoaded(conversation, seq)) arrived.set(_id, now);
+    else changed[_id] = now;
+    return now;
+  });
+  const messages = placed(known, arrived);
+  return latest.reduce(preview, { ...conversation, messages, changed });
+}
+
+const isLoaded = ({ floor, newer }, seq) => seq >= floor && (!newer || seq <= Number(newer));
+
+/** Merge the changes that were waiting for the newest page, once it is loaded. */
+export function mergeWaiting(conversation) {
+  const waiting = Object.values(conversation.changed);
+  return mergeMessages(
+    conversation,
+    waiting.filter(({ seq }) => seq && isLoaded(conversation, seq)),
+  );
+}
+
+function at(messages, { _id, seq }) {
+  const found = messages[indexFrom(messages, seq)];
+  return found?._id === _id ? found : undefined;
+}
+
+/** Return the messages with some added or replaced. Most are new and belong to the end. */
+function placed(known, arrived) {
+  if (!arrived.size) return known;
+  const messages = [...known];
+  const added = [];
+  for (const message of arrived.values()) {
+    const index = indexFrom(known, message.seq);
+    if (known[index]?._id === message._id) messages[index] = message;
+    else added.push(message);
   }
-  const messages = [...known.values()].sort((one, other) => one.seq - other.seq);
-  const newestOf = (message) => known.get(message._id) ?? message;
-  return incoming.map(newestOf).reduce(preview, { ...conversation, messages, changed });
+  added.sort((one, other) => one.seq - other.seq);
+  const isAtEnd = !known.length || !added.length || added[0].seq > known.at(-1).seq;
+  messages.push(...added);
+  return isAtEnd ? messages : messages.sort((one, other) => one.seq - other.seq);
 }
 
 function newest(known, message) {
@@ -54,11 +99,11 @@ function preview(conversation, message) {
 export function markDeleted(conversation, { messageId, rev, deletedAt }) {
   const tombstone = (message) => ({ ...message, content: "", deletedAt, rev: rev ?? message?.rev });
   const { lastMessage: last, messages, changed } = conversation;
-  const isLoaded = conversation.history === "none" || messages.some((m) => m._id === messageId);
+  const isKnown = conversation.history === "none" || messages.some((m) => m._id === messageId);
   return {
     ...conversation,
     messages: messages.map((m) => (m._id === messageId ? tombstone(m) : m)),
-    changed: isLoaded ? changed : { ...changed, [messageId]: tombstone(changed[messageId]) },
+    changed: isKnown ? changed : { ...changed, [messageId]: tombstone(changed[messageId]) },
     lastMessage: last?._id === messageId ? { ...last, content: "", deletedAt } : last,
   };
 }

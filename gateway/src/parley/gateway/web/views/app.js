@@ -1,5 +1,6 @@
 /** The page as a whole. */
 
+import { NothingOpen } from "./nothing-open.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
 import { Thread } from "./thread.js";
@@ -7,7 +8,7 @@ import { html, useEffect, useState } from "./html.js";
 
 const TOAST_MILLISECONDS = 5_000;
 
-export function App({ store, chat, open, signIn, signOut }) {
+export function App({ store, chat, open, back, signIn, signOut }) {
   const [state, setState] = useState(store.state);
   useEffect(() => {
     setState(store.state);
@@ -17,7 +18,7 @@ export function App({ store, chat, open, signIn, signOut }) {
   if (!state.me) return html`<${SignIn} notice=${state.notice} signIn=${signIn} />`;
   const conversation = state.conversations[state.open];
   return html`
-    <div class="app ${state.open ? "has-open" : ""}">
+    <div class="app ${state.open || state.left ? "has-open" : ""}">
       <${Banner} connection=${state.connection} />
       <${Sidebar} state=${state} chat=${chat()} open=${open} signOut=${signOut} />
       ${
@@ -28,10 +29,10 @@ export function App({ store, chat, open, signIn, signOut }) {
                 state=${state}
                 conversation=${conversation}
                 chat=${chat()}
-                open=${open}
+                back=${back}
               />
             `
-          : html`<${NothingOpen} state=${state} open=${open} />`
+          : html`<${NothingOpen} state=${state} chat=${chat()} back=${back} />`
       }
       <${Toast} toast=${state.toast} expire=${(id) => store.dispatch({ type: "toastExpired", id })} />
     </div>
@@ -44,25 +45,6 @@ function Banner({ connection }) {
     <div class="banner ${isShown ? "shown" : ""}" role="status">
       ${isShown && "Reconnecting… Messages you write now are sent after the reconnect."}
     </div>
-  `;
-}
-
-function NothingOpen({ state, open }) {
-  const isLoading = state.open && !state.listed;
-  const text = isLoading
-    ? "Loading…"
-    : state.open
-      ? "This conversation is no longer available."
-      : "Choose a conversation, or start one.";
-  return html`
-    <main class="nothing-open">
-      <p>${text}</p>
-      ${
-        state.open &&
-        !isLoading &&
-        html`<button type="button" class="quiet" onClick=${() => open(null)}>Back to the list</button>`
-      }
-    </main>
   `;
 }
 

@@ -1,21 +1,26 @@
 /** The composer: Enter sends, Shift+Enter inserts a line break, arrow up edits the last message. */
 
-import { html, Icon, IconButton, useLayoutEffect, useRef, useState } from "./html.js";
+import { OFFLINE } from "./words.js";
+import { html, Icon, IconButton, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
-const MAX_LENGTH = 8_000; // characters
+const MAX_LENGTH = 8_000; // characters, as the server counts them
+const INPUT_METHOD = 229; // the key code of a key that an input method handles
 
 const hasKeyboard = () => matchMedia("(hover: hover) and (pointer: fine)").matches;
 
-export function Composer({ conversation, chat, editing, editLast, done }) {
-  const { _id } = conversation;
-  const [text, setText] = useState(editing?.content ?? chat.drafts.get(_id) ?? "");
-  const field = useRef(null);
+/** Whether a key belongs to an input method. Safari ends the composition before it reports the Enter. */
+const isComposing = (event) => event.isComposing || event.keyCode === INPUT_METHOD;
 
-  useLayoutEffect(() => {
-    const { current: box } = field;
-    box.style.height = "auto";
-    box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
-  }, [text]);
+export function Composer({ conversation, chat, editing, isOffline, editLast, done }) {
+  const { _id } = conversation;
+  const [text, setText] = useState(
+    editing ? (chat.drafts.edit(_id)?.text ?? editing.content) : chat.drafts.text(_id),
+  );
+  const field = useRef(null);
+  const excess = [...text.trim()].length - MAX_LENGTH;
+  const isBlocked = editing && isOffline;
+
+  useHeight(field, text);
   useLayoutEffect(() => {
     if (!editing && !hasKeyboard()) return;
     field.current.focus();
@@ -24,27 +29,28 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
 
   function write(value) {
     setText(value);
-    if (editing) return;
-    chat.drafts.set(_id, value);
-    if (value) chat.typing.typed(_id);
+    if (editing) return chat.drafts.writeEdit(_id, { message: editing, text: value });
+    chat.drafts.write(_id, value);
+    if (value.trim()) chat.typing.typed(_id);
     else chat.typing.stop();
+    return undefined;
   }
 
   async function submit(event) {
     event?.preventDefault();
-    if (!text.trim()) return;
+    if (!text.trim() || excess > 0 || isBlocked) return;
     if (editing) {
       // After an error the text stays in the field, so that the user can retry.
       if (text === editing.content || (await chat.edit(editing, text))) done();
     } else {
       chat.send(_id, text.trim());
-      chat.drafts.delete(_id);
+      chat.drafts.write(_id, "");
       setText("");
     }
   }
 
   function pressed(event) {
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     if (event.key === "Enter" && !event.shiftKey && hasKeyboard()) submit(event);
     if (event.key === "ArrowUp" && !text && !editing) (event.preventDefault(), editLast());
     if (event.key === "Escape" && editing) done();
@@ -56,17 +62,20 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
         editing &&
         html`
           <p class="editing hint">
-            Editing a message
+            ${isBlocked ? `Editing a message: ${OFFLINE.toLowerCase()}` : "Editing a message"}
             <${IconButton} name="close" label="Stop editing" onClick=${done} />
           </p>
         `
       }
+      ${excess > 0 && html`<p id="excess" class="excess" role="alert">${excessive(excess)}</p>`}
       <textarea
         ref=${field}
         rows="1"
-        maxlength=${MAX_LENGTH}
+        dir="auto"
         value=${text}
         aria-label=${editing ? "Edited message" : "Message"}
+        aria-invalid=${excess > 0}
+        aria-describedby=${excess > 0 ? "excess" : undefined}
         placeholder="Write a message"
         onInput=${(event) => write(event.target.value)}
         onKeyDown=${pressed}
@@ -76,10 +85,36 @@ export function Composer({ conversation, chat, editing, editLast, done }) {
         type="submit"
         class="primary send"
         aria-label=${editing ? "Save" : "Send"}
-        disabled=${!text.trim()}
+        title=${isBlocked ? OFFLINE : undefined}
+        disabled=${!text.trim() || excess > 0 || isBlocked}
       >
         <${Icon} name="send" />
       </button>
     </form>
   `;
+}
+
+function excessive(excess) {
+  const limit = MAX_LENGTH.toLocaleString();
+  const surplus = `${excess.toLocaleString()} character${excess === 1 ? "" : "s"}`;
+  return `A message may have ${limit} characters. Shorten it by ${surplus} to send it.`;
+}
+
+/** Keep the field as high as its text, also when its width changes. */
+function useHeight(field, text) {
+  const fit = () => {
+    const { current: box } = field;
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
+  };
+  useLayoutEffect(fit, [text]);
+  useEffect(() => {
+    let width = field.current.clientWidth;
+    const observer = new ResizeObserver(() => {
+      if (field.current.clientWidth !== width) fit();
+      width = field.current.clientWidth;
+    });
+    observer.observe(field.current);
+    return () => observer.disconnect();
+  }, []);
 }

@@ -2,13 +2,15 @@
 
 import { html, IconButton, useEffect, useRef } from "./html.js";
 
-export function Dialog({ title, close, children }) {
+export function Dialog({ title, role, describedBy, close, children }) {
   const dialog = useRef(null);
   useEffect(() => dialog.current.showModal(), []);
   return html`
     <dialog
       ref=${dialog}
+      role=${role}
       aria-label=${title}
+      aria-describedby=${describedBy}
       onClose=${close}
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}
     >
@@ -22,6 +24,3 @@ export function Dialog({ title, close, children }) {
     </dialog>
   `;
 }
-
-/** Return the user ids in a text, separated by commas, spaces or line breaks. */
-export const idsIn = (text) => [...new Set(text.split(/[\s,;]+/).filter(Boolean))];

@@ -18,19 +18,31 @@ const PATHS = {
   accepted: "M5 13l4 4L19 7",
   sent: "M5 13l4 4L19 7",
   delivered: "M2 13l4 4L16 7M11 16l1 1L22 7",
-  read: "M2 13l4 4L16 7M11 16l1 1L22 7",
+  read: "M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22z",
   failed: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v6M12 16v1",
 };
 
 /** An icon, hidden from screen readers. */
 export function Icon({ name }) {
-  return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
+  return html`
+    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+      <path d=${PATHS[name]} />
+      ${name === "read" && html`<path class="tick" d="M6.5 12.5l4 4 7-8" />`}
+    </svg>
+  `;
 }
 
-/** A button with only an icon. Its label is its accessible name and its tooltip. */
-export function IconButton({ name, label, ...rest }) {
+/** A button with only an icon. Its label is its accessible name, its tooltip is that or why it is disabled. */
+export function IconButton({ name, label, reason, ...rest }) {
   return html`
-    <button type="button" class="icon-button" aria-label=${label} title=${label} ...${rest}>
+    <button
+      type="button"
+      class="icon-button"
+      aria-label=${label}
+      aria-description=${reason || undefined}
+      title=${reason ? `${label}: ${reason.toLowerCase()}` : label}
+      ...${rest}
+    >
       <${Icon} name=${name} />
     </button>
   `;

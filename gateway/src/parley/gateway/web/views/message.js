@@ -1,7 +1,9 @@
 /** A message. Its content is rendered as text, never as HTML. */
 
+import { OFFLINE } from "./words.js";
 import { clock } from "./times.js";
 import { html, Icon, IconButton, useState } from "./html.js";
+import { Audience } from "./audience.js";
 
 const STATUSES = {
   sending: "sending",
@@ -12,65 +14,95 @@ const STATUSES = {
   failed: "not sent",
 };
 
-export function Message({ entry, name, isGroup, chat, edit, isEdited }) {
+export function Message({ entry, name, isGroup, chat, edit, remove, isEdited, isOffline, isLastOwn }) {
   const { mine, first, deletedAt, status } = entry;
   const classes = ["message", mine ? "mine" : "theirs", first && "first", isEdited && "is-edited", status];
+  const hasReaders = isGroup && entry.readers > 0 && !deletedAt;
+  const text = `text-${entry.seq ?? entry.key}`;
   return html`
-    <article class=${classes.filter(Boolean).join(" ")} aria-label=${mine ? "You" : name}>
-      ${first && !mine && isGroup && html`<span class="sender">${name}</span>`}
-      <div class="bubble" tabindex=${mine ? "-1" : undefined}>
+    <article
+      class=${classes.filter(Boolean).join(" ")}
+      tabindex="-1"
+      data-seq=${entry.seq}
+      aria-label=${mine ? "You" : name}
+      aria-describedby=${text}
+    >
+      ${first && !mine && isGroup && html`<span class="sender" dir="auto">${name}</span>`}
+      <div class="bubble" id=${text}>
         ${
           deletedAt
             ? html`<p class="content gone">Message deleted</p>`
-            : html`<p class="content">${entry.content}</p>`
+            : html`<p class="content" dir="auto">${entry.content}</p>`
         }
-        ${!deletedAt && entry.attachments?.map((file) => html`<p class="file">${file.name}</p>`)}
+        ${!deletedAt && entry.attachments?.map((file) => html`<p class="file" dir="auto">${file.name}</p>`)}
         <span class="meta">
-          ${entry.editedAt && !deletedAt && html`<span>edited</span>`}
-          <time dateTime=${entry.createdAt}>${clock(entry.createdAt)}</time>
-          ${
-            mine &&
-            !deletedAt &&
-            html`
-              <span class="status" title=${STATUSES[status]}>
-                <${Icon} name=${status} />
-                <span class="visually-hidden">${STATUSES[status]}</span>
-              </span>
-            `
-          }
+          ${entry.editedAt && !deletedAt && html`<span>edited</span>${" "}`}
+          <time dateTime=${entry.createdAt}>${clock(entry.createdAt)}</time>${" "}
+          ${mine && !deletedAt && html`<${Status} status=${status} />`}
         </span>
       </div>
-      ${mine && entry.seq && !deletedAt && html`<${Actions} entry=${entry} chat=${chat} edit=${edit} />`}
+      ${
+        mine &&
+        entry.seq &&
+        !deletedAt &&
+        html`
+          <span class="actions">
+            ${hasReaders && !isLastOwn && html`<${Readers} entry=${entry} chat=${chat} />`}
+            <${Action} name="edit" label="Edit" isOffline=${isOffline} onClick=${() => edit(entry)} />
+            <${Action} name="bin" label="Delete" isOffline=${isOffline} onClick=${() => remove(entry)} />
+          </span>
+        `
+      }
+      ${hasReaders && isLastOwn && html`<${Readers} entry=${entry} chat=${chat} />`}
       ${status === "failed" && html`<${Failure} entry=${entry} chat=${chat} />`}
     </article>
   `;
 }
 
-function Actions({ entry, chat, edit }) {
-  const [isConfirming, setConfirming] = useState(false);
-  const remove = () => (isConfirming ? chat.remove(entry) : setConfirming(true));
+function Status({ status }) {
   return html`
-    <span class="actions" onMouseLeave=${() => setConfirming(false)}>
-      <${IconButton} name="edit" label="Edit" onClick=${() => edit(entry)} />
-      ${
-        isConfirming
-          ? html`
-              <button type="button" class="danger small" onClick=${remove} onBlur=${() => setConfirming(false)}>
-                Delete?
-              </button>
-            `
-          : html`<${IconButton} name="bin" label="Delete" onClick=${remove} />`
-      }
+    <span class="status" title=${STATUSES[status]}>
+      <${Icon} name=${status} />
+      <span class="visually-hidden">${STATUSES[status]}</span>
     </span>
+  `;
+}
+
+function Action({ name, label, isOffline, onClick }) {
+  return html`
+    <${IconButton}
+      name=${name}
+      label=${label}
+      tabindex="-1"
+      disabled=${isOffline}
+      reason=${isOffline && OFFLINE}
+      onClick=${onClick}
+    />
+  `;
+}
+
+/** Who has read a message of a group; a click shows the names. */
+function Readers({ entry, chat }) {
+  const [isOpen, setOpen] = useState(false);
+  return html`
+    <button type="button" class="readers" tabindex="-1" onClick=${() => setOpen(true)}>
+      Read by ${entry.readers}
+    </button>
+    ${isOpen && html`<${Audience} entry=${entry} chat=${chat} close=${() => setOpen(false)} />`}
   `;
 }
 
 function Failure({ entry: { clientMessageId, error }, chat }) {
   return html`
     <span class="failure" role="alert">
-      Not sent: ${error}
-      <button type="button" class="link" onClick=${() => chat.sendAgain(clientMessageId)}>Try again</button>
-      <button type="button" class="link" onClick=${() => chat.discard(clientMessageId)}>Discard</button>
+      <span>Not sent: ${error}</span>${" "}
+      <button type="button" class="link" tabindex="-1" onClick=${() => chat.sendAgain(clientMessageId)}>
+        Try again
+      </button>
+      ${" "}
+      <button type="button" class="link" tabindex="-1" onClick=${() => chat.discard(clientMessageId)}>
+        Discard
+      </button>
     </span>
   `;
 }

@@ -1,21 +1,25 @@
 /** The dialog that starts a direct conversation or a group. */
 
-import { Dialog, idsIn } from "./dialog.js";
+import { Dialog } from "./dialog.js";
+import { PeoplePicker } from "./people-picker.js";
 import { html, useState } from "./html.js";
 
 const GROUP = "A group. You can add more people later.";
 const DIRECT = "A direct conversation: one person and no group name.";
+const UNCHOSEN = "Choose a person from the list, or confirm the user id.";
 
-export function NewConversation({ chat, close, open }) {
-  const [people, setPeople] = useState("");
+export function NewConversation({ state, chat, close, open }) {
+  const [people, setPeople] = useState([]);
+  const [text, setText] = useState("");
   const [name, setName] = useState("");
   const [problem, setProblem] = useState("");
-  const participants = idsIn(people);
-  const isGroup = participants.length > 1 || Boolean(name.trim());
+  const isGroup = people.length > 1 || Boolean(name.trim());
 
   async function submit(event) {
     event.preventDefault();
-    if (!participants.length) return setProblem("Enter at least one user id.");
+    if (text.trim()) return setProblem(UNCHOSEN);
+    if (!people.length) return setProblem("Choose at least one person.");
+    const participants = people.map((person) => person._id);
     try {
       open(await chat.start({ type: isGroup ? "group" : "direct", name: name.trim(), participants }));
       return close();
@@ -26,20 +30,21 @@ export function NewConversation({ chat, close, open }) {
 
   return html`<${Dialog} title="New conversation" close=${close}>
     <form onSubmit=${submit}>
-      <label for="people">User ids of the participants</label>
-      <input
+      <${PeoplePicker}
         id="people"
+        label="People"
         autofocus
-        autocomplete="off"
-        autocapitalize="off"
-        spellcheck=${false}
-        placeholder="bob, carol"
-        value=${people}
-        onInput=${(event) => setPeople(event.target.value)}
+        chat=${chat}
+        chosen=${people}
+        choose=${setPeople}
+        text=${text}
+        setText=${(value) => (setText(value), setProblem(""))}
+        without=${[state.me.id]}
       />
-      <label for="name">Name of the group <span class="hint">(optional)</span></label>
+      <label for="name">Name of the group${" "}<span class="hint">(optional)</span></label>
       <input
         id="name"
+        dir="auto"
         autocomplete="off"
         maxlength="200"
         value=${name}

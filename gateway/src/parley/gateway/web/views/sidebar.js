@@ -1,21 +1,27 @@
 /** The sidebar: the signed-in user, and the list of conversations. */
 
 import { avatarOf, byActivity, previewOf, titleOf, typingLine } from "../state/selectors.js";
+import { lostEntries } from "../state/outbox.js";
+import { Dialog } from "./dialog.js";
 import { NewConversation } from "./new-conversation.js";
 import { brief } from "./times.js";
-import { Avatar, html, IconButton, useState } from "./html.js";
+import { Unsent } from "./unsent.js";
+import { counted, OFFLINE } from "./words.js";
+import { Avatar, html, IconButton, useRef, useState } from "./html.js";
 
 const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…" };
 
 export function Sidebar({ state, chat, open, signOut }) {
   const [isStarting, setStarting] = useState(false);
+  const entry = useEntries(state, open);
+  const isOffline = state.connection !== "connected";
   const isEmpty = state.listed && !Object.keys(state.conversations).length;
   return html`
     <nav class="sidebar" aria-label="Conversations">
       <header>
         <${Avatar} name=${state.me.name} />
         <div class="titles">
-          <strong>${state.me.name}</strong>
+          <strong dir="auto">${state.me.name}</strong>
           <span class="connection ${state.connection}">${CONNECTION[state.connection]}</span>
         </div>
         <${IconButton} name="leave" label="Sign out" onClick=${() => signOut()} />
@@ -23,20 +29,21 @@ export function Sidebar({ state, chat, open, signOut }) {
           name="plus"
           label="New conversation"
           class="icon-button strong"
+          disabled=${isOffline}
+          reason=${isOffline && OFFLINE}
           onClick=${() => setStarting(true)}
         />
       </header>
-      <ul class="conversations">
-        ${byActivity(state).map(
-          (it) => html`<${Entry} key=${it._id} state=${state} conversation=${it} open=${open} />`,
-        )}
-      </ul>
+      <${Lost} entries=${lostEntries(state)} chat=${chat} />
+      <ul class="conversations">${byActivity(state).map(entry)}</ul>
       ${
         isEmpty &&
         html`
           <p class="hint empty">
-            No conversations yet.
-            <button type="button" class="link" onClick=${() => setStarting(true)}>Start one</button>
+            No conversations yet.${" "}
+            <button type="button" class="link" disabled=${isOffline} onClick=${() => setStarting(true)}>
+              Start one
+            </button>
           </p>
         `
       }
@@ -44,32 +51,92 @@ export function Sidebar({ state, chat, open, signOut }) {
       ${
         state.older &&
         html`
-          <button type="button" class="quiet more" onClick=${() => chat.loadMoreConversations()}>
+          <button
+            type="button"
+            class="quiet more"
+            disabled=${isOffline}
+            title=${isOffline ? OFFLINE : undefined}
+            onClick=${() => chat.loadMoreConversations()}
+          >
             Show older conversations
           </button>
         `
       }
-      ${isStarting && html`<${NewConversation} chat=${chat} close=${() => setStarting(false)} open=${open} />`}
+      ${
+        isStarting &&
+        html`<${NewConversation}
+          state=${state}
+          chat=${chat}
+          close=${() => setStarting(false)}
+          open=${open}
+        />`
+      }
     </nav>
   `;
 }
 
-function Entry({ state, conversation, open }) {
-  const { _id, unread } = conversation;
-  const chosen = state.open === _id;
+/** What could not be sent, because the user is no longer in its conversation. */
+function Lost({ entries, chat }) {
+  const [isOpen, setOpen] = useState(false);
+  if (!entries.length) return null;
+  return html`
+    <button type="button" class="lost" onClick=${() => setOpen(true)}>
+      ${counted(entries.length, "message")} not sent
+    </button>
+    ${
+      isOpen &&
+      html`
+        <${Dialog} title="Not sent" close=${() => setOpen(false)}>
+          <p class="hint">You are no longer in these conversations.</p>
+          <${Unsent} entries=${entries} chat=${chat} />
+        <//>
+      `
+    }
+  `;
+}
+
+/** Return a function that makes the entry of a conversation; one that has not changed is not rendered again. */
+function useEntries(state, open) {
+  const known = useRef(new Map());
+  return (conversation) => {
+    const avatar = avatarOf(conversation, state);
+    const isChosen = state.open === conversation._id;
+    const input = [conversation, avatar.name, avatar.online, isChosen, new Date().toDateString()];
+    const before = known.current.get(conversation._id);
+    if (before?.input.every((value, index) => value === input[index])) return before.entry;
+    const entry = html`
+      <${Entry}
+        key=${conversation._id}
+        me=${state.me}
+        conversation=${conversation}
+        avatar=${avatar}
+        isChosen=${isChosen}
+        open=${open}
+      />
+    `;
+    known.current.set(conversation._id, { input, entry });
+    return entry;
+  };
+}
+
+function Entry({ me, conversation, avatar, isChosen, open }) {
+  const { _id, unread, lastActivityAt } = conversation;
   const typing = typingLine(conversation);
   return html`
     <li>
       <button
         type="button"
-        class="entry ${chosen ? "chosen" : ""} ${unread ? "unread" : ""}"
-        aria-current=${chosen ? "true" : undefined}
+        class="entry ${isChosen ? "chosen" : ""} ${unread ? "unread" : ""}"
+        aria-current=${isChosen ? "true" : undefined}
         onClick=${() => open(_id)}
       >
-        <${Avatar} ...${avatarOf(conversation, state)} />
-        <span class="title">${titleOf(conversation, state.me)}</span>
-        <time dateTime=${conversation.lastActivityAt}>${brief(conversation.lastActivityAt)}</time>
-        <span class="preview ${typing ? "typing" : ""}">${typing || previewOf(conversation, state.me)}</span>
+        <${Avatar} ...${avatar} />${" "}
+        <span class="title" dir="auto">${titleOf(conversation, me)}</span>${" "}
+        <time dateTime=${lastActivityAt}>${brief(lastActivityAt)}</time>${" "}
+        <span class="preview ${typing ? "typing" : ""}" dir="auto">
+          ${typing || previewOf(conversation, me)}
+        </span>
+        ${" "}
         ${
           unread > 0 &&
           html`

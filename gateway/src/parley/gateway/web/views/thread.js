@@ -1,39 +1,52 @@
 /** A conversation: its header, its messages, and the composer. */
 
-import { avatarOf, others, timelineOf, titleOf, typingLine } from "../state/selectors.js";
+import { avatarOf, others, titleOf, typingLine } from "../state/selectors.js";
 import { Composer } from "./composer.js";
 import { Group } from "./group.js";
 import { Messages } from "./messages.js";
-import { Avatar, html, IconButton, useState } from "./html.js";
+import { counted } from "./words.js";
+import { Avatar, html, Icon, IconButton, useRef, useState } from "./html.js";
 
 const LISTED = 50; // participants of each conversation that the list includes
 
-export function Thread({ state, conversation, chat, open }) {
+export function Thread({ state, conversation, chat, back }) {
+  const { _id } = conversation;
   const [isPeopleOpen, setPeopleOpen] = useState(false);
-  const [editing, setEditing] = useState(null);
-  const timeline = timelineOf(state, conversation);
-  const editLast = () =>
-    setEditing(timeline.findLast((entry) => entry.mine && entry.seq && !entry.deletedAt) ?? null);
-  const done = () => setEditing((now) => (now === editing ? null : now));
-  const typing = typingLine(conversation);
+  const [editing, setEditing] = useState(chat.drafts.edit(_id)?.message ?? null);
+  const [isAtEnd, setAtEnd] = useState(true);
+  const [announcement, announce] = useState("");
+  const position = useRef(null);
+  const isOffline = state.connection !== "connected";
+
+  function edit(message) {
+    const { content } = message;
+    if (message._id !== editing?._id) chat.drafts.writeEdit(_id, { message: brief(message), text: content });
+    setEditing(message);
+  }
+
+  function editLast() {
+    const isOwn = (message) => message.sender._id === state.me.id && !message.deletedAt && message.content;
+    const last = isOffline ? null : conversation.messages.findLast(isOwn);
+    if (last) edit(last);
+  }
+
+  function done() {
+    if (chat.drafts.edit(_id)?.message._id === editing?._id) chat.drafts.writeEdit(_id, null);
+    setEditing((now) => (now === editing ? null : now));
+  }
 
   function openPeople() {
-    if (conversation.participants.length === LISTED) chat.refresh(conversation._id);
+    if (conversation.participants.length === LISTED) chat.refresh(_id);
     setPeopleOpen(true);
   }
 
   return html`
     <main class="thread">
       <header>
-        <${IconButton}
-          name="back"
-          label="Back to the list"
-          class="icon-button back"
-          onClick=${() => open(null)}
-        />
+        <${IconButton} name="back" label="Back to the list" class="icon-button back" onClick=${back} />
         <${Avatar} ...${avatarOf(conversation, state)} />
         <div class="titles">
-          <h1>${titleOf(conversation, state.me)}</h1>
+          <h1 dir="auto">${titleOf(conversation, state.me)}</h1>
           <span class="hint">${about(state, conversation)}</span>
         </div>
         <${IconButton} name="people" label="People" onClick=${openPeople} />
@@ -41,17 +54,24 @@ export function Thread({ state, conversation, chat, open }) {
       <${Messages}
         state=${state}
         conversation=${conversation}
-        timeline=${timeline}
         chat=${chat}
-        edit=${setEditing}
+        edit=${edit}
         editing=${editing}
+        position=${position}
+        onPlace=${setAtEnd}
+        announce=${announce}
       />
-      <p class="typing-line" role="status">${typing}</p>
+      <div class="below">
+        <p class="typing-line" role="status" dir="auto">${typingLine(conversation)}</p>
+        ${!isAtEnd && html`<${ToEnd} unread=${conversation.unread} onClick=${() => position.current.toEnd()} />`}
+      </div>
+      <p class="visually-hidden" role="status">${announcement}</p>
       <${Composer}
         key=${editing?._id ?? "new"}
         conversation=${conversation}
         chat=${chat}
         editing=${editing}
+        isOffline=${isOffline}
         editLast=${editLast}
         done=${done}
       />
@@ -62,6 +82,7 @@ export function Thread({ state, conversation, chat, open }) {
             state=${state}
             conversation=${conversation}
             chat=${chat}
+            isOffline=${isOffline}
             close=${() => setPeopleOpen(false)}
           />
         `
@@ -70,7 +91,28 @@ export function Thread({ state, conversation, chat, open }) {
   `;
 }
 
+/** The button to the newest message, with the number of those that the user has not read. */
+function ToEnd({ unread, onClick }) {
+  const label = "Scroll to the newest message";
+  return html`
+    <button
+      type="button"
+      class="to-end"
+      title=${label}
+      aria-label=${unread ? `${label}, ${counted(unread, "new message")}` : label}
+      onClick=${onClick}
+    >
+      ${unread > 0 && html`<span class="badge">${unread > 999 ? "999+" : unread}</span>`}
+      <${Icon} name="down" />
+    </button>
+  `;
+}
+
+/** Return what an edit needs of a message. */
+const brief = ({ _id, conversationId, content }) => ({ _id, conversationId, content });
+
 function about(state, conversation) {
+  if (state.connection === "reconnecting") return "";
   const them = others(conversation, state.me);
   if (conversation.type !== "group") return state.online[them[0]?._id] ? "online" : "offline";
   const online = them.filter((person) => state.online[person._id]).length + 1;

@@ -1,0 +1,189 @@
+/** The reader's position in a thread: the part that is in the document, and the scroller's place in it. */
+
+import { firstUnread } from "../state/selectors.js";
+import { around, atEnd, movedDown, movedUp, trimmed } from "../state/thread-window.js";
+import { indexFrom } from "../state/timeline.js";
+
+const NEAR = 60; // pixels from the end that count as the end
+const EDGE = 900; // pixels from an edge at which the next part is put into the document
+const MARGIN = 24; // pixels above the line of new messages
+
+export class ThreadPosition {
+  window = null; // the part of the thread that is in the document, once the history is loaded
+  entries = []; // of the window, one for each article in the document
+  isAtEnd = true;
+  newFrom = 0; // the number of the first message below the line of new messages; 0 without a line
+  #chat;
+  #render;
+  #me;
+  #conversation;
+  #goal = null; // where to scroll after the next render: "end", "new", or an anchor
+  #anchor = null; // {seq, top}: the first message in view, and its distance from the top
+  #isJumping = false;
+  #isLoading = false;
+  #hasFailed = false; // loading has failed since the last scroll
+  #lastSeq = 0;
+  #lastOwn = null;
+
+  /** `render()` renders the thread again. */
+  constructor(chat, me, render) {
+    this.#chat = chat;
+    this.#me = me;
+    this.#render = render;
+  }
+
+  /** Choose what to show of a conversation. `lastOwn` names the newest message in the outbox. */
+  choose(conversation, lastOwn) {
+    this.#conversation = conversation;
+    if (conversation.history !== "ready") this.window = null;
+    else if (!this.window) this.#open();
+    else this.#drawLine();
+    if (lastOwn && lastOwn !== this.#lastOwn && this.window && this.#lastOwn !== null) this.toEnd();
+    this.#lastOwn = lastOwn ?? "";
+    if (this.#isJumping && this.window && !conversation.newer) {
+      this.#isJumping = false;
+      this.window = atEnd(conversation.messages);
+      this.#goal = "end";
+    }
+    this.#lastSeq = conversation.messages.at(-1)?.seq ?? 0;
+    return this.window;
+  }
+
+  #open() {
+    const { _id, messages, unread } = this.#conversation;
+    const saved = this.#chat.places.get(_id);
+    this.newFrom = unread ? firstUnread(this.#conversation, this.#me) : 0;
+    if (this.newFrom) this.#show("new", this.newFrom);
+    else if (saved && messages[indexFrom(messages, saved.seq)]?.seq === saved.seq) this.#show(saved, saved.seq);
+    else [this.#goal, this.window] = ["end", atEnd(messages)];
+  }
+
+  #show(goal, seq) {
+    this.#goal = goal;
+    this.window = around(this.#conversation, seq);
+  }
+
+  /** Draw the line above the first message that arrives out of the user's sight. */
+  #drawLine() {
+    if (this.newFrom || this.#conversation.newer) return;
+    if (this.#chat.isActive() && this.isAtEnd) return;
+    const { messages, readSeq } = this.#conversation;
+    this.newFrom = firstUnread({ messages, readSeq: Math.max(readSeq, this.#lastSeq) }, this.#me);
+  }
+
+  /** Go to the newest message. */
+  toEnd() {
+    this.newFrom = this.#chat.isActive() ? 0 : this.newFrom;
+    this.#isJumping = true;
+    if (this.#conversation.newer) this.#load(() => this.#chat.loadEnd(this.#conversation));
+    else this.#render();
+  }
+
+  /** Scroll to where the reader should be after a render. */
+  settle(box) {
+    if (!this.window) return;
+    if (this.#goal) this.#reach(box);
+    else if (this.isAtEnd && this.window.to === Infinity) this.follow(box);
+    else this.#hold(box);
+    this.look(box);
+  }
+
+  #reach(box) {
+    const goal = this.#goal;
+    this.#goal = null;
+    const line = goal === "new" && lineIn(box);
+    if (line) box.scrollTop = line.offsetTop - box.clientHeight / 5;
+    else if (goal.seq) this.#hold(box, goal);
+    else box.scrollTop = box.scrollHeight;
+  }
+
+  /** Stay at the end, but keep the line in view while the user is away. */
+  follow(box) {
+    const line = !this.#chat.isActive() && lineIn(box);
+    const isLineBelow = line && line.offsetTop >= box.scrollTop;
+    box.scrollTop = isLineBelow ? Math.min(box.scrollHeight, line.offsetTop - MARGIN) : box.scrollHeight;
+  }
+
+  /** Keep the first message in view where it was. */
+  #hold(box, anchor = this.#anchor) {
+    const index = anchor ? this.entries.findIndex((entry) => entry.seq === anchor.seq) : -1;
+    if (index < 0) return;
+    const moved = articlesIn(box)[index].offsetTop - box.scrollTop - anchor.top;
+    if (moved) box.scrollTop += moved;
+  }
+
+  /** React to a scroll. */
+  scrolled(box) {
+    this.#hasFailed = false;
+    this.look(box);
+  }
+
+  /** Note what is in view, and extend the window near its edges. */
+  look(box) {
+    if (!this.window) return;
+    const { scrollTop, clientHeight, scrollHeight } = box;
+    const below = scrollHeight - scrollTop - clientHeight;
+    const wasAtEnd = this.isAtEnd;
+    this.isAtEnd = this.window.to === Infinity && below < NEAR;
+    const articles = articlesIn(box);
+    const top = firstBelow(articles, scrollTop);
+    this.#anchor = articles[top] &&
+      this.entries[top].seq && { seq: this.entries[top].seq, top: articles[top].offsetTop - scrollTop };
+    this.#save();
+    this.#report(firstBelow(articles, scrollTop + clientHeight + 2));
+    if (wasAtEnd !== this.isAtEnd) this.#render();
+    this.#extend(scrollTop < EDGE, below < EDGE);
+  }
+
+  #save() {
+    const { _id } = this.#conversation;
+    if (this.isAtEnd || !this.#anchor) this.#chat.places.delete(_id);
+    else this.#chat.places.set(_id, this.#anchor);
+  }
+
+  /** Report the last message of another user whose end is in view: `end` is the first entry that is not. */
+  #report(end) {
+    const isTheirs = (entry) => !entry.mine && entry.seq;
+    const last = this.entries.slice(0, end).findLast(isTheirs);
+    if (last) this.#chat.look({ conversationId: this.#conversation._id, seq: last.seq, messageId: last._id });
+  }
+
+  #extend(isNearTop, isNearBottom) {
+    const conversation = this.#conversation;
+    const { older, newer } = conversation;
+    let next = this.window;
+    if (isNearTop) next = movedUp(next, conversation);
+    if (next === this.window && isNearTop && older) this.#load(() => this.#chat.loadOlder(conversation));
+    if (next === this.window && isNearBottom) {
+      next = movedDown(next, conversation);
+      if (next === this.window && newer) this.#load(() => this.#chat.loadNewer(conversation));
+    }
+    if (next === this.window) next = trimmed(next, conversation, this.isAtEnd);
+    if (next === this.window) return;
+    this.window = next;
+    this.#render();
+  }
+
+  /** Load one page at a time. After a failure only another scroll tries again. */
+  async #load(work) {
+    if (this.#isLoading || this.#hasFailed) return;
+    this.#isLoading = true;
+    this.#hasFailed = !(await work());
+    this.#isLoading = false;
+    this.#render();
+  }
+}
+
+const lineIn = (box) => box.querySelector(".divider.new");
+const articlesIn = (box) => box.getElementsByTagName("article");
+
+/** Return the index of the first article that ends below a height. */
+function firstBelow(articles, height) {
+  let [low, high] = [0, articles.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (articles[middle].offsetTop + articles[middle].offsetHeight <= height) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
