@@ -84,6 +84,7 @@ async def test_messages_written_while_all_gateways_are_down_are_sent_afterwards(
     await bob.open("Plans")
     await alice.send("before")
     await bob.shows("before")
+    edited = alice.page.get_by_role("textbox", name="Edited message")
 
     for gateway in ("gateway-1", "gateway-2"):
         stack.signal(gateway, signal.SIGKILL)
@@ -92,18 +93,14 @@ async def test_messages_written_while_all_gateways_are_down_are_sent_afterwards(
     await alice.send("written while down")
     await alice.send("and one more")
     await alice.has_status("and one more", "sending")
-    await alice.message("before").hover()
-    await alice.message("before").get_by_role("button", name="Edit").click()
-    edited = alice.page.get_by_role("textbox", name="Edited message")
-    await edited.fill("long before")
-    await edited.press("Enter")
-    await expect(alice.page.get_by_text("The server did not answer.")).to_be_visible()
-    await expect(edited).to_have_value("long before")
 
     for each in (alice, bob):
         await each.is_connected()
         await each.shows("before", "written while down", "and one more")
     await alice.has_status("and one more", "read")
+    await alice.message("before").hover()
+    await alice.message("before").get_by_role("button", name="Edit").click()
+    await edited.fill("long before")
     await edited.press("Enter")
     await bob.send("there you are")
     for each in (alice, bob):
@@ -137,9 +134,7 @@ async def test_own_messages_can_be_edited_and_deleted(users: ChatUsers, window: 
         await alice.send(content)
     await alice.has_status("oops", "read")
 
-    await alice.message("oops").hover()
-    await alice.message("oops").get_by_role("button", name="Delete").click()
-    await alice.message("oops").get_by_role("button", name="Delete?").click()
+    await alice.delete("oops")
     await bob.shows("colour", "Message deleted")
     await alice.field.press("ArrowUp")
     edited = alice.page.get_by_role("textbox", name="Edited message")
@@ -194,45 +189,18 @@ async def test_a_file_is_shown_with_its_name(users: ChatUsers, window: OpenWindo
     await expect(alice.thread.get_by_role("article")).to_contain_text("notes.txt")
 
 
-async def test_a_long_history_loads_upwards_without_jumping(users: ChatUsers, window: OpenWindow) -> None:
-    ann = users.user("ann")
-    (socket,) = await users.sockets("ben")
-    group = await users.group(socket, "ann")
-    for number in range(1, 121):
-        await socket.emit("sendMessage", {"conversationId": group, "content": f"message {number}"})
-    await socket.send(group, "the last", tempId="last")
-    await socket.wait_for("messageSent", tempId="last")
-
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("the last")).to_be_attached()
-    everything = [*(f"message {number}" for number in range(1, 121)), "the last"]
-    deadline = time.monotonic() + 20
-    while await alice.thread.get_by_role("article").count() < len(everything):
-        assert time.monotonic() < deadline
-        first = await alice.thread.locator(".content").first.text_content()
-        await alice.thread.evaluate("it => it.scrollTo(0, 0)")
-        await expect(alice.thread.locator(".content").first).not_to_have_text(first or "")
-        await expect(alice.thread.get_by_text(first or "", exact=True)).to_be_in_viewport()
-    await alice.shows(*everything)
-    await expect(alice.page.get_by_text("New", exact=True)).to_be_attached()
-    await alice.page.get_by_role("button", name="Scroll to the newest message").click()
-    await expect(alice.message("the last")).to_be_in_viewport()
-    assert await ann.unread(group) == 0
-
-
 async def test_a_group_member_can_add_people_and_leave(users: ChatUsers, window: OpenWindow) -> None:
     ann, ben, cy = (users.user(name) for name in ("ann", "ben", "cy"))
     alice, carol = await window(ann), await window(cy)
     await alice.start([ben], "Plans")
     await alice.page.get_by_role("button", name="People", exact=True).click()
     dialog = alice.page.get_by_role("dialog", name="People")
-    await dialog.get_by_label("Add people").fill(ann.id)
-    await dialog.get_by_role("button", name="Add").click()
-    await expect(dialog.get_by_role("alert")).to_contain_text("not yourself")
-    await dialog.get_by_label("Add people").fill(cy.id)
-    await dialog.get_by_role("button", name="Add").click()
-    await expect(dialog.get_by_role("listitem")).to_have_count(3)
+    await dialog.get_by_role("button", name="Add", exact=True).click()
+    await expect(dialog.get_by_role("alert")).to_have_text("Choose at least one person.")
+    await alice.choose(cy)
+    await dialog.get_by_role("button", name="Add", exact=True).click()
+    participants = dialog.get_by_role("list", name="Participants")
+    await expect(participants.get_by_role("listitem")).to_have_count(3)
     await alice.page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
 
@@ -272,7 +240,9 @@ async def test_a_phone_shows_the_list_or_the_conversation(users: ChatUsers, wind
     assert await alice.page.evaluate("document.documentElement.scrollWidth") == 390
 
     await alice.message("from my phone").locator(".bubble").tap()
-    await expect(alice.message("from my phone").get_by_role("button", name="Delete")).to_be_visible()
+    await expect(alice.message("from my phone").get_by_role("button", name="Delete")).to_be_in_viewport(
+        ratio=1
+    )
     await alice.page.go_back()
     await expect(alice.entry("Plans")).to_be_visible()
     await expect(alice.field).to_have_count(0)
