@@ -9,7 +9,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench overload soak check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale token replay bench overload soak page check test faults images test-images clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ overload: install ## offer more load than capacity and plot the throughput: [ARG
 
 soak: install ## connect and drop clients for minutes, then check for leaks: [ARGS="--minutes 3"]
 	@PYTHONPATH=tests $(VENV)/python -m load.soak $(ARGS)
+
+page: ## measure the chat page with a long thread, and its load on a slow network: [ARGS="--messages 5000"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m load.chat_page $(ARGS)
 
 check: install ## run ruff, mypy (strict), import-linter and the vulnerability audit
 	$(VENV)/ruff check .
