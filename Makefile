@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv/bin
+PAGE := gateway/src/parley/gateway/web
 SPEED ?= max
 TTL ?= 24h
 # Tests mostly wait, so two workers suit any machine; a selection runs without workers to print progress.
@@ -49,11 +50,12 @@ page: ## measure the chat page with a long thread, and its load on a slow networ
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m load.chat_page $(ARGS)
 
-check: install ## run ruff, mypy (strict), import-linter and the vulnerability audit
+check: install ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability audit
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+	$(VENV)/node $(PAGE)/node_modules/oxlint/bin/oxlint -c $(PAGE)/.oxlintrc.json $(PAGE)
 	$(VENV)/python -m parley.stack.audit
 
 test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]

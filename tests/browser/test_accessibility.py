@@ -135,14 +135,14 @@ async def test_the_arrow_keys_reach_messages_that_are_not_loaded(
     alice = await window(ann)
     await alice.open("A group")
     await expect(alice.message("message 80")).to_be_in_viewport()
-    spoken = alice.page.get_by_role("status").filter(has_text="message")
+    announced = alice.page.get_by_role("status").filter(has_text="message")
     await alice.field.press("Shift+Tab")
     for number in range(79, 0, -1):
         await alice.page.keyboard.press("ArrowUp")
         await expect(alice.thread.locator(f'article[data-seq="{number}"]')).to_be_focused()
     # Loading older messages is not announced, a new one is.
     await expect(alice.thread).to_have_attribute("aria-live", "off")
-    await expect(spoken).to_have_count(0)
+    await expect(announced).to_have_count(0)
     await socket.send(group, "a new one")
     await expect(alice.page.get_by_role("status").filter(has_text="a new one")).to_have_count(1)
     await expect(alice.thread.locator('article[data-seq="1"]')).to_be_focused()

@@ -23,7 +23,7 @@ async def cut(window: Window) -> None:
     await expect(window.page.get_by_text("Reconnecting… Messages you write now")).to_be_visible()
 
 
-async def test_what_cannot_be_done_offline_is_disabled_with_its_reason(
+async def test_actions_that_need_a_connection_are_disabled_offline_with_the_reason(
     users: ChatUsers, window: OpenWindow
 ) -> None:
     ben = users.user("ben")

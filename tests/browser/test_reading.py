@@ -1,4 +1,4 @@
-"""What counts as read on the chat page, and where a conversation opens."""
+"""Receipts of the chat page: messages in view are read, and a conversation opens at the first unread one."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a user has written is never lost from view: too long, queued, half edited, or only typed."""
+"""Unsent texts of the chat page stay in view: too long, queued, half edited, or only typed."""
 
 import time
 
@@ -48,7 +48,7 @@ async def test_a_text_that_is_too_long_is_kept_and_not_sent(users: ChatUsers, wi
     await alice.has_status("😀", "sent")
 
 
-async def test_a_user_who_is_removed_is_told_and_keeps_what_was_not_sent(
+async def test_a_removed_user_reads_why_and_keeps_unsent_messages(
     users: ChatUsers, window: OpenWindow
 ) -> None:
     ann, ben = users.user("ann"), users.user("ben")
@@ -78,7 +78,9 @@ async def test_a_user_who_is_removed_is_told_and_keeps_what_was_not_sent(
     await expect(alice.page.get_by_role("button", name="1 message not sent")).to_have_count(0)
 
 
-async def test_what_waits_survives_a_reload_and_another_user(users: ChatUsers, window: OpenWindow) -> None:
+async def test_waiting_messages_survive_a_reload_and_another_user(
+    users: ChatUsers, window: OpenWindow
+) -> None:
     ann, ben = users.user("ann"), users.user("ben")
     alice = await holding(window, users, "ann")
     await alice.start([ben], "Plans")

@@ -1,4 +1,4 @@
-"""`python -m load.chat_page`: what the chat page costs with a long thread loaded, and how fast it loads."""
+"""`python -m load.chat_page`: the cost of a long thread in the chat page, and the time of its load."""
 
 import argparse
 import asyncio

@@ -52,7 +52,10 @@ export function Composer({ conversation, chat, editing, isOffline, editLast, don
   function pressed(event) {
     if (isComposing(event)) return;
     if (event.key === "Enter" && !event.shiftKey && hasKeyboard()) submit(event);
-    if (event.key === "ArrowUp" && !text && !editing) (event.preventDefault(), editLast());
+    if (event.key === "ArrowUp" && !text && !editing) {
+      event.preventDefault();
+      editLast();
+    }
     if (event.key === "Escape" && editing) done();
   }
 
