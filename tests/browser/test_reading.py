@@ -182,6 +182,7 @@ async def test_a_long_unread_history_loads_downwards_without_jumping(
     await expect(alice.message("message 1").first).to_be_in_viewport()
     await moves_to(alice, 121, "end")
     await alice.shows(*(f"message {number}" for number in range(1, 122)))
+    await alice.scroll("end")
     await eventually(lambda: is_read(ann, group, 121))
 
 

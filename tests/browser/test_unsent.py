@@ -89,6 +89,7 @@ async def test_waiting_messages_survive_a_reload_and_another_user(
     notice = f"1 message of {ann.id.title()} is not sent yet."
     await expect(alice.page.get_by_text(notice)).to_be_visible()
     await alice.is_accessible("signed out with a message that waits")
+    await alice.page.evaluate("window.holdsSends = false")
 
     await alice.sign_in_by_address(users.user("cy").token)
     await alice.start([ben], "Other plans")

@@ -22,15 +22,14 @@ export class Marks {
   /** Note the last message of another user that is in view, or null if no conversation is. */
   look(inView) {
     this.#inView = inView;
-    this.#note();
     this.schedule();
   }
 
-  /** Send marks shortly: messages often arrive in bursts. */
+  /** Send marks shortly: messages often arrive in bursts, and those that only rush by are not read. */
   schedule() {
-    this.#note();
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
+      this.#note();
       if (!this.#server.connected) return;
       const { conversations } = this.#store.state;
       for (const [id, seen] of this.#seen) if (conversations[id]) this.#markRead(conversations[id], seen);

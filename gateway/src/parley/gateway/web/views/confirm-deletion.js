@@ -27,8 +27,15 @@ export function ConfirmDeletion({ entry, chat, announce, close }) {
         <blockquote class="excerpt" dir="auto">${entry.content || "A file"}</blockquote>
         <p id="deleted-for-all" class="hint">It is deleted for everyone in this conversation.</p>
         <div class="row end">
-          <button type="button" class="quiet" onClick=${() => form.current.closest("dialog").close()}>Cancel</button>
-          <button type="submit" class="danger" autofocus>Delete</button>
+          <button
+            type="button"
+            class="quiet"
+            autofocus
+            onClick=${() => form.current.closest("dialog").close()}
+          >
+            Cancel
+          </button>
+          <button type="submit" class="danger">Delete</button>
         </div>
       </form>
     <//>

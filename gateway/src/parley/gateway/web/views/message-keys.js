@@ -5,10 +5,25 @@
 
 const STOP = 'article[tabindex="0"]';
 
-/** Make one message the tab stop: the one that has been it, else the last one. */
-export function takeTabStop(box, article = box.querySelector(STOP) ?? [...box.querySelectorAll("article")].at(-1)) {
+const chosen = new WeakSet(); // messages that the user has focused
+
+/** Make one message the tab stop: the one that the user has focused last, else the last one. */
+export function takeTabStop(box, article = stopIn(box)) {
   for (const other of box.querySelectorAll(STOP)) if (other !== article) other.tabIndex = -1;
   if (article) article.tabIndex = 0;
+}
+
+function stopIn(box) {
+  const before = box.querySelector(STOP);
+  return chosen.has(before) ? before : [...box.getElementsByTagName("article")].at(-1);
+}
+
+/** Handle `focusin` in the thread. */
+export function messageFocused(event) {
+  const article = event.target.closest("article");
+  if (!article) return;
+  chosen.add(article);
+  takeTabStop(event.currentTarget, article);
 }
 
 /** Focus a message, and make it the tab stop. */

@@ -4,7 +4,7 @@ import { nameOf, senderName } from "../state/selectors.js";
 import { timelineOf } from "../state/entries.js";
 import { ConfirmDeletion } from "./confirm-deletion.js";
 import { Message } from "./message.js";
-import { messageKeys, takeTabStop } from "./message-keys.js";
+import { messageFocused, messageKeys, takeTabStop } from "./message-keys.js";
 import { ThreadPosition } from "./thread-position.js";
 import { dayName } from "./times.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
@@ -33,7 +33,7 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
     onPlace(reader.isAtEnd || !shown);
   });
   useEffect(() => {
-    const observer = new ResizeObserver(() => reader.isAtEnd && reader.follow(box.current));
+    const observer = new ResizeObserver(() => reader.resized(box.current));
     observer.observe(box.current);
     const look = () => reader.look(box.current);
     addEventListener("focus", look);
@@ -54,6 +54,7 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
       ref=${box}
       onScroll=${() => reader.scrolled(box.current)}
       onKeyDown=${messageKeys}
+      onFocusIn=${messageFocused}
       role="log"
       aria-live="off"
       aria-label="Messages"

@@ -112,6 +112,13 @@ export class ThreadPosition {
     if (moved) box.scrollTop += moved;
   }
 
+  /** React to a change of the scroller's size. */
+  resized(box) {
+    if (!this.window) return;
+    if (this.isAtEnd) this.follow(box);
+    this.look(box);
+  }
+
   /** React to a scroll. */
   scrolled(box) {
     this.#hasFailed = false;
