@@ -1,5 +1,6 @@
 """Receipts of the chat page: messages in view are read, and a conversation opens at the first unread one."""
 
+import asyncio
 import time
 
 import pytest
@@ -9,6 +10,8 @@ from browser.windows import OpenWindow, Window
 from clients.chat import ChatUsers, Socket, User, eventually
 
 MANY = 200
+FREEZE = "() => { const end = performance.now() + 2000; while (performance.now() < end); }"
+"""Occupies the page's main thread, as a sleeping machine would."""
 
 
 async def group_of(users: ChatUsers, count: int, *names: str) -> tuple[Socket, str]:
@@ -140,6 +143,26 @@ async def test_a_window_in_the_background_reads_nothing_and_gets_a_line(
     await alice.scroll("end")
     await eventually(lambda: is_read(ann, group, 80))
     await expect(alice.line).to_have_count(0)
+
+
+async def test_a_reader_at_the_end_stays_at_the_first_of_more_messages_than_fit(
+    users: ChatUsers, window: OpenWindow
+) -> None:
+    ann = users.user("ann")
+    socket, group = await group_of(users, 40)
+    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
+    alice = await window(ann)
+    await alice.open("A group")
+    await expect(alice.message("message 40")).to_be_in_viewport()
+    frozen = asyncio.create_task(alice.page.evaluate(FREEZE))
+    await write(socket, group, 41, 90)
+    await frozen
+    await expect(alice.message("message 90")).to_be_attached()
+    await expect(alice.message("message 41")).to_be_in_viewport()
+    await expect(alice.line).to_be_in_viewport()
+    seen = await last_in_view(alice)
+    assert seen < 90
+    await eventually(lambda: is_read(ann, group, seen))
 
 
 async def test_the_button_to_the_end_lies_outside_of_the_bubbles(

@@ -1,5 +1,7 @@
 """Texts on the chat page: their direction, their spaces, and fields that fit."""
 
+import re
+
 from playwright.async_api import expect
 
 from browser.windows import OpenWindow
@@ -46,6 +48,8 @@ async def test_words_are_separated_by_spaces(users: ChatUsers, window: OpenWindo
     await alice.has_status("Hello", "sent")
     entry = await alice.entry("Plans").get_by_role("button").evaluate("it => it.textContent")
     assert "Plans " in entry
+    text = await alice.message("Hello").evaluate("it => it.textContent")
+    assert re.match(r"Hello \d", text), text
 
 
 async def test_the_composer_keeps_the_height_of_its_text_when_the_window_is_resized(

@@ -12,7 +12,7 @@ export function App({ store, chat, open, back, signIn, signOut }) {
   const [state, setState] = useState(store.state);
   useEffect(() => {
     setState(store.state);
-    return store.subscribe(setState);
+    return store.subscribe(oncePerFrame(() => setState(store.state)));
   }, [store]);
 
   if (!state.me) return html`<${SignIn} notice=${state.notice} signIn=${signIn} />`;
@@ -37,6 +37,22 @@ export function App({ store, chat, open, back, signIn, signOut }) {
       <${Toast} toast=${state.toast} expire=${(id) => store.dispatch({ type: "toastExpired", id })} />
     </div>
   `;
+}
+
+/** Return a function that calls `work()` once before the next frame, however often it is called. */
+function oncePerFrame(work) {
+  let isDue = false;
+  const run = () => {
+    isDue = false;
+    work();
+  };
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    // A hidden page has no frames.
+    if (document.visibilityState === "visible") requestAnimationFrame(run);
+    else setTimeout(run);
+  };
 }
 
 function Banner({ connection }) {

@@ -27,7 +27,7 @@ export function Message({ entry, name, isGroup, chat, edit, remove, isEdited, is
       aria-label=${mine ? "You" : name}
       aria-describedby=${text}
     >
-      ${first && !mine && isGroup && html`<span class="sender" dir="auto">${name}</span>`}
+      ${first && !mine && isGroup && html`<span class="sender" dir="auto">${name}</span>${" "}`}
       <div class="bubble" id=${text}>
         ${
           deletedAt
@@ -35,6 +35,7 @@ export function Message({ entry, name, isGroup, chat, edit, remove, isEdited, is
             : html`<p class="content" dir="auto">${entry.content}</p>`
         }
         ${!deletedAt && entry.attachments?.map((file) => html`<p class="file" dir="auto">${file.name}</p>`)}
+        ${" "}
         <span class="meta">
           ${entry.editedAt && !deletedAt && html`<span>edited</span>${" "}`}
           <time dateTime=${entry.createdAt}>${clock(entry.createdAt)}</time>${" "}

@@ -2,13 +2,14 @@
 
 import { Dialog } from "./dialog.js";
 import { PeoplePicker } from "./people-picker.js";
+import { OFFLINE } from "./words.js";
 import { html, useState } from "./html.js";
 
 const GROUP = "A group. You can add more people later.";
 const DIRECT = "A direct conversation: one person and no group name.";
 const UNCHOSEN = "Choose a person from the list, or confirm the user id.";
 
-export function NewConversation({ state, chat, close, open }) {
+export function NewConversation({ state, chat, isOffline, close, open }) {
   const [people, setPeople] = useState([]);
   const [text, setText] = useState("");
   const [name, setName] = useState("");
@@ -52,7 +53,9 @@ export function NewConversation({ state, chat, close, open }) {
       />
       <p class="hint">${isGroup ? GROUP : DIRECT}</p>
       <p class="problem" role="alert">${problem}</p>
-      <button type="submit" class="primary">${isGroup ? "Start the group" : "Start the conversation"}</button>
+      <button type="submit" class="primary" disabled=${isOffline} title=${isOffline ? OFFLINE : undefined}>
+        ${isGroup ? "Start the group" : "Start the conversation"}
+      </button>
     </form>
   <//>`;
 }

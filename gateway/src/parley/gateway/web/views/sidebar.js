@@ -41,7 +41,13 @@ export function Sidebar({ state, chat, open, signOut }) {
         html`
           <p class="hint empty">
             No conversations yet.${" "}
-            <button type="button" class="link" disabled=${isOffline} onClick=${() => setStarting(true)}>
+            <button
+              type="button"
+              class="link"
+              disabled=${isOffline}
+              title=${isOffline ? OFFLINE : undefined}
+              onClick=${() => setStarting(true)}
+            >
               Start one
             </button>
           </p>
@@ -67,6 +73,7 @@ export function Sidebar({ state, chat, open, signOut }) {
         html`<${NewConversation}
           state=${state}
           chat=${chat}
+          isOffline=${isOffline}
           close=${() => setStarting(false)}
           open=${open}
         />`

@@ -23,6 +23,7 @@ export class ThreadPosition {
   #isLoading = false;
   #hasFailed = false; // loading has failed since the last scroll
   #lastSeq = 0;
+  #arrivedFrom = 0; // the number of the first message that has arrived at the end since the last render
   #lastOwn = null;
 
   /** `render()` renders the thread again. */
@@ -66,9 +67,10 @@ export class ThreadPosition {
   /** Draw the line above the first message that arrives out of the user's sight. */
   #drawLine() {
     if (this.newFrom || this.#conversation.newer) return;
-    if (this.#chat.isActive() && this.isAtEnd) return;
     const { messages, readSeq } = this.#conversation;
-    this.newFrom = firstUnread({ messages, readSeq: Math.max(readSeq, this.#lastSeq) }, this.#me);
+    const first = firstUnread({ messages, readSeq: Math.max(readSeq, this.#lastSeq) }, this.#me);
+    if (this.#chat.isActive() && this.isAtEnd) this.#arrivedFrom = first;
+    else this.newFrom = first;
   }
 
   /** Go to the newest message. */
@@ -83,7 +85,7 @@ export class ThreadPosition {
   settle(box) {
     if (!this.window) return;
     if (this.#goal) this.#reach(box);
-    else if (this.isAtEnd && this.window.to === Infinity) this.follow(box);
+    else if (this.isAtEnd && this.window.to === Infinity) this.#followArrivals(box);
     else this.#hold(box);
     this.look(box);
   }
@@ -95,6 +97,17 @@ export class ThreadPosition {
     if (line) box.scrollTop = line.offsetTop - box.clientHeight / 5;
     else if (goal.seq) this.#hold(box, goal);
     else box.scrollTop = box.scrollHeight;
+  }
+
+  /** Stay at the end, unless more has arrived than fits: then stay at the first of these messages. */
+  #followArrivals(box) {
+    const index = this.#arrivedFrom ? this.entries.findIndex((entry) => entry.seq === this.#arrivedFrom) : -1;
+    const first = articlesIn(box)[index];
+    const isAbove = first && first.offsetTop < box.scrollHeight - box.clientHeight;
+    [this.newFrom, this.#arrivedFrom] = [isAbove ? this.#arrivedFrom : this.newFrom, 0];
+    if (!isAbove) return this.follow(box);
+    box.scrollTop = first.offsetTop - box.clientHeight / 5;
+    return this.#render();
   }
 
   /** Stay at the end, but keep the line in view while the user is away. */
