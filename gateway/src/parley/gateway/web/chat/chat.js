@@ -68,6 +68,11 @@ export class Chat {
     this.#marks.look(inView);
   }
 
+  /** Return the number of the last message of a conversation that was in view. */
+  seenSeq(conversationId) {
+    return this.#marks.seenSeq(conversationId);
+  }
+
   conversation(id) {
     return this.#store.state.conversations[id];
   }

@@ -25,6 +25,11 @@ export class Marks {
     this.schedule();
   }
 
+  /** Return the number of the last message of another user that was in view while the page was active. */
+  seenSeq(conversationId) {
+    return this.#seen.get(conversationId)?.seq ?? 0;
+  }
+
   /** Send marks shortly: messages often arrive in bursts, and those that only rush by are not read. */
   schedule() {
     this.#timer ??= setTimeout(() => {

@@ -23,7 +23,7 @@ export class ThreadPosition {
   #isLoading = false;
   #hasFailed = false; // loading has failed since the last scroll
   #lastSeq = 0;
-  #arrivedFrom = 0; // the number of the first message that has arrived at the end since the last render
+  #passed = 0; // the number of the last message when the reader went to the end
   #lastOwn = null;
 
   /** `render()` renders the thread again. */
@@ -66,11 +66,14 @@ export class ThreadPosition {
 
   /** Draw the line above the first message that arrives out of the user's sight. */
   #drawLine() {
-    if (this.newFrom || this.#conversation.newer) return;
+    if (this.newFrom || this.#conversation.newer || (this.#chat.isActive() && this.isAtEnd)) return;
+    this.newFrom = this.#firstAfter(this.#lastSeq);
+  }
+
+  /** Return the number of the first unread message after number `seq`; 0 if there is none. */
+  #firstAfter(seq) {
     const { messages, readSeq } = this.#conversation;
-    const first = firstUnread({ messages, readSeq: Math.max(readSeq, this.#lastSeq) }, this.#me);
-    if (this.#chat.isActive() && this.isAtEnd) this.#arrivedFrom = first;
-    else this.newFrom = first;
+    return firstUnread({ messages, readSeq: Math.max(readSeq, seq) }, this.#me);
   }
 
   /** Go to the newest message. */
@@ -96,16 +99,19 @@ export class ThreadPosition {
     const line = goal === "new" && lineIn(box);
     if (line) box.scrollTop = line.offsetTop - box.clientHeight / 5;
     else if (goal.seq) this.#hold(box, goal);
-    else box.scrollTop = box.scrollHeight;
+    else {
+      this.#passed = this.#lastSeq;
+      box.scrollTop = box.scrollHeight;
+    }
   }
 
-  /** Stay at the end, unless more has arrived than fits: then stay at the first of these messages. */
+  /** Stay at the end, unless unseen messages would leave the view: then stay at the first of them. */
   #followArrivals(box) {
-    const index = this.#arrivedFrom ? this.entries.findIndex((entry) => entry.seq === this.#arrivedFrom) : -1;
-    const first = articlesIn(box)[index];
-    const isAbove = first && first.offsetTop < box.scrollHeight - box.clientHeight;
-    [this.newFrom, this.#arrivedFrom] = [isAbove ? this.#arrivedFrom : this.newFrom, 0];
-    if (!isAbove) return this.follow(box);
+    const seen = Math.max(this.#passed, this.#chat.seenSeq(this.#conversation._id));
+    const unseen = this.#chat.isActive() ? this.#firstAfter(seen) : 0;
+    const first = unseen && articlesIn(box)[this.entries.findIndex((entry) => entry.seq === unseen)];
+    if (!first || first.offsetTop >= box.scrollHeight - box.clientHeight) return this.follow(box);
+    this.newFrom = unseen;
     box.scrollTop = first.offsetTop - box.clientHeight / 5;
     return this.#render();
   }
@@ -145,6 +151,7 @@ export class ThreadPosition {
     const below = scrollHeight - scrollTop - clientHeight;
     const wasAtEnd = this.isAtEnd;
     this.isAtEnd = this.window.to === Infinity && below < NEAR;
+    if (this.isAtEnd && !wasAtEnd) this.#passed = this.#lastSeq;
     const articles = articlesIn(box);
     const top = firstBelow(articles, scrollTop);
     this.#anchor = articles[top] &&
