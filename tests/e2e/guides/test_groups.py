@@ -211,6 +211,7 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
         "lastSeq": 0,
         "rev": 0,
         "unreadCount": 0,
+        "readSeq": 0,
     }
     for socket in (alice, bob):
         joined = await socket.call_ok("joinRoom", {"conversationId": group})
