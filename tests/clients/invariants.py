@@ -11,7 +11,6 @@ import aiohttp
 
 from clients.chat import DEADLINE, ChatUsers, eventually, token
 from clients.recording_clients import RecordingClient
-from parley.shared.documents import exactly
 from parley.shared.mongo import Database
 
 Document = dict[str, Any]
@@ -39,18 +38,12 @@ async def assert_consistent(
 
 async def how_many(database: Database, *conversation_ids: str) -> int:
     """Count the stored messages of these conversations."""
-    count = 0
-    for conversation_id in conversation_ids:
-        # Some servers are slow with aggregations, which count_documents uses.
-        query = {"conversationId": exactly(conversation_id)}
-        answer = await database.command({"count": "messages", "query": query})
-        count += answer["n"]
-    return count
+    return await database.messages.count_documents({"conversationId": {"$in": list(conversation_ids)}})
 
 
 async def stored_messages(database: Database, conversation_id: str) -> list[Document]:
     """Return the conversation's messages by their numbers."""
-    found = database.messages.find({"conversationId": exactly(conversation_id)}).sort("seq", 1)
+    found = database.messages.find({"conversationId": conversation_id}).sort("seq", 1)
     messages: list[Document] = await found.to_list(None)
     return messages
 
@@ -159,7 +152,7 @@ async def miscounts(
 
 async def recount(database: Database, conversation_id: str) -> dict[str, int]:
     """Return for each member how many messages of other users are stored above the read mark."""
-    of = {"conversationId": exactly(conversation_id)}
+    of = {"conversationId": conversation_id}
     senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(of, {"seq": 1, "senderId": 1})]
     return {
         m["userId"]: sum(s > max(m["readSeq"], m["joinSeq"]) and by != m["userId"] for s, by in senders)
@@ -173,7 +166,7 @@ async def _stored_unread(database: Database, conversation_id: str) -> dict[str, 
     assert conversation is not None
     return {
         m["userId"]: conversation["lastSeq"] - max(m["readSeq"], m["joinSeq"]) - m["ownSinceRead"]
-        async for m in database.memberships.find({"conversationId": exactly(conversation_id)})
+        async for m in database.memberships.find({"conversationId": conversation_id})
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from clients.storages import Storage, client_of, s3_server
 from parley.gateway.adapters.mongo.gridfs_files import GridFiles
 from parley.gateway.adapters.s3.files import PREFIX, Bucket, connect
-from parley.shared.documents import FILE_CHUNKS, FILES, exactly
+from parley.shared.documents import FILE_CHUNKS, FILES
 from parley.shared.migrations import migrate
 
 
@@ -31,7 +31,7 @@ async def gridfs_storage(database: Any) -> Storage:
     await migrate(database)
 
     async def remains(file_id: str) -> list[Any]:
-        chunks = await database[FILE_CHUNKS].find({"files_id": exactly(file_id)}, {"n": 1}).to_list(None)
+        chunks = await database[FILE_CHUNKS].find({"files_id": file_id}, {"n": 1}).to_list(None)
         return chunks + await database[FILES].find({"_id": file_id}).to_list(None)
 
     return Storage(GridFiles(database), remains)

@@ -185,7 +185,7 @@ async def test_a_member_can_return_while_a_worker_counts(
 
 
 class Overtaken:
-    """A collection to which another writer writes just before its first replacement."""
+    """A collection to which another writer writes just before its first update."""
 
     def __init__(self, collection: Any, meanwhile: Callable[[], Awaitable[Any]]) -> None:
         self._collection, self._meanwhile = collection, [meanwhile]
@@ -193,10 +193,10 @@ class Overtaken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collection, name)
 
-    async def replace_one(self, *args: Any) -> Any:
+    async def update_one(self, *args: Any) -> Any:
         while self._meanwhile:
             await self._meanwhile.pop()()
-        return await self._collection.replace_one(*args)
+        return await self._collection.update_one(*args)
 
 
 async def test_all_conversations_of_users_and_all_members_of_conversations_are_found(

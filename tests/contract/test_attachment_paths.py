@@ -23,7 +23,7 @@ from parley.gateway.rest.file_part import MAX_PARTS
 from parley.gateway.rest.form_body import OUTSIDE_BYTES, MinDataRate
 from parley.gateway.services.attachments import MAX_UPLOADS_OF_ONE
 from parley.gateway.state.rates import Rate
-from parley.shared.documents import ATTACHMENTS, exactly
+from parley.shared.documents import ATTACHMENTS
 from parley.shared.model import Person
 
 PDF = b"%PDF-1.7\n"
@@ -61,7 +61,7 @@ async def bound(api: Site, owner: str, conversation_id: str, attachment_id: str)
 
 async def known_of(database: Any, user: str) -> list[Any]:
     """Return the records of a user's uploads, unfinished ones included."""
-    known: list[Any] = await database[ATTACHMENTS].find({"ownerId": exactly(user)}).to_list(None)
+    known: list[Any] = await database[ATTACHMENTS].find({"ownerId": user}).to_list(None)
     return known
 
 

@@ -16,7 +16,7 @@ from parley.persistence_worker.attachment_references import AttachedMessages
 from parley.persistence_worker.attachment_references_mongo import MongoAttachmentReferences
 from parley.persistence_worker.ports import Messages
 from parley.persistence_worker.store_mongo import MongoMessages
-from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS, exactly
+from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS
 from parley.shared.model import Attachment, Message, Person, new_id, now
 
 ANN, BOB = Person(id=f"ann-{uuid.uuid4().hex[:8]}"), Person(id=f"bob-{uuid.uuid4().hex[:8]}")
@@ -120,7 +120,7 @@ async def test_a_repeated_change_counts_once(api: Site, messages: Messages, here
     await references.remove(again)
     assert await delete(messages, again)
     assert not await is_readable(api, file)
-    assert await database[ATTACHMENT_USES].find_one({"attachmentId": exactly(file.id)}) is None
+    assert await database[ATTACHMENT_USES].find_one({"attachmentId": file.id}) is None
 
 
 async def test_an_edit_removes_no_file(api: Site, messages: Messages, here: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from clients.chat import ChatUsers, eventually
 from clients.uploads import attached, read, upload
-from parley.shared.documents import ATTACHMENTS, FILE_CHUNKS, exactly
+from parley.shared.documents import ATTACHMENTS, FILE_CHUNKS
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -111,7 +111,7 @@ async def test_stalled_uploads_do_not_delay_other_users(users: ChatUsers, databa
     ]
 
     async def begun() -> bool:
-        known = [await database[ATTACHMENTS].find_one({"ownerId": exactly(users.user(n).id)}) for n in names]
+        known = [await database[ATTACHMENTS].find_one({"ownerId": users.user(n).id}) for n in names]
         return all(known)
 
     await eventually(begun)
@@ -221,11 +221,11 @@ async def test_an_upload_that_a_client_aborts_leaves_nothing_behind(users: ChatU
         await asyncio.Event().wait()
 
     async def begun() -> list[Any]:
-        known = database[ATTACHMENTS].find({"ownerId": exactly(user.id)})
+        known = database[ATTACHMENTS].find({"ownerId": user.id})
         return list(await known.to_list(None))
 
     async def stored(file_id: str) -> Any:
-        return await database[FILE_CHUNKS].find_one({"files_id": exactly(file_id)})
+        return await database[FILE_CHUNKS].find_one({"files_id": file_id})
 
     uploading = asyncio.create_task(upload(users.url, user, endless()))
     (file,) = await eventually(begun)

@@ -7,7 +7,7 @@ from pymongo import ReplaceOne, UpdateOne
 
 from parley.persistence_worker.commit_mongo import newest
 from parley.persistence_worker.store_mongo import translate_errors
-from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS, Document, exactly
+from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS, Document
 from parley.shared.model import Message, now
 
 
@@ -41,7 +41,7 @@ class MongoAttachmentReferences:
 
     async def _has_references(self, attachment_id: str) -> bool:
         with translate_errors():
-            found = await self._references.find_one({"attachmentId": exactly(attachment_id)}, {"_id": 1})
+            found = await self._references.find_one({"attachmentId": attachment_id}, {"_id": 1})
         return found is not None
 
     async def _mark(self, attachment_id: str) -> None:

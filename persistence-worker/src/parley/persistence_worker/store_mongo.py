@@ -20,7 +20,6 @@ from parley.shared.documents import (
     MEMBERSHIPS,
     MESSAGES,
     Document,
-    exactly,
     from_document,
     membership_id,
     newer_fields,
@@ -72,14 +71,9 @@ class MongoMessages:
         return bool(result.matched_count)
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
-        # count_documents is an aggregation, which is slow on some servers of the protocol.
-        query = {
-            "conversationId": exactly(key[0]),
-            "senderId": exactly(key[1]),
-            "seq": {"$gt": above, "$lte": upto},
-        }
+        query = {"conversationId": key[0], "senderId": key[1], "seq": {"$gt": above, "$lte": upto}}
         with translate_errors():
-            return len(await self._collection.find(query, {"seq": 1}).to_list(None))
+            return int(await self._collection.count_documents(query))
 
 
 class MongoHeads:
@@ -99,7 +93,7 @@ class MongoHeads:
         return {d["_id"]: Head(d["lastSeq"], d["rev"], _epochs(d)) for d in documents}
 
     async def measure(self, conversation_id: str, known: Head) -> tuple[Head, Message | None]:
-        of = {"conversationId": exactly(conversation_id)}
+        of = {"conversationId": conversation_id}
         above = {**of, "rev": {"$gt": known.rev}}
         with translate_errors():
             # The messages that are ahead of the head may be those of an attempt that timed out. This changes

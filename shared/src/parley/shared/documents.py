@@ -25,15 +25,6 @@ REVOCATIONS = "revocations"
 MIGRATIONS = "migrations"
 
 
-def exactly(value: Any) -> Document:
-    """Return the condition that a field equals this value, and is not an array that contains it.
-
-    MongoDB treats the bare value alike. Other servers of its protocol do not use an index for a bare
-    value, because it matches arrays too.
-    """
-    return {"$eq": value}
-
-
 def membership_id(conversation_id: str, user_id: str) -> str:
     """Return the `_id` of a user's membership in a conversation."""
     return f"{conversation_id}:{user_id}"

@@ -7,7 +7,7 @@ from typing import Any
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Upload
-from parley.shared.documents import ATTACHMENTS, Document, exactly, from_document, to_document
+from parley.shared.documents import ATTACHMENTS, Document, from_document, to_document
 from parley.shared.model import Attachment, now
 
 FREE: Document = {"loose": {"$exists": True}, "condemned": {"$exists": False}}
@@ -20,9 +20,9 @@ class MongoAttachments:
     """`Attachments` and `OrphanedAttachments`.
 
     An orphaned upload has the field `loose`: the Unix time since when no conversation, or no message that is
-    not deleted, refers to it. It is a number because not every server of the protocol compares dates
-    correctly. Other uploads lack the field, so the index on it stays small. The field `condemned` marks an
-    upload for deletion; a worker sets both when it deletes the last message that refers to an upload.
+    not deleted, refers to it. Other uploads lack the field, so the index on it stays small. The field
+    `condemned` marks an upload for deletion; a worker sets both when it deletes the last message that refers
+    to an upload.
     """
 
     def __init__(self, database: Any) -> None:
@@ -46,16 +46,16 @@ class MongoAttachments:
         return {d["_id"]: _upload(d) for d in documents}
 
     async def bind(self, attachment_id: str, owner_id: str, conversation_id: str, binding: str) -> bool:
-        free = {"_id": attachment_id, "ownerId": exactly(owner_id), **COMPLETE, **FREE}
+        free = {"_id": attachment_id, "ownerId": owner_id, **COMPLETE, **FREE}
         bound = {"$set": {"conversationId": conversation_id, "binding": binding}, "$unset": {"loose": ""}}
         return await self._update(free, bound)
 
     async def confirm_binding(self, attachment_id: str, conversation_id: str) -> bool:
-        query = {"_id": attachment_id, "conversationId": exactly(conversation_id), **COMPLETE}
+        query = {"_id": attachment_id, "conversationId": conversation_id, **COMPLETE}
         return await self._update(query, {"$unset": {"binding": ""}})
 
     async def unbind(self, attachment_id: str, binding: str) -> None:
-        query = {"_id": attachment_id, "binding": exactly(binding)}
+        query = {"_id": attachment_id, "binding": binding}
         orphaned = {"$set": {"loose": _seconds()}, "$unset": {"conversationId": "", "binding": ""}}
         await self._update(query, orphaned)
 

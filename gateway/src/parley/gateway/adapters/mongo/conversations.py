@@ -12,7 +12,6 @@ from parley.shared.documents import (
     CONVERSATIONS,
     MEMBERSHIPS,
     Document,
-    exactly,
     from_document,
     membership_id,
     to_document,
@@ -36,7 +35,7 @@ class MongoConversations:
 
     async def _direct(self, key: str) -> Conversation:
         with translate_errors():
-            found = await self._conversations.find_one({"directKey": exactly(key)})
+            found = await self._conversations.find_one({"directKey": key})
         if found is None:
             raise Unavailable(UNAVAILABLE)
         return from_document(Conversation, found)
@@ -71,13 +70,13 @@ class MongoConversations:
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
         with translate_errors():
-            documents = await self._conversations.find({"contractId": exactly(contract_id)}).to_list(None)
+            documents = await self._conversations.find({"contractId": contract_id}).to_list(None)
         return [from_document(Conversation, d) for d in documents]
 
     async def _sort_keys(self, conversation_ids: Collection[str], contract_id: str | None) -> list[SortKey]:
         query: Document = {"_id": {"$in": list(conversation_ids)}}
         if contract_id is not None:
-            query["contractId"] = exactly(contract_id)
+            query["contractId"] = contract_id
         with translate_errors():
             cursor = self._conversations.find(query, {"createdAt": 1, "lastMessage.createdAt": 1})
             documents = await cursor.to_list(None)
@@ -85,6 +84,5 @@ class MongoConversations:
 
 
 def _last_activity(document: Document) -> datetime:
-    # Some servers of the protocol return a projected nested field under its dotted path.
-    at: datetime = document.get("lastMessage.createdAt") or document.get("lastMessage", document)["createdAt"]
+    at: datetime = document.get("lastMessage", document)["createdAt"]
     return at

@@ -1,7 +1,7 @@
 """Files in MongoDB in the layout of GridFS: a document for each, and its bytes in numbered chunks.
 
-The driver's own bucket is not used: it buffers 48 MB before it writes, and queries chunks in a way that not
-every server of the protocol answers from its index.
+The driver's own bucket is not used: it buffers 48 MB before it writes, and its cursor on the chunks times out
+while a slow client reads.
 """
 
 import asyncio
@@ -10,14 +10,13 @@ from contextlib import suppress
 from typing import Any
 
 from bson import Binary
-from pymongo.errors import OperationFailure, WriteConcernError
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.uninterrupted import uninterrupted
 from parley.gateway.adapters.pieces import pieces
 from parley.gateway.core.errors import NotFound, Unavailable
 from parley.gateway.services.attachments import NO_ATTACHMENT
-from parley.shared.documents import FILE_CHUNKS, FILES, exactly
+from parley.shared.documents import FILE_CHUNKS, FILES
 from parley.shared.model import now
 
 CHUNK_BYTES = 255 * 1024
@@ -64,22 +63,12 @@ class GridFiles:
 
     async def _chunk(self, file_id: str, number: int) -> bytes:
         with translate_errors():
-            found = await self._chunks.find_one({"files_id": exactly(file_id), "n": exactly(number)})
+            found = await self._chunks.find_one({"files_id": file_id, "n": number})
         if found is None:
             raise Unavailable("A part of the file is missing. Upload it again.")
         return bytes(found["data"])
 
     async def delete(self, file_id: str) -> None:
         with translate_errors():
-            await self._delete_document(file_id)
-            await self._chunks.delete_many({"files_id": exactly(file_id)})
-
-    async def _delete_document(self, file_id: str) -> None:
-        try:
             await self._files.delete_one({"_id": file_id})
-        except WriteConcernError:
-            raise
-        except OperationFailure:
-            # Some servers that implement GridFS themselves report a missing file as an error.
-            if await self._files.find_one({"_id": file_id}):
-                raise
+            await self._chunks.delete_many({"files_id": file_id})

@@ -7,7 +7,6 @@ from parley.shared.documents import (
     MEMBERSHIPS,
     MESSAGES,
     Document,
-    exactly,
     from_document,
 )
 from parley.shared.model import Membership, Message
@@ -28,7 +27,7 @@ class MongoMessages:
     async def page(
         self, conversation_id: str, limit: int, before: int | None, after: int | None
     ) -> list[Message]:
-        query: Document = {"conversationId": exactly(conversation_id)}
+        query: Document = {"conversationId": conversation_id}
         if before is not None:
             query["seq"] = {"$lt": before}
         if after is not None:
@@ -38,7 +37,7 @@ class MongoMessages:
         return found if direction == 1 else found[::-1]
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
-        query = {"conversationId": exactly(conversation_id), "rev": {"$gt": rev}}
+        query = {"conversationId": conversation_id, "rev": {"$gt": rev}}
         return await self._find(query, "rev", 1, limit)
 
     async def _find(self, query: Document, by: str, direction: int, limit: int) -> list[Message]:
@@ -51,7 +50,5 @@ class MongoMessages:
 
     async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
         with translate_errors():
-            cursor = (
-                self._memberships.find({"conversationId": exactly(conversation_id)}).sort(mark, -1).limit(2)
-            )
+            cursor = self._memberships.find({"conversationId": conversation_id}).sort(mark, -1).limit(2)
             return [from_document(Membership, d) for d in await cursor.to_list(None)]

@@ -20,7 +20,7 @@ from parley.gateway.adapters.mongo.search_scan import (
     scan_of,
     write_cursor,
 )
-from parley.shared.documents import CONVERSATIONS, MESSAGES, Document, exactly
+from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
 from parley.shared.model import Message
 
 WINDOW = 500
@@ -172,7 +172,7 @@ class MongoSearch:
         """Return the first matches of the pattern in the next window, newest first."""
         bottom = max(1, scan.below - window)
         numbers = {"$gte": bottom, "$lt": scan.below}
-        query = {"conversationId": exactly(scan.conversation_id), "seq": numbers, **wanted.query}
+        query = {"conversationId": scan.conversation_id, "seq": numbers, **wanted.query}
         with translate_errors():
             cursor = self._messages.find(query).sort("seq", -1).limit(wanted.limit)
             found: list[Document] = await cursor.max_time_ms(MAX_QUERY_MS).to_list(None)
@@ -180,7 +180,7 @@ class MongoSearch:
         return found
 
     async def _position_at(self, scan: ConversationScan, seq: int) -> Position | None:
-        query = {"conversationId": exactly(scan.conversation_id), "seq": {"$lte": seq}}
+        query = {"conversationId": scan.conversation_id, "seq": {"$lte": seq}}
         fields = {"conversationId": 1, "seq": 1, "storedAt": 1, "createdAt": 1}
         with translate_errors():
             d = await self._messages.find_one(query, fields, sort=[("seq", -1)])

@@ -1,4 +1,4 @@
-"""Translate words to a regular expression that matches in any case, on every server of the protocol."""
+"""Translate words to a regular expression that matches in any case."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ class Needle:
 def needle(words: Sequence[str]) -> Needle:
     """Return the needle of some words; its pattern is a piece of the word with the rarest letters.
 
-    The pattern lists both cases of each letter: servers differ in their case-insensitive option beyond ASCII,
-    and one of them then reads the whole collection. Every character of a word is literal.
+    The pattern lists all forms of each letter, because the case-insensitive option knows neither decomposed
+    letters nor those whose other case is two letters. Every character of a word is literal.
     """
     word = max(words, key=lambda word: _rarity(_piece(word)))
     pattern = _any_of(["".join(map(_letter, way)) for way in dict.fromkeys(map(_piece, _spellings(word)))])
