@@ -60,6 +60,17 @@ async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
     await still_works(raw)
 
 
+@pytest.mark.parametrize("value", ["NaN", '"\\ud83c"', '"unended', ""])
+async def test_an_event_without_an_acknowledgement_that_is_not_json_is_reported(
+    value: str, baseline: Baseline, raw: RawSocket
+) -> None:
+    await raw.send(f'42{NAMESPACE},["sendMessage",{{"content":{value}}}]')
+
+    report = json.loads((await raw.wait_for(f'42{NAMESPACE},["exception"')).partition(",")[2])[1]
+    assert (report["event"], report["error"]["code"]) == (None, "INVALID")
+    await still_works(raw)
+
+
 @pytest.mark.parametrize("event", ["5", "0", "-1", "1.5", "null", "true", "[]", '["sendMessage"]', "{}"])
 async def test_an_event_is_refused_unless_its_name_is_a_string(
     event: str, baseline: Baseline, raw: RawSocket
@@ -116,7 +127,6 @@ async def test_a_placeholder_without_an_attachment_is_refused(
         f"42{NAMESPACE},",
         f"42{NAMESPACE},1[]",
         f'42{NAMESPACE},1{{"a":1}}',
-        f'42{NAMESPACE},["sendMessage",NaN]',
         f'4599999999999-{NAMESPACE},1["sendMessage"]',
         f'451-{NAMESPACE},1["sendMessage"',
         f"44{NAMESPACE},{{}}",
@@ -227,6 +237,20 @@ async def test_a_post_that_breaks_the_protocol_closes_its_session(
     async with asyncio.timeout(5):
         while (await request(stack.url, "GET", path)).status == 200:
             pass
+
+
+async def test_a_wrong_packet_of_a_post_does_not_harm_its_neighbours(users: ChatUsers, stack: Stack) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    path = await polling_session(stack, users.user("alice").token)
+    send = f'42{NAMESPACE},["sendMessage",{{"conversationId":"{group}","content":%s}}]'
+    body = "\x1e".join(send % content for content in ('"one"', '"\\ud83c"', '"two"'))
+
+    assert (await request(stack.url, "POST", path, body)).status == 200
+
+    await alice.wait_for("messageSent", seq=2)
+    assert [m["content"] for m in await users.user("alice").history(group)] == ["one", "two"]
+    assert '"exception"' in (await request(stack.url, "GET", path)).text
 
 
 async def test_polls_without_a_session_are_refused(stack: Stack) -> None:

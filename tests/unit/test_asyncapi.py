@@ -12,6 +12,7 @@ import pytest
 from clients.samples import EVENTS, GREETED, REFUSED
 from clients.schema_checks import complaints, example, outcomes, resolved
 from parley.gateway.api_docs.asyncapi import asyncapi
+from parley.gateway.protocols.error_payloads import EXCEPTION, RefusedEvent
 from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, InboundEvent, OutboundEvent
 from parley.gateway.protocols.registry import PROTOCOLS
 
@@ -64,7 +65,8 @@ def test_the_document_describes_every_event_and_no_other(document: dict[str, Any
     reply = {(v, inbound.reply.event) for v, _, inbound in INBOUND if inbound.reply is not None}
     on_connect = {(v, direct.event) for v in PROTOCOLS for direct in v.on_connect}
     sent = {(v, outbound.event) for v, outbound in OUTBOUND}
-    sent_names = {(v.name, event) for v, event in reply | on_connect | sent}
+    exception = {(v, EXCEPTION.event) for v in PROTOCOLS}
+    sent_names = {(v.name, event) for v, event in reply | on_connect | sent | exception}
     assert found == received | {f"{name}.send.{event}": "send" for name, event in sent_names}
     assert all(each["description"] for each in document["operations"].values())
 
@@ -100,6 +102,14 @@ def test_a_payload_by_the_document_is_accepted_and_its_acks_match_their_schemas(
             assert_matches(document, protocol, inbound.reply, outcome)
     for error in REFUSED:
         assert complaints(document, refusal, as_sent(protocol.refusal(error))) == []
+
+
+@each_protocol
+def test_an_exception_matches_its_schema(document: dict[str, Any], protocol: ClientProtocol) -> None:
+    schema = payload_of(document, operation(document, protocol, "send", EXCEPTION.event)["messages"][0])
+    for error in REFUSED:
+        for refused in (RefusedEvent(error, None), RefusedEvent(error, "sendMessage", "mine", "temporary")):
+            assert complaints(document, schema, as_sent(EXCEPTION.payload(refused))) == []
 
 
 @each_outbound

@@ -34,10 +34,11 @@ def refused(early: EarlyRefusals, event: Any, *args: Any, protocols: Any = (GROU
 
 
 def test_a_message_is_refused_as_its_protocol_refuses_it(early: EarlyRefusals) -> None:
-    ack = early.of((GROUPS,), "sendMessage", [{"conversationId": REFUSED}])
-    assert ack is not None
-    [answer] = json.loads(ack.arguments)
+    refusal = early.of((GROUPS,), "sendMessage", [{"conversationId": REFUSED}])
+    assert refusal is not None
+    [answer] = json.loads(refusal.ack.arguments)
     error = answer["error"]
+    assert (refusal.error.code, refusal.error.retry_after) == (error["code"], error["retryAfter"])
     assert (answer["success"], error["code"], error["retryable"], error["retryAfter"]) == (
         False,
         "OVERLOADED",

@@ -9,6 +9,7 @@ from typing import Any
 
 from parley.gateway.api_docs import texts
 from parley.gateway.api_docs.schemas import Json, Schemas
+from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, InboundEvent, OutboundEvent
 
 ASYNCAPI = "3.0.0"
@@ -125,6 +126,7 @@ def _sent_by_event(protocol: ClientProtocol) -> dict[str, list[tuple[str, Outbou
         if inbound.reply is not None:
             sent.append((texts.REPLY.format(event=event), inbound.reply))
     sent += [(_about(outbound), outbound) for outbound in protocol.outbound]
+    sent.append((texts.EXCEPTION, EXCEPTION))
     found: dict[str, list[tuple[str, OutboundEvent | DirectEvent]]] = {}
     for about, each in sent:
         found.setdefault(each.event, []).append((about, each))

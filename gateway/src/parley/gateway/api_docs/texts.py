@@ -18,7 +18,8 @@ SOCKETS = """
 The Socket.IO API of Parley, a realtime chat backend. Each channel is one client protocol on a Socket.IO
 namespace, the channel's `address`. A message's `name` is the event's name, its payload the event's one
 argument. An event that a client emits with a callback is acknowledged, with its result or with an error. The
-REST API is in [/openapi.json](/openapi.json).
+refusal of one without a callback is reported by the event `exception`. The REST API is in
+[/openapi.json](/openapi.json).
 
 A socket connects with its user's token. When the token expires or is revoked, the socket receives
 `disconnect` and is closed, unless it has renewed the token before: `reauthenticate` takes another token of
@@ -69,6 +70,7 @@ WHEN: dict[type, str] = {
 }
 """When an event is sent, by its trigger."""
 ON_CONNECT = "The socket has connected."
+EXCEPTION = "The socket has sent an event without a callback, and it is refused."
 REPLY = "The socket has sent `{event}`."
 ALSO_SENT_AS = "The result is also sent as the event `{event}`."
 ROOM_OF = "Return the room of "

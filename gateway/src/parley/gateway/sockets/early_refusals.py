@@ -8,7 +8,7 @@ from parley.gateway.core.errors import Overloaded
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.transport import json
-from parley.gateway.transport.server import EncodedAck
+from parley.gateway.transport.answers import EncodedAck, Refusal
 
 
 class EarlyRefusals:
@@ -16,9 +16,9 @@ class EarlyRefusals:
 
     def __init__(self, admission: AdmissionController) -> None:
         self._admission = admission
-        self._encoded: dict[tuple[str, float | None], EncodedAck] = {}
+        self._encoded: dict[tuple[str, float | None], Refusal] = {}
 
-    def of(self, protocols: Sequence[ClientProtocol], event: Any, args: Sequence[Any]) -> EncodedAck | None:
+    def of(self, protocols: Sequence[ClientProtocol], event: Any, args: Sequence[Any]) -> Refusal | None:
         """Return the refusal of an event that sends a message which cannot be admitted now, else None.
 
         Args:
@@ -34,16 +34,17 @@ class EarlyRefusals:
                 return self._refusal(protocol, args[0].get(inbound.message_to))
         return None
 
-    def _refusal(self, protocol: ClientProtocol, conversation_id: Any) -> EncodedAck | None:
+    def _refusal(self, protocol: ClientProtocol, conversation_id: Any) -> Refusal | None:
         if not isinstance(conversation_id, str | int):
             return None
         error = self._admission.refusal(str(conversation_id))
-        return None if error is None else self._ack(protocol, error)
+        return None if error is None else self._encode(protocol, error)
 
-    def _ack(self, protocol: ClientProtocol, error: Overloaded) -> EncodedAck:
+    def _encode(self, protocol: ClientProtocol, error: Overloaded) -> Refusal:
         gauges.count(error)
         key = protocol.name, error.retry_after
-        ack = self._encoded.get(key)
-        if ack is None:
-            ack = self._encoded[key] = EncodedAck(json.dumps([protocol.refusal(error)]))
-        return ack
+        refusal = self._encoded.get(key)
+        if refusal is None:
+            ack = EncodedAck(json.dumps([protocol.refusal(error)]))
+            refusal = self._encoded[key] = Refusal(ack, error)
+        return refusal

@@ -27,8 +27,8 @@ from parley.gateway.services.command_table import COMMANDS, check_session_handle
 from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.state.rates import Rates
+from parley.gateway.transport.answers import DeferredAck, Refusal
 from parley.gateway.transport.packets import MalformedPacket
-from parley.gateway.transport.server import DeferredAck
 from parley.shared.model import now
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class EventDispatcher:
         check_session_handlers(self._session_handlers)
 
     async def dispatch(self, session: Session, event: Any, args: list[Any]) -> Any:
-        """Return an event's acknowledgement, a `DeferredAck` or an `EncodedAck`.
+        """Return an event's acknowledgement, a `DeferredAck` or a `Refusal`.
 
         Raises:
             RateLimited: The user's rate for this command is exceeded.
@@ -157,6 +157,6 @@ class EventDispatcher:
             raise Unavailable("The archive is too slow at the moment; try again.") from error
 
 
-def refusal(protocol: ClientProtocol, error: ChatError) -> Any:
-    """Return an error as a protocol's acknowledgement; counts it."""
-    return protocol.refusal(gauges.count(error))
+def refusal(protocol: ClientProtocol, error: ChatError) -> Refusal:
+    """Return a refusal with a protocol's acknowledgement; counts the error."""
+    return Refusal(protocol.refusal(gauges.count(error)), error)

@@ -150,7 +150,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._recovery.end(session, recoverable=recoverable)
 
     async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
-        """Return the acknowledgement of a client's event, or a `DeferredAck`."""
+        """Return the acknowledgement of a client's event, a `DeferredAck` or a `Refusal`."""
         session = self._sessions.get(sid)
         if session is None:
             return None

@@ -1,5 +1,6 @@
 """Socket.IO packets: strict decoding of clients' packets, and encoding for the engine."""
 
+import re
 from typing import Any
 
 from engineio import packet as eio
@@ -7,16 +8,19 @@ from socketio import packet
 
 from parley.gateway.transport import json
 
+ARRAY_OF_EVENT = re.compile(rf"{packet.EVENT}(?:/[^,]*,)?\d*\[")
+"""Matches an event whose array begins: https://socket.io/docs/v4/socket-io-protocol/#packet-encoding."""
+
 
 class MalformedPacket(str):
     """Replaces the name of an event that could not be decoded; its text is the reason."""
 
 
 class ClientPacket(packet.Packet):  # type: ignore[misc]
-    """A packet that never raises for an event which can be refused by acknowledgement.
+    """A packet that never raises for an event which can be refused.
 
-    Such an event gets a `MalformedPacket` as its name. Everything else that cannot be decoded raises
-    ValueError, which closes the connection.
+    Such an event, one with an array that is no JSON, gets a `MalformedPacket` as its name. Everything else
+    that cannot be decoded raises ValueError, which closes the connection.
     """
 
     json = json
@@ -28,7 +32,8 @@ class ClientPacket(packet.Packet):  # type: ignore[misc]
         try:
             return super().decode(encoded_packet)
         except ValueError:
-            if self.packet_type != packet.EVENT or self.id is None:
+            is_event = self.packet_type == packet.EVENT
+            if not is_event or (self.id is None and not ARRAY_OF_EVENT.match(encoded_packet)):
                 raise
             self.data = [MalformedPacket("The packet is not valid JSON.")]
             return 0

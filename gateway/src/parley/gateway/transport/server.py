@@ -1,17 +1,17 @@
 """The Socket.IO server: python-socketio's, with deferred acknowledgements and transient connect errors."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import structlog
 from engineio import packet as eio
 from socketio import packet
 
-from parley.gateway.core.errors import ChatError, Unavailable
+from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.state.rates import Buckets, Rate
 from parley.gateway.transport import json
+from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
 from parley.gateway.transport.engine_server import EngineServer
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.packets import ClientPacket, engine_packets
@@ -28,22 +28,6 @@ INVALID_NAMESPACE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DeferredAck:
-    """An acknowledgement that is sent when a future is done: `answer()`, or `refuse(error)`."""
-
-    confirmed: "asyncio.Future[None]"
-    answer: Callable[[], Any]
-    refuse: Callable[[ChatError], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedAck:
-    """An acknowledgement that was encoded before, once for many events: the JSON array of its arguments."""
-
-    arguments: str
-
-
 class TransientConnectError(Exception):
     """A client cannot connect to a namespace at the moment; its message is logged, not sent."""
 
@@ -55,7 +39,7 @@ class EventHandler(Protocol):
         """Handle a client's event.
 
         Returns:
-            The acknowledgement's argument, a tuple of several, a `DeferredAck` or an `EncodedAck`.
+            The acknowledgement's argument, a tuple of several, a `DeferredAck` or a `Refusal`.
         """
 
     async def on_connected(self, sid: str) -> None:
@@ -152,7 +136,7 @@ class ChatServer(SocketHooks):
                 await session.close(reason=self.reason.TRANSPORT_ERROR)
 
     async def on_client_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
-        """Handle an event, and send its acknowledgement if the client has asked for one.
+        """Handle an event; send its acknowledgement if the client has asked for one, or the `exception`.
 
         Raises:
             ValueError: the event has no name.
@@ -163,15 +147,12 @@ class ChatServer(SocketHooks):
         if not self.manager.is_connected(sid, namespace):
             return
         handler: EventHandler = self.namespace_handlers[namespace]
-        answer = await handler.handle_event(sid, data[0], data[1:])
-        if id is None:
-            return
+        event = ClientEvent(eio_sid, namespace, id, data[0], data[1:])
+        answer = await handler.handle_event(sid, event.name, data[1:])
         if isinstance(answer, DeferredAck):
-            self._acknowledge_later(eio_sid, namespace, id, answer)
-        elif isinstance(answer, EncodedAck):
-            self._send_encoded(eio_sid, namespace, id, answer)
+            self._answer_later(event, answer)
         else:
-            self._acknowledge(eio_sid, namespace, id, answer)
+            self._answer(event, answer)
 
     def close_connection(self, sid: str, namespace: str) -> None:
         """Close the connection of a socket of this node, at once."""
@@ -182,38 +163,42 @@ class ChatServer(SocketHooks):
     def _session(self, eio_sid: str | None) -> EngineSession | None:
         return self.eio.sockets.get(eio_sid) if eio_sid is not None else None
 
-    def _acknowledge_later(self, eio_sid: str, namespace: str, id: int, later: DeferredAck) -> None:
-        session = self._session(eio_sid)
+    def _answer_later(self, event: ClientEvent, later: DeferredAck) -> None:
+        session = self._session(event.eio_sid)
         if session is None:
             return
         queue = session.queue
 
-        def acknowledge(done: "asyncio.Future[None]") -> None:
+        def answer(_done: "asyncio.Future[None]") -> None:
             queue.unanswered -= 1
-            self._acknowledge(eio_sid, namespace, id, _result(later, done))
+            self._answer(event, later.result())
 
         queue.unanswered += 1
-        later.confirmed.add_done_callback(acknowledge)
+        later.confirmed.add_done_callback(answer)
 
-    def _send_encoded(self, eio_sid: str, namespace: str, id: int, ack: EncodedAck) -> None:
-        session = self.eio.sockets.get(eio_sid)
-        if session is not None and not session.closed:
-            prefix = "" if namespace == "/" else f"{namespace},"
-            session.queue.put_nowait(eio.Packet(eio.MESSAGE, f"{packet.ACK}{prefix}{id}{ack.arguments}"))
+    def _answer(self, event: ClientEvent, answer: Any) -> None:
+        """Acknowledge an event; without an acknowledgement only a refusal is reported."""
+        if event.id is not None:
+            self._acknowledge(event, answer.ack if isinstance(answer, Refusal) else answer)
+        elif isinstance(answer, Refusal):
+            self._send(event, packet.EVENT, [EXCEPTION.event, EXCEPTION.payload(event.refused(answer.error))])
 
-    def _acknowledge(self, eio_sid: str, namespace: str, id: int, answer: Any) -> None:
-        session = self.eio.sockets.get(eio_sid)
+    def _acknowledge(self, event: ClientEvent, ack: Any) -> None:
+        if isinstance(ack, EncodedAck):
+            self._send_encoded(event, ack)
+        else:
+            self._send(event, packet.ACK, list(ack) if isinstance(ack, tuple) else [ack])
+
+    def _send_encoded(self, event: ClientEvent, ack: EncodedAck) -> None:
+        session = self._session(event.eio_sid)
         if session is not None and not session.closed:
-            args = list(answer) if isinstance(answer, tuple) else [answer]
-            ack = self.packet_class(packet.ACK, namespace=namespace, id=id, data=args)
-            for part in engine_packets(ack):
+            prefix = "" if event.namespace == "/" else f"{event.namespace},"
+            text = f"{packet.ACK}{prefix}{event.id}{ack.arguments}"
+            session.queue.put_nowait(eio.Packet(eio.MESSAGE, text))
+
+    def _send(self, event: ClientEvent, packet_type: int, data: list[Any]) -> None:
+        session = self._session(event.eio_sid)
+        if session is not None and not session.closed:
+            sent = self.packet_class(packet_type, namespace=event.namespace, id=event.id, data=data)
+            for part in engine_packets(sent):
                 session.queue.put_nowait(part)
-
-
-def _result(later: DeferredAck, done: "asyncio.Future[None]") -> Any:
-    if done.cancelled():
-        return later.refuse(Unavailable("The gateway is stopping. Retry."))
-    error = done.exception()
-    if error is None:
-        return later.answer()
-    return later.refuse(error if isinstance(error, ChatError) else ChatError("Something went wrong."))
