@@ -205,3 +205,18 @@ async def test_the_liveliest_conversation_comes_first(users: ChatUsers) -> None:
     sent = await alice.send(quiet, "not so quiet")
     await alice.wait_for("messageSent", messageId=sent["_id"])
     assert await listed() == [quiet, lively]
+
+
+async def test_typing_ends_with_the_message(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    await bob.emit("typing", {"conversationId": group})
+    await alice.wait_for("userTyping")
+
+    await bob.send(group, "hello")
+
+    await alice.wait_for("newMessage")
+    stopped = await alice.wait_for("userStoppedTyping", deadline=2)
+    assert stopped["userId"] == users.user("bob").id

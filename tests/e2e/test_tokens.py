@@ -190,6 +190,17 @@ async def test_a_token_with_a_far_expiry_is_accepted(expires: int, users: ChatUs
     assert (await socket.call_ok("getOnlineUsers"))["users"] == [user.id]
 
 
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+async def test_a_token_of_a_clock_that_is_a_little_ahead_is_accepted(
+    claim: str, users: ChatUsers, stack: Stack
+) -> None:
+    early = token(stack.jwt_secret, users.user("alice").id, **{claim: int(time.time()) + 3})
+
+    answer = await request(stack.url, "GET", LIST, Authorization=f"Bearer {early}")
+
+    assert answer.status == 200
+
+
 async def test_a_refused_client_can_retry_on_the_same_connection(users: ChatUsers, stack: Stack) -> None:
     raw = await RawSocket(stack.url).open()
     await raw.send(f'40{NAMESPACE},{{"token":"wrong"}}')

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import json
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -70,6 +71,12 @@ def by_hand(algorithm: str, secret: bytes) -> str:
     return f"{head}.{body}.{_part(hmac.digest(secret, f'{head}.{body}'.encode(), 'sha256'))}"
 
 
+def with_head(**head: Any) -> str:
+    """Make a token with any header, which nobody has signed."""
+    body = signed(SECRET, "HS256", "one").split(".")[1]
+    return f"{_part(json.dumps(head).encode())}.{body}.{_part(bytes(256))}"
+
+
 def _part(raw: bytes) -> str:
     return urlsafe_b64encode(raw).decode().rstrip("=")
 
@@ -101,6 +108,11 @@ async def test_a_token_signed_by_the_published_key_is_trusted(authenticator: Aut
         pytest.param(lambda: signed(CURVED, "ES256", "one"), id="by another kind of key"),
         pytest.param(lambda: signed(OWN, "RS256", "one", exp=1), id="expired"),
         pytest.param(lambda: signed(OWN, "RS256", "one", sub=""), id="without a subject"),
+        pytest.param(lambda: with_head(alg=["RS256"], kid="one"), id="with a list of algorithms"),
+        pytest.param(lambda: with_head(alg={"RS256": 1}, kid="one"), id="with an object as its algorithm"),
+        pytest.param(lambda: with_head(alg="RS256", kid=["one"]), id="with a list of key ids"),
+        pytest.param(lambda: with_head(alg=None, kid=None), id="with nulls in its header"),
+        pytest.param(lambda: with_head(alg="RS256", kid="one", crit=["b64"], b64=False), id="with crit"),
         pytest.param(lambda: "not.a.token", id="not a token"),
         pytest.param(lambda: "\udcff", id="not even text"),
     ],

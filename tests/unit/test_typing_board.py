@@ -47,3 +47,14 @@ def test_a_start_expires_unless_it_is_renewed() -> None:
 
     assert (stop.user.id, stop.typing) == ("ann", False)
     assert board.take_expired() == []
+
+
+def test_a_stop_ends_a_start_once() -> None:
+    board = TypingBoard()
+    board.apply(typing("ann"))
+
+    stop = board.stop("c", "ann", now())
+
+    assert stop is not None
+    assert (stop.user.id, stop.typing) == ("ann", False)
+    assert board.stop("c", "ann", now()) is None

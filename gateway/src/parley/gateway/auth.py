@@ -44,6 +44,7 @@ class Authenticator:
         issuer: The `iss` that tokens must have; any if empty.
         audience: The `aud` that tokens must have; any if empty.
         short_keys: Whether keys shorter than RFC 7518 demands are accepted, for development.
+        leeway: Seconds by which the issuer's clock may be ahead, for the claims `nbf` and `iat`.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class Authenticator:
         issuer: str = "",
         audience: str = "",
         short_keys: bool = False,
+        leeway: float = 0.0,
     ) -> None:
         self._keys = keys
         self._revocations = revocations
         self._short_keys = short_keys
+        self._leeway = leeway
         self._issuer = issuer or None
         self._audience = audience or None
 
@@ -92,6 +95,7 @@ class Authenticator:
                 token,
                 key.material,
                 algorithms=[key.algorithm],
+                leeway=self._leeway,
                 issuer=self._issuer,
                 audience=self._audience,
                 options={
@@ -103,6 +107,8 @@ class Authenticator:
             )
             expires_at = float(claims["exp"])
             issued_at = float(claims["iat"]) if "iat" in claims else None
+            if expires_at <= time():
+                raise jwt.ExpiredSignatureError
         except jwt.ExpiredSignatureError:
             raise Unauthorized("The token has expired.") from None
         except jwt.MissingRequiredClaimError as error:

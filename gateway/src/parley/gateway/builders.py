@@ -144,6 +144,7 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
         short_keys=settings.environment == "development",
+        leeway=settings.jwt_leeway_seconds,
     )
     return Domain(
         membership_cache=membership_cache,

@@ -41,6 +41,12 @@ class Settings(SharedSettings):
     )
     jwt_issuer: str = setting("The issuer that tokens must have; empty accepts any.", "")
     jwt_audience: str = setting("The audience that tokens must have; empty accepts any.", "")
+    jwt_leeway_seconds: float = setting(
+        "Seconds by which the clock of the tokens' issuer may be ahead, for the claims nbf and iat.",
+        30.0,
+        least=0,
+        most=600,
+    )
     revocation_days: int = setting(
         "Days for which a revocation is kept; at least the lifetime of any token.",
         365,

@@ -64,7 +64,8 @@ class SigningKeys:
         if not self._url:
             return self._secret
         header = jwt.get_unverified_header(token)
-        name = header.get("kid", ""), header.get("alg")
+        # A header is any JSON: only texts can name a key.
+        name = str(header.get("kid", "")), str(header.get("alg"))
         # An unsupported algorithm cannot become known by a fetch.
         if name not in self._set and name[1] in CURVES:
             await self._fetch_again()

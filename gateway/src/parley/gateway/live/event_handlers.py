@@ -50,7 +50,7 @@ class EventHandlers:
     def table(self) -> Handlers:
         """Return the handler of each kind of event."""
         return {
-            e.MessageStored: lambda _, event: self.streams.receive(event),
+            e.MessageStored: self._on_stored,
             e.MessageEdited: lambda _, event: self.streams.receive(event),
             e.MessageDeleted: lambda _, event: self.streams.receive(event),
             e.MessageRepeated: lambda _, event: self._broadcast_once(event),
@@ -68,6 +68,10 @@ class EventHandlers:
             e.Emit: lambda _, event: self.manager.on_emit(event),
             e.Control: lambda _, event: self.spawn(self.manager.apply_remote_command(event)),
         }
+
+    def _on_stored(self, _room: str, event: e.MessageStored) -> None:
+        self.streams.receive(event)
+        self.typing_events.end(event)
 
     def _broadcast_once(self, event: Any) -> None:
         """Broadcast an event that has no revision, unless its record's event was broadcast before."""

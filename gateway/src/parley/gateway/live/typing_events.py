@@ -3,7 +3,7 @@
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.typing_board import TypingBoard
-from parley.shared.events import TypingChanged
+from parley.shared.events import MessageStored, TypingChanged
 
 
 class TypingEvents:
@@ -18,6 +18,14 @@ class TypingEvents:
         """Broadcast an event that changes something; under load, only that someone stopped."""
         shed = event.typing and self._load_monitor.is_overloaded
         if not shed and self._board.apply(event):
+            self._broadcaster.broadcast(event)
+
+    def end(self, message: MessageStored) -> None:
+        """Broadcast that the sender of a message has stopped, if it typed."""
+        event = self._board.stop(
+            message.conversation_id, message.message.sender_id, message.message.created_at
+        )
+        if event is not None:
             self._broadcaster.broadcast(event)
 
     def expire(self) -> None:

@@ -1,7 +1,7 @@
 """The users who type, as this node has reported to its clients. A start that is not renewed expires here."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
@@ -41,6 +41,11 @@ class TypingBoard:
         emitted_at = now if known is None or is_due else known.emitted_at
         self._typing[key] = _Typing(now + EXPIRY_SECONDS, emitted_at, event)
         return is_due
+
+    def stop(self, conversation_id: str, user_id: str, at: datetime) -> TypingChanged | None:
+        """Remove a user's start, if there is one, and return its stop."""
+        typing = self._typing.pop((conversation_id, user_id), None)
+        return None if typing is None else replace(typing.event, typing=False, at=at)
 
     def take_expired(self) -> list[TypingChanged]:
         """Remove the starts that were not renewed in time, and return a stop for each."""
