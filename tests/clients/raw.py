@@ -50,6 +50,15 @@ class RawSocket:
         await self.send(f"{EVENT}{self._prefix}{number}{text}")
         return await self.wait_for_ack(number)
 
+    async def emit(self, text: str) -> None:
+        """Send an event with this JSON text, which asks for no acknowledgement."""
+        await self.send(f"{EVENT}{self._prefix}{text}")
+
+    async def wait_for_event(self, name: str) -> Any:
+        """Wait for an event; return its first argument."""
+        start = f'{EVENT}{self._prefix}["{name}",'
+        return json.loads(f"[{(await self.wait_for(start)).removeprefix(start)}")[0]
+
     async def wait_for_ack(self, number: int) -> Any:
         """Wait for an acknowledgement; return its first argument."""
         start = f"{ACK}{self._prefix}{number}["

@@ -64,9 +64,9 @@ async def test_an_event_that_is_not_json_is_refused_by_its_acknowledgement(
 async def test_an_event_without_an_acknowledgement_that_is_not_json_is_reported(
     value: str, baseline: Baseline, raw: RawSocket
 ) -> None:
-    await raw.send(f'42{NAMESPACE},["sendMessage",{{"content":{value}}}]')
+    await raw.emit(f'["sendMessage",{{"content":{value}}}]')
 
-    report = json.loads((await raw.wait_for(f'42{NAMESPACE},["exception"')).partition(",")[2])[1]
+    report = await raw.wait_for_event("exception")
     assert (report["event"], report["error"]["code"]) == (None, "INVALID")
     await still_works(raw)
 

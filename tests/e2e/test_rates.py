@@ -76,6 +76,23 @@ async def test_sends_past_the_burst_are_refused_until_retry_after(users: ChatUse
     await eventually(lambda: has_stored(users.user("bob"), group, stored))
 
 
+async def test_each_send_past_the_burst_is_reported_without_an_acknowledgement(users: ChatUsers) -> None:
+    alice, _ = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    sent = 30
+
+    for number in range(sent):
+        message = {"conversationId": group, "content": "hello", "tempId": str(number)}
+        await alice.emit("sendMessage", message)
+
+    await eventually(lambda: len(alice.events("messageSent") + alice.events("exception")) >= sent)
+    reports = alice.events("exception")
+    assert 5 <= len(reports) <= 10
+    assert all(is_limited({"success": False, **report}) for report in reports)
+    names = [each["tempId"] for each in alice.events("messageSent") + reports]
+    assert sorted(names, key=int) == [str(number) for number in range(sent)]
+
+
 async def has_stored(user: User, group: str, count: int) -> bool:
     return len(await user.history(group)) == count
 
