@@ -160,7 +160,7 @@ async def measure_load(browser: Browser, url: str, ann: User) -> None:
     await session.send("Network.emulateNetworkConditions", SLOW_4G)
     await page.goto(f"{url}/#token={ann.token}")
     for name in ("cold", "warm", "warm"):
-        await page.wait_for_function("window.listedAt")
+        await page.wait_for_function("() => window.listedAt")
         paint, listed = await page.evaluate(
             "[performance.getEntriesByName('first-contentful-paint')[0]?.startTime, listedAt]"
         )
