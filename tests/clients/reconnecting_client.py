@@ -18,7 +18,8 @@ LOST = (OSError, WSError, Refused, Disconnected, TimeoutError, AssertionError)
 
 
 def _revision(payload: dict[str, Any]) -> dict[str, int]:
-    return {"rev": payload["rev"], "epoch": payload["epoch"]}
+    # A gateway of version 0.2.0 gives no epoch.
+    return {"rev": payload["rev"], "epoch": payload.get("epoch", 0)}
 
 
 class ReconnectingClient(RecordingClient):
@@ -30,7 +31,8 @@ class ReconnectingClient(RecordingClient):
         """Contents by number, by conversation."""
         self.offline_seconds: list[float] = []
         """Seconds from each loss of the socket until the client had caught up."""
-        self._revs: dict[str, dict[str, int]] = {}
+        self.revisions: dict[str, dict[str, int]] = {}
+        """The revision and epoch up to which the client knows each conversation."""
         self._caught_up = True
         self._reconnecting: asyncio.Task[None] | None = None
 
@@ -40,7 +42,7 @@ class ReconnectingClient(RecordingClient):
         return self
 
     async def join(self, conversation_id: str) -> dict[str, Any]:
-        self._revs.setdefault(conversation_id, {"rev": 0, "epoch": 0})
+        self.revisions.setdefault(conversation_id, {"rev": 0, "epoch": 0})
         return await super().join(conversation_id)
 
     def drop_connection(self) -> None:
@@ -58,10 +60,11 @@ class ReconnectingClient(RecordingClient):
         super()._on_message(conversation_id, message)
         self._display(conversation_id, message)
         if self._caught_up:
-            self._revs[conversation_id] = _revision(message)
+            self.revisions[conversation_id] = _revision(message)
 
     def _display(self, conversation_id: str, message: dict[str, Any]) -> None:
         self.displayed[conversation_id][message["seq"]] = message["content"]
+        self.numbers.setdefault(message["_id"], message["seq"])
         self.received_at.setdefault(message["_id"], time.monotonic())
 
     async def _reconnect_forever(self) -> None:
@@ -85,17 +88,29 @@ class ReconnectingClient(RecordingClient):
             raise
 
     async def _catch_up(self) -> None:
-        for conversation_id in self._revs:
+        for conversation_id in self.revisions:
             await self._call_ok("joinRoom", {"conversationId": conversation_id})
-        answer = await self._call_ok("sync", {"conversations": self._revs})
+        answer = await self._sync()
         for conversation_id, changes in answer["conversations"].items():
             # A client that is too far behind for a sync reads the history instead.
             behind = changes.get("tooFar", False)
             messages = await self._user.history(conversation_id) if behind else changes["messages"]
+            if behind:
+                self.displayed[conversation_id].clear()
             for message in messages:
                 self._display(conversation_id, message)
-            self._revs[conversation_id] = _revision(changes)
+            self.revisions[conversation_id] = _revision(changes)
         self._caught_up = True
+
+    async def _sync(self) -> dict[str, Any]:
+        answer = await self.call("sync", {"conversations": self.revisions})
+        if not answer["success"] and answer["error"]["code"] == "INVALID":
+            # A gateway of version 0.2.0 takes plain revisions.
+            revisions = {group: held["rev"] for group, held in self.revisions.items()}
+            return await self._call_ok("sync", {"conversations": revisions})
+        if not answer["success"]:
+            raise Disconnected(f"sync: {answer}")
+        return answer
 
     async def _call_ok(self, event: str, payload: Any) -> dict[str, Any]:
         """Call an event; raise Disconnected when it fails, so that the client starts again."""

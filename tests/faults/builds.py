@@ -76,9 +76,10 @@ class Build:
 
 
 def previous_release(root: Path = ROOT) -> tuple[str, str] | None:
-    """Return version and commit of the release before this version, None if there is none to mix with.
+    """Return version and commit of the release before these services, None if there is none to mix with.
 
-    A release is the commit that set its version in pyproject.toml.
+    A release is the commit that set its version in pyproject.toml. Services that have changed since the
+    release of their version come after it.
 
     Raises:
         LookupError: The history that would tell is not here.
@@ -87,12 +88,13 @@ def previous_release(root: Path = ROOT) -> tuple[str, str] | None:
     found: tuple[str, str] | None = None
     for commit in _git(root, "log", "--format=%H", "--", "pyproject.toml").decode().split():
         version = _version(_git(root, "show", f"{commit}:pyproject.toml").decode())
-        if found and version != found[0]:
+        if found and version != found[0] and (found[0] != current or _is_changed(root, found[1])):
             return found if _numbers(found[0]) >= FIRST_TO_MIX else None
-        if version != current:
-            found = version, commit
+        found = version, commit
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
         raise LookupError("the clone is shallow; run `git fetch --unshallow`")
+    if found and found[0] == current and not _is_changed(root, found[1]):
+        return None
     return found if found and _numbers(found[0]) >= FIRST_TO_MIX else None
 
 
@@ -136,6 +138,11 @@ def _version(pyproject: str) -> str:
     found = _VERSION.search(pyproject)
     assert found is not None, "pyproject.toml names no version"
     return found[1]
+
+
+def _is_changed(root: Path, commit: str) -> bool:
+    """Return whether the services of the working tree differ from those of a commit."""
+    return bool(_git(root, "diff", "--name-only", commit, "--", *SOURCES))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ class FaultRun:
         self._exit_stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self.database = await self._exit_stack.enter_async_context(open_database(self.stack.mongo_url))
+        await self.reopen_database()
         timeout = aiohttp.ClientTimeout(total=5)
         self.http = await self._exit_stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         asking = aiohttp.ClientTimeout(total=ASKING)
@@ -50,6 +50,10 @@ class FaultRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exit_stack.aclose()
+
+    async def reopen_database(self) -> None:
+        """Connect to the database, anew where it was restored: the driver refuses its primaries otherwise."""
+        self.database = await self._exit_stack.enter_async_context(open_database(self.stack.mongo_url))
 
     @asynccontextmanager
     async def traffic(self) -> AsyncIterator[Traffic]:
@@ -75,7 +79,7 @@ class FaultRun:
     async def with_settings(self, overrides: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
         """Run single services with overridden settings."""
         await in_thread(self.stack.set_overrides, overrides)
-        await self.shares.wait_until(4, 4)
+        await self.shares.wait_until_fair()
         try:
             yield
         finally:

@@ -57,12 +57,22 @@ def test_the_previous_release_is_the_commit_that_set_its_version(history: Histor
     history.write("0.3.0")
     assert previous_release(history.root) == ("0.2.0", release)
     history.commit("0.3.0")
-    history.commit("0.3.0", "changed")
     assert previous_release(history.root) == ("0.2.0", release)
 
     build = extract(release, "0.2.0", tmp_path / "build", history.root)
 
     assert (build.folder / SOURCES[0] / "module.py").read_text() == '"""0.2.0 released"""\n'
+
+
+def test_services_that_changed_since_a_release_come_after_it(history: History) -> None:
+    release = history.commit("0.2.0", "released")
+    assert previous_release(history.root) is None
+    history.commit("0.2.0", "changed")
+    assert previous_release(history.root) == ("0.2.0", release)
+    later = history.commit("0.3.0")
+    assert previous_release(history.root) == ("0.2.0", release)
+    history.write("0.3.0", "changed")
+    assert previous_release(history.root) == ("0.3.0", later)
 
 
 def test_a_shallow_clone_reports_the_missing_history(history: History, tmp_path: Path) -> None:
