@@ -42,6 +42,15 @@ class Member:
             LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1_000, socketTimeoutMS=5_000
         )
 
+    def back_up(self, folder: Path) -> None:
+        """Copy the data of the killed server to a folder."""
+        shutil.copytree(self._directory, folder)
+
+    def restore(self, folder: Path) -> None:
+        """Replace the data of the killed server by a copy that `back_up` made."""
+        shutil.rmtree(self._directory)
+        shutil.copytree(folder, self._directory)
+
     def start(self) -> None:
         """Start the server on the data that it has."""
         self._directory.mkdir(parents=True, exist_ok=True)

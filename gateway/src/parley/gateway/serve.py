@@ -12,6 +12,7 @@ from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
 from parley.shared import migrations, mongo
 from parley.shared.partitions import Partitions, check_count
+from parley.shared.restoration import stop_when_restored
 
 log = structlog.get_logger()
 
@@ -23,6 +24,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
     """Serve until `stopped` is set; then close the listener, drain the clients, and stop the parts."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(mongo.connect(settings.mongo_url))
+        await stack.enter_async_context(stop_when_restored(database, stopped))
         files = await stack.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files)
         runner = web.AppRunner(

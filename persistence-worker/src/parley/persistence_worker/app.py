@@ -20,6 +20,7 @@ from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
 from parley.shared.partitions import Partitions, check_count
+from parley.shared.restoration import stop_when_restored
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
                 retryWrites=False,
             )
         )
+        await stack.enter_async_context(stop_when_restored(database, stopped))
         publisher = redis.connect(settings.redis_url, connections=16)
         stack.push_async_callback(publisher.aclose)
         probe = DatabaseProbe(partial(mongo.answers, database))
