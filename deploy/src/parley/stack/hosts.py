@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from parley.stack.ports import LOOPBACK
 
 HOST_COUNTS = (1, 3)
 """A cluster has three hosts, since a majority of two is no less than both."""
+_NO_INTERFACE = "02:00:00:00:00:00"
+"""A hardware address that no interface has: packets to it arrive nowhere."""
 _IP_TIMEOUT = 10.0
 """Seconds."""
 
@@ -53,6 +56,11 @@ class Network:
             for number in range(1, 4)
         )
 
+    @property
+    def address(self) -> str:
+        """The address by which the hosts reach this machine."""
+        return f"{self._subnet}.254"
+
     def create(self) -> None:
         """Create what does not exist yet; a reboot removes all of it.
 
@@ -62,7 +70,7 @@ class Network:
         present = set(_run("netns", "list").split())
         if self._bridge not in _links():
             _run("link", "add", self._bridge, "type", "bridge")
-            _run("address", "add", f"{self._subnet}.254/24", "dev", self._bridge)
+            _run("address", "add", f"{self.address}/24", "dev", self._bridge)
         _run("link", "set", self._bridge, "up")
         for host in self.hosts:
             if host.namespace not in present:
@@ -85,6 +93,22 @@ class Network:
     def join(self, number: int) -> None:
         """Take a host's link up again."""
         _run("link", "set", self._link(number), "up")
+
+    def separate(self, one: int, other: int) -> None:
+        """Have two hosts no longer reach each other; both still reach the third, and this machine."""
+        for here, there in self._both_ways(one, other):
+            _run(*here, "replace", there, "lladdr", _NO_INTERFACE, "dev", "eth0", "nud", "permanent")
+
+    def unite(self, one: int, other: int) -> None:
+        """Undo `separate`."""
+        for here, there in self._both_ways(one, other):
+            _run(*here, "delete", there, "dev", "eth0")
+
+    def _both_ways(self, one: int, other: int) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield the command for the table of neighbours of each of the two, and the address of the other."""
+        pair = self.hosts[one - 1], self.hosts[other - 1]
+        for here, there in (pair, pair[::-1]):
+            yield ("-netns", here.namespace, "neighbour"), there.address
 
     def _create_host(self, host: Host) -> None:
         link, inside = self._link(host.number), ("-netns", host.namespace)

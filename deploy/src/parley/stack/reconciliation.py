@@ -108,6 +108,8 @@ class Reconciliation:
         stopped = [part for part in parts if states[part.name].state in STOPPED_STATES]
         for part in stopped:
             self._report(f"starting {part.name}")
+            if part.prepare is not None:
+                part.prepare(self._report)
             self._supervisor.start(part.name)
         self._wait(parts, requested={part.name for part in stopped})
 

@@ -7,6 +7,7 @@ from parley.stack.hosts import Host
 from parley.stack.parts.mongodb import REPLICA_SET, mongodb
 from parley.stack.parts.part import Part
 from parley.stack.parts.rabbitmq import USER, epmd, rabbitmq
+from parley.stack.parts.rabbitmq_rejoin import rejoining
 from parley.stack.parts.redis import MASTER_NAME, REDIS_HOSTS, clustered_redis, redis, sentinel
 from parley.stack.paths import StackPaths
 from parley.stack.ports import LOOPBACK, Ports
@@ -50,10 +51,11 @@ class Servers:
         ]
 
     def _rabbitmq(self) -> list[Part]:
-        nodes = [
-            rabbitmq(self.paths, self.ports, self.broker_password, host, self.hosts) for host in self.hosts
-        ]
-        return [*self._name_servers(), *nodes]
+        return [*self._name_servers(), *map(self._rabbitmq_node, self.hosts)]
+
+    def _rabbitmq_node(self, host: Host) -> Part:
+        node = rabbitmq(self.paths, self.ports, self.broker_password, host, self.hosts)
+        return rejoining(node, self.paths, self.ports, host, self.hosts) if len(self.hosts) > 1 else node
 
     def _name_servers(self) -> list[Part]:
         port = self.ports.epmd

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
+import shutil
 import signal as signals
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -190,11 +191,22 @@ class Stack:
     def kill(self, name: str) -> None:
         """Kill a part (SIGKILL); unlike after `signal` it stays stopped until `start` or `up`."""
         # Supervisor sends SIGTERM when it is asked to stop a part. The part is suspended first, so that it
-        # cannot react to the SIGTERM before it is killed.
-        self.signal(name, signals.SIGSTOP)
+        # cannot react to the SIGTERM before it is killed. A program without a handler of SIGTERM ends by it
+        # even so, and may be gone before the SIGKILL.
+        pid = self.pid(name)
+        os.killpg(pid, signals.SIGSTOP)
         self._supervisor.ask_to_stop(name)
-        self.signal(name, signals.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signals.SIGKILL)
         self._supervisor.stop({name})
+
+    def erase(self, name: str) -> None:
+        """Remove the data of a stopped part, as when its disk is lost."""
+        directory = self._part(name).directory
+        if self._supervisor.processes()[name].pid:
+            raise StackError(f"{name} is running: stop it first.")
+        for entry in directory.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def pid(self, name: str) -> int:
         """Return the pid of the part's process.
@@ -240,6 +252,23 @@ class Stack:
     def join(self, host: int) -> None:
         """Undo `cut`."""
         self._network().join(host)
+
+    def separate(self, one: int, other: int) -> None:
+        """Have two hosts of a cluster no longer reach each other; both still reach the third, and nginx them.
+
+        Raises:
+            StackError: The hosts have no network namespaces of their own.
+        """
+        self._network().separate(one, other)
+
+    def unite(self, one: int, other: int) -> None:
+        """Undo `separate`."""
+        self._network().unite(one, other)
+
+    @property
+    def address(self) -> str:
+        """The address by which the hosts of a cluster reach this machine, whatever cuts them off."""
+        return self._network().address
 
     def _network(self) -> Network:
         self._require_up()

@@ -3,6 +3,7 @@
 import shutil
 import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,11 @@ def _configure(address: str, members: Sequence[str]) -> None:
     try:
         config = _call(address, "replSetGetConfig")["config"]
     except OperationFailure as error:
-        if error.code == NOT_YET_INITIALIZED:
-            _call(address, {"replSetInitiate": _config(members, version=1)})
+        # A member that lost its data gets the configuration from the others, which may be slow to answer. Its
+        # attempt to initiate the set is refused by them.
+        if error.code == NOT_YET_INITIALIZED and all(_state(each) is None for each in members):
+            with suppress(OperationFailure):
+                _call(address, {"replSetInitiate": _config(members, version=1)})
     except PyMongoError:
         return
     else:

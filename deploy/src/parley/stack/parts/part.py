@@ -30,9 +30,10 @@ class Tier(IntEnum):
 class Part:
     """One process: `argv` run in `directory`, with `env` added to the common environment.
 
-    `setup` brings the started process into service; it is called until the part is ready, so it must be
-    harmless to repeat. `problems` returns the reasons why the part is not ready, as far as it reports them.
-    `check` is a command that fails with one sentence on stderr when the part's settings are invalid.
+    `prepare` is called before the part is started. `setup` brings the started process into service; it is
+    called until the part is ready, so it must be harmless to repeat. `problems` returns the reasons why the
+    part is not ready, as far as it reports them. `check` is a command that fails with one sentence on stderr
+    when the part's settings are invalid.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Part:
     argv: tuple[str, ...]
     directory: Path
     ready: Probe
+    prepare: Callable[[Report], None] | None = None
     setup: Callable[[Report], None] | None = None
     problems: Callable[[], list[str]] = list
     check: tuple[str, ...] = ()

@@ -101,8 +101,17 @@ def run_rabbitmqctl(paths: StackPaths, ports: Ports, host: Host, arguments: Sequ
     Raises:
         StackError: it failed or did not end in time.
     """
-    command = host.command(program("rabbitmqctl", f"{_SCRIPTS}/rabbitmqctl"), *arguments)
-    title = f"rabbitmqctl {' '.join(arguments)}"
+    return run_tool(paths, ports, host, "rabbitmqctl", arguments)
+
+
+def run_tool(paths: StackPaths, ports: Ports, host: Host, tool: str, arguments: Sequence[str]) -> str:
+    """Run one of RabbitMQ's tools against a host's node and return its output.
+
+    Raises:
+        StackError: it failed or did not end in time.
+    """
+    command = host.command(program(tool, f"{_SCRIPTS}/{tool}"), *arguments)
+    title = f"{tool} {' '.join(arguments)}"
     try:
         done = subprocess.run(
             command,
@@ -137,10 +146,10 @@ def _configure(paths: StackPaths, ports: Ports, password: str, host: Host, hosts
 
 
 def _peer(host: Host) -> str:
-    return f"cluster_formation.classic_config.nodes.{host.number} = {_node(host)}\n"
+    return f"cluster_formation.classic_config.nodes.{host.number} = {node_name(host)}\n"
 
 
-def _node(host: Host) -> str:
+def node_name(host: Host) -> str:
     """Return the node's name: by address, so that the start depends on no name resolution."""
     return f"rabbit{host.number or ''}@{host.address}"
 
@@ -160,7 +169,7 @@ def _environment(paths: StackPaths, ports: Ports, host: Host) -> dict[str, str]:
         "ERL_EPMD_PORT": str(ports.epmd),
         "ERL_EPMD_ADDRESS": host.address,
         "ERL_CRASH_DUMP_SECONDS": "0",
-        "RABBITMQ_NODENAME": _node(host),
+        "RABBITMQ_NODENAME": node_name(host),
         "RABBITMQ_USE_LONGNAME": "true",
         "RABBITMQ_DIST_PORT": str(ports.erlang(host.number)),
         "RABBITMQ_CONF_ENV_FILE": str(paths.config / "rabbitmq-env.conf"),
