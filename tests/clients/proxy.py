@@ -20,10 +20,13 @@ class Proxy:
 
     While it is blocked nothing passes either way and no connection is closed, as when a cable is pulled. Data
     that was sent meanwhile arrives when it is unblocked, as TCP has it. With `tls` the proxy terminates TLS.
+    It listens on `address`.
     """
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
-        self._server = urlsplit(url)
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None, address: str = LOOPBACK) -> None:
+        self._server, self._address = urlsplit(url), address
+        self.held = 0
+        """The bytes that could not pass at once because the proxy was blocked."""
         self._tls = tls
         self._delay = 0.0
         self._loop = asyncio.new_event_loop()
@@ -34,7 +37,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._listener = self._do(asyncio.start_server(self._accept, LOOPBACK, 0, ssl=self._tls))
+        self._listener = self._do(asyncio.start_server(self._accept, self._address, 0, ssl=self._tls))
         return self
 
     def __exit__(
@@ -53,7 +56,7 @@ class Proxy:
         query = self._server.query
         if self._server.scheme == "mongodb":
             query = re.sub("replicaSet=[^&]*", "directConnection=true", query)
-        return urlunsplit(self._server._replace(netloc=f"{user}{at}{LOOPBACK}:{port}", query=query))
+        return urlunsplit(self._server._replace(netloc=f"{user}{at}{self._address}:{port}", query=query))
 
     @property
     def connections(self) -> int:
@@ -105,6 +108,7 @@ class Proxy:
     ) -> None:
         while True:
             chunk = await reader.read(CHUNK)
+            self.held += 0 if self._passing.is_set() else len(chunk)
             await under_way.put((time.monotonic() + self._delay, chunk))
             if not chunk:
                 # Keep this side open until the other end has received all data before the close.

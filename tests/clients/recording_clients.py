@@ -38,6 +38,8 @@ class RecordingClient:
         """The ids of the received messages, in order of arrival."""
         self.received_at: dict[str, float] = {}
         """When the client first knew each message, by its id and the monotonic clock."""
+        self.numbers: dict[str, int] = {}
+        """The number that each message first had, by its id."""
         self.sequence_breaks: list[tuple[str, int, int]] = []
         """Conversation, last number and number of each message that did not follow the one before it."""
         self.confirmed: list[dict[str, Any]] = []
@@ -136,6 +138,7 @@ class RecordingClient:
         if last is not None and message["seq"] != last + 1:
             self.sequence_breaks.append((conversation_id, last, message["seq"]))
         self._last[conversation_id] = message["seq"]
+        self.numbers.setdefault(message["_id"], message["seq"])
         self.received[conversation_id].append(message["_id"])
         self.received_at.setdefault(message["_id"], time.monotonic())
 

@@ -3,12 +3,60 @@
 from functools import partial
 
 from faults.row import Row
-from faults.rows import cluster
+from faults.rows import cluster, cluster_losses, cluster_splits, servers
 
 REFUSALS = ("UNAVAILABLE", "OVERLOADED")
 REFUSED_SECONDS = 15.0
 """Seconds for which sends may be refused after one host or server is lost."""
 FREED_SECONDS = cluster.AWAY_SECONDS + 15.0
+LOST_SECONDS = cluster_losses.FROZEN_SECONDS + REFUSED_SECONDS
+"""Seconds after which what was sent while nothing could be stored is received."""
+
+LOSSES = (
+    Row(
+        name="primary-lost-frozen-disks",
+        fault="replication stands still, then the primary is lost for good",
+        done="fsyncLock of both secondaries; 15 s later SIGKILL, its data removed, theirs unlocked",
+        run=cluster_losses.primary_lost_after_frozen_disks,
+        silence=LOST_SECONDS,
+        recovery=REFUSED_SECONDS,
+        bound=150,
+        refusal=REFUSALS,
+    ),
+    Row(
+        name="primary-lost-frozen-members",
+        fault="both secondaries are frozen, then the primary is lost for good",
+        done="SIGSTOP to both; 15 s later SIGKILL to the primary, its data removed, SIGCONT to both",
+        run=cluster_losses.primary_lost_after_frozen_members,
+        silence=LOST_SECONDS,
+        recovery=REFUSED_SECONDS,
+        bound=150,
+        refusal=REFUSALS,
+    ),
+    Row(
+        name="two-owners",
+        fault="two owners of a partition are on the two sides of a cut",
+        done="a worker's writes held back, its host cut off; the others store, then its writes arrive",
+        run=cluster_splits.two_owners,
+        silence=2 * REFUSED_SECONDS,
+        recovery=2 * REFUSED_SECONDS,
+        bound=150,
+        cuts=True,
+        unreachable=True,
+        refusal=REFUSALS,
+    ),
+    Row(
+        name="rabbitmq-full-node",
+        fault="one RabbitMQ node has no disk left",
+        done="disk alarm at host 2 for 4 s: no node reads from gateways",
+        run=partial(servers.rabbitmq_alarmed, host=2),
+        silence=REFUSED_SECONDS,
+        recovery=REFUSED_SECONDS,
+        bound=120,
+        refusal=REFUSALS,
+    ),
+)
+"""Rows in which a cluster loses data."""
 
 ROWS = (
     *(
@@ -77,4 +125,5 @@ ROWS = (
         unreachable=True,
         refusal=REFUSALS,
     ),
+    *LOSSES,
 )

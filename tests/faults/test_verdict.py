@@ -43,11 +43,15 @@ async def test_lost_doubled_and_miscounted_messages_are_noticed(
         await database.memberships.update_one({"_id": member}, {"$inc": {"ownSinceRead": 1}})
         traffic.speakers[0].confirmed.pop()
         traffic.listeners[1].unread[lost] += 1
+        traffic.listeners[0].numbers["vanished"] = 1
+        traffic.listeners[0].numbers[message["_id"]] += 1
         await judge(wrong, traffic, users, database, settle_seconds=0.5)
 
-    assert (wrong.lost, wrong.doubled) == (2, 1)
+    assert (wrong.lost, wrong.doubled) == (3, 2)
     assert wrong.holes
     assert wrong.unread_wrong
     assert any("received live" in reason for reason in wrong.reasons)
+    assert any("received, but not stored" in reason for reason in wrong.reasons)
+    assert any("stored with another number" in reason for reason in wrong.reasons)
     assert any("not confirmed" in reason for reason in wrong.reasons)
     assert not wrong.passed

@@ -44,12 +44,16 @@ async def judge(
     not_stored, missing = accepted.keys() - ids, _missing(traffic, ids)
     wrong = [await miscounts(database, users, group, settle_seconds) for group in traffic.groups]
     outcome.accepted = len(accepted)
-    outcome.lost = len(not_stored.union(*missing.values()))
-    outcome.doubled = sum(map(_doubled, stored.values())) + sum(now <= last for _, last, now in strays)
-    outcome.holes = sum(map(_holes, stored.values())) + sum(now > last + 1 for _, last, now in strays)
+    vanished, renumbered = _vanished(traffic, ids), _renumbered(traffic, stored)
+    outcome.lost = len(not_stored.union(vanished, *missing.values()))
+    outcome.doubled = sum(map(doubled, stored.values())) + sum(now <= last for _, last, now in strays)
+    outcome.doubled += len(renumbered)
+    outcome.holes = sum(map(holes, stored.values())) + sum(now > last + 1 for _, last, now in strays)
     outcome.unread_wrong = sum(map(len, wrong))
     outcome.silence = max(_silences(traffic, stored))
     outcome.reasons += _reasons(outcome, not_stored, missing, strays)
+    outcome.reasons += [f"received, but not stored: {_some(vanished)}"] if vanished else []
+    outcome.reasons += [f"stored with another number: {_some(renumbered)}"] if renumbered else []
     outcome.reasons += [
         f"unread counts as stored, recounted, by REST: {counts}" for counts in wrong if counts
     ]
@@ -124,17 +128,31 @@ def _missing(traffic: Traffic, ids: set[str]) -> dict[str, set[str]]:
     return {name: unknown for name, unknown in missing.items() if unknown}
 
 
+def _vanished(traffic: Traffic, ids: set[str]) -> set[str]:
+    """Return the messages that clients received or had confirmed, and that are not stored."""
+    received = {id for client in traffic.clients for id in client.numbers}
+    confirmed = {each["messageId"] for client in traffic.clients for each in client.confirmed}
+    return (received | confirmed) - ids
+
+
+def _renumbered(traffic: Traffic, stored: Mapping[str, list[Document]]) -> set[str]:
+    """Return the stored messages that a client received by another number."""
+    numbers = {message["_id"]: message["seq"] for messages in stored.values() for message in messages}
+    given = [(id, number) for client in traffic.clients for id, number in client.numbers.items()]
+    return {id for id, number in given if numbers.get(id, number) != number}
+
+
 def _name(client: RecordingClient) -> str:
     return f"{client.user_id} on {client.node}"
 
 
-def _doubled(messages: list[Document]) -> int:
+def doubled(messages: list[Document]) -> int:
     """Count repeated messages."""
     sent = Counter((message["senderId"], message["content"]) for message in messages)
     return sum(count - 1 for count in sent.values())
 
 
-def _holes(messages: list[Document]) -> int:
+def holes(messages: list[Document]) -> int:
     """Count missing numbers and revisions."""
     recounts = set(range(1, len(messages) + 1))
     return len(recounts - {m["seq"] for m in messages}) + len(recounts - {m["rev"] for m in messages})

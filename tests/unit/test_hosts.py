@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from parley.stack import hosts
 from parley.stack.errors import StackError
 from parley.stack.hosts import Host, Network, loopback_hosts
 from parley.stack.parts import mongodb
@@ -36,6 +37,25 @@ def test_the_hosts_of_two_stacks_never_meet() -> None:
     assert len({host.address for host in (*one, *other)}) == 6
     assert len({host.namespace for host in (*one, *other)}) == 6
     assert all(len(f"{host.namespace}".replace("-", "")) <= LONGEST_INTERFACE_NAME for host in one)
+
+
+def test_two_separated_hosts_know_no_hardware_address_of_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run: list[tuple[str, ...]] = []
+    monkeypatch.setattr(hosts, "_run", lambda *arguments: run.append(arguments))
+    network = Network(Path("/somewhere"))
+    one, other, _ = network.hosts
+
+    network.separate(1, 2)
+    network.unite(1, 2)
+
+    assert [(each[1], each[3], each[4]) for each in run] == [
+        (one.namespace, "replace", other.address),
+        (other.namespace, "replace", one.address),
+        (one.namespace, "delete", other.address),
+        (other.namespace, "delete", one.address),
+    ]
 
 
 def test_a_cluster_has_a_gateway_and_a_worker_on_each_host(tmp_path: Path) -> None:

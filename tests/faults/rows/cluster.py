@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 
 from pymongo.errors import PyMongoError
-from redis.asyncio import Redis
 
 from clients.chat import eventually
 from faults.fault_run import FaultRun, in_thread
@@ -20,38 +19,46 @@ async def rabbitmq_node_killed(run: FaultRun, number: int) -> None:
 
 
 async def redis_master_killed(run: FaultRun) -> None:
-    async with connect(run.stack.redis_url) as redis:
-        address = await _master(redis)
-    await _kill_for_a_while(run, f"redis-{_number(run, address)}")
+    await _kill_for_a_while(run, f"redis-{number_of(run, (await redis_master(run))[0])}")
 
 
 async def mongodb_primary_killed(run: FaultRun) -> None:
-    await _kill_for_a_while(run, f"mongodb-{_number(run, await _primary(run))}")
+    await _kill_for_a_while(run, f"mongodb-{number_of(run, await primary(run))}")
 
 
 async def mongodb_stepped_down(run: FaultRun) -> None:
     async with run.traffic() as traffic:
         for _ in range(STEP_DOWNS):
-            before = await _primary(run)
-            with suppress(PyMongoError):  # The primary closes its connections.
-                await run.database.client.admin.command("replSetStepDown", STEP_DOWN_SECONDS, force=True)
-
-            async def is_elected(before: str = before) -> bool:
-                return await _primary(run) not in ("", before)
-
-            await run.wait_for("another primary is elected", is_elected, ELECTED_SECONDS)
+            await step_down(run)
             await run.wait_for_recovery(traffic)
+
+
+async def step_down(run: FaultRun) -> None:
+    """Have the primary step down, and wait until another one is elected."""
+    before = await primary(run)
+    with suppress(PyMongoError):  # The primary closes its connections.
+        await run.database.client.admin.command("replSetStepDown", STEP_DOWN_SECONDS, force=True)
+
+    async def is_elected() -> bool:
+        return await primary(run) not in ("", before)
+
+    await run.wait_for("another primary is elected", is_elected, ELECTED_SECONDS)
 
 
 async def host_killed(run: FaultRun, number: int) -> None:
     """Kill all processes of a host, and start them again later."""
-    parts = [part.name for part in await in_thread(run.stack.status) if part.name.endswith(f"-{number}")]
     async with run.traffic() as traffic:
-        for part in parts:
-            await in_thread(run.stack.kill, part)
+        await kill_host(run, number)
         await asyncio.sleep(AWAY_SECONDS)
         await in_thread(run.stack.up)
         await run.wait_for_recovery(traffic)
+
+
+async def kill_host(run: FaultRun, number: int) -> None:
+    """Kill all processes of a host."""
+    for part in await in_thread(run.stack.status):
+        if part.name.endswith(f"-{number}"):
+            await in_thread(run.stack.kill, part.name)
 
 
 async def host_cut_off(run: FaultRun, number: int) -> None:
@@ -72,7 +79,7 @@ async def _kill_for_a_while(run: FaultRun, part: str) -> None:
         await run.wait_for_recovery(traffic)
 
 
-async def _primary(run: FaultRun) -> str:
+async def primary(run: FaultRun) -> str:
     """Return the address of the set's primary, empty if none is known."""
     with suppress(PyMongoError):
         hello = await run.database.client.admin.command("hello")
@@ -80,12 +87,19 @@ async def _primary(run: FaultRun) -> str:
     return ""
 
 
-async def _master(redis: "Redis") -> str:
-    """Return the address of the Redis that the sentinels name."""
-    await eventually(redis.ping)
-    (connection, *_) = redis.connection_pool._available_connections
-    return str(connection.host)
+async def redis_master_url(run: FaultRun) -> str:
+    """Return the URL of the Redis that is the master now."""
+    address, port = await redis_master(run)
+    return f"redis://{address}:{port}/0"
 
 
-def _number(run: FaultRun, address: str) -> int:
+async def redis_master(run: FaultRun) -> tuple[str, int]:
+    """Return the address and the port of the Redis that the sentinels name."""
+    async with connect(run.stack.redis_url) as redis:
+        await eventually(redis.ping)
+        (connection, *_) = redis.connection_pool._available_connections
+        return str(connection.host), int(connection.port)
+
+
+def number_of(run: FaultRun, address: str) -> int:
     return next(host.number for host in run.stack.hosts if host.address == address)

@@ -47,16 +47,16 @@ async def assert_reads_work(run: FaultRun, traffic: Traffic) -> None:
     assert synced["success"], synced
 
 
-async def rabbitmq_alarmed(run: FaultRun) -> None:
+async def rabbitmq_alarmed(run: FaultRun, host: int = 1) -> None:
     """Raise the disk alarm: RabbitMQ stops reading from publishers, as when memory or disk are full."""
     async with run.traffic() as traffic:
-        await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
+        await in_thread(partial(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK, host=host))
         try:
             await run.wait_for("all are refused", lambda: all(s.refusals for s in traffic.speakers), 5)
             await assert_reads_work(run, traffic)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
-            await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
+            await in_thread(partial(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK, host=host))
         await run.wait_for_recovery(traffic)
 
 
