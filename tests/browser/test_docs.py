@@ -6,6 +6,7 @@ from playwright.async_api import Page, expect
 
 from browser.windows import OpenWindow
 from clients.chat import ChatUsers
+from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.protocols.registry import PROTOCOLS
 
 ATTACHMENTS = {"uploadAttachment", "downloadAttachment", "lookAtAttachment"}
@@ -27,7 +28,7 @@ async def test_every_path_and_every_event_is_shown(window: OpenWindow, users: Ch
         wanted = [[route.method, route.path] for route in protocol.routes]
         wanted += [["emit", event] for event in protocol.inbound]
         reply = [inbound.reply for inbound in protocol.inbound.values() if inbound.reply is not None]
-        emitted = {each.event for each in (*protocol.on_connect, *reply, *protocol.outbound)}
+        emitted = {each.event for each in (*protocol.on_connect, *reply, *protocol.outbound, EXCEPTION)}
         assert sorted(shown) == sorted(wanted + [["on", event] for event in emitted])
     assert await page.get_by_role("region", name="attachments").locator("summary").count() == len(ATTACHMENTS)
 

@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, Self
 
 from picows import WSError
@@ -90,24 +91,31 @@ class ReconnectingClient(RecordingClient):
     async def _catch_up(self) -> None:
         for conversation_id in self.revisions:
             await self._call_ok("joinRoom", {"conversationId": conversation_id})
-        answer = await self._sync()
-        for conversation_id, changes in answer["conversations"].items():
-            # A client that is too far behind for a sync reads the history instead.
-            behind = changes.get("tooFar", False)
-            messages = await self._user.history(conversation_id) if behind else changes["messages"]
-            if behind:
-                self.displayed[conversation_id].clear()
-            for message in messages:
-                self._display(conversation_id, message)
-            self.revisions[conversation_id] = _revision(changes)
+        behind = set(self.revisions)
+        while behind:
+            answer = await self._sync(behind)
+            for conversation_id, changes in answer["conversations"].items():
+                await self._take(conversation_id, changes)
+            behind = {each for each, changes in answer["conversations"].items() if changes.get("more")}
         self._caught_up = True
 
-    async def _sync(self) -> dict[str, Any]:
-        answer = await self.call("sync", {"conversations": self.revisions})
+    async def _take(self, conversation_id: str, changes: dict[str, Any]) -> None:
+        # A client that is too far behind for a sync reads the history instead.
+        is_too_far = changes.get("tooFar", False)
+        messages = await self._user.history(conversation_id) if is_too_far else changes["messages"]
+        if is_too_far:
+            self.displayed[conversation_id].clear()
+        for message in messages:
+            self._display(conversation_id, message)
+        self.revisions[conversation_id] = _revision(changes)
+
+    async def _sync(self, behind: Iterable[str]) -> dict[str, Any]:
+        revisions = {conversation_id: self.revisions[conversation_id] for conversation_id in behind}
+        answer = await self.call("sync", {"conversations": revisions})
         if not answer["success"] and answer["error"]["code"] == "INVALID":
             # A gateway of version 0.2.0 takes plain revisions.
-            revisions = {group: held["rev"] for group, held in self.revisions.items()}
-            return await self._call_ok("sync", {"conversations": revisions})
+            plain = {conversation_id: held["rev"] for conversation_id, held in revisions.items()}
+            return await self._call_ok("sync", {"conversations": plain})
         if not answer["success"]:
             raise Disconnected(f"sync: {answer}")
         return answer

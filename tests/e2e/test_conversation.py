@@ -1,5 +1,7 @@
 """A whole conversation over several gateways and both transports, in one order."""
 
+import json
+
 from clients.chat import ChatUsers, eventually
 
 
@@ -158,6 +160,30 @@ async def test_sync_answers_the_changes_made_meanwhile(users: ChatUsers) -> None
     changes = answer["conversations"][group]
     assert [m["content"] for m in changes["messages"]] == ["message 0", "message 1", "message 2"]
     assert changes["rev"] == 3
+
+
+async def test_a_sync_of_large_messages_is_answered_in_parts(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    groups = [await users.group(alice, "bob") for _ in range(2)]
+    sent = [f"{number:03}" + "\u6f22" * 7_900 for number in range(60)]
+    for group in groups:
+        for number, content in enumerate(sent):
+            await alice.send(group, content, tempId=f"{group} {number}")
+    for group in groups:
+        await alice.wait_for("messageSent", tempId=f"{group} {len(sent) - 1}", deadline=30)
+
+    received: dict[str, list[str]] = {group: [] for group in groups}
+    revs, parts = dict.fromkeys(groups, 0), 0
+    while revs:
+        answer = await bob.call_ok("sync", {"conversations": revs})
+        parts += 1
+        assert len(json.dumps(answer, ensure_ascii=False).encode()) < 1 << 20
+        for group, changes in answer["conversations"].items():
+            received[group] += [m["content"] for m in changes["messages"]]
+        revs = {g: each["rev"] for g, each in answer["conversations"].items() if each.get("more")}
+
+    assert received == dict.fromkeys(groups, sent)
+    assert parts > 2
 
 
 async def test_a_sync_after_too_many_changes_is_answered_too_far(users: ChatUsers) -> None:

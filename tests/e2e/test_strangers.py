@@ -89,14 +89,20 @@ async def test_a_message_of_others_and_none_are_answered_alike(
     assert len(set(answers)) == 1
 
 
-async def test_a_sync_of_a_conversation_of_others_and_of_none_are_answered_alike(baseline: Baseline) -> None:
-    theirs = await baseline.assert_refused("NOT_FOUND", "sync", {"conversations": {baseline.elsewhere: 0}})
-    none = await baseline.assert_refused("NOT_FOUND", "sync", {"conversations": {nowhere(): 0}})
-    mixed = await baseline.assert_refused(
-        "NOT_FOUND", "sync", {"conversations": {baseline.group: 0, baseline.elsewhere: 0}}
+async def test_a_sync_answers_for_the_own_conversations_and_refuses_others_and_none_alike(
+    baseline: Baseline, users: ChatUsers
+) -> None:
+    alice, unknown = await baseline.user.socket(), nowhere()
+
+    answer = await alice.call_ok(
+        "sync", {"conversations": {baseline.elsewhere: 0, baseline.group: 0, unknown: 0}}
     )
 
-    assert theirs == none == mixed
+    found = answer["conversations"]
+    assert found[baseline.group]["messages"]
+    assert found[baseline.elsewhere] == found[unknown]
+    assert "messages" not in found[unknown]
+    assert found[unknown]["error"]["code"] == "NOT_FOUND"
 
 
 @pytest.mark.parametrize(("method", "path", "body"), PATHS)

@@ -62,13 +62,13 @@ async def test_a_worker_killed_amid_5000_messages_loses_and_doubles_none(
     sending = asyncio.gather(*(send_share(client, groups) for client in senders))
     await eventually(lambda: received() > 1_500)
     fragile.signal("worker-1", signal.SIGKILL)
-    watch = Stopwatch()
     stored = await how_many(database, *groups)
     await sending
+    watch = Stopwatch()
     accepted = sum(len(client.sent[group]) for client in senders for group in groups)
 
     takeover = await watch.until(lambda: received() >= accepted, TAKEOVER_SECONDS)
-    print(f"killed at {stored} of {accepted}, all stored {takeover:.1f} s later")
+    print(f"killed at {stored} of {accepted}, all received {takeover:.1f} s after the last send")
     assert stored < accepted == len(SENDERS) * EACH_IN_EACH * len(groups)
     for group in groups:
         await assert_consistent(database, users, group, senders=senders, listeners=listeners)

@@ -296,6 +296,9 @@ class SyncingClient(Client):
             held = self.known.get(conversation_id)
             if held is None:
                 continue
+            if "error" in changes:
+                del self.known[conversation_id]
+                continue
             held.caught_up(_revision(changes))
             if changes.get("tooFar"):
                 held.messages, held.loaded = {}, False

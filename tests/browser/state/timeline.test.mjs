@@ -147,6 +147,20 @@ test("the known revision does not advance between a disconnect and the sync", ()
   assert.deepEqual([seqs(synced), c(synced).rev, c(synced).synced], [[1, 2, 3, 4, 5], 5, true]);
 });
 
+test("a part of the missed changes leaves the conversation behind until the last part", () => {
+  const lost = after(
+    ready,
+    received(message(1)),
+    { type: "disconnected" },
+    { type: "joined", conversationId: "c", rev: 3 },
+  );
+  const part = after(lost, { type: "synced", conversationId: "c", rev: 2, messages: [message(2)], more: true });
+  const live = after(part, received(message(4)));
+  assert.deepEqual([c(live).rev, c(live).synced], [2, false]);
+  const whole = after(live, { type: "synced", conversationId: "c", rev: 3, messages: [message(3)] });
+  assert.deepEqual([seqs(whole), c(whole).rev, c(whole).synced], [[1, 2, 3, 4], 4, true]);
+});
+
 test("a first join needs no sync", () => {
   assert.equal(c(joined).synced, true);
   assert.equal(c(after(joined, { type: "disconnected" })).synced, false);

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from parley.gateway.core.errors import ChatError
 from parley.shared.model import Contract, Conversation, Member, Message, Person
 
 
@@ -106,7 +107,10 @@ class Left:
 class Changes:
     """The changes of a conversation up to `rev`, whose epoch is `epoch`.
 
-    `too_far` if there are too many to return, or if the revision that was given belongs to another history.
+    Attributes:
+        too_far: Whether there are too many to return, or the given revision belongs to another history.
+        more: Whether there are changes above `rev` that another request has to ask for.
+        error: The reason for which the user gets none.
     """
 
     conversation_id: str
@@ -114,3 +118,5 @@ class Changes:
     epoch: int = 0
     messages: tuple[MessageView, ...] = ()
     too_far: bool = False
+    more: bool = False
+    error: ChatError | None = None

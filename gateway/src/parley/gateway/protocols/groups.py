@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.positions import Revision
-from parley.gateway.protocols.error_payloads import REFUSAL
+from parley.gateway.protocols.error_payloads import ERROR, REFUSAL
 from parley.gateway.protocols.fields import Count, Id
 from parley.gateway.protocols.protocol import (
     Admitted,
@@ -233,11 +233,13 @@ ONLINE = Serializer("Online", {"success": constant(True), "users": USERS})
 CHANGES = Serializer(
     "Changes",
     {
+        "error": optional(one(ERROR, "error")),
         "tooFar": optional(flag(lambda each: each.too_far or None)),
+        "more": optional(flag(lambda each: each.more or None)),
         "rev": number("rev"),
         "epoch": number("epoch"),
         "messages": optional(
-            one(many(MESSAGE), lambda each: None if each.too_far else each.messages),
+            one(many(MESSAGE), lambda each: None if each.too_far or each.error else each.messages),
         ),
     },
 )

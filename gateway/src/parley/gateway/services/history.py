@@ -1,10 +1,13 @@
 """History: pages of messages, and changes since a revision."""
 
+from asyncio import Semaphore
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from parley.gateway.core.commands import GetMessage, ListMessages, Sync
-from parley.gateway.core.errors import Invalid
+from parley.gateway.core.errors import Invalid, NotFound
 from parley.gateway.core.pagination import Page
 from parley.gateway.core.ports import Conversations, Messages, People
 from parley.gateway.core.positions import Revision
@@ -15,6 +18,12 @@ from parley.shared.model import MAX_CHANGES, Message, Person
 
 MAX_SYNCED = 100
 """Conversations of one `Sync`."""
+SYNC_BYTES = 512 * 1024
+"""Bytes of messages after which an answer to `Sync` ends: half of what a client may leave unread."""
+SYNC_PAGE = 20
+"""Changes that `Sync` reads at a time."""
+SYNCS_AT_ONCE = 32
+"""Answers to `Sync` that are made at the same time; others wait."""
 
 
 class HistoryService:
@@ -28,6 +37,7 @@ class HistoryService:
         self._conversations = conversations
         self._people = people
         self._epochs = Epochs(conversations, messages)
+        self._syncs = Semaphore(SYNCS_AT_ONCE)
 
     async def page(self, person: Person, command: ListMessages) -> Page[MessageView]:
         """Return a page of messages in ascending order.
@@ -72,28 +82,40 @@ class HistoryService:
         return view
 
     async def sync(self, person: Person, command: Sync) -> list[Changes]:
-        """Return the changes of each conversation since the revision given for it.
+        """Return the changes of each conversation since the revision given for it, within `SYNC_BYTES`.
 
         Raises:
-            NotFound: The user is no member of one of the conversations.
             Invalid: There are too many conversations.
         """
         if len(command.revs) > MAX_SYNCED:
             raise Invalid.field("conversations", f"At most {MAX_SYNCED} at a time.")
-        for conversation_id in command.revs:
-            await self._access.role(person.id, conversation_id)
-        return [await self._changes(c, held) for c, held in command.revs.items()]
+        async with self._syncs:
+            budget = ByteBudget(SYNC_BYTES)
+            return [await self._synced(person, c, held, budget) for c, held in command.revs.items()]
 
-    async def _changes(self, conversation_id: str, held: Revision) -> Changes:
+    async def _synced(
+        self, person: Person, conversation_id: str, held: Revision, budget: "ByteBudget"
+    ) -> Changes:
+        try:
+            await self._access.role(person.id, conversation_id)
+            return await self._changes(conversation_id, held, budget)
+        except NotFound as error:
+            return Changes(conversation_id, held.rev, held.epoch or 0, error=error)
+
+    async def _changes(self, conversation_id: str, held: Revision, budget: "ByteBudget") -> Changes:
         head = await existing_conversation(self._conversations, conversation_id)
-        too_far = Changes(conversation_id, head.rev, head.epoch, too_far=True)
         if head.rev - held.rev > MAX_CHANGES or not await self._epochs.continues(head.id, held):
-            return too_far
-        found = await self._messages.changes(conversation_id, held.rev, MAX_CHANGES + 1)
-        if len(found) > MAX_CHANGES:
-            return too_far
-        newest = max([held, *((m.rev, m.epoch) for m in found)], key=lambda revision: revision[0])
-        return Changes(conversation_id, newest[0], newest[1] or 0, tuple(await self.views(found)))
+            return Changes(conversation_id, head.rev, head.epoch, too_far=True)
+        found: list[Message] = []
+        rev, epoch, more = held.rev, held.epoch, True
+        while more and not budget.spent:
+            page = await self._messages.changes(conversation_id, rev, SYNC_PAGE)
+            taken = budget.take(page)
+            found += taken
+            more = len(taken) == SYNC_PAGE or len(taken) < len(page)
+            if taken:
+                rev, epoch = taken[-1].rev, taken[-1].epoch
+        return Changes(conversation_id, rev, epoch or 0, tuple(await self.views(found)), more=more)
 
     async def views(self, messages: Sequence[Message]) -> list[MessageView]:
         """Return views of messages of one conversation, with senders and the marks of other members."""
@@ -114,3 +136,25 @@ class HistoryService:
     async def view(self, message: Message) -> MessageView:
         """Return the view of one message."""
         return (await self.views([message]))[0]
+
+
+class ByteBudget:
+    """The bytes of messages that an answer may still have."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further message may be taken."""
+        return self._left <= 0
+
+    def take(self, messages: Sequence[Message]) -> list[Message]:
+        """Return the first messages, up to the one that spends the budget."""
+        taken = []
+        for message in messages:
+            if self.spent:
+                break
+            self._left -= len(msgspec.json.encode(message))
+            taken.append(message)
+        return taken

@@ -70,15 +70,29 @@ export class CatchUp {
   }
 
   async #sync() {
-    const stale = Object.values(this.#store.state.conversations).filter((c) => c.joined && !c.synced);
-    for (let start = 0; start < stale.length; start += SYNC_BATCH) {
-      const revs = stale.slice(start, start + SYNC_BATCH).map((c) => [c._id, { rev: c.rev, epoch: c.epoch }]);
-      const answer = await this.#server.request("sync", { conversations: Object.fromEntries(revs) });
-      for (const [conversationId, changes] of Object.entries(answer.conversations)) {
-        this.#dispatch("synced", { conversationId, ...changes });
+    for (let stale = this.#stale(); stale.length; stale = this.#stale()) {
+      const answer = await this.#changes(stale.slice(0, SYNC_BATCH));
+      for (const [conversationId, { error, ...changes }] of Object.entries(answer.conversations)) {
+        if (error) this.#removeIfGone(conversationId, error);
+        else this.#dispatch("synced", { conversationId, ...changes });
         if (changes.tooFar) await this.#load(conversationId);
       }
     }
+  }
+
+  async #changes(conversations) {
+    const revs = (held) => ({ conversations: Object.fromEntries(conversations.map((c) => [c._id, held(c)])) });
+    try {
+      return await this.#server.request("sync", revs(({ rev, epoch }) => ({ rev, epoch })));
+    } catch (error) {
+      // A gateway of version 0.2.0, which may still run during an upgrade, takes revisions without an epoch.
+      if (error.code !== "INVALID") throw error;
+      return this.#server.request("sync", revs(({ rev }) => rev));
+    }
+  }
+
+  #stale() {
+    return Object.values(this.#store.state.conversations).filter((c) => c.joined && !c.synced);
   }
 
   #dispatch(type, fields) {

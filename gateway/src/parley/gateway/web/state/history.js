@@ -71,7 +71,12 @@ function endLoaded(state, { conversationId, messages, nextCursor }) {
   return withoutStored(withConversation(state, conversationId, load), messages);
 }
 
-function synced(state, { conversationId, rev, epoch = 0, messages, tooFar }) {
+/** Take in the changes that `sync` has answered; with `more`, another request follows. */
+function synced(state, { conversationId, rev, epoch = 0, messages, tooFar, more }) {
+  if (more) {
+    const merge = (c) => ({ ...mergeMessages(c, messages), rev, epoch });
+    return withoutStored(withConversation(state, conversationId, merge), messages);
+  }
   const caughtUp = (c) => advanceRevision({ ...c, synced: true, rev, epoch, ahead: NOTHING }, c.ahead);
   if (tooFar) {
     // The stored history may be another one, with fewer messages: keep no number of the old one.
