@@ -44,8 +44,10 @@ class MemoryConversations:
     ) -> Page[Conversation]:
         found = await self.get(conversation_ids)
         of = [c for c in found.values() if contract_id is None or c.contract_id == contract_id]
-        keys = page_of(sorted((c.last_activity_at, c.id) for c in of), request)
-        return keys.with_items([found[i] for _, i in keys.items])
+        start, first = request.start(), request.skipped
+        keys = sorted(((c.last_activity_at, c.id) for c in of), reverse=not request.ascending)
+        rest = [k for k in keys if start is None or (k > start if request.ascending else k < start)]
+        return page_of([found[i] for _, i in rest[first : first + request.limit + 1]], request, len(of))
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
         return [c for c in self._tables.conversations.values() if c.contract_id == contract_id]

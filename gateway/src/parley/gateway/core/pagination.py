@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from parley.gateway.core.errors import Invalid
+from parley.shared.model import Conversation
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -22,6 +23,22 @@ class PageRequest:
     number: int = 1
     before: str | None = None
     after: str | None = None
+
+    @property
+    def ascending(self) -> bool:
+        """Whether the page is read upwards from the cursor `after`, not down from `before` or the top."""
+        return self.after is not None
+
+    @property
+    def skipped(self) -> int:
+        """The number of entries between the cursor and the page."""
+        return (self.number - 1) * self.limit
+
+    def start(self) -> SortKey | None:
+        """Return the position of the cursor, which the page leaves out. Raises `Invalid`."""
+        if self.after is not None:
+            return _read_cursor("after", self.after)
+        return _read_cursor("before", self.before) if self.before is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +61,23 @@ class Page(Generic[T]):
         return Page(tuple(items), self.next_cursor, self.total, self.limit, self.number)
 
 
-def page_of(ascending: Sequence[SortKey], request: PageRequest) -> Page[SortKey]:
-    """Select the requested page, most recent first.
+def page_of(found: Sequence[Conversation], request: PageRequest, total: int) -> Page[Conversation]:
+    """Return the requested page, most recent first.
 
     Args:
-        ascending: All keys of the list, in ascending order.
-        request: The page to select.
-
-    Raises:
-        Invalid: The cursor of the request is malformed.
+        found: The page's conversations in the direction of reading, and one more if there is a next page.
+        request: The request that they answer.
+        total: The number of conversations in the list.
     """
-    skipped = (request.number - 1) * request.limit
-    if request.after is not None:
-        start = _read_cursor("after", request.after)
-        rest = [key for key in ascending if key > start][skipped:]
-        selected, edge = rest[: request.limit], -1
-    else:
-        end = _read_cursor("before", request.before) if request.before is not None else None
-        rest = [key for key in ascending if end is None or key < end]
-        rest = rest[: max(0, len(rest) - skipped)]
-        selected, edge = rest[-request.limit :], 0
-    cursor = _write_cursor(*selected[edge]) if len(rest) > request.limit else None
-    return Page(tuple(selected[::-1]), cursor, len(ascending), request.limit, request.number)
+    items = found[: request.limit]
+    cursor = _write_cursor(items[-1]) if len(found) > request.limit else None
+    recent_first = items[::-1] if request.ascending else items
+    return Page(tuple(recent_first), cursor, total, request.limit, request.number)
 
 
-def _write_cursor(last_activity: datetime, conversation_id: str) -> str:
-    return f"{last_activity.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{conversation_id}"
+def _write_cursor(conversation: Conversation) -> str:
+    at = conversation.last_activity_at.astimezone(UTC).replace(tzinfo=None)
+    return f"{at.isoformat()}Z_{conversation.id}"
 
 
 def _read_cursor(field: str, text: str) -> SortKey:
@@ -78,6 +86,8 @@ def _read_cursor(field: str, text: str) -> SortKey:
         last_activity = datetime.fromisoformat(at)
         if last_activity.tzinfo is None:
             raise ValueError("no time zone")
+        # MongoDB takes no text with half a surrogate pair. This raises a ValueError for one.
+        conversation_id.encode()
         return last_activity.astimezone(UTC), conversation_id
     except (ValueError, OverflowError):
         raise Invalid.field(field, "Malformed cursor.") from None

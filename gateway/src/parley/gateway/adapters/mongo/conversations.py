@@ -1,13 +1,12 @@
 """Conversations in MongoDB."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
+from parley.gateway.core.pagination import Page, PageRequest, page_of
 from parley.shared.documents import (
     CONVERSATIONS,
     MEMBERSHIPS,
@@ -17,6 +16,9 @@ from parley.shared.documents import (
     to_document,
 )
 from parley.shared.model import Conversation, Membership
+
+LAST_ACTIVITY: Document = {"$ifNull": ["$lastMessage.createdAt", "$createdAt"]}
+"""The expression for `Conversation.last_activity_at`."""
 
 
 class MongoConversations:
@@ -63,26 +65,30 @@ class MongoConversations:
     async def most_recent(
         self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
     ) -> Page[Conversation]:
-        # Sorted here, because not every server of MongoDB's protocol compares dates correctly.
-        keys = page_of(await self._sort_keys(conversation_ids, contract_id), request)
-        found = await self.get([conversation_id for _, conversation_id in keys.items])
-        return keys.with_items([found[i] for _, i in keys.items if i in found])
+        query: Document = {"_id": {"$in": list(conversation_ids)}}
+        if contract_id is not None:
+            query["contractId"] = contract_id
+        facets = {"page": _page_stages(request), "total": [{"$count": "count"}]}
+        stages = [{"$match": query}, {"$set": {"at": LAST_ACTIVITY}}, {"$facet": facets}]
+        with translate_errors():
+            (answer,) = await self._conversations.aggregate(stages).to_list(None)
+        found = [from_document(Conversation, d) for d in answer["page"]]
+        return page_of(found, request, sum(total["count"] for total in answer["total"]))
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
         with translate_errors():
             documents = await self._conversations.find({"contractId": contract_id}).to_list(None)
         return [from_document(Conversation, d) for d in documents]
 
-    async def _sort_keys(self, conversation_ids: Collection[str], contract_id: str | None) -> list[SortKey]:
-        query: Document = {"_id": {"$in": list(conversation_ids)}}
-        if contract_id is not None:
-            query["contractId"] = contract_id
-        with translate_errors():
-            cursor = self._conversations.find(query, {"createdAt": 1, "lastMessage.createdAt": 1})
-            documents = await cursor.to_list(None)
-        return sorted((_last_activity(d), d["_id"]) for d in documents)
 
-
-def _last_activity(document: Document) -> datetime:
-    at: datetime = document.get("lastMessage", document)["createdAt"]
-    return at
+def _page_stages(request: PageRequest) -> list[Document]:
+    """Return the stages that select a page, and one entry more, by the field `at`."""
+    start, skipped = request.start(), request.skipped
+    order, beyond = (1, "$gt") if request.ascending else (-1, "$lt")
+    stages: list[Document] = [{"$sort": {"at": order, "_id": order}}, {"$skip": skipped}]
+    stages.append({"$limit": request.limit + 1})
+    if start is None:
+        return stages
+    at, conversation_id = start
+    later = [{"at": {beyond: at}}, {"at": at, "_id": {beyond: conversation_id}}]
+    return [{"$match": {"$or": later}}, *stages]
