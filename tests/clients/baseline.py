@@ -6,7 +6,7 @@ from typing import Any, Self
 from clients.chat import ChatUsers, Socket, User
 
 Documents = dict[str, dict[str, Any]]
-HEAD = ("lastSeq", "rev", "lastMessage", "lastActivityAt")
+HEAD = ("lastSeq", "rev", "lastMessage")
 """Fields of a conversation that every valid message changes."""
 OWN = ("ownSeq", "ownSinceRead")
 """Fields of the sender's membership that every valid message changes."""

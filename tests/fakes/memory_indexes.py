@@ -40,9 +40,13 @@ class MemoryCollection:
     async def insert_many(self, documents: list[dict[str, Any]]) -> None:
         self.documents.update((document["_id"], document) for document in documents)
 
-    async def update_one(self, query: dict[str, Any], update: dict[str, Any], *, upsert: bool) -> None:
-        assert upsert
-        self.documents.setdefault(query["_id"], {**query, **update["$setOnInsert"]})
+    async def update_one(
+        self, query: dict[str, Any], update: dict[str, Any], *, upsert: bool = False
+    ) -> None:
+        if upsert:
+            self.documents.setdefault(query["_id"], {**query, **update.get("$setOnInsert", {})})
+        if query["_id"] in self.documents:
+            self.documents[query["_id"]].update(update.get("$set", {}))
 
     async def find_one(self, query: dict[str, Any]) -> dict[str, Any] | None:
         return self.documents.get(query["_id"])
