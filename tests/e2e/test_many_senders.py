@@ -26,11 +26,11 @@ async def clients(users: ChatUsers) -> AsyncIterator[RecordingClients]:
 
 
 async def pipeline(client: RecordingClient, conversation_id: str, named: bool) -> None:
-    """Send all messages at once, without waiting for the acknowledgements."""
+    """Send all messages at once, without waiting for the acknowledgements; a busy machine may refuse some."""
     names = [{"clientMessageId": str(uuid4())} if named else {} for _ in range(EACH)]
     sent = [client.send(conversation_id, f"{n} of {client.user_id}", **name) for n, name in enumerate(names)]
-    for answer in await asyncio.gather(*sent):
-        assert answer["success"] is True, answer
+    await asyncio.gather(*sent)
+    assert {refusal["code"] for refusal in client.refusals} <= {"OVERLOADED"}
 
 
 async def test_two_hundred_senders_of_one_conversation(
@@ -50,14 +50,17 @@ async def test_two_hundred_senders_of_one_conversation(
     messages = await assert_consistent(
         database, users, group, senders=senders, listeners=listeners, deadline=30
     )
-    assert len(messages) == SENDERS * EACH
+    assert len(messages) == sum(len(client.sent[group]) for client in senders) >= SENDERS * EACH / 2
     by_id = {m["_id"]: m["seq"] for m in messages}
     for client in senders:
         assert Counter((c["messageId"], c["seq"]) for c in client.confirmed) == Counter(
             (m["_id"], by_id[m["_id"]]) for m in messages if m["senderId"] == client.user_id
         )
-    unread = len(messages) - EACH
-    await eventually(lambda: all(client.unread.get(group) == unread for client in senders))
+
+    def are_counted() -> bool:
+        return all(client.unread.get(group) == len(messages) - len(client.sent[group]) for client in senders)
+
+    await eventually(are_counted)
 
 
 async def test_the_same_send_by_two_gateways_at_once_is_one_message(

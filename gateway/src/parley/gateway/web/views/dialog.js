@@ -1,10 +1,11 @@
 /** A modal dialog: it traps the focus, and Escape closes it. */
 
-import { html, IconButton, useEffect, useRef } from "./html.js";
+import { html, IconButton, useLayoutEffect, useRef } from "./html.js";
 
 export function Dialog({ title, role, describedBy, close, children }) {
   const dialog = useRef(null);
-  useEffect(() => dialog.current.showModal(), []);
+  // Before the next paint, or a key pressed at once would not reach the dialog.
+  useLayoutEffect(() => dialog.current.showModal(), []);
   return html`
     <dialog
       ref=${dialog}
