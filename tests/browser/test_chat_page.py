@@ -115,6 +115,9 @@ async def test_the_page_shows_typing_and_presence(users: ChatUsers, window: Open
     await bob.open(ann.id.title())
     head = alice.page.get_by_role("main").locator("header")
     await expect(head).to_contain_text("online")
+    # Typing reaches only those who have joined the room.
+    await alice.send("Hello")
+    await alice.has_status("Hello", "read")
 
     await bob.field.press_sequentially("Hm")
     await expect(alice.page.get_by_text(f"{ben.id.title()} is typing…").first).to_be_visible()

@@ -6,7 +6,7 @@ import { History } from "./history.js";
 import { OutboxSender } from "./outbox-sender.js";
 import { listen } from "./listen.js";
 import { isPageActive, Marks } from "./marks.js";
-import { Server } from "./server.js";
+import { Server, ServerError } from "./server.js";
 import { Typing } from "./typing.js";
 import { titleOf } from "../state/selectors.js";
 
@@ -198,6 +198,8 @@ export class Chat {
       await this.#catchUp.run(() => this.#outboxSender.sendDue());
       await this.#refresh();
     } catch (error) {
+      // A fault of the page itself would be retried for ever, and nobody would learn of it.
+      if (!(error instanceof ServerError)) reportError(error);
       if (error.code === "UNAUTHORIZED") this.#signOut(error.message);
       else setTimeout(() => this.#server.socket.id === id && this.#onConnect(), RETRY_MILLISECONDS);
     }
