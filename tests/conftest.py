@@ -9,6 +9,7 @@ from hypothesis import settings
 from clients.chat import ChatUsers
 from clients.database import open_database
 from clients.external_servers import external_servers
+from clients.nginx_edge import PROXY
 from clients.rabbitmq_cluster import RabbitCluster
 from clients.redis_sentinel import RedisSentinel
 from parley.shared.mongo import Database
@@ -23,7 +24,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two gateways and two workers behind nginx, with their own servers unless the environment names some."""
     directory: Path = tmp_path_factory.mktemp("stack")
     # All tests come from one address, and some users send a thousand messages: limits would refuse them.
-    given = {"RATE_LIMITS": "off", **external_servers()}
+    given = {"RATE_LIMITS": "off", "TRUSTED_PROXIES": PROXY, **external_servers()}
     with Stack(directory, gateways=2, workers=2, settings=given) as running:
         yield running
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from parley.gateway.transport.trusted_proxies import TrustedProxies
 from parley.gateway.web import pages
 
 KEPT = "public, max-age=31536000, immutable"
@@ -18,7 +19,7 @@ Client = TestClient[web.Request, web.Application]
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     app = web.Application()
-    pages.add_routes(app)
+    pages.add_routes(app, TrustedProxies())
     async with TestClient(TestServer(app)) as running:
         yield running
 

@@ -109,11 +109,13 @@ class Answer:
         return json.loads(self.text)
 
 
-async def request(url: str, method: str, path: str, data: Any = None, **headers: str) -> Answer:
-    """Make one request exactly as given; underscores in header names become dashes."""
+async def request(
+    url: str, method: str, path: str, data: Any = None, *, source: str = "127.0.0.1", **headers: str
+) -> Answer:
+    """Make one request exactly as given, from an address; underscores in header names become dashes."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=(source, 0))) as http,
         http.request(method, URL(url + path, encoded=True), data=data, headers=named) as answer,
     ):
         return Answer(answer.status, answer.headers.copy(), await answer.text())

@@ -14,6 +14,7 @@ from parley.gateway.core.ports import Files
 from parley.gateway.settings import Settings
 from parley.gateway.transport.origins import AllowedOrigins
 from parley.gateway.transport.server import ChatServer
+from parley.gateway.transport.trusted_proxies import TrustedProxies
 from parley.shared import mongo
 
 LISTED = "https://chat.example:8443"
@@ -133,8 +134,39 @@ async def test_the_gateway_allows_its_own_origin_and_those_of_its_settings() -> 
 )
 def test_the_own_origin_is_the_one_that_the_proxy_was_asked_for(headers: dict[str, str], own: str) -> None:
     asked = {"Host": "own.example", **headers}
-    origins = AllowedOrigins()
-    assert origins.allows(make_mocked_request("GET", PATH, headers={**asked, "Origin": own}))
-    assert not origins.allows(
-        make_mocked_request("GET", PATH, headers={**asked, "Origin": "http://own.example:1"})
-    )
+    origins = AllowedOrigins(proxies=TrustedProxies(["10.0.0.0/8"]))
+
+    def allows(origin: str, sender: str) -> bool:
+        request = make_mocked_request("GET", PATH, headers={**asked, "Origin": origin})
+        return origins.allows(request.clone(remote=sender))
+
+    assert allows(own, "10.1.2.3")
+    assert not allows(own, "11.1.2.3")
+    assert not allows("http://own.example:1", "10.1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin"),
+    [
+        ("https://chat.example", "https://chat.example:443"),
+        ("https://chat.example:443", "https://chat.example"),
+        ("https://chat.example", "wss://chat.example"),
+        ("http://chat.example", "ws://chat.example:80"),
+        ("https://Chat.Example", "https://chat.example"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("", "ws://own.example"),
+        ("", "http://OWN.example:80"),
+    ],
+)
+def test_an_origin_is_compared_without_a_default_port_and_as_one_of_http(listed: str, origin: str) -> None:
+    request = make_mocked_request("GET", PATH, headers={"Host": "own.example", "Origin": origin})
+    assert AllowedOrigins([listed]).allows(request)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://chat.example:443", "https://chat.example:80", "ws://chat.example", "https://chat.example:4430"],
+)
+def test_another_scheme_or_port_is_another_origin(origin: str) -> None:
+    request = make_mocked_request("GET", PATH, headers={"Host": "own.example", "Origin": origin})
+    assert not AllowedOrigins(["https://chat.example"]).allows(request)

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from clients.chat import ChatUsers
+from clients.nginx_edge import PROXY
 from clients.raw import request
 from clients.standalone_gateway import run_gateway
 
@@ -26,8 +27,21 @@ async def test_the_own_page_may_open_sockets(users: ChatUsers) -> None:
 async def test_the_own_page_may_open_sockets_when_tls_ends_before_nginx(users: ChatUsers) -> None:
     secure = users.url.replace("http://", "https://")
     assert (await request(users.url, "GET", POLLING, Origin=secure)).status == 400
-    answer = await request(users.url, "GET", POLLING, Origin=secure, X_Forwarded_Proto="https")
-    assert answer.status == 200
+    forwarded = {"Origin": secure, "X_Forwarded_Proto": "https"}
+    assert (await request(users.url, "GET", POLLING, source=PROXY, **forwarded)).status == 200
+    assert (await request(users.url, "GET", POLLING, **forwarded)).status == 400
+
+
+async def test_the_page_of_a_trusted_proxy_s_host_may_open_sockets(users: ChatUsers) -> None:
+    forwarded = {
+        "Origin": "https://front.example",
+        "X_Forwarded_Proto": "https",
+        "X_Forwarded_Host": "front.example",
+    }
+    assert (await request(users.url, "GET", POLLING, source=PROXY, **forwarded)).status == 200
+    assert (await request(users.url, "GET", POLLING, **forwarded)).status == 400
+    page = await request(users.url, "GET", "/", source=PROXY, **forwarded)
+    assert "wss://front.example" in page.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])

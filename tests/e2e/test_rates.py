@@ -12,7 +12,8 @@ import pytest
 import socketio
 
 from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually
-from clients.raw import RawSocket
+from clients.nginx_edge import PROXY
+from clients.raw import RawSocket, request
 from parley.stack import Stack
 
 SECONDS = 1.0
@@ -25,6 +26,7 @@ LOW = {
     "RATE_EVENTS": "50:200",
     "RATE_CONNECTS": "1:60",
     "MAX_SOCKETS_OF_USER": "3",
+    "TRUSTED_PROXIES": PROXY,
 }
 
 
@@ -251,3 +253,19 @@ async def test_an_address_that_connects_too_often_waits(query: str, address: str
         headers = {"X-Forwarded-For": address.format(n=1, net=theirs)}
         async with http.get(url, headers=headers) as answer:
             assert answer.status == 200
+
+
+async def test_each_client_of_a_trusted_proxy_has_a_rate_of_its_own(strict: Stack) -> None:
+    ours, theirs = (f"203.0.113.{last}" for last in random.sample(range(1, 250), 2))
+
+    async def status(address: str, source: str = PROXY) -> int:
+        path = "/socket.io/?EIO=4&transport=polling"
+        answer = await request(strict.url, "GET", path, source=source, X_Forwarded_For=f"6.6.6.6, {address}")
+        return answer.status
+
+    assert [await status(ours) for _ in range(70)].count(429) > 0
+    assert await status(theirs) == 200
+    # The claims of others are not believed: all of them count against their own address.
+    stranger = f"127.0.0.{random.randrange(9, 250)}"
+    claims = [await status(f"203.0.113.{last}", stranger) for last in range(1, 71)]
+    assert claims.count(429) > 0

@@ -17,7 +17,10 @@ DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 BUILT = ("nginx", "gateway", "worker")
 SERVERS = ("redis", "rabbitmq", "mongo")
 SERVICES = (("gateway", GatewaySettings), ("worker", WorkerSettings))
-SET_BY_THE_IMAGE = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
+SET_BY_THE_IMAGE = {
+    *("NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "NGINX_NETWORKS"),
+    *("WORKER_NAME", "WORKER_HOST", "WORKER_PORT"),
+}
 REQUIRED = ("JWT_SECRET", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD")
 
 

@@ -29,7 +29,8 @@ def settings_table() -> str:
 
 
 def _row(service: str, f) -> str:  # type: ignore[no-untyped-def]
-    default = {True: "on", False: "off", (): "", "": ""}.get(f.default, f.default)
+    joined = ",".join(f.default) if isinstance(f.default, tuple) else f.default
+    default = {True: "on", False: "off"}.get(joined, joined)
     shown = f"`{default}`" if default != "" else ""
     return f"| `{f.name.upper()}` | {service} | {shown} | {f.metadata['doc']} |"
 

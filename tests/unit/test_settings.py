@@ -20,11 +20,15 @@ from parley.shared.settings import SettingsError, SharedSettings, host_name, loa
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 SERVICES = (GatewaySettings, WorkerSettings)
-PER_PROCESS = {"NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "WORKER_NAME", "WORKER_HOST", "WORKER_PORT"}
+PER_PROCESS = {
+    *("NODE_NAME", "GATEWAY_HOST", "GATEWAY_PORT", "NGINX_NETWORKS"),
+    *("WORKER_NAME", "WORKER_HOST", "WORKER_PORT"),
+}
 SERVERS = {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL"}
 OF_THE_STACK = {
     "HTTP_PORT",
     "HTTP_HOST",
+    "MAX_CONNECTIONS_OF_ADDRESS",
     "REDIS_PASSWORD",
     "RABBITMQ_PASSWORD",
     "MONGO_PASSWORD",

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from parley.stack import settings
 from parley.stack.hosts import Host, Network, loopback_hosts, single_host
-from parley.stack.parts.nginx import Edge, nginx
+from parley.stack.parts.nginx import UNLIMITED, Edge, nginx
 from parley.stack.parts.part import Part
 from parley.stack.parts.services import gateway, node, worker
 from parley.stack.parts.watchdog import watchdog
@@ -84,7 +85,14 @@ class Plan:
         return self.hosts[(number - 1) % len(self.hosts)]
 
     def edge(self) -> Edge:
-        return Edge(host=self.host, port=self.ports.http, accepting=self.gateways, routable=self.gateways)
+        return Edge(
+            host=self.host,
+            port=self.ports.http,
+            accepting=self.gateways,
+            routable=self.gateways,
+            trusted_proxies=settings.networks(self.settings, "TRUSTED_PROXIES"),
+            most_connections=self._most_connections(),
+        )
 
     def parts(self) -> list[Part]:
         watchdogs = [watchdog(self.paths, self.owner)] if self.owner is not None else []
@@ -105,6 +113,11 @@ class Plan:
             "MONGO_URL": self.servers.mongo_url,
             "JWT_SECRET": self.jwt_secret,
         }
+
+    def _most_connections(self) -> int:
+        is_limited = self.settings.get("RATE_LIMITS", "on").lower() not in ("off", "false", "0")
+        name, default = "MAX_CONNECTIONS_OF_ADDRESS", 4_000
+        return settings.positive(self.settings, name, default) if is_limited else UNLIMITED
 
     def _gateways(self) -> list[Part]:
         return [self._with_overrides(self._gateway(number)) for number in _count(self.state.gateways)]

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
 from parley.stack.errors import StackError
@@ -37,6 +38,32 @@ def port(settings: Mapping[str, str], name: str) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= 65_535:
         raise StackError(f"{name} must be a port from 1 to 65535, not {value!r}.")
     return int(value)
+
+
+def positive(settings: Mapping[str, str], name: str, default: int) -> int:
+    """Return the value of a setting that is a number above 0, or the default if it is not set.
+
+    Raises:
+        StackError: it is something else.
+    """
+    value = settings.get(name, "") or str(default)
+    if not value.isdecimal() or int(value) == 0:
+        raise StackError(f"{name} must be a whole number above 0, not {value!r}.")
+    return int(value)
+
+
+def networks(settings: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the networks that a setting lists.
+
+    Raises:
+        StackError: one of them is no network.
+    """
+    listed = [network.strip() for network in settings.get(name, "").split(",") if network.strip()]
+    try:
+        return tuple(str(ip_network(network, strict=False)) for network in listed)
+    except ValueError:
+        value = settings[name]
+        raise StackError(f"{name} must list networks as 10.0.0.0/8 or addresses, not {value!r}.") from None
 
 
 def _with_secret(line: str) -> str:

@@ -41,7 +41,7 @@ def build_application(
     problems: health.Problems,
 ) -> web.Application:
     """Return the application that serves `protocols`; `problems` are what `/readyz` shows."""
-    limiter = ConnectionLimiter(rates, server.eio.sockets, settings.max_sockets)
+    limiter = ConnectionLimiter(rates, server.eio.sockets, settings.max_sockets, server.eio.proxies)
     app = web.Application(
         client_max_size=settings.max_body,
         middlewares=[json_errors, reject_encoded_bodies, limiter.middleware],
@@ -70,5 +70,5 @@ def build_application(
     documents.add_routes(
         app, protocols, token_in_query=settings.token_in_query, max_upload=settings.max_upload
     )
-    pages.add_routes(app)
+    pages.add_routes(app, server.eio.proxies)
     return app

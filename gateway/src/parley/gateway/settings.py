@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import get_args
 
 from parley.gateway.state.rates import Rate, RateKind
@@ -56,6 +57,17 @@ class Settings(SharedSettings):
     token_in_query: bool = setting("Whether a token in the query (?token=) is accepted.", True)
     cors_origins: tuple[str, ...] = setting(
         "Allowed origins of web pages, separated by commas; the gateway's own is always allowed.", ()
+    )
+    cors_headers: tuple[str, ...] = setting(
+        "Headers that pages of allowed origins may send besides those that Parley reads, such as of tracing.",
+        ("baggage", "sentry-trace", "traceparent", "tracestate", "x-requested-with"),
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        "Networks of the proxies in front of nginx whose X-Forwarded-For, -Proto and -Host are believed.", ()
+    )
+    nginx_networks: tuple[str, ...] = setting(
+        "Networks of Parley's own nginx, which tells a gateway the client's address.",
+        ("127.0.0.0/8", "::1/128"),
     )
     outbox_limit: int = setting(
         "Records that may wait for RabbitMQ; past that, commands that write are refused.", 20_000, least=1
@@ -147,8 +159,24 @@ def check(settings: Settings) -> None:
         raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
     if "*" in settings.cors_origins:
         raise SettingsError("CORS_ORIGINS must list origins: with * any web page could act for its visitors.")
+    for name in ("trusted_proxies", "nginx_networks"):
+        check_networks(name, getattr(settings, name))
     if wrong := [origin for origin in settings.cors_origins if not re.fullmatch(ORIGIN, origin)]:
         raise SettingsError(f"CORS_ORIGINS must list origins as https://chat.example:8443, not {wrong[0]!r}.")
+
+
+def check_networks(name: str, networks: tuple[str, ...]) -> None:
+    """Check a list of networks.
+
+    Raises:
+        SettingsError: One of them is no network; names it.
+    """
+    for network in networks:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            reason = f"must list networks as 10.0.0.0/8 or addresses, not {network!r}."
+            raise SettingsError(f"{name.upper()} {reason}") from None
 
 
 def check_secret(settings: Settings) -> None:

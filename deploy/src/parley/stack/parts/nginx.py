@@ -16,6 +16,9 @@ from parley.stack.paths import StackPaths, quoted, write
 from parley.stack.ports import LOOPBACK
 from parley.stack.readiness import http_answers
 
+UNLIMITED = 65_535
+"""The largest limit of connections that nginx takes, more than it can serve."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
@@ -26,12 +29,16 @@ class Edge:
         port: the port to listen on.
         accepting: addresses by node name of the gateways that get new clients.
         routable: addresses by node name of all gateways that keep their present clients.
+        trusted_proxies: networks of the proxies in front of nginx.
+        most_connections: connections of one address that nginx serves at once.
     """
 
     host: str
     port: int
     accepting: Mapping[str, str]
     routable: Mapping[str, str]
+    trusted_proxies: tuple[str, ...] = ()
+    most_connections: int = UNLIMITED
 
     @property
     def address(self) -> str:
@@ -114,6 +121,9 @@ def _values(paths: StackPaths, edge: Edge) -> dict[str, str]:
         "LOG": _escaped(paths.log("nginx-access")),
         "FILES": str(open_files()),
         "CONNECTIONS": str(open_files() * 19 // 20),
+        "TRUSTED": "".join(f"    set_real_ip_from {network};\n" for network in edge.trusted_proxies),
+        "TRUSTED_NETWORKS": "".join(f"        {network} 1;\n" for network in edge.trusted_proxies),
+        "MOST_CONNECTIONS": str(min(edge.most_connections, UNLIMITED)),
         "HOST": edge.host,
         "PORT": str(edge.port),
         "ROUTES": "".join(f"        ~^{node}\\.  parley_{node};\n" for node in edge.routable),

@@ -15,6 +15,8 @@ def gateway(
 ) -> Part:
     """Return the gateway of this number."""
     own = {"NODE_NAME": node(number), "GATEWAY_HOST": host.address, "GATEWAY_PORT": str(port)}
+    if host.namespace:
+        own["NGINX_NETWORKS"] = f"{host.address}/24"
     return _service(paths, f"gateway-{number}", Tier.GATEWAYS, host, port, command, {**settings, **own})
 
 

@@ -25,6 +25,7 @@ from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
+from parley.gateway.transport.trusted_proxies import TrustedProxies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ def _server(context: SocketContext) -> ChatServer:
         client_manager=context.manager,
         node_name=settings.node_name,
         allowed_origins=settings.cors_origins,
+        proxies=TrustedProxies(settings.nginx_networks, settings.trusted_proxies),
         unread_limit=settings.backlog_limit,
         inbox_delay=context.inbox_delay,
         max_http_buffer_size=settings.max_frame,

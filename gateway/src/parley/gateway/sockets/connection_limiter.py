@@ -1,7 +1,6 @@
 """Refuses new connections from addresses that connect too often, and all when the gateway is full."""
 
 from collections.abc import Sized
-from ipaddress import IPv6Address, IPv6Network
 from math import ceil
 
 import orjson
@@ -12,9 +11,9 @@ from parley.gateway import gauges
 from parley.gateway.core.errors import ChatError, Overloaded, RateLimited
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.rates import Rates
+from parley.gateway.transport.trusted_proxies import TrustedProxies
 
-PATH = "/socket.io/"
-NETWORK_BITS = 64
+PATH = "/socket.io"
 
 
 class ConnectionLimiter:
@@ -24,12 +23,14 @@ class ConnectionLimiter:
         rates: counts the connects of each address.
         sockets: the node's open connections.
         most: connections that the node takes.
+        proxies: tell the addresses.
     """
 
-    def __init__(self, rates: Rates, sockets: Sized, most: int) -> None:
+    def __init__(self, rates: Rates, sockets: Sized, most: int, proxies: TrustedProxies) -> None:
         self._rates = rates
         self._sockets = sockets
         self._most = most
+        self._proxies = proxies
 
     @property
     def middleware(self) -> Middleware:
@@ -49,23 +50,9 @@ class ConnectionLimiter:
         return limit_handshakes
 
     def _admit(self, request: web.Request) -> None:
-        self._rates.count("connects", address_of(request))
+        self._rates.count("connects", self._proxies.address_of(request))
         if len(self._sockets) >= self._most:
             raise Overloaded("The gateway has reached its connection limit. Retry later.")
-
-
-def address_of(request: web.Request) -> str:
-    """Return a client's address as the proxy in front saw it, which appends it to X-Forwarded-For.
-
-    For IPv6 it is the network of 64 bits: a client that has one of its addresses has all of them.
-    """
-    seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.remote or ""
-    try:
-        address = IPv6Address(seen)
-    except ValueError:
-        return seen
-    mapped = address.ipv4_mapped
-    return str(mapped) if mapped else str(IPv6Network((address, NETWORK_BITS), strict=False))
 
 
 def _refusal(error: ChatError) -> web.Response:

@@ -20,6 +20,7 @@ from parley.gateway.transport.origins import AllowedOrigins
 from parley.gateway.transport.packet_queue import PacketQueue
 from parley.gateway.transport.polling import read_packets
 from parley.gateway.transport.socketio_adapter import EngineHooks
+from parley.gateway.transport.trusted_proxies import TrustedProxies
 from parley.gateway.transport.websocket import WebSocketTransport
 
 POLLING, WEBSOCKET = "polling", "websocket"
@@ -48,6 +49,7 @@ class EngineServer(EngineHooks):
 
     Args:
         allowed_origins: origins of pages that may open sessions, besides the server's own.
+        proxies: tell where requests come from.
         unread_limit: bytes that a client may leave unread.
         inbox_delay: records how long clients' events wait to be handled.
         node_name: the first part of session ids, by which a proxy finds the node of a polling client.
@@ -60,6 +62,7 @@ class EngineServer(EngineHooks):
         self,
         *,
         allowed_origins: Collection[str] = (),
+        proxies: TrustedProxies | None = None,
         unread_limit: int = 1 << 20,
         inbox_delay: DelayGauge | None = None,
         node_name: str = "",
@@ -68,7 +71,8 @@ class EngineServer(EngineHooks):
         super().__init__(async_mode="aiohttp", **options)
         self.unread_limit = unread_limit
         self.inbox_delay = inbox_delay or DelayGauge()
-        self._origins = AllowedOrigins(allowed_origins)
+        self.proxies = proxies or TrustedProxies()
+        self._origins = AllowedOrigins(allowed_origins, self.proxies)
         self._node_name = node_name
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:

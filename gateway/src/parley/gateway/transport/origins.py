@@ -5,7 +5,18 @@ from collections.abc import Collection
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from parley.gateway.transport.trusted_proxies import TrustedProxies
+
 METHODS = "OPTIONS, GET, POST"
+OF_WEBSOCKETS = {"ws": "http", "wss": "https"}
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def normalized(origin: str) -> str:
+    """Return an origin as browsers write it: of HTTP, not of websockets, and without a default port."""
+    scheme, separator, host = origin.strip().lower().partition("://")
+    scheme = OF_WEBSOCKETS.get(scheme, scheme)
+    return f"{scheme}{separator}{host.removesuffix(DEFAULT_PORTS.get(scheme, ''))}"
 
 
 class AllowedOrigins:
@@ -13,15 +24,21 @@ class AllowedOrigins:
 
     Args:
         listed: origins besides the gateway's own, such as `https://chat.example:8443`.
+        proxies: tell which origin is the gateway's own.
     """
 
-    def __init__(self, listed: Collection[str] = ()) -> None:
-        self._listed = frozenset(listed)
+    def __init__(self, listed: Collection[str] = (), proxies: TrustedProxies | None = None) -> None:
+        self._listed = frozenset(map(normalized, listed))
+        self._proxies = proxies or TrustedProxies()
 
     def allows(self, request: web.Request) -> bool:
         """Return whether a request comes from an allowed page or from no browser."""
         origin = request.headers.get(hdrs.ORIGIN)
-        return not origin or origin in self._listed or origin in _own_origins(request)
+        return not origin or self.lists(origin) or normalized(origin) in self._own_origins(request)
+
+    def lists(self, origin: str) -> bool:
+        """Return whether an origin is one of the listed ones."""
+        return normalized(origin) in self._listed
 
     def response_headers(self, request: web.Request) -> CIMultiDict[str]:
         """Return the CORS headers of a response; a page that is not allowed may read nothing."""
@@ -38,14 +55,8 @@ class AllowedOrigins:
             headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = wanted
         return headers
 
-
-def _own_origins(request: web.Request) -> set[str]:
-    """Return the origins that this request was addressed to, here and at the proxy in front."""
-    host = request.headers.get(hdrs.HOST, "")
-    scheme = _first(request.headers.get(hdrs.X_FORWARDED_PROTO, "http"))
-    forwarded = _first(request.headers.get(hdrs.X_FORWARDED_HOST, host))
-    return {f"{scheme}://{host}", f"{scheme}://{forwarded}"}
-
-
-def _first(header: str) -> str:
-    return header.partition(",")[0].strip()
+    def _own_origins(self, request: web.Request) -> set[str]:
+        """Return the origins that this request was addressed to, here and at the proxy in front."""
+        scheme, forwarded = self._proxies.own_origin(request)
+        host = request.headers.get(hdrs.HOST, "")
+        return {normalized(f"{scheme}://{host}"), normalized(f"{scheme}://{forwarded}")}

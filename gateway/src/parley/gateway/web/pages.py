@@ -14,6 +14,8 @@ from typing import Final
 
 from aiohttp import ETag, web
 
+from parley.gateway.transport.trusted_proxies import TrustedProxies
+
 HERE = Path(__file__).parent
 INSTALLED = HERE / "node_modules"
 VENDOR = {
@@ -45,10 +47,10 @@ class Asset:
     digest: str
 
 
-def add_routes(app: web.Application) -> None:
-    """Register the routes of the pages and their assets."""
-    app.router.add_get("/", _page("index.html"))
-    app.router.add_get("/docs", _page("docs.html"))
+def add_routes(app: web.Application, proxies: TrustedProxies) -> None:
+    """Register the routes of the pages and their assets; `proxies` tell the host that a page is at."""
+    app.router.add_get("/", _page("index.html", proxies))
+    app.router.add_get("/docs", _page("docs.html", proxies))
     app.router.add_get("/assets/{name:.+}", _asset)
 
 
@@ -72,12 +74,13 @@ def _assets_digest(files: tuple[tuple[str, Path, int], ...]) -> str:
     return together.hexdigest()[:16]
 
 
-def _page(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _page(name: str, proxies: TrustedProxies) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(request: web.Request) -> web.Response:
+        _, host = proxies.own_origin(request)
         if not all(file.exists() for file in VENDOR.values()):
             missing = Asset(NOT_INSTALLED.encode(), "text/html", "missing")
-            return _secured(_answer(missing, status=503), request)
-        return _secured(fresh(page(read(HERE / name), assets_digest()), request), request)
+            return _secured(_answer(missing, status=503), host)
+        return _secured(fresh(page(read(HERE / name), assets_digest()), request), host)
 
     return serve
 
@@ -142,8 +145,8 @@ def _answer(asset: Asset, status: int, kept: str = REVALIDATED) -> web.Response:
     return answer
 
 
-def _secured(answer: web.Response, request: web.Request) -> web.Response:
-    answer.headers["Content-Security-Policy"] = policy(request.host)
+def _secured(answer: web.Response, host: str) -> web.Response:
+    answer.headers["Content-Security-Policy"] = policy(host)
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     answer.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"

@@ -1,0 +1,98 @@
+"""nginx, with the native stack's and the image's configuration: forwarded headers, errors, limits."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.nginx_edge import KINDS, PROXY, RawAnswer, run_edge, send
+
+STRANGER = "127.0.0.8"
+MOST = 20
+
+
+@pytest.fixture(scope="module", params=KINDS)
+async def port(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[int]:
+    settings = {
+        "TRUSTED_PROXIES": f"{PROXY}, 10.1.0.0/16, 2001:db8::/32",
+        "MAX_CONNECTIONS_OF_ADDRESS": str(MOST),
+    }
+    directory: Path = tmp_path_factory.mktemp("edge")
+    async with run_edge(request.param, directory, settings) as port:
+        yield port
+
+
+def get(path: str = "/x", host: str = "chat.example", **headers: str) -> bytes:
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n".encode()
+
+
+async def seen(port: int, source: str, data: bytes) -> dict[str, str]:
+    answer = await send(port, data, source)
+    assert answer.status == 200, answer
+    headers: dict[str, str] = json.loads(answer.body)["headers"]
+    return headers
+
+
+def is_refused(answer: RawAnswer, status: int, code: str, retryable: bool = False) -> bool:
+    body: dict[str, Any] = json.loads(answer.body)
+    assert "content-type: application/json" in answer.head.lower(), answer
+    assert "nginx/" not in answer.head
+    assert set(body) == {"success", "error"}
+    assert body["success"] is False
+    assert body["error"]["message"]
+    return (answer.status, body["error"]["code"], body["error"]["retryable"]) == (status, code, retryable)
+
+
+FORWARDED = {
+    "X_Forwarded_For": "203.0.113.9",
+    "X_Forwarded_Proto": "https",
+    "X_Forwarded_Host": "front.example",
+}
+
+
+async def test_the_headers_of_a_trusted_proxy_are_passed_on(port: int) -> None:
+    headers = await seen(port, PROXY, get(**FORWARDED))
+    assert headers["X-Forwarded-For"] == "203.0.113.9"
+    assert headers["X-Forwarded-Proto"] == "https"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "front.example"
+
+
+async def test_the_headers_of_other_senders_are_replaced(port: int) -> None:
+    headers = await seen(port, STRANGER, get(**FORWARDED))
+    assert headers["X-Forwarded-For"] == STRANGER
+    assert headers["X-Forwarded-Proto"] == "http"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "chat.example"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("6.6.6.6, 203.0.113.9", "203.0.113.9"),
+        ("6.6.6.6, 203.0.113.9, 10.1.2.3", "203.0.113.9"),
+        ("203.0.113.9, 2001:db8::7, 10.1.2.3", "203.0.113.9"),
+        ("203.0.113.9:4711", "203.0.113.9"),
+        ("2001:dead::9", "2001:dead::9"),
+        ("nonsense", PROXY),
+        ("", PROXY),
+    ],
+)
+async def test_the_client_is_the_last_address_before_the_trusted_proxies(
+    port: int, forwarded: str, address: str
+) -> None:
+    assert (await seen(port, PROXY, get(X_Forwarded_For=forwarded)))["X-Forwarded-For"] == address
+
+
+async def test_a_proxy_that_names_no_scheme_and_no_host_changes_neither(port: int) -> None:
+    headers = await seen(port, PROXY, get(X_Forwarded_For="203.0.113.9"))
+    assert (headers["X-Forwarded-Proto"], headers["Host"]) == ("http", "chat.example")
+
+
+async def test_the_first_of_several_schemes_and_hosts_is_that_of_the_client(port: int) -> None:
+    forwarded = {"X_Forwarded_Proto": "https, http", "X_Forwarded_Host": "front.example, inner.example"}
+    headers = await seen(port, PROXY, get(**forwarded))
+    assert (headers["X-Forwarded-Proto"], headers["Host"]) == ("https", "front.example")
