@@ -1,4 +1,4 @@
-"""What proxies say about a request is believed if they are listed, and only then."""
+"""A request's forwarded headers are believed if listed proxies sent them, and only then."""
 
 import pytest
 from aiohttp import web
