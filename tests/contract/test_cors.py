@@ -9,6 +9,8 @@ from aiohttp.test_utils import TestServer
 
 from parley.gateway.rest.cors import Cors
 from parley.gateway.rest.errors import json_errors
+from parley.gateway.settings import Settings
+from parley.shared.settings import load
 
 OURS, OTHERS = "http://localhost:3100", "https://elsewhere.example"
 PREFLIGHT = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
@@ -31,7 +33,7 @@ async def url() -> AsyncIterator[str]:
     app.router.add_get("/chats/conversations", _answer)
     app.router.add_get("/attachments/1", _stream)
     app.router.add_get("/socket.io/", _answer)
-    Cors([OURS]).install(app)
+    Cors([OURS], ["baggage", "x-requested-with"]).install(app)
     async with TestServer(app) as server:
         yield str(server.make_url("")).rstrip("/")
 
@@ -53,7 +55,14 @@ async def test_a_page_of_a_listed_origin_may_ask_with_a_token(url: str) -> None:
     assert headers["Access-Control-Allow-Origin"] == OURS
     assert "PATCH" in headers["Access-Control-Allow-Methods"]
     assert "Authorization" in headers["Access-Control-Allow-Headers"]
-    assert "Access-Control-Allow-Credentials" not in headers
+    assert headers["Access-Control-Allow-Credentials"] == "true"
+    allowed = headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert {"authorization", "content-type", "baggage", "x-requested-with"} <= set(allowed)
+
+
+def test_the_headers_of_tracing_and_of_common_clients_are_allowed_by_default() -> None:
+    wanted = {"baggage", "sentry-trace", "traceparent", "x-requested-with"}
+    assert wanted <= set(load(Settings, {}).cors_headers)
 
 
 @pytest.mark.parametrize("path", ["/chats/conversations", "/attachments/1", "/no/such/path"])
@@ -61,6 +70,7 @@ async def test_every_response_names_the_allowed_origin(url: str, path: str) -> N
     status, headers = await headers_of(url, path, OURS)
     assert status == (404 if path == "/no/such/path" else 200)
     assert headers["Access-Control-Allow-Origin"] == OURS
+    assert headers["Access-Control-Allow-Credentials"] == "true"
     assert headers["Vary"] == "Origin"
     assert "Content-Range" in headers["Access-Control-Expose-Headers"]
 

@@ -96,3 +96,49 @@ async def test_the_first_of_several_schemes_and_hosts_is_that_of_the_client(port
     forwarded = {"X_Forwarded_Proto": "https, http", "X_Forwarded_Host": "front.example, inner.example"}
     headers = await seen(port, PROXY, get(**forwarded))
     assert (headers["X-Forwarded-Proto"], headers["Host"]) == ("https", "front.example")
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "INVALID"),
+        (b"GET /x HTTP/1.1\r\n\r\n", 400, "INVALID"),
+        (b"GET /x HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "INVALID"),
+        (b"GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400, "INVALID"),
+        (b"GET x HTTP/1.1\r\nHost: h\r\n\r\n", 400, "INVALID"),
+        (b"GET /x HTTP/2.0\r\nHost: h\r\n\r\n", 505, "INVALID"),
+        (b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: strange\r\n\r\n", 501, "INVALID"),
+        (get("/x?" + "x" * 17_000), 414, "TOO_LARGE"),
+        (get(Token="x" * 17_000), 431, "TOO_LARGE"),
+        (get(**{f"Token{number}": "x" * 12_000 for number in range(6)}), 431, "TOO_LARGE"),
+        (get().replace(b"GET", b"TRACE"), 405, "METHOD_NOT_ALLOWED"),
+        (get("/healthz"), 404, "NOT_FOUND"),
+        (get("/.errors/internal"), 404, "NOT_FOUND"),
+    ],
+)
+async def test_each_error_of_nginx_has_the_default_schema(
+    port: int, data: bytes, status: int, code: str
+) -> None:
+    assert is_refused(await send(port, data), status, code)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        get(Authorization=f"Bearer {'x' * 10_000}", Cookie="y" * 9_000),
+        get("/x?token=" + "x" * 12_000),
+        b"GET /x HTTP/1.0\r\n\r\n",
+        b"GET /x HTTP/1.0\r\nHost: h\r\n\r\n",
+        b"GET http://h/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    ],
+)
+async def test_long_headers_and_old_versions_are_taken(port: int, data: bytes) -> None:
+    answer = await send(port, data)
+    assert answer.status == 200
+    assert json.loads(answer.body)["headers"]["Host"]
+
+
+async def test_the_socket_s_path_is_not_redirected(port: int) -> None:
+    for path in ("/socket.io", "/socket.io/"):
+        answer = await send(port, get(f"{path}?EIO=4&transport=polling"))
+        assert (answer.status, json.loads(answer.body)["path"]) == (200, f"{path}?EIO=4&transport=polling")

@@ -103,15 +103,29 @@ async def test_cursors_lead_through_all_pages(users: ChatUsers) -> None:
     assert (found, query["before"]) == (groups[::-1], None)
 
 
-async def test_an_unknown_parameter_is_refused_and_named(baseline: Baseline) -> None:
-    for name in ("page", "$where", "limit[$gt]", "before.seq", "conversationId[]"):
-        for path in (
-            CONVERSATIONS,
-            f"{CONVERSATIONS}/{baseline.group}",
-            f"{CONVERSATIONS}/{baseline.group}/messages",
-        ):
-            error = refused(await asked(baseline, "GET", f"{path}?{name}=1"), 400, "INVALID")
-            assert list(error["details"]) == [name]
+@pytest.mark.parametrize("name", ["_", "page", "$where", "limit[$gt]", "before.seq", "conversationId[]"])
+async def test_an_unknown_parameter_is_ignored(name: str, baseline: Baseline) -> None:
+    for path in (
+        CONVERSATIONS,
+        f"{CONVERSATIONS}/{baseline.group}",
+        f"{CONVERSATIONS}/{baseline.group}/messages",
+    ):
+        plain = await asked(baseline, "GET", path)
+        assert plain.status == 200
+        assert (await asked(baseline, "GET", f"{path}?{name}=1")).body == plain.body
+
+
+async def test_a_known_parameter_beside_an_unknown_one_is_still_checked(baseline: Baseline) -> None:
+    path = f"{CONVERSATIONS}/{baseline.group}/messages?_=1&limit=0"
+    assert list(refused(await asked(baseline, "GET", path), 400, "INVALID")["details"]) == ["limit"]
+
+
+async def test_head_has_the_headers_of_get_and_no_body(baseline: Baseline) -> None:
+    for path in (CONVERSATIONS, f"{CONVERSATIONS}/{baseline.group}/messages", f"{CONVERSATIONS}/none"):
+        whole, head = [await asked(baseline, method, path) for method in ("GET", "HEAD")]
+        assert (head.status, head.text) == (whole.status, "")
+        for name in ("Content-Type", "Content-Length", "Cache-Control"):
+            assert head.headers[name] == whole.headers[name]
 
 
 WITH_BODY = [CONVERSATIONS, f"{CONVERSATIONS}/GROUP/participants", f"{CONVERSATIONS}/GROUP/read"]

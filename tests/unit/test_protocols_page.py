@@ -14,9 +14,9 @@ from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.protocols.protocol import ClientProtocol, Route
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.rest.attachments import RangeNotSatisfiable
-from parley.gateway.rest.errors import CODES
 from parley.gateway.rest.form_body import BodyTooSlow
 from parley.gateway.rest.mount import STATUSES
+from parley.gateway.transport.http_server import CODES
 from parley.shared.model import (
     MAX_ATTACHMENTS,
     MAX_CHANGES,

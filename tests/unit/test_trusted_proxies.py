@@ -49,12 +49,12 @@ def test_the_client_is_the_last_address_before_the_listed_proxies(
 
 
 @pytest.mark.parametrize("sender", [NGINX, OUTER])
-def test_a_listed_proxy_tells_the_scheme_and_the_host(sender: str) -> None:
+def test_the_scheme_and_the_host_of_a_listed_proxy_are_believed(sender: str) -> None:
     assert PROXIES.own_origin(request(sender, **FORWARDED)) == ("https", "front.example")
 
 
 @pytest.mark.parametrize("sender", [CLIENT, "172.21.0.5", "nonsense", ""])
-def test_other_senders_do_not_tell_the_scheme_and_the_host(sender: str) -> None:
+def test_the_scheme_and_the_host_of_other_senders_are_ignored(sender: str) -> None:
     assert PROXIES.own_origin(request(sender, **FORWARDED)) == ("http", "inner.example")
 
 

@@ -46,7 +46,7 @@ def build_application(
         client_max_size=settings.max_body,
         middlewares=[json_errors, reject_encoded_bodies, limiter.middleware],
     )
-    Cors(settings.cors_origins).install(app)
+    Cors(settings.cors_origins, settings.cors_headers).install(app)
     safe_headers.install(app)
     server.attach(app)
     rest = RestApi(

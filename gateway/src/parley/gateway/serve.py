@@ -10,6 +10,7 @@ from aiohttp import web
 from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
+from parley.gateway.transport.http_server import AppRunner
 from parley.shared import migrations, mongo
 from parley.shared.partitions import Partitions, check_count
 from parley.shared.restoration import stop_when_restored
@@ -27,7 +28,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await stack.enter_async_context(stop_when_restored(database, stopped))
         files = await stack.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files)
-        runner = web.AppRunner(
+        runner = AppRunner(
             gateway.application(),
             access_log=None,
             shutdown_timeout=SHUTDOWN_SECONDS,

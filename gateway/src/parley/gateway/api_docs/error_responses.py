@@ -25,7 +25,7 @@ KINDS: dict[int, tuple[str, str]] = {
     },
     408: ("TooSlow", "The body arrives too slowly."),
     413: ("TooLarge", "The body is too large."),
-    414: ("UriTooLong", "The address is longer than 8 KiB."),
+    414: ("UriTooLong", "The address is longer than 16 KiB."),
     415: ("Unsupported", "The body, or a file in it, is of a type that is not accepted."),
     416: ("RangeNotSatisfiable", "The file has none of the requested bytes."),
 }
@@ -70,9 +70,12 @@ class ErrorResponses:
     def _of_one(self, status: int) -> Json:
         kind, meaning = KINDS[status]
         name = f"{self._owner}.{kind}"
-        # nginx refuses an address that is too long; the gateway does not see it, so the body is not JSON.
-        body = {"content": {"application/json": {"schema": self._schema_of(status)}}} if status != 414 else {}
-        self.responses[name] = {"description": meaning, "headers": HEADERS.get(status, {}), **body}
+        body = {"application/json": {"schema": self._schema_of(status)}}
+        self.responses[name] = {
+            "description": meaning,
+            "headers": HEADERS.get(status, {}),
+            "content": body,
+        }
         return {"$ref": f"#/components/responses/{name}"}
 
     def _schema_of(self, status: int) -> Json:

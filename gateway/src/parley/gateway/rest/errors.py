@@ -3,15 +3,9 @@
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-import orjson
 from aiohttp import web
 
-CODES = {
-    HTTPStatus.NOT_FOUND: ("NOT_FOUND", "Unknown path."),
-    HTTPStatus.METHOD_NOT_ALLOWED: ("METHOD_NOT_ALLOWED", "Method not allowed for this path."),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("TOO_LARGE", "The body is too large."),
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json."),
-}
+from parley.gateway.transport.http_server import error_body
 
 
 @web.middleware
@@ -28,11 +22,9 @@ async def json_errors(
 
 
 def _json_response(error: web.HTTPException) -> web.Response:
-    code, message = CODES.get(HTTPStatus(error.status), ("INVALID", f"{error.reason}."))
-    body = {"success": False, "error": {"code": code, "message": message, "retryable": False}}
     kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
     return web.Response(
-        body=orjson.dumps(body),
+        body=error_body(error.status, error.reason),
         status=error.status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", **kept},

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import structlog
-from aiohttp import web
-from marshmallow import ValidationError
+from aiohttp import hdrs, web
+from marshmallow import EXCLUDE, ValidationError
 
 from parley.gateway import gauges
 from parley.gateway.auth import Authenticator
@@ -80,7 +80,11 @@ class RestApi:
     def mount(self, app: web.Application, protocol: ClientProtocol) -> None:
         """Add a protocol's routes to an application."""
         for route in protocol.routes:
-            app.router.add_route(route.method, route.path, self._handler(protocol, route))
+            handler = self._handler(protocol, route)
+            app.router.add_route(route.method, route.path, handler)
+            if route.method == hdrs.METH_GET:
+                # aiohttp sends the headers of the same response, and no body.
+                app.router.add_route(hdrs.METH_HEAD, route.path, handler)
 
     def _handler(
         self, protocol: ClientProtocol, route: Route
@@ -138,12 +142,11 @@ async def _load(route: Route, request: web.Request) -> Payload:
     Raises:
         Invalid: a field is wrong, or the body is not a JSON object.
     """
-    payload: Payload = {name: value for name, value in request.query.items() if name != "token"}
-    if route.body:
-        payload = await _body(request)
+    payload: Payload = await _body(request) if route.body else dict(request.query)
     payload |= request.match_info
     try:
-        loaded: Payload = route.schema.load(payload)
+        # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
+        loaded: Payload = route.schema.load(payload, unknown=None if route.body else EXCLUDE)
     except ValidationError as error:
         raise Invalid.fields(field_errors(error)) from None
     return loaded

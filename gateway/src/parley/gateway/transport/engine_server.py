@@ -14,6 +14,8 @@ from engineio.async_drivers import aiohttp as driver
 from engineio.exceptions import EngineIOError, SocketIsClosedError
 from engineio.payload import Payload
 
+from parley.gateway.core.errors import ChatError, Forbidden, Invalid, NotFound
+from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.origins import AllowedOrigins
@@ -30,18 +32,18 @@ METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
 class RequestRefused(Exception):
     """A request that breaks the protocol; it is answered with status 400."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, error: ChatError) -> None:
         super().__init__(message)
-        self.body = {"code": code, "message": message}
+        self.body = {"code": code, "message": message, **REFUSAL(error)}
 
 
-# Codes and messages are those of the reference implementation.
-UNKNOWN_TRANSPORT = (0, "Transport unknown")
-UNKNOWN_SESSION = (1, "Session ID unknown")
-BAD_METHOD = (2, "Bad handshake method")
-BAD_REQUEST = (3, "Bad request")
-FORBIDDEN = (4, "Forbidden")
-UNSUPPORTED_VERSION = (5, "Unsupported protocol version")
+# Codes and messages are those of the reference implementation; the error by the default schema is beside them.
+UNKNOWN_TRANSPORT = (0, "Transport unknown", Invalid("Transport unknown"))
+UNKNOWN_SESSION = (1, "Session ID unknown", NotFound("Session ID unknown"))
+BAD_METHOD = (2, "Bad handshake method", Invalid("Bad handshake method"))
+BAD_REQUEST = (3, "Bad request", Invalid("Bad request"))
+FORBIDDEN = (4, "Forbidden", Forbidden("Forbidden"))
+UNSUPPORTED_VERSION = (5, "Unsupported protocol version", Invalid("Unsupported protocol version"))
 
 
 class EngineServer(EngineHooks):
@@ -76,8 +78,9 @@ class EngineServer(EngineHooks):
         self._node_name = node_name
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
-        """Serve a path of an application."""
-        app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}/", self.handle_request)
+        """Serve a path of an application, with and without a slash at its end."""
+        for slash in ("/", ""):
+            app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}{slash}", self.handle_request)
 
     def create_queue(self, *_args: Any, **_options: Any) -> PacketQueue:
         """Make the queue of a new session."""

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, hdrs, web
 from engineio import packet as eio
 
 from parley.gateway.state.hop_delays import DelayGauge
@@ -33,7 +33,9 @@ class WebSocketTransport:
         """Serve a websocket request until either side closes it."""
         session = self._session
         # Compression would cost each socket 90 KiB, and a compressor run per client.
-        ws = web.WebSocketResponse(max_msg_size=session.server.max_http_buffer_size, compress=False)
+        ws = web.WebSocketResponse(
+            max_msg_size=session.server.max_http_buffer_size, compress=False, protocols=_subprotocols(request)
+        )
         await ws.prepare(request)
         if session.upgraded or session.upgrading:
             # Of two websockets only one would be closed with the session.
@@ -141,6 +143,12 @@ class Inbox(asyncio.Queue[eio.Packet | None]):
         packet = await self.get()
         self._delay.observe(monotonic() - self._woken_at)
         return packet
+
+
+def _subprotocols(request: web.Request) -> list[str]:
+    """Return the first of the subprotocols that a client offers: browsers fail unless one is accepted."""
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+    return [protocol.strip() for protocol in offered.split(",") if protocol.strip()][:1]
 
 
 def _break_reference_cycle(error: Any) -> None:
