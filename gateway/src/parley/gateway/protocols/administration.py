@@ -1,10 +1,10 @@
 """Routes for administrators, below `/admin`; they belong to no guide."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import Id
+from parley.gateway.protocols.fields import Id, InboundSchema
 from parley.gateway.protocols.protocol import ClientProtocol, Route
 from parley.gateway.protocols.serializer import Serializer, constant, ident, optional, text, time
 
@@ -12,7 +12,7 @@ MAX_TOKEN_ID = 500
 """The longest `jti` of a token, in characters."""
 
 
-class RevokeDto(Schema):
+class RevokeDto(InboundSchema):
     """The tokens to revoke: all that a user was issued until now, the one with this `jti`, or both."""
 
     user_id = Id(data_key="userId")

@@ -3,11 +3,11 @@
 from typing import Any
 
 import orjson
-from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import INCLUDE, ValidationError, fields, post_load, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import Id
+from parley.gateway.protocols.fields import Id, InboundSchema
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -41,7 +41,7 @@ TEXTS = ("content", "message", "text")
 # Inbound.
 
 
-class SendMessageDto(Schema):
+class SendMessageDto(InboundSchema):
     """A message to send: its text under one of three names, and any extra fields, which are passed on."""
 
     class Meta:
@@ -54,7 +54,7 @@ class SendMessageDto(Schema):
     message = fields.String()
     text = fields.String()
     attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
-    clientMessageId = fields.UUID(allow_none=True, load_default=None)
+    clientMessageId = fields.UUID(load_default=None)
 
     @validates_schema
     def _require_one_text(self, data: Payload, **_: Any) -> None:

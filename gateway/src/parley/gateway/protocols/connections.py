@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Invalid
 from parley.gateway.core.results import ConversationView, Introduction
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import Id
+from parley.gateway.protocols.fields import Id, InboundSchema
 from parley.gateway.protocols.protocol import (
     Admitted,
     ClientProtocol,
@@ -80,13 +80,13 @@ class SendMessageDto(SendOptions, ConversationRef):
             raise ValidationError("Missing data for required field.", "content")
 
 
-class CreateConversationDto(Schema):
+class CreateConversationDto(InboundSchema):
     """The other participant of a direct conversation."""
 
     participant_id = Id(required=True, data_key="participantId")
 
 
-class ConversationsDto(Schema):
+class ConversationsDto(InboundSchema):
     """A page of the list of conversations."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
@@ -101,7 +101,7 @@ class MessagesDto(ConversationRef):
     before = Id()
 
 
-class MarkAsReadDto(Schema):
+class MarkAsReadDto(InboundSchema):
     """The message to mark as read."""
 
     message_id = Id(required=True, data_key="messageId")

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, fields, validate
+from marshmallow import INCLUDE, fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.results import ConversationView
-from parley.gateway.protocols.fields import Id
+from parley.gateway.protocols.fields import Id, InboundSchema
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     DirectEvent,
@@ -59,7 +59,7 @@ from parley.shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, MEMBE
 # Inbound.
 
 
-class Identified(Schema):
+class Identified(InboundSchema):
     """An object with an id; its other fields are ignored, the server has them."""
 
     class Meta:
@@ -98,10 +98,10 @@ class CreateMessageDto(ContentDto):
     """A message to the other party of a contract or of one of its milestones."""
 
     contract_id = Id(required=True, data_key="contractId")
-    milestone_id = Id(data_key="milestoneId", allow_none=True)
+    milestone_id = Id(data_key="milestoneId")
 
 
-class ContractDto(Schema):
+class ContractDto(InboundSchema):
     """A contract: its two parties, and the ids of its milestones."""
 
     contract_id = Id(required=True, data_key="id")
@@ -110,7 +110,7 @@ class ContractDto(Schema):
     milestones = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
 
 
-class ConversationsDto(Schema):
+class ConversationsDto(InboundSchema):
     """A page of the list of conversations; archived ones only with `includeArchived=true`."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))

@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import NumericId
+from parley.gateway.protocols.fields import InboundSchema, NumericId
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -52,20 +52,20 @@ from parley.shared.model import MAX_ATTACHMENTS, MAX_PAGE
 # Inbound.
 
 
-class ChatRef(Schema):
+class ChatRef(InboundSchema):
     """A chat by its id."""
 
     conversation_id = NumericId(required=True, data_key="chatId")
 
 
-class MessageRef(Schema):
+class MessageRef(InboundSchema):
     """A message by its id; its chat may be given too."""
 
     message_id = NumericId(required=True, data_key="messageId")
     conversation_id = NumericId(data_key="chatId")
 
 
-class Content(Schema):
+class Content(InboundSchema):
     """A message's content; `message` is an alias of `content`."""
 
     content = fields.String()
@@ -81,7 +81,7 @@ class SendMessageDto(ChatRef, Content):
     """A message to send; it may name uploads by their ids."""
 
     attachments = fields.List(NumericId(), validate=validate.Length(max=MAX_ATTACHMENTS))
-    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True)
+    client_message_id = fields.UUID(data_key="clientMessageId")
 
 
 class UpdateMessageDto(MessageRef, Content):
@@ -108,7 +108,7 @@ class PageDto(ChatRef):
     before = NumericId()
 
 
-class OneMessageDto(Schema):
+class OneMessageDto(InboundSchema):
     """A message by its id."""
 
     message_id = NumericId(required=True, data_key="messageId")

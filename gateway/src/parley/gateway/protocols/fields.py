@@ -1,11 +1,27 @@
-"""Marshmallow fields that all protocols share: ids, counts, timestamps."""
+"""The base of all schemas that clients send, and fields that protocols share: ids, counts, timestamps."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import Schema, fields, pre_load, validate
 
 from parley.shared.model import MAX_ID
+
+
+class InboundSchema(Schema):
+    """A payload of clients, in which `null` for an optional field counts as if the field were not there."""
+
+    def on_bind_field(self, _field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Have the generated API documents show that an optional field may be null."""
+        field_obj.allow_none = not field_obj.required
+
+    @pre_load
+    def _leave_out_nulls(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, Mapping) or None not in data.values():
+            return data
+        optional = {field.data_key or name for name, field in self.fields.items() if not field.required}
+        return {name: value for name, value in data.items() if value is not None or name not in optional}
 
 
 class Id(fields.String):

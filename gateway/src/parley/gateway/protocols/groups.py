@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.positions import Revision
 from parley.gateway.protocols.error_payloads import ERROR, REFUSAL
-from parley.gateway.protocols.fields import Count, Id
+from parley.gateway.protocols.fields import Count, Id, InboundSchema
 from parley.gateway.protocols.protocol import (
     Admitted,
     ClientProtocol,
@@ -66,8 +66,8 @@ class SendMessageDto(SendOptions, ConversationRef):
 
     content = fields.String(load_default="")
     type = fields.String(load_default="text", validate=validate.OneOf(["text", "file", "system"]))
-    temp_id = Id(data_key="tempId", allow_none=True)
-    reply_to = Id(data_key="replyTo", allow_none=True)
+    temp_id = Id(data_key="tempId")
+    reply_to = Id(data_key="replyTo")
 
 
 class MarkAsDeliveredDto(ConversationRef):
@@ -76,7 +76,7 @@ class MarkAsDeliveredDto(ConversationRef):
     seq = Count(required=True, least=1)
 
 
-class CreateConversationDto(Schema):
+class CreateConversationDto(InboundSchema):
     """A conversation to create; `participantIds` is an alias of `participants`."""
 
     participants = fields.List(Id())
@@ -102,7 +102,7 @@ class RemoveParticipantDto(ConversationRef):
     user_id = Id(required=True, data_key="userId")
 
 
-class RevisionDto(Schema):
+class RevisionDto(InboundSchema):
     """A revision and its epoch, as they stood in the message, answer or event that was received last."""
 
     rev = Count(required=True)
@@ -126,13 +126,13 @@ class HeldRevision(Count):
             super()._validate(value)
 
 
-class SyncDto(Schema):
+class SyncDto(InboundSchema):
     """The newest revision that the client has of each conversation."""
 
     conversations = fields.Dict(keys=Id(), values=HeldRevision(), required=True)
 
 
-class PageDto(Schema):
+class PageDto(InboundSchema):
     """A page of the list of conversations."""
 
     limit = fields.Integer(load_default=20, validate=validate.Range(1, MAX_PAGE))
@@ -148,7 +148,7 @@ class MessagesDto(ConversationRef):
     after = fields.Integer(validate=validate.Range(0, 2**53))
 
 
-class SearchDto(Schema):
+class SearchDto(InboundSchema):
     """Words to search for, in one conversation or in all of the user's."""
 
     text = fields.String(required=True, data_key="q")

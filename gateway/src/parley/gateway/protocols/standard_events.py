@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
-from parley.gateway.protocols.fields import Id
+from parley.gateway.protocols.fields import Id, InboundSchema
 from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
     Field,
@@ -32,17 +32,17 @@ MAX_TOKEN = 16_384
 # Inbound.
 
 
-class EmptyPayload(Schema):
+class EmptyPayload(InboundSchema):
     """No payload, or an empty object."""
 
 
-class ConversationRef(Schema):
+class ConversationRef(InboundSchema):
     """A conversation by its id."""
 
     conversation_id = Id(required=True, data_key="conversationId")
 
 
-class MessageRef(Schema):
+class MessageRef(InboundSchema):
     """A message by its id; its conversation may be given too."""
 
     message_id = Id(required=True, data_key="messageId")
@@ -61,17 +61,17 @@ class TypingDto(ConversationRef):
     typing = fields.Boolean(required=True, data_key="isTyping", truthy={True}, falsy={False})
 
 
-class ReauthenticateDto(Schema):
+class ReauthenticateDto(InboundSchema):
     """A newer token of the same user: the socket stays connected until that one expires."""
 
     token = fields.String(required=True, validate=validate.Length(1, MAX_TOKEN))
 
 
-class SendOptions(Schema):
+class SendOptions(InboundSchema):
     """Options that every event and route for sending has: uploads, and the client's id for the message."""
 
     attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
-    client_message_id = fields.UUID(data_key="clientMessageId", allow_none=True, load_default=None)
+    client_message_id = fields.UUID(data_key="clientMessageId", load_default=None)
 
 
 def send_arguments(p: Payload) -> Payload:

@@ -37,7 +37,7 @@ class RequestRefused(Exception):
         self.body = {"code": code, "message": message, **REFUSAL(error)}
 
 
-# Codes and messages are those of the reference implementation; the error by the default schema is beside them.
+# Codes and messages are those of the reference implementation, beside the error by the default schema.
 UNKNOWN_TRANSPORT = (0, "Transport unknown", Invalid("Transport unknown"))
 UNKNOWN_SESSION = (1, "Session ID unknown", NotFound("Session ID unknown"))
 BAD_METHOD = (2, "Bad handshake method", Invalid("Bad handshake method"))
