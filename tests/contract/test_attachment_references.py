@@ -65,7 +65,7 @@ def message(conversation_id: str, seq: int, *files: Attachment) -> Message:
 
 async def delete(messages: Messages, message: Message) -> bool:
     gone = replace(message, content="", attachments=(), deleted_at=now(), rev=message.rev + 100)
-    return await messages.replace(gone, message.rev)
+    return await messages.replace([(gone, message.rev)]) == 1
 
 
 async def is_readable(api: Site, file: Attachment) -> bool:
@@ -114,10 +114,10 @@ async def test_a_repeated_change_counts_once(api: Site, messages: Messages, here
         await references.add([first, again])
     await messages.insert([first, again])
     for _ in range(2):
-        await references.remove(first)
+        await references.remove([first])
     assert await delete(messages, first)
     assert await is_readable(api, file)
-    await references.remove(again)
+    await references.remove([again])
     assert await delete(messages, again)
     assert not await is_readable(api, file)
     assert await database[ATTACHMENT_USES].find_one({"attachmentId": file.id}) is None
@@ -127,8 +127,21 @@ async def test_an_edit_removes_no_file(api: Site, messages: Messages, here: str)
     file = await attached(api, here)
     first = message(here, 1, file)
     await messages.insert([first])
-    assert await messages.replace(replace(first, content="look", edited_at=now(), rev=2), 1)
+    assert await messages.replace([(replace(first, content="look", edited_at=now(), rev=2), 1)]) == 1
     assert await is_readable(api, file)
+
+
+async def test_files_of_messages_that_are_deleted_together_are_gone_together(
+    api: Site, messages: Messages, here: str
+) -> None:
+    files = [await attached(api, here) for _ in range(3)]
+    sent = [message(here, 1, files[0], files[2]), message(here, 2, files[1]), message(here, 3, files[2])]
+    await messages.insert(sent)
+    gone = [replace(m, content="", attachments=(), deleted_at=now(), rev=m.rev + 100) for m in sent[:2]]
+
+    assert await messages.replace([(m, m.seq) for m in gone]) == 2
+
+    assert [await is_readable(api, file) for file in files] == [False, False, True]
 
 
 async def test_a_file_claimed_before_a_deletion_and_stored_after_it_is_back(

@@ -101,7 +101,7 @@ async def test_a_replaced_message_keeps_the_fields_of_a_newer_version(database: 
     messages, stored = MongoMessages(database), message(str(uuid.uuid4()), 1)
     await database[MESSAGES].insert_one({**to_document(stored), "replyTo": "m", "colour": {"red": 1}})
 
-    assert await messages.replace(replace(stored, rev=2, content="edited"), 1)
+    assert await messages.replace([(replace(stored, rev=2, content="edited"), 1)]) == 1
 
     document = await database[MESSAGES].find_one({"_id": stored.id})
     assert from_document(Message, document) == replace(stored, rev=2, content="edited")
@@ -115,10 +115,40 @@ async def test_a_message_is_replaced_only_at_the_revision_that_was_read(store: S
     await store.messages.insert([first, second])
     edited = replace(first, rev=3, content="edited")
 
-    assert await store.messages.replace(edited, 1)
-    assert not await store.messages.replace(replace(first, rev=4, content="late"), 1)
-    assert not await store.messages.replace(replace(edited, rev=2, content="taken"), 3)
+    assert await store.messages.replace([(edited, 1)]) == 1
+    assert await store.messages.replace([(replace(first, rev=4, content="late"), 1)]) == 0
+    assert await store.messages.replace([(replace(edited, rev=2, content="taken"), 3)]) == 0
     assert (await store.messages.find([first.id]))[first.id] == edited
+
+
+@pytest.mark.parametrize("fault", ["its revision is another", "its new revision is taken", "it is gone"])
+async def test_replacing_stops_before_the_first_message_that_cannot_be_replaced(
+    store: Store, fault: str
+) -> None:
+    c = await store.begin("ann")
+    first, second, third = (message(c, seq) for seq in (1, 2, 3))
+    await store.messages.insert([first, second, third])
+    changed = [replace(m, rev=10 + m.rev, content="edited", edited_at=now()) for m in (first, second, third)]
+    wrong = {
+        "its revision is another": (changed[1], 9),
+        "its new revision is taken": (replace(changed[1], rev=3), 2),
+        "it is gone": (replace(changed[1], id=str(uuid.uuid4())), 2),
+    }[fault]
+
+    assert await store.messages.replace([(changed[0], 1), wrong, (changed[2], 3)]) == 1
+
+    expected = [changed[0], second, third]
+    found = await store.messages.find([m.id for m in (first, second, third, wrong[0])])
+    assert found == {m.id: m for m in expected}
+
+
+async def test_a_noted_change_keeps_its_place(store: Store) -> None:
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    await store.messages.note_changes({ids[0]: 1, ids[1]: 2})
+    await store.messages.note_changes({ids[0]: 7, ids[2]: 3})
+
+    assert await store.messages.past_changes(ids) == {ids[0]: 1, ids[1]: 2, ids[2]: 3}
+    assert await store.messages.past_changes([str(uuid.uuid4())]) == {}
 
 
 async def test_own_messages_are_counted_between_two_numbers(store: Store) -> None:

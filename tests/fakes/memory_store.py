@@ -1,6 +1,6 @@
 """The worker's store in memory, with the same uniqueness and the same compare-and-set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -9,13 +9,14 @@ from parley.shared.model import Contract, Conversation, Membership, Message, Per
 
 
 class Tables:
-    """The stored messages, conversations, memberships, contracts and people, by their keys."""
+    """The stored messages, conversations, memberships and so on, by their keys."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Message] = {}
         self.conversations: dict[str, Conversation] = {}
         self.memberships: dict[MemberKey, Membership] = {}
         self.contracts: dict[str, Contract] = {}
+        self.changes: dict[str, int] = {}
         self.people: dict[str, Person] = {}
 
     def of_conversation(self, conversation_id: str) -> list[Message]:
@@ -43,13 +44,26 @@ class MemoryMessages:
             o.seq == message.seq or o.rev == message.rev for o in others
         )
 
-    async def replace(self, message: Message, rev: int) -> bool:
+    async def replace(self, changes: Sequence[tuple[Message, int]]) -> int:
+        for index, change in enumerate(changes):
+            if not self._replace(*change):
+                return index
+        return len(changes)
+
+    def _replace(self, message: Message, rev: int) -> bool:
         stored = self._tables.messages.get(message.id)
         others = [m for m in self._tables.of_conversation(message.conversation_id) if m.id != message.id]
         if stored is None or stored.rev != rev or any(o.rev == message.rev for o in others):
             return False
         self._tables.messages[message.id] = message
         return True
+
+    async def past_changes(self, record_ids: Sequence[str]) -> dict[str, int]:
+        return {i: self._tables.changes[i] for i in record_ids if i in self._tables.changes}
+
+    async def note_changes(self, places: Mapping[str, int]) -> None:
+        for record_id, place in places.items():
+            self._tables.changes.setdefault(record_id, place)
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
         of = self._tables.of_conversation(key[0])

@@ -5,7 +5,7 @@ from collections import Counter
 from model.client import LiveOnlyClient, Shown, SyncingClient
 from model.cluster import Cluster
 from parley.gateway.core import commands as c
-from parley.shared.events import RecordRefused
+from parley.shared.events import MessageDeleted, MessageEdited, RecordRefused
 from parley.shared.model import Message, Person
 from parley.shared.records import Deletion, Edit, NewMessage, ReadMark
 
@@ -18,6 +18,7 @@ def check(cluster: Cluster) -> None:
         check_unread(cluster, conversation_id)
     check_accepted_is_stored(cluster)
     check_contents(cluster)
+    check_changes_are_answered(cluster)
     check_marks(cluster)
     for client in cluster.clients:
         assert not client.violations, client.violations
@@ -76,8 +77,7 @@ def check_order(cluster: Cluster, conversation_id: str) -> None:
 
 def check_contents(cluster: Cluster) -> None:
     """Check that each message is as its last accepted change left it; a deletion is final."""
-    accepted = {record_id for m in cluster.tables.messages.values() for record_id in m.changed_by}
-    refused = {e.record_id for e in cluster.announced if isinstance(e, RecordRefused)} - accepted
+    refused = {e.record_id for e in cluster.announced if isinstance(e, RecordRefused)} - settled(cluster)
     content: dict[str, str] = {}
     deleted: set[str] = set()
     for record in (r for r in cluster.partition.log if isinstance(r, NewMessage) or r.id not in refused):
@@ -91,6 +91,24 @@ def check_contents(cluster: Cluster) -> None:
         wanted = "" if message.id in deleted else content[message.id]
         assert message.content == wanted, f"{message.seq} says {message.content!r}, not {wanted!r}"
         assert (message.deleted_at is not None) == (message.id in deleted)
+
+
+def settled(cluster: Cluster) -> set[str]:
+    """Return the ids of the edits and deletions that were announced as made."""
+    made = (e for e in cluster.announced if isinstance(e, MessageEdited | MessageDeleted))
+    return {record_id for event in made for record_id in event.record_ids}
+
+
+def check_changes_are_answered(cluster: Cluster) -> None:
+    """Check that each accepted edit or deletion was announced, or refused for a reason."""
+    made = settled(cluster)
+    refused = {e.record_id: e.code for e in cluster.announced if isinstance(e, RecordRefused)}
+    for record in cluster.partition.log:
+        if isinstance(record, Edit | Deletion) and record.id not in made:
+            code = refused.get(record.id)
+            deleted = cluster.tables.messages[record.message_id].deleted_at is not None
+            outside = (record.conversation_id, record.user_id) in cluster.outsiders
+            assert (code == "CONFLICT" and deleted) or (code == "NOT_FOUND" and outside), code
 
 
 def recount(cluster: Cluster, conversation_id: str, user: str) -> int:

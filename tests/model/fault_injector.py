@@ -69,7 +69,7 @@ class FaultyPort:
 
 
 class FaultyMessages(FaultyPort):
-    """Inserts messages one after the other, with a step before each."""
+    """Writes messages and changes one after the other, with a step before each."""
 
     async def insert(self, messages: Sequence[Message]) -> int:
         for index, message in enumerate(messages):
@@ -78,6 +78,20 @@ class FaultyMessages(FaultyPort):
                 return index
         await self._injector.step()
         return len(messages)
+
+    async def replace(self, changes: Sequence[tuple[Message, int]]) -> int:
+        for index, change in enumerate(changes):
+            await self._injector.step()
+            if not await self._target.replace([change]):
+                return index
+        await self._injector.step()
+        return len(changes)
+
+    async def note_changes(self, places: Mapping[str, int]) -> None:
+        for record_id, place in places.items():
+            await self._injector.step()
+            await self._target.note_changes({record_id: place})
+        await self._injector.step()
 
 
 class FaultyHeads(FaultyPort):

@@ -55,6 +55,7 @@ class ChatMachine(RuleBasedStateMachine):
             ("parley.shared.model.datetime", self.cluster.loop),
             ("parley.gateway.services.history.MAX_CHANGES", 6),
             ("parley.gateway.live.streams.PAGE", 3),
+            ("parley.persistence_worker.changes.REMEMBERED_CHANGES", 2),
             ("parley.gateway.services.epochs.Epochs.continues", continues),
         ):
             self._patches.enter_context(patch(target, value))
@@ -258,6 +259,17 @@ class ChatMachine(RuleBasedStateMachine):
             self._do(client.read_some, count)
             self._do(client.disconnect)
             self._connect(client, where)
+
+    @rule(message_number=MESSAGES, steps=st.integers(6, 30), fault=FAULTS, size=st.integers(1, 4))
+    def overtake_edits(self, message_number: int, steps: int, fault: Fault, size: int) -> None:
+        """Crash or freeze a worker at more edits than a message names; another gets them in other batches."""
+        for _ in range(5):
+            self.edit(number=0, message_number=message_number)
+        first, other = self.cluster.workers
+        first.injector.arm(steps, fault)
+        self._do(first.take_batch, 100)
+        self._do(other.take_batch, size)
+        self._do(other.take_batch, size)
 
     @rule(number=WORKERS)
     def release_worker(self, number: int) -> None:

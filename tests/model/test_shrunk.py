@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from model.client import Held, SyncingClient
+from model.fault_injector import Fault
 from model.test_model import ChatMachine
 
 
@@ -68,6 +69,17 @@ def test_an_edit_whose_worker_froze_is_seen_though_a_retry_is_announced_first(
     machine.edit(message_number=0, number=0)
     machine.work(size=3, number=1)
     machine.work(size=1, number=0)
+    machine.settle()
+
+
+@pytest.mark.parametrize("steps", range(6, 30))
+@pytest.mark.parametrize("fault", ["fail", "stall"])
+def test_edits_of_a_lost_worker_delivered_in_other_batches_leave_the_last_one(
+    machine: ChatMachine, steps: int, fault: Fault
+) -> None:
+    machine.send(named=True, times=1, where="first", number=0)
+    machine.settle()
+    machine.overtake_edits(message_number=0, steps=steps, fault=fault, size=2)
     machine.settle()
 
 

@@ -1,6 +1,7 @@
 """Admission control: only messages that a worker can store by the deadline are admitted."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +11,7 @@ from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.partition_windows import ALWAYS_ADMITTED, WINDOW_SECONDS, PartitionWindows
 from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
 from parley.shared.model import Message, Person, new_id, now
-from parley.shared.records import NewMessage, ReadMark, Record
+from parley.shared.records import Change, Deletion, Edit, NewMessage, ReadMark, Record
 
 TICK = 0.1
 
@@ -73,6 +74,21 @@ def new_message(conversation_id: str) -> NewMessage:
         id=new_id(), conversation_id=conversation_id, sender_id="ann", content="hello", created_at=now()
     )
     return NewMessage(id=new_id(), message=message, sender=ann)
+
+
+def edit(conversation_id: str) -> Edit:
+    return Edit(
+        id=new_id(),
+        conversation_id=conversation_id,
+        message_id="m",
+        user=Person(id="ann"),
+        content="better",
+        at=now(),
+    )
+
+
+def deletion(conversation_id: str) -> Deletion:
+    return Deletion(id=new_id(), conversation_id=conversation_id, message_id="m", user_id="ann", at=now())
 
 
 def read(seq: int) -> ReadMark:
@@ -185,6 +201,25 @@ async def test_asking_for_the_refusal_admits_nothing() -> None:
         node.admission.refusal("0")
     assert len(node.admission) == waiting
     assert node.send("0") == 1
+
+
+@pytest.mark.parametrize("make", [edit, deletion])
+async def test_changes_are_admitted_as_messages_are(make: Callable[[str], Change]) -> None:
+    node = Node()
+    node.run(20, sent=400, stored=200)
+    refused = 0
+    for _ in range(200):
+        try:
+            node.admission.put(make("0"))
+        except Overloaded:
+            refused += 1
+    assert refused > 100
+
+    idle = Node()
+    idle.admission.put(make("0"))
+    assert len(idle.admission) == 1
+    idle.store("0", 1)
+    assert len(idle.admission) == 0
 
 
 async def test_read_marks_are_always_admitted() -> None:

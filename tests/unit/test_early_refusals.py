@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parley.gateway.core.commands import SendMessage
+from parley.gateway.core.commands import DeleteMessage, EditMessage, SendMessage
 from parley.gateway.core.errors import Overloaded
 from parley.gateway.protocols.groups import GROUPS
 from parley.gateway.protocols.protocol import ClientProtocol
@@ -65,6 +65,13 @@ def test_admitted_messages_and_other_events_are_not_refused(early: EarlyRefusals
     assert not refused(early, 7, {"conversationId": REFUSED})
 
 
+@pytest.mark.parametrize("event", ["editMessage", "deleteMessage"])
+def test_a_change_is_refused_as_a_message_is(early: EarlyRefusals, event: str) -> None:
+    assert refused(early, event, {"messageId": "m", "conversationId": REFUSED})
+    assert not refused(early, event, {"messageId": "m", "conversationId": "other"})
+    assert not refused(early, event, {"messageId": "m"})
+
+
 def sends(protocol: ClientProtocol) -> dict[str, str]:
     return {event: i.message_to for event, i in protocol.inbound.items() if i.message_to is not None}
 
@@ -77,10 +84,9 @@ def test_each_protocol_names_the_conversation_of_a_message_by_a_field_of_its_sch
     for event, name in sends(protocol).items():
         schema = protocol.inbound[event].schema
         [field] = [f for key, f in schema.fields.items() if (f.data_key or key) == name]
-        assert field.required
-        sample = {"content": "x", name: "1"}
+        sample = {"content": "x", "messageId": "2", name: "1"}
         known = {(f.data_key or key) for key, f in schema.fields.items()}
         loaded = schema.load({key: value for key, value in sample.items() if key in known})
         command = protocol.inbound[event].command(loaded)
-        assert isinstance(command, SendMessage)
+        assert isinstance(command, SendMessage if field.required else EditMessage | DeleteMessage)
         assert command.conversation_id == "1"

@@ -18,6 +18,8 @@ class AttachedMessages:
         self._references = references
         self.find = messages.find
         self.count_own = messages.count_own
+        self.past_changes = messages.past_changes
+        self.note_changes = messages.note_changes
 
     async def insert(self, messages: Sequence[Message]) -> int:
         attached = [m for m in messages if m.attachments]
@@ -25,9 +27,11 @@ class AttachedMessages:
             await self._references.add(attached)
         return await self._messages.insert(messages)
 
-    async def replace(self, message: Message, rev: int) -> bool:
-        if message.deleted_at is not None:
-            was = (await self._messages.find([message.id])).get(message.id)
-            if was is not None and was.attachments:
-                await self._references.remove(was)
-        return await self._messages.replace(message, rev)
+    async def replace(self, changes: Sequence[tuple[Message, int]]) -> int:
+        deleted = [message.id for message, _ in changes if message.deleted_at is not None]
+        if deleted:
+            were = await self._messages.find(deleted)
+            attached = [message for message in were.values() if message.attachments]
+            if attached:
+                await self._references.remove(attached)
+        return await self._messages.replace(changes)

@@ -30,14 +30,7 @@ class Counting:
         return membership is not None and membership.left_at is None
 
     def may_change(self, record: Change, message: Message) -> bool:
-        """Return whether a change is permitted: to members for their own messages, to admins any deletion.
-
-        A change that was applied before stays permitted, even if its author has lost the right since.
-        """
-        if message.conversation_id != record.conversation_id:
-            return False
-        if record.id in message.changed_by:
-            return True
+        """Return whether a change is permitted: to members for their own messages, to admins any deletion."""
         member = self._was.get((record.conversation_id, record.user_id))
         if member is None or member.left_at is not None:
             return False

@@ -8,16 +8,16 @@ step can be repeated after a crash at any point, by this worker or by another.
 from collections.abc import Sequence
 
 from parley.persistence_worker.batch import Batch, number
-from parley.persistence_worker.changes import change, decisive
+from parley.persistence_worker.changing import Changing
 from parley.persistence_worker.counting import Counting
 from parley.persistence_worker.epochs import Epochs
+from parley.persistence_worker.measured_heads import MeasuredHeads
 from parley.persistence_worker.ports import EventPublisher, Head, HeadMove, Heads, Memberships, Messages, Term
 from parley.shared import rooms
-from parley.shared.events import Event, MessageDeleted, MessageEdited, MessageRepeated, MessageStored
-from parley.shared.model import Message, Person
-from parley.shared.records import Change, DeliveredMark, Edit, NewMessage, ReadMark, Record
+from parley.shared.events import MessageRepeated, MessageStored
+from parley.shared.model import Message
+from parley.shared.records import Change, DeliveredMark, NewMessage, ReadMark, Record
 
-ATTEMPTS = 10
 NO_HEAD = Head(0, 0)
 
 
@@ -29,6 +29,7 @@ class Persister:
     ) -> None:
         self._messages = messages
         self._heads = heads
+        self._measured_heads = MeasuredHeads(heads)
         self._memberships = memberships
         self._event_publisher = event_publisher
         self._epochs = Epochs()
@@ -48,7 +49,8 @@ class Persister:
         keys = {(record.conversation_id, record.user_id) for record in records}
         counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
         await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
-        await self._change([r for r in records if isinstance(r, Change)], batch, counting)
+        changing = Changing(self._messages, self._measured_heads, batch, counting)
+        await changing.apply([r for r in records if isinstance(r, Change)])
         marks = [r for r in records if isinstance(r, ReadMark | DeliveredMark)]
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.emit(rooms.conversation(event.conversation_id), event)
@@ -65,23 +67,8 @@ class Persister:
         epoch = self._epochs.begin(term, heads)
         batch = Batch(redelivered=redelivered, heads=heads, found=found, epoch=epoch)
         for message in found.values():
-            await self._check_head(message.conversation_id, message.seq, message.rev, batch)
+            await self._measured_heads.check(message.conversation_id, message.seq, message.rev, batch)
         return batch
-
-    async def _check_head(self, conversation_id: str, seq: int, rev: int, batch: Batch) -> None:
-        """Measure a head that a stored message is ahead of: a worker has crashed before moving it."""
-        head = batch.heads.get(conversation_id)
-        if head is not None and (seq > head.seq or rev > head.rev):
-            await self._measure(conversation_id, batch)
-
-    async def _measure(self, conversation_id: str, batch: Batch) -> None:
-        known = batch.heads[conversation_id]
-        measured, last = await self._heads.measure(conversation_id, known)
-        if measured.epochs != known.epochs:
-            await self._heads.note_epochs(conversation_id, known, measured)
-        batch.heads[conversation_id] = measured
-        if last is not None and last.seq >= known.seq:
-            batch.offer_last(last)
 
     async def _store(self, records: list[NewMessage], batch: Batch, counting: Counting) -> None:
         waiting: dict[str, NewMessage] = {}
@@ -146,54 +133,9 @@ class Persister:
             head = batch.heads[message.conversation_id]
             batch.heads[message.conversation_id] = head.at(message.seq, message.rev, message.epoch)
         for conversation_id in {r.conversation_id for r in rest}:
-            await self._measure(conversation_id, batch)
+            await self._measured_heads.measure(conversation_id, batch)
         batch.found |= await self._messages.find([r.message.id for r in rest])
         return [r for r in rest if r.message.id not in batch.found]
-
-    async def _change(self, records: list[Change], batch: Batch, counting: Counting) -> None:
-        of: dict[str, list[Change]] = {}
-        for record in records:
-            of.setdefault(record.message_id, []).append(record)
-        for message_id, changes in of.items():
-            await self._change_one(message_id, changes, batch, counting)
-
-    async def _change_one(
-        self, message_id: str, changes: list[Change], batch: Batch, counting: Counting
-    ) -> None:
-        for _ in range(ATTEMPTS):
-            message = (await self._messages.find([message_id])).get(message_id)
-            changes = self._permitted(changes, message, batch, counting)
-            if message is None or not changes:
-                return
-            record = decisive(changes)
-            await self._check_head(message.conversation_id, message.seq, message.rev, batch)
-            rev = batch.heads[record.conversation_id].rev + 1
-            changed = change(message, changes, rev=rev, epoch=batch.epoch)
-            if changed is message or await self._messages.replace(changed, message.rev):
-                self._publish_change(record, message, changed, batch)
-                return
-            await self._measure(record.conversation_id, batch)
-        raise RuntimeError(f"message {message_id} was changed concurrently {ATTEMPTS} times")
-
-    def _permitted(
-        self, changes: list[Change], message: Message | None, batch: Batch, counting: Counting
-    ) -> list[Change]:
-        """Return the changes that are permitted, or were applied before; refuse the others."""
-        permitted = [r for r in changes if message is not None and counting.may_change(r, message)]
-        for record in changes:
-            if record not in permitted:
-                batch.refuse(record, "NOT_FOUND", "There is no such message.")
-        return permitted
-
-    def _publish_change(self, record: Change, message: Message, changed: Message, batch: Batch) -> None:
-        if changed is not message:
-            head = batch.heads[record.conversation_id]
-            batch.heads[record.conversation_id] = head.at(head.seq, changed.rev, changed.epoch)
-            if changed.seq == head.seq:
-                batch.offer_last(changed)
-        elif not batch.redelivered:
-            return
-        batch.emit(rooms.conversation(record.conversation_id), _changed(changed, record))
 
 
 def _moves(records: Sequence[Record], batch: Batch) -> list[HeadMove]:
@@ -206,10 +148,3 @@ def _differs(message: Message, first: Message) -> bool:
     changed = first.edited_at is not None or first.deleted_at is not None
     sent, stored = ((m.content, m.attachments, m.extra) for m in (message, first))
     return not changed and sent != stored
-
-
-def _changed(message: Message, record: Change) -> Event:
-    # The message of a redelivered edit may have been deleted since.
-    if isinstance(record, Edit) and message.deleted_at is None:
-        return MessageEdited(message=message, sender=record.user)
-    return MessageDeleted(message=message, sender=Person(id=message.sender_id))

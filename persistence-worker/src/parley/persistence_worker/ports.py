@@ -49,8 +49,24 @@ class Messages(Protocol):
     async def insert(self, messages: Sequence[Message]) -> int:
         """Insert in order, up to the first whose id or number is taken; return the number inserted."""
 
-    async def replace(self, message: Message, rev: int) -> bool:
-        """Replace a message that still has revision `rev`; return False if it has another."""
+    async def replace(self, changes: Sequence[tuple[Message, int]]) -> int:
+        """Replace messages in order, up to the first that has another revision or whose new one is taken.
+
+        Args:
+            changes: Pairs of a changed message and the revision that it must still have.
+
+        Returns:
+            The number replaced.
+        """
+
+    async def past_changes(self, record_ids: Sequence[str]) -> dict[str, int]:
+        """Return the places of the changes that were noted, by record id."""
+
+    async def note_changes(self, places: Mapping[str, int]) -> None:
+        """Note the places of changes that their messages are about to name no longer, by record id.
+
+        A change that was noted before keeps its place.
+        """
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
         """Return how many of the messages with above < seq <= upto are the user's own."""
@@ -62,8 +78,8 @@ class AttachmentReferences(Protocol):
     async def add(self, messages: Sequence[Message]) -> None:
         """Add the references of messages that are about to be stored; a repetition changes nothing."""
 
-    async def remove(self, message: Message) -> None:
-        """Remove the references of a message that is about to become a tombstone.
+    async def remove(self, messages: Sequence[Message]) -> None:
+        """Remove the references of messages that are about to become tombstones.
 
         Attachments that no other message refers to are marked for deletion: they cannot be read from now
         on, and a gateway deletes them later. A repetition changes nothing.

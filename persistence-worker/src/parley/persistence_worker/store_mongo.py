@@ -4,28 +4,29 @@ Messages are written, and heads measured, at a majority: a head or a counter tha
 not refer to a message that it does not have. All else that a batch reads and writes its commit confirms.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from parley.persistence_worker.commit_mongo import commit, newest, term_of, without_wait
 from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable, Term
 from parley.shared import mongo
 from parley.shared.documents import (
     ATTEMPTS,
+    CHANGES,
     CONVERSATIONS,
     MEMBERSHIPS,
     MESSAGES,
     Document,
     from_document,
     membership_id,
-    newer_fields,
     to_document,
+    to_update,
 )
-from parley.shared.model import Epoch, Membership, Message
+from parley.shared.model import Epoch, Membership, Message, now
 from parley.shared.mongo import DUPLICATE_KEY
 
 COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
@@ -39,6 +40,7 @@ class MongoMessages:
 
     def __init__(self, database: Any) -> None:
         self._collection = newest(database, MESSAGES)
+        self._changes = newest(database, CHANGES)
 
     async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
         with translate_errors():
@@ -51,24 +53,31 @@ class MongoMessages:
             with translate_errors():
                 await self._collection.insert_many([to_document(m) for m in messages], ordered=True)
         except BulkWriteError as error:
-            errors = error.details.get("writeErrors") or []
-            if errors and errors[0].get("code") == DUPLICATE_KEY:
-                return int(errors[0]["index"])
-            raise
+            return _written_before_duplicate(error)
         return len(messages)
 
-    async def replace(self, message: Message, rev: int) -> bool:
-        of_rev = {"_id": message.id, "rev": rev}
+    async def replace(self, changes: Sequence[tuple[Message, int]]) -> int:
         try:
             with translate_errors():
-                stored = await self._collection.find_one(of_rev)
-                if stored is None:
-                    return False
-                document = {**newer_fields(Message, stored), **to_document(message)}
-                result = await self._collection.replace_one(of_rev, document)
-        except DuplicateKeyError:
-            return False
-        return bool(result.matched_count)
+                await self._collection.bulk_write([_replacement(*change) for change in changes], ordered=True)
+        except BulkWriteError as error:
+            return _written_before_duplicate(error)
+        return len(changes)
+
+    async def past_changes(self, record_ids: Sequence[str]) -> dict[str, int]:
+        with translate_errors():
+            documents = await self._changes.find({"_id": {"$in": list(record_ids)}}).to_list(None)
+        return {d["_id"]: d["place"] for d in documents}
+
+    async def note_changes(self, places: Mapping[str, int]) -> None:
+        # At a majority, because the message, which a new primary may hold alone, refers to them by its place.
+        at = now()
+        notes = [
+            UpdateOne({"_id": record_id}, {"$setOnInsert": {"place": place, "at": at}}, upsert=True)
+            for record_id, place in places.items()
+        ]
+        with translate_errors():
+            await self._changes.bulk_write(notes, ordered=False)
 
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
         query = {"conversationId": key[0], "senderId": key[1], "seq": {"$gt": above, "$lte": upto}}
@@ -167,6 +176,27 @@ class MongoAttempts:
     async def end(self, record_id: str) -> None:
         with translate_errors():
             await self._collection.delete_one({"_id": record_id})
+
+
+def _written_before_duplicate(error: BulkWriteError) -> int:
+    """Return how many of the ordered writes were made before one that met a duplicate key."""
+    errors = error.details.get("writeErrors") or []
+    if errors and errors[0].get("code") == DUPLICATE_KEY:
+        return int(errors[0]["index"])
+    raise error
+
+
+def _replacement(message: Message, rev: int) -> UpdateOne:
+    """Return the update of a message that still has revision `rev`; of another one it is an error.
+
+    A bulk of updates goes on behind one that matches nothing, and would leave a revision free, which a
+    worker that was overtaken could still assign below the head. With `upsert` it is an insert, which the
+    unique index refuses: the bulk ends there. If there is no such message at all, because MongoDB was
+    restored meanwhile, the conversation's first number is taken.
+    """
+    first = {"conversationId": message.conversation_id, "seq": 1}
+    update = {**to_update(message, without=first), "$setOnInsert": first}
+    return UpdateOne({"_id": message.id, "rev": rev}, update, upsert=True)
 
 
 def _move(move: HeadMove) -> Document:

@@ -1,5 +1,6 @@
 """Collections of MongoDB, and the conversion of values to documents and back."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ T = TypeVar("T", bound=Struct)
 CONVERSATIONS = "conversations"
 MEMBERSHIPS = "memberships"
 MESSAGES = "messages"
+CHANGES = "changes"
 USERS = "users"
 CONTRACTS = "contracts"
 ATTACHMENTS = "attachments"
@@ -48,10 +50,18 @@ def from_document(cls: type[T], document: Document) -> T:
     return msgspec.convert(fields, cls)
 
 
-def newer_fields(cls: type[Struct], document: Document) -> Document:
-    """Return a document's fields that only a newer version knows, to be kept when it is replaced."""
-    known = _known(cls)
-    return {name: field for name, field in document.items() if name not in known and name != "_id"}
+def to_update(value: Struct, without: Collection[str] = ()) -> Document:
+    """Return the update by which a stored document gets a value's fields, and keeps those of a newer version.
+
+    Args:
+        value: The value.
+        without: Names of fields that stay as they are.
+    """
+    document = to_document(value)
+    stay = {"_id", "id", *without}
+    cleared = {name: "" for name in _known(type(value)) if name not in document and name not in stay}
+    fields = {"$set": {name: field for name, field in document.items() if name not in stay}}
+    return {**fields, "$unset": cleared} if cleared else fields
 
 
 def _known(cls: type[Struct]) -> frozenset[str]:

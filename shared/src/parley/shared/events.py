@@ -25,10 +25,14 @@ class MessageStored(Struct, frozen=True, kw_only=True, tag="stored"):
 
 
 class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited"):
-    """A message's content was replaced, under a new `rev`."""
+    """A message's content was replaced, under a new `rev`.
+
+    `record_ids` are the edits that it has now, of a batch: the last one, and those that it superseded.
+    """
 
     message: Message
     sender: Person
+    record_ids: tuple[str, ...] = ()
 
     @property
     def conversation_id(self) -> str:
@@ -37,10 +41,11 @@ class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited"):
 
 
 class MessageDeleted(Struct, frozen=True, kw_only=True, tag="deleted"):
-    """A message was turned into a tombstone, under a new `rev`."""
+    """A message was turned into a tombstone, under a new `rev`, by the last of `record_ids`."""
 
     message: Message
     sender: Person
+    record_ids: tuple[str, ...] = ()
 
     @property
     def conversation_id(self) -> str:
@@ -207,6 +212,16 @@ Event = (
     | Emit
     | Control
 )
+
+
+def records_of(event: Event) -> tuple[str, ...]:
+    """Return the ids of the records that an event is the outcome of, in their order; it may be of none."""
+    if isinstance(event, MessageEdited | MessageDeleted):
+        # Workers of 0.2.0 name the last change only.
+        return event.record_ids or ((event.message.change_id,) if event.message.change_id else ())
+    record_id = getattr(event, "record_id", "")
+    return (record_id,) if record_id else ()
+
 
 KINDS = kinds_of(Event)
 """The tags of the kinds that this version knows."""

@@ -5,12 +5,16 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from parley.shared.documents import (
     ATTACHMENT_USES,
     ATTACHMENTS,
+    CHANGES,
     CONVERSATIONS,
     FILE_CHUNKS,
     MEMBERSHIPS,
     MESSAGES,
     REVOCATIONS,
 )
+
+CHANGES_KEPT_SECONDS = 30 * 24 * 60 * 60
+"""Far longer than a record can wait to be delivered again."""
 
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [
@@ -37,6 +41,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
         IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
     ],
+    CHANGES: [IndexModel([("at", ASCENDING)], expireAfterSeconds=CHANGES_KEPT_SECONDS, name="kept")],
     ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],
     ATTACHMENT_USES: [IndexModel([("attachmentId", ASCENDING)], name="of_attachment")],
     REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],

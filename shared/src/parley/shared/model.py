@@ -29,7 +29,7 @@ MEMBERS_SHOWN = 50
 MAX_PAGE = 100
 """Entries of one page of a list."""
 REMEMBERED_CHANGES = 8
-"""Changes of a message whose record ids are kept in `changed_by`."""
+"""Changes of a message that `changed_by` names; the collection `changes` has the earlier ones."""
 REMEMBERED_EPOCHS = 16
 """Epochs of a conversation that are kept, the last ones."""
 MAX_CHANGES = 500
@@ -109,6 +109,8 @@ class Message(Struct, frozen=True, kw_only=True, rename="camel"):
     """The id of the record that changed it last."""
     changed_by: tuple[str, ...] = ()
     """The ids of the last records that changed it, so that a redelivered one does not undo a later one."""
+    change_count: int = 0
+    """The place of its last change in the order of its changes."""
 
 
 class Digest(Struct, frozen=True, kw_only=True, rename="camel"):

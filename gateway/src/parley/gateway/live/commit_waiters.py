@@ -10,7 +10,7 @@ from parley.gateway.core.errors import ChatError, Conflict, NotFound, Unavailabl
 from parley.gateway.core.results import PendingCommit
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.shared import rooms
-from parley.shared.events import Event, MessageDeleted, MessageEdited, RecordRefused
+from parley.shared.events import Event, RecordRefused, records_of
 
 log = structlog.get_logger()
 
@@ -27,12 +27,13 @@ class CommitWaiters:
         self._waiting: dict[str, asyncio.Future[Event]] = {}
 
     def resolve(self, event: Event) -> None:
-        """Resolve the future of the record that an event is about, if one is awaited."""
+        """Resolve the futures of the records that an event is the outcome of, if they are awaited."""
         if not self._waiting:
             return
-        waiter = self._waiting.get(_record_id(event))
-        if waiter is not None and not waiter.done():
-            waiter.set_result(event)
+        for record_id in records_of(event):
+            waiter = self._waiting.get(record_id)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(event)
 
     async def wait(self, pending: PendingCommit) -> None:
         """Wait for the event of an accepted record, `WAIT_SECONDS` at most.
@@ -59,9 +60,3 @@ class CommitWaiters:
             yield future
         finally:
             del self._waiting[record_id]
-
-
-def _record_id(event: Event) -> str:
-    if isinstance(event, MessageEdited | MessageDeleted):
-        return event.message.change_id or ""
-    return getattr(event, "record_id", "")

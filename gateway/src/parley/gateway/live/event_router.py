@@ -16,8 +16,8 @@ log = structlog.get_logger()
 
 LOGGED_FAILURES = Rate(1, 10)
 """Every publication that cannot be decoded is counted; so many a second are logged."""
-COMMITTED = (e.MessageStored, e.MessageRepeated, e.RecordRefused)
-"""The events that end the wait of a new message's record."""
+COMMITTED = (e.MessageStored, e.MessageEdited, e.MessageDeleted, e.MessageRepeated, e.RecordRefused)
+"""The events that end the wait of the records that are subject to admission."""
 
 
 class EventRouter:
@@ -48,7 +48,8 @@ class EventRouter:
 
     def _route(self, room: str, event: e.Event) -> None:
         if isinstance(event, COMMITTED):
-            self._admission.confirm(event.conversation_id, event.record_id)
+            for record_id in e.records_of(event):
+                self._admission.confirm(event.conversation_id, record_id)
         self._commit_waiters.resolve(event)
         self._handlers[type(event)](room, event)
 

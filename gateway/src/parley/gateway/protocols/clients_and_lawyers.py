@@ -149,8 +149,12 @@ OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(A
 
 INBOUND = {
     "sendMessage": InboundEvent(SendMessageDto(), _send, OK_MESSAGE, message_to="conversationId"),
-    "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
-    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
+    "editMessage": InboundEvent(
+        EditMessageDto(), lambda p: c.EditMessage(**p), DONE, message_to="conversationId"
+    ),
+    "deleteMessage": InboundEvent(
+        MessageRef(), lambda p: c.DeleteMessage(**p), DONE, message_to="conversationId"
+    ),
     "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),
     **COMMON_INBOUND,
 }

@@ -215,8 +215,12 @@ INBOUND = {
     "joinConversation": InboundEvent(ConversationRef(), lambda p: c.JoinRoom(**p), JOINED),
     "leaveConversation": InboundEvent(ConversationRef(), lambda p: c.LeaveRoom(**p), DONE),
     "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),
-    "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
-    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
+    "editMessage": InboundEvent(
+        EditMessageDto(), lambda p: c.EditMessage(**p), DONE, message_to="conversationId"
+    ),
+    "deleteMessage": InboundEvent(
+        MessageRef(), lambda p: c.DeleteMessage(**p), DONE, message_to="conversationId"
+    ),
     **COMMON_INBOUND,
 }
 

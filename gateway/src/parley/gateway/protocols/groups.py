@@ -274,8 +274,12 @@ INBOUND = {
         OK_MESSAGE,
         message_to="conversationId",
     ),
-    "editMessage": InboundEvent(EditMessageDto(), lambda p: c.EditMessage(**p), DONE),
-    "deleteMessage": InboundEvent(MessageRef(), lambda p: c.DeleteMessage(**p), DONE),
+    "editMessage": InboundEvent(
+        EditMessageDto(), lambda p: c.EditMessage(**p), DONE, message_to="conversationId"
+    ),
+    "deleteMessage": InboundEvent(
+        MessageRef(), lambda p: c.DeleteMessage(**p), DONE, message_to="conversationId"
+    ),
     "typing": InboundEvent(ConversationRef(), lambda p: c.SetTyping(**p, typing=True), DONE),
     "stopTyping": InboundEvent(ConversationRef(), lambda p: c.SetTyping(**p, typing=False), DONE),
     "markAsRead": InboundEvent(MessageRef(), lambda p: c.MarkRead(**p), DONE),

@@ -38,8 +38,8 @@ class InboundEvent:
         command: Makes the core's command from the loaded payload.
         ack: Makes the acknowledgement from the command's result.
         reply: An event that also carries the result to the sending socket, for guides that expect one.
-        message_to: In an event that sends a message, the payload's field that names the conversation: an
-            overloaded gateway refuses such events before it validates them.
+        message_to: In an event that sends or changes a message, the payload's field that names its
+            conversation: an overloaded gateway refuses such events before it validates them.
     """
 
     schema: Schema

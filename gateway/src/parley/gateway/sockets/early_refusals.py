@@ -1,4 +1,4 @@
-"""Early refusals: an overloaded node refuses new messages before anything else is done with them."""
+"""Early refusals: an overloaded node refuses messages and changes before anything else is done with them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,17 @@ from parley.gateway.transport.answers import EncodedAck, Refusal
 
 
 class EarlyRefusals:
-    """Refuses messages at a small part of a message's cost, because an overload consists mostly of them."""
+    """Refuses messages at a small part of a message's cost, because an overload consists mostly of them.
+
+    An edit or a deletion that does not name its conversation is refused later.
+    """
 
     def __init__(self, admission: AdmissionController) -> None:
         self._admission = admission
         self._encoded: dict[tuple[str, float | None], Refusal] = {}
 
     def of(self, protocols: Sequence[ClientProtocol], event: Any, args: Sequence[Any]) -> Refusal | None:
-        """Return the refusal of an event that sends a message which cannot be admitted now, else None.
+        """Return the refusal of an event that sends or changes a message, if it cannot be admitted now.
 
         Args:
             protocols: The protocols that the socket may still use.

@@ -1,4 +1,4 @@
-"""Admission control: refuses messages that would wait too long, at this node or for their worker.
+"""Admission control: refuses messages and changes that would wait too long, at this node or for their worker.
 
 DECISIONS.md explains what it measures, and why.
 """
@@ -11,7 +11,7 @@ from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.ports import Outbox
 from parley.gateway.state.load_shedder import LoadShedder
 from parley.gateway.state.partition_windows import PartitionWindow, PartitionWindows
-from parley.shared.records import NewMessage, Record
+from parley.shared.records import Change, NewMessage, Record
 
 OVERLOADED = "The server is overloaded. Retry later."
 
@@ -59,12 +59,12 @@ class AdmissionController:
         return error
 
     def put(self, record: Record) -> "Future[None]":
-        """Put a record into the outbox. Only new messages are subject to admission.
+        """Put a record into the outbox. Marks are not subject to admission: few of them store anything.
 
         Raises:
-            Overloaded: The message would wait too long.
+            Overloaded: The record would wait too long.
         """
-        if not isinstance(record, NewMessage):
+        if not isinstance(record, NewMessage | Change):
             return self._outbox.put(record)
         conversation_id = record.conversation_id
         refusal = self.refusal(conversation_id)

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
 
-from parley.shared.records import NewMessage, Record
+from parley.shared.records import Edit, NewMessage, Record
 
 CONFIRM_SECONDS = 1.8
 """Time in which the broker must confirm a record, counted from when its batch was begun."""
@@ -30,7 +30,7 @@ class Batch:
     def add(self, record: Record) -> None:
         """Append a record."""
         self.records.append(record)
-        self.size += len(record.message.content) if isinstance(record, NewMessage) else 0
+        self.size += _characters(record)
 
 
 @dataclass(slots=True)
@@ -65,6 +65,12 @@ class PartitionQueue:
         """Return for how many seconds the oldest unconfirmed record has waited; 0 if none waits."""
         oldest = self.published or (self.waiting[0] if self.waiting else None)
         return monotonic() - oldest.deadline + CONFIRM_SECONDS if oldest is not None else 0.0
+
+
+def _characters(record: Record) -> int:
+    if isinstance(record, NewMessage):
+        return len(record.message.content)
+    return len(record.content) if isinstance(record, Edit) else 0
 
 
 def _future() -> "asyncio.Future[None]":
