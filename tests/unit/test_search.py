@@ -1,11 +1,16 @@
 """A query is split into words, compiled to a pattern, and followed down each conversation."""
 
+import random
 import re
 import time
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from parley.gateway.adapters.mongo.search_folding import fold
 from parley.gateway.adapters.mongo.search_pattern import PROBE, Needle, needle
 from parley.gateway.adapters.mongo.search_scan import ConversationScan, Position
 from parley.gateway.core.errors import Invalid
@@ -54,6 +59,18 @@ def test_a_query_without_a_word_or_out_of_bounds_is_refused(text: str) -> None:
     assert list(refused.value.details or ()) == ["q"]
 
 
+def nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def nfkc(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
 def finds(needle: Needle, text: str) -> bool:
     """Search as the adapter does: the server matches the pattern, the gateway the rest."""
     return re.search(needle.pattern, text) is not None and needle.is_in(text)
@@ -94,6 +111,12 @@ def test_a_long_word_matches_as_a_whole_only() -> None:
         ("diyarbak\u0131r'da", "DIYARBAKIR'DA"),
         ("ΟΔΥΣΣΕΑΣ-ΟΔΟΣ", "Οδυσσεας-οδος"),
         ("\u0958" * 10, "\u0958" * 11),
+        ("ÜBERGRÖSSENTRÄGER", "Übergrößenträger"),
+        ("Straßenverkehrsordnung", "\uff33\uff34\uff32\uff21\uff33\uff33\uff25\uff2everkehrsordnung"),
+        ("SSSSSSSSSSSSSS", "ßsßsßsßsßs"),
+        ("o\ufb03ce-ﬂoor", "OFFICE-FLOOR"),
+        ("ｲﾝﾀｰﾅｼｮﾅﾙ", "インターナショナル"),
+        ("VIÊ\u0323T-NAM-TIÊ\u0301NG", "việt-nam-tiếng"),
         ("достопримечательность", "ДОСТОПРИМЕЧАТЕЛЬНОСТЬ"),
     ],
 )
@@ -114,7 +137,31 @@ def test_the_longest_query_matches_in_the_longest_message() -> None:
     assert finds(needle(words), "y" * 7_000 + " ".join(reversed(words)))
 
 
-@pytest.mark.parametrize("letter", ["a", "i", "ß", "é", "\u1ff4", "İ"])
+TRICKY = "aAäÄßẞsS\u017fﬀﬁﬆﬃfiIİ\u0131Σ\u03c3ς\u03bfόΌΐίéÉeệêạ\uff21\uff41ｱアｶガĲĳǅ한국ﾟ-(.^"
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(TRICKY, min_size=1, max_size=20), st.text(TRICKY, max_size=20), st.randoms())
+def test_a_word_is_found_in_each_of_its_spellings(word: str, text: str, chance: random.Random) -> None:
+    spelled = "".join(chance.choice([c, c.upper(), c.lower(), nfd(c), nfkc(c)]) for c in text)
+    for content in (nfd(word), nfc(word), word.upper(), f"{nfc(spelled)}|{nfc(word)}|{spelled}"):
+        if fold(nfc(word)) in fold(content):
+            assert finds(needle([word]), content), (word, content)
+    for part in (nfc(spelled)[at : at + len(word)] for at in range(len(spelled))):
+        assert finds(needle([word]), part) <= (fold(nfc(word)) in fold(part)), (word, part)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(TRICKY, min_size=1, max_size=MAX_WORD))
+def test_any_query_makes_a_short_expression_at_once(word: str) -> None:
+    began = time.process_time()
+    made = needle([word])
+    assert time.process_time() - began < 0.05
+    assert len(made.pattern) < 1_000
+    re.compile(made.pattern)
+
+
+@pytest.mark.parametrize("letter", ["a", "i", "ß", "é", "\u1ff4", "İ", "s", "ﬃ", "한", "ệ"])
 def test_an_adversarial_query_costs_little_time(letter: str) -> None:
     made = needle([letter * (MAX_WORD - 1) + "b", letter * (MAX_WORD - 2) + "c"])
     texts = [(form * MAX_CONTENT)[:MAX_CONTENT] for form in (letter, letter.casefold(), letter.upper())]

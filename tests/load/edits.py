@@ -1,0 +1,181 @@
+"""`python -m load.edits`: edits per second of one group, and what they cost its partition's other users."""
+
+import argparse
+import asyncio
+import math
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from clients.chat import NAMESPACE, token
+from clients.socketio_lean import LeanSocket
+from load import figures
+from load.arguments import Arguments
+from parley.shared.partitions import Partitions
+from parley.stack import Stack
+
+BESIDE_SECONDS = 0.1
+"""The pause between two messages of the neighbours."""
+ALONE_SECONDS = 3.0
+PARTITIONS = 8
+
+OnEvent = Callable[[str, Any], None]
+
+
+class Editors:
+    """Members of one group, each of whom edits messages of their own in a closed loop."""
+
+    def __init__(self, stack: Stack, count: int, window: int) -> None:
+        self._stack, self._count, self._window = stack, count, window
+        self._prefix = uuid.uuid4().hex[:8]
+        self._sockets: list[LeanSocket] = []
+        self._edited_at: dict[str, float] = {}
+        self._owners: dict[str, LeanSocket] = {}
+        self._end = 0.0
+        self.room = ""
+        self.delays: list[float] = []
+        """Seconds from each edit to its `messageUpdated` at the editor."""
+        self.refused = 0
+
+    async def start(self) -> None:
+        """Connect all, and send the messages that will be edited."""
+        users = [f"{self._prefix}-{n}" for n in range(max(2, self._count))]
+        self._sockets = [await self.connect(user, self._on_event) for user in users]
+        self.room = await self.create(self._sockets, users)
+
+    async def connect(self, user: str, on_event: OnEvent) -> LeanSocket:
+        """Connect a user."""
+        auth = {"token": token(self._stack.jwt_secret, user)}
+        return await LeanSocket.connect(self._stack.url, NAMESPACE, auth, on_event)
+
+    async def create(self, sockets: list[LeanSocket], users: list[str]) -> str:
+        """Create a group that all sockets join; return its id."""
+        wanted = {"type": "group", "name": "edits", "participants": users[1:]}
+        created = await sockets[0].call("createConversation", wanted)
+        room: str = created["conversation"]["_id"]
+        for socket in sockets:
+            await socket.call("joinRoom", {"conversationId": room})
+        return room
+
+    async def run(self, seconds: float) -> None:
+        """Edit for some seconds: the next edit of a message follows the event of the last one."""
+        for socket in self._sockets[: self._count]:
+            for _ in range(self._window):
+                sent = await socket.call("sendMessage", {"conversationId": self.room, "content": "x"})
+                self._owners[sent["message"]["_id"]] = socket
+        self._end = time.perf_counter() + seconds
+        for message_id in self._owners:
+            self._next(message_id)
+        await asyncio.sleep(seconds)
+
+    def _next(self, message_id: str) -> None:
+        if time.perf_counter() < self._end:
+            self._edit(self._owners[message_id], message_id)
+
+    def _edit(self, socket: LeanSocket, message_id: str) -> None:
+        self._edited_at[message_id] = time.perf_counter()
+        edit = {"messageId": message_id, "content": f"edited {time.perf_counter()}"}
+
+        def answered(answer: "asyncio.Future[Any]") -> None:
+            if not answer.result()["success"]:
+                self.refused += 1
+                self._edited_at.pop(message_id, None)
+                asyncio.get_running_loop().call_later(BESIDE_SECONDS, self._next, message_id)
+
+        socket.request("editMessage", edit).add_done_callback(answered)
+
+    def _on_event(self, event: str, payload: Any) -> None:
+        if event == "messageUpdated":
+            message_id = payload["message"]["_id"]
+            began = self._edited_at.pop(message_id, None)
+            if began is not None:
+                self.delays.append(time.perf_counter() - began)
+                self._next(message_id)
+
+    async def close(self) -> None:
+        """Disconnect all."""
+        await asyncio.gather(*(socket.close() for socket in self._sockets))
+
+
+class Neighbours:
+    """Two users of another conversation of the same partition, of whom one sends at a slow pace."""
+
+    def __init__(self, editors: Editors) -> None:
+        self._editors = editors
+        self._sent_at: dict[str, float] = {}
+        self.delays: list[float] = []
+        """Seconds from each message to its arrival at the other one."""
+
+    async def start(self) -> None:
+        """Connect, and create groups until one is in the editors' partition."""
+        partition, prefix = Partitions(PARTITIONS).of, uuid.uuid4().hex[:8]
+        users = [f"{prefix}-ann", f"{prefix}-bob"]
+        self._sockets = [
+            await self._editors.connect(users[0], lambda *_: None),
+            await self._editors.connect(users[1], self._on_event),
+        ]
+        self._room = await self._editors.create(self._sockets, users)
+        while partition(self._room) != partition(self._editors.room):
+            self._room = await self._editors.create(self._sockets, users)
+
+    async def run(self, seconds: float) -> list[float]:
+        """Send for some seconds; return the delays."""
+        self.delays, end = [], time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            name = str(uuid.uuid4())
+            self._sent_at[name] = time.perf_counter()
+            message = {"conversationId": self._room, "content": "x", "clientMessageId": name}
+            await self._sockets[0].call("sendMessage", message)
+            await asyncio.sleep(BESIDE_SECONDS)
+        return self.delays
+
+    def _on_event(self, event: str, payload: Any) -> None:
+        if event == "newMessage" and payload["conversationId"] == self._room:
+            began = self._sent_at.pop(payload["message"]["clientMessageId"])
+            self.delays.append(time.perf_counter() - began)
+
+    async def close(self) -> None:
+        """Disconnect both."""
+        await asyncio.gather(*(socket.close() for socket in self._sockets))
+
+
+async def measure(stack: Stack, args: argparse.Namespace) -> None:
+    """Measure the neighbours alone, then beside the editors, and print the figures."""
+    editors = Editors(stack, args.editors, args.window)
+    neighbours = Neighbours(editors)
+    await editors.start()
+    await neighbours.start()
+    alone = await neighbours.run(ALONE_SECONDS)
+    beside, _ = await asyncio.gather(neighbours.run(args.seconds), editors.run(args.seconds))
+    print(f"{args.editors} editors, {args.window} edits each at a time; refused: {editors.refused}")
+    print(f"{len(editors.delays) / args.seconds:,.0f} edits/s stored and received")
+    print(figures.latency("from edit to received", editors.delays))
+    print(figures.latency("a neighbour's message, without edits", alone))
+    print(figures.latency("a neighbour's message, beside them", beside))
+    await asyncio.gather(editors.close(), neighbours.close())
+
+
+def main() -> None:
+    """Read the arguments, and run on an own stack without rate limits."""
+    parser = Arguments(prog="load.edits", description=__doc__)
+    parser.add_argument("--editors", type=int, default=8)
+    parser.add_argument("--window", type=int, default=10, help="messages that each of them edits at a time")
+    parser.add_argument("--seconds", type=float, default=5)
+    args = parser.parse_args()
+    if args.editors < 1 or args.window < 1 or not 0 < args.seconds < math.inf:
+        parser.error("there must be an editor, a window of 1 and some seconds, at least")
+    settings = {"RATE_LIMITS": "off", "PARTITIONS": str(PARTITIONS)}
+    with (
+        tempfile.TemporaryDirectory(prefix="parley-edits-") as directory,
+        Stack(Path(directory), settings=settings) as stack,
+    ):
+        uvloop.run(measure(stack, args))
+
+
+if __name__ == "__main__":
+    main()
