@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
-from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages
+from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages, StoreUnavailable
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, from_document, to_document
 from parley.shared.migrations import migrate
@@ -193,6 +193,20 @@ async def test_a_revision_advances_when_the_number_was_overtaken(store: Store) -
     await store.heads.commit([HeadMove(c, Head(4, 4), None)], await store.heads.term())
     await store.heads.commit([HeadMove(c, Head(3, 6), None)], await store.heads.term())
     assert await store.heads.read([c]) == {c: Head(4, 6)}
+
+
+async def test_a_number_is_not_raised_under_a_revision_that_is_behind(store: Store) -> None:
+    c = await store.begin("ann")
+    overtaken = message(c, 2)
+    await store.messages.insert([message(c, 1, rev=4), overtaken])
+    await store.heads.commit([HeadMove(c, Head(1, 4), None)], await store.heads.term())
+
+    with pytest.raises(StoreUnavailable):
+        await store.heads.commit([HeadMove(c, Head(2, 2), None)], await store.heads.term())
+
+    assert await store.heads.read([c]) == {c: Head(1, 4)}
+    assert await store.heads.overtaken(c, Head(1, 4)) == [overtaken]
+    assert await store.heads.overtaken(c, Head(2, 4)) == []
 
 
 async def test_a_head_is_not_replaced_by_an_older_revision(store: Store) -> None:

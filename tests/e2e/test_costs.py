@@ -127,6 +127,41 @@ async def test_a_batch_asks_the_same_of_the_database_whatever_the_group(
     assert asked.total() <= 5
 
 
+async def test_a_batch_of_changes_asks_no_more_than_one_change(
+    stack: Stack, clients: RecordingClients
+) -> None:
+    group = await clients.create_group(*names(SMALL))
+    commands, announced = Commands(), Announced()
+    async with open_database(stack.mongo_url, event_listeners=[commands]) as database:
+        owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})
+        assert owner is not None
+        persister = Persister(
+            MongoMessages(database), MongoHeads(database), MongoMemberships(database), announced
+        )
+        sent = [send(group, owner["userId"]) for _ in range(20)]
+        await persister.persist(sent)
+        asked = []
+        for batch in (sent[:1], sent):
+            commands.asked.clear()
+            await persister.persist([edit(each) for each in batch])
+            asked.append(Counter(commands.asked))
+
+    assert asked[0] == asked[1]
+    assert asked[1].total() <= 5
+    assert announced.events == 20 + 1 + 20
+
+
+def edit(sent: records.NewMessage) -> records.Edit:
+    return records.Edit(
+        id=model.new_id(),
+        conversation_id=sent.conversation_id,
+        message_id=sent.message.id,
+        user=sent.sender,
+        content="edited",
+        at=model.now(),
+    )
+
+
 async def cost(
     stack: Stack, group: str, clients: RecordingClients, *, batch: int
 ) -> tuple[Counter[str], Counter[str], int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from parley.persistence_worker.ports import Head, HeadMove, MemberKey, Term
+from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable, Term
 from parley.shared.model import Contract, Conversation, Membership, Message, Person
 
 
@@ -89,6 +89,10 @@ class MemoryHeads:
             head = head.at(head.seq, m.rev, m.epoch)
         return head, stored[-1]
 
+    async def overtaken(self, conversation_id: str, known: Head) -> list[Message]:
+        stored = self._tables.of_conversation(conversation_id)
+        return [m for m in stored if m.seq > known.seq and m.rev <= known.rev]
+
     async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
         stored = self._tables.conversations[conversation_id]
         if stored.epochs == known.epochs:
@@ -100,6 +104,8 @@ class MemoryHeads:
     async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
         for move in (m for m in moves if m.conversation_id in self._tables.conversations):
             c = self._tables.conversations[move.conversation_id]
+            if move.to.seq > c.last_seq and move.to.rev < c.rev:
+                raise StoreUnavailable("another worker has given later revisions")
             further = move.to.seq >= c.last_seq and move.to.rev >= c.rev
             last = move.last_message if further else None
             self._tables.conversations[move.conversation_id] = replace(

@@ -265,6 +265,7 @@ class ChatMachine(RuleBasedStateMachine):
         """Crash or freeze a worker at more edits than a message names; another gets them in other batches."""
         for _ in range(5):
             self.edit(number=0, message_number=message_number)
+        self.send(number=message_number, where="first", named=True, times=1)
         first, other = self.cluster.workers
         first.injector.arm(steps, fault)
         self._do(first.take_batch, 100)

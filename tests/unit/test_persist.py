@@ -1,11 +1,13 @@
 """The batch algorithm, crashed at every step and repeated in batches of every size."""
 
 import asyncio
+import contextlib
 import itertools
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -715,4 +717,51 @@ async def test_a_zombie_that_measures_the_head_keeps_where_the_epochs_began() ->
     await zombie
 
     assert simulation.tables.conversations[C].epochs[: len(before)] == before
+    simulation.check()
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+async def test_a_zombie_s_message_keeps_no_revision_that_a_changed_message_has_left(crashes: bool) -> None:
+    simulation = Simulation()
+    first, late = new("ann"), new("bob", "late", str(uuid.uuid4()))
+    await simulation.worker().persist([first])
+    edits = [edit(first, str(n)) for n in range(3)]
+
+    class Overtaken(MemoryMessages):
+        """Another worker has stored the edits one by one before the message is inserted."""
+
+        async def insert(self, messages: Sequence[Message]) -> int:
+            for change in edits:
+                await simulation.worker().persist([change], redelivered=True)
+            inserted = await super().insert(messages)
+            if crashes:
+                raise Crash
+            return inserted
+
+    heads, members = MemoryHeads(simulation.tables), MemoryMemberships(simulation.tables)
+    zombie = Persister(Overtaken(simulation.tables), heads, members, simulation.published)
+    with pytest.raises(Crash) if crashes else contextlib.nullcontext():
+        await zombie.persist([*edits, late])
+    await simulation.worker().persist([late], redelivered=True)
+
+    stored = simulation.tables.messages[late.message.id]
+    assert (stored.seq, stored.rev) == (2, 5)
+    assert {e.message.rev for e in simulation.published.all(MessageStored)} == {1, 5}
+    simulation.check()
+
+
+async def test_a_message_of_a_zombie_gets_its_place_when_another_one_meets_it() -> None:
+    simulation = Simulation()
+    first, late, other = new("ann"), new("bob", "late", str(uuid.uuid4())), new("ann", "other")
+    await simulation.worker().persist([first])
+    for number in range(3):
+        await simulation.worker().persist([edit(first, str(number))])
+    await MemoryMessages(simulation.tables).insert([replace(late.message, seq=2, rev=2)])
+
+    await simulation.worker().persist([other])
+    await simulation.worker().persist([late], redelivered=True)
+
+    stored = simulation.tables.of_conversation(C)
+    assert [(m.seq, m.rev) for m in stored] == [(1, 4), (2, 5), (3, 6)]
+    assert [e.message.rev for e in simulation.published.all(MessageStored)] == [1, 6, 5]
     simulation.check()

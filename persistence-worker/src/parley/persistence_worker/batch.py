@@ -8,7 +8,7 @@ import msgspec
 
 from parley.persistence_worker.ports import Head
 from parley.shared import rooms
-from parley.shared.events import Event, RecordRefused
+from parley.shared.events import Event, MessageStored, RecordRefused
 from parley.shared.model import Digest, Message, now
 from parley.shared.records import DeliveredMark, NewMessage, Record
 
@@ -25,12 +25,25 @@ class Batch:
     found: dict[str, Message]
     """Messages that were stored before: of retries, and those to be changed."""
     epoch: int = 0
+    renumbered: dict[str, Message] = field(default_factory=dict)
+    """Messages that got another revision, because they had one below the head."""
     last: dict[str, Digest] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
 
     def emit(self, room: str, event: Event) -> None:
         """Add an event to those that are published after the batch is stored."""
         self.events[room].append(event)
+
+    def outgoing(self) -> dict[str, list[Event]]:
+        """Return the events by room, with the messages' revisions as they are now."""
+        if not self.renumbered:
+            return self.events
+        return {room: [self._renumbered(event) for event in events] for room, events in self.events.items()}
+
+    def _renumbered(self, event: Event) -> Event:
+        if isinstance(event, MessageStored) and event.message.id in self.renumbered:
+            return msgspec.structs.replace(event, message=self.renumbered[event.message.id])
+        return event
 
     def offer_last(self, message: Message) -> None:
         """Make a message its conversation's last, unless a later one is known."""

@@ -1,14 +1,17 @@
-"""Heads of a batch that lie behind the stored messages, because a worker has crashed before moving them."""
+"""Heads of a batch that are not where the stored messages are: a worker has crashed, or was overtaken."""
+
+from msgspec.structs import replace
 
 from parley.persistence_worker.batch import Batch
-from parley.persistence_worker.ports import Head, Heads
+from parley.persistence_worker.ports import Head, Heads, Messages
 
 
 class MeasuredHeads:
     """Measures the heads of a batch by the stored messages where needed."""
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: Heads, messages: Messages) -> None:
         self._heads = heads
+        self._messages = messages
 
     async def check(self, conversation_id: str, seq: int, rev: int, batch: Batch) -> None:
         """Measure a head that a stored message is ahead of."""
@@ -25,6 +28,7 @@ class MeasuredHeads:
         batch.heads[conversation_id] = measured
         if last is not None and last.seq >= known.seq:
             batch.offer_last(last)
+        await self._number_overtaken(conversation_id, known, batch)
 
     async def _known(self, conversation_id: str, batch: Batch) -> Head:
         # Another writer may have moved the head. Messages that it has changed twice no longer show where its
@@ -32,3 +36,13 @@ class MeasuredHeads:
         known = batch.heads[conversation_id]
         stored = (await self._heads.read([conversation_id])).get(conversation_id, known)
         return stored if stored.rev > known.rev else known
+
+    async def _number_overtaken(self, conversation_id: str, known: Head, batch: Batch) -> None:
+        """Give messages whose revision lies below the head the next ones: nobody would be sent them."""
+        for message in await self._heads.overtaken(conversation_id, known):
+            head = batch.heads[conversation_id]
+            numbered = replace(message, rev=head.rev + 1, epoch=batch.epoch)
+            # If another writer is faster, the message has its place, or the next measurement finds it again.
+            if await self._messages.replace([(numbered, message.rev)]):
+                batch.heads[conversation_id] = head.at(head.seq, numbered.rev, numbered.epoch)
+                batch.renumbered[message.id] = numbered

@@ -29,7 +29,7 @@ class Persister:
     ) -> None:
         self._messages = messages
         self._heads = heads
-        self._measured_heads = MeasuredHeads(heads)
+        self._measured_heads = MeasuredHeads(heads, messages)
         self._memberships = memberships
         self._event_publisher = event_publisher
         self._epochs = Epochs()
@@ -57,7 +57,7 @@ class Persister:
         # Write counters before heads, so that a reader of both never sees counters older than the head.
         await self._heads.commit(_moves(records, batch), term)
         self._epochs.end(batch.heads)
-        await self._event_publisher.publish_events(batch.events)
+        await self._event_publisher.publish_events(batch.outgoing())
 
     async def _open(self, records: Sequence[Record], redelivered: bool, term: Term) -> Batch:
         heads = await self._heads.read(list({record.conversation_id for record in records}))
@@ -84,7 +84,7 @@ class Persister:
         for message in stored:
             self._add_stored(message, waiting[message.id], batch, counting)
         repeated += [r for r in waiting.values() if r.message.id in batch.found]
-        everything = batch.found | {message.id: message for message in stored}
+        everything = batch.found | {message.id: message for message in stored} | batch.renumbered
         for record in repeated:
             self._repeat(record, everything[record.message.id], batch, counting)
 

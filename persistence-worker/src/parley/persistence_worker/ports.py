@@ -98,6 +98,12 @@ class Heads(Protocol):
         After a crash the head may be ahead of the result of `read`.
         """
 
+    async def overtaken(self, conversation_id: str, known: Head) -> list[Message]:
+        """Return the messages above the known number whose revision is not above the known one, by number.
+
+        A worker that was overtaken inserted them, under a revision that a changed message had left.
+        """
+
     async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
         """Store the epochs of a measured head, before a change of a message above the head hides one.
 
@@ -118,8 +124,8 @@ class Heads(Protocol):
             term: The term in which the batch began.
 
         Raises:
-            StoreUnavailable: The wait has failed, or another term has begun, so that data read or
-                written before may be lost.
+            StoreUnavailable: The wait has failed; or another term has begun, so that data read or written
+                before may be lost; or the revision of a new message is not above the stored head.
         """
 
 

@@ -119,6 +119,12 @@ class MongoHeads:
             head = head.at(head.seq, change["rev"], change.get("epoch", 0))
         return head, from_document(Message, last)
 
+    async def overtaken(self, conversation_id: str, known: Head) -> list[Message]:
+        query = {"conversationId": conversation_id, "seq": {"$gt": known.seq}, "rev": {"$lte": known.rev}}
+        with translate_errors():
+            documents = await self._messages.find(query).sort("seq", 1).to_list(None)
+        return [from_document(Message, d) for d in documents]
+
     async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
         stored: Any = _stored_epochs(known) or {"$in": [None, []]}
         unchanged = {"_id": conversation_id, "epochs": stored}
@@ -135,6 +141,12 @@ class MongoHeads:
                 # Another writer is ahead, and has set a later last message, or a later version of it.
                 raises = [update for move in moves for update in _raise_numbers(move)]
                 await commit(self._database, raises, term)
+                await self._check_raised(moves)
+
+    async def _check_raised(self, moves: Sequence[HeadMove]) -> None:
+        heads = await self.read([move.conversation_id for move in moves])
+        if any(heads[m.conversation_id].seq < m.to.seq for m in moves if m.conversation_id in heads):
+            raise StoreUnavailable("another worker has given later revisions")
 
 
 class MongoMemberships:
@@ -209,11 +221,13 @@ def _move(move: HeadMove) -> Document:
 
 
 def _raise_numbers(move: HeadMove) -> list[Document]:
-    # The epochs are those up to the higher revision, so they are set only where it is about to be raised.
+    # The epochs are those up to the higher revision, so they are set only where it is about to be raised. A
+    # number is not raised above a revision that is behind: its message would stay hidden below the head.
+    in_order = [{"lastSeq": {"$gte": move.to.seq}}, {"rev": {"$lte": move.to.rev}}]
     behind = {"_id": move.conversation_id, "rev": {"$lt": move.to.rev}}
     return [
         {"q": behind, "u": {"$set": {"epochs": _stored_epochs(move.to)}}},
-        {"q": {"_id": move.conversation_id}, "u": {"$max": _numbers(move)}},
+        {"q": {"_id": move.conversation_id, "$or": in_order}, "u": {"$max": _numbers(move)}},
     ]
 
 
