@@ -16,7 +16,7 @@ from parley.shared.records import Change, Deletion, Edit
 
 
 class Outcome(Struct, frozen=True):
-    """What changes make of a message.
+    """The result of changes of one message.
 
     Attributes:
         was: The message as it is stored.
