@@ -151,9 +151,11 @@ async def miscounts(
 
 
 async def recount(database: Database, conversation_id: str) -> dict[str, int]:
-    """Return for each member how many messages of other users are stored above the read mark."""
+    """Return for each member how many messages of other users above the read mark are there to read."""
     of = {"conversationId": conversation_id}
-    senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(of, {"seq": 1, "senderId": 1})]
+    there = {**of, "deletedAt": {"$exists": False}}
+    fields = {"seq": 1, "senderId": 1}
+    senders = [(m["seq"], m["senderId"]) async for m in database.messages.find(there, fields)]
     return {
         m["userId"]: sum(s > max(m["readSeq"], m["joinSeq"]) and by != m["userId"] for s, by in senders)
         async for m in database.memberships.find(of)
@@ -164,10 +166,14 @@ async def recount(database: Database, conversation_id: str) -> dict[str, int]:
 async def _stored_unread(database: Database, conversation_id: str) -> dict[str, int]:
     conversation = await database.conversations.find_one({"_id": conversation_id})
     assert conversation is not None
-    return {
-        m["userId"]: conversation["lastSeq"] - max(m["readSeq"], m["joinSeq"]) - m["ownSinceRead"]
-        async for m in database.memberships.find({"conversationId": conversation_id})
-    }
+    gone = {"conversationId": conversation_id, "deletedAt": {"$exists": True}}
+    deleted = [(m["seq"], m["senderId"]) async for m in database.messages.find(gone)]
+    counts = {}
+    async for m in database.memberships.find({"conversationId": conversation_id}):
+        base = max(m["readSeq"], m["joinSeq"])
+        of_others = sum(seq > base and by != m["userId"] for seq, by in deleted)
+        counts[m["userId"]] = conversation["lastSeq"] - base - m["ownSinceRead"] - of_others
+    return counts
 
 
 async def _unread_by_rest(users: ChatUsers, conversation_id: str, user_ids: Sequence[str]) -> dict[str, int]:

@@ -72,6 +72,7 @@ class Gateway:
             self.memberships,
             self.memberships,
             self.contracts,
+            MongoMessages(database),
             MongoPeople(database),
             Silence(),
         )

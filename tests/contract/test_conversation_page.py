@@ -73,6 +73,7 @@ class Desk:
             self.memberships,
             self.memberships,
             MongoContracts(database),
+            MongoMessages(database),
             self.people,
             Silence(),
         )

@@ -1,11 +1,12 @@
 """The gateway's stored collections in memory, on the same tables as the worker's store."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from fakes.memory_store import Tables
 from parley.gateway.core.pagination import Page, PageRequest, page_of
+from parley.gateway.core.positions import Tombstone
 from parley.shared.documents import membership_id
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
@@ -73,6 +74,17 @@ class MemoryHistory:
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         of = self._tables.of_conversation(conversation_id)
         return sorted((m for m in of if m.rev > rev), key=lambda m: m.rev)[:limit]
+
+    async def deleted(self, above: Mapping[str, int]) -> dict[str, list[Tombstone]]:
+        found = {
+            conversation_id: [
+                Tombstone(m.seq, m.sender_id)
+                for m in self._tables.of_conversation(conversation_id)
+                if m.seq > seq and m.deleted_at is not None
+            ]
+            for conversation_id, seq in above.items()
+        }
+        return {conversation_id: tombstones for conversation_id, tombstones in found.items() if tombstones}
 
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         of = [m for (c, _), m in self._tables.memberships.items() if c == conversation_id]

@@ -112,10 +112,24 @@ def check_changes_are_answered(cluster: Cluster) -> None:
 
 
 def recount(cluster: Cluster, conversation_id: str, user: str) -> int:
-    """Return the number of other users' messages above the user's mark."""
+    """Return the number of other users' messages above the user's mark that were not deleted."""
     membership = cluster.tables.memberships[conversation_id, user]
     stored = cluster.tables.of_conversation(conversation_id)
-    return sum(m.seq > membership.base and m.sender_id != user for m in stored)
+    return sum(m.seq > membership.base and m.sender_id != user and m.deleted_at is None for m in stored)
+
+
+def deleted_of_others(cluster: Cluster, conversation_id: str, user: str) -> int:
+    """Return the number of other users' deleted messages above the user's mark."""
+    base = cluster.tables.memberships[conversation_id, user].base
+    stored = cluster.tables.of_conversation(conversation_id)
+    return sum(m.seq > base and m.sender_id != user and m.deleted_at is not None for m in stored)
+
+
+def asked_unread(cluster: Cluster, conversation_id: str, user: str) -> int:
+    """Return the unread count of a conversation that a node answers to a request."""
+    command = c.GetConversation(conversation_id=conversation_id)
+    handled = cluster.nodes[0].command_bus.handle(Person(id=user), command)
+    return int(cluster.loop.finish(handled).unread)
 
 
 def check_unread(cluster: Cluster, conversation_id: str) -> None:
@@ -125,7 +139,10 @@ def check_unread(cluster: Cluster, conversation_id: str) -> None:
         if where != conversation_id or membership.left_at is not None:
             continue
         right = recount(cluster, conversation_id, user)
-        assert membership.unread(head.last_seq) == right, f"{user}'s counters are wrong"
+        deleted = deleted_of_others(cluster, conversation_id, user)
+        assert membership.unread(head.last_seq, deleted) == right, f"{user}'s counters are wrong"
+        by_rest = asked_unread(cluster, conversation_id, user)
+        assert by_rest == right, f"{user} reads {by_rest} by REST, not {right}"
         for node in cluster.nodes:
             known = node.membership_cache.unread(conversation_id, user)
             assert known in (None, right), f"{node.name} counts {known} for {user}, not {right}"

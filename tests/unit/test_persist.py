@@ -108,7 +108,7 @@ class Simulation:
         for user in USERS:
             m = self.tables.memberships[C, user]
             recount = sum(s.seq > m.base and s.sender_id != user for s in stored)
-            assert m.unread(conversation.last_seq) == recount, user
+            assert m.unread(conversation.last_seq, 0) == recount, user
 
 
 def new(sender: str, content: str = "hello", name: str | None = None) -> NewMessage:
@@ -456,7 +456,7 @@ async def test_reading_counts_own_messages_above_the_mark() -> None:
 
     (event,) = simulation.published.all(ConversationRead)
     assert (event.seq, event.own_since_read) == (3, 1)
-    assert simulation.tables.memberships[C, "bob"].unread(5) == 1
+    assert simulation.tables.memberships[C, "bob"].unread(5, 0) == 1
     simulation.check()
 
 
@@ -493,7 +493,7 @@ async def test_received_is_not_read() -> None:
     mark = DeliveredMark(id="d", conversation_id=C, user_id="bob", seq=1, at=now())
     await simulation.worker().persist([new("ann"), mark])
     membership = simulation.tables.memberships[C, "bob"]
-    assert (membership.delivered_seq, membership.read_seq, membership.unread(1)) == (1, 0, 1)
+    assert (membership.delivered_seq, membership.read_seq, membership.unread(1, 0)) == (1, 0, 1)
 
 
 async def test_a_database_that_is_away_loses_nothing() -> None:

@@ -1,5 +1,7 @@
 """Indexes of the collections, by their names."""
 
+from datetime import UTC, datetime
+
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from parley.shared.documents import (
@@ -11,10 +13,20 @@ from parley.shared.documents import (
     MEMBERSHIPS,
     MESSAGES,
     REVOCATIONS,
+    Document,
 )
 
 CHANGES_KEPT_SECONDS = 30 * 24 * 60 * 60
 """Far longer than a record can wait to be delivered again."""
+DELETED: Document = {"deletedAt": {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}}
+"""Selects deleted messages; `$exists` would have each of them fetched, as an index does not decide it."""
+TOMBSTONES = [
+    ("conversationId", ASCENDING),
+    ("seq", ASCENDING),
+    ("senderId", ASCENDING),
+    ("deletedAt", ASCENDING),
+]
+"""The keys of the index that answers by itself who had sent the deleted messages of a conversation."""
 
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [
@@ -40,6 +52,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("conversationId", ASCENDING), ("seq", ASCENDING)], unique=True, name="number"),
         IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
         IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
+        IndexModel(TOMBSTONES, partialFilterExpression=DELETED, name="deleted"),
     ],
     CHANGES: [IndexModel([("at", ASCENDING)], expireAfterSeconds=CHANGES_KEPT_SECONDS, name="kept")],
     ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],

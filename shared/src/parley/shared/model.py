@@ -198,9 +198,14 @@ class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
         """The `seq` up to which no message counts as unread."""
         return max(self.read_seq, self.join_seq)
 
-    def unread(self, last_seq: int) -> int:
-        """Return the number of others' messages above the read mark, given the head's `last_seq`."""
-        return max(0, last_seq - self.base - self.own_since_read)
+    def unread(self, last_seq: int, deleted: int) -> int:
+        """Return the number of others' messages above the read mark that can be read.
+
+        Args:
+            last_seq: The number of the conversation's last message.
+            deleted: The number of others' messages above the read mark that were deleted.
+        """
+        return max(0, last_seq - self.base - self.own_since_read - deleted)
 
 
 def now() -> datetime:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from parley.gateway.core.pagination import Page, PageRequest
+from parley.gateway.core.positions import Tombstone
 from parley.shared.events import Event
 from parley.shared.model import (
     Attachment,
@@ -139,6 +140,12 @@ class Messages(Protocol):
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         """Return up to `limit` messages that changed after revision `rev`, by revision."""
+
+    async def deleted(self, above: Mapping[str, int]) -> dict[str, list[Tombstone]]:
+        """Return the deleted messages of these conversations whose number is above the given one.
+
+        Conversations without any are left out. The work grows with the number of such messages only.
+        """
 
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         """Return the two members with the highest read marks, and the two with the highest delivered."""

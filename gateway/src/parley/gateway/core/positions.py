@@ -30,3 +30,10 @@ def parse_offset(value: Any) -> tuple[str, Position] | None:
     """Return the conversation and position that an offset names; None for anything else."""
     found = OFFSET.fullmatch(value) if isinstance(value, str) else None
     return (found[1], Position(int(found[2]), int(found[3]))) if found else None
+
+
+class Tombstone(NamedTuple):
+    """The number of a deleted message, and the user who had sent it."""
+
+    seq: int
+    sender_id: str

@@ -168,6 +168,7 @@ def _connection_manager(
         access=context.services.access,
         conversations=ports.conversations,
         memberships=ports.memberships,
+        messages=ports.messages,
         people=ports.people,
         presence=ports.presence,
         contacts=context.services.presence,

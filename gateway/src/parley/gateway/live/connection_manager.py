@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from parley.gateway.core.errors import Forbidden, NotFound, Unavailable
-from parley.gateway.core.ports import Conversations, Memberships, People, Presence
+from parley.gateway.core.ports import Conversations, Memberships, Messages, People, Presence
 from parley.gateway.core.results import ConversationView, Joined, Left
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.join_backfill import JoinBackfill
@@ -46,6 +46,7 @@ class ConnectionManager:
         access: Access,
         conversations: Conversations,
         memberships: Memberships,
+        messages: Messages,
         people: People,
         presence: Presence,
         contacts: PresenceService,
@@ -61,6 +62,7 @@ class ConnectionManager:
         self._access = access
         self._conversations = conversations
         self._memberships = memberships
+        self._messages = messages
         self._people = people
         self._presence = presence
         self._contacts = contacts
@@ -120,6 +122,7 @@ class ConnectionManager:
             for conversation_id in fresh:
                 self._membership_cache.expect_membership(conversation_id, user_id)
             await self._open_streams(fresh)
+            await self._load_deleted([m for m in memberships if m.conversation_id in fresh])
             subscribed |= fresh
         for gone in subscribed - ids:
             self.remove_missed(gone, user_id)
@@ -241,7 +244,7 @@ class ConnectionManager:
             return
         self._membership_cache.put(membership)
         if created is not None:
-            self._broadcaster.broadcast(_admitted(created, membership))
+            self._broadcaster.broadcast(self._admitted(created, membership))
         await self._join_backfill.run(membership, lambda: self._outside(user_id, conversation_id))
         if self._membership_cache.role(conversation_id, user_id) is not None:
             for session in self._sessions.of_user(user_id):
@@ -253,6 +256,8 @@ class ConnectionManager:
         while self._sessions.of_user(user_id):
             self._membership_cache.expect_membership(conversation_id, user_id)
             await self._open_streams([conversation_id])
+            known = await self._memberships.get(conversation_id, user_id)
+            await self._load_deleted([known] if known is not None else [])
             # Read last: the user may have been removed meanwhile. If the removal's event came during this
             # read, the cache has lost the entry and the read may predate it, so read once more.
             membership = await self._memberships.get(conversation_id, user_id)
@@ -296,6 +301,21 @@ class ConnectionManager:
         for conversation_id in conversation_ids:
             self._membership_cache.advance(conversation_id, self._streams.head(conversation_id).seq)
 
+    async def _load_deleted(self, memberships: Collection[Membership]) -> None:
+        """Load what a user's unread counts leave out, of conversations whose streams are open.
+
+        A message that is deleted after the stream was opened comes by the stream. Read marks only move up,
+        so what is loaded for these memberships is enough for those that are read afterwards.
+        """
+        above = {
+            m.conversation_id: m.base
+            for m in memberships
+            if m.unread(self._streams.head(m.conversation_id).seq, 0)
+            and not self._membership_cache.has_counts(m.conversation_id, m.user_id)
+        }
+        for conversation_id, tombstones in (await self._messages.deleted(above)).items() if above else ():
+            self._membership_cache.add_deleted(conversation_id, tombstones)
+
     def _forget(self, session: Session) -> None:
         user_id = session.user_id
         conversations = list(self._membership_cache.conversations_of(user_id))
@@ -319,8 +339,7 @@ class ConnectionManager:
             if conversation_id not in self._membership_cache.conversations:
                 self._streams.close(conversation_id)
 
-
-def _admitted(created: ConversationCreated, membership: Membership) -> Admitted:
-    unread = membership.unread(created.conversation.last_seq)
-    view = ConversationView(created.conversation, created.members, unread, read_seq=membership.base)
-    return Admitted(membership.user_id, view)
+    def _admitted(self, created: ConversationCreated, membership: Membership) -> Admitted:
+        unread = self._membership_cache.unread(membership.conversation_id, membership.user_id) or 0
+        view = ConversationView(created.conversation, created.members, unread, read_seq=membership.base)
+        return Admitted(membership.user_id, view)

@@ -1,11 +1,11 @@
 """Message delivery: the effects of a stream's next event on the caches and the sockets."""
 
-from parley.gateway.core.positions import Position
+from parley.gateway.core.positions import Position, Tombstone
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.services.receipts import ReceiptService
 from parley.gateway.state.membership_cache import MembershipCache
-from parley.shared.events import MessageStored, Numbered
+from parley.shared.events import MessageDeleted, MessageStored, Numbered
 
 
 class MessageDelivery:
@@ -29,4 +29,7 @@ class MessageDelivery:
             self._membership_cache.apply_message(event.message)
             self._receipts.on_emitted(event.message)
             self._delivery_log.add(event)
+        elif isinstance(event, MessageDeleted):
+            tombstone = Tombstone(event.message.seq, event.message.sender_id)
+            self._membership_cache.add_deleted(event.conversation_id, [tombstone])
         self._broadcaster.broadcast(event, position)

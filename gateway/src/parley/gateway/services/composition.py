@@ -93,6 +93,7 @@ def build_services(
         ports.memberships,
         ports.membership_changes,
         ports.contracts,
+        ports.messages,
         ports.people,
         ports.event_publisher,
     )

@@ -22,10 +22,12 @@ from parley.gateway.core.ports import (
     EventPublisher,
     MembershipChanges,
     Memberships,
+    Messages,
     People,
 )
 from parley.gateway.core.results import ConversationView, Done
 from parley.gateway.services.access import NO_CONVERSATION, Access, existing_conversation
+from parley.gateway.services.unread import UnreadCounter
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MemberRemoved, MembersAdded
 from parley.shared.model import (
@@ -56,6 +58,7 @@ class ConversationService:
         memberships: Memberships,
         changes: MembershipChanges,
         contracts: Contracts,
+        messages: Messages,
         people: People,
         event_publisher: EventPublisher,
     ) -> None:
@@ -64,6 +67,7 @@ class ConversationService:
         self._memberships = memberships
         self._changes = changes
         self._contracts = contracts
+        self._unread = UnreadCounter(messages)
         self._people = people
         self._event_publisher = event_publisher
 
@@ -200,7 +204,8 @@ class ConversationService:
         found = await self._conversations.most_recent(list(mine), request, command.contract_id)
         contracts = await self._contracts_of(found.items)
         members = await self._members_of([c.id for c in found.items], MEMBERS_SHOWN)
-        return found.with_items([_view_of(c, members[c.id], mine, contracts) for c in found.items])
+        unread = await self._counts(mine, found.items)
+        return found.with_items([_view_of(c, members[c.id], mine, unread, contracts) for c in found.items])
 
     async def archive(self, person: Person, command: ArchiveConversation) -> Done:
         """Archive a conversation for one user, or undo it. Raises `NotFound`."""
@@ -212,14 +217,23 @@ class ConversationService:
         """Return the user's unread messages in all conversations."""
         mine = await self._memberships.of_users([person.id])
         heads = await self._conversations.get([m.conversation_id for m in mine])
-        return sum(m.unread(heads[m.conversation_id].last_seq) for m in mine if m.conversation_id in heads)
+        by_conversation = {m.conversation_id: m for m in mine}
+        return sum((await self._counts(by_conversation, list(heads.values()))).values())
+
+    async def _counts(
+        self, mine: Mapping[str, Membership], conversations: Sequence[Conversation]
+    ) -> dict[str, int]:
+        """Return the unread counts of a user in these conversations."""
+        heads = {c.id: c.last_seq for c in conversations}
+        return await self._unread.count([m for m in mine.values() if m.conversation_id in heads], heads)
 
     async def _view(
         self, person: Person, conversation: Conversation, members: tuple[Member, ...]
     ) -> ConversationView:
         membership = await self._memberships.get(conversation.id, person.id)
         mine = {conversation.id: membership} if membership else {}
-        return _view_of(conversation, members, mine, await self._contracts_of([conversation]))
+        unread = await self._counts(mine, [conversation])
+        return _view_of(conversation, members, mine, unread, await self._contracts_of([conversation]))
 
     async def _contracts_of(self, conversations: Sequence[Conversation]) -> dict[str, Contract]:
         ids = {c.contract_id for c in conversations if c.contract_id is not None}
@@ -304,13 +318,14 @@ def _view_of(
     conversation: Conversation,
     members: tuple[Member, ...],
     mine: Mapping[str, Membership],
+    unread: Mapping[str, int],
     contracts: Mapping[str, Contract],
 ) -> ConversationView:
     membership = mine.get(conversation.id)
     return ConversationView(
         conversation,
         members,
-        unread=membership.unread(conversation.last_seq) if membership else 0,
+        unread=unread.get(conversation.id, 0),
         archived=membership is not None and membership.archived,
         contract=contracts.get(conversation.contract_id or ""),
         read_seq=membership.base if membership else 0,

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from parley.gateway.core.positions import Tombstone
+from parley.gateway.state.tombstones import Tombstones
 from parley.shared.events import ConversationDelivered, ConversationRead
 from parley.shared.model import Membership, Message, Person, Role
 
@@ -36,9 +38,9 @@ class CachedMembership:
     is_unreported: bool = False
     own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OWN))
 
-    def unread(self, last_seq: int) -> int:
-        """Return the messages of other members above the read mark."""
-        return max(0, last_seq - self.base - self.own_since_read)
+    def unread(self, last_seq: int, deleted: int) -> int:
+        """Return the messages of other members above the read mark, without `deleted` of them."""
+        return max(0, last_seq - self.base - self.own_since_read - deleted)
 
     def add_own(self, seq: int) -> None:
         """Count a message of the user's own."""
@@ -76,6 +78,7 @@ class LocalConversation:
         read: The highest read mark.
         received: The highest delivered mark.
         memberships: The local memberships, by user id.
+        deleted: The deleted messages above the lowest read mark of a local member.
     """
 
     seq: int = 0
@@ -83,6 +86,12 @@ class LocalConversation:
     read: int = 0
     received: int = 0
     memberships: dict[str, CachedMembership] = field(default_factory=dict)
+    deleted: Tombstones = field(default_factory=Tombstones)
+
+    def unread(self, user_id: str) -> int:
+        """Return the unread count of a local member."""
+        cached = self.memberships[user_id]
+        return cached.unread(self.seq, self.deleted.of_others(user_id, cached.base, self.seq))
 
 
 class MembershipCache:
@@ -186,6 +195,7 @@ class MembershipCache:
             for cached in conversation.memberships.values():
                 cached.base, cached.own_since_read, cached.own_seq = -1, 0, -1
                 cached.own.clear()
+            conversation.deleted = Tombstones()
 
     def apply_message(self, message: Message) -> None:
         """Count a message that is emitted for the first time."""
@@ -199,6 +209,20 @@ class MembershipCache:
             sender.add_own(message.seq)
         self._changed.add(message.conversation_id)
 
+    def has_counts(self, conversation_id: str, user_id: str) -> bool:
+        """Return whether all is known that a local member's unread count needs."""
+        cached = self._membership(conversation_id, user_id)
+        return cached is not None and cached.role is not None and cached.base >= 0
+
+    def add_deleted(self, conversation_id: str, tombstones: Iterable[Tombstone]) -> None:
+        """Leave deleted messages out of the unread counts; those that are known change nothing."""
+        conversation = self.conversations.get(conversation_id)
+        if conversation is None:
+            return
+        for tombstone in tombstones:
+            conversation.deleted.add(tombstone)
+        self._changed.add(conversation_id)
+
     def apply_read(self, event: ConversationRead) -> None:
         """Move a read mark."""
         conversation = self.conversations.get(event.conversation_id)
@@ -208,6 +232,7 @@ class MembershipCache:
         reader = conversation.memberships.get(event.user_id)
         if reader is not None and event.seq > reader.base:
             reader.update(event.seq, event.own_since_read, event.own_seq)
+            conversation.deleted.prune(each.base for each in conversation.memberships.values())
             self._changed.add(event.conversation_id)
 
     def apply_delivered(self, event: ConversationDelivered) -> None:
@@ -233,7 +258,7 @@ class MembershipCache:
         cached = self._membership(conversation_id, user_id)
         if cached is None or cached.role is None:
             return None
-        return cached.unread(self.conversations[conversation_id].seq)
+        return self.conversations[conversation_id].unread(user_id)
 
     def take_changed_counts(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield (user, conversation, unread, total) for each count that differs from what was reported."""
@@ -249,7 +274,7 @@ class MembershipCache:
         for user_id, cached in conversation.memberships.items():
             if cached.role is None:
                 continue
-            unread = cached.unread(conversation.seq)
+            unread = conversation.unread(user_id)
             if unread != cached.reported or cached.is_unreported:
                 user = self.users[user_id]
                 user.unread_total += unread - cached.reported

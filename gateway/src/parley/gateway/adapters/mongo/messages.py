@@ -1,15 +1,20 @@
 """Messages in MongoDB, as the gateway reads them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.core.positions import Tombstone
 from parley.shared.documents import (
     MEMBERSHIPS,
     MESSAGES,
     Document,
     from_document,
 )
+from parley.shared.indexes import DELETED, TOMBSTONES
 from parley.shared.model import Membership, Message
+
+CONVERSATIONS_AT_ONCE = 100
 
 
 class MongoMessages:
@@ -39,6 +44,25 @@ class MongoMessages:
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         query = {"conversationId": conversation_id, "rev": {"$gt": rev}}
         return await self._find(query, "rev", 1, limit)
+
+    async def deleted(self, above: Mapping[str, int]) -> dict[str, list[Tombstone]]:
+        found: dict[str, list[Tombstone]] = {}
+        ids = list(above)
+        for start in range(0, len(ids), CONVERSATIONS_AT_ONCE):
+            some = ids[start : start + CONVERSATIONS_AT_ONCE]
+            for document in await self._deleted({each: above[each] for each in some}):
+                tombstone = Tombstone(document["seq"], document["senderId"])
+                found.setdefault(document["conversationId"], []).append(tombstone)
+        return found
+
+    async def _deleted(self, above: Mapping[str, int]) -> list[Document]:
+        each = [{"conversationId": c, "seq": {"$gt": seq}, **DELETED} for c, seq in above.items()]
+        fields = {"_id": 0, "conversationId": 1, "seq": 1, "senderId": 1}
+        with translate_errors():
+            # Without the hint, the planner may choose an index by which it reads all unread messages.
+            cursor = self._messages.find({"$or": each}, fields, hint=TOMBSTONES)
+            documents: list[Document] = await cursor.to_list(None)
+        return documents
 
     async def _find(self, query: Document, by: str, direction: int, limit: int) -> list[Message]:
         with translate_errors():

@@ -1,0 +1,53 @@
+"""The deleted messages of a conversation: how many of them a member's unread count has to leave out."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
+
+from parley.gateway.core.positions import Tombstone
+
+PRUNED_FROM = 64
+"""Numbers that are kept before the first attempt to drop those that all members have read."""
+
+
+class Tombstones:
+    """A set of tombstones: one that is added again, from the bus or from the database, changes nothing."""
+
+    def __init__(self) -> None:
+        self._seqs: list[int] = []
+        self._by_sender: dict[str, list[int]] = {}
+        self._prune_at = PRUNED_FROM
+
+    def __len__(self) -> int:
+        return len(self._seqs)
+
+    def add(self, tombstone: Tombstone) -> None:
+        """Add a tombstone, unless it is known."""
+        seq = tombstone.seq
+        at = bisect_left(self._seqs, seq)
+        if at == len(self._seqs) or self._seqs[at] != seq:
+            self._seqs.insert(at, seq)
+            insort(self._by_sender.setdefault(tombstone.sender_id, []), seq)
+
+    def of_others(self, user_id: str, above: int, upto: int) -> int:
+        """Return how many tombstones with above < seq <= upto are of messages that others had sent."""
+        if not self._seqs or self._seqs[-1] <= above:
+            return 0
+        return _between(self._seqs, above, upto) - _between(self._by_sender.get(user_id, ()), above, upto)
+
+    def prune(self, bases: Iterable[int]) -> None:
+        """Drop the tombstones up to the lowest of these numbers.
+
+        Finding the lowest costs as much as there are members, so it is done only when the number of
+        tombstones has doubled since the last time.
+        """
+        if len(self._seqs) < self._prune_at:
+            return
+        floor = min(bases, default=0)
+        del self._seqs[: bisect_right(self._seqs, floor)]
+        kept = {sender: seqs[bisect_right(seqs, floor) :] for sender, seqs in self._by_sender.items()}
+        self._by_sender = {sender: seqs for sender, seqs in kept.items() if seqs}
+        self._prune_at = max(PRUNED_FROM, 2 * len(self._seqs))
+
+
+def _between(seqs: "list[int] | tuple[()]", above: int, upto: int) -> int:
+    return max(0, bisect_right(seqs, upto) - bisect_right(seqs, above))
