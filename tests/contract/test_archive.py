@@ -108,6 +108,20 @@ async def test_a_direct_conversation_is_begun_once(archive: Archive) -> None:
     assert {m.user_id for m in await archive.memberships.of_conversation(first, 10)} == {one, other}
 
 
+async def test_a_conversation_of_one_id_is_created_once_and_only_from_one_request(archive: Archive) -> None:
+    wanted = Conversation(
+        id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now(), created_from="this"
+    )
+    first = [member(wanted.id, "ann"), member(wanted.id, "bob")]
+    assert await archive.conversations.create(wanted, first[:1]) == wanted
+    later = replace(wanted, created_at=now() + timedelta(seconds=1))
+    assert await archive.conversations.create(later, first) == wanted
+    other = replace(wanted, created_from="that", title="another")
+    assert await archive.conversations.create(other, [member(wanted.id, "cem")]) == wanted
+    members = await archive.memberships.of_conversation(wanted.id, 10)
+    assert [(m.user_id, m.joined_at) for m in members] == [(u, wanted.created_at) for u in ("ann", "bob")]
+
+
 async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> None:
     c = await archive.begin("ann")
     first, second, third = await archive.send(c, 3)
@@ -118,6 +132,17 @@ async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> 
     assert await archive.history.changes(c, 0, 1) == [first]
     assert await archive.history.get(second.id) == second
     assert await archive.history.get("nothing") is None
+
+
+async def test_deleted_messages_are_found_above_a_number(archive: Archive) -> None:
+    c, other, untouched = [await archive.begin("ann") for _ in range(3)]
+    for conversation_id in (c, other):
+        for message in (await archive.send(conversation_id, 4))[1:]:
+            gone = replace(message, content="", deleted_at=now(), rev=message.rev + 10)
+            assert await archive.written.replace(gone, message.rev)
+    await archive.send(untouched, 2)
+    found = await archive.history.deleted({c: 2, other: 3, untouched: 0, "none": 0})
+    assert found == {c: [(3, "ann"), (4, "ann")], other: [(4, "ann")]}
 
 
 async def test_a_member_that_leaves_loses_membership_and_role(archive: Archive) -> None:

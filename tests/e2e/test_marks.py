@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from clients.baseline import Baseline, refusal
-from clients.chat import ChatUsers
+from clients.chat import ChatUsers, eventually
+from clients.invariants import assert_unread_counts
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -102,3 +103,47 @@ async def test_a_mark_never_goes_back(users: ChatUsers, database: Any) -> None:
     assert await users.user("bob").unread(group) == 1
     place = await database["memberships"].find_one({"_id": f"{group}:{users.user('bob').id}"})
     assert place["readSeq"] == 3
+
+
+async def test_deleted_messages_are_not_unread(users: ChatUsers, database: Any) -> None:
+    alice, bob, carol = await users.sockets("alice", "bob", "carol")
+    group = await users.group(alice, "bob", "carol", "dave")
+    sent = [await alice.send(group, str(number)) for number in range(3)]
+    for member in (bob, carol):
+        await member.wait_for("unreadCount", conversationId=group, unread=3)
+    await carol.call_ok("joinRoom", {"conversationId": group})
+    await carol.call_ok("markAsRead", {"messageId": sent[1]["_id"]})
+
+    for message in sent[1:]:
+        await alice.call_ok("deleteMessage", {"messageId": message["_id"]})
+
+    await bob.wait_for("unreadCount", conversationId=group, unread=1, total=1)
+    await carol.wait_for("unreadCount", conversationId=group, unread=0, total=0)
+    await assert_unread_counts(database, users, group)
+    again = await users.user("bob").socket()
+    await again.wait_for("unreadCount", conversationId=group, unread=1, total=1)
+    # Nobody of this user was connected while the messages were deleted.
+    dave = await users.user("dave").socket()
+    await dave.wait_for("unreadCount", conversationId=group, unread=1, total=1)
+    assert await users.user("dave").rest("GET", "/chat/unread-count") == (200, {"count": 1})
+    await again.call_ok("markConversationAsRead", {"conversationId": group})
+    await again.wait_for("unreadCount", conversationId=group, unread=0, total=0)
+
+
+async def test_the_preview_of_a_deleted_message_says_so(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    last = await alice.send(group, "a secret")
+    await alice.call_ok("deleteMessage", {"messageId": last["_id"]})
+
+    async def preview() -> Any:
+        _, listed = await users.user("bob").rest("GET", "/chats/conversations")
+        return listed["conversations"][0]["lastMessage"]
+
+    await eventually(lambda: _is_deleted(preview), 10)
+    assert (await preview())["content"] == ""
+
+
+async def _is_deleted(preview: Any) -> bool:
+    shown = await preview()
+    return shown is not None and "deletedAt" in shown

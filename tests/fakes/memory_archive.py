@@ -22,12 +22,15 @@ class MemoryConversations:
         self._tables = tables
 
     async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
-        conversation = self._same_direct(conversation) or conversation
-        self._tables.conversations.setdefault(conversation.id, conversation)
+        wanted = self._same_direct(conversation) or conversation
+        stored = self._tables.conversations.setdefault(wanted.id, wanted)
+        if stored.created_from != conversation.created_from:
+            return stored
         for member in members:
-            key = (conversation.id, member.user_id)
-            self._tables.memberships.setdefault(key, replace(member, conversation_id=conversation.id))
-        return conversation
+            key = (stored.id, member.user_id)
+            first = replace(member, conversation_id=stored.id, joined_at=stored.created_at)
+            self._tables.memberships.setdefault(key, first)
+        return stored
 
     def _same_direct(self, wanted: Conversation) -> Conversation | None:
         known = self._tables.conversations.values()

@@ -1,5 +1,6 @@
 """The membership cache counts unread messages as the database does, from events alone."""
 
+from parley.gateway.core.positions import Tombstone
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.events import ConversationRead
 from parley.shared.model import Membership, Message, Person, now
@@ -168,3 +169,43 @@ def test_a_new_owner_has_the_role_at_once_and_an_unknown_conversation_is_ignored
     cache.set_owner("c", "ann")
     cache.set_owner("nowhere", "ann")
     assert cache.role("c", "ann") == "owner"
+
+
+def test_deleted_messages_of_others_are_not_unread() -> None:
+    cache = with_users("ann", "bob")
+    for seq, sender in enumerate(["ann", "bob", "ann", "ann"], 1):
+        cache.apply_message(message(seq, sender))
+    cache.add_deleted("c", [Tombstone(3, "ann"), Tombstone(2, "bob")])
+    assert cache.unread("c", "bob") == 2
+    assert cache.unread("c", "ann") == 0
+    cache.apply_read(read("bob", 3))
+    assert cache.unread("c", "bob") == 1
+
+
+def test_a_deletion_that_comes_again_or_before_its_message_counts_once() -> None:
+    cache = with_users("bob")
+    cache.apply_message(message(1, "ann"))
+    cache.add_deleted("c", [Tombstone(2, "ann")])
+    assert cache.unread("c", "bob") == 1
+    cache.apply_message(message(2, "ann"))
+    cache.add_deleted("c", [Tombstone(2, "ann")])
+    assert cache.unread("c", "bob") == 1
+
+
+def test_deletions_that_all_members_have_read_past_are_forgotten() -> None:
+    cache = with_users("ann", "bob")
+    cache.add_deleted("c", [Tombstone(seq, "ann") for seq in range(1, 201)])
+    cache.apply_read(read("ann", 190))
+    cache.add_deleted("c", [Tombstone(seq, "ann") for seq in range(201, 401)])
+    cache.apply_read(read("bob", 150))
+    assert len(cache.conversations["c"].deleted) == 250
+    cache.advance("c", 401)
+    assert cache.unread("c", "bob") == 1
+
+
+def test_a_deletion_changes_the_count_that_is_reported() -> None:
+    cache = with_users("bob")
+    cache.apply_message(message(1, "ann"))
+    assert [each[2:] for each in cache.take_changed_counts()] == [(1, 1)]
+    cache.add_deleted("c", [Tombstone(1, "ann")])
+    assert [each[2:] for each in cache.take_changed_counts()] == [(0, 0)]

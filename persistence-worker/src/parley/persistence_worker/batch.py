@@ -80,6 +80,7 @@ def digest(message: Message) -> Digest:
         content=message.content[:PREVIEW],
         type=message.type,
         created_at=message.created_at,
+        deleted_at=message.deleted_at,
     )
 
 

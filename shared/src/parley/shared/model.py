@@ -122,6 +122,7 @@ class Digest(Struct, frozen=True, kw_only=True, rename="camel"):
     content: str
     type: MessageType
     created_at: datetime
+    deleted_at: datetime | None = None
 
 
 class Epoch(Struct, frozen=True, rename="camel"):
@@ -142,6 +143,8 @@ class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
     direct_key: str | None = None
     contract_id: str | None = None
     milestone_id: str | None = None
+    created_from: str | None = None
+    """A digest of the request that created it, if its client had named it: a retry must be the same."""
     last_seq: int = 0
     rev: int = 0
     epochs: tuple[Epoch, ...] = ()
@@ -228,6 +231,14 @@ def message_id(sender_id: str, conversation_id: str, client_message_id: str | No
     if client_message_id is None:
         return new_id()
     return str(uuid5(_NAMESPACE, f"{sender_id}\0{conversation_id}\0{client_message_id.lower()}"))
+
+
+def conversation_id(creator_id: str, client_conversation_id: str) -> str:
+    """Return the id of a conversation, which is the same for each retry with a client's id for it.
+
+    It is a UUIDv5 (RFC 9562, section 5.5) of the creator and the client's id.
+    """
+    return str(uuid5(_NAMESPACE, f"conversation\0{creator_id}\0{client_conversation_id.lower()}"))
 
 
 def contract_key(contract_id: str, milestone_id: str | None) -> str:

@@ -9,8 +9,14 @@ from parley.gateway.api_docs.schemas import OPENAPI, Json, Schemas, has_ids, req
 from parley.gateway.protocols.administration import ADMINISTRATION
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.protocols.protocol import ClientProtocol, Route
+from parley.gateway.rest.idempotency_key import HEADER, MAX_KEY
 
 IN_PATH = re.compile(r"{(\w+)(?::[^{}]*)?}")
+IDEMPOTENCY_KEY: Json = {
+    "name": HEADER,
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+}
 WORD = re.compile(r"\w+")
 
 
@@ -84,6 +90,8 @@ class _Paths:
             for name, schema in taken.items():
                 must = name in required(route.schema)
                 yield {"name": name, "in": "query", "required": must, "schema": _as_text(schema)}
+        if route.idempotency is not None:
+            yield {**IDEMPOTENCY_KEY, "description": texts.IDEMPOTENCY_KEY.format(field=route.idempotency)}
 
     def _body(self, route: Route) -> Json:
         in_path = IN_PATH.findall(route.path)

@@ -52,6 +52,10 @@ BESIDE = (
 TOKEN = "A JWT, signed with HS256, RS256 or ES256. Its `sub`, `userId` or `id` is the user's id."
 TOKEN_IN_QUERY = "The same JWT, for clients that cannot set headers. It is masked in all logs."
 TOKEN_IN_AUTH = "The JWT as `token` of the Socket.IO client's `auth` object."
+IDEMPOTENCY_KEY = (
+    "A name for the request, instead of `{field}` in the body: a retry with the same key does nothing again. "
+    "A key that is no UUID stands for one."
+)
 WHEN: dict[type, str] = {
     e.MessageStored: "A message is stored and has its number.",
     e.MessageEdited: "A message's content has changed.",

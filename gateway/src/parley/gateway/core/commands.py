@@ -100,11 +100,15 @@ class MarkDelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateConversation:
-    """Create a conversation with `participants`, which must not include the creator."""
+    """Create a conversation with `participants`, which must not include the creator.
+
+    With a `client_conversation_id` (a UUID) a retry creates nothing. A direct conversation needs none.
+    """
 
     kind: Kind
     participants: tuple[str, ...]
     title: str = ""
+    client_conversation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,12 @@ class Conversations(Protocol):
     """The stored conversations."""
 
     async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
-        """Store a conversation with its members; return the stored one if a direct one exists already."""
+        """Store a conversation with its members.
+
+        Returns:
+            The stored conversation. It is another one if the direct one exists already, or if one of this
+            id was created from another request; then nothing has changed.
+        """
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         """Return the existing conversations of these ids, by id."""

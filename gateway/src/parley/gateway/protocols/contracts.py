@@ -376,6 +376,7 @@ ROUTES = (
         response=_envelope("MessageCreated", "Message created successfully", MESSAGE),
         status=201,
         body=True,
+        idempotency="clientMessageId",
         doc="Send a message within a contract or a milestone; the first one creates its conversation.",
     ),
     Route(
@@ -410,6 +411,7 @@ ROUTES = (
         response=_envelope("MessageSent", "Message sent successfully", MESSAGE),
         status=201,
         body=True,
+        idempotency="clientMessageId",
         doc="Send a message.",
     ),
     Route(

@@ -351,6 +351,7 @@ ROUTES = (
         response=OK_MESSAGE,
         status=201,
         body=True,
+        idempotency="clientMessageId",
         doc="Send a message.",
     ),
     Route(

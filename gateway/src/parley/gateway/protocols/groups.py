@@ -83,6 +83,7 @@ class CreateConversationDto(InboundSchema):
     participant_ids = fields.List(Id(), data_key="participantIds")
     kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
     title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
+    client_conversation_id = fields.UUID(data_key="clientConversationId", allow_none=True, load_default=None)
 
     @validates_schema
     def _require_one_list(self, data: Payload, **_: Any) -> None:
@@ -159,7 +160,13 @@ class SearchDto(InboundSchema):
 
 def _create(p: Payload) -> c.CreateConversation:
     participants = p.get("participants") or p.get("participant_ids") or []
-    return c.CreateConversation(kind=p["kind"], participants=tuple(participants), title=p["title"])
+    named = p["client_conversation_id"]
+    return c.CreateConversation(
+        kind=p["kind"],
+        participants=tuple(participants),
+        title=p["title"],
+        client_conversation_id=str(named) if named else None,
+    )
 
 
 def _add(p: Payload) -> c.AddParticipants:
@@ -206,6 +213,7 @@ LAST_MESSAGE = Serializer(
         "content": text("content"),
         "type": text("type", "text", "file", "system"),
         "createdAt": time("created_at"),
+        "deletedAt": optional(time("deleted_at")),
     },
 )
 CONVERSATION = Serializer(
@@ -430,7 +438,8 @@ ROUTES = (
         response=CONVERSATION,
         status=201,
         body=True,
-        doc="Create a conversation, or return the existing direct one.",
+        idempotency="clientConversationId",
+        doc="Create a conversation, or return the existing one.",
     ),
     Route(
         method="GET",

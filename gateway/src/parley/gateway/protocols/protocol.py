@@ -61,6 +61,7 @@ class Route:
         response: Makes the response's body from the result.
         status: The status of a successful response.
         body: Whether the request has a JSON body.
+        idempotency: The body's field that the header `Idempotency-Key` stands for, if the body lacks it.
         then: Makes a second command, a read; its result is the response's.
         doc: One sentence for the OpenAPI document.
     """
@@ -72,6 +73,7 @@ class Route:
     response: ToPayload
     status: int = 200
     body: bool = False
+    idempotency: str | None = None
     then: Callable[[Payload], Command] | None = None
     doc: str = ""
 

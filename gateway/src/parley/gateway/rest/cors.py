@@ -12,7 +12,14 @@ from parley.gateway.transport.origins import AllowedOrigins
 
 SOCKET_PATHS = ("/socket.io", "/socket.io/")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-REQUEST_HEADERS = ("Authorization", "Content-Type", "Range", "If-None-Match", "If-Range")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Range",
+    "If-None-Match",
+    "If-Range",
+    "Idempotency-Key",
+)
 RESPONSE_HEADERS = "Content-Disposition, Content-Range, ETag, Location, Retry-After"
 DAY_SECONDS = 86_400
 

@@ -29,6 +29,7 @@ from parley.gateway.core.ports import People
 from parley.gateway.core.results import PendingCommit
 from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route, field_errors
 from parley.gateway.protocols.serializer import ToPayload
+from parley.gateway.rest.idempotency_key import idempotency_key
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import count_command
 from parley.gateway.state.rates import Rates
@@ -143,6 +144,8 @@ async def _load(route: Route, request: web.Request) -> Payload:
         Invalid: a field is wrong, or the body is not a JSON object.
     """
     payload: Payload = await _body(request) if route.body else dict(request.query)
+    if route.idempotency is not None and payload.get(route.idempotency) is None:
+        payload[route.idempotency] = idempotency_key(request)
     payload |= request.match_info
     try:
         # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.

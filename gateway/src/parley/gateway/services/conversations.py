@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
 
 from parley.gateway.core.commands import (
     AddParticipants,
@@ -14,7 +15,7 @@ from parley.gateway.core.commands import (
     ListReceipts,
     RemoveParticipant,
 )
-from parley.gateway.core.errors import Forbidden, Invalid, NotFound
+from parley.gateway.core.errors import Conflict, Forbidden, Invalid, NotFound
 from parley.gateway.core.pagination import Page, PageRequest
 from parley.gateway.core.ports import (
     Contracts,
@@ -39,6 +40,7 @@ from parley.shared.model import (
     Membership,
     Person,
     Role,
+    conversation_id,
     direct_key,
     new_id,
     now,
@@ -72,32 +74,34 @@ class ConversationService:
         self._event_publisher = event_publisher
 
     async def create(self, person: Person, command: CreateConversation) -> ConversationView:
-        """Create a conversation, or return the direct one that the two users have already.
+        """Create a conversation, or return the one that exists already.
+
+        That is the direct one of the two users, or the one that the user has created by the same request
+        under the same `client_conversation_id`.
 
         Raises:
             Invalid: The participants are not valid.
+            Conflict: The user has created another conversation with this `client_conversation_id`.
+            NotFound: It was created before, and the user has left it since.
         """
         others = checked_participants(command.participants, person.id)
         if command.kind == "direct" and len(others) != 1:
             raise Invalid.field("participants", "A direct conversation has exactly one other participant.")
-        at = now()
-        wanted = Conversation(
-            id=new_id(),
-            kind=command.kind,
-            title=command.title,
-            direct_key=direct_key(person.id, others[0]) if command.kind == "direct" else None,
-            created_by=person.id,
-            created_at=at,
-        )
+        wanted = _wanted(person, command)
         conversation = await self.start(wanted, others)
+        if conversation.created_from != wanted.created_from:
+            raise Conflict("Another conversation was created with this clientConversationId.")
         return await self.get(person, GetConversation(conversation_id=conversation.id))
 
     async def start(self, wanted: Conversation, others: Sequence[str]) -> Conversation:
-        """Store a conversation and notify its members, or return the direct one that exists already."""
+        """Store a conversation and notify its members, or return the one that exists already.
+
+        The members are notified again if it exists: the gateway that created it may have crashed before.
+        """
         conversation = await self._conversations.create(
             wanted, _first_members(wanted, wanted.created_by, others)
         )
-        if conversation.id == wanted.id:
+        if conversation.id == wanted.id and conversation.created_from == wanted.created_from:
             members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
             user_ids = [m.person.id for m in members]
             await self._publish_created(conversation, members, user_ids, wanted.created_by)
@@ -312,6 +316,27 @@ def checked_participants(participants: Sequence[str], creator: str) -> Sequence[
     if creator in participants:
         raise Invalid.field("participants", "Name only the other participants, not yourself.")
     return participants
+
+
+def _wanted(person: Person, command: CreateConversation) -> Conversation:
+    is_direct = command.kind == "direct"
+    # The two users have one direct conversation, whatever the client calls it.
+    named = None if is_direct else command.client_conversation_id
+    return Conversation(
+        id=conversation_id(person.id, named) if named else new_id(),
+        kind=command.kind,
+        title=command.title,
+        direct_key=direct_key(person.id, command.participants[0]) if is_direct else None,
+        created_by=person.id,
+        created_at=now(),
+        created_from=_digest(command) if named else None,
+    )
+
+
+def _digest(command: CreateConversation) -> str:
+    """Return what a retry must have in common with the first request, in short."""
+    compared = [command.kind, command.title, *sorted(command.participants)]
+    return sha256("\0".join(compared).encode(errors="surrogatepass")).hexdigest()
 
 
 def _view_of(

@@ -29,25 +29,29 @@ class MongoConversations:
         self._memberships = database[MEMBERSHIPS]
 
     async def create(self, conversation: Conversation, members: Sequence[Membership]) -> Conversation:
-        inserted = await insert_missing(self._conversations, [to_document(conversation)])
-        if not inserted and conversation.direct_key is not None:
-            conversation = await self._direct(conversation.direct_key)
-        await self._insert_members(conversation.id, members)
-        return conversation
+        stored = conversation
+        if not await insert_missing(self._conversations, [to_document(conversation)]):
+            stored = await self._existing(conversation)
+        if stored.created_from == conversation.created_from:
+            # Also if it existed: the gateway that created it may have crashed before this step.
+            await self._insert_members(stored, members)
+        return stored
 
-    async def _direct(self, key: str) -> Conversation:
+    async def _existing(self, wanted: Conversation) -> Conversation:
+        query = {"directKey": wanted.direct_key} if wanted.direct_key else {"_id": wanted.id}
         with translate_errors():
-            found = await self._conversations.find_one({"directKey": key})
+            found = await self._conversations.find_one(query)
         if found is None:
             raise Unavailable(UNAVAILABLE)
         return from_document(Conversation, found)
 
-    async def _insert_members(self, conversation_id: str, members: Sequence[Membership]) -> None:
-        # Also if the conversation exists: the gateway that created it may have crashed before this step.
+    async def _insert_members(self, conversation: Conversation, members: Sequence[Membership]) -> None:
         documents = [to_document(m) for m in members]
         for document in documents:
-            document["_id"] = membership_id(conversation_id, document["userId"])
-            document["conversationId"] = conversation_id
+            document["_id"] = membership_id(conversation.id, document["userId"])
+            document["conversationId"] = conversation.id
+            # Of two concurrent attempts each may insert some: all have joined at the creation.
+            document["joinedAt"] = conversation.created_at
         await insert_missing(self._memberships, documents)
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:

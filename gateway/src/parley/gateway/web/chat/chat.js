@@ -15,6 +15,7 @@ const PEOPLE_PAGES = 10; // of the list, searched for people
 
 export class Chat {
   #store;
+  #creation = null;
   #server;
   #outboxSender;
   #marks;
@@ -109,7 +110,12 @@ export class Chat {
   /** Create a conversation and return its id; throws ServerError. */
   async start({ type, name, participants }) {
     const payload = { type, participants, ...(name && { name }) };
-    const { conversation } = await this.#server.request("createConversation", payload);
+    // The answer to an earlier attempt may have been lost: the same wish keeps its name until it succeeds.
+    const wish = JSON.stringify(payload);
+    if (this.#creation?.wish !== wish) this.#creation = { wish, id: newId() };
+    const named = { ...payload, clientConversationId: this.#creation.id };
+    const { conversation } = await this.#server.request("createConversation", named);
+    this.#creation = null;
     this.#dispatch("conversationLoaded", { conversation });
     this.#joinNew(conversation._id);
     return conversation._id;
