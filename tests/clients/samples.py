@@ -106,9 +106,9 @@ LIVELY = Conversation(
 CONTRACT = Contract(id="k-1", client_id="ann", freelancer_id="bob", milestones=("s-1",))
 MEMBERS = (Member(person=BARE, role="owner"), Member(person=KNOWN, role="admin"))
 CONVERSATIONS = (
-    ConversationView(NEW, MEMBERS[:1], unread=0),
-    ConversationView(NEW, MEMBERS, unread=0),
-    ConversationView(LIVELY, MEMBERS, unread=3, archived=True, contract=CONTRACT, read_seq=4),
+    ConversationView(NEW, MEMBERS[:1], 1, unread=0),
+    ConversationView(NEW, MEMBERS, 2, unread=0),
+    ConversationView(LIVELY, MEMBERS, 1_301, unread=3, archived=True, contract=CONTRACT, read_seq=4),
 )
 NOTHING = Page((), None)
 PAGES_OF_MESSAGES = (NOTHING, Page(VIEWS, "7", total=40, limit=4, number=2))
@@ -146,9 +146,13 @@ RESULTS: dict[type, Sequence[Any]] = {
     c.Ping: (AT,),
     c.Sync: ((), CHANGES),
     c.GetConversation: CONVERSATIONS,
+    c.ListParticipants: (NOTHING, Page(MEMBERS, "next")),
     c.ListReceipts: (
-        [],
-        [Membership(conversation_id="c-1", user_id="ann", joined_at=AT, read_seq=4, delivered_seq=7)],
+        NOTHING,
+        Page(
+            (Membership(conversation_id="c-1", user_id="ann", joined_at=AT, read_seq=4, delivered_seq=7),),
+            "next",
+        ),
     ),
     c.ListConversations: (NOTHING, Page(CONVERSATIONS, "next", total=3, limit=3)),
     c.ListMessages: PAGES_OF_MESSAGES,

@@ -134,6 +134,19 @@ async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> 
     assert await archive.history.get("nothing") is None
 
 
+async def test_members_are_counted_and_paged_by_the_time_of_joining(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob")
+    later = now() + timedelta(seconds=1)
+    await archive.changes.add([member(c, user, joined_at=later) for user in ("dan", "a:b", "cem")])
+    await archive.changes.remove(c, "bob")
+    everyone, after = [], None
+    while page := await archive.memberships.of_conversation(c, 2, after):
+        everyone += [m.user_id for m in page]
+        after = page[-1].joined_at, page[-1].user_id
+    assert everyone == ["ann", "a:b", "cem", "dan"]
+    assert await archive.memberships.count(c) == 4
+
+
 async def test_deleted_messages_are_found_above_a_number(archive: Archive) -> None:
     c, other, untouched = [await archive.begin("ann") for _ in range(3)]
     for conversation_id in (c, other):

@@ -14,8 +14,10 @@ from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core.commands import CreateConversation, ListConversations
+from parley.gateway.core.pagination import SortKey
 from parley.gateway.services.access import Access
-from parley.gateway.services.conversations import CONCURRENT_READS, ConversationService
+from parley.gateway.services.conversations import ConversationService
+from parley.gateway.services.member_summaries import CONCURRENT_READS
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.migrations import migrate
 from parley.shared.model import Membership, Person
@@ -52,11 +54,13 @@ class HeldMemberships(MongoMemberships):
         self.gate.set()
         self.waiting = self.most = 0
 
-    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
+    async def of_conversation(
+        self, conversation_id: str, limit: int, after: SortKey | None = None
+    ) -> list[Membership]:
         self.waiting += 1
         self.most = max(self.most, self.waiting)
         await self.gate.wait()
-        found = await super().of_conversation(conversation_id, limit)
+        found = await super().of_conversation(conversation_id, limit, after)
         self.waiting -= 1
         return found
 

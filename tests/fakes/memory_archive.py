@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from msgspec.structs import replace
 
 from fakes.memory_store import Tables
-from parley.gateway.core.pagination import Page, PageRequest, page_of
+from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
 from parley.gateway.core.positions import Tombstone
-from parley.shared.documents import membership_id
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
 
@@ -112,9 +111,15 @@ class MemoryMembers:
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         return [m for m in self._present() if m.user_id in user_ids]
 
-    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
+    async def of_conversation(
+        self, conversation_id: str, limit: int, after: SortKey | None = None
+    ) -> list[Membership]:
         of = [m for m in self._present() if m.conversation_id == conversation_id]
-        return sorted(of, key=lambda m: (m.joined_at, membership_id(conversation_id, m.user_id)))[:limit]
+        rest = [m for m in of if after is None or (m.joined_at, m.user_id) > after]
+        return sorted(rest, key=lambda m: (m.joined_at, m.user_id))[:limit]
+
+    async def count(self, conversation_id: str) -> int:
+        return sum(m.conversation_id == conversation_id for m in self._present())
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         of = [m.user_id for m in self._present() if m.conversation_id == conversation_id]

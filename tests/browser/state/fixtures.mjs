@@ -25,6 +25,7 @@ export const conversation = (more = {}) => ({
   type: "group",
   name: "A group",
   participants: [ALICE, BOB],
+  participantCount: 2,
   lastSeq: 0,
   rev: 9,
   unreadCount: 0,

@@ -346,7 +346,10 @@ async def test_every_route_answers_as_in_the_guide(program: Program, users: Chat
     assert await ben.unread(group) == 0
     status, marks = await ann.rest("GET", f"/chats/conversations/{group}/receipts")
     assert (status, {m["userId"]: m["readSeq"] for m in marks["receipts"]}) == (200, {ann.id: 0, ben.id: 2})
-    assert (await ben.rest("GET", f"/chats/conversations/{group}"))[1]["readSeq"] == 2
+    status, people = await ann.rest("GET", f"/chats/conversations/{group}/participants")
+    assert (status, [each["_id"] for each in people["participants"]]) == (200, [ann.id, ben.id])
+    one = (await ben.rest("GET", f"/chats/conversations/{group}"))[1]
+    assert (one["readSeq"], one["participantCount"]) == (2, 2)
     assert await ann.rest("DELETE", f"/chats/messages/{received['_id']}") == (200, ok)
     assert (await bob.wait_for("messageDeleted"))["messageId"] == received["_id"]
 

@@ -113,11 +113,14 @@ class ConversationCreated(Struct, frozen=True, kw_only=True, tag="created"):
 
     conversation: Conversation
     members: tuple[Member, ...]
+    """The first members; all of them would be too many in a large group."""
+    member_count: int = 0
+    """The number of all members; 0 if version 0.2.0 or older has published the event."""
     by: str
 
 
 class MembersAdded(Struct, frozen=True, kw_only=True, tag="joined"):
-    """Users were added to a conversation; sent to its earlier members."""
+    """Users were added to a conversation; sent to its members. Many users are in several events."""
 
     conversation_id: str
     people: tuple[Person, ...]

@@ -45,6 +45,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     MEMBERSHIPS: [
         IndexModel([("conversationId", ASCENDING), ("userId", ASCENDING)], unique=True, name="member"),
         IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING)], name="of_user"),
+        IndexModel(
+            [(key, ASCENDING) for key in ("conversationId", "leftAt", "joinedAt", "_id")], name="by_joining"
+        ),
         IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),
         IndexModel([("conversationId", ASCENDING), ("deliveredSeq", DESCENDING)], name="furthest_delivered"),
     ],

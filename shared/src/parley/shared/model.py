@@ -26,6 +26,8 @@ MAX_PARTICIPANTS = 1_000
 """Users that one command may add to a conversation."""
 MEMBERS_SHOWN = 50
 """Members that a list entry, or the event of a new conversation, contains."""
+NAMED_AT_ONCE = 100
+"""Users that one event of added members names."""
 MAX_PAGE = 100
 """Entries of one page of a list."""
 REMEMBERED_CHANGES = 8

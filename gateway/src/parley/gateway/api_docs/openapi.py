@@ -15,6 +15,7 @@ IN_PATH = re.compile(r"{(\w+)(?::[^{}]*)?}")
 IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
     "in": "header",
+    "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
 }
 WORD = re.compile(r"\w+")

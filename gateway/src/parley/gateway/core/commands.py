@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from parley.gateway.core.positions import Revision
-from parley.shared.model import MAX_PARTICIPANTS, Kind, MessageType
+from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, Kind, MessageType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,17 +188,28 @@ class Sync:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetConversation:
-    """Return a conversation, with up to `shown` of its members."""
+    """Return a conversation, with up to `shown` of its members, the user among them."""
 
     conversation_id: str
     shown: int = MAX_PARTICIPANTS + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListReceipts:
-    """Return how far each member has read and received a conversation."""
+class ListParticipants:
+    """Return a page of the members of a conversation, by the time of joining."""
 
     conversation_id: str
+    limit: int = MAX_PAGE
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListReceipts:
+    """Return how far a page of the members has read and received a conversation."""
+
+    conversation_id: str
+    limit: int = MAX_PARTICIPANTS + 1
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +303,7 @@ Command = (
     | Ping
     | Sync
     | GetConversation
+    | ListParticipants
     | ListReceipts
     | ListConversations
     | ListMessages

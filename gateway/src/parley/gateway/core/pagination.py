@@ -12,7 +12,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 SortKey = tuple[datetime, str]
-"""The position of a conversation in its list: its last activity, and its id."""
+"""The position of an entry in its list: a time, such as a conversation's last activity, and an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class PageRequest:
     def start(self) -> SortKey | None:
         """Return the position of the cursor, which the page leaves out. Raises `Invalid`."""
         if self.after is not None:
-            return _read_cursor("after", self.after)
-        return _read_cursor("before", self.before) if self.before is not None else None
+            return read_cursor("after", self.after)
+        return read_cursor("before", self.before) if self.before is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +70,27 @@ def page_of(found: Sequence[Conversation], request: PageRequest, total: int) -> 
         total: The number of conversations in the list.
     """
     items = found[: request.limit]
-    cursor = _write_cursor(items[-1]) if len(found) > request.limit else None
+    cursor = None
+    if len(found) > request.limit:
+        cursor = write_cursor(items[-1].last_activity_at, items[-1].id)
     recent_first = items[::-1] if request.ascending else items
     return Page(tuple(recent_first), cursor, total, request.limit, request.number)
 
 
-def _write_cursor(conversation: Conversation) -> str:
-    at = conversation.last_activity_at.astimezone(UTC).replace(tzinfo=None)
-    return f"{at.isoformat()}Z_{conversation.id}"
+def write_cursor(at: datetime, entry_id: str) -> str:
+    """Return the cursor of an entry."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{entry_id}"
 
 
-def _read_cursor(field: str, text: str) -> SortKey:
-    at, _, conversation_id = text.partition("_")
+def read_cursor(field: str, text: str) -> SortKey:
+    """Return the position that a cursor in this field of a request names. Raises `Invalid`."""
+    at, _, entry_id = text.partition("_")
     try:
         last_activity = datetime.fromisoformat(at)
         if last_activity.tzinfo is None:
             raise ValueError("no time zone")
         # MongoDB takes no text with half a surrogate pair. This raises a ValueError for one.
-        conversation_id.encode()
-        return last_activity.astimezone(UTC), conversation_id
+        entry_id.encode()
+        return last_activity.astimezone(UTC), entry_id
     except (ValueError, OverflowError):
         raise Invalid.field(field, "Malformed cursor.") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from parley.gateway.core.pagination import Page, PageRequest
+from parley.gateway.core.pagination import Page, PageRequest, SortKey
 from parley.gateway.core.positions import Tombstone
 from parley.shared.events import Event
 from parley.shared.model import (
@@ -96,8 +96,19 @@ class Memberships(Protocol):
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         """Return all memberships of these users."""
 
-    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
-        """Return the first `limit` memberships of a conversation, by the time of joining."""
+    async def of_conversation(
+        self, conversation_id: str, limit: int, after: SortKey | None = None
+    ) -> list[Membership]:
+        """Return the first `limit` memberships of a conversation, by the time of joining and the user's id.
+
+        Args:
+            conversation_id: The conversation.
+            limit: The number of memberships, at most.
+            after: The time of joining and the user's id that they come after.
+        """
+
+    async def count(self, conversation_id: str) -> int:
+        """Return the number of members of a conversation."""
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         """Return the users of these who are members of a conversation."""

@@ -59,6 +59,8 @@ class ConversationView:
 
     conversation: Conversation
     members: tuple[Member, ...]
+    """The first members by the time of joining, and the member whose view it is."""
+    member_count: int
     unread: int
     archived: bool = False
     contract: Contract | None = None

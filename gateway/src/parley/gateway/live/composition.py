@@ -26,6 +26,7 @@ from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.services.composition import Ports, Services
 from parley.gateway.services.epochs import Epochs
+from parley.gateway.services.member_summaries import MemberSummaries
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
@@ -194,6 +195,7 @@ def _reconciler(
         conversations=context.ports.conversations,
         memberships=context.ports.memberships,
         messages=context.ports.messages,
+        summaries=MemberSummaries(context.ports.memberships, context.ports.people),
         broadcaster=delivery.broadcaster,
         presence_seconds=context.presence_seconds,
         spawn=context.spawn,

@@ -22,7 +22,7 @@ from parley.gateway.services.presence import PresenceService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MemberRemoved, RoomChanged
-from parley.shared.model import Membership, Person, now
+from parley.shared.model import MEMBERS_SHOWN, Member, Membership, Person, now
 
 log = structlog.get_logger()
 
@@ -341,5 +341,14 @@ class ConnectionManager:
 
     def _admitted(self, created: ConversationCreated, membership: Membership) -> Admitted:
         unread = self._membership_cache.unread(membership.conversation_id, membership.user_id) or 0
-        view = ConversationView(created.conversation, created.members, unread, read_seq=membership.base)
+        members = self._with_themselves(created.members, membership)
+        count = max(created.member_count, len(members))
+        view = ConversationView(created.conversation, members, count, unread, read_seq=membership.base)
         return Admitted(membership.user_id, view)
+
+    def _with_themselves(self, members: tuple[Member, ...], own: Membership) -> tuple[Member, ...]:
+        """Return the first members of a conversation, the member who is shown them among them."""
+        if any(m.person.id == own.user_id for m in members):
+            return members
+        person = self._membership_cache.users[own.user_id].person
+        return (*members[: MEMBERS_SHOWN - 1], Member(person=person, role=own.role))

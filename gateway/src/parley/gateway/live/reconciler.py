@@ -17,9 +17,10 @@ from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Sessions
 from parley.gateway.live.streams import Streams
+from parley.gateway.services.member_summaries import MemberSummaries
 from parley.gateway.state.membership_cache import LocalConversation, MembershipCache
 from parley.shared.events import ConversationCreated, ConversationDelivered, ConversationRead
-from parley.shared.model import Membership, now
+from parley.shared.model import MEMBERS_SHOWN, Membership, now
 
 log = structlog.get_logger()
 
@@ -51,6 +52,7 @@ class Reconciler:
         conversations: Conversations,
         memberships: Memberships,
         messages: Messages,
+        summaries: MemberSummaries,
         broadcaster: Broadcaster,
         presence_seconds: float,
         spawn: Spawn,
@@ -64,6 +66,7 @@ class Reconciler:
         self._conversations = conversations
         self._memberships = memberships
         self._messages = messages
+        self._summaries = summaries
         self._broadcaster = broadcaster
         self._presence_seconds = presence_seconds
         self._spawn = spawn
@@ -116,7 +119,10 @@ class Reconciler:
     async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
         found = (await self._conversations.get([conversation_id])).get(conversation_id)
         if found is not None:
-            created = ConversationCreated(conversation=found, members=(), by=found.created_by)
+            summary = (await self._summaries.of({conversation_id: None}, MEMBERS_SHOWN))[conversation_id]
+            created = ConversationCreated(
+                conversation=found, members=summary.members, member_count=summary.total, by=found.created_by
+            )
             await self._connection_manager.admit(user_id, created)
 
     async def _check_marks(self) -> None:

@@ -56,7 +56,7 @@ from parley.gateway.protocols.standard_events import (
 )
 from parley.shared import events as e
 from parley.shared import rooms
-from parley.shared.model import MAX_PAGE, MAX_TITLE
+from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, MAX_TITLE
 
 # Inbound.
 
@@ -149,6 +149,22 @@ class MessagesDto(ConversationRef):
     after = fields.Integer(validate=validate.Range(0, 2**53))
 
 
+class ParticipantsDto(ConversationRef):
+    """A page of a conversation's participants."""
+
+    limit = fields.Integer(load_default=MAX_PAGE, validate=validate.Range(1, MAX_PAGE))
+    after = fields.String(validate=validate.Length(1, 200))
+
+
+class ReceiptsDto(ConversationRef):
+    """A page of the participants' marks."""
+
+    limit = fields.Integer(
+        load_default=MAX_PARTICIPANTS + 1, validate=validate.Range(1, MAX_PARTICIPANTS + 1)
+    )
+    after = fields.String(validate=validate.Length(1, 200))
+
+
 class SearchDto(InboundSchema):
     """Words to search for, in one conversation or in all of the user's."""
 
@@ -223,6 +239,7 @@ CONVERSATION = Serializer(
         "type": text("conversation.kind", "direct", "group"),
         "name": text("conversation.title"),
         "participants": many(MEMBER, "members"),
+        "participantCount": number("member_count"),
         "createdBy": ident("conversation.created_by"),
         "createdAt": time("conversation.created_at"),
         "lastActivityAt": time("conversation.last_activity_at"),
@@ -270,7 +287,12 @@ RECEIPT = Serializer(
     "Receipt",
     {"userId": ident("user_id"), "readSeq": number("read_seq"), "deliveredSeq": number("delivered_seq")},
 )
-RECEIPTS = Serializer("Receipts", {"receipts": many(RECEIPT)})
+RECEIPTS = Serializer(
+    "Receipts", {"receipts": many(RECEIPT, "items"), "nextCursor": nullable(text("next_cursor"))}
+)
+PARTICIPANTS = Serializer(
+    "Participants", {"participants": many(MEMBER, "items"), "nextCursor": nullable(text("next_cursor"))}
+)
 
 INBOUND = {
     "createConversation": InboundEvent(CreateConversationDto(), _create, OK_CONVERSATION),
@@ -468,7 +490,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{_ONE}/receipts",
-        schema=ConversationRef(),
+        schema=ReceiptsDto(),
         command=lambda p: c.ListReceipts(**p),
         response=RECEIPTS,
         doc="List how far each participant has read and received a conversation.",
@@ -489,6 +511,14 @@ ROUTES = (
         command=lambda p: c.DeleteMessage(**p),
         response=DONE,
         doc="Delete a message: one's own or, as an admin of the conversation, anyone's.",
+    ),
+    Route(
+        method="GET",
+        path=f"{_ONE}/participants",
+        schema=ParticipantsDto(),
+        command=lambda p: c.ListParticipants(**p),
+        response=PARTICIPANTS,
+        doc="List the participants of a conversation by the time of joining.",
     ),
     Route(
         method="POST",

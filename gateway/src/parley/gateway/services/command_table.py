@@ -71,6 +71,7 @@ COMMANDS: Mapping[type, CommandSpec] = {
     c.ListOnline: CommandSpec("reads", lambda services: services.presence.online, is_bounded=True),
     c.Sync: CommandSpec("reads", lambda services: services.history.sync, is_bounded=True),
     c.GetConversation: CommandSpec("reads", lambda services: services.conversations.get),
+    c.ListParticipants: CommandSpec("reads", lambda services: services.conversations.participants),
     c.ListReceipts: CommandSpec("reads", lambda services: services.conversations.receipts),
     c.ListConversations: CommandSpec("reads", lambda services: services.conversations.page),
     c.CountUnread: CommandSpec("reads", lambda services: services.conversations.unread),

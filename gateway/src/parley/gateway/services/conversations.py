@@ -1,7 +1,7 @@
 """Conversations: creating and listing them, and changing their members."""
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 
 from parley.gateway.core.commands import (
@@ -12,11 +12,12 @@ from parley.gateway.core.commands import (
     GetConversation,
     LeaveConversation,
     ListConversations,
+    ListParticipants,
     ListReceipts,
     RemoveParticipant,
 )
 from parley.gateway.core.errors import Conflict, Forbidden, Invalid, NotFound
-from parley.gateway.core.pagination import Page, PageRequest
+from parley.gateway.core.pagination import Page, PageRequest, read_cursor, write_cursor
 from parley.gateway.core.ports import (
     Contracts,
     Conversations,
@@ -28,12 +29,14 @@ from parley.gateway.core.ports import (
 )
 from parley.gateway.core.results import ConversationView, Done
 from parley.gateway.services.access import NO_CONVERSATION, Access, existing_conversation
+from parley.gateway.services.member_summaries import MemberSummaries, MemberSummary
 from parley.gateway.services.unread import UnreadCounter
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MemberRemoved, MembersAdded
 from parley.shared.model import (
     MAX_PARTICIPANTS,
     MEMBERS_SHOWN,
+    NAMED_AT_ONCE,
     Contract,
     Conversation,
     Member,
@@ -45,9 +48,6 @@ from parley.shared.model import (
     new_id,
     now,
 )
-
-CONCURRENT_READS = 4
-"""Conversations of a page whose members are read at the same time."""
 
 
 class ConversationService:
@@ -71,6 +71,7 @@ class ConversationService:
         self._contracts = contracts
         self._unread = UnreadCounter(messages)
         self._people = people
+        self._summaries = MemberSummaries(memberships, people)
         self._event_publisher = event_publisher
 
     async def create(self, person: Person, command: CreateConversation) -> ConversationView:
@@ -102,9 +103,7 @@ class ConversationService:
             wanted, _first_members(wanted, wanted.created_by, others)
         )
         if conversation.id == wanted.id and conversation.created_from == wanted.created_from:
-            members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
-            user_ids = [m.person.id for m in members]
-            await self._publish_created(conversation, members, user_ids, wanted.created_by)
+            await self._publish_created(conversation, await self._all(conversation.id), wanted.created_by)
         return conversation
 
     async def set_members(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
@@ -128,8 +127,7 @@ class ConversationService:
         user_ids = checked_participants(command.participants, person.id)
         conversation = await self._group_for_admin(person, command.conversation_id)
         await self._add_members(conversation, user_ids, person.id)
-        members = await self._members(conversation.id, MAX_PARTICIPANTS + 1)
-        return await self._view(person, conversation, members)
+        return await self._view(person, conversation, MAX_PARTICIPANTS + 1)
 
     async def _add_members(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
         at = now()
@@ -141,11 +139,8 @@ class ConversationService:
         ]
         added = await self._changes.add(wanted)
         if added:
-            members = await self._members(conversation.id, MEMBERS_SHOWN)
-            await self._publish_created(conversation, members, added, by)
-            people = await self._people.get(added[:MEMBERS_SHOWN])
-            event = MembersAdded(conversation_id=conversation.id, people=tuple(people.values()), by=by, at=at)
-            await self._event_publisher.publish_events({rooms.conversation(conversation.id): [event]})
+            await self._publish_created(conversation, added, by)
+            await self._publish_added(conversation.id, added, by, at)
 
     async def remove(self, person: Person, command: RemoveParticipant) -> Done:
         """Remove a member from a group.
@@ -187,13 +182,28 @@ class ConversationService:
         """Return one conversation. Raises `NotFound`."""
         await self._access.role(person.id, command.conversation_id)
         conversation = await existing_conversation(self._conversations, command.conversation_id)
-        members = await self._members(conversation.id, command.shown)
-        return await self._view(person, conversation, members)
+        return await self._view(person, conversation, command.shown)
 
-    async def receipts(self, person: Person, command: ListReceipts) -> list[Membership]:
-        """Return the memberships of a conversation, which hold the marks. Raises `NotFound`."""
+    async def participants(self, person: Person, command: ListParticipants) -> Page[Member]:
+        """Return a page of a conversation's members. Raises `NotFound`, or `Invalid` for a bad cursor."""
+        page = await self._members_page(person, command)
+        people = await self._people.get([m.user_id for m in page.items])
+        return page.with_items([Member(person=people[m.user_id], role=m.role) for m in page.items])
+
+    async def receipts(self, person: Person, command: ListReceipts) -> Page[Membership]:
+        """Return a page of the memberships, which hold the marks. Raises as `participants` does."""
+        return await self._members_page(person, command)
+
+    async def _members_page(
+        self, person: Person, command: ListReceipts | ListParticipants
+    ) -> Page[Membership]:
         await self._access.role(person.id, command.conversation_id)
-        return await self._memberships.of_conversation(command.conversation_id, MAX_PARTICIPANTS + 1)
+        start = read_cursor("after", command.after) if command.after is not None else None
+        found = await self._memberships.of_conversation(command.conversation_id, command.limit + 1, start)
+        shown = found[: command.limit]
+        is_last = len(found) <= command.limit
+        cursor = None if is_last else write_cursor(shown[-1].joined_at, shown[-1].user_id)
+        return Page(tuple(shown), cursor)
 
     async def page(self, person: Person, command: ListConversations) -> Page[ConversationView]:
         """Return a page of the user's conversations, most recent first. Raises `Invalid` for a bad cursor."""
@@ -207,9 +217,9 @@ class ConversationService:
         request = PageRequest(command.limit, command.page, command.before, command.after)
         found = await self._conversations.most_recent(list(mine), request, command.contract_id)
         contracts = await self._contracts_of(found.items)
-        members = await self._members_of([c.id for c in found.items], MEMBERS_SHOWN)
+        summaries = await self._summaries.of({c.id: mine.get(c.id) for c in found.items}, MEMBERS_SHOWN)
         unread = await self._counts(mine, found.items)
-        return found.with_items([_view_of(c, members[c.id], mine, unread, contracts) for c in found.items])
+        return found.with_items([_view_of(c, summaries[c.id], mine, unread, contracts) for c in found.items])
 
     async def archive(self, person: Person, command: ArchiveConversation) -> Done:
         """Archive a conversation for one user, or undo it. Raises `NotFound`."""
@@ -231,37 +241,21 @@ class ConversationService:
         heads = {c.id: c.last_seq for c in conversations}
         return await self._unread.count([m for m in mine.values() if m.conversation_id in heads], heads)
 
-    async def _view(
-        self, person: Person, conversation: Conversation, members: tuple[Member, ...]
-    ) -> ConversationView:
+    async def _view(self, person: Person, conversation: Conversation, shown: int) -> ConversationView:
         membership = await self._memberships.get(conversation.id, person.id)
         mine = {conversation.id: membership} if membership else {}
+        summary = (await self._summaries.of({conversation.id: membership}, shown))[conversation.id]
         unread = await self._counts(mine, [conversation])
-        return _view_of(conversation, members, mine, unread, await self._contracts_of([conversation]))
+        return _view_of(conversation, summary, mine, unread, await self._contracts_of([conversation]))
 
     async def _contracts_of(self, conversations: Sequence[Conversation]) -> dict[str, Contract]:
         ids = {c.contract_id for c in conversations if c.contract_id is not None}
         return await self._contracts.get(ids) if ids else {}
 
-    async def _members(self, conversation_id: str, limit: int) -> tuple[Member, ...]:
-        return (await self._members_of([conversation_id], limit))[conversation_id]
-
-    async def _members_of(
-        self, conversation_ids: Collection[str], limit: int
-    ) -> dict[str, tuple[Member, ...]]:
-        """Return the first `limit` members of each conversation."""
-        slots = asyncio.Semaphore(CONCURRENT_READS)
-
-        async def of(conversation_id: str) -> list[Membership]:
-            async with slots:
-                return await self._memberships.of_conversation(conversation_id, limit)
-
-        found = await asyncio.gather(*map(of, conversation_ids))
-        people = await self._people.get({m.user_id for memberships in found for m in memberships})
-        return {
-            conversation_id: tuple(Member(person=people[m.user_id], role=m.role) for m in memberships)
-            for conversation_id, memberships in zip(conversation_ids, found, strict=True)
-        }
+    async def _all(self, conversation_id: str) -> list[str]:
+        """Return the ids of all members that one command can have named."""
+        found = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS + 1)
+        return [m.user_id for m in found]
 
     async def _group(self, conversation_id: str) -> Conversation:
         conversation = await existing_conversation(self._conversations, conversation_id)
@@ -286,11 +280,22 @@ class ConversationService:
                 return member.user_id
         return None
 
-    async def _publish_created(
-        self, conversation: Conversation, members: Sequence[Member], user_ids: Sequence[str], by: str
-    ) -> None:
-        event = ConversationCreated(conversation=conversation, members=tuple(members[:MEMBERS_SHOWN]), by=by)
+    async def _publish_created(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
+        summary = (await self._summaries.of({conversation.id: None}, MEMBERS_SHOWN))[conversation.id]
+        event = ConversationCreated(
+            conversation=conversation, members=summary.members, member_count=summary.total, by=by
+        )
         await self._event_publisher.publish_events({rooms.user(user_id): [event] for user_id in user_ids})
+
+    async def _publish_added(
+        self, conversation_id: str, user_ids: Sequence[str], by: str, at: datetime
+    ) -> None:
+        """Publish who was added, in parts: a frame with a thousand people would delay all others."""
+        people = await self._people.get(user_ids)
+        for start in range(0, len(user_ids), NAMED_AT_ONCE):
+            part = tuple(people[user_id] for user_id in user_ids[start : start + NAMED_AT_ONCE])
+            event = MembersAdded(conversation_id=conversation_id, people=part, by=by, at=at)
+            await self._event_publisher.publish_events({rooms.conversation(conversation_id): [event]})
 
     async def _publish_removed(
         self, conversation_id: str, user_id: str, by: str, new_owner: str | None
@@ -341,7 +346,7 @@ def _digest(command: CreateConversation) -> str:
 
 def _view_of(
     conversation: Conversation,
-    members: tuple[Member, ...],
+    summary: MemberSummary,
     mine: Mapping[str, Membership],
     unread: Mapping[str, int],
     contracts: Mapping[str, Contract],
@@ -349,7 +354,8 @@ def _view_of(
     membership = mine.get(conversation.id)
     return ConversationView(
         conversation,
-        members,
+        summary.members,
+        summary.total,
         unread=unread.get(conversation.id, 0),
         archived=membership is not None and membership.archived,
         contract=contracts.get(conversation.contract_id or ""),

@@ -5,6 +5,7 @@ from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
+from parley.gateway.core.pagination import SortKey
 from parley.shared.documents import MEMBERSHIPS, Document, from_document, membership_id, to_document
 from parley.shared.model import Membership, Role, now
 
@@ -31,12 +32,22 @@ class MongoMemberships:
             documents = await self._memberships.find(query).to_list(None)
         return [from_document(Membership, d) for d in documents]
 
-    async def of_conversation(self, conversation_id: str, limit: int) -> list[Membership]:
-        query = {"conversationId": conversation_id, **PRESENT}
+    async def of_conversation(
+        self, conversation_id: str, limit: int, after: SortKey | None = None
+    ) -> list[Membership]:
+        query: Document = {"conversationId": conversation_id, **PRESENT}
+        if after is not None:
+            at, last = after[0], membership_id(conversation_id, after[1])
+            query["$or"] = [{"joinedAt": {"$gt": at}}, {"joinedAt": at, "_id": {"$gt": last}}]
         with translate_errors():
             cursor = self._memberships.find(query).sort([("joinedAt", 1), ("_id", 1)]).limit(limit)
             documents = await cursor.to_list(None)
         return [from_document(Membership, d) for d in documents]
+
+    async def count(self, conversation_id: str) -> int:
+        with translate_errors():
+            query = {"conversationId": conversation_id, **PRESENT}
+            return int(await self._memberships.count_documents(query))
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         ids = [membership_id(conversation_id, user_id) for user_id in user_ids]

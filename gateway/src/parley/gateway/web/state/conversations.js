@@ -2,7 +2,7 @@
 
 import { NOTHING, withConversation } from "./history.js";
 import { failAll } from "./outbox.js";
-import { titleOf } from "./selectors.js";
+import { countOf, titleOf } from "./selectors.js";
 
 const INITIAL = {
   lastSeq: 0,
@@ -65,7 +65,8 @@ function participantsAdded(state, { conversationId, participants }) {
   return withConversation(state, conversationId, (c) => {
     const known = new Set(c.participants.map((person) => person._id));
     const fresh = participants.filter((person) => !known.has(person._id));
-    return { ...c, participants: [...c.participants, ...fresh.map((p) => ({ role: "member", ...p }))] };
+    const all = [...c.participants, ...fresh.map((p) => ({ role: "member", ...p }))];
+    return { ...c, participants: all, participantCount: countOf(c) + fresh.length };
   });
 }
 
@@ -73,6 +74,7 @@ function participantRemoved(state, { conversationId, userId, removedBy, newOwner
   if (userId === state.me?.id) return without(state, conversationId, removedBy === userId);
   return withConversation(state, conversationId, (c) => ({
     ...c,
+    participantCount: countOf(c) - 1,
     participants: c.participants
       .filter((person) => person._id !== userId)
       .map((person) => (person._id === newOwner ? { ...person, role: "owner" } : person)),

@@ -37,6 +37,9 @@ export function avatarOf(conversation, state) {
   return { name: nameOf(other), id: other._id, online };
 }
 
+/** Return the number of all participants; `participants` are the first ones. */
+export const countOf = ({ participantCount, participants }) => participantCount ?? participants.length;
+
 /** Return one line about the last message. */
 export function previewOf(conversation, me) {
   const last = conversation.lastMessage;

@@ -1,13 +1,11 @@
 /** A conversation: its header, its messages, and the composer. */
 
-import { avatarOf, others, titleOf, typingLine } from "../state/selectors.js";
+import { avatarOf, countOf, others, titleOf, typingLine } from "../state/selectors.js";
 import { Composer } from "./composer.js";
 import { Group } from "./group.js";
 import { Messages } from "./messages.js";
 import { counted } from "./words.js";
 import { Avatar, html, Icon, IconButton, useRef, useState } from "./html.js";
-
-const LISTED = 50; // participants of each conversation that the list includes
 
 export function Thread({ state, conversation, chat, back }) {
   const { _id } = conversation;
@@ -36,7 +34,7 @@ export function Thread({ state, conversation, chat, back }) {
   }
 
   function openPeople() {
-    if (conversation.participants.length === LISTED) chat.refresh(_id);
+    if (conversation.participants.length < countOf(conversation)) chat.refresh(_id);
     setPeopleOpen(true);
   }
 
@@ -116,7 +114,7 @@ function about(state, conversation) {
   const them = others(conversation, state.me);
   if (conversation.type !== "group") return state.online[them[0]?._id] ? "online" : "offline";
   const online = them.filter((person) => state.online[person._id]).length + 1;
-  const count = conversation.participants.length;
-  if (count === LISTED) return `${count} people or more`;
+  const count = countOf(conversation);
+  if (count > conversation.participants.length) return `${count} people`;
   return count === 1 ? "only you" : `${count} people, ${online} online`;
 }

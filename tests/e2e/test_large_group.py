@@ -1,0 +1,78 @@
+"""A group of 1,301: everyone is counted, named, found page by page, and sees themselves."""
+
+from typing import Any
+
+import pytest
+
+from clients.chat import ChatUsers, User, eventually
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+CONVERSATIONS = "/chats/conversations"
+SIZE = 1_301
+
+
+def ids(people: list[dict[str, Any]]) -> list[str]:
+    return [person["_id"] for person in people]
+
+
+async def pages_of(user: User, path: str, field: str, **query: Any) -> list[dict[str, Any]]:
+    """Read a list by its cursors."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        status, page = await user.rest("GET", path, **query, **({"after": cursor} if cursor else {}))
+        assert status == 200, page
+        found += page[field]
+        cursor = page["nextCursor"]
+    return found
+
+
+async def test_a_group_of_1301_is_whole(users: ChatUsers) -> None:
+    alice, bob, zoe = await users.sockets("alice", "bob", "zoe")
+    owner, last = users.user("alice"), users.user("zoe")
+    # All of the group have ids of this test's own, and those of the sockets come first and last.
+    others = [users.user(f"member-{number:04}").id for number in range(SIZE - 3)]
+    first = [users.user("bob").id, *others[:999]]
+    created = await alice.call_ok("createConversation", {"type": "group", "participants": first})
+    group = created["conversation"]["_id"]
+    assert created["conversation"]["participantCount"] == 1_001
+    told = await bob.wait_for("conversationCreated", _id=group)
+    assert (told["participantCount"], len(told["participants"])) == (1_001, 50)
+
+    path = f"{CONVERSATIONS}/{group}/participants"
+    added = [*others[999:], last.id]
+    status, answer = await owner.rest("POST", path, {"participants": added})
+    assert status == 200
+
+    await eventually(
+        lambda: sum(len(e["participants"]) for e in bob.events("participantsAdded")) >= len(added)
+    )
+    named = [person for event in bob.events("participantsAdded") for person in event["participants"]]
+    assert sorted(ids(named)) == sorted(added)
+    told = await zoe.wait_for("conversationCreated", _id=group)
+    for seen, most in ((answer, 1_001), (told, 50)):
+        assert (seen["participantCount"], len(seen["participants"])) == (SIZE, most)
+    assert last.id in ids(told["participants"])
+    assert owner.id in ids(answer["participants"])
+
+    _, one = await last.rest("GET", f"{CONVERSATIONS}/{group}")
+    _, listed = await last.rest("GET", CONVERSATIONS)
+    for seen in (one, listed["conversations"][0]):
+        assert seen["participantCount"] == SIZE
+        assert last.id in ids(seen["participants"])
+    everyone = await pages_of(last, path, "participants")
+    assert len(everyone) == SIZE
+    assert set(ids(everyone)) == {owner.id, *first, *added}
+    assert (everyone[0]["_id"], everyone[0]["role"]) == (owner.id, "owner")
+    receipts = await pages_of(last, f"{CONVERSATIONS}/{group}/receipts", "receipts")
+    assert {receipt["userId"] for receipt in receipts} == set(ids(everyone))
+
+
+async def test_pages_of_participants_are_for_members_and_by_valid_cursors(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    path = f"{CONVERSATIONS}/{group}/participants"
+    assert len(await pages_of(users.user("bob"), path, "participants", limit=1)) == 2
+    for user, query, status in (("carol", {}, 404), ("bob", {"after": "x"}, 400), ("bob", {"limit": 0}, 400)):
+        assert (await users.user(user).rest("GET", path, **query))[0] == status
