@@ -37,8 +37,8 @@ async def test_a_group_of_1301_is_whole(users: ChatUsers) -> None:
     created = await alice.call_ok("createConversation", {"type": "group", "participants": first})
     group = created["conversation"]["_id"]
     assert created["conversation"]["participantCount"] == 1_001
-    told = await bob.wait_for("conversationCreated", _id=group)
-    assert (told["participantCount"], len(told["participants"])) == (1_001, 50)
+    received = await bob.wait_for("conversationCreated", _id=group)
+    assert (received["participantCount"], len(received["participants"])) == (1_001, 50)
 
     path = f"{CONVERSATIONS}/{group}/participants"
     added = [*others[999:], last.id]
@@ -50,10 +50,10 @@ async def test_a_group_of_1301_is_whole(users: ChatUsers) -> None:
     )
     named = [person for event in bob.events("participantsAdded") for person in event["participants"]]
     assert sorted(ids(named)) == sorted(added)
-    told = await zoe.wait_for("conversationCreated", _id=group)
-    for seen, most in ((answer, 1_001), (told, 50)):
+    received = await zoe.wait_for("conversationCreated", _id=group)
+    for seen, most in ((answer, 1_001), (received, 50)):
         assert (seen["participantCount"], len(seen["participants"])) == (SIZE, most)
-    assert last.id in ids(told["participants"])
+    assert last.id in ids(received["participants"])
     assert owner.id in ids(answer["participants"])
 
     _, one = await last.rest("GET", f"{CONVERSATIONS}/{group}")

@@ -130,7 +130,7 @@ async def test_deleted_messages_are_not_unread(users: ChatUsers, database: Any) 
     await again.wait_for("unreadCount", conversationId=group, unread=0, total=0)
 
 
-async def test_the_preview_of_a_deleted_message_says_so(users: ChatUsers) -> None:
+async def test_the_preview_of_a_deleted_message_is_marked(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     last = await alice.send(group, "a secret")

@@ -137,12 +137,19 @@ def test_a_request_by_the_document_is_accepted(
     assert isinstance(command, c.Command)
 
 
+def document_fields(route: Route) -> set[str]:
+    return {field.data_key or name for name, field in route.schema.fields.items()}
+
+
 @each_route
 def test_the_document_describes_every_field_of_a_request(
     document: dict[str, Any], protocol: ClientProtocol, route: Route
 ) -> None:
     operation = operations(document)[route.method, route.path]
-    named = {p["name"]: p["required"] for p in operation["parameters"]}
+    named = {p["name"]: p["required"] for p in operation["parameters"] if p["in"] != "header"}
+    headers = {p["name"] for p in operation["parameters"] if p["in"] == "header"}
+    assert headers == ({"Idempotency-Key"} if route.idempotency else set())
+    assert route.idempotency is None or route.idempotency in document_fields(route)
     if route.body:
         body = resolved(document, body_of(document, operation))
         assert body["additionalProperties"] is False
@@ -234,6 +241,8 @@ VALUES = [
     *({"maybe": value} for value in (None, "a", "", 0)),
     *({"number": value} for value in ("12", 12, 0, -1, 2**64 - 1, 1.5, True, None, "", [1])),
     *({"either": value} for value in ("12", {"id": "12"}, {"id": "a", "name": "b"}, {}, {"id": 1}, 12, None)),
+    *({"either": {"_id": value, "title": "b"}} for value in ("12", 5, None, "", {"$oid": "a"}, True)),
+    *({"either": {"id": value, "_id": "a"}} for value in ("b", None, "")),
     *({"count": value} for value in (1, 9, 0, 10, "1", 1.5, None)),
     *({"few": value} for value in ([], [1, "2"], [1, 2, 3], ["a", None], "12", None)),
     *({"choice": value} for value in ("one", None, "three", 1)),

@@ -70,6 +70,26 @@ async def test_a_replaced_party_loses_access_and_the_new_one_gains_it(
         assert counts(program, socket)["message_notification"] <= 2
 
 
+async def test_milestones_are_taken_as_a_contract_service_has_them(contract: SampleContract) -> None:
+    path = f"/api/contracts/{contract.id}"
+    parties = {"clientId": contract.ann.id, "freelancerId": contract.ben.id}
+    milestones = [
+        {"id": "m1", "title": "Design", "amount": 100, "dueDate": None},
+        {"_id": "64f0c0ffee", "title": "Build", "status": {"name": "open"}},
+        "plain",
+        7,
+        {"id": 8, "_id": "unused"},
+    ]
+    status, answer = await contract.clerk.rest("PUT", path, {**parties, "milestones": milestones})
+    assert (status, answer["data"]["milestones"]) == (200, ["m1", "64f0c0ffee", "plain", "7", "8"])
+    for milestone in ("64f0c0ffee", 8):
+        assert (await contract.start_conversation(milestoneId=milestone))["content"]
+
+    for wrong in ([{"title": "Design"}], [{"id": ""}], [{"_id": {}}], [None], ["m1", {"_id": "m1"}]):
+        body = {**parties, "milestones": wrong}
+        bad(await contract.clerk.rest("PUT", path, body), "INVALID", "milestones")
+
+
 async def refused(socket: JsSocket, of: dict[str, str]) -> bool:
     return bool((await socket.call("join_conversation", of)).get("code") == "NOT_FOUND")
 

@@ -109,10 +109,11 @@ def _of_object(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
 
 
 def _also(converter: Any, field: fields.Field[Any], *, ret: Json) -> Json:
-    """Add the second type that a field accepts, its attribute `also`."""
+    """Add the other types that a field accepts, its attribute `also`: one, or several."""
     if not hasattr(field, "also"):
         return {}
     about: Json = {word: ret.pop(word) for word in ("default", "description") if word in ret}
-    either = [dict(ret), converter.field2property(field.also)]
+    others = field.also if isinstance(field.also, tuple) else (field.also,)
+    either = [dict(ret), *map(converter.field2property, others)]
     ret.clear()
     return {"anyOf": either, **about}

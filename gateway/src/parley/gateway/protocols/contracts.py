@@ -7,7 +7,7 @@ from marshmallow import INCLUDE, fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.results import ConversationView
-from parley.gateway.protocols.fields import Id, InboundSchema
+from parley.gateway.protocols.fields import Id, InboundSchema, NumericId
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     DirectEvent,
@@ -65,18 +65,27 @@ class Identified(InboundSchema):
     class Meta:
         unknown = INCLUDE
 
-    id = Id(required=True)
+    id = NumericId(required=True)
 
 
-class IdOrObject(Id):
-    """An id, or an object with an id."""
+class Document(Schema):
+    """An object whose id has the name that MongoDB gives it; its other fields are ignored."""
 
-    also = fields.Nested(Identified)
-    """The second accepted type, for the generated API documents."""
+    class Meta:
+        unknown = INCLUDE
+
+    id = NumericId(required=True, data_key="_id")
+
+
+class IdOrObject(NumericId):
+    """An id, or an object with an `id` or an `_id`."""
+
+    also = (NumericId.also, fields.Nested(Identified), fields.Nested(Document))
+    """The other accepted types, for the generated API documents."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, Mapping):
-            value = value.get("id")
+            value = value.get("_id") if value.get("id") in (None, "") else value["id"]
         return super()._deserialize(value, attr, data, **kwargs)
 
 
@@ -97,17 +106,17 @@ class SendMessageDto(ContentDto, ConversationRef):
 class CreateMessageDto(ContentDto):
     """A message to the other party of a contract or of one of its milestones."""
 
-    contract_id = Id(required=True, data_key="contractId")
-    milestone_id = Id(data_key="milestoneId")
+    contract_id = NumericId(required=True, data_key="contractId")
+    milestone_id = NumericId(data_key="milestoneId")
 
 
 class ContractDto(InboundSchema):
-    """A contract: its two parties, and the ids of its milestones."""
+    """A contract: its two parties, and its milestones, which are ids or objects with one."""
 
     contract_id = Id(required=True, data_key="id")
-    client_id = Id(required=True, data_key="clientId")
-    freelancer_id = Id(required=True, data_key="freelancerId")
-    milestones = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
+    client_id = NumericId(required=True, data_key="clientId")
+    freelancer_id = NumericId(required=True, data_key="freelancerId")
+    milestones = fields.List(IdOrObject(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
 
 
 class ConversationsDto(InboundSchema):

@@ -35,8 +35,8 @@ class Id(fields.String):
 class NumericId(Id):
     """An id that clients may also send as an integer; it is loaded as a string."""
 
-    also = fields.Integer(strict=True, validate=validate.Range(-(2**63), 2**64 - 1))
-    """The second accepted type, for the generated API documents."""
+    also: Any = fields.Integer(strict=True, validate=validate.Range(-(2**63), 2**64 - 1))
+    """The other accepted type, or several of them, for the generated API documents."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
