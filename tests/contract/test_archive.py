@@ -134,6 +134,20 @@ async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> 
     assert await archive.history.get("nothing") is None
 
 
+async def test_the_latest_removals_are_found(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob", "cem")
+    for user in ("bob", "cem"):
+        await archive.changes.remove(c, user)
+    await archive.changes.add([member(c, "cem")])
+
+    async def found(within: float, until: float) -> set[str]:
+        removed = await archive.memberships.removed(within, until)
+        return {m.user_id for m in removed if m.conversation_id == c}
+
+    assert await found(60, 0) == {"bob"}
+    assert await found(120, 60) == set()
+
+
 async def test_members_are_counted_and_paged_by_the_time_of_joining(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     later = now() + timedelta(seconds=1)

@@ -6,6 +6,7 @@ import pytest
 
 from clients.chat import ChatUsers, User, eventually
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES
+from parley.shared.indexes import DELETED, TOMBSTONES
 from parley.shared.mongo import Database
 
 PROFILE = "system.profile"
@@ -31,6 +32,15 @@ async def test_no_query_of_a_conversation_reads_a_whole_collection(
     plans = {(o["ns"], o["planSummary"]) async for o in profiled[PROFILE].find(asked)}
     assert {name for name, _ in plans} == names
     assert {(name, plan) for name, plan in plans if "COLLSCAN" in plan} == set()
+
+
+async def test_deleted_messages_are_counted_by_an_index_alone(database: Database) -> None:
+    each = [{"conversationId": name, "seq": {"$gt": 1}, **DELETED} for name in ("a", "b")]
+    fields = {"_id": 0, "conversationId": 1, "seq": 1, "senderId": 1}
+    cursor = database[MESSAGES].find({"$or": each}, fields, hint=TOMBSTONES)
+    plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
+    assert "IXSCAN" in plan
+    assert "FETCH" not in plan
 
 
 async def _talk(users: ChatUsers) -> None:

@@ -1,6 +1,7 @@
 """The gateway's stored collections in memory, on the same tables as the worker's store."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 
 from msgspec.structs import replace
 
@@ -117,6 +118,11 @@ class MemoryMembers:
         of = [m for m in self._present() if m.conversation_id == conversation_id]
         rest = [m for m in of if after is None or (m.joined_at, m.user_id) > after]
         return sorted(rest, key=lambda m: (m.joined_at, m.user_id))[:limit]
+
+    async def removed(self, within: float, until: float) -> list[Membership]:
+        first, last = (now() - timedelta(seconds=seconds) for seconds in (within, until))
+        ended = [m for m in self._tables.memberships.values() if m.left_at is not None]
+        return [m for m in ended if m.left_at is not None and first <= m.left_at <= last]
 
     async def count(self, conversation_id: str) -> int:
         return sum(m.conversation_id == conversation_id for m in self._present())

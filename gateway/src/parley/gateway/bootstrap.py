@@ -18,6 +18,7 @@ from parley.gateway.live.composition import (
     build_delivery,
     build_live,
 )
+from parley.gateway.live.removal_watch import WATCH_SECONDS
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.pubsub.bus import Subscriber
@@ -187,6 +188,7 @@ class Gateway:
         repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
         repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
         repeat(self.settings.jwt_jwks_seconds, self.domain.keys.refresh)
+        repeat(WATCH_SECONDS, live.removal_watch.check)
         repeat(self.settings.audit_seconds, live.reconciler.check_heads)
         repeat(self.settings.audit_seconds, live.reconciler.check_memberships)
         self.background.spawn(self.sockets.token_expiry_reaper.run())

@@ -1,7 +1,5 @@
 """Indexes of the collections, by their names."""
 
-from datetime import UTC, datetime
-
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from parley.shared.documents import (
@@ -19,6 +17,7 @@ from parley.shared.documents import (
 CHANGES_KEPT_SECONDS = 30 * 24 * 60 * 60
 """Far longer than a record can wait to be delivered again."""
 DELETED: Document = {"deletedAt": {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}}
+DELETED: Document = {"deletedAt": {"$type": "date"}}
 """Selects deleted messages; `$exists` would have each of them fetched, as an index does not decide it."""
 TOMBSTONES = [
     ("conversationId", ASCENDING),
@@ -48,6 +47,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel(
             [(key, ASCENDING) for key in ("conversationId", "leftAt", "joinedAt", "_id")], name="by_joining"
         ),
+        IndexModel([("leftAt", ASCENDING)], sparse=True, name="left"),
         IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),
         IndexModel([("conversationId", ASCENDING), ("deliveredSeq", DESCENDING)], name="furthest_delivered"),
     ],

@@ -88,7 +88,7 @@ class Conversations(Protocol):
 
 
 class Memberships(Protocol):
-    """The stored memberships. Former members are left out everywhere."""
+    """The stored memberships. Former members are left out everywhere but in `removed`."""
 
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
         """Return a user's membership of a conversation."""
@@ -109,6 +109,12 @@ class Memberships(Protocol):
 
     async def count(self, conversation_id: str) -> int:
         """Return the number of members of a conversation."""
+
+    async def removed(self, within: float, until: float) -> list[Membership]:
+        """Return the memberships that ended between `within` and `until` seconds ago.
+
+        The database's clock decides. The work grows with the number of such memberships only.
+        """
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         """Return the users of these who are members of a conversation."""

@@ -15,6 +15,7 @@ from parley.gateway.live.join_backfill import JoinBackfill
 from parley.gateway.live.message_delivery import MessageDelivery
 from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
 from parley.gateway.live.reconciler import Reconciler
+from parley.gateway.live.removal_watch import RemovalWatch
 from parley.gateway.live.room_membership import MembershipObserver, RoomMembership
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Sessions
@@ -75,6 +76,7 @@ class LiveParts:
     presence_subscriptions: PresenceSubscriptions
     connection_manager: ConnectionManager
     reconciler: Reconciler
+    removal_watch: RemovalWatch
     commit_waiters: CommitWaiters
     deferred_presence: DeferredPresence
     typing_board: TypingBoard
@@ -127,6 +129,12 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         presence_subscriptions=presence_subscriptions,
         connection_manager=connection_manager,
         reconciler=_reconciler(context, delivery, connection_manager, presence_subscriptions),
+        removal_watch=RemovalWatch(
+            memberships=context.ports.memberships,
+            membership_cache=context.membership_cache,
+            connection_manager=connection_manager,
+            presence_subscriptions=presence_subscriptions,
+        ),
         commit_waiters=commit_waiters,
         deferred_presence=deferred_presence,
         typing_board=board,

@@ -1,6 +1,7 @@
 """Memberships in MongoDB."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, timedelta
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
@@ -49,6 +50,13 @@ class MongoMemberships:
             query = {"conversationId": conversation_id, **PRESENT}
             return int(await self._memberships.count_documents(query))
 
+    async def removed(self, within: float, until: float) -> list[Membership]:
+        with translate_errors():
+            at = (await self._memberships.database.command("hello"))["localTime"].replace(tzinfo=UTC)
+            lately = {"$gte": at - timedelta(seconds=within), "$lte": at - timedelta(seconds=until)}
+            documents = await self._memberships.find({"leftAt": lately}).to_list(None)
+        return [from_document(Membership, d) for d in documents]
+
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         ids = [membership_id(conversation_id, user_id) for user_id in user_ids]
         with translate_errors():
@@ -88,7 +96,9 @@ class MongoMemberships:
         if unless is not None:
             query["role"] = {"$ne": unless}
         with translate_errors():
-            result = await self._memberships.update_one(query, {"$set": {"leftAt": now(), "role": "member"}})
+            # The database's clock, by which `removed` finds it again.
+            left = [{"$set": {"leftAt": "$$NOW", "role": "member"}}]
+            result = await self._memberships.update_one(query, left)
         return bool(result.matched_count)
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
