@@ -29,9 +29,9 @@ class SampleContract:
         self.ann, self.ben, self.cid = (users.user(name, **CLAIMS[name]) for name in ("ann", "ben", "cid"))
         self.clerk = users.user("clerk", role="service")
 
-    async def save(self, client: User, freelancer: User, *milestones: str) -> Any:
+    async def save(self, client: User, freelancer: User, *milestones: str, **more: Any) -> Any:
         body = {"clientId": client.id, "freelancerId": freelancer.id, "milestones": list(milestones)}
-        status, answer = await self.clerk.rest("PUT", f"/api/contracts/{self.id}", body)
+        status, answer = await self.clerk.rest("PUT", f"/api/contracts/{self.id}", {**body, **more})
         assert status == 200, answer
         assert answer == {
             "success": True,

@@ -84,6 +84,7 @@ async def site(
         Access(MembershipCache(), memberships, MongoMessages(database)),
         attachments,
         files,
+        messages=MongoMessages(database),
         orphaned=attachments,
         sniffer=ByteSniffer,
         max_upload=max_upload,

@@ -134,6 +134,30 @@ async def test_pages_are_by_number_and_changes_by_revision(archive: Archive) -> 
     assert await archive.history.get("nothing") is None
 
 
+async def test_hidden_messages_are_left_out_of_pages(archive: Archive) -> None:
+    c = await archive.begin("ann")
+    messages = await archive.send(c, 4)
+    for before, after in ((None, None), (5, None), (None, 1), (None, 0)):
+        assert await archive.history.page(c, 9, before, after, 2) == messages[2:]
+    assert await archive.history.page(c, 9, 3, None, 2) == []
+    assert await archive.history.page(c, 1, 4, None, 2) == [messages[2]]
+    assert await archive.history.page(c, 9, None, 3, 2) == [messages[3]]
+
+
+async def test_what_was_hidden_from_a_member_is_revealed(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob")
+    await archive.changes.add([member(c, "cem", hidden_seq=4, join_seq=4)])
+    await archive.changes.remove(c, "bob")
+    await archive.changes.add([member(c, "bob", hidden_seq=7)])
+
+    async def hidden() -> dict[str, int]:
+        return {m.user_id: m.hidden_seq for m in await archive.memberships.of_conversation(c, 9)}
+
+    assert await hidden() == {"ann": 0, "bob": 7, "cem": 4}
+    await archive.changes.reveal(c, ["ann", "bob"])
+    assert await hidden() == {"ann": 0, "bob": 0, "cem": 4}
+
+
 async def test_the_latest_removals_are_found(archive: Archive) -> None:
     c = await archive.begin("ann", "bob", "cem")
     for user in ("bob", "cem"):

@@ -67,12 +67,16 @@ class MemoryHistory:
         return self._tables.messages.get(message_id)
 
     async def page(
-        self, conversation_id: str, limit: int, before: int | None, after: int | None
+        self, conversation_id: str, limit: int, before: int | None, after: int | None, hidden: int = 0
     ) -> list[Message]:
-        of = self._tables.of_conversation(conversation_id)
+        of = [m for m in self._tables.of_conversation(conversation_id) if m.seq > hidden]
         if after is not None:
             return [m for m in of if m.seq > after][:limit]
         return [m for m in of if before is None or m.seq < before][-limit:]
+
+    async def refer_to(self, conversation_id: str, attachment_id: str, above: int) -> bool:
+        of = self._tables.of_conversation(conversation_id)
+        return any(a.id == attachment_id for m in of if m.seq > above for a in m.attachments)
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         of = self._tables.of_conversation(conversation_id)
@@ -160,6 +164,7 @@ class MemoryMembers:
             joined_at=m.joined_at,
             join_seq=max(m.join_seq, stored.own_seq),
             own_since_read=0,
+            hidden_seq=m.hidden_seq,
             left_at=None,
             archived_at=None,
         )
@@ -170,6 +175,10 @@ class MemoryMembers:
         if membership is not None and membership.role == unless:
             return False
         return self._change(conversation_id, user_id, left_at=now(), role="member")
+
+    async def reveal(self, conversation_id: str, user_ids: Collection[str]) -> None:
+        for user_id in user_ids:
+            self._change(conversation_id, user_id, hidden_seq=0)
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
         return self._change(conversation_id, user_id, role="owner")

@@ -60,7 +60,8 @@ async def test_a_replaced_party_loses_access_and_the_new_one_gains_it(
     reply = await carl.call_ok("create_message", {"contractId": contract.id, "content": "I am new."})
     assert reply["message"]["conversationId"] == conversation
     assert (await alice.wait_for("new_message", 2))["sender"] == person(contract.cid)
-    assert await contents(contract.cid, conversation) == ["For ben.", "For cid.", "I am new."]
+    assert await contents(contract.cid, conversation) == ["For cid.", "I am new."]
+    assert await contents(contract.ann, conversation) == ["For ben.", "For cid.", "I am new."]
     shown = good(
         await contract.ann.rest("GET", f"{ALL}/{conversation}"), 200, "Conversation retrieved successfully"
     )

@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID, uuid4, uuid5
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Kind = Literal["direct", "group"]
 Role = Literal["owner", "admin", "member"]
@@ -157,6 +158,11 @@ class Conversation(Struct, frozen=True, kw_only=True, rename="camel"):
         """The time of the last message, or of the creation if there is none."""
         return self.last_message.created_at if self.last_message else self.created_at
 
+    def as_seen_from(self, hidden_seq: int) -> "Conversation":
+        """Return the conversation without a last message that is hidden."""
+        is_hidden = self.last_message is not None and self.last_message.seq <= hidden_seq
+        return replace(self, last_message=None) if is_hidden else self
+
     @property
     def epoch(self) -> int:
         """The id of the epoch of `rev`; 0 for a revision of version 0.1.0, which knew no epochs."""
@@ -176,6 +182,8 @@ class Contract(Struct, frozen=True, kw_only=True, rename="camel"):
     client_id: str
     freelancer_id: str
     milestones: tuple[str, ...] = ()
+    share_history: bool = False
+    """Whether a new party may read what was said before."""
 
 
 class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -192,6 +200,8 @@ class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
     own_seq: int = 0
     own_since_read: int = 0
     archived_at: datetime | None = None
+    hidden_seq: int = 0
+    """The number up to which messages are not the user's to read: they were sent before the user came."""
 
     @property
     def archived(self) -> bool:

@@ -35,12 +35,16 @@ class SendToContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutContract:
-    """Store or replace a contract: its parties, and its milestones by their ids."""
+    """Store or replace a contract: its parties, and its milestones by their ids.
+
+    What was said before a party came is not theirs to read, unless `share_history`.
+    """
 
     contract_id: str
     client_id: str
     freelancer_id: str
     milestones: tuple[str, ...] = ()
+    share_history: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,9 @@ class MembershipChanges(Protocol):
     async def remove(self, conversation_id: str, user_id: str, *, unless: Role | None = None) -> bool:
         """Remove a member. Returns False if the user is no member, or has the role `unless`."""
 
+    async def reveal(self, conversation_id: str, user_ids: Collection[str]) -> None:
+        """Let members read what was said before they came."""
+
     async def promote(self, conversation_id: str, user_id: str) -> bool:
         """Make a member the owner. Returns False if the user is no member."""
 
@@ -156,9 +159,15 @@ class Messages(Protocol):
         """Return a message by its id."""
 
     async def page(
-        self, conversation_id: str, limit: int, before: int | None, after: int | None
+        self, conversation_id: str, limit: int, before: int | None, after: int | None, hidden: int = 0
     ) -> list[Message]:
-        """Return up to `limit` messages, ascending: the last, those below `before` or above `after`."""
+        """Return up to `limit` messages, ascending: the last, those below `before` or above `after`.
+
+        Messages up to the number `hidden` are left out.
+        """
+
+    async def refer_to(self, conversation_id: str, attachment_id: str, above: int) -> bool:
+        """Return whether a message whose number is above the given one refers to an attachment."""
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         """Return up to `limit` messages that changed after revision `rev`, by revision."""

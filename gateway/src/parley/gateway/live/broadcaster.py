@@ -9,6 +9,7 @@ from parley.gateway.live.session_rooms import SessionRooms, protocol_room
 from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, OutboundEvent
 from parley.gateway.pubsub.redis_manager import RedisManager
+from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared import rooms
 from parley.shared.events import MessageStored, Numbered
 
@@ -20,11 +21,16 @@ class Broadcaster:
     """Knows rooms and protocols, and nothing of where events come from."""
 
     def __init__(
-        self, manager: RedisManager, protocols: Sequence[ClientProtocol], session_rooms: SessionRooms
+        self,
+        manager: RedisManager,
+        protocols: Sequence[ClientProtocol],
+        session_rooms: SessionRooms,
+        membership_cache: MembershipCache,
     ) -> None:
         self._manager = manager
         self._protocols = protocols
         self._session_rooms = session_rooms
+        self._membership_cache = membership_cache
 
     def broadcast(self, event: Any, position: Position | None = None) -> None:
         """Write an event to the rooms that each protocol names for it.
@@ -65,7 +71,7 @@ class Broadcaster:
                 as its user's, have then brought it.
         """
         room = rooms.conversation(event.conversation_id)
-        for session in sessions:
+        for session in self._permitted(sessions, event):
             for outbound in self._outbound(session, event):
                 target = outbound.room(event)
                 missed = not delivered and self._session_rooms.is_in(session, target)
@@ -81,11 +87,17 @@ class Broadcaster:
         missed_in = {rooms.joined(event.conversation_id)}
         if not isinstance(event, MessageStored):
             missed_in.add(rooms.conversation(event.conversation_id))
-        for outbound in self._outbound(session, event):
-            if outbound.room(event) in missed_in:
-                self._write_event(session, outbound, event)
+        for permitted in self._permitted([session], event):
+            for outbound in self._outbound(permitted, event):
+                if outbound.room(event) in missed_in:
+                    self._write_event(permitted, outbound, event)
         if offset is not None:
             self._write(session, [OFFSET, offset])
+
+    def _permitted(self, sessions: Sequence[Session], event: Numbered) -> list[Session]:
+        """Return the sessions of users who may read a message."""
+        hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
+        return [session for session in sessions if session.user_id not in hidden_from]
 
     def _outbound(self, session: Session, event: Any) -> Iterator[OutboundEvent]:
         for protocol in self._session_rooms.protocols(session):
@@ -109,10 +121,17 @@ class Broadcaster:
         if self._manager.is_empty(namespace, target):
             return
         skip: set[str] = set()
-        for excepted in _excepted_rooms(outbound, event):
+        for excepted in [*_excepted_rooms(outbound, event), *self._rooms_hidden_from(event)]:
             skip.update(self._manager.sockets_in(namespace, protocol_room(excepted, protocol)))
         data = [outbound.event, outbound.payload(event)]
         self._manager.deliver(namespace, target, data, skip, _offset_event(room, event, position))
+
+    def _rooms_hidden_from(self, event: Any) -> list[str]:
+        """Return the rooms of the users who may not read the message of an event."""
+        if not isinstance(event, Numbered):
+            return []
+        hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
+        return list(map(rooms.user, hidden_from))
 
 
 def _offset_event(room: str, event: Any, position: Position | None) -> list[str] | None:

@@ -88,7 +88,7 @@ class LiveParts:
 def build_delivery(context: LiveContext) -> DeliveryParts:
     """Build the path from a stream to the sockets."""
     session_rooms, delivery_log, ports = SessionRooms(), DeliveryLog(), context.ports
-    broadcaster = Broadcaster(context.manager, context.protocols, session_rooms)
+    broadcaster = Broadcaster(context.manager, context.protocols, session_rooms, context.membership_cache)
     receipts = context.services.receipts
     delivery = MessageDelivery(context.membership_cache, receipts, delivery_log, broadcaster)
     return DeliveryParts(

@@ -343,7 +343,8 @@ class ConnectionManager:
         unread = self._membership_cache.unread(membership.conversation_id, membership.user_id) or 0
         members = self._with_themselves(created.members, membership)
         count = max(created.member_count, len(members))
-        view = ConversationView(created.conversation, members, count, unread, read_seq=membership.base)
+        conversation = created.conversation.as_seen_from(membership.hidden_seq)
+        view = ConversationView(conversation, members, count, unread, read_seq=membership.base)
         return Admitted(membership.user_id, view)
 
     def _with_themselves(self, members: tuple[Member, ...], own: Membership) -> tuple[Member, ...]:

@@ -117,6 +117,7 @@ class ContractDto(InboundSchema):
     client_id = NumericId(required=True, data_key="clientId")
     freelancer_id = NumericId(required=True, data_key="freelancerId")
     milestones = fields.List(IdOrObject(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
+    share_history = fields.Boolean(data_key="shareHistory", load_default=False, truthy={True}, falsy={False})
 
 
 class ConversationsDto(InboundSchema):

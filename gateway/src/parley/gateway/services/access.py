@@ -1,5 +1,7 @@
 """Access control: memberships from this node's cache, or else from the database."""
 
+from dataclasses import dataclass
+
 from parley.gateway.core.errors import NotFound
 from parley.gateway.core.ports import Conversations, Memberships, Messages
 from parley.gateway.state.membership_cache import MembershipCache
@@ -7,6 +9,14 @@ from parley.shared.model import Conversation, Message, Role
 
 NO_CONVERSATION = "There is no such conversation."
 NO_MESSAGE = "There is no such message."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a user may do and read in a conversation: nothing up to the number `hidden`."""
+
+    role: Role
+    hidden: int
 
 
 class Access:
@@ -27,6 +37,17 @@ class Access:
         """
         cached = self._membership_cache.role(conversation_id, user_id)
         return cached if cached is not None else await self.stored_role(user_id, conversation_id)
+
+    async def standing(self, user_id: str, conversation_id: str) -> Standing:
+        """Return what a user may do and read in a conversation. Raises `NotFound`."""
+        cached = self._membership_cache.role(conversation_id, user_id)
+        if cached is not None and not self._membership_cache.hidden(conversation_id, user_id):
+            return Standing(cached, 0)
+        # What is hidden may have been revealed since, of which no event tells.
+        membership = await self._memberships.get(conversation_id, user_id)
+        if membership is None:
+            raise NotFound(NO_CONVERSATION)
+        return Standing(membership.role, membership.hidden_seq)
 
     async def stored_role(self, user_id: str, conversation_id: str) -> Role:
         """Return the role from the database, for writes that no worker checks again. Raises `NotFound`."""
@@ -55,9 +76,12 @@ class Access:
         if message is None or conversation_id not in (None, message.conversation_id):
             raise NotFound(NO_MESSAGE)
         try:
-            return message, await self.role(user_id, message.conversation_id)
+            standing = await self.standing(user_id, message.conversation_id)
         except NotFound:
             raise NotFound(NO_MESSAGE) from None
+        if message.seq <= standing.hidden:
+            raise NotFound(NO_MESSAGE)
+        return message, standing.role
 
 
 async def existing_conversation(conversations: Conversations, conversation_id: str) -> Conversation:

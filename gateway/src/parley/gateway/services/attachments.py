@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from parley.gateway.core.errors import Invalid, NotFound, Overloaded, TooLarge, Unavailable
-from parley.gateway.core.ports import Attachments, Files, OrphanedAttachments, Sniffer, Upload
+from parley.gateway.core.ports import Attachments, Files, Messages, OrphanedAttachments, Sniffer, Upload
 from parley.gateway.services.access import Access
 from parley.gateway.services.concurrency import ConcurrencyLimit
 from parley.shared.model import MAX_ATTACHMENTS, Attachment, Person, new_id, now
@@ -50,6 +50,7 @@ class AttachmentService:
         attachments: Attachments,
         files: Files,
         *,
+        messages: Messages,
         orphaned: OrphanedAttachments,
         sniffer: Callable[[], Sniffer],
         max_upload: int = MAX_UPLOAD,
@@ -57,6 +58,7 @@ class AttachmentService:
         self._access = access
         self._attachments = attachments
         self._files = files
+        self._messages = messages
         self._orphaned = orphaned
         self._sniffer = sniffer
         self._max_upload = max_upload
@@ -127,8 +129,9 @@ class AttachmentService:
         """
         _check_list(attachment_ids)
         uploads = await self._uploads(attachment_ids)
-        if not all(_may_bind(person, upload, conversation_id) for upload in uploads):
-            raise NotFound(NO_ATTACHMENT)
+        for upload in uploads:
+            if not await self._may_bind(person, upload, conversation_id):
+                raise NotFound(NO_ATTACHMENT)
         binding = new_id()
         try:
             for upload in uploads:
@@ -169,10 +172,15 @@ class AttachmentService:
         if upload.conversation_id is None:
             return upload.owner_id == person.id
         try:
-            await self._access.role(person.id, upload.conversation_id)
+            hidden = (await self._access.standing(person.id, upload.conversation_id)).hidden
         except NotFound:
             return False
-        return True
+        if not hidden or upload.owner_id == person.id:
+            return True
+        return await self._messages.refer_to(upload.conversation_id, upload.attachment.id, hidden)
+
+    async def _may_bind(self, person: Person, upload: Upload, conversation_id: str) -> bool:
+        return upload.conversation_id in (None, conversation_id) and await self._may_read(person, upload)
 
     async def _uploads(self, attachment_ids: Sequence[str]) -> list[Upload]:
         well_formed = [i for i in attachment_ids if _ID.fullmatch(i)]
@@ -228,9 +236,3 @@ def _check_list(attachment_ids: Sequence[str]) -> None:
         raise Invalid.field("attachments", f"A message may have at most {MAX_ATTACHMENTS}.")
     if len(set(attachment_ids)) < len(attachment_ids):
         raise Invalid.field("attachments", "Each only once.")
-
-
-def _may_bind(person: Person, upload: Upload, conversation_id: str) -> bool:
-    if upload.conversation_id is None:
-        return upload.owner_id == person.id
-    return upload.conversation_id == conversation_id

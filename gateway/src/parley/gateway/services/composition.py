@@ -82,6 +82,7 @@ def build_services(
         access,
         ports.attachments,
         ports.files,
+        messages=ports.messages,
         orphaned=ports.orphaned_attachments,
         sniffer=ports.sniffer,
         max_upload=ports.max_upload,

@@ -61,6 +61,7 @@ class ContractService:
             client_id=command.client_id,
             freelancer_id=command.freelancer_id,
             milestones=command.milestones,
+            share_history=command.share_history,
         )
         await self._contracts.put(contract)
         # An earlier call may have stored the same contract and failed before this step, so repeat it always.
@@ -126,7 +127,9 @@ class ContractService:
         applied: Contract | None = None
         while contract != applied:
             for conversation in await self._conversations.of_contract(contract.id):
-                await self._conversation_service.set_members(conversation, _parties(contract), person.id)
+                await self._conversation_service.set_members(
+                    conversation, _parties(contract), person.id, share_history=contract.share_history
+                )
             applied = contract
             contract = (await self._contracts.get([contract.id])).get(contract.id, contract)
 

@@ -106,8 +106,13 @@ class ConversationService:
             await self._publish_created(conversation, await self._all(conversation.id), wanted.created_by)
         return conversation
 
-    async def set_members(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
-        """Make these users, and no others, the members of a conversation, and publish the changes."""
+    async def set_members(
+        self, conversation: Conversation, user_ids: Sequence[str], by: str, *, share_history: bool
+    ) -> None:
+        """Make these users, and no others, the members of a conversation, and publish the changes.
+
+        Unless `share_history`, what was said so far is hidden from those who are added.
+        """
         present = {
             m.user_id for m in await self._memberships.of_conversation(conversation.id, MAX_PARTICIPANTS)
         }
@@ -116,7 +121,13 @@ class ConversationService:
             await self._publish_removed(conversation.id, gone, by, new_owner=None)
         missing = [u for u in user_ids if u not in present]
         if missing:
-            await self._add_members(conversation, missing, by)
+            # Removing takes time, in which messages of the former members may have been stored.
+            conversation = await existing_conversation(self._conversations, conversation.id)
+            await self._add_members(
+                conversation, missing, by, hidden=0 if share_history else conversation.last_seq
+            )
+        if share_history:
+            await self._changes.reveal(conversation.id, user_ids)
 
     async def add(self, person: Person, command: AddParticipants) -> ConversationView:
         """Add members to a group; existing members stay as they are.
@@ -129,11 +140,17 @@ class ConversationService:
         await self._add_members(conversation, user_ids, person.id)
         return await self._view(person, conversation, MAX_PARTICIPANTS + 1)
 
-    async def _add_members(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
+    async def _add_members(
+        self, conversation: Conversation, user_ids: Sequence[str], by: str, *, hidden: int = 0
+    ) -> None:
         at = now()
         wanted = [
             Membership(
-                conversation_id=conversation.id, user_id=user_id, joined_at=at, join_seq=conversation.last_seq
+                conversation_id=conversation.id,
+                user_id=user_id,
+                joined_at=at,
+                join_seq=conversation.last_seq,
+                hidden_seq=hidden,
             )
             for user_id in user_ids
         ]
@@ -353,7 +370,7 @@ def _view_of(
 ) -> ConversationView:
     membership = mine.get(conversation.id)
     return ConversationView(
-        conversation,
+        conversation.as_seen_from(membership.hidden_seq if membership else 0),
         summary.members,
         summary.total,
         unread=unread.get(conversation.id, 0),

@@ -48,22 +48,25 @@ class HistoryService:
         """
         if command.after is not None and (command.before is not None or command.before_id is not None):
             raise Invalid.field("before", "Give before or after, not both.")
-        await self._access.role(person.id, command.conversation_id)
-        total = await self._total(command) if command.counted or command.page > 1 else 0
-        before = await self._end(person, command, total)
+        hidden = (await self._access.standing(person.id, command.conversation_id)).hidden
+        last = await self._last(command) if command.counted or command.page > 1 else 0
+        before = await self._end(person, command, last)
         # One message more than requested shows whether there is a next page.
-        found = await self._messages.page(command.conversation_id, command.limit + 1, before, command.after)
+        found = await self._messages.page(
+            command.conversation_id, command.limit + 1, before, command.after, hidden
+        )
         is_forward = command.after is not None
         shown = found[: command.limit] if is_forward else found[-command.limit :]
         edge = shown[-1 if is_forward else 0].seq if len(found) > command.limit else None
         cursor = str(edge) if edge is not None else None
+        # Numbers have no gaps, so the last number is the number of messages.
+        total = max(0, last - hidden)
         return Page(tuple(await self.views(shown)), cursor, total, command.limit, command.page)
 
-    async def _total(self, command: ListMessages) -> int:
-        # Numbers have no gaps, so the last number is the number of messages.
+    async def _last(self, command: ListMessages) -> int:
         return (await existing_conversation(self._conversations, command.conversation_id)).last_seq
 
-    async def _end(self, person: Person, command: ListMessages, total: int) -> int | None:
+    async def _end(self, person: Person, command: ListMessages, last: int) -> int | None:
         """Return the message number that the page ends below."""
         before = command.before
         if command.before_id is not None:
@@ -71,7 +74,7 @@ class HistoryService:
             before = message.seq
         if command.page == 1:
             return before
-        return (total + 1 if before is None else before) - (command.page - 1) * command.limit
+        return (last + 1 if before is None else before) - (command.page - 1) * command.limit
 
     async def get(self, person: Person, command: GetMessage) -> MessageView:
         """Return one message. Raises `NotFound`."""
@@ -97,12 +100,14 @@ class HistoryService:
         self, person: Person, conversation_id: str, held: Revision, budget: "ByteBudget"
     ) -> Changes:
         try:
-            await self._access.role(person.id, conversation_id)
-            return await self._changes(conversation_id, held, budget)
+            hidden = (await self._access.standing(person.id, conversation_id)).hidden
+            return await self._changes(conversation_id, held, budget, hidden)
         except NotFound as error:
             return Changes(conversation_id, held.rev, held.epoch or 0, error=error)
 
-    async def _changes(self, conversation_id: str, held: Revision, budget: "ByteBudget") -> Changes:
+    async def _changes(
+        self, conversation_id: str, held: Revision, budget: "ByteBudget", hidden: int
+    ) -> Changes:
         head = await existing_conversation(self._conversations, conversation_id)
         if head.rev - held.rev > MAX_CHANGES or not await self._epochs.continues(head.id, held):
             return Changes(conversation_id, head.rev, head.epoch, too_far=True)
@@ -111,7 +116,7 @@ class HistoryService:
         while more and not budget.spent:
             page = await self._messages.changes(conversation_id, rev, SYNC_PAGE)
             taken = budget.take(page)
-            found += taken
+            found += [message for message in taken if message.seq > hidden]
             more = len(taken) == SYNC_PAGE or len(taken) < len(page)
             if taken:
                 rev, epoch = taken[-1].rev, taken[-1].epoch

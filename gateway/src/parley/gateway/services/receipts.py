@@ -53,10 +53,10 @@ class ReceiptService:
             message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
             return message.conversation_id, message.seq
         try:
-            await self._access.role(person.id, recent[0])
+            standing = await self._access.standing(person.id, recent[0])
         except NotFound:
             raise NotFound(NO_MESSAGE) from None
-        if command.conversation_id not in (None, recent[0]):
+        if command.conversation_id not in (None, recent[0]) or recent[1] <= standing.hidden:
             raise NotFound(NO_MESSAGE)
         return recent
 

@@ -50,15 +50,16 @@ class SearchService:
         """
         words = searched_words(command.text)
         with self._limit.slot(person.id):
-            conversation_ids = await self._searched(person, command.conversation_id)
-            found, cursor = await self._search.find(conversation_ids, words, command.limit, command.before)
-            return Page(tuple(await self._views(found)), cursor)
+            hidden = await self._searched(person, command.conversation_id)
+            found, cursor = await self._search.find(list(hidden), words, command.limit, command.before)
+            shown = [message for message in found if message.seq > hidden[message.conversation_id]]
+            return Page(tuple(await self._views(shown)), cursor)
 
-    async def _searched(self, person: Person, conversation_id: str | None) -> list[str]:
+    async def _searched(self, person: Person, conversation_id: str | None) -> dict[str, int]:
+        """Return the conversations to search, and the number up to which the messages of each are hidden."""
         if conversation_id is None:
-            return [m.conversation_id for m in await self._memberships.of_users([person.id])]
-        await self._access.role(person.id, conversation_id)
-        return [conversation_id]
+            return {m.conversation_id: m.hidden_seq for m in await self._memberships.of_users([person.id])}
+        return {conversation_id: (await self._access.standing(person.id, conversation_id)).hidden}
 
     async def _views(self, messages: Sequence[Message]) -> list[MessageView]:
         by_conversation: dict[str, list[Message]] = defaultdict(list)

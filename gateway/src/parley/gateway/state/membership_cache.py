@@ -28,6 +28,7 @@ class CachedMembership:
         reported: The unread count that was last reported to the user's sockets.
         is_unreported: Whether a new socket has not received `reported` yet.
         own: The numbers of the user's recent messages.
+        hidden: The number up to which messages are not the user's to read.
     """
 
     role: Role | None = None
@@ -37,6 +38,7 @@ class CachedMembership:
     reported: int = 0
     is_unreported: bool = False
     own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OWN))
+    hidden: int = 0
 
     def unread(self, last_seq: int, deleted: int) -> int:
         """Return the messages of other members above the read mark, without `deleted` of them."""
@@ -78,6 +80,7 @@ class LocalConversation:
         read: The highest read mark.
         received: The highest delivered mark.
         memberships: The local memberships, by user id.
+        hides: Whether a local member may have messages hidden.
         deleted: The deleted messages above the lowest read mark of a local member.
     """
 
@@ -86,6 +89,7 @@ class LocalConversation:
     read: int = 0
     received: int = 0
     memberships: dict[str, CachedMembership] = field(default_factory=dict)
+    hides: bool = False
     deleted: Tombstones = field(default_factory=Tombstones)
 
     def unread(self, user_id: str) -> int:
@@ -131,7 +135,9 @@ class MembershipCache:
         self.expect_membership(membership.conversation_id, membership.user_id)
         cached = self._membership(membership.conversation_id, membership.user_id)
         if cached is not None:
-            cached.role = membership.role
+            cached.role, cached.hidden = membership.role, membership.hidden_seq
+            if cached.hidden:
+                self.conversations[membership.conversation_id].hides = True
             cached.update(membership.base, membership.own_since_read, membership.own_seq)
             self._changed.add(membership.conversation_id)
 
@@ -164,6 +170,18 @@ class MembershipCache:
         """Return a local member's role."""
         cached = self._membership(conversation_id, user_id)
         return cached.role if cached else None
+
+    def hidden(self, conversation_id: str, user_id: str) -> int:
+        """Return the number up to which messages are not a local member's to read."""
+        cached = self._membership(conversation_id, user_id)
+        return cached.hidden if cached else 0
+
+    def hidden_from(self, conversation_id: str, seq: int) -> list[str]:
+        """Return the local members who may not read the message with this number."""
+        conversation = self.conversations.get(conversation_id)
+        if conversation is None or not conversation.hides:
+            return []
+        return [user_id for user_id, cached in conversation.memberships.items() if seq <= cached.hidden]
 
     def conversations_of(self, user_id: str) -> list[str]:
         """Return the conversations of a local user, expected memberships included."""

@@ -86,7 +86,13 @@ class MongoMemberships:
         query = {"_id": membership_id(m.conversation_id, m.user_id), "leftAt": {"$exists": True}}
         # The server compares, because a worker may still count a message from before they left.
         join_seq = {"$max": [m.join_seq, "$ownSeq"]}
-        begun = {"role": m.role, "joinedAt": m.joined_at, "joinSeq": join_seq, "ownSinceRead": 0}
+        begun = {
+            "role": m.role,
+            "joinedAt": m.joined_at,
+            "joinSeq": join_seq,
+            "ownSinceRead": 0,
+            "hiddenSeq": m.hidden_seq,
+        }
         with translate_errors():
             result = await self._memberships.update_one(query, [{"$set": begun}, {"$unset": list(ENDED)}])
         return bool(result.matched_count)
@@ -100,6 +106,11 @@ class MongoMemberships:
             left = [{"$set": {"leftAt": "$$NOW", "role": "member"}}]
             result = await self._memberships.update_one(query, left)
         return bool(result.matched_count)
+
+    async def reveal(self, conversation_id: str, user_ids: Collection[str]) -> None:
+        ids = [membership_id(conversation_id, user_id) for user_id in user_ids]
+        with translate_errors():
+            await self._memberships.update_many({"_id": {"$in": ids}}, {"$set": {"hiddenSeq": 0}})
 
     async def promote(self, conversation_id: str, user_id: str) -> bool:
         query = {"_id": membership_id(conversation_id, user_id), **PRESENT}

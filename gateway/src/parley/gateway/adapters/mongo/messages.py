@@ -6,6 +6,7 @@ from typing import Any
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.core.positions import Tombstone
 from parley.shared.documents import (
+    ATTACHMENT_USES,
     MEMBERSHIPS,
     MESSAGES,
     Document,
@@ -23,6 +24,7 @@ class MongoMessages:
     def __init__(self, database: Any) -> None:
         self._messages = database[MESSAGES]
         self._memberships = database[MEMBERSHIPS]
+        self._uses = database[ATTACHMENT_USES]
 
     async def get(self, message_id: str) -> Message | None:
         with translate_errors():
@@ -30,16 +32,23 @@ class MongoMessages:
         return from_document(Message, document) if document else None
 
     async def page(
-        self, conversation_id: str, limit: int, before: int | None, after: int | None
+        self, conversation_id: str, limit: int, before: int | None, after: int | None, hidden: int = 0
     ) -> list[Message]:
         query: Document = {"conversationId": conversation_id}
         if before is not None:
             query["seq"] = {"$lt": before}
-        if after is not None:
-            query["seq"] = {"$gt": after}
+        if after is not None or hidden:
+            query["seq"] = {**query.get("seq", {}), "$gt": max(after or 0, hidden)}
         direction = 1 if after is not None else -1
         found = await self._find(query, "seq", direction, limit)
         return found if direction == 1 else found[::-1]
+
+    async def refer_to(self, conversation_id: str, attachment_id: str, above: int) -> bool:
+        with translate_errors():
+            uses = await self._uses.find({"attachmentId": attachment_id}, {"_id": 1}).to_list(None)
+            ids = [use["_id"].removeprefix(f"{attachment_id}:") for use in uses]
+            query = {"_id": {"$in": ids}, "conversationId": conversation_id, "seq": {"$gt": above}}
+            return await self._messages.find_one(query, {"_id": 1}) is not None
 
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         query = {"conversationId": conversation_id, "rev": {"$gt": rev}}
