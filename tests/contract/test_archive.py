@@ -144,7 +144,7 @@ async def test_hidden_messages_are_left_out_of_pages(archive: Archive) -> None:
     assert await archive.history.page(c, 9, None, 3, 2) == [messages[3]]
 
 
-async def test_what_was_hidden_from_a_member_is_revealed(archive: Archive) -> None:
+async def test_hidden_messages_are_revealed_to_members(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     await archive.changes.add([member(c, "cem", hidden_seq=4, join_seq=4)])
     await archive.changes.remove(c, "bob")

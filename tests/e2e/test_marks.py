@@ -134,6 +134,7 @@ async def test_the_preview_of_a_deleted_message_is_marked(users: ChatUsers) -> N
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     last = await alice.send(group, "a secret")
+    await alice.wait_for("messageSent", messageId=last["_id"])
     await alice.call_ok("deleteMessage", {"messageId": last["_id"]})
 
     async def preview() -> Any:

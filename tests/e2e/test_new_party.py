@@ -1,4 +1,4 @@
-"""What was said before a party of a contract came is not theirs, in whatever way it is read."""
+"""A new party of a contract reads nothing of what was said before, in no way of reading."""
 
 import pytest
 
@@ -135,7 +135,7 @@ async def test_a_new_party_cannot_send_an_earlier_file_to_read_it(exchange: Exch
     await eventually(status)
 
 
-async def test_a_party_that_returns_reads_what_is_said_from_then_on(exchange: Exchange) -> None:
+async def test_a_party_that_returns_reads_new_messages_only(exchange: Exchange) -> None:
     await exchange.replace_ben()
     await exchange.speaker.send(exchange.conversation, "for cid")
     await exchange.sockets[exchange.cid.id][0].wait_for("newMessage")

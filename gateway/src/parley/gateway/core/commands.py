@@ -37,7 +37,7 @@ class SendToContract:
 class PutContract:
     """Store or replace a contract: its parties, and its milestones by their ids.
 
-    What was said before a party came is not theirs to read, unless `share_history`.
+    A new party does not read the earlier messages, unless `share_history`.
     """
 
     contract_id: str

@@ -13,7 +13,7 @@ NO_MESSAGE = "There is no such message."
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a user may do and read in a conversation: nothing up to the number `hidden`."""
+    """A user's rights in a conversation: the messages up to the number `hidden` cannot be read."""
 
     role: Role
     hidden: int
@@ -43,7 +43,7 @@ class Access:
         cached = self._membership_cache.role(conversation_id, user_id)
         if cached is not None and not self._membership_cache.hidden(conversation_id, user_id):
             return Standing(cached, 0)
-        # What is hidden may have been revealed since, of which no event tells.
+        # No event reports that hidden messages were revealed, so the database is asked.
         membership = await self._memberships.get(conversation_id, user_id)
         if membership is None:
             raise NotFound(NO_CONVERSATION)

@@ -24,7 +24,7 @@ class MongoMessages:
     def __init__(self, database: Any) -> None:
         self._messages = database[MESSAGES]
         self._memberships = database[MEMBERSHIPS]
-        self._uses = database[ATTACHMENT_USES]
+        self._references = database[ATTACHMENT_USES]
 
     async def get(self, message_id: str) -> Message | None:
         with translate_errors():
@@ -45,8 +45,9 @@ class MongoMessages:
 
     async def refer_to(self, conversation_id: str, attachment_id: str, above: int) -> bool:
         with translate_errors():
-            uses = await self._uses.find({"attachmentId": attachment_id}, {"_id": 1}).to_list(None)
-            ids = [use["_id"].removeprefix(f"{attachment_id}:") for use in uses]
+            found = self._references.find({"attachmentId": attachment_id}, {"_id": 1})
+            references = await found.to_list(None)
+            ids = [reference["_id"].removeprefix(f"{attachment_id}:") for reference in references]
             query = {"_id": {"$in": ids}, "conversationId": conversation_id, "seq": {"$gt": above}}
             return await self._messages.find_one(query, {"_id": 1}) is not None
 
