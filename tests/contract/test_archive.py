@@ -172,6 +172,21 @@ async def test_the_latest_removals_are_found(archive: Archive) -> None:
     assert await found(120, 60) == set()
 
 
+async def test_the_profile_of_the_newest_token_is_kept(archive: Archive) -> None:
+    person = Person(id=str(uuid.uuid4()), name="Old", first_name="O", avatar="a.png")
+    newer = replace(person, name="New", first_name=None)
+    assert not (await archive.people.save(person, 10.0)).is_renamed
+    assert not (await archive.people.save(replace(person, role="admin"), 11.0)).is_renamed
+
+    saved = await archive.people.save(newer, 20.0)
+    assert (saved.person, saved.issued_at, saved.is_renamed) == (newer, 20.0, True)
+    saved = await archive.people.save(person, 15.0)
+    assert (saved.person, saved.issued_at, saved.is_renamed) == (newer, 20.0, False)
+    assert (await archive.people.get([person.id]))[person.id] == newer
+    assert (await archive.people.save(replace(newer, avatar=None), 20.0)).is_renamed
+    assert (await archive.people.get([person.id]))[person.id].avatar is None
+
+
 async def test_members_are_counted_and_paged_by_the_time_of_joining(archive: Archive) -> None:
     c = await archive.begin("ann", "bob")
     later = now() + timedelta(seconds=1)

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from fakes.memory_store import Tables
 from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
+from parley.gateway.core.ports import SavedProfile
 from parley.gateway.core.positions import Tombstone
+from parley.gateway.services.profiles import shown_of
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
 
@@ -213,8 +215,14 @@ class MemoryPeople:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def save(self, person: Person) -> None:
-        self._tables.people[person.id] = person
+    async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
+        before = self._tables.people.get(person.id)
+        newest = self._tables.issued_at.get(person.id, 0.0)
+        if before is not None and newest > issued_at:
+            return SavedProfile(person=before, issued_at=newest, is_renamed=False)
+        self._tables.people[person.id], self._tables.issued_at[person.id] = person, issued_at
+        is_renamed = before is not None and shown_of(before) != shown_of(person)
+        return SavedProfile(person=person, issued_at=issued_at, is_renamed=is_renamed)
 
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         return {i: self._tables.people.get(i) or Person(id=i) for i in user_ids}

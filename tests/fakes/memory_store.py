@@ -18,6 +18,7 @@ class Tables:
         self.contracts: dict[str, Contract] = {}
         self.changes: dict[str, int] = {}
         self.people: dict[str, Person] = {}
+        self.issued_at: dict[str, float] = {}
 
     def of_conversation(self, conversation_id: str) -> list[Message]:
         found = [m for m in self.messages.values() if m.conversation_id == conversation_id]

@@ -70,7 +70,7 @@ def test_the_document_describes_every_served_path_and_no_other(document: dict[st
     nobody = cast(Any, None)
     rest = RestApi(
         command_bus=nobody,
-        people=nobody,
+        profiles=nobody,
         authenticator=nobody,
         token_in_query=True,
         wait_for_commit=nobody,

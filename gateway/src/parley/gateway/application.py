@@ -6,7 +6,6 @@ from aiohttp import web
 
 from parley.gateway.api_docs import documents
 from parley.gateway.auth import Authenticator
-from parley.gateway.core.ports import People
 from parley.gateway.live.commit_waiters import CommitWaiters
 from parley.gateway.protocols.administration import ADMINISTRATION
 from parley.gateway.protocols.error_payloads import REFUSAL
@@ -19,6 +18,7 @@ from parley.gateway.rest.errors import json_errors
 from parley.gateway.rest.mount import RestApi, error_response
 from parley.gateway.services.attachments import AttachmentService
 from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.settings import Settings
 from parley.gateway.sockets.connection_limiter import ConnectionLimiter
 from parley.gateway.state.rates import Rates
@@ -36,7 +36,7 @@ def build_application(
     authenticator: Authenticator,
     command_bus: CommandBus,
     attachments: AttachmentService,
-    people: People,
+    profiles: Profiles,
     commit_waiters: CommitWaiters,
     problems: health.Problems,
 ) -> web.Application:
@@ -51,7 +51,7 @@ def build_application(
     server.attach(app)
     rest = RestApi(
         command_bus=command_bus,
-        people=people,
+        profiles=profiles,
         authenticator=authenticator,
         token_in_query=settings.token_in_query,
         wait_for_commit=commit_waiters.wait,

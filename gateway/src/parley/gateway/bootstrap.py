@@ -82,7 +82,7 @@ class Gateway:
             authenticator=self.domain.authenticator,
             command_bus=self.domain.command_bus,
             attachments=self.domain.services.attachments,
-            people=self.adapters.ports.people,
+            profiles=self.domain.services.profiles,
             commit_waiters=self.live.commit_waiters,
             problems=self.problems,
         )
@@ -127,6 +127,7 @@ class Gateway:
             manager=self.adapters.manager,
             authenticator=self.domain.authenticator,
             command_bus=self.domain.command_bus,
+            profiles=self.domain.services.profiles,
             revocations=self.domain.services.revocations,
             rates=self.domain.rates,
             delivery=self.delivery,

@@ -170,6 +170,13 @@ class TokensRevoked(Struct, frozen=True, kw_only=True, tag="revoked"):
     revocation: Revocation
 
 
+class ProfileChanged(Struct, frozen=True, kw_only=True, tag="profile"):
+    """A token issued at `issued_at` (Unix time) states another name of a user; sent to all nodes."""
+
+    person: Person
+    issued_at: float
+
+
 class Heartbeat(Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """A node publishes this to itself, to find out whether its subscriber receives anything."""
 
@@ -211,6 +218,7 @@ Event = (
     | RoomChanged
     | PresenceChanged
     | TokensRevoked
+    | ProfileChanged
     | Heartbeat
     | Emit
     | Control

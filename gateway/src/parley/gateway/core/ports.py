@@ -182,11 +182,23 @@ class Messages(Protocol):
         """Return the two members with the highest read marks, and the two with the highest delivered."""
 
 
-class People(Protocol):
-    """The stored profiles of users, as their tokens stated them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedProfile:
+    """A user's profile as it is stored, and when the token that states it was issued (Unix time).
 
-    async def save(self, person: Person) -> None:
-        """Store a user's profile."""
+    `is_renamed` tells whether another name was stored before.
+    """
+
+    person: Person
+    issued_at: float
+    is_renamed: bool
+
+
+class People(Protocol):
+    """The stored profiles of users, as their newest tokens stated them."""
+
+    async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
+        """Store a user's profile, unless a token issued later has stated one; return the stored one."""
 
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         """Return all of these users by id; a user who never connected has nothing but an id."""

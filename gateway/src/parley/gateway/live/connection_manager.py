@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from parley.gateway.core.errors import Forbidden, NotFound, Unavailable
-from parley.gateway.core.ports import Conversations, Memberships, Messages, People, Presence
+from parley.gateway.core.ports import Conversations, Memberships, Messages, Presence
 from parley.gateway.core.results import ConversationView, Joined, Left
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.join_backfill import JoinBackfill
@@ -19,6 +19,7 @@ from parley.gateway.live.streams import Streams
 from parley.gateway.protocols.protocol import Admitted
 from parley.gateway.services.access import NO_CONVERSATION, Access
 from parley.gateway.services.presence import PresenceService
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MemberRemoved, RoomChanged
@@ -47,7 +48,7 @@ class ConnectionManager:
         conversations: Conversations,
         memberships: Memberships,
         messages: Messages,
-        people: People,
+        profiles: Profiles,
         presence: Presence,
         contacts: PresenceService,
         join_backfill: JoinBackfill,
@@ -63,7 +64,7 @@ class ConnectionManager:
         self._conversations = conversations
         self._memberships = memberships
         self._messages = messages
-        self._people = people
+        self._profiles = profiles
         self._presence = presence
         self._contacts = contacts
         self._join_backfill = join_backfill
@@ -73,7 +74,9 @@ class ConnectionManager:
 
     # Connecting.
 
-    async def connect(self, session: Session, person: Person, protocols: Protocols) -> None:
+    async def connect(
+        self, session: Session, person: Person, protocols: Protocols, issued_at: float | None = None
+    ) -> None:
         """Prepare a session: subscriptions first, then what is read because of them.
 
         From here on membership events reach the session, though it enters its rooms later.
@@ -87,7 +90,7 @@ class ConnectionManager:
         try:
             # A subscription that no room uses is dropped after the manager's linger.
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._prepare(session, person)
+                await self._prepare(session, person, issued_at)
         except BaseException as error:
             self._forget(session)
             self._presence.forget_socket(session.user_id, session.sid)
@@ -95,10 +98,10 @@ class ConnectionManager:
                 raise Unavailable("The gateway is too slow at the moment; try again.") from error
             raise
 
-    async def _prepare(self, session: Session, person: Person) -> None:
+    async def _prepare(self, session: Session, person: Person, issued_at: float | None) -> None:
         await self._room_membership.subscribe_and_enter(session, [rooms.user(session.user_id)])
         contacts = await self._load_memberships(session)
-        await self._people.save(person)
+        await self._profiles.present(person, issued_at)
         await self._presence.add_socket(session.user_id, session.sid)
         online = tuple(await self._presence.online({session.user_id, *contacts}))
         self._presence_subscriptions.introduce(session, contacts, online)
@@ -351,5 +354,5 @@ class ConnectionManager:
         """Return the first members of a conversation, the member who is shown them among them."""
         if any(m.person.id == own.user_id for m in members):
             return members
-        person = self._membership_cache.users[own.user_id].person
+        person = self._profiles.current(self._membership_cache.users[own.user_id].person)
         return (*members[: MEMBERS_SHOWN - 1], Member(person=person, role=own.role))

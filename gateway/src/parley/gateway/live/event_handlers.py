@@ -17,6 +17,7 @@ from parley.gateway.live.typing_events import TypingEvents
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.services.messages import MessageService
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared import events as e
@@ -42,6 +43,7 @@ class EventHandlers:
     typing_events: TypingEvents
     membership_cache: MembershipCache
     messages: MessageService
+    profiles: Profiles
     revocations: RevocationService
     manager: RedisManager
     bus: Bus
@@ -64,6 +66,7 @@ class EventHandlers:
             e.PresenceChanged: self._on_presence,
             e.TypingChanged: lambda _, event: self.typing_events.broadcast(event),
             e.TokensRevoked: lambda _, event: self.revocations.apply(event),
+            e.ProfileChanged: lambda _, event: self.profiles.apply(event),
             e.Heartbeat: lambda _, event: self.bus.heartbeat_received(event.count),
             e.Emit: lambda _, event: self.manager.on_emit(event),
             e.Control: lambda _, event: self.spawn(self.manager.apply_remote_command(event)),

@@ -25,13 +25,13 @@ from parley.gateway.core.errors import (
     Unavailable,
     Unsupported,
 )
-from parley.gateway.core.ports import People
 from parley.gateway.core.results import PendingCommit
 from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route, field_errors
 from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.rest.idempotency_key import idempotency_key
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import count_command
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.state.rates import Rates
 from parley.shared.model import Person
 
@@ -65,14 +65,14 @@ class RestApi:
         self,
         *,
         command_bus: CommandBus,
-        people: People,
+        profiles: Profiles,
         authenticator: Authenticator,
         token_in_query: bool,
         wait_for_commit: WaitForCommit,
         rates: Rates,
     ) -> None:
         self._command_bus = command_bus
-        self._people = people
+        self._profiles = profiles
         self._authenticator = authenticator
         self._token_in_query = token_in_query
         self._wait_for_commit = wait_for_commit
@@ -118,9 +118,8 @@ class RestApi:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = request.query.get("token", "") if self._token_in_query else ""
-        person = (await self._authenticator.identify(token.strip())).person
-        await self._people.save(person)
-        return person
+        identity = await self._authenticator.identify(token.strip())
+        return await self._profiles.present(identity.person, identity.issued_at)
 
     async def _execute(self, person: Person, command: Any) -> Any:
         count_command(self._rates, person.id, command)

@@ -26,6 +26,7 @@ from parley.gateway.services.conversations import ConversationService
 from parley.gateway.services.history import HistoryService
 from parley.gateway.services.messages import MessageService
 from parley.gateway.services.presence import PresenceService
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.services.receipts import ReceiptService
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.services.search import SearchService
@@ -67,6 +68,7 @@ class Services:
     history: HistoryService
     search: SearchService
     presence: PresenceService
+    profiles: Profiles
     revocations: RevocationService
 
 
@@ -111,5 +113,6 @@ def build_services(
         presence=PresenceService(
             access, ports.memberships, ports.presence, ports.event_publisher, load_monitor
         ),
+        profiles=Profiles(ports.people, ports.event_publisher),
         revocations=revocations,
     )

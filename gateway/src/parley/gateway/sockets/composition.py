@@ -11,6 +11,7 @@ from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.services.command_bus import CommandBus
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings
 from parley.gateway.sockets.early_refusals import EarlyRefusals
@@ -37,6 +38,7 @@ class SocketContext:
     manager: RedisManager
     authenticator: Authenticator
     command_bus: CommandBus
+    profiles: Profiles
     revocations: RevocationService
     rates: Rates
     delivery: DeliveryParts
@@ -61,7 +63,7 @@ class SocketParts:
 
 def build_sockets(context: SocketContext) -> SocketParts:
     """Build the Socket.IO edge."""
-    identities = Identities()
+    identities = Identities(context.profiles)
     server = _server(context)
     dispatcher = _dispatcher(context, identities)
     for namespace in {protocol.namespace for protocol in context.protocols}:
@@ -106,6 +108,7 @@ def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatch
     return EventDispatcher(
         authenticator=context.authenticator,
         identities=identities,
+        profiles=context.profiles,
         command_bus=context.command_bus,
         connection_manager=context.live.connection_manager,
         session_rooms=context.delivery.session_rooms,

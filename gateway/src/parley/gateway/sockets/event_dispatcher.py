@@ -24,6 +24,7 @@ from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
+from parley.gateway.services.profiles import Profiles
 from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.state.rates import Rates
@@ -45,6 +46,7 @@ class EventDispatcher:
         *,
         authenticator: Authenticator,
         identities: Identities,
+        profiles: Profiles,
         command_bus: CommandBus,
         connection_manager: ConnectionManager,
         session_rooms: SessionRooms,
@@ -57,6 +59,7 @@ class EventDispatcher:
     ) -> None:
         self._authenticator = authenticator
         self._identities = identities
+        self._profiles = profiles
         self._command_bus = command_bus
         self._connection_manager = connection_manager
         self._session_rooms = session_rooms
@@ -146,6 +149,7 @@ class EventDispatcher:
         if identity.person.id != session.user_id:
             raise Forbidden("The token is another user's.")
         self._identities.renew(session, identity)
+        await self._profiles.present(identity.person, identity.issued_at)
         return Renewed(datetime.fromtimestamp(min(identity.expires_at, END_OF_TIME), UTC))
 
     async def _bounded(self, answer: Awaitable[Any]) -> Any:

@@ -2,13 +2,15 @@
 
 from parley.gateway.auth import Identity
 from parley.gateway.live.sessions import Session
+from parley.gateway.services.profiles import Profiles
 from parley.shared.model import Person
 
 
 class Identities:
     """The identity of each session; commands are done in its person's name."""
 
-    def __init__(self) -> None:
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
         self._identities: dict[Session, Identity] = {}
 
     def add(self, session: Session, identity: Identity) -> None:
@@ -29,5 +31,5 @@ class Identities:
         return self._identities.get(session)
 
     def person(self, session: Session) -> Person:
-        """Return the user of a session, as the token describes them. Raises `KeyError` when it has gone."""
-        return self._identities[session].person
+        """Return the user of a session, with their newest name. Raises `KeyError` when it has gone."""
+        return self._profiles.current(self._identities[session].person)

@@ -106,7 +106,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         protocols = restored.protocols if restored is not None else self._protocols
         self._snapshots.track(session)
         try:
-            await self._connection_manager.connect(session, identity.person, protocols)
+            await self._connection_manager.connect(session, identity.person, protocols, identity.issued_at)
         except BaseException:
             self._snapshots.untrack(session)
             raise

@@ -1,32 +1,52 @@
-"""People in MongoDB, as their tokens described them last."""
+"""People in MongoDB, as their newest tokens described them."""
 
 from collections.abc import Collection
 from typing import Any
 
-from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.state.bounded_dict import BoundedDict
-from parley.shared.documents import USERS, from_document, to_document
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.ports import SavedProfile
+from parley.shared.documents import USERS, Document, from_document, to_document
 from parley.shared.model import Person, now
 
-REMEMBERED_PEOPLE = 20_000
+SHOWN = ("name", "username", "firstName", "lastName", "avatar")
+"""The fields that others see."""
+ISSUED_AT = "tokenIssuedAt"
 
 
 class MongoPeople:
-    """`People`: writes a profile only when a token states another one than before."""
+    """`People`."""
 
     def __init__(self, database: Any) -> None:
         self._users = database[USERS]
-        self._known: BoundedDict[str, Person] = BoundedDict(REMEMBERED_PEOPLE)
 
-    async def save(self, person: Person) -> None:
-        if self._known.get(person.id) == person:
-            return
+    async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
         document = to_document(person)
+        # Version 0.2.0 stores no time: whatever it stored gives way.
+        older = [{ISSUED_AT: {"$exists": False}}, {ISSUED_AT: {"$lte": issued_at}}]
+        try:
+            with translate_errors():
+                before = await self._users.find_one_and_update(
+                    {"_id": document.pop("_id"), "$or": older},
+                    _replacement(document, issued_at),
+                    upsert=True,
+                    return_document=ReturnDocument.BEFORE,
+                )
+        except DuplicateKeyError:
+            return await self._stored(person.id)
+        is_renamed = before is not None and any(before.get(field) != document.get(field) for field in SHOWN)
+        return SavedProfile(person=person, issued_at=issued_at, is_renamed=is_renamed)
+
+    async def _stored(self, user_id: str) -> SavedProfile:
         with translate_errors():
-            await self._users.update_one(
-                {"_id": document.pop("_id")}, {"$set": {**document, "lastSeenAt": now()}}, upsert=True
-            )
-        self._known.put(person.id, person)
+            stored = await self._users.find_one({"_id": user_id})
+        if stored is None:
+            raise Unavailable(UNAVAILABLE)
+        issued_at = stored.get(ISSUED_AT, 0.0)
+        return SavedProfile(person=from_document(Person, stored), issued_at=issued_at, is_renamed=False)
 
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         if not user_ids:
@@ -35,3 +55,9 @@ class MongoPeople:
             documents = await self._users.find({"_id": {"$in": list(user_ids)}}).to_list(None)
         found = {d["_id"]: from_document(Person, d) for d in documents}
         return {user_id: found.get(user_id) or Person(id=user_id) for user_id in user_ids}
+
+
+def _replacement(document: Document, issued_at: float) -> Document:
+    stated = {**document, "lastSeenAt": now(), ISSUED_AT: issued_at}
+    unstated = [field for field in Person.__struct_encode_fields__ if field not in (*document, "id")]
+    return {"$set": stated, **({"$unset": dict.fromkeys(unstated, "")} if unstated else {})}

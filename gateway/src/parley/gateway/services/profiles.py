@@ -1,0 +1,88 @@
+"""Profiles: the name of a user is that of the newest token, in everything that any gateway sends."""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from parley.gateway.core.ports import EventPublisher, People
+from parley.gateway.state.bounded_dict import BoundedDict
+from parley.shared import rooms
+from parley.shared.events import ProfileChanged
+from parley.shared.model import Person
+
+REMEMBERED_PEOPLE = 20_000
+
+
+class Profile(NamedTuple):
+    """A user as a token describes them, and when that was issued (Unix time; 0 if it does not say)."""
+
+    person: Person
+    issued_at: float
+
+
+class Profiles:
+    """Stores what tokens say of their users, and knows the newest names of the users of this node.
+
+    Roles and permissions are those of each token: only what others see of a user is taken from a newer one.
+    """
+
+    def __init__(self, people: People, event_publisher: EventPublisher) -> None:
+        self._people = people
+        self._event_publisher = event_publisher
+        self._known: BoundedDict[str, Profile] = BoundedDict(REMEMBERED_PEOPLE)
+
+    async def present(self, person: Person, issued_at: float | None) -> Person:
+        """Take a token's description of its user; return it with the user's newest name.
+
+        A description is written only if it is another one than before.
+
+        Raises:
+            Unavailable: It could not be stored.
+        """
+        at = issued_at or 0.0
+        known = self._known.get(person.id)
+        if known is None or (at >= known.issued_at and person != known.person):
+            await self._save(person, at)
+        return self.current(person)
+
+    async def _save(self, person: Person, at: float) -> None:
+        saved = await self._people.save(person, at)
+        self._note(Profile(saved.person, saved.issued_at))
+        if saved.is_renamed:
+            event = ProfileChanged(person=with_name_of(Person(id=person.id), saved.person), issued_at=at)
+            await self._event_publisher.publish_events({rooms.everyone(): [event]})
+
+    def _note(self, profile: Profile) -> None:
+        known = self._known.get(profile.person.id)
+        if known is None or profile.issued_at >= known.issued_at:
+            self._known.put(profile.person.id, profile)
+
+    def apply(self, event: ProfileChanged) -> None:
+        """Take the name that a gateway has published."""
+        known = self._known.get(event.person.id)
+        person = known.person if known is not None else event.person
+        self._note(Profile(with_name_of(person, event.person), event.issued_at))
+
+    def current(self, person: Person) -> Person:
+        """Return a user as a token describes them, with their newest name."""
+        known = self._known.get(person.id)
+        return with_name_of(person, known.person) if known is not None else person
+
+
+def with_name_of(person: Person, newer: Person) -> Person:
+    """Return a person with what others see of a newer description."""
+    if shown_of(person) == shown_of(newer):
+        return person
+    return replace(
+        person,
+        name=newer.name,
+        username=newer.username,
+        first_name=newer.first_name,
+        last_name=newer.last_name,
+        avatar=newer.avatar,
+    )
+
+
+def shown_of(person: Person) -> tuple[str | None, ...]:
+    """Return what others see of a user."""
+    return person.name, person.username, person.first_name, person.last_name, person.avatar
