@@ -25,7 +25,7 @@ class MongoPeople:
 
     async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
         document = to_document(person)
-        # Version 0.2.0 stores no time: whatever it stored gives way.
+        # Version 0.2.0 stores no time: its profiles are older than any token.
         older = [{ISSUED_AT: {"$exists": False}}, {ISSUED_AT: {"$lte": issued_at}}]
         try:
             with translate_errors():
