@@ -1,7 +1,6 @@
 """Conversations: creating and listing them, and changing their members."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from hashlib import sha256
 
 from parley.gateway.core.commands import (
@@ -30,13 +29,11 @@ from parley.gateway.core.ports import (
 from parley.gateway.core.results import ConversationView, Done
 from parley.gateway.services.access import NO_CONVERSATION, Access, existing_conversation
 from parley.gateway.services.member_summaries import MemberSummaries, MemberSummary
+from parley.gateway.services.membership_events import MembershipEvents
 from parley.gateway.services.unread import UnreadCounter
-from parley.shared import rooms
-from parley.shared.events import ConversationCreated, MemberRemoved, MembersAdded
 from parley.shared.model import (
     MAX_PARTICIPANTS,
     MEMBERS_SHOWN,
-    NAMED_AT_ONCE,
     Contract,
     Conversation,
     Member,
@@ -72,7 +69,7 @@ class ConversationService:
         self._unread = UnreadCounter(messages)
         self._people = people
         self._summaries = MemberSummaries(memberships, people)
-        self._event_publisher = event_publisher
+        self._events = MembershipEvents(event_publisher, self._summaries, people)
 
     async def create(self, person: Person, command: CreateConversation) -> ConversationView:
         """Create a conversation, or return the one that exists already.
@@ -103,7 +100,7 @@ class ConversationService:
             wanted, _first_members(wanted, wanted.created_by, others)
         )
         if conversation.id == wanted.id and conversation.created_from == wanted.created_from:
-            await self._publish_created(conversation, await self._all(conversation.id), wanted.created_by)
+            await self._events.created(conversation, await self._all(conversation.id), wanted.created_by)
         return conversation
 
     async def set_members(
@@ -118,7 +115,7 @@ class ConversationService:
         }
         for gone in present - set(user_ids):
             await self._changes.remove(conversation.id, gone)
-            await self._publish_removed(conversation.id, gone, by, new_owner=None)
+            await self._events.removed(conversation.id, gone, by, new_owner=None)
         missing = [u for u in user_ids if u not in present]
         if missing:
             # Removing takes time, in which messages of the former members may have been stored.
@@ -156,8 +153,8 @@ class ConversationService:
         ]
         added = await self._changes.add(wanted)
         if added:
-            await self._publish_created(conversation, added, by)
-            await self._publish_added(conversation.id, added, by, at)
+            await self._events.created(conversation, added, by)
+            await self._events.added(conversation.id, added, by, at)
 
     async def remove(self, person: Person, command: RemoveParticipant) -> Done:
         """Remove a member from a group.
@@ -173,7 +170,7 @@ class ConversationService:
             if await self._memberships.get(conversation.id, command.user_id) is None:
                 raise NotFound("There is no such participant.")
             raise Forbidden("The owner cannot be removed.")
-        await self._publish_removed(conversation.id, command.user_id, person.id, new_owner=None)
+        await self._events.removed(conversation.id, command.user_id, person.id, new_owner=None)
         return Done()
 
     async def leave(self, person: Person, command: LeaveConversation) -> Done:
@@ -192,7 +189,7 @@ class ConversationService:
             # The user became the owner since the role was read, because the owner left. Leaving as a member
             # would leave the group without an owner, so start again.
             return await self.leave(person, command)
-        await self._publish_removed(conversation.id, person.id, person.id, new_owner)
+        await self._events.removed(conversation.id, person.id, person.id, new_owner)
         return Done()
 
     async def get(self, person: Person, command: GetConversation) -> ConversationView:
@@ -296,31 +293,6 @@ class ConversationService:
             if await self._changes.promote(conversation_id, member.user_id):
                 return member.user_id
         return None
-
-    async def _publish_created(self, conversation: Conversation, user_ids: Sequence[str], by: str) -> None:
-        summary = (await self._summaries.of({conversation.id: None}, MEMBERS_SHOWN))[conversation.id]
-        event = ConversationCreated(
-            conversation=conversation, members=summary.members, member_count=summary.total, by=by
-        )
-        await self._event_publisher.publish_events({rooms.user(user_id): [event] for user_id in user_ids})
-
-    async def _publish_added(
-        self, conversation_id: str, user_ids: Sequence[str], by: str, at: datetime
-    ) -> None:
-        """Publish who was added, in parts: a frame with a thousand people would delay all others."""
-        people = await self._people.get(user_ids)
-        for start in range(0, len(user_ids), NAMED_AT_ONCE):
-            part = tuple(people[user_id] for user_id in user_ids[start : start + NAMED_AT_ONCE])
-            event = MembersAdded(conversation_id=conversation_id, people=part, by=by, at=at)
-            await self._event_publisher.publish_events({rooms.conversation(conversation_id): [event]})
-
-    async def _publish_removed(
-        self, conversation_id: str, user_id: str, by: str, new_owner: str | None
-    ) -> None:
-        event = MemberRemoved(
-            conversation_id=conversation_id, user_id=user_id, by=by, new_owner=new_owner, at=now()
-        )
-        await self._event_publisher.publish_events({rooms.conversation(conversation_id): [event]})
 
 
 def checked_participants(participants: Sequence[str], creator: str) -> Sequence[str]:
