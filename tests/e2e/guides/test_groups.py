@@ -204,6 +204,7 @@ async def test_every_event_has_its_fields(program: Program, users: ChatUsers) ->
         "type": "group",
         "name": "Plans",
         "participants": [{**person(ann), "role": "owner"}, {**person(ben), "role": "member"}],
+        "participantCount": 2,
         "createdBy": ann.id,
         "createdAt": A_TIME,
         "lastActivityAt": A_TIME,
@@ -323,6 +324,7 @@ async def test_every_route_answers_as_in_the_guide(program: Program, users: Chat
     shown = {
         **conversation,
         "participants": [{**person(ann), "role": "owner"}, {**person(ben), "role": "member"}],
+        "participantCount": 2,
         "lastActivityAt": received["createdAt"],
         "lastMessage": {**last, "createdAt": received["createdAt"]},
         "lastSeq": 2,
