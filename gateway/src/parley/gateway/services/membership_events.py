@@ -1,4 +1,4 @@
-"""Membership events: what members and former members are sent when a conversation's members change."""
+"""Membership events: members and former members learn that a conversation's members have changed."""
 
 from collections.abc import Sequence
 from datetime import datetime
