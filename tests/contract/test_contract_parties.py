@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fakes.memory_barrier import NothingAccepted
 from parley.gateway.adapters.mongo.contracts import MongoContracts
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
@@ -75,6 +76,7 @@ class Gateway:
             MongoMessages(database),
             MongoPeople(database),
             Silence(),
+            NothingAccepted(),
         )
         self.service = ContractService(
             access, self.contracts, self.conversations, starting, self.sent, lambda: self.now

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clients.chat import eventually
+from fakes.memory_barrier import NothingAccepted
 from parley.gateway.adapters.mongo.contracts import MongoContracts
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
@@ -80,6 +81,7 @@ class Desk:
             MongoMessages(database),
             self.people,
             Silence(),
+            NothingAccepted(),
         )
 
     async def start(self, other: Person) -> None:

@@ -1,5 +1,7 @@
 """A new party of a contract reads nothing of what was said before, in no way of reading."""
 
+import asyncio
+
 import pytest
 
 from clients.baseline import refusal
@@ -133,6 +135,19 @@ async def test_a_new_party_cannot_send_an_earlier_file_to_read_it(exchange: Exch
         return (await read(exchange.url, exchange.cid, exchange.file["url"])).status == 200
 
     await eventually(status)
+
+
+async def test_messages_that_were_just_accepted_are_hidden_though_stored_later(exchange: Exchange) -> None:
+    wishes = [{**exchange.of, "content": f"secret {number}"} for number in range(100)]
+    await asyncio.gather(*(exchange.speaker.call_ok("sendMessage", wish) for wish in wishes))
+    await exchange.replace_ben()
+
+    await exchange.speaker.send(exchange.conversation, "hello cid")
+    for socket in exchange.sockets[exchange.cid.id]:
+        await socket.wait_for("newMessage")
+        assert [m["content"] for m in socket.messages(exchange.conversation)] == ["hello cid"]
+    assert await contents(exchange.cid, exchange.conversation) == ["hello cid"]
+    assert len(await exchange.ann.history(exchange.conversation)) == 103
 
 
 async def test_a_party_that_returns_reads_new_messages_only(exchange: Exchange) -> None:

@@ -21,6 +21,8 @@ from parley.gateway.background import Background
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.core.results import PendingCommit
+from parley.gateway.live.commit_barrier import RecordBarrier
+from parley.gateway.live.commit_waiters import CommitWaiters
 from parley.gateway.live.composition import LiveContext, build_delivery, build_live
 from parley.gateway.live.sessions import Session, SessionState
 from parley.gateway.protocols.clients_and_lawyers import CLIENTS_AND_LAWYERS
@@ -122,7 +124,9 @@ class Node:
         self.ports = self._ports(tables, RecordingMembers(tables, self.injector, outsiders))
         load_monitor = LoadMonitor(lambda: 0.0)
         revocations = RevocationService(MemoryRevocations(), self.bus, timedelta(days=1))
-        self.services = build_services(self.ports, self.membership_cache, load_monitor, revocations)
+        commit_waiters = CommitWaiters(self.manager)
+        barrier = RecordBarrier(self.outbox, commit_waiters, self.manager)
+        self.services = build_services(self.ports, self.membership_cache, load_monitor, revocations, barrier)
         self.command_bus = CommandBus(self.services)
         bus: Any = self.bus
         context = LiveContext(
@@ -132,6 +136,7 @@ class Node:
             protocols=PROTOCOLS,
             ports=self.ports,
             services=self.services,
+            commit_waiters=commit_waiters,
             membership_cache=self.membership_cache,
             load_monitor=load_monitor,
             spawn=self.background.spawn,

@@ -23,9 +23,12 @@ from parley.gateway.state.membership_cache import MembershipCache
 
 def services() -> Services:
     """Services without ports: enough to look their methods up."""
+    nothing: Any = None
     no_ports: dict[str, Any] = {field.name: None for field in fields(Ports)}
     revocations = RevocationService(MemoryRevocations(), RecordingEventPublisher(), timedelta(days=1))
-    return build_services(Ports(**no_ports), MembershipCache(), LoadMonitor(lambda: 0.0), revocations)
+    return build_services(
+        Ports(**no_ports), MembershipCache(), LoadMonitor(lambda: 0.0), revocations, nothing
+    )
 
 
 def test_the_table_has_a_row_for_every_command() -> None:

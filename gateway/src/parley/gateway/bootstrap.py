@@ -83,7 +83,7 @@ class Gateway:
             command_bus=self.domain.command_bus,
             attachments=self.domain.services.attachments,
             profiles=self.domain.services.profiles,
-            commit_waiters=self.live.commit_waiters,
+            commit_waiters=self.domain.commit_waiters,
             problems=self.problems,
         )
 
@@ -114,6 +114,7 @@ class Gateway:
             protocols=self.protocols,
             ports=self.adapters.ports,
             services=self.domain.services,
+            commit_waiters=self.domain.commit_waiters,
             membership_cache=self.domain.membership_cache,
             load_monitor=self.domain.load_monitor,
             spawn=self.background.spawn,

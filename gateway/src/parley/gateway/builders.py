@@ -18,6 +18,8 @@ from parley.gateway.adapters.redis.presence import RedisPresence
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
 from parley.gateway.auth import Authenticator
 from parley.gateway.core.ports import Files
+from parley.gateway.live.commit_barrier import RecordBarrier
+from parley.gateway.live.commit_waiters import CommitWaiters
 from parley.gateway.live.composition import (
     DeliveryParts,
     LiveParts,
@@ -66,6 +68,7 @@ class Domain:
     load_monitor: LoadMonitor
     rates: Rates
     services: Services
+    commit_waiters: CommitWaiters
     command_bus: CommandBus
     keys: SigningKeys
     authenticator: Authenticator
@@ -136,7 +139,9 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
     revocations = RevocationService(
         MongoRevocations(adapters.database), adapters.bus, timedelta(days=settings.revocation_days)
     )
-    services = build_services(adapters.ports, membership_cache, load_monitor, revocations)
+    commit_waiters = CommitWaiters(adapters.manager)
+    barrier = RecordBarrier(adapters.admission, commit_waiters, adapters.manager)
+    services = build_services(adapters.ports, membership_cache, load_monitor, revocations, barrier)
     keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
     authenticator = Authenticator(
         keys,
@@ -151,6 +156,7 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
         load_monitor=load_monitor,
         rates=Rates(rates_of(settings)),
         services=services,
+        commit_waiters=commit_waiters,
         command_bus=CommandBus(services),
         keys=keys,
         authenticator=authenticator,

@@ -39,6 +39,18 @@ class Outbox(Protocol):
         """
 
 
+class CommitBarrier(Protocol):
+    """Separates what was accepted before a moment from what is accepted later."""
+
+    async def wait(self, conversation_id: str) -> None:
+        """Wait until all messages of a conversation that any gateway has accepted by now are stored.
+
+        Raises:
+            Unavailable: It takes too long, or a server is away.
+            Overloaded: Too many records are waiting.
+        """
+
+
 class EventPublisher(Protocol):
     """Publishes events to all gateways. A failure is counted, not raised."""
 

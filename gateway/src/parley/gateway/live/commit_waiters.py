@@ -41,7 +41,7 @@ class CommitWaiters:
         Raises:
             NotFound, Conflict, ChatError: the worker has refused the record.
         """
-        with self._future(pending.record_id) as committed:
+        with self.expected(pending.record_id) as committed:
             try:
                 names = [rooms.conversation(pending.conversation_id), rooms.user(pending.user_id)]
                 await self._manager.subscribe(names)
@@ -53,7 +53,8 @@ class CommitWaiters:
             raise REFUSALS.get(event.code, ChatError)(event.reason)
 
     @contextmanager
-    def _future(self, record_id: str) -> "Iterator[asyncio.Future[Event]]":
+    def expected(self, record_id: str) -> "Iterator[asyncio.Future[Event]]":
+        """Expect the event of a record within the context; its channel must be subscribed to."""
         future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._waiting[record_id] = future
         try:

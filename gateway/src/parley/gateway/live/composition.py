@@ -51,6 +51,7 @@ class LiveContext:
     protocols: Sequence[ClientProtocol]
     ports: Ports
     services: Services
+    commit_waiters: CommitWaiters
     membership_cache: MembershipCache
     load_monitor: LoadMonitor
     spawn: Spawn
@@ -77,7 +78,6 @@ class LiveParts:
     connection_manager: ConnectionManager
     reconciler: Reconciler
     removal_watch: RemovalWatch
-    commit_waiters: CommitWaiters
     deferred_presence: DeferredPresence
     typing_board: TypingBoard
     typing_events: TypingEvents
@@ -108,7 +108,6 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
     board = TypingBoard()
     deferred_presence = DeferredPresence(delivery.broadcaster, context.load_monitor)
     typing_events = TypingEvents(board, delivery.broadcaster, context.load_monitor)
-    commit_waiters = CommitWaiters(context.manager)
     handlers = EventHandlers(
         streams=delivery.streams,
         broadcaster=delivery.broadcaster,
@@ -136,12 +135,11 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
             connection_manager=connection_manager,
             presence_subscriptions=presence_subscriptions,
         ),
-        commit_waiters=commit_waiters,
         deferred_presence=deferred_presence,
         typing_board=board,
         typing_events=typing_events,
         unread_counts=UnreadCounts(context.membership_cache, delivery.broadcaster),
-        router=EventRouter(handlers.table(), commit_waiters, context.admission),
+        router=EventRouter(handlers.table(), context.commit_waiters, context.admission),
     )
 
 

@@ -256,16 +256,21 @@ class ConnectionManager:
 
     async def _read_membership(self, user_id: str, conversation_id: str) -> Membership | None:
         """Return a local user's membership, as it was at some time after the subscription."""
+        loaded: set[int] = set()
         while self._sessions.of_user(user_id):
             self._membership_cache.expect_membership(conversation_id, user_id)
             await self._open_streams([conversation_id])
-            known = await self._memberships.get(conversation_id, user_id)
-            await self._load_deleted([known] if known is not None else [])
             # Read last: the user may have been removed meanwhile. If the removal's event came during this
             # read, the cache has lost the entry and the read may predate it, so read once more.
             membership = await self._memberships.get(conversation_id, user_id)
-            if membership is None or conversation_id in self._membership_cache.conversations_of(user_id):
+            if membership is None:
+                return None
+            if conversation_id not in self._membership_cache.conversations_of(user_id):
+                continue
+            if membership.base in loaded or not self._misses_deleted(membership):
                 return membership
+            await self._load_deleted([membership])
+            loaded.add(membership.base)
         return None
 
     def _outside(self, user_id: str, conversation_id: str) -> list[Session]:
@@ -310,14 +315,14 @@ class ConnectionManager:
         A message that is deleted after the stream was opened comes by the stream. Read marks only move up,
         so what is loaded for these memberships is enough for those that are read afterwards.
         """
-        above = {
-            m.conversation_id: m.base
-            for m in memberships
-            if m.unread(self._streams.head(m.conversation_id).seq, 0)
-            and not self._membership_cache.has_counts(m.conversation_id, m.user_id)
-        }
+        above = {m.conversation_id: m.base for m in memberships if self._misses_deleted(m)}
         for conversation_id, tombstones in (await self._messages.deleted(above)).items() if above else ():
             self._membership_cache.add_deleted(conversation_id, tombstones)
+
+    def _misses_deleted(self, m: Membership) -> bool:
+        """Whether deleted messages may have to be left out of an unread count, and are not known."""
+        is_known = self._membership_cache.has_counts(m.conversation_id, m.user_id)
+        return not is_known and m.unread(self._streams.head(m.conversation_id).seq, 0) > 0
 
     def _forget(self, session: Session) -> None:
         user_id = session.user_id

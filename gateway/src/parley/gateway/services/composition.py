@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from parley.gateway.core.ports import (
     Attachments,
+    CommitBarrier,
     Contracts,
     Conversations,
     EventPublisher,
@@ -77,6 +78,7 @@ def build_services(
     membership_cache: MembershipCache,
     load_monitor: LoadMonitor,
     revocations: RevocationService,
+    barrier: CommitBarrier,
 ) -> Services:
     """Build the services upon their ports; revocations come built, because authentication needs them too."""
     access = Access(membership_cache, ports.memberships, ports.messages)
@@ -99,6 +101,7 @@ def build_services(
         ports.messages,
         ports.people,
         ports.event_publisher,
+        barrier,
     )
     history = HistoryService(access, ports.messages, ports.conversations, ports.people)
     return Services(

@@ -18,6 +18,7 @@ from parley.gateway.core.commands import (
 from parley.gateway.core.errors import Conflict, Forbidden, Invalid, NotFound
 from parley.gateway.core.pagination import Page, PageRequest, read_cursor, write_cursor
 from parley.gateway.core.ports import (
+    CommitBarrier,
     Contracts,
     Conversations,
     EventPublisher,
@@ -60,6 +61,7 @@ class ConversationService:
         messages: Messages,
         people: People,
         event_publisher: EventPublisher,
+        barrier: CommitBarrier,
     ) -> None:
         self._access = access
         self._conversations = conversations
@@ -69,6 +71,7 @@ class ConversationService:
         self._unread = UnreadCounter(messages)
         self._people = people
         self._summaries = MemberSummaries(memberships, people)
+        self._barrier = barrier
         self._events = MembershipEvents(event_publisher, self._summaries, people)
 
     async def create(self, person: Person, command: CreateConversation) -> ConversationView:
@@ -118,7 +121,9 @@ class ConversationService:
             await self._events.removed(conversation.id, gone, by, new_owner=None)
         missing = [u for u in user_ids if u not in present]
         if missing:
-            # Removing takes time, in which messages of the former members may have been stored.
+            if not share_history:
+                # Messages that are accepted and not stored yet have no number to hide them by.
+                await self._barrier.wait(conversation.id)
             conversation = await existing_conversation(self._conversations, conversation.id)
             await self._add_members(
                 conversation, missing, by, hidden=0 if share_history else conversation.last_seq
