@@ -16,7 +16,7 @@ from parley.gateway.api_docs.openapi import openapi
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import NotFound
 from parley.gateway.protocols.administration import ADMINISTRATION
-from parley.gateway.protocols.contracts import IdOrObject
+from parley.gateway.protocols.contracts import IdOrObject, MilestoneId
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.protocols.fields import Count, Id, NumericId
 from parley.gateway.protocols.protocol import ClientProtocol, Route
@@ -210,6 +210,7 @@ class EveryKindDto(Schema):
     maybe = Id(allow_none=True)
     number = NumericId()
     either = IdOrObject()
+    milestone = MilestoneId()
     count = Count(least=1, most=9)
     few = fields.List(NumericId(), validate=validate.Length(max=2))
     choice = fields.String(validate=validate.OneOf(["one", "other"]), allow_none=True)
@@ -241,8 +242,9 @@ VALUES = [
     *({"maybe": value} for value in (None, "a", "", 0)),
     *({"number": value} for value in ("12", 12, 0, -1, 2**64 - 1, 1.5, True, None, "", [1])),
     *({"either": value} for value in ("12", {"id": "12"}, {"id": "a", "name": "b"}, {}, {"id": 1}, 12, None)),
-    *({"either": {"_id": value, "title": "b"}} for value in ("12", 5, None, "", {"$oid": "a"}, True)),
-    *({"either": {"id": value, "_id": "a"}} for value in ("b", None, "")),
+    *({"milestone": value} for value in ("12", {"id": "12"}, {"id": 1, "name": "b"}, {}, 12, None, [1])),
+    *({"milestone": {"_id": value, "title": "b"}} for value in ("12", 5, None, "", {"$oid": "a"}, True)),
+    *({"milestone": {"id": value, "_id": "a"}} for value in ("b", None, "")),
     *({"count": value} for value in (1, 9, 0, 10, "1", 1.5, None)),
     *({"few": value} for value in ([], [1, "2"], [1, 2, 3], ["a", None], "12", None)),
     *({"choice": value} for value in ("one", None, "three", 1)),

@@ -65,11 +65,32 @@ class Identified(InboundSchema):
     class Meta:
         unknown = INCLUDE
 
+    id = Id(required=True)
+
+
+class IdOrObject(Id):
+    """An id, or an object with an id."""
+
+    also = fields.Nested(Identified)
+    """The second accepted type, for the generated API documents."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, Mapping):
+            value = value.get("id")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Milestone(Schema):
+    """A milestone with its id; its other fields are ignored."""
+
+    class Meta:
+        unknown = INCLUDE
+
     id = NumericId(required=True)
 
 
-class Document(Schema):
-    """An object whose id has the name that MongoDB gives it; its other fields are ignored."""
+class MilestoneDocument(Schema):
+    """A milestone whose id has the name that MongoDB gives it; its other fields are ignored."""
 
     class Meta:
         unknown = INCLUDE
@@ -77,10 +98,10 @@ class Document(Schema):
     id = NumericId(required=True, data_key="_id")
 
 
-class IdOrObject(NumericId):
-    """An id, or an object with an `id` or an `_id`."""
+class MilestoneId(NumericId):
+    """A milestone's id, or the milestone with an `id` or an `_id`."""
 
-    also = (NumericId.also, fields.Nested(Identified), fields.Nested(Document))
+    also = (NumericId.also, fields.Nested(Milestone), fields.Nested(MilestoneDocument))
     """The other accepted types, for the generated API documents."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
@@ -116,7 +137,7 @@ class ContractDto(InboundSchema):
     contract_id = Id(required=True, data_key="id")
     client_id = NumericId(required=True, data_key="clientId")
     freelancer_id = NumericId(required=True, data_key="freelancerId")
-    milestones = fields.List(IdOrObject(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
+    milestones = fields.List(MilestoneId(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
     share_history = fields.Boolean(data_key="shareHistory", load_default=False, truthy={True}, falsy={False})
 
 
