@@ -80,7 +80,7 @@ class IdOrObject(Id):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class Milestone(Schema):
+class Milestone(InboundSchema):
     """A milestone with its id; its other fields are ignored."""
 
     class Meta:
@@ -89,7 +89,7 @@ class Milestone(Schema):
     id = NumericId(required=True)
 
 
-class MilestoneDocument(Schema):
+class MilestoneDocument(InboundSchema):
     """A milestone whose id has the name that MongoDB gives it; its other fields are ignored."""
 
     class Meta:
