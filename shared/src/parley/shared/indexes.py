@@ -16,7 +16,7 @@ from parley.shared.documents import (
 
 CHANGES_KEPT_SECONDS = 30 * 24 * 60 * 60
 """Far longer than a record can wait to be delivered again."""
-DELETED: Document = {"deletedAt": {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}}
+
 DELETED: Document = {"deletedAt": {"$type": "date"}}
 """Selects deleted messages; `$exists` would have each of them fetched, as an index does not decide it."""
 TOMBSTONES = [
