@@ -267,3 +267,17 @@ async def test_an_id_with_control_characters_or_too_long_is_refused(baseline: Ba
 async def test_operator_endpoints_are_not_served_through_nginx(stack: Stack) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/%68ealthz", "//metrics", "/x/../metrics"):
         assert (await request(stack.url, "GET", path)).status == 404
+
+
+async def test_an_id_of_dots_is_encoded_twice_in_a_path(users: ChatUsers) -> None:
+    alice = users.user("alice")
+    status, group = await alice.rest(
+        "POST", CONVERSATIONS, {"type": "group", "participants": [".", "..", users.user("bob").id]}
+    )
+    assert status == 201
+    for encoded in ("%252E", "%252e%252e"):
+        path = f"{CONVERSATIONS}/{group['_id']}/participants/{encoded}"
+        answer = await request(users.url, "DELETE", path, Authorization=f"Bearer {alice.token}")
+        assert answer.status == 200, answer.text
+    status, left = await alice.rest("GET", f"{CONVERSATIONS}/{group['_id']}")
+    assert {each["_id"] for each in left["participants"]} == {alice.id, users.user("bob").id}

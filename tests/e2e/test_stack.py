@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -232,6 +233,27 @@ def test_a_running_service_is_not_stopped_for_invalid_settings(
     assert pids(running) == before
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "::"])
+def test_the_address_of_a_running_stack_can_be_changed(host: str, running: Stack) -> None:
+    before = pids(running)
+    moved = Stack(running.directory, host=host, http_port=urlsplit(running.url).port)
+    try:
+        moved.up()
+        assert get(f"{moved.url}/openapi.json")[0] == 200
+        assert pids(moved) == {**before, "nginx": pids(moved)["nginx"]}
+    finally:
+        running.up()
+    assert get(f"{running.url}/openapi.json")[0] == 200
+
+
+def test_a_running_stack_keeps_its_address_where_the_new_one_is_in_use(running: Stack) -> None:
+    port = urlsplit(running.url).port
+    with socket.create_server(("127.0.0.2", port or 0)):
+        with pytest.raises(StackError, match=f"Port {port} is in use"):
+            Stack(running.directory, host="0.0.0.0", http_port=port).up()
+        assert eventually(lambda: get(f"{running.url}/openapi.json")[0] == 200, 10 * SECONDS)
+
+
 def test_rabbitmqctl_reaches_the_stack_s_own_broker(running: Stack) -> None:
     assert "parley" in running.rabbitmqctl("list_users")
 
@@ -292,6 +314,18 @@ def test_a_port_in_use_is_reported_in_one_line_and_nothing_starts(tmp_path: Path
 def test_an_invalid_setting_is_reported_in_one_line(tmp_path: Path, line: str, complaint: str) -> None:
     (tmp_path / ".env").write_text(f"{line}\n", "latin-1")
     assert command_line(tmp_path, "up").stderr == f"parley: {complaint}\n"
+
+
+def test_an_address_of_ipv6_is_checked_and_written_with_brackets() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StackError, match=f"Port {port} is in use"):
+            require_free(port, "::1", "HTTP_PORT")
+    require_free(port, "::1", "HTTP_PORT")
+    with pytest.raises(
+        StackError, match=r"Cannot listen on \[2001:db8::1\]:8080 \(HTTP_HOST and HTTP_PORT\)"
+    ):
+        require_free(8080, "2001:db8::1", "HTTP_PORT")
 
 
 def test_an_error_names_the_setting_of_an_invalid_host() -> None:

@@ -127,7 +127,7 @@ def _stack(
         workers=workers,
         hosts=hosts,
         http_port=settings.port(chosen, "HTTP_PORT"),
-        host=chosen.get("HTTP_HOST") or "127.0.0.1",
+        host=chosen.get("HTTP_HOST", "").strip("[]") or "127.0.0.1",
         settings=chosen,
         detached=True,
         report=_report,

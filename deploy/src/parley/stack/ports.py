@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from parley.stack.errors import StackError
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 BLOCK = 64
 FIRST, LAST = 10_240, 32_000
 """Below the ephemeral range: a client that retries to an ephemeral port can end up connected to itself."""
@@ -101,7 +101,12 @@ def require_free(port: int, host: str, setting: str) -> None:
         raise StackError(
             f"Port {port} is in use: stop its program, or set {setting} in .env to another port."
         )
-    raise StackError(f"Cannot listen on {host}:{port} (HTTP_HOST and {setting}): {error.strerror}.")
+    raise StackError(f"Cannot listen on {joined(host, port)} (HTTP_HOST and {setting}): {error.strerror}.")
+
+
+def joined(host: str, port: int) -> str:
+    """Return an address with its port, as URLs and nginx write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _listen_error(port: int, host: str) -> OSError | None:
@@ -114,13 +119,20 @@ def _listen_error(port: int, host: str) -> OSError | None:
     return None
 
 
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def _last(base: int) -> int:
     return base + BLOCK - 1
 
 
 def _listen(port: int, host: str) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening = socket.socket(_family(host), socket.SOCK_STREAM)
     try:
+        if listening.family == socket.AF_INET6:
+            # nginx does the same: an address of IPv6 takes no connections of IPv4.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(1)

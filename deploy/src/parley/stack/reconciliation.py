@@ -11,6 +11,7 @@ from parley.stack.parts import nginx
 from parley.stack.parts.part import Part, Report, Tier
 from parley.stack.parts.services import node
 from parley.stack.plan import Plan
+from parley.stack.ports import require_free
 from parley.stack.supervisor import STOPPED_STATES, Process, Supervisor
 
 START_ORDER = ({Tier.NAMES}, {Tier.SERVERS}, {Tier.WORKERS, Tier.GATEWAYS}, {Tier.EDGE})
@@ -52,6 +53,8 @@ class Reconciliation:
         """Add, restart and remove parts as planned; return when every planned part is ready."""
         parts = self._plan.parts()
         self._check_changed_services(parts)
+        if not nginx.has_address(self._plan.paths, self._plan.edge()):
+            self._leave_address()
         nginx_runs = self._nginx_pid() != 0
         if nginx_runs:
             self._stop_routing_to_leaving_gateways()
@@ -76,6 +79,21 @@ class Reconciliation:
             problem = self._supervisor.run_check(part.check, part.directory, part.env)
             if problem:
                 raise StackError(f"{part.name} cannot start with its new settings; it still runs. {problem}")
+
+    def _leave_address(self) -> None:
+        """Stop nginx: it cannot listen on 0.0.0.0 while it listens on another address of the same port.
+
+        Raises:
+            StackError: The new address is in use; nginx keeps the present one.
+        """
+        runs = self._nginx_pid() != 0
+        self._supervisor.stop({"nginx"})
+        try:
+            require_free(self._plan.ports.http, self._plan.host, "HTTP_PORT")
+        except StackError:
+            if runs:
+                self._supervisor.start("nginx")
+            raise
 
     def _stop_routing_to_leaving_gateways(self) -> None:
         """Route new clients to staying gateways; a leaving one keeps its own clients while it drains."""

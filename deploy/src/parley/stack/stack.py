@@ -14,13 +14,12 @@ from typing import Self
 from parley.stack import processes, programs
 from parley.stack.errors import StackError
 from parley.stack.hosts import Host, Network
-from parley.stack.parts import nginx
 from parley.stack.parts.part import Part, Report
 from parley.stack.parts.rabbitmq import run_rabbitmqctl
 from parley.stack.parts.watchdog import NAME as WATCHDOG
 from parley.stack.paths import StackPaths
 from parley.stack.plan import SERVICES, Commands, Plan
-from parley.stack.ports import LOOPBACK, Ports, require_free
+from parley.stack.ports import LOOPBACK, Ports, joined, require_free
 from parley.stack.reconciliation import Reconciliation, stop_in_order
 from parley.stack.state import StackState
 from parley.stack.status import PartStatus, part_status
@@ -92,7 +91,7 @@ class Stack:
     @property
     def url(self) -> str:
         """The URL of nginx, for clients."""
-        return f"http://{self._plan.edge().address}:{self._plan.ports.http}"
+        return f"http://{joined(self._plan.edge().address, self._plan.ports.http)}"
 
     @property
     def gateway_urls(self) -> list[str]:
@@ -144,8 +143,6 @@ class Stack:
                 self._launch()
             elif StackState.load(self._plan.paths).hosts != self._plan.state.hosts:
                 raise StackError("The number of hosts changes only while the stack is down: run `make down`.")
-            elif not nginx.has_address(self._plan.paths, self._plan.edge()):
-                self._require_http_port()
             self._plan.state.save(self._plan.paths)
             try:
                 Reconciliation(self._plan, self._supervisor, self._report).run()

@@ -13,7 +13,7 @@ from parley.stack.errors import StackError
 from parley.stack.limits import open_files
 from parley.stack.parts.part import Part, Tier, program
 from parley.stack.paths import StackPaths, quoted, write
-from parley.stack.ports import LOOPBACK
+from parley.stack.ports import LOOPBACK, LOOPBACK_6, joined
 from parley.stack.readiness import http_answers
 
 UNLIMITED = 65_535
@@ -43,7 +43,7 @@ class Edge:
     @property
     def address(self) -> str:
         """The address by which this machine reaches nginx."""
-        return LOOPBACK if self.host == "0.0.0.0" else self.host
+        return {"0.0.0.0": LOOPBACK, "::": LOOPBACK_6}.get(self.host, self.host)
 
 
 def nginx(paths: StackPaths, edge: Edge) -> Part:
@@ -66,7 +66,7 @@ def configure(paths: StackPaths, edge: Edge) -> bool:
 
 def has_address(paths: StackPaths, edge: Edge) -> bool:
     """Whether nginx's present configuration listens on this address already."""
-    return _config(paths).exists() and f"listen {edge.host}:{edge.port} " in _config(paths).read_text()
+    return _config(paths).exists() and f"listen {joined(edge.host, edge.port)} " in _config(paths).read_text()
 
 
 def check(paths: StackPaths) -> None:
@@ -124,8 +124,7 @@ def _values(paths: StackPaths, edge: Edge) -> dict[str, str]:
         "TRUSTED": "".join(f"    set_real_ip_from {network};\n" for network in edge.trusted_proxies),
         "TRUSTED_NETWORKS": "".join(f"        {network} 1;\n" for network in edge.trusted_proxies),
         "MOST_CONNECTIONS": str(min(edge.most_connections, UNLIMITED)),
-        "HOST": edge.host,
-        "PORT": str(edge.port),
+        "ADDRESS": joined(edge.host, edge.port),
         "ROUTES": "".join(f"        ~^{node}\\.  parley_{node};\n" for node in edge.routable),
         "ACCEPTING": "".join(_server(address) for address in edge.accepting.values()),
         "UPSTREAMS": "".join(_upstream(node, address) for node, address in edge.routable.items()),

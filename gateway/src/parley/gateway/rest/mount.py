@@ -50,6 +50,8 @@ STATUSES: dict[type[ChatError], int] = {
     RateLimited: 429,
 }
 RETRY_AFTER_SECONDS = 1
+DOTS = {"%2E": ".", "%2E%2E": "..", "%2e": ".", "%2e%2e": ".."}
+"""Ids that browsers and HTTP libraries remove from a path, even encoded: clients encode these twice."""
 
 WaitForCommit = Callable[[PendingCommit], Coroutine[Any, Any, None]]
 """Waits, up to a time limit, until an accepted command is stored, so that the client's next read shows it.
@@ -145,7 +147,7 @@ async def _load(route: Route, request: web.Request) -> Payload:
     payload: Payload = await _body(request) if route.body else dict(request.query)
     if route.idempotency is not None and payload.get(route.idempotency) is None:
         payload[route.idempotency] = idempotency_key(request)
-    payload |= request.match_info
+    payload |= {name: DOTS.get(value, value) for name, value in request.match_info.items()}
     try:
         # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
         loaded: Payload = route.schema.load(payload, unknown=None if route.body else EXCLUDE)
