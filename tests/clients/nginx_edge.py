@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
@@ -37,12 +38,21 @@ class RawAnswer:
 
 
 @asynccontextmanager
-async def run_edge(kind: str, directory: Path, settings: Mapping[str, str]) -> AsyncIterator[int]:
-    """Run nginx with these settings; yields its port. The upstream returns the headers that it gets."""
+async def run_edge(
+    kind: str, directory: Path, settings: Mapping[str, str], directives: Mapping[str, str] | None = None
+) -> AsyncIterator[int]:
+    """Run nginx with these settings; yields its port. The upstream returns the headers that it gets.
+
+    Args:
+        kind: One of `KINDS`.
+        directory: An empty directory for nginx's files.
+        settings: The settings of the stack, or of the container.
+        directives: Other values for directives of the configuration, such as shorter times.
+    """
     port = _free_port()
     async with _echo() as upstream:
         start = _native if kind == "native" else _image
-        process = start(directory, port, upstream, settings)
+        process = start(directory, port, upstream, settings, directives or {})
         try:
             await _until_it_listens(port)
             yield port
@@ -83,7 +93,11 @@ async def _echo() -> AsyncIterator[int]:
 
 
 def _native(
-    directory: Path, port: int, upstream: int, settings: Mapping[str, str]
+    directory: Path,
+    port: int,
+    upstream: int,
+    settings: Mapping[str, str],
+    directives: Mapping[str, str],
 ) -> "subprocess.Popen[bytes]":
     paths = StackPaths(directory)
     paths.create()
@@ -108,13 +122,19 @@ def _native(
         most_connections=planned.most_connections,
     )
     nginx.configure(paths, edge)
+    configuration = paths.config / "nginx.conf"
+    configuration.write_text(_with(configuration.read_text(), directives))
     part = nginx.nginx(paths, edge)
     part.directory.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(part.argv, stdout=subprocess.DEVNULL)
 
 
 def _image(
-    directory: Path, port: int, upstream: int, settings: Mapping[str, str]
+    directory: Path,
+    port: int,
+    upstream: int,
+    settings: Mapping[str, str],
+    directives: Mapping[str, str],
 ) -> "subprocess.Popen[bytes]":
     """Start nginx by the image's entry point, in another directory, with an upstream that needs no DNS."""
     user = "user root;\n" if os.geteuid() == 0 else ""
@@ -130,11 +150,18 @@ def _image(
         assert text in conf
         conf = conf.replace(text, replaced)
     (directory / "etc").mkdir()
-    (directory / "etc/nginx.conf").write_text(conf)
+    (directory / "etc/nginx.conf").write_text(_with(conf, directives))
     script = (DOCKER / "nginx-entrypoint.sh").read_text()
     script = script.replace("/tmp/", f"{directory}/").replace("/etc/nginx/", f"{directory}/etc/")
     environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin", **settings}
     return subprocess.Popen(["sh", "-c", script], env=environment)
+
+
+def _with(conf: str, directives: Mapping[str, str]) -> str:
+    for name, value in directives.items():
+        conf, found = re.subn(rf"(?<=\s{name} )[^;]+(?=;)", value, conf)
+        assert found, name
+    return conf
 
 
 def _free_port() -> int:

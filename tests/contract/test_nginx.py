@@ -1,12 +1,16 @@
 """nginx, with the native stack's and the image's configuration: forwarded headers, errors, limits."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clients.chat import eventually
 from clients.nginx_edge import KINDS, PROXY, RawAnswer, run_edge, send
 
 STRANGER = "127.0.0.8"
@@ -142,3 +146,65 @@ async def test_the_socket_s_path_is_not_redirected(port: int) -> None:
     for path in ("/socket.io", "/socket.io/"):
         answer = await send(port, get(f"{path}?EIO=4&transport=polling"))
         assert (answer.status, json.loads(answer.body)["path"]) == (200, f"{path}?EIO=4&transport=polling")
+
+
+@asynccontextmanager
+async def held(port: int, data: bytes, count: int, source: str) -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """Open connections that send these bytes and no more."""
+    writers = []
+    for _ in range(count):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+        writer.write(data)
+        writers.append(writer)
+    try:
+        yield writers
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+async def test_an_address_holds_only_so_many_connections(port: int) -> None:
+    holder, proxied = "127.0.0.20", "203.0.113.20"
+    waiting = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
+    async with held(port, waiting, 2 * MOST, holder):
+
+        async def is_full() -> bool:
+            answer = await send(port, get(), holder)
+            return answer.status != 200 and is_refused(answer, 429, "RATE_LIMITED", retryable=True)
+
+        await eventually(is_full)
+        assert (await send(port, get(), STRANGER)).status == 200
+        # The connections of a trusted proxy count for its clients.
+        behind = waiting.replace(b"Host: h", f"Host: h\r\nX-Forwarded-For: {proxied}".encode())
+        async with held(port, behind, 2 * MOST, PROXY):
+
+            async def is_full_for_the_client() -> bool:
+                return (await send(port, get(X_Forwarded_For=proxied), PROXY)).status == 429
+
+            await eventually(is_full_for_the_client)
+            assert (await send(port, get(X_Forwarded_For="203.0.113.21"), PROXY)).status == 200
+
+    async def is_free() -> bool:
+        return (await send(port, get(), holder)).status == 200
+
+    await eventually(is_free)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_half_sent_headers_keep_others_out_only_for_the_time_of_a_header(
+    kind: str, tmp_path: Path
+) -> None:
+    directives = {"worker_connections": "128", "client_header_timeout": "1s"}
+    half = b"GET /x HTTP/1.1\r\nHost: chat.example\r\nX-Half"
+    async with run_edge(kind, tmp_path, {}, directives) as port, held(port, half, 400, STRANGER):
+        started = time.monotonic()
+
+        async def is_served() -> bool:
+            try:
+                return (await send(port, get(), "127.0.0.21")).status == 200
+            except (OSError, IndexError, TimeoutError):
+                return False
+
+        await eventually(is_served, 10)
+        # nginx cannot count these connections: they held all that it has.
+        assert time.monotonic() - started > 0.5

@@ -70,6 +70,12 @@ def test_nginx_does_not_route_health_and_metrics_paths(path: str) -> None:
     assert f"location = {path} {{ return 404; }}" in nginx()
 
 
+@pytest.mark.parametrize("file", [NGINX, NATIVE_NGINX])
+def test_a_connection_without_a_whole_header_ends_within_seconds(file: Path) -> None:
+    assert "client_header_timeout 5s;" in file.read_text()
+    assert "limit_conn addresses @MOST_CONNECTIONS@;" in file.read_text()
+
+
 def test_no_log_of_nginx_contains_a_query() -> None:
     log_format = re.search(r"log_format .*?;", nginx(), re.S)
     assert log_format is not None
