@@ -14,7 +14,7 @@ PLACEHOLDERS = ("changeme", "changethis", "changein", "replaceme", "placeholder"
 """Parts of secrets copied from examples; anything that begins with `your` is one too."""
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
 """An origin as browsers send it: without a path, even without a slash."""
-RATE = r"[0-9]{1,6}(\.[0-9]{1,3})?:[1-9][0-9]{0,6}"
+RATE = r"[0-9]{1,9}(\.[0-9]{1,3})?:[1-9][0-9]{0,8}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,16 @@ class Settings(SharedSettings):
     )
     rate_connects: str = setting(
         "Rate limit of the new connections of one address, likewise.", "100:2000", form=RATE
+    )
+    rate_session_bytes: str = setting(
+        "Rate limit of the bytes that one connection sends, a packet counted as 512 at least, likewise.",
+        "524288:4194304",
+        form=RATE,
+    )
+    rate_address_bytes: str = setting(
+        "Rate limit of the bytes that one address sends to Socket.IO, with a token or without, likewise.",
+        "4194304:8388608",
+        form=RATE,
     )
     max_sockets: int = setting("Sockets of one gateway, at most.", 20_000, least=1)
     max_sockets_of_user: int = setting("Sockets of one user at one gateway, at most.", 100, least=1)

@@ -98,6 +98,7 @@ def _server(context: SocketContext) -> ChatServer:
         node_name=settings.node_name,
         allowed_origins=settings.cors_origins,
         proxies=TrustedProxies(settings.nginx_networks, settings.trusted_proxies),
+        rates=context.rates,
         unread_limit=settings.backlog_limit,
         inbox_delay=context.inbox_delay,
         max_http_buffer_size=settings.max_frame,

@@ -10,8 +10,10 @@ from parley.gateway.state.bounded_dict import BoundedDict
 
 REMEMBERED_BUCKETS = 50_000
 
-RateKind = Literal["sends", "typing", "joins", "creates", "reads", "events", "connects"]
-"""The kinds of limits: groups of a user's commands, a socket's events, an address's connections."""
+RateKind = Literal[
+    "sends", "typing", "joins", "creates", "reads", "events", "connects", "session_bytes", "address_bytes"
+]
+"""The kinds of limits: groups of a user's commands, a socket's events, what an address connects and sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Rates:
 
     def count(self, kind: RateKind, key: str, tokens: int = 1) -> None:
         """Count something against a rate for one user, socket or address. Raises `RateLimited`."""
+        if (seconds := self.try_count(kind, key, tokens)) > 0:
+            raise RateLimited("Rate limit exceeded.", retry_after=seconds)
+
+    def try_count(self, kind: RateKind, key: str, tokens: int = 1) -> float:
+        """Count something against a rate; return 0, or the seconds after which it could be counted."""
         buckets = self._buckets.get(kind)
-        if buckets is not None and not buckets.try_take(key, tokens):
-            raise RateLimited("Rate limit exceeded.", retry_after=buckets.retry_after(key))
+        return 0.0 if buckets is None or buckets.try_take(key, tokens) else buckets.retry_after(key)

@@ -3,9 +3,12 @@
 The protocol: https://socket.io/docs/v4/engine-io-protocol/.
 """
 
+import asyncio
 import base64
 import secrets
 from collections.abc import Collection
+from functools import partial
+from math import ceil
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -14,10 +17,13 @@ from engineio.async_drivers import aiohttp as driver
 from engineio.exceptions import EngineIOError, SocketIsClosedError
 from engineio.payload import Payload
 
-from parley.gateway.core.errors import ChatError, Forbidden, Invalid, NotFound
+from parley.gateway import gauges
+from parley.gateway.core.errors import ChatError, Forbidden, Invalid, NotFound, RateLimited
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.hop_delays import DelayGauge
+from parley.gateway.state.rates import Rates
 from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.inbound_rates import InboundRates
 from parley.gateway.transport.origins import AllowedOrigins
 from parley.gateway.transport.packet_queue import PacketQueue
 from parley.gateway.transport.polling import read_packets
@@ -26,6 +32,8 @@ from parley.gateway.transport.trusted_proxies import TrustedProxies
 from parley.gateway.transport.websocket import WebSocketTransport
 
 POLLING, WEBSOCKET = "polling", "websocket"
+PACKETS_PER_TURN = 50
+"""Packets of a body that are handled between two returns to the event loop."""
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
 
 
@@ -52,6 +60,7 @@ class EngineServer(EngineHooks):
     Args:
         allowed_origins: origins of pages that may open sessions, besides the server's own.
         proxies: tell where requests come from.
+        rates: limit the bytes that clients send.
         unread_limit: bytes that a client may leave unread.
         inbox_delay: records how long clients' events wait to be handled.
         node_name: the first part of session ids, by which a proxy finds the node of a polling client.
@@ -65,6 +74,7 @@ class EngineServer(EngineHooks):
         *,
         allowed_origins: Collection[str] = (),
         proxies: TrustedProxies | None = None,
+        rates: Rates | None = None,
         unread_limit: int = 1 << 20,
         inbox_delay: DelayGauge | None = None,
         node_name: str = "",
@@ -74,6 +84,7 @@ class EngineServer(EngineHooks):
         self.unread_limit = unread_limit
         self.inbox_delay = inbox_delay or DelayGauge()
         self.proxies = proxies or TrustedProxies()
+        self.inbound_rates = InboundRates(Rates({}) if rates is None else rates)
         self._origins = AllowedOrigins(allowed_origins, self.proxies)
         self._node_name = node_name
 
@@ -97,6 +108,9 @@ class EngineServer(EngineHooks):
             response = await self._respond(request)
         except RequestRefused as refused:
             response = web.json_response(refused.body, status=400)
+        except RateLimited as error:
+            response = web.json_response(REFUSAL(gauges.count(error)), status=429)
+            response.headers[hdrs.RETRY_AFTER] = str(ceil(error.retry_after or 1))
         if not response.prepared:
             response.headers.extend(self._origins.response_headers(request))
         return response
@@ -163,15 +177,28 @@ class EngineServer(EngineHooks):
         try:
             if request.method == hdrs.METH_GET:
                 return self._payload(await session.poll())
-            packets = await read_packets(request, self.max_http_buffer_size)
-            if session.closed:
-                raise SocketIsClosedError
-            for packet in packets:
-                await session.receive(packet)
+            await self._receive(session, await self._read(session, request))
             return web.Response(text="ok")
+        except RateLimited:
+            await session.close(reason=self.reason.SERVER_DISCONNECT)
+            raise
         except EngineIOError as error:
             await session.close(reason=self.reason.SERVER_DISCONNECT)
             raise RequestRefused(*BAD_REQUEST) from error
+
+    async def _read(self, session: EngineSession, request: web.Request) -> list[eio.Packet]:
+        address = self.proxies.address_of(request)
+        count = partial(self.inbound_rates.count, session.sid, address)
+        return await read_packets(request, self.max_http_buffer_size, count)
+
+    async def _receive(self, session: EngineSession, packets: list[eio.Packet]) -> None:
+        if session.closed:
+            raise SocketIsClosedError
+        for number, packet in enumerate(packets, start=1):
+            await session.receive(packet)
+            if number % PACKETS_PER_TURN == 0:
+                # Most packets are handled without suspending: a body of many would block the event loop.
+                await asyncio.sleep(0)
 
     def _payload(self, packets: list[eio.Packet]) -> web.Response:
         body = Payload(packets=packets).encode().encode()

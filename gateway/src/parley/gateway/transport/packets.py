@@ -1,5 +1,6 @@
 """Socket.IO packets: strict decoding of clients' packets, and encoding for the engine."""
 
+import base64
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ from parley.gateway.transport import json
 
 ARRAY_OF_EVENT = re.compile(rf"{packet.EVENT}(?:/[^,]*,)?\d*\[")
 """Matches an event whose array begins: https://socket.io/docs/v4/socket-io-protocol/#packet-encoding."""
+
+PACKET_TYPES = {str(kind): kind for kind in range(eio.NOOP + 1)}
 
 
 class MalformedPacket(str):
@@ -51,6 +54,22 @@ class ClientPacket(packet.Packet):  # type: ignore[misc]
             return False
         self.data = [MalformedPacket("Binary data is not supported.")]
         return True
+
+
+def engine_packet(encoded: str | bytes) -> eio.Packet:
+    """Decode an Engine.IO packet, and leave the text of a message to `ClientPacket`.
+
+    Raises:
+        ValueError: There is no such packet.
+    """
+    if not isinstance(encoded, str):
+        return eio.Packet(eio.MESSAGE, bytes(encoded))
+    kind = encoded[:1]
+    if kind == "b":
+        return eio.Packet(eio.MESSAGE, base64.b64decode(encoded[1:]))
+    if kind not in PACKET_TYPES:
+        raise ValueError("There is no such packet type.")
+    return eio.Packet(PACKET_TYPES[kind], encoded[1:])
 
 
 def engine_packets(encodable: packet.Packet) -> list[eio.Packet]:

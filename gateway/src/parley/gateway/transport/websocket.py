@@ -14,6 +14,7 @@ from engineio import packet as eio
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import FrameWriter
+from parley.gateway.transport.packets import engine_packet
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ class WebSocketTransport:
         connection = request.transport
         if connection is not None:
             session.queue.use_writer(FrameWriter(connection, session.server.unread_limit))
-            await self._read(ws)
+            await self._read(ws, session.server.proxies.address_of(request))
         await session.close(abort=True, reason=self._reason)
         _break_reference_cycle(ws.exception())
         return ws
@@ -71,19 +72,21 @@ class WebSocketTransport:
         message = await ws.receive(timeout=UPGRADE_SECONDS)
         return message.data if message.type is WSMsgType.TEXT else None
 
-    async def _read(self, ws: web.WebSocketResponse) -> None:
+    async def _read(self, ws: web.WebSocketResponse, address: str) -> None:
         """Read until the client disconnects, and handle everything that it sent until then.
 
         Events are handled one after the other in a task of their own: an event that waits for a
         database must not delay the pongs behind it.
         """
-        inbox = Inbox(self._session.server.inbox_delay)
+        server = self._session.server
+        inbox = Inbox(server.inbox_delay)
         handling = asyncio.create_task(self._handle(inbox))
         try:
             async for message in ws:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
-                packet = eio.Packet(encoded_packet=message.data)
+                await server.inbound_rates.wait(self._session.sid, address, len(message.data))
+                packet = engine_packet(message.data)
                 if packet.packet_type in (eio.MESSAGE, eio.CLOSE):
                     self._session.queue.unanswered += 1
                     await inbox.put(packet)
