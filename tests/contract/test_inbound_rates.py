@@ -1,4 +1,4 @@
-"""What clients send is counted by session and by address, before it is read, with a token or without."""
+"""Bytes of clients are counted by session and by address, before they are read, with a token or without."""
 
 import asyncio
 import json

@@ -93,7 +93,7 @@ async def _talk(url: str, address: str, seconds: float) -> list[float]:
 
 
 def _attack(url: str, body: bytes, sent: "multiprocessing.sharedctypes.Synchronized[int]") -> None:
-    # What is measured is the server, not the attackers' use of the same processors.
+    # The server is measured, not the attackers' use of the same processors.
     os.nice(19)
     asyncio.run(_post(url, body, sent))
 
