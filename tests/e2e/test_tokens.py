@@ -226,3 +226,21 @@ async def test_events_sent_before_the_namespace_is_entered_are_ignored(
     assert not any(frame.startswith(f"43{NAMESPACE},1[") for frame in raw.frames)
     assert await users.user("alice").history(group) == []
     await raw.close()
+
+
+async def test_a_token_with_hundreds_of_groups_is_taken_beside_a_long_cookie(
+    users: ChatUsers, stack: Stack
+) -> None:
+    alice = users.user("alice").id
+    long = token(stack.jwt_secret, alice, groups=[str(uuid.uuid4()) for _ in range(200)])
+    assert len(long) > 10_000
+    cookie = {"Cookie": "c=" + "y" * 9_000}
+
+    in_header = await request(stack.url, "GET", LIST, Authorization=f"Bearer {long}", **cookie)
+    in_query = await request(stack.url, "GET", f"{LIST}?token={long}", **cookie)
+    socket = Socket(stack.url, {"token": long}, ["polling"])
+    await socket.connect()
+
+    assert (in_header.status, in_query.status) == (200, 200)
+    assert (await socket.call("getOnlineUsers"))["success"] is True
+    await socket.close()
