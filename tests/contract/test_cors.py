@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from parley.gateway.rest.cors import Cors
-from parley.gateway.rest.errors import json_errors
 from parley.gateway.settings import Settings
+from parley.shared.http_server import json_errors
 from parley.shared.settings import load
 
 OURS, OTHERS = "http://localhost:3100", "https://elsewhere.example"

@@ -8,9 +8,8 @@ import pytest
 from aiohttp import web
 
 from clients.nginx_edge import send
-from parley.gateway.rest.errors import json_errors
-from parley.gateway.transport.http_server import AppRunner
 from parley.gateway.transport.server import ChatServer
+from parley.shared.http_server import AppRunner, json_errors
 
 
 @pytest.fixture(scope="module")

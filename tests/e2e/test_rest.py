@@ -281,3 +281,9 @@ async def test_an_id_of_dots_is_encoded_twice_in_a_path(users: ChatUsers) -> Non
         assert answer.status == 200, answer.text
     status, left = await alice.rest("GET", f"{CONVERSATIONS}/{group['_id']}")
     assert {each["_id"] for each in left["participants"]} == {alice.id, users.user("bob").id}
+
+
+async def test_every_part_answers_an_unknown_path_by_the_default_schema(stack: Stack) -> None:
+    for url in (stack.url, *stack.gateway_urls, *stack.worker_urls):
+        refused(await request(url, "GET", "/no/such/path"), 404, "NOT_FOUND")
+    refused(await request(stack.url, "GET", "/healthz"), 404, "NOT_FOUND")

@@ -19,8 +19,8 @@ from aiohttp import web
 from clients.echo_server import socket_server
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.state.rates import Rates
-from parley.gateway.transport.http_server import AppRunner
 from parley.gateway.transport.trusted_proxies import TrustedProxies
+from parley.shared.http_server import AppRunner
 
 NEIGHBOURS = 4
 CHATTER = '42["message","hello"]'

@@ -16,7 +16,7 @@ from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.rest.attachments import RangeNotSatisfiable
 from parley.gateway.rest.form_body import BodyTooSlow
 from parley.gateway.rest.mount import STATUSES
-from parley.gateway.transport.http_server import CODES
+from parley.shared.http_server import CODES
 from parley.shared.model import (
     MAX_ATTACHMENTS,
     MAX_CHANGES,

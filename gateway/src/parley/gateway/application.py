@@ -14,7 +14,6 @@ from parley.gateway.rest import safe_headers
 from parley.gateway.rest.attachments import AttachmentRoutes
 from parley.gateway.rest.content_encoding import reject_encoded_bodies
 from parley.gateway.rest.cors import Cors
-from parley.gateway.rest.errors import json_errors
 from parley.gateway.rest.mount import RestApi, error_response
 from parley.gateway.services.attachments import AttachmentService
 from parley.gateway.services.command_bus import CommandBus
@@ -25,6 +24,7 @@ from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
 from parley.gateway.web import pages
 from parley.shared import health
+from parley.shared.http_server import json_errors
 
 
 def build_application(

@@ -10,8 +10,8 @@ from aiohttp import web
 from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
-from parley.gateway.transport.http_server import AppRunner
 from parley.shared import migrations, mongo
+from parley.shared.http_server import AppRunner
 from parley.shared.partitions import Partitions, check_count
 from parley.shared.restoration import stop_when_restored
 

@@ -19,6 +19,7 @@ from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
+from parley.shared.http_server import AppRunner, json_errors
 from parley.shared.partitions import Partitions, check_count
 from parley.shared.restoration import stop_when_restored
 
@@ -113,9 +114,9 @@ async def _serve_health(
             found.append("MongoDB does not answer")
         return found
 
-    app = web.Application()
+    app = web.Application(middlewares=[json_errors])
     health.add_routes(app, problems)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.worker_host, settings.worker_port).start()

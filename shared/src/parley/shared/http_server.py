@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 LINE_BYTES = 32 * 1024
 """The longest request line, and the longest header; nginx, in front, takes less."""
@@ -22,6 +23,27 @@ def error_body(status: int, reason: str) -> bytes:
     """Return the body of an error that the HTTP server has found itself."""
     code, message = CODES.get(HTTPStatus(status), ("INVALID", f"{reason}."))
     return orjson.dumps({"success": False, "error": {"code": code, "message": message, "retryable": False}})
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give aiohttp's error responses the default error payload."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        return _json_response(error)
+
+
+def _json_response(error: web.HTTPException) -> web.Response:
+    kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+    return web.Response(
+        body=error_body(error.status, error.reason),
+        status=error.status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **kept},
+    )
 
 
 class ErrorsAsJson(web.RequestHandler):
