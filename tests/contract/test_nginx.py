@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,28 @@ async def test_an_address_holds_only_so_many_connections(port: int) -> None:
         return (await send(port, get(), holder)).status == 200
 
     await eventually(is_free)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("2001:dead:1:2::{n:x}", "2001:dead:1:3::1"), ("2001:dead::{n:x}:0:0:1", "2001:dead:0:1::1")],
+)
+async def test_the_addresses_of_a_network_of_ipv6_share_their_connections(
+    ours: str, theirs: str, port: int
+) -> None:
+    async def status(address: str) -> int:
+        return (await send(port, get(X_Forwarded_For=address), PROXY)).status
+
+    async with AsyncExitStack() as stack:
+        for n in range(1, 2 * MOST):
+            waiting = get(X_Forwarded_For=ours.format(n=n), Content_Length="5").replace(b"GET", b"POST")
+            await stack.enter_async_context(held(port, waiting, 1, PROXY))
+
+        async def is_full() -> bool:
+            return await status(ours.format(n=99)) == 429
+
+        await eventually(is_full)
+        assert await status(theirs) == 200
 
 
 @pytest.mark.parametrize("kind", KINDS)
