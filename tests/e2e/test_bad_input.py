@@ -113,9 +113,24 @@ async def test_an_invalid_id_is_refused(event: str, baseline: Baseline) -> None:
     for field in ("conversationId", "messageId", "participants"):
         if field not in good:
             continue
-        for bad in BAD_IDS:
+        # With a message's id the conversation's is optional, so that null counts as its absence.
+        is_optional = field == "conversationId" and "messageId" in good
+        for bad in BAD_IDS[1:] if is_optional else BAD_IDS:
             wrong = {**good, field: [bad] if field == "participants" else bad}
             await baseline.assert_refused("INVALID", event, wrong)
+
+
+async def test_null_for_an_optional_field_counts_as_its_absence(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    nulls = {"type": None, "tempId": None, "replyTo": None, "clientMessageId": None, "attachments": None}
+
+    sent = await alice.call_ok("sendMessage", {"conversationId": group, "content": "hello", **nulls})
+    body = {"participants": [users.user("dave").id], "type": None, "name": None, "participantIds": None}
+    status, created = await users.user("alice").rest("POST", "/chats/conversations", body)
+
+    assert sent["message"]["type"] == "text"
+    assert (status, created["type"]) == (201, "direct")
 
 
 async def test_optional_fields_of_a_wrong_type_are_refused(baseline: Baseline) -> None:
@@ -123,7 +138,7 @@ async def test_optional_fields_of_a_wrong_type_are_refused(baseline: Baseline) -
     wrong: dict[str, list[Any]] = {
         "tempId": [5, True, [], {}, "", "x" * 129, "a\x00b"],
         "replyTo": [5, [], {}, "", "x" * 129],
-        "type": [None, "", "TEXT", 5, [], {"$ne": "text"}],
+        "type": ["", "TEXT", 5, [], {"$ne": "text"}],
         "clientMessageId": ["", "x", "1234", 5, True, [], {}, "00000000-0000-0000-0000-00000000000g"],
     }
     for field, values in wrong.items():
@@ -228,7 +243,7 @@ async def test_sync_takes_revisions_by_conversation_only(baseline: Baseline) -> 
 
 async def test_a_group_s_name_must_be_text_within_its_limit(baseline: Baseline) -> None:
     body = {"type": "group", "participants": [baseline.users.user("bob").id]}
-    names: list[Any] = [None, 5, [], {}, True, "x" * 201]
+    names: list[Any] = [5, [], {}, True, "x" * 201]
     for name in names:
         await baseline.assert_refused("INVALID", "createConversation", {**body, "name": name})
         await baseline.assert_refused_by_rest(
@@ -238,7 +253,7 @@ async def test_a_group_s_name_must_be_text_within_its_limit(baseline: Baseline) 
 
 async def test_an_unknown_kind_of_conversation_is_refused(baseline: Baseline) -> None:
     body = {"participants": [baseline.users.user("dave").id]}
-    kinds: list[Any] = ["", "Group", "channel", None, 5, [], ["group"], {}]
+    kinds: list[Any] = ["", "Group", "channel", 5, [], ["group"], {}]
     for kind in kinds:
         await baseline.assert_refused("INVALID", "createConversation", {**body, "type": kind})
         await baseline.assert_refused_by_rest(
