@@ -10,7 +10,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench overload soak page check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale token replay bench edits overload soak page check test faults images test-images clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ replay: named-log up ## send an IRC log through the stack and verify the result:
 
 bench: install ## measure messages and deliveries per second: [ARGS="--sockets 200 --seconds 5"]
 	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
+
+edits: install ## measure edits per second, and what they cost other users of the partition: [ARGS="--editors 8"]
+	@PYTHONPATH=tests $(VENV)/python -m load.edits $(ARGS)
 
 overload: install ## offer more load than capacity and plot the throughput: [ARGS="--seconds 15 --slow rabbitmq --picture file.svg"]
 	@PYTHONPATH=tests $(VENV)/python -m load.overload $(ARGS)

@@ -34,7 +34,8 @@ class Editors:
         self._stack, self._count, self._window = stack, count, window
         self._prefix = uuid.uuid4().hex[:8]
         self._sockets: list[LeanSocket] = []
-        self._edited_at: dict[str, float] = {}
+        self._edited_at: dict[str, tuple[str, float]] = {}
+        """The content and the time of each message's last edit."""
         self._owners: dict[str, LeanSocket] = {}
         self._end = 0.0
         self.room = ""
@@ -78,8 +79,9 @@ class Editors:
             self._edit(self._owners[message_id], message_id)
 
     def _edit(self, socket: LeanSocket, message_id: str) -> None:
-        self._edited_at[message_id] = time.perf_counter()
-        edit = {"messageId": message_id, "content": f"edited {time.perf_counter()}"}
+        content = uuid.uuid4().hex
+        self._edited_at[message_id] = content, time.perf_counter()
+        edit = {"messageId": message_id, "content": content}
 
         def answered(answer: "asyncio.Future[Any]") -> None:
             # Edits of the last moment are unanswered when the sockets close.
@@ -91,10 +93,12 @@ class Editors:
         socket.request("editMessage", edit).add_done_callback(answered)
 
     def _on_event(self, event: str, payload: Any) -> None:
+        # Each member receives the event; the first one counts.
         if event == "messageUpdated":
-            message_id = payload["message"]["_id"]
-            began = self._edited_at.pop(message_id, None)
-            if began is not None:
+            message_id, content = payload["message"]["_id"], payload["message"]["content"]
+            last, began = self._edited_at.get(message_id, ("", 0.0))
+            if content == last:
+                del self._edited_at[message_id]
                 self.delays.append(time.perf_counter() - began)
                 self._next(message_id)
 
