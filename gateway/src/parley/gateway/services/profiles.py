@@ -6,11 +6,14 @@ from msgspec.structs import replace
 
 from parley.gateway.core.ports import EventPublisher, People
 from parley.gateway.state.bounded_dict import BoundedDict
+from parley.gateway.state.rates import Buckets, Rate
 from parley.shared import rooms
 from parley.shared.events import ProfileChanged
 from parley.shared.model import Person
 
 REMEMBERED_PEOPLE = 20_000
+ANNOUNCEMENTS = Rate(0.1, 5)
+"""New names of one user that are published: two tokens without `iat` could take turns at each request."""
 
 
 class Profile(NamedTuple):
@@ -29,6 +32,7 @@ class Profiles:
     def __init__(self, people: People, event_publisher: EventPublisher) -> None:
         self._people = people
         self._event_publisher = event_publisher
+        self._announcements = Buckets(ANNOUNCEMENTS)
         self._known: BoundedDict[str, Profile] = BoundedDict(REMEMBERED_PEOPLE)
 
     async def present(self, person: Person, issued_at: float | None) -> Person:
@@ -48,7 +52,7 @@ class Profiles:
     async def _save(self, person: Person, at: float) -> None:
         saved = await self._people.save(person, at)
         self._note(Profile(saved.person, saved.issued_at))
-        if saved.is_renamed:
+        if saved.is_renamed and self._announcements.try_take(person.id):
             event = ProfileChanged(person=with_name_of(Person(id=person.id), saved.person), issued_at=at)
             await self._event_publisher.publish_events({rooms.everyone(): [event]})
 

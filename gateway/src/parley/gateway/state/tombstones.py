@@ -1,7 +1,8 @@
 """The deleted messages of a conversation: how many of them a member's unread count has to leave out."""
 
+from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from parley.gateway.core.positions import Tombstone
 
@@ -13,8 +14,9 @@ class Tombstones:
     """A set of tombstones: one that is added again, from the bus or from the database, changes nothing."""
 
     def __init__(self) -> None:
-        self._seqs: list[int] = []
-        self._by_sender: dict[str, list[int]] = {}
+        # Eight bytes a number: a member may stay away while many messages are deleted.
+        self._seqs = _numbers()
+        self._by_sender: dict[str, array[int]] = {}
         self._prune_at = PRUNED_FROM
 
     def __len__(self) -> int:
@@ -26,7 +28,7 @@ class Tombstones:
         at = bisect_left(self._seqs, seq)
         if at == len(self._seqs) or self._seqs[at] != seq:
             self._seqs.insert(at, seq)
-            insort(self._by_sender.setdefault(tombstone.sender_id, []), seq)
+            insort(self._by_sender.setdefault(tombstone.sender_id, _numbers()), seq)
 
     def of_others(self, user_id: str, above: int, upto: int) -> int:
         """Return how many tombstones with above < seq <= upto are of messages that others had sent."""
@@ -49,5 +51,9 @@ class Tombstones:
         self._prune_at = max(PRUNED_FROM, 2 * len(self._seqs))
 
 
-def _between(seqs: "list[int] | tuple[()]", above: int, upto: int) -> int:
+def _numbers() -> "array[int]":
+    return array("q")
+
+
+def _between(seqs: Sequence[int], above: int, upto: int) -> int:
     return max(0, bisect_right(seqs, upto) - bisect_right(seqs, above))
