@@ -59,7 +59,8 @@ def valid(schema: Schema, ids: Sequence[str]) -> Strategy:
 def _of(field: fields.Field[Any], ids: Sequence[str]) -> Strategy:
     found = _kind(field, ids)
     if hasattr(field, "also"):
-        found |= _of(field.also, ids)
+        others = field.also if isinstance(field.also, tuple) else (field.also,)
+        found = st.one_of(found, *(_of(other, ids) for other in others))
     return found | st.none() if field.allow_none else found
 
 

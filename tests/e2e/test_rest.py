@@ -244,7 +244,7 @@ async def test_a_path_that_does_not_exist_is_not_found(path: str, baseline: Base
         ("GET", f"{CONVERSATIONS}/x/read", {"POST"}),
         ("GET", "/chats/messages/x", {"DELETE"}),
         ("PUT", "/chats/messages/x", {"DELETE"}),
-        ("GET", f"{CONVERSATIONS}/x/participants", {"POST"}),
+        ("PUT", f"{CONVERSATIONS}/x/participants", {"GET", "POST"}),
         ("GET", f"{CONVERSATIONS}/x/participants/y", {"DELETE"}),
         ("GET", f"{CONVERSATIONS}/x/leave", {"POST"}),
     ],
