@@ -205,7 +205,7 @@ async def test_deleted_messages_are_found_above_a_number(archive: Archive) -> No
     for conversation_id in (c, other):
         for message in (await archive.send(conversation_id, 4))[1:]:
             gone = replace(message, content="", deleted_at=now(), rev=message.rev + 10)
-            assert await archive.written.replace(gone, message.rev)
+            assert await archive.written.replace([(gone, message.rev)]) == 1
     await archive.send(untouched, 2)
     found = await archive.history.deleted({c: 2, other: 3, untouched: 0, "none": 0})
     assert found == {c: [(3, "ann"), (4, "ann")], other: [(4, "ann")]}
