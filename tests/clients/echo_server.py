@@ -48,7 +48,7 @@ class EchoNamespace(AsyncNamespace):  # type: ignore[misc]
     def private_id(self, sid: str) -> None:
         return None
 
-    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Any:
         if event == "message":
             await self.emit("message-back", tuple(args), to=sid)
         return tuple(args)

@@ -21,7 +21,7 @@ class Chat(socketio.AsyncNamespace):  # type: ignore[misc]
     def private_id(self, sid: str) -> None:
         return None
 
-    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Any:
         return "done"
 
 

@@ -23,6 +23,7 @@ LOW = {
     "RATE_JOINS": "2:5",
     "RATE_CREATES": "1:3",
     "RATE_READS": "5:40",
+    "RATE_REQUESTS": "100:400",
     "RATE_EVENTS": "50:200",
     "RATE_CONNECTS": "1:60",
     "MAX_SOCKETS_OF_USER": "3",
@@ -163,6 +164,31 @@ async def test_a_socket_that_does_not_slow_down_is_cut_off_and_its_neighbours_ar
     assert (await bob.call("getOnlineUsers"))["success"] is True
     again = await users.user("alice").socket()
     assert (await again.call("getOnlineUsers"))["success"] is True
+
+
+async def test_wrong_bodies_of_rest_are_limited(users: ChatUsers, strict: Stack) -> None:
+    headers = {"Authorization": f"Bearer {users.user('alice').token}"}
+    wrong = {"type": "group", "participants": [""] * 1_000}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        statuses = []
+        for _ in range(60):
+            async with http.post(f"{strict.url}/chats/conversations", json=wrong) as answer:
+                statuses.append(answer.status)
+                body = await answer.read()
+        assert statuses[:15] == [400] * 15
+        assert 429 in statuses
+        assert len(body) < 4_096
+
+
+async def test_large_events_of_all_sockets_of_a_user_are_limited_together(users: ChatUsers) -> None:
+    sockets = [await users.user("alice").socket() for _ in range(3)]
+    large = {"participants": ["x"] * 20_000}
+    answers = await asyncio.gather(*(tries(socket, 10, "createConversation", large) for socket in sockets))
+
+    refused = [answer for each in answers for answer in each]
+    limited = [answer for answer in refused if is_limited(answer)]
+    assert 5 < len(limited) < 30
+    assert all(len(json.dumps(answer)) < 4_096 for answer in refused)
 
 
 async def test_a_user_has_so_many_sockets_and_the_next_is_let_in_when_one_has_gone(

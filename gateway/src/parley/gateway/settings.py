@@ -103,8 +103,15 @@ class Settings(SharedSettings):
         "50:500",
         form=RATE,
     )
+    rate_requests: str = setting(
+        "Rate limit of one user's events and REST requests, likewise; 4 KiB count as one more, errors as 20.",
+        "200:2000",
+        form=RATE,
+    )
     rate_events: str = setting(
-        "Rate limit of the events of one socket, valid or not, likewise.", "100:1000", form=RATE
+        "Rate limit of the events of one socket, valid or not, likewise; 4 KiB count as one more.",
+        "100:1000",
+        form=RATE,
     )
     rate_connects: str = setting(
         "Rate limit of the new connections of one address, likewise.", "100:2000", form=RATE

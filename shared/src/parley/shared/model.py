@@ -31,6 +31,8 @@ NAMED_AT_ONCE = 100
 """Users that one event of added members names."""
 MAX_PAGE = 100
 """Entries of one page of a list."""
+MAX_SYNCED = 100
+"""Conversations of one `sync`."""
 REMEMBERED_CHANGES = 8
 """Changes of a message that `changed_by` names; the collection `changes` has the earlier ones."""
 REMEMBERED_EPOCHS = 16

@@ -3,11 +3,11 @@
 from typing import Any
 
 import orjson
-from marshmallow import INCLUDE, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import INCLUDE, ValidationError, fields, post_load, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import Id, InboundSchema
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -53,8 +53,8 @@ class SendMessageDto(InboundSchema):
     content = fields.String()
     message = fields.String()
     text = fields.String()
-    attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
-    clientMessageId = fields.UUID(load_default=None)
+    attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
+    clientMessageId = fields.UUID(allow_none=True, load_default=None)
 
     @validates_schema
     def _require_one_text(self, data: Payload, **_: Any) -> None:

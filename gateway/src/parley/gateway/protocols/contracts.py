@@ -7,7 +7,7 @@ from marshmallow import INCLUDE, fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.results import ConversationView
-from parley.gateway.protocols.fields import Id, InboundSchema, NumericId
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     DirectEvent,
@@ -117,7 +117,7 @@ class ContentDto(SendOptions):
     type = fields.String(
         data_key="messageType", load_default="text", validate=validate.OneOf(["text", "file", "system"])
     )
-    attachments = fields.List(IdOrObject(), validate=validate.Length(max=MAX_ATTACHMENTS), load_default=list)
+    attachments = BoundedList(IdOrObject(), most=MAX_ATTACHMENTS, load_default=list)
 
 
 class SendMessageDto(ContentDto, ConversationRef):
@@ -137,7 +137,7 @@ class ContractDto(InboundSchema):
     contract_id = Id(required=True, data_key="id")
     client_id = NumericId(required=True, data_key="clientId")
     freelancer_id = NumericId(required=True, data_key="freelancerId")
-    milestones = fields.List(MilestoneId(), load_default=list, validate=validate.Length(max=MAX_MILESTONES))
+    milestones = BoundedList(MilestoneId(), most=MAX_MILESTONES, load_default=list)
     share_history = fields.Boolean(data_key="shareHistory", load_default=False, truthy={True}, falsy={False})
 
 

@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import InboundSchema, NumericId
+from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericId
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -80,7 +80,7 @@ class Content(InboundSchema):
 class SendMessageDto(ChatRef, Content):
     """A message to send; it may name uploads by their ids."""
 
-    attachments = fields.List(NumericId(), validate=validate.Length(max=MAX_ATTACHMENTS))
+    attachments = BoundedList(NumericId(), most=MAX_ATTACHMENTS)
     client_message_id = fields.UUID(data_key="clientMessageId")
 
 

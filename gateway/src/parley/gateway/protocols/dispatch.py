@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from marshmallow import ValidationError
-
 from parley.gateway.core.errors import ChatError, Invalid, UnknownEvent
-from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent, Payload, field_errors
+from parley.gateway.protocols.payloads import load
+from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent, Payload
 
 Protocols = tuple[ClientProtocol, ...]
+
+SHOWN = 50
+"""Characters of an event's name that errors and logs show."""
 
 
 class Resolved(NamedTuple):
@@ -50,25 +52,28 @@ def resolve(protocols: Protocols, event: Any, args: Sequence[Any]) -> Resolved:
     """
     candidates = [p for p in protocols if isinstance(event, str) and event in p.inbound]
     if not candidates:
-        raise Unresolved(protocols[0], UnknownEvent(f"There is no event {str(event)[:50]!r}."))
+        raise Unresolved(protocols[0], UnknownEvent(f"There is no event {shown(event)!r}."))
     payload = args[0] if args and args[0] is not None else {}
     if len(args) > 1 or not isinstance(payload, dict):
         raise Unresolved(candidates[0], Invalid("The payload must be one object."))
     return _load(candidates, event, payload)
 
 
+def shown(event: Any) -> str:
+    """Return as much of an event's name, of any type, as errors and logs show."""
+    return event[:SHOWN] if isinstance(event, str) else type(event).__name__
+
+
 def _load(candidates: Sequence[ClientProtocol], event: str, payload: Payload) -> Resolved:
     loaded: dict[str, Payload] = {}
-    failures: list[tuple[ClientProtocol, Payload]] = []
+    failures: list[tuple[ClientProtocol, Invalid]] = []
     for protocol in candidates:
         try:
-            loaded[protocol.name] = protocol.inbound[event].schema.load(payload)
-        except ValidationError as error:
-            # The traceback's frames refer to the error: without it reference counting frees the payload now,
-            # instead of the garbage collector later.
-            failures.append((protocol, field_errors(error.with_traceback(None))))
+            loaded[protocol.name] = load(protocol.inbound[event].schema, payload)
+        except Invalid as error:
+            # Its traceback would keep the payload alive, in a cycle by this frame.
+            failures.append((protocol, error.with_traceback(None)))
     if not loaded:
-        nearest, reasons = min(failures, key=lambda failure: len(failure[1]))
-        raise Unresolved(nearest, Invalid.fields(reasons))
+        raise Unresolved(*min(failures, key=lambda failure: len(failure[1].details or ())))
     accepting = tuple(p for p in candidates if p.name in loaded)
     return Resolved(accepting, accepting[0].inbound[event], loaded[accepting[0].name])

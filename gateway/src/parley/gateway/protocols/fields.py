@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from marshmallow import Schema, fields, pre_load, validate
+from marshmallow import Schema, ValidationError, fields, pre_load, utils, validate
 
 from parley.shared.model import MAX_ID
+
+MAX_REASONS = 10
+"""Reasons that one error names."""
 
 
 class InboundSchema(Schema):
@@ -31,6 +34,10 @@ class Id(fields.String):
         valid = [validate.Length(1, MAX_ID), validate.Regexp(r"[^\x00-\x1f\x7f]*\Z", error="Not an id.")]
         super().__init__(validate=valid, **kwargs)
 
+    def _validate(self, value: Any) -> None:
+        # All validators run, whatever the first finds: the second would search a quarter of a megabyte.
+        super()._validate(value[: MAX_ID + 1] if isinstance(value, str) else value)
+
 
 class NumericId(Id):
     """An id that clients may also send as an integer; it is loaded as a string."""
@@ -54,6 +61,59 @@ class Count(fields.Integer):
 
     def __init__(self, *, least: int = 0, most: int | None = None, **kwargs: Any) -> None:
         super().__init__(strict=True, validate=validate.Range(least, most or 2**53), **kwargs)
+
+
+class BoundedList(fields.List[Any]):
+    """A list whose length is checked before its elements; it stops at its tenth wrong element.
+
+    Args:
+        inner: The field of an element.
+        most: Elements, at most.
+    """
+
+    def __init__(self, inner: fields.Field[Any], *, most: int, **kwargs: Any) -> None:
+        super().__init__(inner, validate=validate.Length(max=most), **kwargs)
+        self._most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if not utils.is_collection(value):
+            raise self.make_error("invalid")
+        check_length(value, self._most)
+        errors: dict[int, Any] = {}
+        loaded: list[Any] = []
+        for position, each in enumerate(value):
+            try:
+                loaded.append(self.inner.deserialize(each, **kwargs))
+            except ValidationError as error:
+                errors[position] = error.messages
+                if len(errors) == MAX_REASONS:
+                    break
+        if errors:
+            raise ValidationError(errors)
+        return loaded
+
+
+class BoundedDict(fields.Dict):
+    """An object with names of the client's choice, whose length is checked before its values.
+
+    Args:
+        most: Values, at most.
+    """
+
+    def __init__(self, *, most: int, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Length(max=most), **kwargs)
+        self._most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[Any, Any]:
+        if isinstance(value, Mapping):
+            check_length(value, self._most)
+        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def check_length(value: Any, most: int) -> None:
+    """Check the number of elements. Raises `ValidationError`."""
+    if len(value) > most:
+        raise ValidationError(f"At most {most} at a time.")
 
 
 def iso(at: datetime | None) -> str | None:

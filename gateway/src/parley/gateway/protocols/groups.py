@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from parley.gateway.core import commands as c
 from parley.gateway.core.positions import Revision
 from parley.gateway.protocols.error_payloads import ERROR, REFUSAL
-from parley.gateway.protocols.fields import Count, Id, InboundSchema
+from parley.gateway.protocols.fields import BoundedDict, BoundedList, Count, Id, InboundSchema, check_length
 from parley.gateway.protocols.protocol import (
     Admitted,
     ClientProtocol,
@@ -56,7 +56,7 @@ from parley.gateway.protocols.standard_events import (
 )
 from parley.shared import events as e
 from parley.shared import rooms
-from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, MAX_TITLE
+from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, MAX_SYNCED, MAX_TITLE
 
 # Inbound.
 
@@ -79,8 +79,8 @@ class MarkAsDeliveredDto(ConversationRef):
 class CreateConversationDto(InboundSchema):
     """A conversation to create; `participantIds` is an alias of `participants`."""
 
-    participants = fields.List(Id())
-    participant_ids = fields.List(Id(), data_key="participantIds")
+    participants = BoundedList(Id(), most=MAX_PARTICIPANTS)
+    participant_ids = BoundedList(Id(), most=MAX_PARTICIPANTS, data_key="participantIds")
     kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
     title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
     client_conversation_id = fields.UUID(data_key="clientConversationId", allow_none=True, load_default=None)
@@ -94,7 +94,7 @@ class CreateConversationDto(InboundSchema):
 class AddParticipantsDto(ConversationRef):
     """Users to add to a group."""
 
-    participants = fields.List(Id(), required=True)
+    participants = BoundedList(Id(), most=MAX_PARTICIPANTS, required=True)
 
 
 class RemoveParticipantDto(ConversationRef):
@@ -118,6 +118,7 @@ class HeldRevision(Count):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, dict):
+            check_length(value, len(self.also.schema.fields))
             held = self.also.deserialize(value, attr, data)
             return Revision(held["rev"], held.get("epoch"))
         return super()._deserialize(value, attr, data, **kwargs)
@@ -130,7 +131,7 @@ class HeldRevision(Count):
 class SyncDto(InboundSchema):
     """The newest revision that the client has of each conversation."""
 
-    conversations = fields.Dict(keys=Id(), values=HeldRevision(), required=True)
+    conversations = BoundedDict(keys=Id(), values=HeldRevision(), most=MAX_SYNCED, required=True)
 
 
 class PageDto(InboundSchema):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema
 
 from parley.gateway.core.commands import Command
 from parley.gateway.core.results import ConversationView
@@ -175,16 +175,3 @@ def user_room(event: Any) -> str:
 def presence_room(event: Any) -> str:
     """Return the room of the sockets of users who share a conversation with the user."""
     return rooms.presence(event.user_id)
-
-
-def field_errors(error: ValidationError) -> Payload:
-    """Return the reasons of a validation error by the payload's field names, with JSON keys only."""
-    messages = error.messages
-    return _with_string_keys(messages) if isinstance(messages, dict) else {"payload": messages}
-
-
-def _with_string_keys(reasons: Any) -> Any:
-    """Convert the keys: marshmallow uses integers for positions in a list, JSON has strings only."""
-    if not isinstance(reasons, dict):
-        return reasons
-    return {str(name): _with_string_keys(inner) for name, inner in reasons.items()}

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
-from parley.gateway.protocols.fields import Id, InboundSchema
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema
 from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
     Field,
@@ -70,7 +70,7 @@ class ReauthenticateDto(InboundSchema):
 class SendOptions(InboundSchema):
     """Options that every event and route for sending has: uploads, and the client's id for the message."""
 
-    attachments = fields.List(Id(), load_default=list, validate=validate.Length(max=MAX_ATTACHMENTS))
+    attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
     client_message_id = fields.UUID(data_key="clientMessageId", load_default=None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from aiohttp import hdrs, web
-from marshmallow import EXCLUDE, ValidationError
+from marshmallow import EXCLUDE
 
 from parley.gateway import gauges
 from parley.gateway.auth import Authenticator
@@ -26,13 +26,14 @@ from parley.gateway.core.errors import (
     Unsupported,
 )
 from parley.gateway.core.results import PendingCommit
-from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route, field_errors
+from parley.gateway.protocols.payloads import load
+from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route
 from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.rest.idempotency_key import idempotency_key
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import count_command
 from parley.gateway.services.profiles import Profiles
-from parley.gateway.state.rates import Rates
+from parley.gateway.state.rates import WRONG_COST, Rates, size_cost
 from parley.shared.model import Person
 
 log = structlog.get_logger()
@@ -95,7 +96,7 @@ class RestApi:
         async def handle(request: web.Request) -> web.Response:
             try:
                 person = await self.authenticate(request)
-                payload = await _load(route, request)
+                payload = await self._load(route, request, person.id)
                 result = await self._execute(person, route.command(payload))
                 if route.then is not None:
                     result = await self._command_bus.handle(person, route.then(payload))
@@ -109,6 +110,30 @@ class RestApi:
                 return error_response(protocol.refusal, ChatError("Something went wrong."))
 
         return handle
+
+    async def _load(self, route: Route, request: web.Request, user_id: str) -> Payload:
+        """Load the route's schema from the path, and from the body or the query.
+
+        Raises:
+            Invalid: a field is wrong, or the body is not a JSON object.
+            RateLimited: the user sends too much, valid or not.
+        """
+        self._rates.count("requests", user_id)
+        try:
+            payload: Payload = await self._body(request, user_id) if route.body else dict(request.query)
+            if route.idempotency is not None and payload.get(route.idempotency) is None:
+                payload[route.idempotency] = idempotency_key(request)
+            # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
+            path = {name: DOTS.get(value, value) for name, value in request.match_info.items()}
+            return load(route.schema, payload | path, unknown=None if route.body else EXCLUDE)
+        except Invalid:
+            self._rates.owe("requests", user_id, WRONG_COST)
+            raise
+
+    async def _body(self, request: web.Request, user_id: str) -> Payload:
+        raw = await request.read()
+        self._rates.owe("requests", user_id, size_cost(len(raw)) - 1)
+        return _json(raw, request.content_type)
 
     async def authenticate(self, request: web.Request) -> Person:
         """Return the user whose token is in the request's header or query.
@@ -138,35 +163,17 @@ class RestApi:
         return result.result
 
 
-async def _load(route: Route, request: web.Request) -> Payload:
-    """Load the route's schema from the path, and from the body or the query.
-
-    Raises:
-        Invalid: a field is wrong, or the body is not a JSON object.
-    """
-    payload: Payload = await _body(request) if route.body else dict(request.query)
-    if route.idempotency is not None and payload.get(route.idempotency) is None:
-        payload[route.idempotency] = idempotency_key(request)
-    payload |= {name: DOTS.get(value, value) for name, value in request.match_info.items()}
-    try:
-        # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
-        loaded: Payload = route.schema.load(payload, unknown=None if route.body else EXCLUDE)
-    except ValidationError as error:
-        raise Invalid.fields(field_errors(error)) from None
-    return loaded
-
-
-async def _body(request: web.Request) -> Payload:
-    raw = (await request.read()).strip()
-    if raw and request.content_type != "application/json":
+def _json(body: bytes, content_type: str) -> Payload:
+    raw = body.strip()
+    if raw and content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
     try:
-        body = orjson.loads(raw or b"{}")
+        loaded = orjson.loads(raw or b"{}")
     except ValueError:
         raise Invalid("The body is not valid JSON.") from None
-    if not isinstance(body, dict):
+    if not isinstance(loaded, dict):
         raise Invalid("The body must be a JSON object.")
-    return body
+    return loaded
 
 
 def json_response(body: Any, status: int) -> web.Response:

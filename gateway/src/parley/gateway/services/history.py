@@ -14,10 +14,8 @@ from parley.gateway.core.positions import Revision
 from parley.gateway.core.results import Changes, MessageView
 from parley.gateway.services.access import Access, existing_conversation
 from parley.gateway.services.epochs import Epochs
-from parley.shared.model import MAX_CHANGES, Message, Person
+from parley.shared.model import MAX_CHANGES, MAX_SYNCED, Message, Person
 
-MAX_SYNCED = 100
-"""Conversations of one `Sync`."""
 SYNC_BYTES = 512 * 1024
 """Bytes of messages after which an answer to `Sync` ends: half of what a client may leave unread."""
 SYNC_PAGE = 20

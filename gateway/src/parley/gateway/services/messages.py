@@ -149,10 +149,10 @@ def checked_content(content: str, *, needed: bool = True) -> str:
     Raises:
         Invalid: It is too long, not valid Unicode, or blank although `needed`.
     """
-    if needed and not content.strip():
-        raise Invalid.field("content", "It must not be empty.")
     if len(content) > MAX_CONTENT:
         raise Invalid.field("content", f"It must not be longer than {MAX_CONTENT} characters.")
+    if needed and not content.strip():
+        raise Invalid.field("content", "It must not be empty.")
     if not content.isascii() and any("\ud800" <= c <= "\udfff" for c in content):
         raise Invalid.field("content", "It must be valid Unicode.")
     return content

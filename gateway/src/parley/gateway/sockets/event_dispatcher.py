@@ -19,7 +19,7 @@ from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
 from parley.gateway.live.room_membership import RoomMembership
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session
-from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve
+from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve, shown
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.services.command_bus import CommandBus
@@ -27,7 +27,7 @@ from parley.gateway.services.command_table import COMMANDS, check_session_handle
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.identities import Identities
-from parley.gateway.state.rates import Rates
+from parley.gateway.state.rates import WRONG_COST, Rates
 from parley.gateway.transport.answers import DeferredAck, Refusal
 from parley.gateway.transport.packets import MalformedPacket
 from parley.shared.model import now
@@ -86,6 +86,7 @@ class EventDispatcher:
         """
         protocols = self._session_rooms.protocols(session)
         if isinstance(event, MalformedPacket):
+            self._rates.owe("requests", session.user_id, WRONG_COST)
             return refusal(protocols[0], Invalid(str(event)))
         early = self._early_refusals.of(protocols, event, args)
         if early is not None:
@@ -93,6 +94,7 @@ class EventDispatcher:
         try:
             resolved = resolve(protocols, event, args)
         except Unresolved as unresolved:
+            self._rates.owe("requests", session.user_id, WRONG_COST)
             return refusal(unresolved.protocol, unresolved.error)
         if resolved.protocols != protocols:
             self._room_membership.narrow(session, resolved.protocols)
@@ -103,7 +105,7 @@ class EventDispatcher:
         except ChatError as error:
             return refusal(resolved.protocols[0], error)
         except Exception:
-            log.exception("gateway.event.failed", name=str(event)[:50])
+            log.exception("gateway.event.failed", name=shown(event))
             return refusal(resolved.protocols[0], ChatError("Something went wrong."))
 
     def introduction(self, session: Session) -> Introduction:

@@ -20,7 +20,7 @@ from parley.gateway.recovery.connection_recovery import ConnectionRecovery, Rest
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.sockets.event_dispatcher import EventDispatcher, refusal
 from parley.gateway.sockets.identities import Identities
-from parley.gateway.state.rates import Buckets, Rate, Rates
+from parley.gateway.state.rates import Buckets, Rate, Rates, size_cost
 from parley.gateway.transport.server import TransientConnectError
 
 log = structlog.get_logger()
@@ -149,22 +149,23 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._sessions.transition(session, SessionState.CLOSING)
         self._recovery.end(session, recoverable=recoverable)
 
-    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Any:
         """Return the acknowledgement of a client's event, a `DeferredAck` or a `Refusal`."""
         session = self._sessions.get(sid)
         if session is None:
             return None
         match self._sessions.state(session):
             case SessionState.LIVE:
-                return await self._dispatch(session, event, args)
+                return await self._dispatch(session, event, args, size_cost(size))
             case SessionState.CLOSING:
                 return refusal(self._protocol(session), Unauthorized(CLOSING))
             case _:
                 return refusal(self._protocol(session), Unavailable(REPLAYING))
 
-    async def _dispatch(self, session: Session, event: Any, args: list[Any]) -> Any:
+    async def _dispatch(self, session: Session, event: Any, args: list[Any], cost: int) -> Any:
         try:
-            self._rates.count("events", session.sid)
+            self._rates.count("events", session.sid, cost)
+            self._rates.count("requests", session.user_id, cost)
             return await self._dispatcher.dispatch(session, event, args)
         except RateLimited as error:
             if not self._rate_refusals.try_take(session.sid):

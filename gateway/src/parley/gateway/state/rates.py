@@ -11,9 +11,22 @@ from parley.gateway.state.bounded_dict import BoundedDict
 REMEMBERED_BUCKETS = 50_000
 
 RateKind = Literal[
-    "sends", "typing", "joins", "creates", "reads", "events", "connects", "session_bytes", "address_bytes"
+    "sends",
+    "typing",
+    "joins",
+    "creates",
+    "reads",
+    "requests",
+    "events",
+    "connects",
+    "session_bytes",
+    "address_bytes",
 ]
-"""The kinds of limits: groups of a user's commands, a socket's events, what an address connects and sends."""
+"""The kinds of limits: by user, by socket and by address."""
+
+BYTES_PER_TOKEN = 4096
+WRONG_COST = 20
+"""Tokens that an invalid request costs beyond its size: a user who sends nothing else is slowed down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,11 @@ class Rate:
 
     per_second: float
     burst: int
+
+
+def size_cost(size: int) -> int:
+    """Return the tokens that a request of this many bytes costs."""
+    return 1 + size // BYTES_PER_TOKEN
 
 
 class Buckets:
@@ -43,9 +61,13 @@ class Buckets:
         """
         if self.retry_after(key) > 0:
             return False
+        self.owe(key, tokens)
+        return True
+
+    def owe(self, key: str, tokens: int) -> None:
+        """Take tokens whether the bucket has them or not."""
         full_at = max(self._clock(), self._full_at.get(key) or 0.0)
         self._full_at.put(key, full_at + tokens / self._rate.per_second)
-        return True
 
     def retry_after(self, key: str) -> float:
         """Return the seconds until the bucket has a token; 0 if it has one."""
@@ -72,3 +94,9 @@ class Rates:
         """Count something against a rate; return 0, or the seconds after which it could be counted."""
         buckets = self._buckets.get(kind)
         return 0.0 if buckets is None or buckets.try_take(key, tokens) else buckets.retry_after(key)
+
+    def owe(self, kind: RateKind, key: str, tokens: int) -> None:
+        """Count something that has happened already."""
+        buckets = self._buckets.get(kind)
+        if buckets is not None:
+            buckets.owe(key, tokens)

@@ -13,6 +13,8 @@ class EngineSession(AsyncSocket):  # type: ignore[misc]
     """One client's session, over polling, a websocket, or first the one and then the other."""
 
     queue: PacketQueue
+    received_bytes = 0
+    """Bytes of messages that no event has been charged for."""
     _is_polling = False
 
     async def poll(self) -> list[eio.Packet]:

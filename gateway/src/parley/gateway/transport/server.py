@@ -9,7 +9,7 @@ from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.protocols.error_payloads import EXCEPTION
-from parley.gateway.state.rates import Buckets, Rate
+from parley.gateway.state.rates import Buckets, Rate, size_cost
 from parley.gateway.transport import json
 from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
 from parley.gateway.transport.engine_server import EngineServer
@@ -19,6 +19,11 @@ from parley.gateway.transport.socketio_adapter import SocketHooks
 
 log = structlog.get_logger()
 
+FRAMES = Rate(500, 5_000)
+"""Messages of one connection, of whatever type, before they are decoded; one counts as more by its size.
+
+A client that has not connected to a namespace, or answers what nobody asked, has no other limit.
+"""
 CONNECTS = Rate(1, 20)
 """Namespace connects of one connection: nothing else that it may do costs as much."""
 
@@ -35,8 +40,14 @@ class TransientConnectError(Exception):
 class EventHandler(Protocol):
     """A namespace as `ChatServer` calls it, besides python-socketio's `on_connect` and `on_disconnect`."""
 
-    async def handle_event(self, sid: str, event: Any, args: list[Any]) -> Any:
+    async def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Any:
         """Handle a client's event.
+
+        Args:
+            sid: The socket.
+            event: The event's name, of any type.
+            args: The event's arguments.
+            size: About how many bytes it had.
 
         Returns:
             The acknowledgement's argument, a tuple of several, a `DeferredAck` or a `Refusal`.
@@ -54,6 +65,7 @@ class ChatServer(SocketHooks):
 
     Args:
         packet_class: decodes and encodes packets.
+        limit_frames: whether a connection that sends more than `FRAMES` is closed.
         options: as `socketio.AsyncServer` and `EngineServer` take them.
     """
 
@@ -63,9 +75,16 @@ class ChatServer(SocketHooks):
     invalid_namespace: Mapping[str, Any] = INVALID_NAMESPACE
     """Data of the CONNECT_ERROR for a namespace that does not exist."""
 
-    def __init__(self, *, packet_class: type[packet.Packet] = ClientPacket, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        packet_class: type[packet.Packet] = ClientPacket,
+        limit_frames: bool = True,
+        **options: Any,
+    ) -> None:
         super().__init__(serializer=packet_class, json=json, async_handlers=False, **options)
         self._connects = Buckets(CONNECTS)
+        self._frames = Buckets(FRAMES) if limit_frames else None
 
     async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
         """Connect a client to a namespace.
@@ -127,11 +146,13 @@ class ChatServer(SocketHooks):
         if eio_sid not in self.environ:
             # The session has closed: joining a room now would leak its subscription.
             return
+        session = self._session(eio_sid)
         try:
+            if session is not None:
+                self._count_frame(session, len(data))
             await super().on_engine_message(eio_sid, data)
         except ValueError as error:
             log.info("gateway.socket.protocol_violation", error=type(error).__name__)
-            session = self._session(eio_sid)
             if session is not None:
                 await session.close(reason=self.reason.TRANSPORT_ERROR)
 
@@ -148,7 +169,7 @@ class ChatServer(SocketHooks):
             return
         handler: EventHandler = self.namespace_handlers[namespace]
         event = ClientEvent(eio_sid, namespace, id, data[0], data[1:])
-        answer = await handler.handle_event(sid, event.name, data[1:])
+        answer = await handler.handle_event(sid, event.name, data[1:], self._take_received(eio_sid))
         if isinstance(answer, DeferredAck):
             self._answer_later(event, answer)
         else:
@@ -159,6 +180,19 @@ class ChatServer(SocketHooks):
         session = self._session(self.manager.eio_sid_from_sid(sid, namespace))
         if session is not None:
             session.close_connection()
+
+    def _count_frame(self, session: EngineSession, size: int) -> None:
+        if self._frames is not None and not self._frames.try_take(session.sid, size_cost(size)):
+            raise ValueError("too many messages")
+        session.received_bytes += size
+
+    def _take_received(self, eio_sid: str) -> int:
+        """Return the bytes that were received since the last event: this one's, attachments included."""
+        session = self._session(eio_sid)
+        if session is None:
+            return 0
+        size, session.received_bytes = session.received_bytes, 0
+        return size
 
     def _session(self, eio_sid: str | None) -> EngineSession | None:
         return self.eio.sockets.get(eio_sid) if eio_sid is not None else None
