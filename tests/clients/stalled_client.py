@@ -3,8 +3,10 @@
 import base64
 import json
 import os
+import re
 import socket
 import struct
+from typing import Any
 from urllib.parse import urlsplit
 
 from clients.chat import NAMESPACE, User
@@ -16,7 +18,7 @@ BUFFER = 4096
 class StalledClient:
     """A user's socket that reads only when asked to; its methods block."""
 
-    def __init__(self, url: str, user: User) -> None:
+    def __init__(self, url: str, user: User, **auth: Any) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self._socket.connect((urlsplit(url).hostname, urlsplit(url).port))
@@ -27,13 +29,18 @@ class StalledClient:
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
         )
         self._read_until(b'"sid"')
-        self._send(f"40{NAMESPACE}," + json.dumps({"token": user.token}))
-        self._read_until(f"40{NAMESPACE},".encode())
+        self._send(f"40{NAMESPACE}," + json.dumps({"token": user.token, **auth}))
+        connected = self._read_until(f"40{NAMESPACE},".encode(), b"}")
+        self.pid: str = json.loads(re.findall(rb"40/[a-z]*,({.*?})", connected)[0])["pid"]
 
     def join(self, conversation_id: str) -> None:
         """Join a conversation, and stop reading."""
         self._send(f"42{NAMESPACE},1" + json.dumps(["joinRoom", {"conversationId": conversation_id}]))
         self._read_until(f"43{NAMESPACE},1[".encode())
+
+    def ask(self, number: int, event: str, payload: Any) -> None:
+        """Send an event that asks for an acknowledgement, which is not read."""
+        self._send(f"42{NAMESPACE},{number}" + json.dumps([event, payload]))
 
     @property
     def established(self) -> bool:
@@ -43,10 +50,11 @@ class StalledClient:
     def close(self) -> None:
         self._socket.close()
 
-    def _read_until(self, word: bytes) -> None:
+    def _read_until(self, word: bytes, end: bytes = b"") -> bytes:
         received = b""
-        while word not in received:
+        while word not in received or end not in received.partition(word)[2]:
             received += self._socket.recv(BUFFER)
+        return received
 
     def _send(self, text: str) -> None:
         """Send one masked frame."""

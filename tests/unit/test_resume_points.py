@@ -112,6 +112,7 @@ async def test_a_client_is_not_connected_as_a_new_one_while_its_snapshot_is_unav
         broadcaster=nothing,
         manager=nothing,
         epochs=nothing,
+        answers=nothing,
     )
     with pytest.raises(Unavailable):
         await recovery.find({"pid": "x" * 22}, "ann", ())

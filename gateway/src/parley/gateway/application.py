@@ -20,6 +20,7 @@ from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.settings import Settings
 from parley.gateway.sockets.connection_limiter import ConnectionLimiter
+from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
 from parley.gateway.web import pages
@@ -33,6 +34,7 @@ def build_application(
     *,
     server: ChatServer,
     rates: Rates,
+    answers: AnswerBudget,
     authenticator: Authenticator,
     command_bus: CommandBus,
     attachments: AttachmentService,
@@ -56,6 +58,7 @@ def build_application(
         token_in_query=settings.token_in_query,
         wait_for_commit=commit_waiters.wait,
         rates=rates,
+        answers=answers,
     )
     for protocol in (*protocols, ADMINISTRATION):
         rest.mount(app, protocol)

@@ -67,7 +67,9 @@ class Gateway:
             self.delivery.delivery_log,
         )
         self.live = build_live(context, self.delivery, observer=self.snapshots)
-        self.recovery = build_recovery(self.adapters, self.delivery, self.live, self.snapshots)
+        self.recovery = build_recovery(
+            self.adapters, self.domain.answers, self.delivery, self.live, self.snapshots
+        )
         self.sockets = build_sockets(self._socket_context())
         self.lifecycle = Lifecycle(self._stages())
         self._show_sizes()
@@ -79,6 +81,7 @@ class Gateway:
             self.protocols,
             server=self.sockets.server,
             rates=self.domain.rates,
+            answers=self.domain.answers,
             authenticator=self.domain.authenticator,
             command_bus=self.domain.command_bus,
             attachments=self.domain.services.attachments,
@@ -131,6 +134,7 @@ class Gateway:
             profiles=self.domain.services.profiles,
             revocations=self.domain.services.revocations,
             rates=self.domain.rates,
+            answers=self.domain.answers,
             delivery=self.delivery,
             live=self.live,
             recovery=self.recovery,
@@ -222,6 +226,7 @@ class Gateway:
             leases=lambda: len(adapters.presence),
             typing=lambda: len(self.live.typing_board),
             backlog=lambda: len(adapters.admission),
+            answer_bytes=lambda: len(self.domain.answers),
             buckets=lambda: len(self.domain.rates),
             outbox=lambda: adapters.outbox.waiting,
         )

@@ -35,6 +35,7 @@ from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings, rates_of
 from parley.gateway.signing_keys import SigningKeys
 from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.hop_delays import HopDelays
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.load_shedder import LoadShedder
@@ -67,6 +68,7 @@ class Domain:
     membership_cache: MembershipCache
     load_monitor: LoadMonitor
     rates: Rates
+    answers: AnswerBudget
     services: Services
     commit_waiters: CommitWaiters
     command_bus: CommandBus
@@ -155,6 +157,7 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
         membership_cache=membership_cache,
         load_monitor=load_monitor,
         rates=Rates(rates_of(settings)),
+        answers=AnswerBudget(),
         services=services,
         commit_waiters=commit_waiters,
         command_bus=CommandBus(services),
@@ -164,7 +167,11 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
 
 
 def build_recovery(
-    adapters: Adapters, delivery: DeliveryParts, live: LiveParts, snapshots: SessionSnapshots
+    adapters: Adapters,
+    answers: AnswerBudget,
+    delivery: DeliveryParts,
+    live: LiveParts,
+    snapshots: SessionSnapshots,
 ) -> ConnectionRecovery:
     """Build what lets a client continue on a new socket."""
     return ConnectionRecovery(
@@ -179,4 +186,5 @@ def build_recovery(
         broadcaster=delivery.broadcaster,
         manager=adapters.manager,
         epochs=Epochs(adapters.ports.conversations, adapters.ports.messages),
+        answers=answers,
     )

@@ -249,6 +249,7 @@ class ListMessages:
         before_id: The id of that message, instead of its number.
         after: The number of the message that the page starts after.
         counted: Whether the page includes the total number of messages.
+        cut: Whether a page of large messages may end before `limit`; its cursor continues from there.
     """
 
     conversation_id: str
@@ -258,6 +259,7 @@ class ListMessages:
     before_id: str | None = None
     after: int | None = None
     counted: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from parley.shared.model import Membership, Message, Person
 
 PAGE = 200
 """Messages that a new member receives this way; earlier ones are read as history."""
+AT_ONCE = 50
+"""Messages that are read at a time."""
 
 
 class JoinBackfill:
@@ -74,7 +76,7 @@ class JoinBackfill:
                 if session not in reached:
                     reached[session] = max(begin, self._left.get(session, {}).pop(conversation_id, 0))
             since = min(reached[session] for session in behind)
-            messages = await self._messages.page(conversation_id, PAGE, None, since)
+            messages = await self._messages.page(conversation_id, AT_ONCE, None, since)
             people = await self._people.get({m.sender_id for m in messages})
             # A session that was removed while the page was read receives nothing more.
             here = outside()

@@ -21,7 +21,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-PAGE = 200
+PAGE = 50
+BACKFILLS_AT_ONCE = 16
+"""Streams that read from MongoDB at the same time; after an outage of the bus all of them are behind."""
 WAITING_LIMIT = 1_000
 RETRY_SECONDS = 0.5
 
@@ -36,6 +38,7 @@ class Streams:
         self._delivery = delivery
         self._streams: dict[str, Stream] = {}
         self._recordings: dict[str, list[list[Numbered]]] = {}
+        self._reading = asyncio.Semaphore(BACKFILLS_AT_ONCE)
         self.backfilled = 0
         """Messages that were read from MongoDB because the bus had lost them."""
         self.replaced: set[str] = set()
@@ -169,7 +172,7 @@ class Streams:
                 return
             # The history is the same, so the events up to the stream's revision are duplicates.
             stream.past |= {e.message.epoch for e in stream.waiting if e.message.rev <= (stream.rev or 0)}
-            while await self._backfill_page(conversation_id, stream):
+            while await self._backfill_in_turn(conversation_id, stream):
                 pass
         finally:
             stream.backfill = None
@@ -184,6 +187,10 @@ class Streams:
         stream.rev, stream.seq, stream.epoch = None, 0, 0
         stream.past.clear()
         self.replaced.add(conversation_id)
+
+    async def _backfill_in_turn(self, conversation_id: str, stream: Stream) -> bool:
+        async with self._reading:
+            return await self._backfill_page(conversation_id, stream)
 
     async def _backfill_page(self, conversation_id: str, stream: Stream) -> bool:
         """Deliver the next changes from MongoDB. Returns whether there may be more."""

@@ -484,7 +484,7 @@ ROUTES = (
         method="GET",
         path=f"{_ONE}/messages",
         schema=MessagesDto(),
-        command=lambda p: c.ListMessages(**p),
+        command=lambda p: c.ListMessages(**p, cut=True),
         response=MESSAGES_PAGE,
         doc="List a page of a conversation's messages, in their order.",
     ),

@@ -223,6 +223,12 @@ class RedisManager(ManagerHooks):
         socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
         return socket.queue.unread_ratio if socket is not None and not socket.closed else 0.0
 
+    def close_connection(self, sid: str, namespace: str) -> None:
+        """Close the connection of a socket of this node, if it is here."""
+        socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
+        if socket is not None:
+            socket.close_connection()
+
     def is_empty(self, namespace: str, room: str) -> bool:
         """Return whether no socket of this node is in a room."""
         return not self.rooms.get(namespace, {}).get(room)

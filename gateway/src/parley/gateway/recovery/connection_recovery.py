@@ -24,23 +24,26 @@ from parley.gateway.live.streams import Streams
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.services.epochs import Epochs
-from parley.gateway.state.replay import Span, has_changed, in_order
+from parley.gateway.state.answer_budget import AnswerBudget
+from parley.gateway.state.replay import Read, Slice, next_slice
 from parley.shared import rooms
 from parley.shared.events import MessageStored, Numbered
+from parley.shared.model import Message
 
 log = structlog.get_logger()
 
 PID = re.compile(r"[A-Za-z0-9_-]{22}")
 PAGE = 200
 """Changes of one conversation that a replay brings; a client that missed more reads the history."""
+AT_ONCE = 20
+"""Messages that a replay reads at a time."""
+SLICE_BYTES = 1024 * 1024
+"""Bytes of the `AnswerBudget` that those count as."""
 REJOIN_SECONDS = 5.0
 BUFFER_SHARE, BUFFER_WAIT_SECONDS, BUFFER_WAITS = 0.25, 0.02, 500
 """A replay pauses while the client has this share of its unread limit in the buffer: how long, how often."""
 LAG_WAIT_SECONDS, LAG_WAITS = 0.02, 50
 """A replay waits for this node's stream to reach what the client has received: how long, how often."""
-
-Replayed = tuple[Numbered, str | None]
-"""An event to replay, and the offset to write after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class ConnectionRecovery:
         broadcaster: Broadcaster,
         manager: RedisManager,
         epochs: Epochs,
+        answers: AnswerBudget,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -81,6 +85,7 @@ class ConnectionRecovery:
         self._broadcaster = broadcaster
         self._manager = manager
         self._epochs = epochs
+        self._answers = answers
         self._points: dict[str, dict[str, Position]] = {}
 
     async def find(self, auth: Any, user_id: str, protocols: Protocols) -> RestoredSession | None:
@@ -181,24 +186,30 @@ class ConnectionRecovery:
         return replaying and self._session_rooms.is_in(session, rooms.joined(conversation_id))
 
     async def _replay(self, session: Session, conversation_id: str, point: Position) -> Position:
-        """Write what has changed after a point. Returns the position that the client has reached."""
-        head = self._streams.head(conversation_id)
-        for event, offset in await self._missed(conversation_id, point, head):
-            await self._wait_for_buffer(session)
-            if self._still_joined(session, conversation_id):
-                self._broadcaster.replay_to(session, event, offset)
-        rev, epoch = max((head.rev, head.epoch), (point.rev, point.epoch), key=lambda each: each[0])
-        return Position(max(head.seq, point.seq), rev, epoch)
+        """Write the next of what has changed after a point. Returns the position that the client has reached.
 
-    async def _missed(self, conversation_id: str, point: Position, head: Position) -> list[Replayed]:
-        since = max(point.seq, head.seq - PAGE)
-        changes = await self._messages.changes(conversation_id, point.rev, PAGE)
-        changed = [m for m in changes if m.seq <= since and has_changed(m)]
-        found = await self._messages.page(conversation_id, PAGE, None, since) if head.seq > since else []
-        new = [m for m in found if m.seq <= head.seq]
-        people = await self._people.get({m.sender_id for m in (*changed, *new)})
-        events = in_order(Span(point.rev, head.rev, point.epoch), changed, new, people)
-        return [(event, _offset_after(event, point)) for event in events]
+        Nothing is read before the client has taken what was written.
+        """
+        await self._wait_for_buffer(session)
+        async with self._answers.hold(session.user_id, SLICE_BYTES):
+            head = self._streams.head(conversation_id)
+            piece = await self._missed(conversation_id, point, head)
+            for event in piece.events:
+                if self._still_joined(session, conversation_id):
+                    self._broadcaster.replay_to(session, event, _offset_after(event, point))
+        return piece.reached
+
+    async def _missed(self, conversation_id: str, point: Position, head: Position) -> Slice:
+        reached = point._replace(seq=max(point.seq, head.seq - PAGE))
+        if head.rev - point.rev > PAGE:
+            # The client was not recovered, and reads the history.
+            reached = Position(reached.seq, head.rev - PAGE, head.epoch)
+        changes = await self._messages.changes(conversation_id, reached.rev, AT_ONCE)
+        new: list[Message] = []
+        if head.seq > reached.seq:
+            new = await self._messages.page(conversation_id, AT_ONCE, None, reached.seq)
+        people = await self._people.get({m.sender_id for m in (*changes, *new)})
+        return next_slice(reached, head, Read(changes, new, AT_ONCE), people)
 
     async def _wait_for_buffer(self, session: Session) -> None:
         """Wait for a slow reader: a client that leaves too much unread would be disconnected."""

@@ -31,8 +31,9 @@ from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route
 from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.rest.idempotency_key import idempotency_key
 from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.services.command_table import count_command
+from parley.gateway.services.command_table import answer_bytes, count_command
 from parley.gateway.services.profiles import Profiles
+from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.rates import WRONG_COST, Rates, size_cost
 from parley.shared.model import Person
 
@@ -73,6 +74,7 @@ class RestApi:
         token_in_query: bool,
         wait_for_commit: WaitForCommit,
         rates: Rates,
+        answers: AnswerBudget,
     ) -> None:
         self._command_bus = command_bus
         self._profiles = profiles
@@ -80,6 +82,7 @@ class RestApi:
         self._token_in_query = token_in_query
         self._wait_for_commit = wait_for_commit
         self._rates = rates
+        self._answers = answers
 
     def mount(self, app: web.Application, protocol: ClientProtocol) -> None:
         """Add a protocol's routes to an application."""
@@ -99,7 +102,7 @@ class RestApi:
                 payload = await self._load(route, request, person.id)
                 result = await self._execute(person, route.command(payload))
                 if route.then is not None:
-                    result = await self._command_bus.handle(person, route.then(payload))
+                    result = await self._read(person, route.then(payload))
                 return json_response(route.response(result), route.status)
             except ChatError as error:
                 return error_response(protocol.refusal, error)
@@ -148,9 +151,16 @@ class RestApi:
         identity = await self._authenticator.identify(token.strip())
         return await self._profiles.present(identity.person, identity.issued_at)
 
+    async def _read(self, person: Person, command: Any) -> Any:
+        size = answer_bytes(command)
+        if not size:
+            return await self._command_bus.handle(person, command)
+        async with self._answers.hold(person.id, size):
+            return await self._command_bus.handle(person, command)
+
     async def _execute(self, person: Person, command: Any) -> Any:
         count_command(self._rates, person.id, command)
-        result = await self._command_bus.handle(person, command)
+        result = await self._read(person, command)
         if not isinstance(result, PendingCommit):
             return result
         # A worker may store the record before the broker confirms it: the wait starts before the confirm.

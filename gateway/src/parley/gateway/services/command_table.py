@@ -7,17 +7,47 @@ from typing import Any, get_args
 
 from parley.gateway.core import commands as c
 from parley.gateway.services.composition import Services
+from parley.gateway.services.history import SYNC_BYTES
 from parley.gateway.state.rates import RateKind, Rates
 from parley.shared.model import Person
 
 PARTICIPANTS_PER_TOKEN = 10
 """Participants that a command may name for one token: each of them is notified and shown by name."""
 
+MESSAGE_BYTES = 16 * 1024
+"""Bytes that a message of a page counts as, before it is read; the longest have twice as many."""
+LISTED_BYTES = 32 * 1024
+"""Bytes that a conversation of a list counts as: its last message, and the members that are shown."""
+MEMBERS_BYTES = 256 * 1024
+"""Bytes that an answer with the members of a conversation, or a user's contacts, counts as."""
+SYNCED_BYTES = 2 * SYNC_BYTES
+"""Bytes that an answer to `Sync` counts as: it is in memory as values, too."""
+
 Handler = Callable[[Person, Any], Awaitable[Any]]
 
 
 def _one_token(_command: Any) -> int:
     return 1
+
+
+def _nothing(_command: Any) -> int:
+    return 0
+
+
+def _messages(command: c.ListMessages | c.Search) -> int:
+    return command.limit * MESSAGE_BYTES
+
+
+def _listed(command: c.ListConversations) -> int:
+    return command.limit * LISTED_BYTES
+
+
+def _members(_command: Any) -> int:
+    return MEMBERS_BYTES
+
+
+def _synced(_command: Any) -> int:
+    return SYNCED_BYTES
 
 
 def _token_per_participants(command: c.CreateConversation | c.AddParticipants) -> int:
@@ -33,12 +63,14 @@ class CommandSpec:
         handler: Finds the service method; None for a command that needs a session, which the Socket.IO
             namespace handles.
         cost: The tokens that it takes of its rate.
+        answer: The bytes that its answer is counted as in the `AnswerBudget`; 0 for a short one.
         is_bounded: Whether a socket waits for it only a short time, because its next events wait meanwhile.
     """
 
     rate: RateKind
     handler: Callable[[Services], Handler] | None
     cost: Callable[[Any], int] = _one_token
+    answer: Callable[[Any], int] = _nothing
     is_bounded: bool = False
 
 
@@ -53,10 +85,10 @@ COMMANDS: Mapping[type, CommandSpec] = {
     c.JoinRoom: CommandSpec("joins", NEEDS_SESSION),
     c.LeaveRoom: CommandSpec("joins", NEEDS_SESSION),
     c.CreateConversation: CommandSpec(
-        "creates", lambda services: services.conversations.create, _token_per_participants
+        "creates", lambda services: services.conversations.create, _token_per_participants, _members
     ),
     c.AddParticipants: CommandSpec(
-        "creates", lambda services: services.conversations.add, _token_per_participants
+        "creates", lambda services: services.conversations.add, _token_per_participants, _members
     ),
     c.RemoveParticipant: CommandSpec("creates", lambda services: services.conversations.remove),
     c.LeaveConversation: CommandSpec("creates", lambda services: services.conversations.leave),
@@ -68,16 +100,20 @@ COMMANDS: Mapping[type, CommandSpec] = {
         "reads", lambda services: services.receipts.read_all, is_bounded=True
     ),
     c.MarkDelivered: CommandSpec("reads", lambda services: services.receipts.delivered, is_bounded=True),
-    c.ListOnline: CommandSpec("reads", lambda services: services.presence.online, is_bounded=True),
-    c.Sync: CommandSpec("reads", lambda services: services.history.sync, is_bounded=True),
-    c.GetConversation: CommandSpec("reads", lambda services: services.conversations.get),
-    c.ListParticipants: CommandSpec("reads", lambda services: services.conversations.participants),
-    c.ListReceipts: CommandSpec("reads", lambda services: services.conversations.receipts),
-    c.ListConversations: CommandSpec("reads", lambda services: services.conversations.page),
-    c.CountUnread: CommandSpec("reads", lambda services: services.conversations.unread),
-    c.ListMessages: CommandSpec("reads", lambda services: services.history.page),
+    c.ListOnline: CommandSpec(
+        "reads", lambda services: services.presence.online, answer=_members, is_bounded=True
+    ),
+    c.Sync: CommandSpec("reads", lambda services: services.history.sync, answer=_synced, is_bounded=True),
+    c.GetConversation: CommandSpec("reads", lambda services: services.conversations.get, answer=_members),
+    c.ListParticipants: CommandSpec(
+        "reads", lambda services: services.conversations.participants, answer=_members
+    ),
+    c.ListReceipts: CommandSpec("reads", lambda services: services.conversations.receipts, answer=_members),
+    c.ListConversations: CommandSpec("reads", lambda services: services.conversations.page, answer=_listed),
+    c.CountUnread: CommandSpec("reads", lambda services: services.conversations.unread, answer=_members),
+    c.ListMessages: CommandSpec("reads", lambda services: services.history.page, answer=_messages),
     c.GetMessage: CommandSpec("reads", lambda services: services.history.get),
-    c.Search: CommandSpec("reads", lambda services: services.search.find),
+    c.Search: CommandSpec("reads", lambda services: services.search.find, answer=_messages),
     c.Introduce: CommandSpec("reads", NEEDS_SESSION),
     c.Ping: CommandSpec("reads", NEEDS_SESSION),
     c.Reauthenticate: CommandSpec("reads", NEEDS_SESSION),
@@ -116,3 +152,8 @@ def count_command(rates: Rates, user_id: str, command: c.Command) -> None:
     """Count a user's command against its rate. Raises `RateLimited`."""
     spec = COMMANDS[type(command)]
     rates.count(spec.rate, user_id, spec.cost(command))
+
+
+def answer_bytes(command: c.Command) -> int:
+    """Return the bytes that a command's answer is counted as; 0 for a short one."""
+    return COMMANDS[type(command)].answer(command)

@@ -1,6 +1,5 @@
 """History: pages of messages, and changes since a revision."""
 
-from asyncio import Semaphore
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,8 +19,6 @@ SYNC_BYTES = 512 * 1024
 """Bytes of messages after which an answer to `Sync` ends: half of what a client may leave unread."""
 SYNC_PAGE = 20
 """Changes that `Sync` reads at a time."""
-SYNCS_AT_ONCE = 32
-"""Answers to `Sync` that are made at the same time; others wait."""
 
 
 class HistoryService:
@@ -35,7 +32,6 @@ class HistoryService:
         self._conversations = conversations
         self._people = people
         self._epochs = Epochs(conversations, messages)
-        self._syncs = Semaphore(SYNCS_AT_ONCE)
 
     async def page(self, person: Person, command: ListMessages) -> Page[MessageView]:
         """Return a page of messages in ascending order.
@@ -55,7 +51,9 @@ class HistoryService:
         )
         is_forward = command.after is not None
         shown = found[: command.limit] if is_forward else found[-command.limit :]
-        edge = shown[-1 if is_forward else 0].seq if len(found) > command.limit else None
+        if command.cut:
+            shown = _nearest(shown, is_forward)
+        edge = shown[-1 if is_forward else 0].seq if len(found) > len(shown) else None
         cursor = str(edge) if edge is not None else None
         # Numbers have no gaps, so the last number is the number of messages.
         total = max(0, last - hidden)
@@ -90,9 +88,8 @@ class HistoryService:
         """
         if len(command.revs) > MAX_SYNCED:
             raise Invalid.field("conversations", f"At most {MAX_SYNCED} at a time.")
-        async with self._syncs:
-            budget = ByteBudget(SYNC_BYTES)
-            return [await self._synced(person, c, held, budget) for c, held in command.revs.items()]
+        budget = ByteBudget(SYNC_BYTES)
+        return [await self._synced(person, c, held, budget) for c, held in command.revs.items()]
 
     async def _synced(
         self, person: Person, conversation_id: str, held: Revision, budget: "ByteBudget"
@@ -139,6 +136,12 @@ class HistoryService:
     async def view(self, message: Message) -> MessageView:
         """Return the view of one message."""
         return (await self.views([message]))[0]
+
+
+def _nearest(messages: Sequence[Message], is_forward: bool) -> list[Message]:
+    """Return the messages of a page that are nearest to where it begins, within `SYNC_BYTES`."""
+    budget = ByteBudget(SYNC_BYTES)
+    return budget.take(messages) if is_forward else budget.take(messages[::-1])[::-1]
 
 
 class ByteBudget:

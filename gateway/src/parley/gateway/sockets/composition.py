@@ -20,8 +20,10 @@ from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.idle_reaper import IdleReaper
 from parley.gateway.sockets.namespace import ChatNamespace
 from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
+from parley.gateway.sockets.socket_answers import SocketAnswers
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
 from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
@@ -41,6 +43,7 @@ class SocketContext:
     profiles: Profiles
     revocations: RevocationService
     rates: Rates
+    answers: AnswerBudget
     delivery: DeliveryParts
     live: LiveParts
     recovery: ConnectionRecovery
@@ -119,6 +122,7 @@ def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatch
         broadcaster=context.delivery.broadcaster,
         recovery=context.recovery,
         rates=context.rates,
+        answers=SocketAnswers(context.answers, context.manager, context.spawn),
         early_refusals=EarlyRefusals(context.admission),
     )
 

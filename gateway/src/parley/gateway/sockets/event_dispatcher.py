@@ -23,10 +23,16 @@ from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve, sho
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.services.command_table import COMMANDS, check_session_handlers, count_command
+from parley.gateway.services.command_table import (
+    COMMANDS,
+    answer_bytes,
+    check_session_handlers,
+    count_command,
+)
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.identities import Identities
+from parley.gateway.sockets.socket_answers import SocketAnswers
 from parley.gateway.state.rates import WRONG_COST, Rates
 from parley.gateway.transport.answers import DeferredAck, Refusal
 from parley.gateway.transport.packets import MalformedPacket
@@ -55,6 +61,7 @@ class EventDispatcher:
         broadcaster: Broadcaster,
         recovery: ConnectionRecovery,
         rates: Rates,
+        answers: SocketAnswers,
         early_refusals: EarlyRefusals,
     ) -> None:
         self._authenticator = authenticator
@@ -68,6 +75,7 @@ class EventDispatcher:
         self._broadcaster = broadcaster
         self._recovery = recovery
         self._rates = rates
+        self._answers = answers
         self._early_refusals = early_refusals
         self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
             c.JoinRoom: self._join,
@@ -94,7 +102,8 @@ class EventDispatcher:
         try:
             resolved = resolve(protocols, event, args)
         except Unresolved as unresolved:
-            self._rates.owe("requests", session.user_id, WRONG_COST)
+            if isinstance(unresolved.error, Invalid):
+                self._rates.owe("requests", session.user_id, WRONG_COST)
             return refusal(unresolved.protocol, unresolved.error)
         if resolved.protocols != protocols:
             self._room_membership.narrow(session, resolved.protocols)
@@ -129,8 +138,15 @@ class EventDispatcher:
         handle = self._session_handlers.get(type(command))
         if handle is not None:
             return await handle(session, command)
-        result = self._command_bus.handle(person, command)
-        return await (self._bounded(result) if COMMANDS[type(command)].is_bounded else result)
+        size = answer_bytes(command)
+        if size:
+            await self._answers.take(session, size)
+        try:
+            result = self._command_bus.handle(person, command)
+            return await (self._bounded(result) if COMMANDS[type(command)].is_bounded else result)
+        finally:
+            if size:
+                self._answers.give_back_when_read(session, size)
 
     async def _join(self, session: Session, command: c.JoinRoom) -> Joined:
         joined = await self._connection_manager.join(session, command.conversation_id)

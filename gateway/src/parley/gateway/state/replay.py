@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from parley.gateway.core.positions import Position
 from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
 from parley.shared.model import Message, Person
 
@@ -53,6 +55,58 @@ def in_order(
             yield changed_event(message, people)
     for message in waiting:
         yield stored_event(replace(message, rev=rev, epoch=epoch), people)
+
+
+class Read(NamedTuple):
+    """The messages that were read after a position, at most `at_once` of either kind.
+
+    Attributes:
+        changes: Messages with a higher revision, by revision.
+        new: Messages with a higher number, by number.
+        at_once: How many were asked for.
+    """
+
+    changes: Sequence[Message]
+    new: Sequence[Message]
+    at_once: int
+
+
+class Slice(NamedTuple):
+    """A part of a replay: its events, and the position that its receiver has reached with them."""
+
+    events: Sequence[Numbered]
+    reached: Position
+
+
+def next_slice(received: Position, head: Position, read: Read, people: Mapping[str, Person]) -> Slice:
+    """Return the next part of a replay, which brings the receiver nearer to the head, or there.
+
+    Args:
+        received: The receiver has everything up to this position.
+        head: The end of the replay.
+        read: The stored messages after `received`.
+        people: The senders by id.
+    """
+    new = [m for m in read.new if m.seq <= head.seq]
+    seq = new[-1].seq if len(new) == read.at_once else max(head.seq, received.seq)
+    known = [m for m in read.changes if m.rev <= head.rev]
+    usable = list(takewhile(lambda m: m.seq <= seq, known))
+    has_more = len(read.changes) == len(known) == read.at_once
+    if len(usable) == len(known) and not has_more:
+        rev, epoch = max(head[1:], received[1:], key=lambda each: each[0])
+    else:
+        rev, epoch = (usable[-1].rev, usable[-1].epoch) if usable else received[1:]
+        new = _due(new, rev) if usable else new
+        seq = new[-1].seq if new else received.seq
+    changed = [m for m in usable if m.seq <= received.seq and has_changed(m)]
+    span = Span(received.rev, rev, received.epoch)
+    return Slice(list(in_order(span, changed, new, people)), Position(seq, rev, epoch))
+
+
+def _due(new: Sequence[Message], rev: int) -> list[Message]:
+    """Return new messages up to the last one that a revision includes; later revisions bring the others."""
+    last = max((place for place, m in enumerate(new) if m.rev <= rev), default=-1)
+    return list(new[: last + 1])
 
 
 def stored_event(message: Message, people: Mapping[str, Person]) -> MessageStored:

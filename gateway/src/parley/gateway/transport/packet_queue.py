@@ -59,14 +59,15 @@ class PacketQueue(asyncio.Queue[eio.Packet]):
                 self.put_nowait(item)
 
     def _put(self, item: eio.Packet) -> None:
-        self._unread_bytes += _size(item)
+        self._unread_bytes += packet_size(item)
         super()._put(item)
 
     def _get(self) -> eio.Packet:
         item = super()._get()
-        self._unread_bytes -= _size(item)
+        self._unread_bytes -= packet_size(item)
         return item
 
 
-def _size(item: Any) -> int:
+def packet_size(item: Any) -> int:
+    """Return the bytes of a packet's data; characters, if it is text."""
     return len(item.data) if isinstance(item.data, str | bytes) else 0

@@ -14,12 +14,13 @@ from engineio import packet as eio
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import FrameWriter
+from parley.gateway.transport.packet_queue import packet_size
 from parley.gateway.transport.packets import engine_packet
 
 log = structlog.get_logger()
 
-INBOX_PACKETS = 64
-"""Events of one client that wait to be handled; beyond that it is not read."""
+INBOX_PACKETS, INBOX_BYTES = 64, 1024 * 1024
+"""Events of one client that wait to be handled, and their bytes; beyond that it is not read."""
 UPGRADE_SECONDS = 10.0
 
 
@@ -131,12 +132,26 @@ class Inbox(asyncio.Queue[eio.Packet | None]):
         self._delay = delay
         self._is_idle = False
         self._woken_at = 0.0
+        self._bytes = 0
+
+    def full(self) -> bool:
+        """Tell whether the client is not read now."""
+        return super().full() or self._bytes >= INBOX_BYTES
 
     def put_nowait(self, item: eio.Packet | None) -> None:
         """Append a packet."""
         if self._is_idle:
             self._is_idle, self._woken_at = False, monotonic()
         super().put_nowait(item)
+
+    def _put(self, item: eio.Packet | None) -> None:
+        self._bytes += packet_size(item)
+        super()._put(item)
+
+    def _get(self) -> eio.Packet | None:
+        item = super()._get()
+        self._bytes -= packet_size(item)
+        return item
 
     async def next(self) -> eio.Packet | None:
         """Wait for the next packet."""
