@@ -12,8 +12,11 @@ import pytest
 import socketio
 
 from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually
+from clients.database import open_database
 from clients.nginx_edge import PROXY
 from clients.raw import RawSocket, request
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, to_document
+from parley.shared.model import Conversation, Membership, new_id, now
 from parley.stack import Stack
 
 SECONDS = 1.0
@@ -24,6 +27,7 @@ LOW = {
     "RATE_CREATES": "1:3",
     "RATE_READS": "5:40",
     "RATE_REQUESTS": "100:400",
+    "RATE_ROOMS": "100:500",
     "RATE_EVENTS": "50:200",
     "RATE_CONNECTS": "1:60",
     "MAX_SOCKETS_OF_USER": "3",
@@ -252,6 +256,26 @@ async def enter_and_leave(url: str, token: str, times: int) -> int:
 
 def entries(raw: RawSocket) -> list[str]:
     return [frame for frame in raw.frames if frame.startswith(f"40{NAMESPACE},")]
+
+
+async def test_connecting_is_charged_by_the_user_s_conversations(users: ChatUsers, strict: Stack) -> None:
+    many, few = users.user("many"), users.user("few")
+    await add_conversations(strict, many.id, 200)
+
+    assert 2 <= await enter_and_leave(strict.url, many.token, 8) <= 4
+    assert await enter_and_leave(strict.url, few.token, 8) == 8
+
+
+async def add_conversations(stack: Stack, user_id: str, count: int) -> None:
+    """Store conversations of a user."""
+    at = now()
+    stored = [
+        Conversation(id=new_id(), kind="group", created_by=user_id, created_at=at) for _ in range(count)
+    ]
+    members = [Membership(conversation_id=each.id, user_id=user_id, joined_at=at) for each in stored]
+    async with open_database(stack.mongo_url) as database:
+        await database[CONVERSATIONS].insert_many(map(to_document, stored))
+        await database[MEMBERSHIPS].insert_many(map(to_document, members))
 
 
 @pytest.mark.parametrize(

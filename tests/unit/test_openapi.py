@@ -75,6 +75,7 @@ def test_the_document_describes_every_served_path_and_no_other(document: dict[st
         token_in_query=True,
         wait_for_commit=nobody,
         rates=nobody,
+        audience_costs=nobody,
         answers=nobody,
     )
     for protocol in SERVED:

@@ -16,6 +16,7 @@ from parley.gateway.rest.content_encoding import reject_encoded_bodies
 from parley.gateway.rest.cors import Cors
 from parley.gateway.rest.mount import RestApi, error_response
 from parley.gateway.services.attachments import AttachmentService
+from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.settings import Settings
@@ -34,6 +35,7 @@ def build_application(
     *,
     server: ChatServer,
     rates: Rates,
+    audience_costs: AudienceCosts,
     answers: AnswerBudget,
     authenticator: Authenticator,
     command_bus: CommandBus,
@@ -58,6 +60,7 @@ def build_application(
         token_in_query=settings.token_in_query,
         wait_for_commit=commit_waiters.wait,
         rates=rates,
+        audience_costs=audience_costs,
         answers=answers,
     )
     for protocol in (*protocols, ADMINISTRATION):

@@ -81,6 +81,7 @@ class Gateway:
             self.protocols,
             server=self.sockets.server,
             rates=self.domain.rates,
+            audience_costs=self.domain.audience_costs,
             answers=self.domain.answers,
             authenticator=self.domain.authenticator,
             command_bus=self.domain.command_bus,
@@ -134,6 +135,7 @@ class Gateway:
             profiles=self.domain.services.profiles,
             revocations=self.domain.services.revocations,
             rates=self.domain.rates,
+            audience_costs=self.domain.audience_costs,
             answers=self.domain.answers,
             delivery=self.delivery,
             live=self.live,
@@ -187,7 +189,7 @@ class Gateway:
 
     def _start_background(self) -> None:
         repeat, live, services = self.background.repeat, self.live, self.domain.services
-        repeat(UNREAD_SECONDS, live.unread_counts.broadcast_changed)
+        repeat(UNREAD_SECONDS, live.unread_counts.broadcast_in_turns)
         repeat(TYPING_SECONDS, live.typing_events.expire)
         repeat(REAP_SECONDS, self.sockets.idle_reaper.sweep)
         repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)

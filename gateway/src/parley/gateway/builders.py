@@ -28,6 +28,7 @@ from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.composition import Ports, Services, build_services
 from parley.gateway.services.epochs import Epochs
@@ -68,6 +69,7 @@ class Domain:
     membership_cache: MembershipCache
     load_monitor: LoadMonitor
     rates: Rates
+    audience_costs: AudienceCosts
     answers: AnswerBudget
     services: Services
     commit_waiters: CommitWaiters
@@ -137,6 +139,7 @@ def _ports(
 
 def build_domain(settings: Settings, adapters: Adapters) -> Domain:
     """Build the services, and what decides who may use them how often."""
+    rates = Rates(rates_of(settings))
     membership_cache, load_monitor = MembershipCache(), LoadMonitor(adapters.outbox.fullness)
     revocations = RevocationService(
         MongoRevocations(adapters.database), adapters.bus, timedelta(days=settings.revocation_days)
@@ -156,7 +159,8 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
     return Domain(
         membership_cache=membership_cache,
         load_monitor=load_monitor,
-        rates=Rates(rates_of(settings)),
+        rates=rates,
+        audience_costs=AudienceCosts(rates, membership_cache, lambda: adapters.bus.gateways),
         answers=AnswerBudget(),
         services=services,
         commit_waiters=commit_waiters,

@@ -108,6 +108,11 @@ class Settings(SharedSettings):
         "200:2000",
         form=RATE,
     )
+    rate_rooms: str = setting(
+        "Rate limit of one user's connects, by the conversations and contacts that they load, likewise.",
+        "500:20000",
+        form=RATE,
+    )
     rate_events: str = setting(
         "Rate limit of the events of one socket, valid or not, likewise; 4 KiB count as one more.",
         "100:1000",

@@ -1,7 +1,9 @@
 """The connection manager: lets sockets in and out, and keeps their rooms true to their memberships."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -27,7 +29,11 @@ from parley.shared.model import MEMBERS_SHOWN, Member, Membership, Person, now
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 CONTACTS_AT_ONCE = 500
+MEMBERSHIPS_AT_ONCE = 250
+"""Memberships of a connecting user that are prepared in one turn of the event loop."""
 CONNECT_SECONDS = 10.0
 MAX_JOINED = 1_000
 """Conversations that one socket may have joined."""
@@ -121,21 +127,38 @@ class ConnectionManager:
             fresh = ids - (subscribed & set(self._membership_cache.conversations_of(user_id)))
             if not fresh or session not in self._sessions:
                 break
-            await self._room_membership.subscribe_and_enter(session, map(rooms.conversation, fresh))
-            for conversation_id in fresh:
-                self._membership_cache.expect_membership(conversation_id, user_id)
-            await self._open_streams(fresh)
-            await self._load_deleted([m for m in memberships if m.conversation_id in fresh])
+            for some in _slices(fresh):
+                await self._follow(session, some)
+            for known in _slices(m for m in memberships if m.conversation_id in fresh):
+                await self._load_deleted(known)
             subscribed |= fresh
         for gone in subscribed - ids:
             self.remove_missed(gone, user_id)
-        for membership in memberships:
-            self._membership_cache.put(membership)
-        # Costs nothing, unless another socket of the user failed meanwhile and closed a stream.
-        await self._open_streams(ids)
+        await self._put(session, memberships)
+        # Costs little, unless another socket of the user failed meanwhile and closed a stream.
+        for some in _slices(ids):
+            await self._open_streams(some)
+            await asyncio.sleep(0)
         contacts = await self._contacts.contacts(user_id, list(ids))
         await self._room_membership.subscribe_and_enter(session, map(rooms.presence, contacts))
         return contacts
+
+    async def _follow(self, session: Session, conversation_ids: Sequence[str]) -> None:
+        await self._room_membership.subscribe_and_enter(session, map(rooms.conversation, conversation_ids))
+        for conversation_id in conversation_ids:
+            self._membership_cache.expect_membership(conversation_id, session.user_id)
+        await self._open_streams(conversation_ids)
+
+    async def _put(self, session: Session, memberships: Sequence[Membership]) -> None:
+        for some in _slices(memberships):
+            for membership in some:
+                # One that vanished from the cache meanwhile was removed by an event.
+                if session in self._sessions and self._is_expected(membership):
+                    self._membership_cache.put(membership)
+            await asyncio.sleep(0)
+
+    def _is_expected(self, membership: Membership) -> bool:
+        return membership.conversation_id in self._membership_cache.memberships_of(membership.user_id)
 
     def go_live(self, session: Session) -> bool:
         """Let a session receive the events of its rooms. Returns False if it was closed meanwhile."""
@@ -361,3 +384,10 @@ class ConnectionManager:
             return members
         person = self._profiles.current(self._membership_cache.users[own.user_id].person)
         return (*members[: MEMBERS_SHOWN - 1], Member(person=person, role=own.role))
+
+
+def _slices(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield slices of a user's memberships, between which other clients have their turns."""
+    rest = iter(values)
+    while some := list(islice(rest, MEMBERSHIPS_AT_ONCE)):
+        yield some

@@ -20,6 +20,7 @@ from parley.shared.redis import FAULTS, connect
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.25
+COUNT_SECONDS = 5.0
 POLL_SECONDS = 1.0
 STALE_SECONDS, BEHIND_SECONDS = 4.0, 15.0
 """A node is stale when its own heartbeat has not come back for so long: the longer time holds while other
@@ -74,6 +75,7 @@ class Bus:
         self._was_lost = False
         self._resync_lock = asyncio.Lock()
         self._best_effort: dict[str, list[Event]] = {}
+        self._gateways = 1
         self._background = Background()
 
     @property
@@ -93,12 +95,26 @@ class Bus:
         self._subscriber = subscriber
         self._background.spawn(self._listen(subscriber))
         self._background.repeat(HEARTBEAT_SECONDS, self._send_heartbeat)
+        self._background.repeat(COUNT_SECONDS, self._count_gateways)
 
     async def stop(self) -> None:
         """Disconnect."""
         await self._background.stop()
         await self._subscriber_redis.aclose()
         await self._redis.aclose()
+
+    @property
+    def gateways(self) -> int:
+        """The number of gateways, as it was a few seconds ago; at least this one."""
+        return self._gateways
+
+    async def _count_gateways(self) -> None:
+        try:
+            # Every gateway subscribes to this channel.
+            ((_, count),) = await self._redis.pubsub_numsub(rooms.channel(rooms.everyone()))
+        except FAULTS:
+            return
+        self._gateways = max(1, count)
 
     @property
     def delay(self) -> float:

@@ -3,11 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice, takewhile
 
 from parley.gateway.pubsub.bus import Bus
 
 UNSUBSCRIBE_SECONDS = 15.0
 """How long an unused subscription is kept: a client that reconnects soon finds it again."""
+EXPIRED_AT_ONCE, TURN_SECONDS = 500, 0.01
+"""Channels that are unsubscribed from in one turn, and the time between two turns."""
 
 
 class ChannelSubscriptions:
@@ -16,7 +19,8 @@ class ChannelSubscriptions:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._users: dict[str, int] = defaultdict(int)
-        self._expiring: dict[str, asyncio.TimerHandle] = {}
+        self._expiring: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def __contains__(self, channel: object) -> bool:
         return self._users.get(str(channel), 0) > 0
@@ -48,25 +52,40 @@ class ChannelSubscriptions:
             self._start_expiry(channel)
 
     def stop(self) -> None:
-        """Cancel all timers."""
-        for timer in self._expiring.values():
-            timer.cancel()
+        """Cancel the timer."""
+        self._expiring.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _cancel_expiry(self, channels: Iterable[str]) -> None:
         for channel in channels:
-            timer = self._expiring.pop(channel, None)
-            if timer is not None:
-                timer.cancel()
+            self._expiring.pop(channel, None)
 
     def _start_expiry(self, channel: str) -> None:
-        if channel in self._expiring or self._users[channel]:
+        if channel in self._expiring or self._users.get(channel):
             return
-        loop = asyncio.get_running_loop()
-        self._expiring[channel] = loop.call_later(UNSUBSCRIBE_SECONDS, self._unsubscribe, channel)
+        self._expiring[channel] = asyncio.get_running_loop().time() + UNSUBSCRIBE_SECONDS
+        if self._timer is None:
+            self._await_first()
 
-    def _unsubscribe(self, channel: str) -> None:
-        del self._expiring[channel]
-        if self._users[channel]:
-            return
-        del self._users[channel]
-        self._bus.drop([channel])
+    def _await_first(self) -> None:
+        """Wait for the channel that expires first: the order of insertion is that of the times."""
+        self._timer = None
+        if self._expiring:
+            loop = asyncio.get_running_loop()
+            at = max(next(iter(self._expiring.values())), loop.time() + TURN_SECONDS)
+            self._timer = loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        # One socket of a user with thousands of conversations leaves as many channels at once.
+        now = asyncio.get_running_loop().time()
+        due = takewhile(lambda channel: self._expiring[channel] <= now, self._expiring)
+        unused = []
+        for channel in list(islice(due, EXPIRED_AT_ONCE)):
+            del self._expiring[channel]
+            if not self._users.get(channel):
+                self._users.pop(channel, None)
+                unused.append(channel)
+        if unused:
+            self._bus.drop(unused)
+        self._await_first()

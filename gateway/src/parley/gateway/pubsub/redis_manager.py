@@ -4,7 +4,7 @@ The reasons for not using the stock `AsyncRedisManager` are in gateway/DECISIONS
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from socketio import packet
@@ -32,7 +32,12 @@ class RedisManager(ManagerHooks):
     # Local bookkeeping: python-socketio's synchronous half of each method.
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
-        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        sockets = self.rooms.get(namespace, {}).get(None)
+        if room is None or sockets is None or room in sockets:
+            super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        else:
+            # python-socketio makes a two-way mapping for each room, and needs that of the namespace only.
+            self.rooms[namespace].setdefault(room, {})[sid] = eio_sid or sockets[sid]
         if room is not None and room != sid and room not in self._rooms_of[namespace, sid]:
             self._rooms_of[namespace, sid].add(room)
             self._subscriptions.retain(rooms.channel(room))
@@ -53,6 +58,11 @@ class RedisManager(ManagerHooks):
         for pending in (self.pending_connect, self.pending_disconnect):
             if sid in pending.get(namespace, ()):
                 pending[namespace].remove(sid)
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        members = self.rooms.get(namespace, {})
+        for name in room if isinstance(room, list | tuple) else [room]:
+            yield from list(members.get(name, {}).items())
 
     def get_rooms(self, sid: str, namespace: str) -> list[str]:
         return [sid, *self._rooms_of.get((namespace, sid), ())]

@@ -30,6 +30,7 @@ from parley.gateway.protocols.payloads import load
 from parley.gateway.protocols.protocol import ClientProtocol, Payload, Route
 from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.rest.idempotency_key import idempotency_key
+from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import answer_bytes, count_command
 from parley.gateway.services.profiles import Profiles
@@ -74,6 +75,7 @@ class RestApi:
         token_in_query: bool,
         wait_for_commit: WaitForCommit,
         rates: Rates,
+        audience_costs: AudienceCosts,
         answers: AnswerBudget,
     ) -> None:
         self._command_bus = command_bus
@@ -82,6 +84,7 @@ class RestApi:
         self._token_in_query = token_in_query
         self._wait_for_commit = wait_for_commit
         self._rates = rates
+        self._audience_costs = audience_costs
         self._answers = answers
 
     def mount(self, app: web.Application, protocol: ClientProtocol) -> None:
@@ -161,6 +164,7 @@ class RestApi:
     async def _execute(self, person: Person, command: Any) -> Any:
         count_command(self._rates, person.id, command)
         result = await self._read(person, command)
+        self._audience_costs.charge(person.id, command, result)
         if not isinstance(result, PendingCommit):
             return result
         # A worker may store the record before the broker confirms it: the wait starts before the confirm.

@@ -11,6 +11,10 @@ from parley.gateway.services.history import SYNC_BYTES
 from parley.gateway.state.rates import RateKind, Rates
 from parley.shared.model import Person
 
+REACHED_PER_TOKEN = 100
+"""Online users that a message, a change, a mark or a joined room reaches for one token."""
+TYPED_TO_PER_TOKEN = 250
+"""Online users that a typing event reaches for one token; it is not stored, and is deferred under load."""
 PARTICIPANTS_PER_TOKEN = 10
 """Participants that a command may name for one token: each of them is notified and shown by name."""
 
@@ -64,6 +68,8 @@ class CommandSpec:
             namespace handles.
         cost: The tokens that it takes of its rate.
         answer: The bytes that its answer is counted as in the `AnswerBudget`; 0 for a short one.
+        people_per_token: How many online users its event may reach for one token; None for one without an
+            event for others.
         is_bounded: Whether a socket waits for it only a short time, because its next events wait meanwhile.
     """
 
@@ -71,19 +77,30 @@ class CommandSpec:
     handler: Callable[[Services], Handler] | None
     cost: Callable[[Any], int] = _one_token
     answer: Callable[[Any], int] = _nothing
+    people_per_token: int | None = None
     is_bounded: bool = False
 
 
 NEEDS_SESSION = None
 
 COMMANDS: Mapping[type, CommandSpec] = {
-    c.SendMessage: CommandSpec("sends", lambda services: services.messages.send),
-    c.SendToContract: CommandSpec("sends", lambda services: services.contracts.send),
-    c.EditMessage: CommandSpec("sends", lambda services: services.messages.edit),
-    c.DeleteMessage: CommandSpec("sends", lambda services: services.messages.delete),
-    c.SetTyping: CommandSpec("typing", lambda services: services.presence.typing),
-    c.JoinRoom: CommandSpec("joins", NEEDS_SESSION),
-    c.LeaveRoom: CommandSpec("joins", NEEDS_SESSION),
+    c.SendMessage: CommandSpec(
+        "sends", lambda services: services.messages.send, people_per_token=REACHED_PER_TOKEN
+    ),
+    c.SendToContract: CommandSpec(
+        "sends", lambda services: services.contracts.send, people_per_token=REACHED_PER_TOKEN
+    ),
+    c.EditMessage: CommandSpec(
+        "sends", lambda services: services.messages.edit, people_per_token=REACHED_PER_TOKEN
+    ),
+    c.DeleteMessage: CommandSpec(
+        "sends", lambda services: services.messages.delete, people_per_token=REACHED_PER_TOKEN
+    ),
+    c.SetTyping: CommandSpec(
+        "typing", lambda services: services.presence.typing, people_per_token=TYPED_TO_PER_TOKEN
+    ),
+    c.JoinRoom: CommandSpec("joins", NEEDS_SESSION, people_per_token=REACHED_PER_TOKEN),
+    c.LeaveRoom: CommandSpec("joins", NEEDS_SESSION, people_per_token=REACHED_PER_TOKEN),
     c.CreateConversation: CommandSpec(
         "creates", lambda services: services.conversations.create, _token_per_participants, _members
     ),
@@ -95,11 +112,24 @@ COMMANDS: Mapping[type, CommandSpec] = {
     c.ArchiveConversation: CommandSpec("creates", lambda services: services.conversations.archive),
     c.PutContract: CommandSpec("creates", lambda services: services.contracts.put),
     c.Revoke: CommandSpec("creates", lambda services: services.revocations.revoke),
-    c.MarkRead: CommandSpec("reads", lambda services: services.receipts.read, is_bounded=True),
-    c.MarkConversationRead: CommandSpec(
-        "reads", lambda services: services.receipts.read_all, is_bounded=True
+    c.MarkRead: CommandSpec(
+        "reads",
+        lambda services: services.receipts.read,
+        people_per_token=REACHED_PER_TOKEN,
+        is_bounded=True,
     ),
-    c.MarkDelivered: CommandSpec("reads", lambda services: services.receipts.delivered, is_bounded=True),
+    c.MarkConversationRead: CommandSpec(
+        "reads",
+        lambda services: services.receipts.read_all,
+        people_per_token=REACHED_PER_TOKEN,
+        is_bounded=True,
+    ),
+    c.MarkDelivered: CommandSpec(
+        "reads",
+        lambda services: services.receipts.delivered,
+        people_per_token=REACHED_PER_TOKEN,
+        is_bounded=True,
+    ),
     c.ListOnline: CommandSpec(
         "reads", lambda services: services.presence.online, answer=_members, is_bounded=True
     ),

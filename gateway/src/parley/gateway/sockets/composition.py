@@ -10,6 +10,7 @@ from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.services.revocations import RevocationService
@@ -43,6 +44,7 @@ class SocketContext:
     profiles: Profiles
     revocations: RevocationService
     rates: Rates
+    audience_costs: AudienceCosts
     answers: AnswerBudget
     delivery: DeliveryParts
     live: LiveParts
@@ -122,6 +124,7 @@ def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatch
         broadcaster=context.delivery.broadcaster,
         recovery=context.recovery,
         rates=context.rates,
+        audience_costs=context.audience_costs,
         answers=SocketAnswers(context.answers, context.manager, context.spawn),
         early_refusals=EarlyRefusals(context.admission),
     )

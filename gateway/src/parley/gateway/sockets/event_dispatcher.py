@@ -22,6 +22,7 @@ from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve, shown
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
+from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
 from parley.gateway.services.command_table import (
     COMMANDS,
@@ -61,6 +62,7 @@ class EventDispatcher:
         broadcaster: Broadcaster,
         recovery: ConnectionRecovery,
         rates: Rates,
+        audience_costs: AudienceCosts,
         answers: SocketAnswers,
         early_refusals: EarlyRefusals,
     ) -> None:
@@ -75,6 +77,7 @@ class EventDispatcher:
         self._broadcaster = broadcaster
         self._recovery = recovery
         self._rates = rates
+        self._audience_costs = audience_costs
         self._answers = answers
         self._early_refusals = early_refusals
         self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
@@ -124,7 +127,9 @@ class EventDispatcher:
 
     async def _answer(self, session: Session, resolved: Resolved) -> Any:
         inbound = resolved.inbound
-        result = await self._execute(session, inbound.command(resolved.payload))
+        command = inbound.command(resolved.payload)
+        result = await self._execute(session, command)
+        self._audience_costs.charge(session.user_id, command, result)
         if isinstance(result, PendingCommit):
             refuse = partial(refusal, resolved.protocols[0])
             return DeferredAck(result.confirmed, partial(inbound.ack, result.result), refuse)

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 REPLAYING = "The events that you have missed are still being sent; try again."
 CLOSING = "The token is no longer valid; the connection is being closed."
+FAILED_ROOMS = 100
+"""Rooms that a failed connect counts as."""
 RATE_REFUSALS = Rate(2, 100)
 """Refusals by rate that one socket may cause; past that its connection is closed."""
 LOST = (AsyncServer.reason.TRANSPORT_CLOSE, AsyncServer.reason.PING_TIMEOUT)
@@ -93,6 +95,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         user_id = identity.person.id
         # Connecting reads, and one transport can enter and leave the namespace again and again.
         self._rates.count("reads", user_id)
+        self._rates.count("rooms", user_id)
         restored = await self._recovery.find(auth, user_id, self._protocols)
         # No await between the check and the registration: of many at once, each counts the others.
         if len(self._sessions.of_user(user_id)) >= self._max_sockets_of_user:
@@ -108,8 +111,11 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         try:
             await self._connection_manager.connect(session, identity.person, protocols, identity.issued_at)
         except BaseException:
+            self._rates.owe("rooms", session.user_id, FAILED_ROOMS)
             self._snapshots.untrack(session)
             raise
+        # How many there are is not known before they were read: the next connect waits for them.
+        self._rates.owe("rooms", session.user_id, len(self._session_rooms.rooms(session)))
         self._identities.add(session, identity)
 
     def private_id(self, sid: str) -> str | None:

@@ -1,8 +1,9 @@
 """The membership cache: roles and counters of the users with sockets on this node."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from parley.gateway.core.positions import Tombstone
 from parley.gateway.state.tombstones import Tombstones
@@ -183,6 +184,11 @@ class MembershipCache:
             return []
         return [user_id for user_id, cached in conversation.memberships.items() if seq <= cached.hidden]
 
+    def memberships_of(self, user_id: str) -> Mapping[str, CachedMembership]:
+        """Return the memberships of a local user by conversation, expected ones included."""
+        user = self.users.get(user_id)
+        return user.memberships if user else {}
+
     def conversations_of(self, user_id: str) -> list[str]:
         """Return the conversations of a local user, expected memberships included."""
         user = self.users.get(user_id)
@@ -278,9 +284,18 @@ class MembershipCache:
             return None
         return self.conversations[conversation_id].unread(user_id)
 
-    def take_changed_counts(self) -> Iterator[tuple[str, str, int, int]]:
-        """Yield (user, conversation, unread, total) for each count that differs from what was reported."""
-        changed, self._changed = self._changed, set()
+    def has_changed_counts(self) -> bool:
+        """Tell whether a count may differ from what was reported."""
+        return bool(self._changed)
+
+    def take_changed_counts(self, most: int | None = None) -> Iterator[tuple[str, str, int, int]]:
+        """Yield (user, conversation, unread, total) for each count that differs from what was reported.
+
+        Args:
+            most: Conversations to look at; all by default.
+        """
+        changed = list(islice(self._changed, most))
+        self._changed.difference_update(changed)
         for conversation_id in changed:
             conversation = self.conversations.get(conversation_id)
             if conversation is not None:

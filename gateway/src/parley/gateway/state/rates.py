@@ -17,6 +17,7 @@ RateKind = Literal[
     "creates",
     "reads",
     "requests",
+    "rooms",
     "events",
     "connects",
     "session_bytes",

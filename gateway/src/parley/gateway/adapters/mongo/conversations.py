@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
 from parley.gateway.core.errors import Unavailable
@@ -55,9 +56,8 @@ class MongoConversations:
         await insert_missing(self._memberships, documents)
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
-        with translate_errors():
-            cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
-            return {d["_id"]: from_document(Conversation, d) for d in await cursor.to_list(None)}
+        found = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
+        return {each.id: each for each in await all_values(Conversation, found)}
 
     async def latest(self, conversation_id: str) -> Conversation | None:
         # Just after an election, a read at a majority can be older than what the lost primary has confirmed.

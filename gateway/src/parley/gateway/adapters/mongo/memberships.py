@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
+from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
 from parley.gateway.core.pagination import SortKey
@@ -29,9 +30,7 @@ class MongoMemberships:
 
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         query = {"userId": {"$in": list(user_ids)}, **PRESENT}
-        with translate_errors():
-            documents = await self._memberships.find(query).to_list(None)
-        return [from_document(Membership, d) for d in documents]
+        return await all_values(Membership, self._memberships.find(query))
 
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None
@@ -42,8 +41,7 @@ class MongoMemberships:
             query["$or"] = [{"joinedAt": {"$gt": at}}, {"joinedAt": at, "_id": {"$gt": last}}]
         with translate_errors():
             cursor = self._memberships.find(query).sort([("joinedAt", 1), ("_id", 1)]).limit(limit)
-            documents = await cursor.to_list(None)
-        return [from_document(Membership, d) for d in documents]
+        return await all_values(Membership, cursor)
 
     async def count(self, conversation_id: str) -> int:
         with translate_errors():
