@@ -1,7 +1,11 @@
 """A file's type is recognized by its bytes: a listed type, or text, or it is refused."""
 
+import bz2
+import gzip
 import io
+import lzma
 import struct
+import tarfile
 import zipfile
 
 import pytest
@@ -38,6 +42,18 @@ def office(folder: str, part: str) -> bytes:
     return zipped("[Content_Types].xml", "_rels/.rels", "docProps/app.xml", f"{folder}/{part}.xml")
 
 
+def ole(stream: str) -> bytes:
+    """Return a compound file with a directory entry of this name."""
+    return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1_016) + stream.encode("utf-16-le") + bytes(64)
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("notes.txt"))
+    return file.getvalue()
+
+
 REAL = {
     "image/png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(20),
     "image/jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(20),
@@ -59,6 +75,32 @@ REAL = {
     f"{OPEN_DOCUMENT}spreadsheet": zipped("mimetype", first=f"{OPEN_DOCUMENT}spreadsheet".encode()),
     f"{OPEN_DOCUMENT}presentation": zipped("mimetype", first=f"{OPEN_DOCUMENT}presentation".encode()),
     "application/zip": zipped("holiday.jpg", "notes.txt"),
+    "image/apng": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(17) + b"\0\0\0\x08acTL" + bytes(20),
+    "image/avif": ftyp("avif", "mif1", "avif"),
+    "image/tiff": b"II*\0\x08\0\0\0" + bytes(20),
+    "image/bmp": b"BM\x36\0\0\0" + bytes(40),
+    "image/vnd.adobe.photoshop": b"8BPS\0\1" + bytes(40),
+    "video/x-matroska": b"\x1a\x45\xdf\xa3\x93\x42\x82\x88matroska" + bytes(20),
+    "video/x-msvideo": b"RIFF\x24\0\0\0AVI LIST" + bytes(20),
+    "audio/flac": b"fLaC\0\0\0\x22" + bytes(40),
+    "audio/amr": b"#!AMR\n\x3c\x91\x17\x16\xbe\x66\x79\0\0" + bytes(20),
+    "audio/aac": b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(20),
+    "audio/aiff": b"FORM\0\0\0\x24AIFFCOMM" + bytes(20),
+    "audio/midi": b"MThd\0\0\0\x06\0\1" + bytes(20),
+    "application/rtf": b"{\\rtf1\\ansi Hello}",
+    "application/epub+zip": zipped("mimetype", "OEBPS/content.opf", first=b"application/epub+zip"),
+    "application/msword": ole("WordDocument"),
+    "application/vnd.ms-excel": ole("Workbook"),
+    "application/vnd.ms-powerpoint": ole("PowerPoint Document"),
+    "application/vnd.ms-outlook": ole("__properties_version1.0"),
+    "application/x-ole-storage": ole("Unknown"),
+    "application/gzip": gzip.compress(b"hello"),
+    "application/x-7z-compressed": b"7z\xbc\xaf\x27\x1c\0\4" + bytes(30),
+    "application/vnd.rar": b"Rar!\x1a\7\1\0" + bytes(60),
+    "application/x-tar": tarred(),
+    "application/x-bzip2": bz2.compress(b"hello"),
+    "application/x-xz": lzma.compress(b"hello"),
+    "application/zstd": b"\x28\xb5\x2f\xfd\x04\x58\x29\0\0hello" + bytes(4),
     "text/plain": "name;città\nann;Forlì\n".encode(),
 }
 
@@ -82,15 +124,14 @@ def test_a_type_is_recognized_however_the_bytes_are_split(media_type: str) -> No
     [
         b"MZ\x90\0\3" + bytes(60),
         b"\x7fELF\2\1\1" + bytes(60),
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
-        b"Rar!\x1a\7\0" + bytes(60),
-        b"\x1f\x8b\x08" + bytes(60),
-        b"caf\xe9 in Latin-1",
-        "UTF-16".encode("utf-16"),
+        b"\xca\xfe\xba\xbe\0\0\0\x3d" + bytes(60),
+        b"\0asm\1\0\0\0" + bytes(60),
+        "UTF-16 with a \x01 control character".encode("utf-16"),
+        b"\xff\xfe\x00\xd8 no UTF-16",
+        "é in UTF-8, and ".encode() + b"word " * HEAD_BYTES + b"caf\xe9",
         b"words\0with nothing between",
         b"\x1b[31mred\x1b[0m",
         bytes(100),
-        b"cut in the middle: \xe2\x82",
     ],
 )
 def test_an_unlisted_type_is_refused(data: bytes) -> None:
@@ -120,12 +161,73 @@ def test_readable_text_is_plain_text_even_if_a_browser_would_run_it(text: str) -
     assert sniffed(text.encode(), step=5) == "text/plain"
 
 
-@pytest.mark.parametrize("late", [b"\0", b"\xff", b"\x80"])
-def test_text_is_text_to_its_end(late: bytes) -> None:
+LEGACY = {
+    "windows-1252": (
+        "cp1252",
+        "Müller, Größe: 5 € - „schön“ naïve café. Straße und Übermut tut selten gut.\r\n",
+    ),
+    "shift_jis": ("cp932", "これは日本語のテキストファイルです。会議は午後三時からです。\r\n"),
+    "gb18030": ("gb18030", "这是一个简体中文的文本文件 会议在下午三点开始。\r\n"),
+    "big5": ("big5", "這是一個繁體中文的文字檔案 會議下午三點開始。\r\n"),
+    "euc-kr": ("cp949", "안녕하세요. 이것은 한국어 텍스트 파일입니다.\r\n"),
+    "windows-1251": ("cp1251", "Привет, это обычный текстовый файл в кодировке Windows.\r\n"),
+    "windows-1250": ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy.\r\n"),
+}
+
+
+@pytest.mark.parametrize("charset", LEGACY)
+@pytest.mark.parametrize("before", [0, 3, HEAD_BYTES - 1, 2 * HEAD_BYTES])
+def test_text_in_a_legacy_charset_is_text_with_its_charset(charset: str, before: int) -> None:
+    encoding, text = LEGACY[charset]
+    data = b"-" * before + text.encode(encoding) * 3
+
+    assert sniffed(data) == f"text/plain; charset={charset}"
+    assert sniffed(data, step=1_000) == f"text/plain; charset={charset}"
+
+
+@pytest.mark.parametrize(
+    "data", [b"caf\xe9", b"caf\xe9 in Latin-1", b"BMW f\xe4hrt", b"\x80 5", b"MZ f\xfcr alle"]
+)
+def test_a_few_characters_beyond_ascii_are_those_of_windows(data: bytes) -> None:
+    assert sniffed(data) == "text/plain; charset=windows-1252"
+    assert sniffed(data, step=1) == "text/plain; charset=windows-1252"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("step", [1, 2, 3, 1 << 16])
+def test_utf_16_with_a_mark_is_text(encoding: str, step: int) -> None:
+    data = ("\ufeff" + "Grüße aus Notepad, 漢字 👩\r\n" * (HEAD_BYTES // step // 20 + 1)).encode(encoding)
+
+    assert sniffed(data, step=step) == "text/plain; charset=utf-16"
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (ftyp("heix", "heix", "mif1"), "image/heic"),
+        (ftyp("hevc", "hevc"), "image/heic"),
+        (b"caff\0\1\0\0" + bytes(20), "audio/x-caf"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c" + bytes(20), "video/x-ms-wmv"),
+    ],
+)
+def test_a_picture_a_sound_or_a_film_is_found_in_the_table_of_signatures(
+    data: bytes, media_type: str
+) -> None:
+    assert sniffed(data) == media_type
+
+
+def test_a_picture_that_a_browser_would_run_is_no_picture() -> None:
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'><text>é</text></svg>"
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        assert sniffed(svg.encode(encoding)).startswith("text/plain")
+
+
+@pytest.mark.parametrize("charset", ["ascii", "cp1252", "utf-16"])
+def test_text_is_text_to_its_end(charset: str) -> None:
     sniffer = ByteSniffer()
-    sniffer.feed(b"word " * HEAD_BYTES)
+    sniffer.feed(("word é " if charset != "ascii" else "word ").encode(charset) * HEAD_BYTES)
     with pytest.raises(Unsupported):
-        sniffer.feed(late)
+        sniffer.feed(b"\0\0")
 
 
 def test_a_refusal_does_not_wait_for_the_end() -> None:

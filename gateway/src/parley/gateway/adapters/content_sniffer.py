@@ -1,46 +1,19 @@
-"""Detect the media type of a file by its bytes: one of a list, plain text, or unsupported."""
+"""Detect the media type of a file by its bytes: a listed one, text, or unsupported."""
 
 import codecs
-import re
+from collections.abc import Callable
 
-from filetype.types import archive, audio, document, image, video
-from filetype.types.base import Type
-
+from parley.gateway.adapters.media_types import ALL_TEXT, OLE_TYPES, PRECISE_TYPES, media_type_of
+from parley.gateway.adapters.text_charset import CONTROL, Utf16, charset_of
 from parley.gateway.core.errors import Unsupported
 
 HEAD_BYTES = 16 * 1024
 """Enough for the first entries of an office document."""
 TEXT = "text/plain"
-PDF = "application/pdf"
+MEDIA_TYPES: tuple[str, ...] = tuple(dict.fromkeys((*PRECISE_TYPES, *OLE_TYPES, TEXT)))
 
-# The order counts: a special type stands before the general one that it also matches.
-ACCEPTED: tuple[Type, ...] = (
-    image.Png(),
-    image.Jpeg(),
-    image.Gif(),
-    image.Webp(),
-    image.Heic(),
-    audio.M4a(),
-    video.Mov(),
-    video.Mp4(),
-    video.Webm(),
-    audio.Ogg(),
-    audio.Wav(),
-    audio.Mp3(),
-    archive.Pdf(),
-    document.Docx(),
-    document.Xlsx(),
-    document.Pptx(),
-    document.Odt(),
-    document.Ods(),
-    document.Odp(),
-    archive.Zip(),
-)
-RENAMED = {"audio/x-wav": "audio/wav"}
-"""Registered or usual names that differ from the library's."""
-MEDIA_TYPES: tuple[str, ...] = (*(RENAMED.get(kind.mime, kind.mime) for kind in ACCEPTED), TEXT)
-
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+Check = Callable[[bytes, bool], None]
+"""Checks the next bytes of a text, and whether the text may end there. Raises `Unsupported`."""
 
 
 class ByteSniffer:
@@ -49,55 +22,72 @@ class ByteSniffer:
     def __init__(self) -> None:
         self._head = b""
         self._type: str | None = None
+        self._check: Check | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._utf16 = Utf16()
+        self._is_ascii = True
 
     def feed(self, chunk: bytes) -> None:
-        if self._type == TEXT:
-            self._check_text(chunk)
+        if self._check is not None:
+            self._check(chunk, False)
         elif self._type is None:
             self._head += chunk
             if len(self._head) >= HEAD_BYTES:
-                self._decide()
+                self._decide(final=False)
 
     def end(self) -> str:
         if self._type is None:
-            self._decide()
-        if self._type == TEXT:
-            self._check_text(b"", final=True)
+            self._decide(final=True)
+        elif self._check is not None:
+            self._check(b"", True)
         assert self._type is not None
         return self._type
 
-    def _decide(self) -> None:
-        found = _binary_type(self._head)
-        # A text may begin with the magic bytes of a binary type; among these only a PDF can be all text.
-        if found is None or (found != PDF and self._is_text(self._head)):
-            self._decoder.reset()
-            self._check_text(self._head)
-            found = TEXT
-        self._type = found
-        self._head = b""
+    def _decide(self, *, final: bool) -> None:
+        head, self._head = self._head, b""
+        found = media_type_of(head)
+        # A text may begin with the magic bytes of a binary type.
+        if found in ALL_TEXT or (found is not None and (CONTROL.search(head) and not _is_utf16(head))):
+            self._type = found
+            return
+        self._type = TEXT
+        self._check = self._check_utf16 if _is_utf16(head) else self._check_utf8
+        self._check(head, final)
 
-    def _is_text(self, data: bytes) -> bool:
-        try:
-            self._check_text(data)
-        except Unsupported:
-            return False
-        return True
-
-    def _check_text(self, data: bytes, *, final: bool = False) -> None:
-        try:
-            self._decoder.decode(data, final)
-        except UnicodeDecodeError:
-            raise _unsupported() from None
-        if _CONTROL.search(data):
+    def _check_utf16(self, chunk: bytes, final: bool) -> None:
+        self._type = f"{TEXT}; charset=utf-16"
+        if not self._utf16.is_text(chunk, final=final):
             raise _unsupported()
 
+    def _check_utf8(self, chunk: bytes, final: bool) -> None:
+        _refuse_control(chunk)
+        try:
+            self._is_ascii &= self._decoder.decode(chunk, final).isascii()
+        except UnicodeDecodeError:
+            self._turn_to_legacy(chunk)
 
-def _binary_type(head: bytes) -> str | None:
-    matching = (
-        media_type for kind, media_type in zip(ACCEPTED, MEDIA_TYPES, strict=False) if kind.match(head)
-    )
-    return next(matching, None)
+    def _turn_to_legacy(self, chunk: bytes) -> None:
+        """Take the text for one in a legacy charset, if this is its first chunk with more than ASCII."""
+        pending, _ = self._decoder.getstate()
+        charset = charset_of(pending + chunk) if self._is_ascii else None
+        if charset is None:
+            raise _unsupported()
+        self._type = f"{TEXT}; charset={charset}"
+        self._check = _check_legacy
+
+
+def _check_legacy(chunk: bytes, _final: bool) -> None:
+    # The charset is a guess by a part of the text: bytes that it lacks are left to whoever reads the file.
+    _refuse_control(chunk)
+
+
+def _is_utf16(head: bytes) -> bool:
+    return head.startswith(Utf16.MARKS) and Utf16().is_text(head[: len(head) // 2 * 2])
+
+
+def _refuse_control(chunk: bytes) -> None:
+    if CONTROL.search(chunk):
+        raise _unsupported()
 
 
 def _unsupported() -> Unsupported:

@@ -185,7 +185,8 @@ def _abort(request: web.Request) -> None:
 def _headers(attachment: Attachment) -> dict[str, str]:
     """Make the headers of a file's responses; no browser may run the file as a page of this origin."""
     kind = "inline" if attachment.type.startswith(INLINE) else "attachment"
-    charset = "; charset=utf-8" if attachment.type.startswith("text/") else ""
+    # A text in another charset than UTF-8 has it in its type.
+    charset = "; charset=utf-8" if attachment.type == "text/plain" else ""
     return {
         "Content-Type": attachment.type + charset,
         "Content-Disposition": disposition(kind, attachment.name),
