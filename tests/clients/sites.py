@@ -16,6 +16,7 @@ from parley.gateway.adapters.content_sniffer import ByteSniffer
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.upload_quotas import MongoUploadQuotas, UnknownSpace
 from parley.gateway.core.errors import Unauthorized
 from parley.gateway.core.ports import Files
 from parley.gateway.protocols.error_payloads import REFUSAL
@@ -25,6 +26,7 @@ from parley.gateway.rest.form_body import MinDataRate
 from parley.gateway.rest.mount import error_response
 from parley.gateway.services.access import Access
 from parley.gateway.services.attachments import AttachmentService
+from parley.gateway.services.upload_quota import UploadQuota
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rate, Rates
 from parley.shared.model import Membership, Person, new_id, now
@@ -77,6 +79,7 @@ async def site(
     max_upload: int,
     min_data_rate: MinDataRate = MIN_DATA_RATE,
     rates: Mapping[str, Rate] = MappingProxyType({}),
+    max_upload_of_day: int = 1 << 40,
 ) -> AsyncIterator[Site]:
     """Serve attachments over real storages."""
     memberships, attachments = MongoMemberships(database), MongoAttachments(database)
@@ -87,6 +90,7 @@ async def site(
         messages=MongoMessages(database),
         orphaned=attachments,
         sniffer=ByteSniffer,
+        quota=UploadQuota(MongoUploadQuotas(database), UnknownSpace(), max_upload_of_day, 0),
         max_upload=max_upload,
     )
     app = web.Application(middlewares=[reject_encoded_bodies])

@@ -165,7 +165,11 @@ class Node:
             orphaned_attachments=nothing,
             files=nothing,
             sniffer=nothing,
+            upload_quotas=nothing,
+            storage_space=nothing,
             max_upload=0,
+            max_upload_of_day=0,
+            min_free_share=0,
         )
 
     def connect(self, sid: str, user_id: str, namespace: str, on_payload: OnPayload) -> None:

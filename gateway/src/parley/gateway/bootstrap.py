@@ -36,6 +36,7 @@ REAP_SECONDS = 1.0
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
 ORPHANED_FILES_SECONDS = 3_600.0
+SPACE_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
 DRAIN_MARGIN_SECONDS = 3.0
 """Beyond the drain itself: clients that are owed answers are waited for."""
@@ -195,6 +196,7 @@ class Gateway:
         repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)
         repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
         repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
+        repeat(SPACE_SECONDS, services.attachments.refresh_space)
         repeat(self.settings.jwt_jwks_seconds, self.domain.keys.refresh)
         repeat(WATCH_SECONDS, live.removal_watch.check)
         repeat(self.settings.audit_seconds, live.reconciler.check_heads)
@@ -239,4 +241,5 @@ class Gateway:
             bus=lambda: delays[BUS],
             outbox=adapters.outbox.oldest_age,
         )
+        gauges.storage_free.set_function(lambda: self.domain.services.attachments.free_share)
         gauges.bus_stale.set_function(lambda: adapters.bus.stale)

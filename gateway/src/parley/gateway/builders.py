@@ -13,6 +13,7 @@ from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.adapters.mongo.search import MongoSearch
+from parley.gateway.adapters.mongo.upload_quotas import MongoStorageSpace, MongoUploadQuotas, UnknownSpace
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.adapters.redis.presence import RedisPresence
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
@@ -133,6 +134,10 @@ def _ports(
         orphaned_attachments=attachments,
         files=files,
         sniffer=ByteSniffer,
+        upload_quotas=MongoUploadQuotas(database),
+        storage_space=MongoStorageSpace(database) if settings.attachments == "gridfs" else UnknownSpace(),
+        max_upload_of_day=settings.max_upload_of_day,
+        min_free_share=settings.min_free_storage / 100,
         max_upload=settings.max_upload,
     )
 

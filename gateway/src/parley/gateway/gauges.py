@@ -10,6 +10,9 @@ bus_stale = Gauge("parley_bus_deaf", "1 while this gateway does not receive its 
 refusals = Counter(
     "parley_refusals_total", "Commands and connections of clients that were refused, by error code.", ["code"]
 )
+storage_free = Gauge(
+    "parley_storage_free_ratio", "The share of MongoDB's disk that is free; 1 if that is not known."
+)
 held = Gauge("parley_held", "Objects that this gateway holds for its clients, by kind.", ["what"])
 
 hop_delay = Gauge(

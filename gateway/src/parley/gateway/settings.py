@@ -142,6 +142,10 @@ class Settings(SharedSettings):
     max_upload: int = setting(
         "Bytes of one attachment, at most; the nginx in front passes up to 26 MiB.", 25 * 1024 * 1024, least=1
     )
+    max_upload_of_day: int = setting("Bytes of one user's uploads of a day (UTC), at most.", 1 << 30, least=1)
+    min_free_storage: float = setting(
+        "Percent of MongoDB's disk below which uploads are refused; 0 refuses none.", 5.0, least=0, most=100
+    )
     s3_endpoint: str = setting(
         "The URL of an S3-compatible server; empty takes Amazon's.", "", form="https?://.+"
     )

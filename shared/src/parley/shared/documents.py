@@ -24,6 +24,7 @@ FILE_CHUNKS = "attachments.chunks"
 ATTACHMENT_USES = "attachment_uses"
 ATTEMPTS = "attempts"
 REVOCATIONS = "revocations"
+UPLOAD_QUOTAS = "upload_quotas"
 MIGRATIONS = "migrations"
 
 

@@ -11,6 +11,7 @@ from parley.shared.documents import (
     MEMBERSHIPS,
     MESSAGES,
     REVOCATIONS,
+    UPLOAD_QUOTAS,
     Document,
 )
 
@@ -60,6 +61,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     CHANGES: [IndexModel([("at", ASCENDING)], expireAfterSeconds=CHANGES_KEPT_SECONDS, name="kept")],
     ATTACHMENTS: [IndexModel([("loose", ASCENDING)], sparse=True, name="loose")],
     ATTACHMENT_USES: [IndexModel([("attachmentId", ASCENDING)], name="of_attachment")],
+    UPLOAD_QUOTAS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
 }

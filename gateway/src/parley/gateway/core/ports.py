@@ -304,6 +304,27 @@ class OrphanedAttachments(Protocol):
         """Delete the metadata of an orphaned upload, whose bytes are deleted; a no-op if there is none."""
 
 
+class UploadQuotas(Protocol):
+    """The bytes of each user's uploads of a day. Every method may raise `Unavailable`."""
+
+    async def reserve(self, user_id: str, day: str, size: int, quota: int) -> bool:
+        """Count bytes, unless they would exceed the quota; of concurrent calls each counts the others.
+
+        Returns:
+            Whether they were counted.
+        """
+
+    async def settle(self, user_id: str, day: str, change: int) -> None:
+        """Add to a count that was reserved, or take off it."""
+
+
+class StorageSpace(Protocol):
+    """The space of the storage of uploads. Every method may raise `Unavailable`."""
+
+    async def free_share(self) -> float | None:
+        """Return the share that is free, from 0 to 1; None if it is not known."""
+
+
 class Files(Protocol):
     """The bytes of uploads. Every method may raise `Unavailable`."""
 

@@ -96,7 +96,7 @@ class AttachmentRoutes:
             raise too_large(self._max_upload)
         part = FilePart(request, self._min_data_rate)
         name = await part.find()
-        attachment = await self._attachments.upload(person, name, part.chunks())
+        attachment = await self._attachments.upload(person, name, part.chunks(), request.content_length)
         body = {"success": True, "attachment": attachment_payload(attachment)}
         headers = {"Cache-Control": "no-store", "Location": url_of(attachment)}
         return web.Response(

@@ -7,10 +7,11 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from parley.gateway.core.errors import Invalid, NotFound, Overloaded, TooLarge, Unavailable
+from parley.gateway.core.errors import Invalid, NotFound, TooLarge, Unavailable
 from parley.gateway.core.ports import Attachments, Files, Messages, OrphanedAttachments, Sniffer, Upload
 from parley.gateway.services.access import Access
-from parley.gateway.services.concurrency import ConcurrencyLimit
+from parley.gateway.services.upload_quota import UploadQuota, Usage
+from parley.gateway.services.upload_slots import UploadSlot, UploadSlots
 from parley.shared.model import MAX_ATTACHMENTS, Attachment, Person, new_id, now
 
 MAX_UPLOAD = 25 * 1024 * 1024
@@ -53,6 +54,7 @@ class AttachmentService:
         messages: Messages,
         orphaned: OrphanedAttachments,
         sniffer: Callable[[], Sniffer],
+        quota: UploadQuota,
         max_upload: int = MAX_UPLOAD,
     ) -> None:
         self._access = access
@@ -62,30 +64,47 @@ class AttachmentService:
         self._orphaned = orphaned
         self._sniffer = sniffer
         self._max_upload = max_upload
-        self._limit = ConcurrencyLimit(MAX_UPLOADS_OF_ONE, _too_many, total=MAX_UPLOADS)
+        self._quota = quota
+        self._slots = UploadSlots(MAX_UPLOADS_OF_ONE, MAX_UPLOADS)
 
-    async def upload(self, person: Person, name: str, chunks: AsyncIterator[bytes]) -> Attachment:
+    async def upload(
+        self, person: Person, name: str, chunks: AsyncIterator[bytes], declared: int | None = None
+    ) -> Attachment:
         """Store a file as it arrives. Only its owner can read it until a message binds it to a conversation.
 
         Args:
             person: The owner.
             name: The file's name, as the client states it.
             chunks: The bytes. They must not stall for ever: an upload holds one of few slots.
+            declared: How many bytes the client has announced, at least the file's.
 
         Raises:
-            Unsupported, TooLarge, Invalid, Overloaded, Unavailable: The file is not stored. The same holds
-                for every exception of `chunks`.
+            Unsupported, TooLarge, Invalid, Overloaded, RateLimited, Unavailable: The file is not stored.
+                The same holds for every exception of `chunks`.
         """
+        size = min(declared or self._max_upload, self._max_upload)
+        async with self._slots.hold(person.id) as slot, self._quota.reserved(person.id, size) as usage:
+            return await self._upload(person, clean_name(name), _counted(chunks, slot, usage))
+
+    async def _upload(self, person: Person, name: str, chunks: AsyncIterator[bytes]) -> Attachment:
         attachment_id = new_id()
-        with self._limit.slot(person.id):
-            await self._attachments.begin(attachment_id, person.id)
-            try:
-                attachment = await self._store(attachment_id, clean_name(name), chunks)
-                await self._attachments.finish(attachment)
-            except BaseException:
-                await asyncio.shield(self._undo(attachment_id))
-                raise
+        await self._attachments.begin(attachment_id, person.id)
+        try:
+            attachment = await self._store(attachment_id, name, chunks)
+            await self._attachments.finish(attachment)
+        except BaseException:
+            await asyncio.shield(self._undo(attachment_id))
+            raise
         return attachment
+
+    async def refresh_space(self) -> None:
+        """Read how much of the storage is free. Raises `Unavailable`."""
+        await self._quota.refresh()
+
+    @property
+    def free_share(self) -> float:
+        """The share of the storage that is free; 1 if that is not known."""
+        return self._quota.free_share
 
     async def _store(self, attachment_id: str, name: str, chunks: AsyncIterator[bytes]) -> Attachment:
         sniffer = self._sniffer()
@@ -202,8 +221,13 @@ class AttachmentService:
             await self._remove(attachment_id)
 
 
-def _too_many() -> Overloaded:
-    return Overloaded("Too many uploads are running; retry later.")
+async def _counted(
+    chunks: AsyncIterator[bytes], slot: UploadSlot, usage: Usage
+) -> AsyncGenerator[bytes, None]:
+    async for chunk in chunks:
+        slot.received += len(chunk)
+        usage.received += len(chunk)
+        yield chunk
 
 
 def too_large(limit: int) -> TooLarge:

@@ -19,6 +19,8 @@ from parley.gateway.core.ports import (
     Presence,
     Search,
     Sniffer,
+    StorageSpace,
+    UploadQuotas,
 )
 from parley.gateway.services.access import Access
 from parley.gateway.services.attachments import AttachmentService
@@ -31,6 +33,7 @@ from parley.gateway.services.profiles import Profiles
 from parley.gateway.services.receipts import ReceiptService
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.services.search import SearchService
+from parley.gateway.services.upload_quota import UploadQuota
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 
@@ -53,7 +56,11 @@ class Ports:
     orphaned_attachments: OrphanedAttachments
     files: Files
     sniffer: Callable[[], Sniffer]
+    upload_quotas: UploadQuotas
+    storage_space: StorageSpace
     max_upload: int
+    max_upload_of_day: int
+    min_free_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +96,9 @@ def build_services(
         messages=ports.messages,
         orphaned=ports.orphaned_attachments,
         sniffer=ports.sniffer,
+        quota=UploadQuota(
+            ports.upload_quotas, ports.storage_space, ports.max_upload_of_day, ports.min_free_share
+        ),
         max_upload=ports.max_upload,
     )
     messages = MessageService(access, ports.outbox, attachments)
