@@ -296,6 +296,10 @@ async def test_all_conversations_of_users_and_all_members_of_conversations_are_f
     user = str(uuid.uuid4())
     c, d = await archive.begin(user, "bob"), await archive.begin(user, "cem")
     assert {m.conversation_id for m in await archive.memberships.of_users([user])} == {c, d}
+    assert await archive.memberships.conversations_of(user) == {c, d}
+    await archive.changes.remove(d, user)
+    assert await archive.memberships.conversations_of(user) == {c}
+    await archive.changes.add([member(d, user)])
     assert await archive.memberships.contacts([c, d], 10) == {user, "bob", "cem"}
     assert len(await archive.memberships.contacts([c, d], 2)) == 2
 

@@ -118,6 +118,9 @@ class MemoryMembers:
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         return [m for m in self._present() if m.user_id in user_ids]
 
+    async def conversations_of(self, user_id: str) -> set[str]:
+        return {m.conversation_id for m in self._present() if m.user_id == user_id}
+
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None
     ) -> list[Membership]:

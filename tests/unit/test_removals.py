@@ -31,6 +31,10 @@ class Late:
         found: list[Membership] = await self._after(await self._inner.of_users(user_ids))
         return found
 
+    async def conversations_of(self, user_id: str) -> set[str]:
+        found: set[str] = await self._after(await self._inner.conversations_of(user_id))
+        return found
+
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
         found: set[str] = await self._inner.contacts(conversation_ids, limit)
         return found

@@ -108,6 +108,9 @@ class Memberships(Protocol):
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         """Return all memberships of these users."""
 
+    async def conversations_of(self, user_id: str) -> set[str]:
+        """Return the conversations of a user: the same as by `of_users`, for a part of its cost."""
+
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None
     ) -> list[Membership]:

@@ -120,18 +120,19 @@ class ConnectionManager:
         """
         user_id = session.user_id
         subscribed: set[str] = set()
-        while True:
-            memberships = await self._memberships.of_users([user_id])
-            ids = {m.conversation_id for m in memberships}
-            # An entry that has vanished from the cache was removed by an event that this read may predate.
-            fresh = ids - (subscribed & set(self._membership_cache.conversations_of(user_id)))
-            if not fresh or session not in self._sessions:
+        memberships: list[Membership] = []
+        ids = await self._memberships.conversations_of(user_id)
+        # An entry that has vanished from the cache was removed by an event that this read may predate.
+        while fresh := ids - (subscribed & self._membership_cache.memberships_of(user_id).keys()):
+            if session not in self._sessions:
                 break
             for some in _slices(fresh):
                 await self._follow(session, some)
+            subscribed |= fresh
+            memberships = await self._memberships.of_users([user_id])
+            ids = {m.conversation_id for m in memberships}
             for known in _slices(m for m in memberships if m.conversation_id in fresh):
                 await self._load_deleted(known)
-            subscribed |= fresh
         for gone in subscribed - ids:
             self.remove_missed(gone, user_id)
         await self._put(session, memberships)

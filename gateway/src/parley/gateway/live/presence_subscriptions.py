@@ -162,7 +162,7 @@ class PresenceSubscriptions:
 
     async def _sharing_with(self, user_id: str) -> set[str]:
         """Return the users followed by, or following, a user who still share a conversation with them."""
-        ids = {m.conversation_id for m in await self._memberships.of_users([user_id])}
+        ids = await self._memberships.conversations_of(user_id)
         contacts = await self._memberships.contacts(ids, MAX_CONTACTS)
         # Contacts are cut at a limit, so ask for the ones that it does not name.
         rest = {other for _, _, other in self._followings(user_id)} - contacts

@@ -35,9 +35,9 @@ log = structlog.get_logger()
 PID = re.compile(r"[A-Za-z0-9_-]{22}")
 PAGE = 200
 """Changes of one conversation that a replay brings; a client that missed more reads the history."""
-AT_ONCE = 20
-"""Messages that a replay reads at a time."""
-SLICE_BYTES = 1024 * 1024
+AT_ONCE = 10
+"""Changes, and new messages, that a replay reads at a time."""
+SLICE_BYTES = 512 * 1024
 """Bytes of the `AnswerBudget` that those count as."""
 REJOIN_SECONDS = 5.0
 BUFFER_SHARE, BUFFER_WAIT_SECONDS, BUFFER_WAITS = 0.25, 0.02, 500
@@ -188,13 +188,14 @@ class ConnectionRecovery:
     async def _replay(self, session: Session, conversation_id: str, point: Position) -> Position:
         """Write the next of what has changed after a point. Returns the position that the client has reached.
 
-        Nothing is read before the client has taken what was written.
+        Nothing is read before the client has taken most of what was written.
         """
         await self._wait_for_buffer(session)
         async with self._answers.hold(session.user_id, SLICE_BYTES):
             head = self._streams.head(conversation_id)
             piece = await self._missed(conversation_id, point, head)
             for event in piece.events:
+                await self._wait_for_buffer(session)
                 if self._still_joined(session, conversation_id):
                     self._broadcaster.replay_to(session, event, _offset_after(event, point))
         return piece.reached

@@ -37,8 +37,8 @@ class PresenceService:
 
     async def online(self, person: Person, _command: ListOnline) -> list[str]:
         """Return the user's contacts who are online, and the user if online."""
-        mine = [m.conversation_id for m in await self._memberships.of_users([person.id])]
-        return await self._presence.online({person.id, *await self.contacts(person.id, mine)})
+        mine = await self._memberships.conversations_of(person.id)
+        return await self._presence.online({person.id, *await self.contacts(person.id, list(mine))})
 
     async def typing(self, person: Person, command: SetTyping) -> Done:
         """Publish that a user types, unless this node is overloaded; stops are always published.

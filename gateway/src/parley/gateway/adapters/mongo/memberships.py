@@ -32,6 +32,12 @@ class MongoMemberships:
         query = {"userId": {"$in": list(user_ids)}, **PRESENT}
         return await all_values(Membership, self._memberships.find(query))
 
+    async def conversations_of(self, user_id: str) -> set[str]:
+        query = {"userId": user_id, **PRESENT}
+        with translate_errors():
+            documents = await self._memberships.find(query, {"_id": 0, "conversationId": 1}).to_list(None)
+        return {document["conversationId"] for document in documents}
+
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None
     ) -> list[Membership]:
