@@ -37,3 +37,10 @@ async def test_a_client_is_read_again_when_its_packets_are_handled() -> None:
 
     await asyncio.wait_for(putting, 5)
     assert not inbox.full()
+
+
+async def test_the_end_of_a_client_is_no_packet() -> None:
+    inbox = Inbox(DelayGauge())
+    await inbox.put(None)
+
+    assert await inbox.next() is None

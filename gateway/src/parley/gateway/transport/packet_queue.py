@@ -70,4 +70,5 @@ class PacketQueue(asyncio.Queue[eio.Packet]):
 
 def packet_size(item: Any) -> int:
     """Return the bytes of a packet's data; characters, if it is text."""
-    return len(item.data) if isinstance(item.data, str | bytes) else 0
+    data = getattr(item, "data", None)
+    return len(data) if isinstance(data, str | bytes) else 0
