@@ -1,7 +1,9 @@
 """A Socket.IO namespace: authenticates and connects sockets, passes their events on, sees their end."""
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs
+from weakref import WeakValueDictionary
 
 import structlog
 from socketio import AsyncNamespace, AsyncServer
@@ -71,6 +73,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._rates = rates
         self._max_sockets_of_user = max_sockets_of_user
         self._rate_refusals = Buckets(RATE_REFUSALS)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Authenticate a socket and prepare its session.
@@ -95,7 +98,13 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         user_id = identity.person.id
         # Connecting reads, and one transport can enter and leave the namespace again and again.
         self._rates.count("reads", user_id)
-        self._rates.count("rooms", user_id)
+        # Its cost is known, and owed, when it is done: of many at once each would find the bucket full.
+        async with self._turns.setdefault(user_id, asyncio.Lock()):
+            self._rates.count("rooms", user_id)
+            await self._connect_in_turn(sid, identity, auth)
+
+    async def _connect_in_turn(self, sid: str, identity: Identity, auth: Any) -> None:
+        user_id = identity.person.id
         restored = await self._recovery.find(auth, user_id, self._protocols)
         # No await between the check and the registration: of many at once, each counts the others.
         if len(self._sessions.of_user(user_id)) >= self._max_sockets_of_user:
