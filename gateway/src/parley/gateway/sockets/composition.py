@@ -107,7 +107,6 @@ def _server(context: SocketContext) -> ChatServer:
         unread_limit=settings.backlog_limit,
         inbox_delay=context.inbox_delay,
         max_http_buffer_size=settings.max_frame,
-        limit_frames=settings.rate_limits,
     )
 
 

@@ -9,7 +9,7 @@ from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.protocols.error_payloads import EXCEPTION
-from parley.gateway.state.rates import Buckets, Rate, size_cost
+from parley.gateway.state.rates import Buckets, Rate
 from parley.gateway.transport import json
 from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
 from parley.gateway.transport.engine_server import EngineServer
@@ -19,11 +19,6 @@ from parley.gateway.transport.socketio_adapter import SocketHooks
 
 log = structlog.get_logger()
 
-FRAMES = Rate(500, 5_000)
-"""Messages of one connection, of whatever type, before they are decoded; one counts as more by its size.
-
-A client that has not connected to a namespace, or answers what nobody asked, has no other limit.
-"""
 CONNECTS = Rate(1, 20)
 """Namespace connects of one connection: nothing else that it may do costs as much."""
 
@@ -65,7 +60,6 @@ class ChatServer(SocketHooks):
 
     Args:
         packet_class: decodes and encodes packets.
-        limit_frames: whether a connection that sends more than `FRAMES` is closed.
         options: as `socketio.AsyncServer` and `EngineServer` take them.
     """
 
@@ -75,16 +69,9 @@ class ChatServer(SocketHooks):
     invalid_namespace: Mapping[str, Any] = INVALID_NAMESPACE
     """Data of the CONNECT_ERROR for a namespace that does not exist."""
 
-    def __init__(
-        self,
-        *,
-        packet_class: type[packet.Packet] = ClientPacket,
-        limit_frames: bool = True,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *, packet_class: type[packet.Packet] = ClientPacket, **options: Any) -> None:
         super().__init__(serializer=packet_class, json=json, async_handlers=False, **options)
         self._connects = Buckets(CONNECTS)
-        self._frames = Buckets(FRAMES) if limit_frames else None
 
     async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
         """Connect a client to a namespace.
@@ -147,9 +134,9 @@ class ChatServer(SocketHooks):
             # The session has closed: joining a room now would leak its subscription.
             return
         session = self._session(eio_sid)
+        if session is not None:
+            session.received_bytes += len(data)
         try:
-            if session is not None:
-                self._count_frame(session, len(data))
             await super().on_engine_message(eio_sid, data)
         except ValueError as error:
             log.info("gateway.socket.protocol_violation", error=type(error).__name__)
@@ -180,11 +167,6 @@ class ChatServer(SocketHooks):
         session = self._session(self.manager.eio_sid_from_sid(sid, namespace))
         if session is not None:
             session.close_connection()
-
-    def _count_frame(self, session: EngineSession, size: int) -> None:
-        if self._frames is not None and not self._frames.try_take(session.sid, size_cost(size)):
-            raise ValueError("too many messages")
-        session.received_bytes += size
 
     def _take_received(self, eio_sid: str) -> int:
         """Return the bytes that were received since the last event: this one's, attachments included."""
