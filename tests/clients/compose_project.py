@@ -97,10 +97,10 @@ class ComposeProject:
         """Run a subcommand of podman and return its output."""
         return self._output(["podman", *arguments], timeout)
 
-    def containers(self, service: str) -> list[str]:
-        """Return the names of a service's containers."""
-        label = f"com.docker.compose.service={service}"
-        return sorted(self._names("--filter", f"label={label}"))
+    def containers(self, service: str, *, running: bool = False) -> list[str]:
+        """Return the names of a service's containers, or of those that run."""
+        only = ["--filter", "status=running"] if running else []
+        return sorted(self._names("--filter", f"label=com.docker.compose.service={service}", *only))
 
     def address(self, container: str) -> str:
         """Return a container's address in its first network."""

@@ -9,9 +9,17 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from clients.chat import eventually
 from parley.persistence_worker import counting_queue, worker_registry
+from parley.persistence_worker.claims import Announcement, Claims
+from parley.persistence_worker.other_workers import OtherWorkers
 from parley.persistence_worker.worker_registry import WorkerRegistry
 from parley.shared import amqp
+from parley.shared.partitions import worker_name
 from parley.stack import Stack
+
+
+def new_others() -> OtherWorkers:
+    """Return what a new worker knows of the others."""
+    return OtherWorkers(worker_name(uuid4().hex))
 
 
 class Workers:
@@ -26,9 +34,17 @@ class Workers:
         return connection
 
     async def join(self, *, present: bool = True) -> WorkerRegistry:
-        registry = WorkerRegistry(await self.connection())
-        await registry.open(present=present)
+        _, registry = await self.connect_worker(new_others(), present=present)
         return registry
+
+    async def connect_worker(
+        self, others: OtherWorkers, *, present: bool = True
+    ) -> tuple[AbstractConnection, WorkerRegistry]:
+        """Connect a worker that knows these others."""
+        connection = await self.connection()
+        registry = WorkerRegistry(connection, others)
+        await registry.open(present=present)
+        return connection, registry
 
 
 async def counts(*registries: WorkerRegistry, present: bool = True) -> list[int]:
@@ -78,8 +94,8 @@ async def test_a_worker_that_leaves_is_not_counted_though_it_is_connected(worker
 
 
 async def test_a_worker_whose_connection_is_lost_is_not_counted_at_the_next_check(workers: Workers) -> None:
-    first, second = await workers.join(), WorkerRegistry(connection := await workers.connection())
-    await second.open(present=True)
+    first = await workers.join()
+    connection, second = await workers.connect_worker(new_others())
     await settle(2, first, second)
     await connection.close()
     assert await counts(first) == [1]
@@ -92,6 +108,60 @@ async def test_a_worker_that_is_silent_for_long_is_not_counted(
     await settle(2, first, frozen)
     monkeypatch.setattr(worker_registry, "SILENT_SECONDS", 0.2)
     await settle(1, first)
+
+
+async def test_a_worker_that_connects_again_is_counted_once(workers: Workers) -> None:
+    first, others = await workers.join(), new_others()
+    _, second = await workers.connect_worker(others)
+    await settle(2, first, second)
+
+    # The broker keeps the queue of the first connection, as it does when a node is lost.
+    _, again = await workers.connect_worker(others)
+    await settle(2, first, again)
+
+
+async def test_a_worker_finds_others_again_without_the_message_to_everyone(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, others = await workers.join(), new_others()
+    _, second = await workers.connect_worker(others)
+    await settle(2, first, second)
+    third = await workers.join()
+    await settle(3, first, second, third)
+
+    # The message to everyone is late while the queue of a lost node is among its targets.
+    monkeypatch.setattr(worker_registry, "EVERYONE", "nobody")
+    _, again = await workers.connect_worker(others)
+    of_fourth = new_others()
+    assert of_fourth.receive(Announcement(queue=next(iter(others)), present=True))
+    _, fourth = await workers.connect_worker(of_fourth)
+    await settle(4, first, again, third, fourth)
+
+
+async def test_workers_know_what_the_others_hold(workers: Workers) -> None:
+    first, second = await workers.join(), await workers.join(present=False)
+    await counts(first, second)
+
+    second.claim(Claims(frozenset({1, 2}), frozenset({1})))
+    await eventually(lambda: first.is_claimed(1) and first.is_claimed(2))
+    assert not first.is_claimed(0)
+    first.claim(Claims(frozenset({1, 3}), frozenset({3})))
+    assert first.outranked() == [1]
+
+    second.claim(Claims())
+    await eventually(lambda: not first.is_claimed(1))
+
+
+async def test_the_claims_of_a_lost_worker_are_void_at_the_next_check(workers: Workers) -> None:
+    first = await workers.join()
+    connection, second = await workers.connect_worker(new_others())
+    second.claim(Claims(frozenset({1})))
+    await settle(2, first, second)
+    await eventually(lambda: first.is_claimed(1))
+
+    await connection.close()
+    await counts(first)
+    assert not first.is_claimed(1)
 
 
 class OldWorker:

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,21 @@ class Compose:
         found: str = await eventually(find, HEALTHY_SECONDS)
         return found
 
+    def node_of_most_partitions(self) -> str:
+        """Return the RabbitMQ service at whose node most partitions are locked."""
+        (container,) = self.project.containers("rabbitmq")
+        queues = self.project.podman(
+            "exec", container, "rabbitmqctl", "--quiet", "list_queues", "name", "leader"
+        )
+        nodes = [line.rpartition("@")[2] for line in queues.splitlines() if line.startswith("parley.owner.")]
+        return Counter(nodes).most_common(1)[0][0]
+
+    def kill(self, *services: str) -> None:
+        """Kill one container of each service; nothing answers at its address then."""
+        for service in services:
+            container = self.project.containers(service)[0]
+            self.project.podman("stop", "--time", "0", container)
+
 
 @pytest.fixture(scope="session")
 def _servers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -101,10 +117,14 @@ def running(name: str, files: list[Path], engine: Engine, directory: Path) -> It
 
 
 async def healthy(compose: Compose, *services: str) -> None:
-    """Wait until all containers of the services are healthy."""
+    """Wait until all running containers of the services are healthy."""
     for service in services:
-        for container in compose.project.containers(service):
-            await eventually(_check(compose, container), HEALTHY_SECONDS)
+        for container in compose.project.containers(service, running=True):
+            try:
+                await eventually(_check(compose, container), HEALTHY_SECONDS)
+            except AssertionError:
+                log = compose.project.podman("logs", "--tail", "30", container)
+                raise AssertionError(f"{container} is not healthy: {log}") from None
 
 
 def _check(compose: Compose, container: str) -> Callable[[], bool]:
@@ -130,6 +150,23 @@ async def test_a_replay_through_the_cluster_s_compose_file_is_proved(
         await healthy(compose, "gateway", "worker", "nginx")
         assert len(compose.project.containers("gateway")) == 3
         primary = await compose.primary("mongo", "mongo-2", "mongo-3")
+
+        printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url(primary))
+
+        assert "points proved" in printed
+
+
+@pytest.mark.usefixtures("_servers")
+async def test_a_cluster_in_containers_loses_a_server_of_each_kind_and_no_message(
+    engine: Engine, log: Path, tmp_path: Path
+) -> None:
+    files = [COMPOSE, CLUSTER]
+    with running(f"parley-test-{secrets.token_hex(3)}", files, engine, tmp_path) as compose:
+        await healthy(compose, "gateway", "worker", "nginx")
+
+        compose.kill("redis", compose.node_of_most_partitions(), "mongo", "gateway", "worker")
+        primary = await compose.primary("mongo-2", "mongo-3")
+        await healthy(compose, "gateway", "worker", "nginx")
 
         printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url(primary))
 

@@ -109,6 +109,11 @@ def test_a_minority_of_rabbitmq_pauses_and_every_node_knows_the_others() -> None
         assert "net_ticktime 8" in cluster(name)["environment"]["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
 
 
+def test_records_fetched_at_a_lost_node_go_to_another_consumer_soon() -> None:
+    content = read(FILE.name)["configs"]["rabbitmq-cluster"]["content"]
+    assert "\nconsumer_disconnected_timeout = 2000\n" in content
+
+
 def test_the_services_user_of_redis_has_one_permission_more() -> None:
     alone, clustered = base("redis")["command"], cluster("redis")["command"]
     user = clustered[: clustered.index("cluster") - 1]

@@ -1,28 +1,33 @@
 """Ownership of partitions, decided by the broker alone.
 
 A worker owns partition k while its connection holds the exclusive queue `parley.owner.k`. The broker refuses
-a second declaration at once, and deletes the queue when the connection ends. A worker's fair share is N
-divided by the number of live workers. A worker that cannot reach the database for long does not count as
-live, and leaves its partitions to others. When no worker can reach it, all keep theirs: a hand-over would
-help nobody.
+a second declaration at once, and deletes the queue when the connection ends. If the queue's node is lost, it
+may stay there, until the node is back: a partition whose queue is refused, and that no live worker claims,
+is held without it. The record queue has a single active consumer, so two such holders only wait in line.
+
+A worker's fair share is N divided by the number of live workers. A worker that cannot reach the database for
+long does not count as live, and leaves its partitions to others. When no worker can reach it, all keep
+theirs: a hand-over would help nobody.
 """
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import ceil
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import ChannelLockedResource, ChannelNotFoundEntity
+from aio_pika.abc import AbstractConnection
 
+from parley.persistence_worker.claims import Claims
 from parley.persistence_worker.consume import Consumer
+from parley.persistence_worker.other_workers import OtherWorkers
+from parley.persistence_worker.partition_locks import PartitionLocks
 from parley.persistence_worker.worker_registry import WorkerRegistry
 from parley.shared import amqp
-from parley.shared.amqp import ANSWER_SECONDS
 from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.metrics import broker_connected, lag_seconds, partitions_held
-from parley.shared.partitions import Partitions, declare, fix_count, owner_name
+from parley.shared.partitions import Partitions, declare, fix_count, worker_name
 
 log = structlog.get_logger()
 
@@ -30,6 +35,8 @@ CHECK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
 UNREACHABLE_CHECKS = 10
 """Checks in a row without the database, while others are live, after which all partitions are released."""
+ORPHANED_SECONDS = 2.0
+"""Time for which a lock was refused and claimed by nobody, after which its connection counts as lost."""
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 MakeConsumer = Callable[[int], Consumer]
@@ -37,11 +44,19 @@ MakeConsumer = Callable[[int], Consumer]
 
 @dataclass(slots=True)
 class Held:
-    """A partition that this worker owns: the lock, and the consumer with its task."""
+    """A partition that this worker owns: the consumer with its task."""
 
-    lock: AbstractChannel
     consumer: Consumer
     work: "asyncio.Task[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection, the locks that it has, and the workers that it knows."""
+
+    connection: AbstractConnection
+    locks: PartitionLocks
+    workers: WorkerRegistry
 
 
 class Ownership:
@@ -59,6 +74,7 @@ class Ownership:
         self._make_consumer = make_consumer
         self._is_able = is_able
         self._unable_checks = 0
+        self._others = OtherWorkers(worker_name(uuid.uuid4().hex))
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self.settled = False
@@ -93,69 +109,87 @@ class Ownership:
         try:
             await fix_count(connection, self._partitions)
             channel = await connection.channel()
-            workers = WorkerRegistry(connection)
+            workers = WorkerRegistry(connection, self._others)
             # The others answer while the queues are declared.
             await workers.open(present=self._is_able())
             await declare(channel, self._partitions)
             broker_connected.set(1)
+            session = Session(connection, PartitionLocks(connection), workers)
             while not self._stopping.is_set():
-                await self._rebalance(connection, workers)
+                await self._rebalance(session)
                 self.settled = True
                 await self._pause(CHECK_SECONDS)
                 await self._check(connection)
             await workers.leave()
-            await self._release(list(self._held))
+            await self._release(list(self._held), session)
         finally:
             self.settled = False
             broker_connected.set(0)
             await self._abandon()
             await amqp.close(connection)
 
-    async def _rebalance(self, connection: AbstractConnection, workers: WorkerRegistry) -> None:
+    async def _rebalance(self, session: Session) -> None:
         able = self._is_able()
+        fair = await self._fair_share(session.workers, able)
+        outranked = session.workers.outranked()
+        surplus = outranked + [k for k in self.held if k not in outranked][fair:]
+        if surplus:
+            await self._release(surplus, session)
+        try:
+            await session.locks.acquire_again(self.held)
+            if able:
+                await self._take_up_to(fair, session)
+        except TimeoutError:
+            # Nothing can be declared until the broker has given up a node that does not answer.
+            log.debug("worker.partition.lock_unanswered")
+        finally:
+            self._claim(session)
+
+    async def _fair_share(self, workers: WorkerRegistry, able: bool) -> int:
         alive = await workers.count(present=able)
         self._unable_checks = self._unable_checks + 1 if alive and not able else 0
-        fair = ceil(self._partitions.count / max(1, alive))
         if self._unable_checks >= UNREACHABLE_CHECKS:
-            fair = 0
-        surplus = self.held[fair:]
-        if surplus:
-            await self._release(surplus)
-        for partition in self._not_held() if able else ():
+            return 0
+        return ceil(self._partitions.count / max(1, alive))
+
+    async def _take_up_to(self, fair: int, session: Session) -> None:
+        for partition in range(self._partitions.count):
             if len(self._held) >= fair:
                 break
-            try:
-                await self._take(partition, connection)
-            except TimeoutError:
-                # Nothing can be declared until the broker has given up a node that does not answer. The next
-                # check tries again. A queue that is declared late belongs to this connection all the same.
-                break
+            # A partition can be held without its lock, so a free lock is not enough.
+            if partition in self._held or session.workers.is_claimed(partition):
+                continue
+            if await session.locks.acquire(partition) or self._is_orphaned(partition, session):
+                self._take(partition, session)
 
-    def _not_held(self) -> list[int]:
-        return [k for k in range(self._partitions.count) if k not in self._held]
+    def _is_orphaned(self, partition: int, session: Session) -> bool:
+        """Return whether a lock's connection was lost with its node: no worker claims the partition."""
+        if (
+            session.locks.refused_seconds(partition) < ORPHANED_SECONDS
+            or session.workers.may_be_held_silently()
+        ):
+            return False
+        log.warning("worker.partition.lock_orphaned", partition=partition)
+        return True
 
-    async def _take(self, partition: int, connection: AbstractConnection) -> None:
-        lock = await connection.channel()
-        try:
-            await lock.declare_queue(owner_name(partition), exclusive=True, timeout=ANSWER_SECONDS)
-        except (ChannelLockedResource, ChannelNotFoundEntity):
-            # The broker does not find a queue whose node has failed, and removes it once it counts as lost.
-            return
+    def _take(self, partition: int, session: Session) -> None:
         consumer = self._make_consumer(partition)
-        work = asyncio.create_task(consumer.run(connection), name=f"partition-{partition}")
-        self._held[partition] = Held(lock, consumer, work)
+        work = asyncio.create_task(consumer.run(session.connection), name=f"partition-{partition}")
+        self._held[partition] = Held(consumer, work)
         log.info("worker.partition.taken", partition=partition, held=self.held)
 
-    async def _release(self, partitions: list[int]) -> None:
+    async def _release(self, partitions: list[int], session: Session) -> None:
         for partition in partitions:
             self._held[partition].consumer.stop()
         for partition in partitions:
-            held = self._held[partition]
-            await held.work
-            await held.lock.queue_delete(owner_name(partition), timeout=ANSWER_SECONDS)
-            await held.lock.close()
+            await self._held[partition].work
+            await session.locks.release(partition)
             del self._held[partition]
             log.info("worker.partition.released", partition=partition, held=self.held)
+        self._claim(session)
+
+    def _claim(self, session: Session) -> None:
+        session.workers.claim(Claims(frozenset(self._held), session.locks.locked))
 
     async def _check(self, connection: AbstractConnection) -> None:
         """Raise the error that ended a consumer or the connection, if one has."""
