@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -64,6 +64,13 @@ class LoadGenerator:
     async def _read(self, client: RecordingClient, conversation_id: str) -> None:
         with contextlib.suppress(TimeoutError, Disconnected):
             await client.call("markConversationAsRead", {"conversationId": conversation_id}, ACK_TIMEOUT)
+
+
+def longest_stop(senders: Iterable[RecordingClient]) -> float:
+    """Return the longest time in seconds in which a client, which sends one by one, could send nothing."""
+    times = [sorted(sender.accepted.values()) for sender in senders]
+    stops = (later - earlier for each in times for earlier, later in itertools.pairwise(each))
+    return max(stops, default=0.0)
 
 
 class Stopwatch:

@@ -102,9 +102,10 @@ class ReconnectingClient(RecordingClient):
     async def _take(self, conversation_id: str, changes: dict[str, Any]) -> None:
         # A client that is too far behind for a sync reads the history instead.
         is_too_far = changes.get("tooFar", False)
-        messages = await self._user.history(conversation_id) if is_too_far else changes["messages"]
         if is_too_far:
+            # First, since live messages arrive while the history is read.
             self.displayed[conversation_id].clear()
+        messages = await self._user.history(conversation_id) if is_too_far else changes["messages"]
         for message in messages:
             self._display(conversation_id, message)
         self.revisions[conversation_id] = _revision(changes)

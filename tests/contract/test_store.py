@@ -161,6 +161,15 @@ async def test_own_messages_are_counted_between_two_numbers(store: Store) -> Non
     assert await store.messages.count_own((c, "nobody"), 0, 7) == 0
 
 
+async def test_the_senders_are_found_between_two_numbers(store: Store) -> None:
+    c = await store.begin("ann", "bob")
+    await store.messages.insert([message(c, n, "ann" if n < 3 else "bob") for n in range(1, 5)])
+
+    assert await store.messages.senders(c, 0, 2) == {"ann"}
+    assert await store.messages.senders(c, 1, 4) == {"ann", "bob"}
+    assert await store.messages.senders(c, 4, 9) == set()
+
+
 async def test_heads_only_move_forward(store: Store) -> None:
     c = await store.begin("ann")
     assert await store.heads.read([c, "nothing"]) == {c: Head(0, 0)}

@@ -70,6 +70,10 @@ class MemoryMessages:
         of = self._tables.of_conversation(key[0])
         return sum(m.sender_id == key[1] and above < m.seq <= upto for m in of)
 
+    async def senders(self, conversation_id: str, above: int, upto: int) -> set[str]:
+        of = self._tables.of_conversation(conversation_id)
+        return {m.sender_id for m in of if above < m.seq <= upto}
+
 
 class MemoryHeads:
     def __init__(self, tables: Tables) -> None:

@@ -21,7 +21,7 @@ from load.arguments import NOT_BEGUN, Arguments
 from parley.stack import Stack, StackError
 
 DIRECTORY = Path(__file__).resolve().parents[2] / ".run" / "faults"
-LONGEST_SECONDS = 14 * 60.0
+LONGEST_SECONDS, LONGEST_CLUSTER_SECONDS = 14 * 60.0, 45 * 60.0
 """Seconds after which no further row starts, and the running one is cancelled."""
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
@@ -56,11 +56,13 @@ async def _run(options: argparse.Namespace) -> int:
         _report("starting gateways, workers and their servers")
         await in_thread(stack.up)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_SECONDS):
+            async with asyncio.timeout(LONGEST_CLUSTER_SECONDS if options.cluster else LONGEST_SECONDS):
                 for number, row in enumerate(options.rows, 1):
                     _report(f"{number}/{len(options.rows)} {row.name}: {row.fault} ({row.done})")
                     outcomes.append(await run_row(row, stack, lambda line: _report(f"    {line}")))
                     _report(f"    {render.line(outcomes[-1])}")
+                    for reason in outcomes[-1].reasons:
+                        _report(f"    - {reason}")
     finally:
         _report("stopping everything")
         await in_thread(stack.down)

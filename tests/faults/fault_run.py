@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,7 @@ import aiohttp
 
 from clients.chat import ChatUsers
 from clients.database import open_database
-from clients.load_generator import Stopwatch
+from clients.load_generator import Stopwatch, longest_stop
 from clients.termination import terminate
 from clients.workers import DeadLetters, PartitionShares
 from faults.row import Outcome, Row
@@ -71,9 +72,16 @@ class FaultRun:
                         await in_thread(self.stack.up)
             except Exception as failure:
                 self.fail(failure)
+            self._note_stop(longest_stop(traffic.speakers))
             await judge(self.outcome, traffic, self.users, self.database)
         if letters := await self.dead_letters.take():
             self.outcome.reasons.append(f"{len(letters)} dead letters")
+
+    def _note_stop(self, seconds: float) -> None:
+        """Count the longest time without an accepted send as recovery, where the row bounds it."""
+        self.report(f"the longest time without an accepted send was {seconds:.1f} s")
+        if math.isfinite(self.outcome.row.refused):
+            self.outcome.recovery = max(seconds, self.outcome.recovery or 0.0)
 
     @asynccontextmanager
     async def with_settings(self, overrides: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:

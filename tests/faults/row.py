@@ -1,5 +1,6 @@
 """A row of the fault table, and the outcome of a run."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,10 +14,10 @@ class Row:
     """A fault, the action that causes it, and the bounds of its effects, in seconds.
 
     `silence` bounds how long a client may receive nothing of a conversation in which messages are accepted,
-    `recovery` how long the effects may last after the fault's end, `bound` the whole run. Clients may lose
-    their sockets only where the row `cuts`, and sends may be refused only with its `refusal` codes. Sends may
-    stay without an acknowledgement only where a gateway is `unreachable` for its clients. `tested` rows are
-    also run as tests.
+    `recovery` how long the effects may last after the fault's end, `bound` the whole run, `refused` how long
+    a client may have no send accepted. Clients may lose their sockets only where the row `cuts`, and sends
+    may be refused only with its `refusal` codes. Sends may stay without an acknowledgement only where a
+    gateway is `unreachable` for its clients. `tested` rows are also run as tests.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Row:
     bound: float = 60.0
     cuts: bool = False
     refusal: tuple[str, ...] = ()
+    refused: float = math.inf
     unreachable: bool = False
     tested: bool = False
 

@@ -1,7 +1,6 @@
 """A node of a RabbitMQ cluster or the master of Redis fails, or is cut off, under load."""
 
 import asyncio
-import itertools
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from redis.asyncio import Redis
 
 from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_consistent
-from clients.load_generator import LoadGenerator
+from clients.load_generator import LoadGenerator, longest_stop
 from clients.proxy import Proxy
 from clients.rabbitmq_cluster import RabbitCluster, RabbitNode
 from clients.recording_clients import RecordingClient, RecordingClients
@@ -76,12 +75,6 @@ async def listeners(fragile: Stack, clients: RecordingClients, groups: list[str]
 @pytest.fixture
 async def senders(fragile: Stack, clients: RecordingClients, groups: list[str]) -> list[RecordingClient]:
     return await clients.connect_all(SENDERS, fragile.gateway_urls)
-
-
-def longest_stop(senders: list[RecordingClient]) -> float:
-    """Return the longest time in seconds in which a client, which sends one by one, could send nothing."""
-    times = [sorted(sender.accepted.values()) for sender in senders]
-    return max(later - earlier for each in times for earlier, later in itertools.pairwise(each))
 
 
 def assert_refused_in_time(senders: list[RecordingClient]) -> None:

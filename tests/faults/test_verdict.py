@@ -1,5 +1,7 @@
 """The judge of the table notices errors: a verdict that cannot fail would prove nothing."""
 
+from dataclasses import replace
+
 from clients.chat import ChatUsers
 from faults.row import Outcome
 from faults.table import ROWS
@@ -29,7 +31,7 @@ async def test_lost_doubled_and_miscounted_messages_are_noticed(
     async with Traffic(fragile, users) as traffic:
         async with traffic.start_load():
             await traffic.wait_for_accepted()
-        right, wrong = Outcome(row=ROWS[0]), Outcome(row=ROWS[0])
+        right, wrong = Outcome(row=ROWS[0]), Outcome(row=replace(ROWS[0], refused=0.0))
         await judge(right, traffic, users, database)
         assert (right.reasons, right.lost, right.doubled, right.holes) == ([], 0, 0, 0)
 
@@ -53,5 +55,6 @@ async def test_lost_doubled_and_miscounted_messages_are_noticed(
     assert any("received live" in reason for reason in wrong.reasons)
     assert any("received, but not stored" in reason for reason in wrong.reasons)
     assert any("stored with another number" in reason for reason in wrong.reasons)
+    assert any("could send nothing" in reason for reason in wrong.reasons)
     assert any("not confirmed" in reason for reason in wrong.reasons)
     assert not wrong.passed

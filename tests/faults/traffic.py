@@ -12,14 +12,14 @@ from clients.recording_clients import RecordingClient, RecordingClients
 from parley.stack import Stack
 
 SPEAKERS = [f"speaker-{number}" for number in range(8)]
-LISTENER, ABSENT = "listener", "absent"
+LISTENER, ABSENT, LATER_MEMBER = "listener", "absent", "later-member"
 PAUSE_SECONDS = 0.06
 WARM_UP_MESSAGES = 100
 """Accepted messages before the fault."""
 
 
 class Traffic:
-    """Eight senders in all groups, which reconnect by themselves; one listener; one absent member.
+    """Eight senders in all groups, which reconnect by themselves; one listener; two absent members.
 
     The senders connect through nginx. The listener has a websocket and a polling socket at each gateway,
     which neither reconnect nor sync.
@@ -37,7 +37,9 @@ class Traffic:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as end:
             await end.enter_async_context(self._clients)
-            self.groups = await self._clients.create_group_per_partition(*SPEAKERS, LISTENER, ABSENT)
+            self.groups = await self._clients.create_group_per_partition(
+                *SPEAKERS, LISTENER, ABSENT, LATER_MEMBER
+            )
             for name in SPEAKERS:
                 self.speakers.append(
                     await self._clients.add(ReconnectingClient(self._users.user(name), self._users.url))
@@ -74,9 +76,9 @@ class Traffic:
         """Return the speakers that are connected to a gateway."""
         return [speaker for speaker in self.speakers if speaker.node == node]
 
-    async def connect_absent(self, url: str) -> RecordingClient:
-        """Connect the absent member to a gateway, with a socket that does not reconnect."""
-        return await self._clients.connect(ABSENT, url)
+    async def connect_absent(self, url: str, name: str = ABSENT) -> RecordingClient:
+        """Connect an absent member to a gateway, with a socket that does not reconnect."""
+        return await self._clients.connect(name, url)
 
     async def wait_until_recovered(self, deadline: float) -> float:
         """Wait until every speaker can send again, and all clients have all messages accepted until then.

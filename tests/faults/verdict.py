@@ -16,6 +16,7 @@ from clients.invariants import (
     recount,
     stored_messages,
 )
+from clients.load_generator import longest_stop
 from clients.recording_clients import RecordingClient
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
@@ -205,6 +206,9 @@ def _refusals(traffic: Traffic, row: Row) -> Iterator[str]:
     if slow:
         slowest = max(refusal["seconds"] for refusal in slow)
         yield f"{len(slow)} sends were refused after more than {REFUSED_SECONDS:g} s, up to {slowest:.1f}"
+    stop = longest_stop(traffic.speakers)
+    if stop > row.refused:
+        yield f"a client could send nothing for {stop:.1f} s, more than {row.refused:g}"
     unanswered = sum(speaker.unanswered for speaker in traffic.speakers)
     if unanswered and not row.unreachable:
         yield f"{unanswered} sends had no acknowledgement"

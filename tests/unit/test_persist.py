@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -570,6 +571,27 @@ def test_crashes_at_any_step_lose_double_and_miscount_nothing(
     published: dict[int, str] = {}
     for event in simulation.published.all(MessageStored):
         assert published.setdefault(event.message.seq, event.message.id) == event.message.id
+
+
+@settings(max_examples=300, deadline=None)
+@given(scripts(), st.lists(st.tuples(st.integers(1, 8), st.integers(1, 40)), min_size=1, max_size=4))
+def test_a_batch_that_a_restored_database_holds_in_part_is_counted_with_the_next_message(
+    script: list[tuple[str, str, int]], plan: list[tuple[int, int]]
+) -> None:
+    """The database is restored to a moment within a batch, whose records the broker gives to nobody again."""
+    simulation = Simulation()
+    records = records_of(script)
+
+    async def run() -> None:
+        queue = records
+        for size, calls in plan:
+            batch, queue = queue[:size], queue[size:]
+            with suppress(Crash):
+                await simulation.worker(Fuse(calls)).persist(batch)
+            await simulation.worker().persist([new("cem")])
+
+    asyncio.run(run())
+    simulation.check()
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,17 +1,14 @@
 """Servers and hosts of a cluster are killed, stepped down, or cut off."""
 
 import asyncio
-from contextlib import suppress
 
-from pymongo.errors import PyMongoError
-
-from clients.chat import eventually
+from clients.load_generator import Stopwatch
 from faults.fault_run import FaultRun, in_thread
-from parley.shared.redis import connect
+from faults.rows.cluster_members import move_primary, number_of, primary, redis_master, step_down
 
 AWAY_SECONDS = 12.0
-STEP_DOWNS, STEP_DOWN_SECONDS = 3, 6
-ELECTED_SECONDS = 20.0
+STEP_DOWNS = 3
+ELECTIONS, ELECTION_SECONDS = 6, 10.0
 
 
 async def rabbitmq_node_killed(run: FaultRun, number: int) -> None:
@@ -33,16 +30,14 @@ async def mongodb_stepped_down(run: FaultRun) -> None:
             await run.wait_for_recovery(traffic)
 
 
-async def step_down(run: FaultRun) -> None:
-    """Have the primary step down, and wait until another one is elected."""
-    before = await primary(run)
-    with suppress(PyMongoError):  # The primary closes its connections.
-        await run.database.client.admin.command("replSetStepDown", STEP_DOWN_SECONDS, force=True)
-
-    async def is_elected() -> bool:
-        return await primary(run) not in ("", before)
-
-    await run.wait_for("another primary is elected", is_elected, ELECTED_SECONDS)
+async def mongodb_elections(run: FaultRun) -> None:
+    """Have a primary elected every 10 s for a minute, whether all is as before or not."""
+    async with run.traffic() as traffic:
+        for _ in range(ELECTIONS):
+            since = Stopwatch()
+            await step_down(run)
+            await asyncio.sleep(ELECTION_SECONDS - since.seconds)
+        await run.wait_for_recovery(traffic)
 
 
 async def host_killed(run: FaultRun, number: int) -> None:
@@ -69,6 +64,16 @@ async def host_cut_off(run: FaultRun, number: int) -> None:
         await run.wait_for_recovery(traffic)
 
 
+async def host_with_primaries_cut_off(run: FaultRun) -> None:
+    """Cut off the host with the master of Redis, once MongoDB's primary is there too."""
+    address, _ = await redis_master(run)
+    await move_primary(run, address)
+    await host_cut_off(run, number_of(run, address))
+    run.expect(
+        address not in ((await redis_master(run))[0], await primary(run)), "the host lost neither role"
+    )
+
+
 async def _kill_for_a_while(run: FaultRun, part: str) -> None:
     async with run.traffic() as traffic:
         await in_thread(run.stack.kill, part)
@@ -77,29 +82,3 @@ async def _kill_for_a_while(run: FaultRun, part: str) -> None:
         await asyncio.sleep(AWAY_SECONDS)
         await in_thread(run.stack.start, part)
         await run.wait_for_recovery(traffic)
-
-
-async def primary(run: FaultRun) -> str:
-    """Return the address of the set's primary, empty if none is known."""
-    with suppress(PyMongoError):
-        hello = await run.database.client.admin.command("hello")
-        return str(hello.get("primary", "")).partition(":")[0]
-    return ""
-
-
-async def redis_master_url(run: FaultRun) -> str:
-    """Return the URL of the Redis that is the master now."""
-    address, port = await redis_master(run)
-    return f"redis://{address}:{port}/0"
-
-
-async def redis_master(run: FaultRun) -> tuple[str, int]:
-    """Return the address and the port of the Redis that the sentinels name."""
-    async with connect(run.stack.redis_url) as redis:
-        await eventually(redis.ping)
-        (connection, *_) = redis.connection_pool._available_connections
-        return str(connection.host), int(connection.port)
-
-
-def number_of(run: FaultRun, address: str) -> int:
-    return next(host.number for host in run.stack.hosts if host.address == address)

@@ -1,14 +1,18 @@
 """A cluster loses data for good: of a primary, of a master, of a whole host."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from pymongo import AsyncMongoClient
 
+from clients.load_generator import Stopwatch
+from clients.workers import PARTITIONS
 from faults.fault_run import FaultRun, in_thread
-from faults.rows.cluster import number_of, primary
+from faults.rows.cluster import kill_host
+from faults.rows.cluster_members import number_of, primary
 
 FROZEN_SECONDS = 15.0
 """Longer than all time-outs of a write: wtimeout, the socket's, and those of the retries after them."""
@@ -70,3 +74,36 @@ async def _freeze(run: FaultRun, number: int) -> None:
 
 async def _thaw(run: FaultRun, number: int) -> None:
     await in_thread(run.stack.signal, f"mongodb-{number}", signal.SIGCONT)
+
+
+async def host_lost(run: FaultRun, number: int, then: int) -> None:
+    """Lose a host with all its data, bring it back empty, and then kill another one.
+
+    Nothing works without the second host unless the first one holds everything again.
+    """
+    servers = [f"{kind}-{number}" for kind in ("rabbitmq", "redis", "sentinel", "mongodb")]
+    async with run.traffic() as traffic:
+        await kill_host(run, number)
+        for name in servers:
+            await in_thread(run.stack.erase, name)
+        await traffic.wait_for_accepted()
+        watch = Stopwatch()
+        await in_thread(run.stack.up)
+        run.report(f"host {number} has joined again after {watch.seconds:.1f} s")
+        await run.wait_for_recovery(traffic)
+        await expect_replicas(run)
+        await kill_host(run, then)
+        await traffic.wait_for_accepted()
+        await in_thread(run.stack.up)
+        await run.wait_for_recovery(traffic)
+
+
+async def expect_replicas(run: FaultRun) -> None:
+    """Check that each queue has a replica on each host."""
+    fields = ("name", "members", "online")
+    output = await in_thread(run.stack.rabbitmqctl, "-q", "list_queues", *fields, "--formatter", "json")
+    queues = [queue for queue in json.loads(output) if queue["name"].startswith("parley.records.")]
+    few = [
+        queue for queue in queues if not len(queue["members"]) == len(queue["online"]) == len(run.stack.hosts)
+    ]
+    run.expect(len(queues) == PARTITIONS and not few, f"queues without a replica on each host: {few}")

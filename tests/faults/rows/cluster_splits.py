@@ -1,17 +1,23 @@
 """A host no longer reaches the others, and its side goes on with what it had."""
 
+import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from clients.chat import eventually
+from clients.chat import User, eventually
 from clients.invariants import how_many
 from clients.proxy import Proxy
 from clients.workers import PARTITIONS
 from faults.fault_run import FaultRun, in_thread
-from faults.rows.cluster import number_of, primary, redis_master
-from faults.traffic import Traffic
+from faults.rows.cluster import AWAY_SECONDS
+from faults.rows.cluster_members import number_of, primary, redis_master
+from faults.rows.gateways import GRACE_SECONDS, LEASE_SECONDS, expect_online
+from faults.traffic import LATER_MEMBER, Traffic
 
 REPLACED_SECONDS = 30.0
+LAST_SECONDS = 2.5
+"""Seconds of Redis' writes that no replica has; less than the sentinels take to elect another master."""
 
 
 async def two_owners(run: FaultRun) -> None:
@@ -43,6 +49,46 @@ async def two_owners(run: FaultRun) -> None:
                 proxy.unblock()
                 await _wait_for_stored(run, traffic)
             await run.wait_for_recovery(traffic)
+
+
+async def redis_failed_over_with_losses(run: FaultRun) -> None:
+    """Keep the last seconds of Redis' master from its replica, and kill the master.
+
+    The users come and go at the third host, which reaches both.
+    """
+    async with run.traffic() as traffic:
+        master = number_of(run, (await redis_master(run))[0])
+        replica = 3 - master
+        leaver, watcher = await traffic.connect_absent(run.stack.gateway_urls[2]), traffic.listeners[-1]
+        await eventually(lambda: watcher.status.get(leaver.user_id) == "online")
+        token_id = uuid.uuid4().hex
+        revoked = run.users.user("revoked", jti=token_id)
+        async with _cut_off(run, master, [replica]):
+            await leaver.close()
+            comer = await traffic.connect_absent(run.stack.gateway_urls[2], LATER_MEMBER)
+            await _revoke(run, token_id)
+            await asyncio.sleep(LAST_SECONDS)
+            await in_thread(run.stack.kill, f"redis-{master}")
+        await run.wait_for_recovery(traffic)
+        run.expect(watcher.status[comer.user_id] == "online", "a user who came is not online")
+        await run.wait_for(
+            "the user who left is offline",
+            lambda: watcher.status[leaver.user_id] == "offline",
+            LEASE_SECONDS + GRACE_SECONDS,
+        )
+        await expect_online(run, traffic, watcher, comer)
+        status, _ = await revoked.rest("GET", "/chats/conversations")
+        run.expect(status == 401, f"a token that was revoked is answered {status}")
+        await asyncio.sleep(AWAY_SECONDS)
+        await in_thread(run.stack.start, f"redis-{master}")
+        await run.wait_for_recovery(traffic)
+
+
+async def _revoke(run: FaultRun, token_id: str) -> None:
+    admin = User(run.stack.gateway_urls[2], run.stack.jwt_secret, "admin", role="admin")
+    status, answer = await admin.rest("POST", "/admin/revoke", {"jti": token_id})
+    await admin.close()
+    assert status == 200, answer
 
 
 @asynccontextmanager

@@ -40,9 +40,11 @@ async def killed(run: FaultRun) -> None:
         await expect_online(run, traffic, watcher)
 
 
-async def expect_online(run: FaultRun, traffic: Traffic, watcher: RecordingClient) -> None:
+async def expect_online(
+    run: FaultRun, traffic: Traffic, watcher: RecordingClient, *others: RecordingClient
+) -> None:
     """Check that a gateway reports exactly the connected users as online."""
-    right = {client.user_id for client in traffic.clients}
+    right = {client.user_id for client in (*traffic.clients, *others)}
 
     async def is_exact() -> bool:
         answer = await watcher.call("getOnlineUsers", {})

@@ -1,24 +1,30 @@
 """Services of two versions side by side, replaced one after the other."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from faults.builds import COLOUR, GROWN_VERSION, Build, extract, grow, previous_release
 from faults.fault_run import FaultRun, in_thread
+from faults.rows.cluster_members import redis_master_url
 from faults.traffic import Traffic
-
-WORKERS, GATEWAYS = ("worker-1", "worker-2"), ("gateway-1", "gateway-2")
 
 Settings = dict[str, str]
 
 
 async def workers_first(run: FaultRun) -> None:
-    await upgraded(run, [*WORKERS, *GATEWAYS])
+    await upgraded(run, [*services(run, "worker"), *services(run, "gateway")])
 
 
 async def gateways_first(run: FaultRun) -> None:
-    await upgraded(run, [*GATEWAYS, *WORKERS])
+    await upgraded(run, [*services(run, "gateway"), *services(run, "worker")])
+
+
+def services(run: FaultRun, kind: str) -> list[str]:
+    """Return the names of the gateways or of the workers."""
+    count = len(run.stack.gateway_urls if kind == "gateway" else run.stack.worker_urls)
+    return [f"{kind}-{number}" for number in range(1, count + 1)]
 
 
 async def upgraded(run: FaultRun, order: Sequence[str]) -> None:
@@ -26,6 +32,8 @@ async def upgraded(run: FaultRun, order: Sequence[str]) -> None:
     with TemporaryDirectory(dir=run.stack.directory) as folder:
         other = await in_thread(other_build, run, Path(folder, "build"))
         old, new = versions(other)
+        if len(run.stack.hosts) > 1 and other.version != GROWN_VERSION:
+            old = {**old, **await single_server_urls(run)}
         async with run.with_settings(dict.fromkeys(order, old)), run.traffic() as traffic:
             replaced: dict[str, Settings] = {}
             for name in order:
@@ -36,6 +44,12 @@ async def upgraded(run: FaultRun, order: Sequence[str]) -> None:
                 await run.wait_for_recovery(traffic)
             if other.version == GROWN_VERSION:
                 await expect_added_fields(run, traffic)
+
+
+async def single_server_urls(run: FaultRun) -> Settings:
+    """Return settings for version 0.2.0, which knows no sentinels and only one host of RabbitMQ."""
+    broker = re.sub(",[^/]*", "", run.stack.rabbitmq_url)
+    return {"RABBITMQ_URL": broker, "REDIS_URL": await redis_master_url(run)}
 
 
 def other_build(run: FaultRun, folder: Path) -> Build:

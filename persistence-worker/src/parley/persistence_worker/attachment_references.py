@@ -20,6 +20,7 @@ class AttachedMessages:
         self.count_own = messages.count_own
         self.past_changes = messages.past_changes
         self.note_changes = messages.note_changes
+        self.senders = messages.senders
 
     async def insert(self, messages: Sequence[Message]) -> int:
         attached = [m for m in messages if m.attachments]

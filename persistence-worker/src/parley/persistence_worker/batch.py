@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from parley.persistence_worker.ports import Head
+from parley.persistence_worker.ports import Head, MemberKey
 from parley.shared import rooms
 from parley.shared.events import Event, MessageStored, RecordRefused
 from parley.shared.model import Digest, Message, now
@@ -29,6 +29,8 @@ class Batch:
     """Messages that got another revision, because they had one below the head."""
     last: dict[str, Digest] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    uncounted: set[MemberKey] = field(default_factory=set)
+    """Senders of messages that another worker stored, and perhaps did not count."""
 
     def emit(self, room: str, event: Event) -> None:
         """Add an event to those that are published after the batch is stored."""

@@ -1,6 +1,6 @@
 """The marks and counters of a batch's members: read, counted, and saved by compare-and-set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -49,6 +49,17 @@ class Counting:
         key = (message.conversation_id, message.sender_id)
         if key in self._was and message.seq > self._was[key].own_seq:
             self._to_recount.add(key)
+
+    async def recount_senders(self, keys: Collection[MemberKey]) -> None:
+        """Have members recounted whose messages another worker has stored.
+
+        That worker may have ended before it counted them, and its records need not come again: a database
+        that was restored to that moment has the messages, and the broker has not.
+        """
+        read = await self._memberships.read([k for k in keys if k not in self._was]) if keys else {}
+        self._was |= read
+        self._becomes |= read
+        self._to_recount |= {key for key in keys if key in self._was}
 
     async def settle(
         self, marks: Sequence[Mark], heads: Mapping[str, Head], *, repeat: bool

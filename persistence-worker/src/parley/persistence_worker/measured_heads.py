@@ -25,6 +25,9 @@ class MeasuredHeads:
         measured, last = await self._heads.measure(conversation_id, known)
         if measured.epochs != known.epochs:
             await self._heads.note_epochs(conversation_id, known, measured)
+        if measured.seq > known.seq:
+            senders = await self._messages.senders(conversation_id, known.seq, measured.seq)
+            batch.uncounted |= {(conversation_id, sender) for sender in senders}
         batch.heads[conversation_id] = measured
         if last is not None and last.seq >= known.seq:
             batch.offer_last(last)

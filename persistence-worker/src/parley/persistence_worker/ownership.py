@@ -77,6 +77,7 @@ class Ownership:
         self._others = OtherWorkers(worker_name(uuid.uuid4().hex))
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
+        self._is_declared = False
         self.settled = False
         partitions_held.set_function(lambda: len(self._held))
         lag_seconds.set_function(self._lag)
@@ -98,6 +99,8 @@ class Ownership:
                 if we_are_cancelled():
                     raise
                 log.warning("worker.broker.lost", error=repr(error))
+                if isinstance(error, ChannelNotFoundEntity):
+                    self._is_declared = False
                 await self._pause(RECONNECT_SECONDS)
 
     def stop(self) -> None:
@@ -108,11 +111,10 @@ class Ownership:
         connection = await self._connect()
         try:
             await fix_count(connection, self._partitions)
-            channel = await connection.channel()
             workers = WorkerRegistry(connection, self._others)
             # The others answer while the queues are declared.
             await workers.open(present=self._is_able())
-            await declare(channel, self._partitions)
+            await self._declare(connection)
             broker_connected.set(1)
             session = Session(connection, PartitionLocks(connection), workers)
             while not self._stopping.is_set():
@@ -127,6 +129,12 @@ class Ownership:
             broker_connected.set(0)
             await self._abandon()
             await amqp.close(connection)
+
+    async def _declare(self, connection: AbstractConnection) -> None:
+        """Declare the queues, once: with each connection, one whose node does not answer would delay it."""
+        if not self._is_declared:
+            await declare(await connection.channel(), self._partitions)
+            self._is_declared = True
 
     async def _rebalance(self, session: Session) -> None:
         able = self._is_able()

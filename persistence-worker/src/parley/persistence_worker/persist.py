@@ -51,6 +51,7 @@ class Persister:
         await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
         changing = Changing(self._messages, self._measured_heads, batch, counting)
         await changing.apply([r for r in records if isinstance(r, Change)])
+        await counting.recount_senders(batch.uncounted)
         marks = [r for r in records if isinstance(r, ReadMark | DeliveredMark)]
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.emit(rooms.conversation(event.conversation_id), event)

@@ -71,6 +71,9 @@ class Messages(Protocol):
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
         """Return how many of the messages with above < seq <= upto are the user's own."""
 
+    async def senders(self, conversation_id: str, above: int, upto: int) -> set[str]:
+        """Return the senders of the messages with above < seq <= upto."""
+
 
 class AttachmentReferences(Protocol):
     """References from stored messages to uploads; an upload without any cannot be read."""

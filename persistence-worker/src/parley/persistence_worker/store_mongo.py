@@ -84,6 +84,11 @@ class MongoMessages:
         with translate_errors():
             return int(await self._collection.count_documents(query))
 
+    async def senders(self, conversation_id: str, above: int, upto: int) -> set[str]:
+        query = {"conversationId": conversation_id, "seq": {"$gt": above, "$lte": upto}}
+        with translate_errors():
+            return {d["senderId"] for d in await self._collection.find(query, {"senderId": 1}).to_list(None)}
+
 
 class MongoHeads:
     """`Heads` in the collection `conversations`, measured in `messages`."""

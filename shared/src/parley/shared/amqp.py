@@ -102,9 +102,9 @@ async def publish(
     )
 
 
-async def close(connection: AbstractConnection) -> None:
+async def close(opened: AbstractConnection | AbstractChannel) -> None:
     """Close; leave alone a broker that does not answer, which sees the connection end."""
     try:
-        await within(CLOSE_SECONDS, connection.close())
+        await within(CLOSE_SECONDS, opened.close())
     except Exception as error:
         log.debug("shared.amqp.close_failed", error=repr(error))

@@ -20,6 +20,11 @@ from parley.stack.paths import StackPaths
 REPLICA_SET = "parley"
 ELECTION_MS = 3000
 """Milliseconds without a primary after which the others elect one; MongoDB's default is 10,000."""
+FETCH_SECONDS = 1
+"""Seconds, besides the poll's own 1.5, after which a member no longer copies from one that does not answer.
+
+With MongoDB's default of 5 a frozen primary delays the start of the next one, and its first majority.
+"""
 CACHE_GB = "0.25"
 CALL_MS = 2000
 NOT_YET_INITIALIZED, PRIMARY, SECONDARY = 94, 1, 2
@@ -67,6 +72,7 @@ def _command(directory: Path, address: str, port: int) -> tuple[str, ...]:
         *(mongod(), "--dbpath", str(directory), "--bind_ip", address, "--port", str(port)),
         *("--replSet", REPLICA_SET, "--nounixsocket", "--wiredTigerCacheSizeGB", CACHE_GB),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        *("--setParameter", f"oplogNetworkTimeoutBufferSeconds={FETCH_SECONDS}"),
     )
 
 
@@ -116,7 +122,13 @@ def _config(members: Sequence[str], version: int) -> dict[str, Any]:
         "_id": REPLICA_SET,
         "version": version,
         "members": [{"_id": number, "host": member} for number, member in enumerate(members)],
-        "settings": {"electionTimeoutMillis": ELECTION_MS},
+        "settings": {
+            "electionTimeoutMillis": ELECTION_MS,
+            # A new primary need not copy what no majority has: workers and gateways retry such writes.
+            "catchUpTimeoutMillis": CALL_MS,
+            # A member that copies from a frozen secondary would be behind, and the majority with it.
+            "chainingAllowed": False,
+        },
     }
 
 

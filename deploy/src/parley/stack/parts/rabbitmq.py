@@ -41,6 +41,12 @@ cluster_formation.peer_discovery_backend = classic_config
 
 _NODE_LOST_SECONDS = 8
 """After about this time without an answer a node of a cluster counts as lost; Erlang's default is 60."""
+_CONNECT_SECONDS = 1
+"""Time for a connection to another node; Erlang's default is 7.
+
+A frozen node still accepts connections in its kernel. A process that sends to that node waits for the
+connection: a channel would confirm nothing meanwhile, not even what the other nodes have.
+"""
 
 _SYNC_QUEUE_NAMES = (
     "spawn(fun()->rabbit:await_startup(),"
@@ -53,6 +59,28 @@ _SYNC_QUEUE_NAMES = (
 The broker by itself writes a new queue's name seconds after the queue's messages. If it is killed in between,
 it restarts with an empty queue that never elects a leader. The code has no blanks because the start script
 splits at them.
+"""
+
+_END_WHEN_SPLIT = (
+    "spawn(fun()->F=fun(G,Met,Waited)->timer:sleep(500),"
+    "Up=(catch(rabbit:is_running()))=:=true,"
+    "All=(catch(length(rabbit_mnesia:cluster_nodes(all)))),"
+    "Lost=(catch(length(rabbit_node_monitor:partitions()))),"
+    "Few=is_integer(All)andalso(2*(1+length(nodes()))=<All),"
+    "Split=is_integer(All)andalso(is_integer(Lost))andalso(2*Lost>All),"
+    "Waits=(not(Up))andalso(not(Few))andalso(is_integer(All))andalso(All>1),"
+    "(((Met)andalso((Few)orelse(Split)))orelse(Waited>60))andalso(erlang:halt(1)),"
+    "G(G,(Met)orelse((Up)andalso(not(Few))),maps:get(Waits,#{true=>Waited+1,false=>0}))end,"
+    "F(F,false,0)end)."
+)
+"""End a node that is split from more than half of its cluster; its supervisor starts it again.
+
+A node that was frozen and goes on is connected to the others again before it counts them, so `pause_minority`
+does not pause it. It keeps its own list of exclusive queues from then on, and its workers think that they are
+alone. `autoheal` needs up to 30 s for the split that a cut leaves.
+
+A node that starts just as it reaches the others again may wait for minutes for a lock of Erlang's `global`
+that nobody holds. After 30 s beside a majority it is started once more.
 """
 
 
@@ -91,7 +119,8 @@ def _erlang_options(host: Host) -> str:
     return (
         "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none "
         f"-kernel inet_dist_use_interface {{{interface}}} net_ticktime {_NODE_LOST_SECONDS} "
-        f"-start_epmd false -eval {_SYNC_QUEUE_NAMES}"
+        f"-kernel net_setuptime {_CONNECT_SECONDS} "
+        f"-start_epmd false -eval {_SYNC_QUEUE_NAMES} -eval {_END_WHEN_SPLIT}"
     )
 
 

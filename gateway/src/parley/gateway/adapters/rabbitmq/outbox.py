@@ -7,11 +7,12 @@ from time import monotonic
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import DeliveryError, PublishError
 
 from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
 from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
-from parley.shared.cancellation import end, we_are_cancelled
+from parley.shared.cancellation import end, we_are_cancelled, within
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
 from parley.shared.model import now
 from parley.shared.partitions import EXCHANGE, Partitions, declare, fix_count
@@ -46,16 +47,17 @@ class RabbitOutbox:
         self._limit = limit
         self._name = name
         self._queues = [PartitionQueue() for _ in range(partitions.count)]
-        self._channel: AbstractChannel | None = None
+        self._connection: AbstractConnection | None = None
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection_task: asyncio.Task[None] | None = None
         self._linger = linger
+        self._is_declared = False
 
     @property
     def connected(self) -> bool:
         """Whether the broker can be published to."""
-        return self._channel is not None
+        return self._connection is not None
 
     @property
     def waiting(self) -> int:
@@ -90,7 +92,7 @@ class RabbitOutbox:
             await end([self._connection_task])
 
     def put(self, record: Record) -> "asyncio.Future[None]":
-        if self._channel is None:
+        if self._connection is None:
             raise Unavailable(AWAY)
         if self._waiting >= self._limit:
             raise Overloaded("The server is overloaded: too many messages wait. Retry later.")
@@ -112,12 +114,13 @@ class RabbitOutbox:
             while queue.waiting:
                 batch = queue.published = queue.waiting.popleft()
                 try:
-                    await self._publish(partition, batch)
+                    await self._publish(partition, queue, batch)
                 except (Exception, asyncio.CancelledError) as error:
                     # The driver cancels waiting calls when the broker's heartbeat fails.
                     self._refuse(queue, error)
                     if we_are_cancelled():
                         raise
+                    await self._after(error, queue)
                 else:
                     self._finish(queue, batch)
                     queue.is_stalled = False
@@ -152,13 +155,11 @@ class RabbitOutbox:
         queue.waiting.clear()
         queue.is_stalled = True
 
-    async def _publish(self, partition: int, batch: Batch) -> None:
-        channel = self._channel
-        if channel is None:
-            raise ConnectionError("RabbitMQ is away")
+    async def _publish(self, partition: int, queue: PartitionQueue, batch: Batch) -> None:
         started, count = monotonic(), len(batch.records)
         if started >= batch.deadline:
             raise TimeoutError("the batch has waited past its deadline for the one before it")
+        channel = await within(batch.deadline - started, self._channel_of(queue))
         message = Message(
             records.pack(batch.records),
             delivery_mode=DeliveryMode.PERSISTENT,
@@ -166,7 +167,7 @@ class RabbitOutbox:
             timestamp=now(),
         )
         batch.is_published = True
-        await amqp.publish(channel, message, EXCHANGE, str(partition), seconds=batch.deadline - started)
+        await amqp.publish(channel, message, EXCHANGE, str(partition), seconds=batch.deadline - monotonic())
         batch_records.labels("publish").observe(count)
         batch_seconds.labels("publish").observe(monotonic() - started)
 
@@ -179,7 +180,6 @@ class RabbitOutbox:
                     raise
                 log.warning("gateway.outbox.disconnected", error=repr(error))
             finally:
-                self._channel = None
                 broker_connected.set(0)
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -187,20 +187,45 @@ class RabbitOutbox:
         connection = await amqp.connect(self._url, name=f"gateway {self._name}", heartbeat=HEARTBEAT_SECONDS)
         try:
             await fix_count(connection, self._partitions)
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            await declare(channel, self._partitions)
-            self._channel = channel
+            await self._declare(connection)
+            self._connection = connection
             broker_connected.set(1)
-            await _until_lost(connection, channel)
+            await _until_lost(connection)
         finally:
-            self._channel = None
+            self._connection = None
+            for queue in self._queues:
+                queue.channel = None
             await amqp.close(connection)
 
+    async def _declare(self, connection: AbstractConnection) -> None:
+        """Declare the queues, once: with each connection, one whose node does not answer would delay it."""
+        if not self._is_declared:
+            await declare(await connection.channel(), self._partitions)
+            self._is_declared = True
 
-async def _until_lost(connection: AbstractConnection, channel: AbstractChannel) -> None:
+    async def _channel_of(self, queue: PartitionQueue) -> AbstractChannel:
+        if self._connection is None:
+            raise ConnectionError("RabbitMQ is away")
+        if queue.channel is None or queue.channel.is_closed:
+            queue.channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        return queue.channel
+
+    async def _after(self, error: BaseException, queue: PartitionQueue) -> None:
+        """Make sure that the next batch does not fail for what the broker's channel remembers."""
+        if isinstance(error, PublishError):  # The batch was returned: its queue is gone.
+            self._is_declared = False
+            if self._connection is not None:
+                await amqp.close(self._connection)
+        elif isinstance(error, DeliveryError) and queue.channel is not None:
+            # After a failover the channel may refuse everything, because it asks the former leader for ever.
+            # After a time-out it stays: it may publish the batch yet, which must not come after later ones.
+            channel, queue.channel = queue.channel, None
+            await amqp.close(channel)
+
+
+async def _until_lost(connection: AbstractConnection) -> None:
     lost = asyncio.Event()
     connection.close_callbacks.add(lambda *_: lost.set())
-    channel.close_callbacks.add(lambda *_: lost.set())
-    if connection.is_closed or channel.is_closed:
+    if connection.is_closed:
         return
     await lost.wait()

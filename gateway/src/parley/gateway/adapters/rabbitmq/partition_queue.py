@@ -5,6 +5,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
 
+from aio_pika.abc import AbstractChannel
+
 from parley.shared.records import Edit, NewMessage, Record
 
 CONFIRM_SECONDS = 1.8
@@ -38,6 +40,8 @@ class PartitionQueue:
     """Batches that wait to be published to one partition, in order."""
 
     waiting: deque[Batch] = field(default_factory=deque)
+    channel: AbstractChannel | None = None
+    """The partition's own: one that waits for the node of its queue holds up no other partition."""
     published: Batch | None = None
     """The batch that awaits its confirm."""
     unconfirmed: int = 0

@@ -1,4 +1,4 @@
-"""The number of partitions is fixed in the broker; a service that is set to another one does not start."""
+"""The queues that services declare, and their number, which is fixed in the broker."""
 
 import asyncio
 import os
@@ -6,13 +6,20 @@ import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from aio_pika.abc import AbstractConnection
 
+from clients.chat import eventually
+from parley.gateway.adapters.rabbitmq import outbox
+from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
+from parley.gateway.core.errors import Unavailable
 from parley.shared import amqp, partitions
+from parley.shared.model import now
 from parley.shared.partitions import Partitions, check_count, declare, fix_count
+from parley.shared.records import ReadMark
 from parley.shared.settings import StartupError
 from parley.stack import Stack
 
@@ -67,6 +74,33 @@ async def test_a_declaration_that_was_interrupted_is_continued(broker: AbstractC
     await declare(await broker.channel(), Partitions(1))
 
     await fix_count(broker, Partitions(3))
+
+
+async def test_a_queue_that_was_deleted_is_declared_again_by_a_gateway(
+    broker: AbstractConnection, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "EXCHANGE", partitions.EXCHANGE)
+    box = RabbitOutbox(stack.rabbitmq_url, Partitions(1), limit=10, name="test")
+    box.start()
+    await eventually(lambda: box.connected)
+    await box.put(mark())
+    await (await broker.channel()).queue_delete(partitions.queue_name(0))
+
+    with pytest.raises(Unavailable):
+        await box.put(mark())
+
+    async def is_accepted() -> bool:
+        with suppress(Unavailable):
+            await box.put(mark())
+            return True
+        return False
+
+    await eventually(is_accepted)
+    await box.stop()
+
+
+def mark() -> ReadMark:
+    return ReadMark(id=uuid.uuid4().hex, conversation_id="c", user_id="u", seq=1, message_id=None, at=now())
 
 
 async def test_a_broker_that_is_away_does_not_keep_a_service_from_starting() -> None:
