@@ -18,6 +18,7 @@ from math import ceil
 
 import structlog
 from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from parley.persistence_worker.claims import Claims
 from parley.persistence_worker.consume import Consumer
