@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -116,10 +117,16 @@ class FaultRun:
         self.report(f"{expected} after {watch.seconds:.1f} s")
         return watch.seconds
 
-    async def wait_for_recovery(self, traffic: Traffic) -> None:
-        """Wait until the effects of the fault are over, within the row's bound."""
+    async def wait_for_recovery(self, traffic: Traffic, since: float = 0.0) -> None:
+        """Wait until the effects of the fault are over, within the row's bound.
+
+        Args:
+            traffic: The load.
+            since: The time from which on accepted messages must be received.
+        """
         limit = self.outcome.row.recovery
-        seconds = await self.wait_for("all as before", lambda: traffic.wait_until_recovered(limit), limit)
+        recovered = partial(traffic.wait_until_recovered, limit, since)
+        seconds = await self.wait_for("all as before", recovered, limit)
         self.outcome.recovery = max(seconds, self.outcome.recovery or 0.0)
 
     async def terminate(self, name: str, within: float) -> None:

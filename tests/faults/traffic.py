@@ -80,8 +80,12 @@ class Traffic:
         """Connect an absent member to a gateway, with a socket that does not reconnect."""
         return await self._clients.connect(name, url)
 
-    async def wait_until_recovered(self, deadline: float) -> float:
+    async def wait_until_recovered(self, deadline: float, since: float = 0.0) -> float:
         """Wait until every speaker can send again, and all clients have all messages accepted until then.
+
+        Args:
+            deadline: Seconds for each of both.
+            since: The time from which on accepted messages count.
 
         Returns:
             The seconds that it took from now.
@@ -89,7 +93,7 @@ class Traffic:
         watch = Stopwatch()
         before = {speaker: len(speaker.accepted) for speaker in self.speakers}
         await watch.until(lambda: all(len(s.accepted) > count for s, count in before.items()), deadline)
-        expected = self.accepted.keys()
+        expected = {id for id, at in self.accepted.items() if at > since}
         missing = {client: expected - client.received_at.keys() for client in self.clients}
 
         def all_have_all() -> bool:

@@ -55,7 +55,8 @@ async def _restored(run: FaultRun, stopped: list[str]) -> None:
             held = dict(traffic.speakers[0].revisions)
             await asyncio.gather(*(in_thread(run.stack.stop, name) for name in stopped))
             since = await _set_back(run, snapshot)
-            await run.wait_for_recovery(traffic)
+            # Messages stored since the snapshot are gone, also where nobody had received them yet.
+            await run.wait_for_recovery(traffic, since)
             await run.wait_for("no client holds the former history", lambda: _left(traffic), NOTICED_SECONDS)
             await traffic.wait_for_accepted()
         await _judge(run, traffic, since)
