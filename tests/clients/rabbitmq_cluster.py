@@ -154,6 +154,16 @@ class RabbitCluster:
         name = running.ctl("eval", f"{{ok, Q}} = {code}, amqqueue:qnode(Q).").strip().strip("'")
         return next(node for node in self.nodes if node.name == name)
 
+    def node_of(self, gateway: str) -> RabbitNode:
+        """Return the node that a gateway is connected to, by the gateway's node name."""
+        for node in self.nodes:
+            # A node that was cut off lists the connections of its own side.
+            for line in node.ctl("list_connections", "pid", "client_properties").splitlines():
+                pid, _, properties = line.partition("\t")
+                if node.name in pid and f'parley gateway {gateway}"' in properties:
+                    return node
+        raise AssertionError(f"{gateway} is not connected")
+
     @asynccontextmanager
     async def cut_off(self, node: RabbitNode, handling: str = "pause_minority") -> AsyncIterator[None]:
         """Cut a node off from the others, as if its network failed; clients still reach it.

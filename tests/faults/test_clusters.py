@@ -167,6 +167,33 @@ async def test_workers_on_both_sides_of_a_cut_store_each_message_once_and_in_ord
             await asyncio.to_thread(fragile.set_overrides, {})
 
 
+async def test_a_gateway_leaves_a_node_that_was_cut_off_and_answers_but_confirms_nothing(
+    fragile: Stack,
+    rabbitmq_cluster: RabbitCluster,
+    users: ChatUsers,
+    groups: list[str],
+    clients: RecordingClients,
+    listeners: list[RecordingClient],
+    database: Database,
+    shares: PartitionShares,
+) -> None:
+    senders = await clients.connect_all(SENDERS, fragile.gateway_urls[:1])
+    left = await asyncio.to_thread(rabbitmq_cluster.node_of, "g1")
+
+    async with LoadGenerator(senders, groups, PAUSE) as load:
+        await load.wait_for_accepted(100)
+        # It keeps its clients, as nodes of version 4.2 and later do.
+        async with rabbitmq_cluster.cut_off(left, "ignore"):
+            await load.wait_for_accepted(200, STOP_SECONDS)
+            assert await asyncio.to_thread(rabbitmq_cluster.node_of, "g1") is not left
+        await load.wait_for_accepted(50)
+
+    assert longest_stop(senders) < STOP_SECONDS
+    assert_refused_in_time(senders)
+    for group in groups:
+        await assert_consistent(database, users, group, senders=senders, listeners=listeners)
+
+
 async def ready(stack: Stack) -> list[bool]:
     """Return whether each gateway is ready."""
     async with aiohttp.ClientSession() as http:

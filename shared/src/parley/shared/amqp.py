@@ -28,7 +28,7 @@ ANSWER_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 
 
-async def connect(url: str, *, name: str, heartbeat: int) -> AbstractConnection:
+async def connect(url: str, *, name: str, heartbeat: int, avoided: str | None = None) -> AbstractConnection:
     """Connect to a node, without reconnecting by itself later.
 
     The nodes are tried in random order, so that clients spread over them, until one answers.
@@ -37,6 +37,7 @@ async def connect(url: str, *, name: str, heartbeat: int) -> AbstractConnection:
         url: `amqp://` or `amqps://`, with one host or several: `amqp://user:password@a:5672,b:5672/vhost`.
         name: The connection's name in the broker's own lists.
         heartbeat: Seconds; broker and client drop each other when one is silent for about two of them.
+        avoided: The node that is tried last, as `node_of` names it.
 
     Raises:
         TimeoutError: The only node does not answer.
@@ -46,7 +47,7 @@ async def connect(url: str, *, name: str, heartbeat: int) -> AbstractConnection:
     if len(urls) == 1:
         return await _connect_to(url, CONNECT_SECONDS, name, heartbeat)
     failures = []
-    for each in random.sample(urls, len(urls)):
+    for each in sorted(random.sample(urls, len(urls)), key=lambda each: _node(make_url(each)) == avoided):
         try:
             return await _connect_to(each, NODE_SECONDS, name, heartbeat)
         except (TimeoutError, AMQPError, OSError) as error:
@@ -59,6 +60,16 @@ def node_urls(url: str) -> Sequence[str]:
     parts = urlsplit(url)
     user, at, hosts = parts.netloc.rpartition("@")
     return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
+
+
+def node_of(connection: AbstractConnection) -> str:
+    """Return the host and port of a connection's node."""
+    driver: Any = connection
+    return _node(driver.url)
+
+
+def _node(url: Any) -> str:
+    return f"{url.host}:{url.port}"
 
 
 def _host(url: str) -> str:

@@ -9,6 +9,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import DeliveryError, PublishError
 
+from parley.gateway.adapters.rabbitmq.confirm_watch import ConfirmWatch
 from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
 from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
@@ -48,6 +49,9 @@ class RabbitOutbox:
         self._name = name
         self._queues = [PartitionQueue() for _ in range(partitions.count)]
         self._connection: AbstractConnection | None = None
+        self._watch = ConfirmWatch()
+        self._given_up: str | None = None
+        self._has_other_nodes = len(amqp.node_urls(url)) > 1
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection_task: asyncio.Task[None] | None = None
@@ -124,6 +128,7 @@ class RabbitOutbox:
                 else:
                     self._finish(queue, batch)
                     queue.is_stalled = False
+                    self._watch.confirmed()
                     if queue.waiting and not queue.waiting[0].is_full():
                         await asyncio.sleep(self._linger(partition))
         finally:
@@ -154,6 +159,8 @@ class RabbitOutbox:
             self._finish(queue, batch, Unavailable(UNCERTAIN if batch.is_published else AWAY))
         queue.waiting.clear()
         queue.is_stalled = True
+        if isinstance(error, TimeoutError) and self._has_other_nodes:
+            self._watch.timed_out()
 
     async def _publish(self, partition: int, queue: PartitionQueue, batch: Batch) -> None:
         started, count = monotonic(), len(batch.records)
@@ -184,18 +191,31 @@ class RabbitOutbox:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _session(self) -> None:
-        connection = await amqp.connect(self._url, name=f"gateway {self._name}", heartbeat=HEARTBEAT_SECONDS)
+        connection = await amqp.connect(
+            self._url, name=f"gateway {self._name}", heartbeat=HEARTBEAT_SECONDS, avoided=self._given_up
+        )
+        self._given_up = None
         try:
             await fix_count(connection, self._partitions)
             await self._declare(connection)
-            self._connection = connection
+            self._watch, self._connection = ConfirmWatch(), connection
             broker_connected.set(1)
-            await _until_lost(connection)
+            await self._until_lost(connection)
         finally:
             self._connection = None
             for queue in self._queues:
                 queue.channel = None
             await amqp.close(connection)
+
+    async def _until_lost(self, connection: AbstractConnection) -> None:
+        lost = self._watch.lost
+        connection.close_callbacks.add(lambda *_: lost.set())
+        if connection.is_closed:
+            return
+        await lost.wait()
+        if self._watch.has_given_up:
+            self._given_up = amqp.node_of(connection)
+            log.warning("gateway.outbox.node_given_up", node=self._given_up)
 
     async def _declare(self, connection: AbstractConnection) -> None:
         """Declare the queues, once: with each connection, one whose node does not answer would delay it."""
@@ -221,11 +241,3 @@ class RabbitOutbox:
             # After a time-out it stays: it may publish the batch yet, which must not come after later ones.
             channel, queue.channel = queue.channel, None
             await amqp.close(channel)
-
-
-async def _until_lost(connection: AbstractConnection) -> None:
-    lost = asyncio.Event()
-    connection.close_callbacks.add(lambda *_: lost.set())
-    if connection.is_closed:
-        return
-    await lost.wait()
