@@ -198,6 +198,8 @@ class RabbitOutbox:
         try:
             await fix_count(connection, self._partitions)
             await self._declare(connection)
+            for queue in self._queues:
+                queue.channel = await _open_channel(connection)
             self._watch, self._connection = ConfirmWatch(), connection
             broker_connected.set(1)
             await self._until_lost(connection)
@@ -227,7 +229,7 @@ class RabbitOutbox:
         if self._connection is None:
             raise ConnectionError("RabbitMQ is away")
         if queue.channel is None or queue.channel.is_closed:
-            queue.channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+            queue.channel = await _open_channel(self._connection)
         return queue.channel
 
     async def _after(self, error: BaseException, queue: PartitionQueue) -> None:
@@ -241,3 +243,7 @@ class RabbitOutbox:
             # After a time-out it stays: it may publish the batch yet, which must not come after later ones.
             channel, queue.channel = queue.channel, None
             await amqp.close(channel)
+
+
+async def _open_channel(connection: AbstractConnection) -> AbstractChannel:
+    return await connection.channel(publisher_confirms=True, on_return_raises=True)
