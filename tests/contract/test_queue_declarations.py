@@ -76,15 +76,20 @@ async def test_a_declaration_that_was_interrupted_is_continued(broker: AbstractC
     await fix_count(broker, Partitions(3))
 
 
-async def test_a_queue_that_was_deleted_is_declared_again_by_a_gateway(
-    broker: AbstractConnection, stack: Stack, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("gone", ["queue", "exchange"])
+async def test_a_queue_or_exchange_that_was_deleted_is_declared_again_by_a_gateway(
+    broker: AbstractConnection, stack: Stack, monkeypatch: pytest.MonkeyPatch, gone: str
 ) -> None:
     monkeypatch.setattr(outbox, "EXCHANGE", partitions.EXCHANGE)
     box = RabbitOutbox(stack.rabbitmq_url, Partitions(1), limit=10, name="test")
     box.start()
     await eventually(lambda: box.connected)
     await box.put(mark())
-    await (await broker.channel()).queue_delete(partitions.queue_name(0))
+    channel = await broker.channel()
+    if gone == "queue":
+        await channel.queue_delete(partitions.queue_name(0))
+    else:
+        await channel.exchange_delete(partitions.EXCHANGE)
 
     with pytest.raises(Unavailable):
         await box.put(mark())

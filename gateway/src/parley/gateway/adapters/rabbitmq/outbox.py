@@ -7,7 +7,7 @@ from time import monotonic
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 
 from parley.gateway.adapters.rabbitmq.confirm_watch import ConfirmWatch
 from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
@@ -166,7 +166,9 @@ class RabbitOutbox:
         started, count = monotonic(), len(batch.records)
         if started >= batch.deadline:
             raise TimeoutError("the batch has waited past its deadline for the one before it")
-        channel = await within(batch.deadline - started, self._channel_of(queue))
+        channel = queue.channel
+        if channel is None or channel.is_closed:
+            channel = await within(batch.deadline - started, self._open_again(queue))
         message = Message(
             records.pack(batch.records),
             delivery_mode=DeliveryMode.PERSISTENT,
@@ -225,16 +227,15 @@ class RabbitOutbox:
             await declare(await connection.channel(), self._partitions)
             self._is_declared = True
 
-    async def _channel_of(self, queue: PartitionQueue) -> AbstractChannel:
+    async def _open_again(self, queue: PartitionQueue) -> AbstractChannel:
         if self._connection is None:
             raise ConnectionError("RabbitMQ is away")
-        if queue.channel is None or queue.channel.is_closed:
-            queue.channel = await _open_channel(self._connection)
-        return queue.channel
+        channel = queue.channel = await _open_channel(self._connection)
+        return channel
 
     async def _after(self, error: BaseException, queue: PartitionQueue) -> None:
         """Make sure that the next batch does not fail for what the broker's channel remembers."""
-        if isinstance(error, PublishError):  # The batch was returned: its queue is gone.
+        if isinstance(error, PublishError | ChannelNotFoundEntity):  # The queue or the exchange is gone.
             self._is_declared = False
             if self._connection is not None:
                 await amqp.close(self._connection)
