@@ -62,7 +62,6 @@ KILLED = (
             fault=f"the RabbitMQ node of host {number} is killed",
             done="SIGKILL, 12 s later started again",
             run=partial(cluster.rabbitmq_node_killed, number=number),
-            tested=number == 1,
         )
         for number in (1, 2, 3)
     ),
@@ -72,7 +71,6 @@ KILLED = (
         done="SIGKILL, 12 s after the failover started again",
         run=cluster.redis_master_killed,
         refusal=(),
-        tested=True,
     ),
     _server_row(
         name="mongodb-primary-killed",
