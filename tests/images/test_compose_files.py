@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ LOG = """\
 === cleo [cleo@example.org] has joined #parley
 """
 LINES = 300
+PARTITIONS = 8
 
 
 class Compose:
@@ -71,13 +72,20 @@ class Compose:
         found: str = await eventually(find, HEALTHY_SECONDS)
         return found
 
-    def node_of_most_partitions(self) -> str:
-        """Return the RabbitMQ service at whose node most partitions are locked."""
+    async def node_of_most_partitions(self) -> str:
+        """Return the RabbitMQ service at whose node most partitions are locked, once all are."""
         (container,) = self.project.containers("rabbitmq")
-        queues = self.project.podman(
-            "exec", container, "rabbitmqctl", "--quiet", "list_queues", "name", "leader"
-        )
-        nodes = [line.rpartition("@")[2] for line in queues.splitlines() if line.startswith("parley.owner.")]
+        # The command waits for queues that are being declared or deleted.
+        ask = ("exec", container, "rabbitmqctl", "--quiet", "--timeout", "5", "list_queues", "name", "leader")
+
+        def find() -> list[str]:
+            with suppress(AssertionError):
+                names = self.project.podman(*ask).splitlines()
+                nodes = [name.rpartition("@")[2] for name in names if name.startswith("parley.owner.")]
+                return nodes if len(nodes) == PARTITIONS else []
+            return []
+
+        nodes: list[str] = await eventually(find, HEALTHY_SECONDS)
         return Counter(nodes).most_common(1)[0][0]
 
     def kill(self, *services: str) -> None:
@@ -164,7 +172,7 @@ async def test_a_cluster_in_containers_loses_a_server_of_each_kind_and_no_messag
     with running(f"parley-test-{secrets.token_hex(3)}", files, engine, tmp_path) as compose:
         await healthy(compose, "gateway", "worker", "nginx")
 
-        compose.kill("redis", compose.node_of_most_partitions(), "mongo", "gateway", "worker")
+        compose.kill("redis", await compose.node_of_most_partitions(), "mongo", "gateway", "worker")
         primary = await compose.primary("mongo-2", "mongo-3")
         await healthy(compose, "gateway", "worker", "nginx")
 
