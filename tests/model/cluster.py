@@ -183,7 +183,7 @@ class Cluster:
             self.loop.act(client.read)
         self.loop.act(self._catch_up, 1)
         for node in self.nodes:
-            self.loop.act(node.live.unread_counts.broadcast_changed)
+            self.loop.act(node.delivery.unread_counts.broadcast_changed)
 
     def _catch_up(self) -> None:
         for client in self.clients:

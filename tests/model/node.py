@@ -36,6 +36,7 @@ from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.partition_windows import PartitionWindows
+from parley.gateway.transport.packets import ClientPacket, EncodedEvents, EncodedPacket
 from parley.shared.model import Person, Role
 
 PROTOCOLS = (CLIENTS_AND_LAWYERS, GROUPS)
@@ -52,20 +53,16 @@ class DirectRooms(RedisManager):
         super().__init__(bus)
         self.receivers: dict[str, OnPayload] = {}
 
-    def deliver(
+    def write(
         self,
         namespace: str,
         room: str | None,
-        data: list[Any],
+        encoded: EncodedEvents | EncodedPacket,
         skip: Collection[str] = (),
-        then: list[Any] | None = None,
-    ) -> int:
-        members = [sid for sid in self.rooms.get(namespace, {}).get(room, ()) if sid not in skip]
-        for sid in members:
-            self.receivers[sid](data)
-            if then is not None:
-                self.receivers[sid](then)
-        return len(members)
+    ) -> None:
+        for sid in [sid for sid in self.rooms.get(namespace, {}).get(room, ()) if sid not in skip]:
+            for each in encoded.packets():
+                self.receivers[sid](ClientPacket(encoded_packet=each.data).data)
 
 
 class NoPresence:

@@ -222,7 +222,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(node=NODES)
     def count(self, node: int) -> None:
-        self._do(self.cluster.nodes[node].live.unread_counts.broadcast_changed)
+        self._do(self.cluster.nodes[node].delivery.unread_counts.broadcast_changed)
 
     @rule(node=NODES)
     def audit(self, node: int) -> None:

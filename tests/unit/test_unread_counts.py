@@ -1,12 +1,15 @@
-"""The unread counts of a new socket are broadcast in turns, so that other clients are not held up."""
+"""Unread counts are broadcast in turns, and those of a busy conversation at most once a second."""
 
 import asyncio
 from typing import Any, cast
 
+import pytest
+
+from parley.gateway.live import unread_counts
 from parley.gateway.live.unread_counts import CONVERSATIONS_AT_ONCE, UnreadCounts
 from parley.gateway.protocols.protocol import UnreadChanged
 from parley.gateway.state.membership_cache import MembershipCache
-from parley.shared.model import Membership, Person, now
+from parley.shared.model import Membership, Message, Person, now
 
 CONVERSATIONS = 4 * CONVERSATIONS_AT_ONCE
 
@@ -38,3 +41,48 @@ async def test_counts_of_many_conversations_are_broadcast_in_turns_and_completel
     assert broadcaster.counts[-1].total == CONVERSATIONS
     steps = [later - earlier for earlier, later in zip([0, *turns], turns, strict=False)]
     assert max(steps) <= CONVERSATIONS_AT_ONCE
+
+
+def of_ann_and_bob() -> tuple[MembershipCache, Broadcaster, UnreadCounts]:
+    cache, broadcaster = MembershipCache(), Broadcaster()
+    for user in ("ann", "bob"):
+        cache.add_socket(Person(id=user))
+        cache.put(Membership(conversation_id="c", user_id=user, joined_at=now()))
+    cache.take_changed()
+    return cache, broadcaster, UnreadCounts(cache, cast(Any, broadcaster))
+
+
+def deliver(cache: MembershipCache, counts: UnreadCounts, seq: int) -> None:
+    message = Message(
+        id=f"m{seq}", conversation_id="c", sender_id="ann", content="", created_at=now(), seq=seq, rev=seq
+    )
+    cache.apply_message(message)
+    counts.broadcast_of("c")
+
+
+async def test_the_counts_of_a_quiet_conversation_follow_a_message_at_once() -> None:
+    cache, broadcaster, counts = of_ann_and_bob()
+
+    deliver(cache, counts, 1)
+
+    assert broadcaster.counts == [UnreadChanged("bob", "c", 1, 1)]
+
+
+async def test_the_counts_of_a_busy_conversation_wait_and_the_last_one_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unread_counts, "BUSY_SECONDS", 3600.0)
+    cache, broadcaster, counts = of_ann_and_bob()
+    for seq in range(1, 10):
+        deliver(cache, counts, seq)
+        await counts.broadcast_in_turns()
+    assert [count.unread for count in broadcaster.counts] == [1]
+
+    monkeypatch.setattr(unread_counts, "BUSY_SECONDS", 0.0)
+    await counts.broadcast_in_turns()
+
+    assert [count.unread for count in broadcaster.counts] == [1, 9]
+    await counts.broadcast_in_turns()
+    assert not counts._busy
+    assert not counts._waiting
+    assert len(broadcaster.counts) == 2

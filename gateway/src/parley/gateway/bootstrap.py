@@ -190,7 +190,7 @@ class Gateway:
 
     def _start_background(self) -> None:
         repeat, live, services = self.background.repeat, self.live, self.domain.services
-        repeat(UNREAD_SECONDS, live.unread_counts.broadcast_in_turns)
+        repeat(UNREAD_SECONDS, self.delivery.unread_counts.broadcast_in_turns)
         repeat(TYPING_SECONDS, live.typing_events.expire)
         repeat(REAP_SECONDS, self.sockets.idle_reaper.sweep)
         repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)

@@ -1,7 +1,8 @@
 """The broadcaster: writes events to the sockets of this node, each in the payload of its protocol."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.results import Introduction
@@ -10,6 +11,7 @@ from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, OutboundEvent
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.gateway.transport.packets import EncodedEvents, event_message, event_start
 from parley.shared import rooms
 from parley.shared.events import MessageStored, Numbered
 
@@ -28,7 +30,7 @@ class Broadcaster:
         membership_cache: MembershipCache,
     ) -> None:
         self._manager = manager
-        self._protocols = protocols
+        self._targets = _targets(protocols)
         self._session_rooms = session_rooms
         self._membership_cache = membership_cache
 
@@ -39,15 +41,21 @@ class Broadcaster:
             event: a shared event, or one of this node's own.
             position: of a numbered event, the position that its receivers have reached with it.
         """
-        for protocol in self._protocols:
-            for outbound in protocol.outbound_by_trigger.get(type(event), ()):
-                if outbound.when(event):
-                    self._write_to_room(protocol, outbound, event, position)
+        room_names: dict[Any, str] = {}
+        for target in self._targets.get(type(event), ()):
+            outbound = target.outbound
+            if not outbound.when(event):
+                continue
+            room = room_names.get(outbound.room)
+            if room is None:
+                room = room_names[outbound.room] = outbound.room(event)
+            if not self._manager.is_empty(target.namespace, room + target.suffix):
+                self._write_to_room(target, room, event, position)
 
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Write an event of one socket's own."""
         for each in direct.split(value):
-            self._write(session, [direct.event, direct.payload(each)])
+            self._write(session, direct.event, direct.payload(each))
 
     def emit_on_connect(self, session: Session, introduction: Introduction) -> None:
         """Write the events that a socket's protocols emit once it is connected."""
@@ -92,7 +100,7 @@ class Broadcaster:
                 if outbound.room(event) in missed_in:
                     self._write_event(permitted, outbound, event)
         if offset is not None:
-            self._write(session, [OFFSET, offset])
+            self._write(session, OFFSET, offset)
 
     def _permitted(self, sessions: Sequence[Session], event: Numbered) -> list[Session]:
         """Return the sessions of users who may read a message."""
@@ -108,43 +116,76 @@ class Broadcaster:
             session, outbound.except_room(event)
         )
         if outbound.when(event) and not excepted:
-            self._write(session, [outbound.event, outbound.payload(event)])
+            self._write(session, outbound.event, outbound.payload(event))
 
-    def _write(self, session: Session, data: list[Any]) -> None:
-        self._manager.deliver(session.namespace, session.sid, data)
+    def _write(self, session: Session, event: str, payload: Any) -> None:
+        message = event_message(event_start(session.namespace, event), payload)
+        self._manager.write(session.namespace, session.sid, EncodedEvents(message))
 
-    def _write_to_room(
-        self, protocol: ClientProtocol, outbound: OutboundEvent, event: Any, position: Position | None
-    ) -> None:
-        namespace, room = protocol.namespace, outbound.room(event)
-        target = protocol_room(room, protocol)
-        if self._manager.is_empty(namespace, target):
-            return
+    def _write_to_room(self, target: "_Target", room: str, event: Any, position: Position | None) -> None:
+        messages = [event_message(target.start, target.outbound.payload(event))]
+        if position is not None and target.has_offset and rooms.joined_id(room) is not None:
+            # The offset is an event of its own, without listeners: not all client libraries accept a second
+            # argument beside a payload.
+            offset = offset_of(event.conversation_id, position)
+            messages.append(event_message(target.offset_start, offset))
+        skip = self._skipped(target, event)
+        self._manager.write(target.namespace, room + target.suffix, EncodedEvents(*messages), skip)
+
+    def _skipped(self, target: "_Target", event: Any) -> set[str]:
+        """Return the sockets that an event is kept from: those of excepted users and rooms."""
+        excepted = target.excepted_rooms(event)
+        if target.is_numbered:
+            hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
+            excepted += map(rooms.user, hidden_from)
         skip: set[str] = set()
-        for excepted in [*_excepted_rooms(outbound, event), *self._rooms_hidden_from(event)]:
-            skip.update(self._manager.sockets_in(namespace, protocol_room(excepted, protocol)))
-        data = [outbound.event, outbound.payload(event)]
-        self._manager.deliver(namespace, target, data, skip, _offset_event(room, event, position))
-
-    def _rooms_hidden_from(self, event: Any) -> list[str]:
-        """Return the rooms of the users who may not read the message of an event."""
-        if not isinstance(event, Numbered):
-            return []
-        hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
-        return list(map(rooms.user, hidden_from))
+        for room in excepted:
+            skip.update(self._manager.sockets_in(target.namespace, room + target.suffix))
+        return skip
 
 
-def _offset_event(room: str, event: Any, position: Position | None) -> list[str] | None:
-    """Return the event that carries a message's offset to the sockets that joined its conversation.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """An outbound event of one protocol, with all that does not depend on its trigger.
 
-    It is an event of its own, without listeners: not all client libraries accept a second argument
-    beside a payload.
+    Attributes:
+        suffix: The part of a room's name that leads to the sockets of this protocol.
+        start: The event's message up to its payload.
+        offset_start: The same of the event that carries the offset.
+        is_numbered: Whether the trigger is numbered in a conversation's stream.
+        has_offset: Whether the sockets that joined the conversation also get an offset.
     """
-    if position is None or not isinstance(event, MessageStored) or rooms.joined_id(room) is None:
-        return None
-    return [OFFSET, offset_of(event.conversation_id, position)]
+
+    namespace: str
+    outbound: OutboundEvent
+    suffix: str
+    start: bytes
+    offset_start: bytes
+    is_numbered: bool
+    has_offset: bool
+
+    def excepted_rooms(self, event: Any) -> list[str]:
+        """Return the rooms whose sockets the event is kept from."""
+        user, room = self.outbound.except_user, self.outbound.except_room
+        return [*([rooms.user(user(event))] if user else ()), *([room(event)] if room else ())]
 
 
-def _excepted_rooms(outbound: OutboundEvent, event: Any) -> list[str]:
-    user = [rooms.user(outbound.except_user(event))] if outbound.except_user else []
-    return user + ([outbound.except_room(event)] if outbound.except_room else [])
+def _targets(protocols: Sequence[ClientProtocol]) -> Mapping[type, Sequence[_Target]]:
+    """Return the outbound events of all protocols by trigger, in the order of the tables."""
+    found: dict[type, list[_Target]] = {}
+    for protocol in protocols:
+        for outbound in protocol.outbound:
+            found.setdefault(outbound.trigger, []).append(_target(protocol, outbound))
+    return found
+
+
+def _target(protocol: ClientProtocol, outbound: OutboundEvent) -> _Target:
+    return _Target(
+        namespace=protocol.namespace,
+        outbound=outbound,
+        suffix=protocol_room("", protocol),
+        start=event_start(protocol.namespace, outbound.event),
+        offset_start=event_start(protocol.namespace, OFFSET),
+        is_numbered=outbound.trigger in get_args(Numbered),
+        has_offset=outbound.trigger is MessageStored,
+    )

@@ -66,6 +66,7 @@ class DeliveryParts:
     session_rooms: SessionRooms
     broadcaster: Broadcaster
     delivery_log: DeliveryLog
+    unread_counts: UnreadCounts
     streams: Streams
 
 
@@ -81,7 +82,6 @@ class LiveParts:
     deferred_presence: DeferredPresence
     typing_board: TypingBoard
     typing_events: TypingEvents
-    unread_counts: UnreadCounts
     router: EventRouter
 
 
@@ -89,13 +89,15 @@ def build_delivery(context: LiveContext) -> DeliveryParts:
     """Build the path from a stream to the sockets."""
     session_rooms, delivery_log, ports = SessionRooms(), DeliveryLog(), context.ports
     broadcaster = Broadcaster(context.manager, context.protocols, session_rooms, context.membership_cache)
+    unread_counts = UnreadCounts(context.membership_cache, broadcaster)
     receipts = context.services.receipts
-    delivery = MessageDelivery(context.membership_cache, receipts, delivery_log, broadcaster)
+    delivery = MessageDelivery(context.membership_cache, receipts, delivery_log, broadcaster, unread_counts)
     return DeliveryParts(
         sessions=Sessions(),
         session_rooms=session_rooms,
         broadcaster=broadcaster,
         delivery_log=delivery_log,
+        unread_counts=unread_counts,
         streams=Streams(ports.messages, ports.people, delivery, Epochs(ports.conversations, ports.messages)),
     )
 
@@ -138,7 +140,6 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         deferred_presence=deferred_presence,
         typing_board=board,
         typing_events=typing_events,
-        unread_counts=UnreadCounts(context.membership_cache, delivery.broadcaster),
         router=EventRouter(handlers.table(), context.commit_waiters, context.admission),
     )
 

@@ -3,6 +3,7 @@
 from parley.gateway.core.positions import Position, Tombstone
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.delivery_log import DeliveryLog
+from parley.gateway.live.unread_counts import UnreadCounts
 from parley.gateway.services.receipts import ReceiptService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.events import MessageDeleted, MessageStored, Numbered
@@ -17,11 +18,13 @@ class MessageDelivery:
         receipts: ReceiptService,
         delivery_log: DeliveryLog,
         broadcaster: Broadcaster,
+        unread_counts: UnreadCounts,
     ) -> None:
         self._membership_cache = membership_cache
         self._receipts = receipts
         self._delivery_log = delivery_log
         self._broadcaster = broadcaster
+        self._unread_counts = unread_counts
 
     def deliver(self, event: Numbered, position: Position) -> None:
         """Deliver a stream's next event; `position` is what the stream has reached with it."""
@@ -33,3 +36,4 @@ class MessageDelivery:
             tombstone = Tombstone(event.message.seq, event.message.sender_id)
             self._membership_cache.add_deleted(event.conversation_id, [tombstone])
         self._broadcaster.broadcast(event, position)
+        self._unread_counts.broadcast_of(event.conversation_id)

@@ -12,6 +12,7 @@ import structlog
 
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
+from parley.gateway.pubsub.reply_reader import CONFIRMATIONS, MESSAGE, SUBSCRIBED, Reply, ReplyReader
 from parley.shared import events, rooms
 from parley.shared.events import Event, Heartbeat
 from parley.shared.metrics import bus_failures
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.25
 COUNT_SECONDS = 5.0
-POLL_SECONDS = 1.0
+STALE_CHECK_SECONDS = 1.0
 STALE_SECONDS, BEHIND_SECONDS = 4.0, 15.0
 """A node is stale when its own heartbeat has not come back for so long: the longer time holds while other
 events come, because a new subscription would add a backfill to the work that the node is behind with."""
@@ -72,6 +73,8 @@ class Bus:
         self._beat_at: deque[tuple[int, float]] = deque(maxlen=UNRETURNED_HEARTBEATS)
         self._delay = 0.0
         self._flowed_at = 0.0
+        self._turn_ends = 0.0
+        self._session_timeout: asyncio.Timeout | None = None
         self._was_lost = False
         self._resync_lock = asyncio.Lock()
         self._best_effort: dict[str, list[Event]] = {}
@@ -96,6 +99,7 @@ class Bus:
         self._background.spawn(self._listen(subscriber))
         self._background.repeat(HEARTBEAT_SECONDS, self._send_heartbeat)
         self._background.repeat(COUNT_SECONDS, self._count_gateways)
+        self._background.repeat(STALE_CHECK_SECONDS, self._end_stale_session)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -243,35 +247,49 @@ class Bus:
                     await pubsub.subscribe(*late)
                 await self._receive(subscriber, pubsub, awaited)
             finally:
-                self._pubsub = None
+                self._pubsub = self._session_timeout = None
                 self._was_lost = True
-        raise TimeoutError("no heartbeat came back")
 
     async def _receive(self, subscriber: Subscriber, pubsub: Any, awaited: set[str]) -> None:
-        # A publication may hold hundreds of events, and the client library does not suspend while it has
-        # replies in its buffer: without the sleep one turn of the event loop would last for all of them,
-        # and an answer to a client takes many turns.
-        turn_ends = 0.0
-        while not self.stale:
-            message = await pubsub.get_message(timeout=POLL_SECONDS)
-            if message is None:
-                continue
-            self._flowed_at = monotonic()
-            for _ in self._handle(subscriber, message, awaited):
-                if monotonic() > turn_ends:
-                    await asyncio.sleep(0)
-                    turn_ends = monotonic() + min(TURN_SECONDS + TURN_SHARE * self.delay, MAX_TURN_SECONDS)
+        reader = ReplyReader(pubsub)
+        try:
+            async with asyncio.timeout(None) as self._session_timeout:
+                while True:
+                    replies = await reader.read()
+                    self._flowed_at = monotonic()
+                    await self._handle(subscriber, reader, replies, awaited)
+        except TimeoutError:
+            raise TimeoutError("no heartbeat came back") from None
 
-    def _handle(self, subscriber: Subscriber, message: dict[str, Any], awaited: set[str]) -> Iterator[None]:
-        channel = message["channel"].decode()
-        if message["type"] == "message":
-            yield from self._deliver(subscriber, channel, message["data"])
-        elif message["type"] == "subscribe":
-            self._confirm(channel)
-            awaited.discard(channel)
-            if not awaited and self._was_lost:
-                self._was_lost = False
-                self._background.spawn(self._resynchronize(subscriber))
+    async def _handle(
+        self, subscriber: Subscriber, reader: ReplyReader, replies: Sequence[Reply], awaited: set[str]
+    ) -> None:
+        # A read may bring hundreds of events: without the sleep one turn of the event loop would last for
+        # all of them, and an answer to a client takes many turns.
+        for reply in replies:
+            if reply[0] == MESSAGE:
+                for _ in self._deliver(subscriber, reply[1].decode(), reply[2]):
+                    if monotonic() > self._turn_ends:
+                        await asyncio.sleep(0)
+                        turn = min(TURN_SECONDS + TURN_SHARE * self.delay, MAX_TURN_SECONDS)
+                        self._turn_ends = monotonic() + turn
+            elif reply[0] in CONFIRMATIONS:
+                await reader.confirm(reply)
+                if reply[0] == SUBSCRIBED:
+                    self._on_subscribed(subscriber, reply[1].decode(), awaited)
+
+    def _on_subscribed(self, subscriber: Subscriber, channel: str, awaited: set[str]) -> None:
+        self._confirm(channel)
+        awaited.discard(channel)
+        if not awaited and self._was_lost:
+            self._was_lost = False
+            self._background.spawn(self._resynchronize(subscriber))
+
+    def _end_stale_session(self) -> None:
+        """End a session that receives nothing: on a connection that was cut off a read never ends."""
+        if self.stale and self._session_timeout is not None:
+            self._session_timeout.reschedule(asyncio.get_running_loop().time())
+            self._session_timeout = None
 
     def _deliver(self, subscriber: Subscriber, channel: str, body: bytes) -> Iterator[None]:
         try:

@@ -11,9 +11,8 @@ from socketio import packet
 
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
-from parley.gateway.transport.frame_writer import frame
 from parley.gateway.transport.packet_queue import PacketQueue
-from parley.gateway.transport.packets import engine_packets
+from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
 from parley.shared.events import Control, Emit
@@ -155,49 +154,40 @@ class RedisManager(ManagerHooks):
         event_packet.id = self.register_callback(target, callback)
         await self.server.send_packet(self.eio_sid_from_sid(target, namespace), event_packet)
 
-    def deliver(
-        self,
-        namespace: str,
-        room: str | None,
-        data: list[Any],
-        skip: Collection[str] = (),
-        then: list[Any] | None = None,
-    ) -> int:
-        """Write an event, encoded once, to the sockets of a room on this node.
+    def deliver(self, namespace: str, room: str | None, data: list[Any], skip: Collection[str] = ()) -> None:
+        """Write an event of any data, its name first, to the sockets of a room on this node.
 
         Args:
             namespace: the namespace of the sockets.
             room: the room's name, or None for all connected sockets of the namespace.
             data: the event's name and its arguments.
             skip: Socket.IO ids of sockets that are passed over.
-            then: a second event, written right behind the first.
-
-        Returns:
-            The number of sockets written to.
         """
-        members = self.rooms.get(namespace, {}).get(room)
-        if not members:
-            return 0
         if room is None:
             # A client must not receive an event before the CONNECT packet that completes its connection.
             skip = [*skip, *self.pending_connect.get(namespace, ())]
-        batch = [data] if then is None else [data, then]
-        packets = [p for event in batch for p in engine_packets(self._packet(namespace, event))]
-        written = b"".join(frame(p.encode()) for p in packets)
-        sockets = self.server.eio.sockets
-        count = 0
-        for sid, eio_sid in members.items():
+        if not self.is_empty(namespace, room):
+            self.write(namespace, room, EncodedPacket(self._packet(namespace, data)), skip)
+
+    def write(
+        self,
+        namespace: str,
+        room: str | None,
+        encoded: EncodedEvents | EncodedPacket,
+        skip: Collection[str] = (),
+    ) -> None:
+        """Write what is encoded to the sockets of a room on this node; all of it in one piece."""
+        sockets, frames = self.server.eio.sockets, encoded.frames
+        for sid, eio_sid in self.rooms.get(namespace, {}).get(room, {}).items():
             socket = sockets.get(eio_sid)
-            if sid in skip or socket is None or socket.closed:
+            if socket is None or socket.closed or sid in skip:
                 continue
-            count += 1
             queue: PacketQueue = socket.queue
             if queue.writer is not None:
-                queue.writer.write(written)
+                queue.writer.write(frames)
             else:
-                for p in packets:
-                    queue.put_nowait(p)
-        return count
+                for each in encoded.packets():
+                    queue.put_nowait(each)
 
     def _packet(self, namespace: str, data: list[Any]) -> packet.Packet:
         return self.server.packet_class(packet.EVENT, namespace=namespace, data=data)
@@ -239,7 +229,7 @@ class RedisManager(ManagerHooks):
         if socket is not None:
             socket.close_connection()
 
-    def is_empty(self, namespace: str, room: str) -> bool:
+    def is_empty(self, namespace: str, room: str | None) -> bool:
         """Return whether no socket of this node is in a room."""
         return not self.rooms.get(namespace, {}).get(room)
 

@@ -1,9 +1,8 @@
 """The membership cache: roles and counters of the users with sockets on this node."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 from parley.gateway.core.positions import Tombstone
 from parley.gateway.state.tombstones import Tombstones
@@ -284,35 +283,25 @@ class MembershipCache:
             return None
         return self.conversations[conversation_id].unread(user_id)
 
-    def has_changed_counts(self) -> bool:
-        """Tell whether a count may differ from what was reported."""
-        return bool(self._changed)
+    def take_changed(self) -> Collection[str]:
+        """Return the conversations in which a count may differ from what was reported; each change once."""
+        changed, self._changed = self._changed, set()
+        return changed
 
-    def take_changed_counts(self, most: int | None = None) -> Iterator[tuple[str, str, int, int]]:
-        """Yield (user, conversation, unread, total) for each count that differs from what was reported.
-
-        Args:
-            most: Conversations to look at; all by default.
-        """
-        changed = list(islice(self._changed, most))
-        self._changed.difference_update(changed)
-        for conversation_id in changed:
-            conversation = self.conversations.get(conversation_id)
-            if conversation is not None:
-                yield from self._changed_in(conversation_id, conversation)
-
-    def _changed_in(
-        self, conversation_id: str, conversation: LocalConversation
-    ) -> Iterable[tuple[str, str, int, int]]:
+    def changed_counts(self, conversation_id: str) -> Iterator[tuple[str, int, int]]:
+        """Yield (user, unread, total) for each count that differs from what was reported, and report it."""
+        self._changed.discard(conversation_id)
+        conversation = self.conversations.get(conversation_id)
+        if conversation is None:
+            return
+        deleted, seq = conversation.deleted, conversation.seq
         for user_id, cached in conversation.memberships.items():
-            if cached.role is None:
-                continue
-            unread = conversation.unread(user_id)
-            if unread != cached.reported or cached.is_unreported:
+            unread = cached.unread(seq, deleted.of_others(user_id, cached.base, seq) if deleted else 0)
+            if cached.role is not None and (unread != cached.reported or cached.is_unreported):
                 user = self.users[user_id]
                 user.unread_total += unread - cached.reported
                 cached.reported, cached.is_unreported = unread, False
-                yield user_id, conversation_id, unread, user.unread_total
+                yield user_id, unread, user.unread_total
 
     def _membership(self, conversation_id: str, user_id: str) -> CachedMembership | None:
         user = self.users.get(user_id)

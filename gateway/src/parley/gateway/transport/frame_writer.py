@@ -11,8 +11,17 @@ CLOSE_SECONDS = 2.0
 
 def frame(payload: str | bytes) -> bytes:
     """Encode text or bytes as an unmasked, final websocket frame (RFC 6455, section 5.2)."""
-    first = b"\x81" if isinstance(payload, str) else b"\x82"
-    body = payload.encode() if isinstance(payload, str) else payload
+    if isinstance(payload, str):
+        return text_frame(payload.encode())
+    return _frame(b"\x82", payload)
+
+
+def text_frame(body: bytes) -> bytes:
+    """Encode UTF-8 as the frame of a text."""
+    return _frame(b"\x81", body)
+
+
+def _frame(first: bytes, body: bytes) -> bytes:
     size = len(body)
     if size < SMALL:
         return first + size.to_bytes(1, "big") + body

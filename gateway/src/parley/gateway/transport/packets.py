@@ -2,12 +2,15 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.transport import json
+from parley.gateway.transport.frame_writer import frame, text_frame
 
 ARRAY_OF_EVENT = re.compile(rf"{packet.EVENT}(?:/[^,]*,)?\d*\[")
 """Matches an event whose array begins: https://socket.io/docs/v4/socket-io-protocol/#packet-encoding."""
@@ -70,6 +73,53 @@ def engine_packet(encoded: str | bytes) -> eio.Packet:
     if kind not in PACKET_TYPES:
         raise ValueError("There is no such packet type.")
     return eio.Packet(PACKET_TYPES[kind], encoded[1:])
+
+
+class EncodedEvents:
+    """Events that were encoded once for many sockets.
+
+    Attributes:
+        frames: The websocket frames.
+    """
+
+    __slots__ = ("_messages", "frames")
+
+    def __init__(self, *messages: bytes) -> None:
+        self._messages = messages
+        self.frames = b"".join(map(text_frame, messages))
+
+    def packets(self) -> Sequence[eio.Packet]:
+        """Return the Engine.IO packets, for a client that polls."""
+        return [eio.Packet(eio.MESSAGE, message[1:].decode()) for message in self._messages]
+
+
+class EncodedPacket:
+    """A packet of any data, as `EncodedEvents` are; binary data too."""
+
+    __slots__ = ("_packets", "frames")
+
+    def __init__(self, encodable: packet.Packet) -> None:
+        self._packets = engine_packets(encodable)
+        self.frames = b"".join(frame(each.encode()) for each in self._packets)
+
+    def packets(self) -> Sequence[eio.Packet]:
+        """Return the Engine.IO packets, for a client that polls."""
+        return self._packets
+
+
+def event_start(namespace: str, event: str) -> bytes:
+    """Return the Engine.IO message of an event up to its payload."""
+    prefix = "" if namespace == "/" else f"{namespace},"
+    return f"{eio.MESSAGE}{packet.EVENT}{prefix}[".encode() + orjson.dumps(event) + b","
+
+
+def event_message(start: bytes, payload: Any) -> bytes:
+    """Return the Engine.IO message of an event; the payload holds no binary data, and is not searched for it.
+
+    Raises:
+        TypeError: JSON has no form for the payload.
+    """
+    return start + orjson.dumps(payload) + b"]"
 
 
 def engine_packets(encodable: packet.Packet) -> list[eio.Packet]:
