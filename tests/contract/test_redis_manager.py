@@ -278,7 +278,7 @@ async def test_a_socket_of_another_node_can_be_moved_and_disconnected(make_node:
 
     await two.server.disconnect(sid, namespace=NAMESPACE)
     await eventually(lambda: not one.clients[0].connected)
-    await eventually(lambda: one.manager.sockets_in(NAMESPACE, room) == [])
+    await eventually(lambda: not one.manager.members(NAMESPACE, room))
 
 
 async def test_a_callback_needs_a_socket_of_this_node(make_node: MakeNode) -> None:

@@ -1,7 +1,7 @@
 """A gateway of real parts, except for its servers and sockets."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -54,13 +54,9 @@ class DirectRooms(RedisManager):
         self.receivers: dict[str, OnPayload] = {}
 
     def write(
-        self,
-        namespace: str,
-        room: str | None,
-        encoded: EncodedEvents | EncodedPacket,
-        skip: Collection[str] = (),
+        self, sockets: Mapping[str, str], encoded: EncodedEvents | EncodedPacket, skip: Collection[str] = ()
     ) -> None:
-        for sid in [sid for sid in self.rooms.get(namespace, {}).get(room, ()) if sid not in skip]:
+        for sid in [sid for sid in sockets if sid not in skip]:
             for each in encoded.packets():
                 self.receivers[sid](ClientPacket(encoded_packet=each.data).data)
 

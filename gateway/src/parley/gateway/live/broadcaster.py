@@ -1,6 +1,6 @@
 """The broadcaster: writes events to the sockets of this node, each in the payload of its protocol."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -30,7 +30,7 @@ class Broadcaster:
         membership_cache: MembershipCache,
     ) -> None:
         self._manager = manager
-        self._targets = _targets(protocols)
+        self._targets: Targets = _targets(protocols)
         self._session_rooms = session_rooms
         self._membership_cache = membership_cache
 
@@ -41,16 +41,9 @@ class Broadcaster:
             event: a shared event, or one of this node's own.
             position: of a numbered event, the position that its receivers have reached with it.
         """
-        room_names: dict[Any, str] = {}
-        for target in self._targets.get(type(event), ()):
-            outbound = target.outbound
-            if not outbound.when(event):
-                continue
-            room = room_names.get(outbound.room)
-            if room is None:
-                room = room_names[outbound.room] = outbound.room(event)
-            if not self._manager.is_empty(target.namespace, room + target.suffix):
-                self._write_to_room(target, room, event, position)
+        for namespace, targets in self._targets.get(type(event), ()):
+            if namespace in self._manager.rooms:
+                self._broadcast_in(namespace, targets, event, position)
 
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Write an event of one socket's own."""
@@ -120,28 +113,46 @@ class Broadcaster:
 
     def _write(self, session: Session, event: str, payload: Any) -> None:
         message = event_message(event_start(session.namespace, event), payload)
-        self._manager.write(session.namespace, session.sid, EncodedEvents(message))
+        socket = self._manager.members(session.namespace, session.sid)
+        self._manager.write(socket, EncodedEvents(message))
 
-    def _write_to_room(self, target: "_Target", room: str, event: Any, position: Position | None) -> None:
-        messages = [event_message(target.start, target.outbound.payload(event))]
-        if position is not None and target.has_offset and rooms.joined_id(room) is not None:
-            # The offset is an event of its own, without listeners: not all client libraries accept a second
-            # argument beside a payload.
-            offset = offset_of(event.conversation_id, position)
-            messages.append(event_message(target.offset_start, offset))
-        skip = self._skipped(target, event)
-        self._manager.write(target.namespace, room + target.suffix, EncodedEvents(*messages), skip)
+    def _broadcast_in(
+        self, namespace: str, targets: "Sequence[_Target]", event: Any, position: Position | None
+    ) -> None:
+        room_of: Any = None
+        for target in targets:
+            outbound = target.outbound
+            if not outbound.when(event):
+                continue
+            if outbound.room is not room_of:
+                room_of = outbound.room
+                room = room_of(event)
+            sockets = self._manager.members(namespace, room + target.suffix)
+            if sockets:
+                messages = [event_message(target.start, outbound.payload(event))]
+                if position is not None and target.has_offset and rooms.joined_id(room) is not None:
+                    messages.append(_offset(namespace, event.conversation_id, position))
+                self._manager.write(sockets, EncodedEvents(*messages), self._skipped(target, event))
 
-    def _skipped(self, target: "_Target", event: Any) -> set[str]:
+    def _skipped(self, target: "_Target", event: Any) -> Collection[str]:
         """Return the sockets that an event is kept from: those of excepted users and rooms."""
-        excepted = target.excepted_rooms(event)
+        excepted = target.excepted_rooms(event) if target.has_exceptions else []
         if target.is_numbered:
             hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
             excepted += map(rooms.user, hidden_from)
         skip: set[str] = set()
         for room in excepted:
-            skip.update(self._manager.sockets_in(target.namespace, room + target.suffix))
+            skip.update(self._manager.members(target.namespace, room + target.suffix))
         return skip
+
+
+def _offset(namespace: str, conversation_id: str, position: Position) -> bytes:
+    """Return the message that carries an offset to the sockets that joined the conversation.
+
+    It is an event of its own, without listeners: not all client libraries accept a second argument beside a
+    payload.
+    """
+    return event_message(event_start(namespace, OFFSET), offset_of(conversation_id, position))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,18 +162,18 @@ class _Target:
     Attributes:
         suffix: The part of a room's name that leads to the sockets of this protocol.
         start: The event's message up to its payload.
-        offset_start: The same of the event that carries the offset.
         is_numbered: Whether the trigger is numbered in a conversation's stream.
         has_offset: Whether the sockets that joined the conversation also get an offset.
+        has_exceptions: Whether sockets may be left out.
     """
 
     namespace: str
     outbound: OutboundEvent
     suffix: str
     start: bytes
-    offset_start: bytes
     is_numbered: bool
     has_offset: bool
+    has_exceptions: bool
 
     def excepted_rooms(self, event: Any) -> list[str]:
         """Return the rooms whose sockets the event is kept from."""
@@ -170,13 +181,17 @@ class _Target:
         return [*([rooms.user(user(event))] if user else ()), *([room(event)] if room else ())]
 
 
-def _targets(protocols: Sequence[ClientProtocol]) -> Mapping[type, Sequence[_Target]]:
-    """Return the outbound events of all protocols by trigger, in the order of the tables."""
-    found: dict[type, list[_Target]] = {}
+Targets = Mapping[type, Sequence[tuple[str, Sequence[_Target]]]]
+"""The outbound events by trigger, then by namespace; those of one namespace in the order of the tables."""
+
+
+def _targets(protocols: Sequence[ClientProtocol]) -> Targets:
+    found: dict[type, dict[str, list[_Target]]] = {}
     for protocol in protocols:
         for outbound in protocol.outbound:
-            found.setdefault(outbound.trigger, []).append(_target(protocol, outbound))
-    return found
+            by_namespace = found.setdefault(outbound.trigger, {})
+            by_namespace.setdefault(protocol.namespace, []).append(_target(protocol, outbound))
+    return {trigger: list(by_namespace.items()) for trigger, by_namespace in found.items()}
 
 
 def _target(protocol: ClientProtocol, outbound: OutboundEvent) -> _Target:
@@ -185,7 +200,7 @@ def _target(protocol: ClientProtocol, outbound: OutboundEvent) -> _Target:
         outbound=outbound,
         suffix=protocol_room("", protocol),
         start=event_start(protocol.namespace, outbound.event),
-        offset_start=event_start(protocol.namespace, OFFSET),
         is_numbered=outbound.trigger in get_args(Numbered),
         has_offset=outbound.trigger is MessageStored,
+        has_exceptions=outbound.except_user is not None or outbound.except_room is not None,
     )

@@ -10,6 +10,7 @@ from parley.shared.model import MAX_ID
 
 MAX_REASONS = 10
 """Reasons that one error names."""
+ISO_LENGTH = len("2026-01-01T00:00:00.000")
 
 
 class InboundSchema(Schema):
@@ -118,4 +119,5 @@ def check_length(value: Any, most: int) -> None:
 
 def iso(at: datetime | None) -> str | None:
     """Format a UTC time as JavaScript's `toISOString` does: milliseconds and `Z`."""
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z" if at else None
+    # `isoformat` is a fifth of the cost of a format string; it truncates too, and appends `+00:00`.
+    return f"{at.isoformat(timespec='milliseconds')[:ISO_LENGTH]}Z" if at else None

@@ -4,7 +4,7 @@ The reasons for not using the stock `AsyncRedisManager` are in gateway/DECISIONS
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from socketio import packet
@@ -16,6 +16,8 @@ from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
 from parley.shared.events import Control, Emit
+
+NOBODY: Mapping[str, str] = {}
 
 
 class RedisManager(ManagerHooks):
@@ -166,23 +168,20 @@ class RedisManager(ManagerHooks):
         if room is None:
             # A client must not receive an event before the CONNECT packet that completes its connection.
             skip = [*skip, *self.pending_connect.get(namespace, ())]
-        if not self.is_empty(namespace, room):
-            self.write(namespace, room, EncodedPacket(self._packet(namespace, data)), skip)
+        sockets = self.members(namespace, room)
+        if sockets:
+            self.write(sockets, EncodedPacket(self._packet(namespace, data)), skip)
 
     def write(
-        self,
-        namespace: str,
-        room: str | None,
-        encoded: EncodedEvents | EncodedPacket,
-        skip: Collection[str] = (),
+        self, sockets: Mapping[str, str], encoded: EncodedEvents | EncodedPacket, skip: Collection[str] = ()
     ) -> None:
-        """Write what is encoded to the sockets of a room on this node; all of it in one piece."""
-        sockets, frames = self.server.eio.sockets, encoded.frames
-        for sid, eio_sid in self.rooms.get(namespace, {}).get(room, {}).items():
-            socket = sockets.get(eio_sid)
-            if socket is None or socket.closed or sid in skip:
+        """Write what is encoded, in one piece, to sockets of this node: those of `members`."""
+        sessions, frames = self.server.eio.sockets, encoded.frames
+        for sid, eio_sid in sockets.items():
+            session = sessions.get(eio_sid)
+            if session is None or session.closed or sid in skip:
                 continue
-            queue: PacketQueue = socket.queue
+            queue: PacketQueue = session.queue
             if queue.writer is not None:
                 queue.writer.write(frames)
             else:
@@ -214,9 +213,10 @@ class RedisManager(ManagerHooks):
 
     # Inspection.
 
-    def sockets_in(self, namespace: str, room: str) -> list[str]:
-        """Return the Socket.IO ids of a room's sockets on this node."""
-        return list(self.rooms.get(namespace, {}).get(room, ()))
+    def members(self, namespace: str, room: str | None) -> Mapping[str, str]:
+        """Return the sockets of a room on this node, by Socket.IO id; an empty room has no entry."""
+        found: Mapping[str, str] = self.rooms.get(namespace, {}).get(room, NOBODY)
+        return found
 
     def unread_ratio(self, sid: str, namespace: str) -> float:
         """Return a socket's unread bytes as a share of its limit; above 1 it is reset. 0 when it is gone."""
@@ -228,10 +228,6 @@ class RedisManager(ManagerHooks):
         socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
         if socket is not None:
             socket.close_connection()
-
-    def is_empty(self, namespace: str, room: str | None) -> bool:
-        """Return whether no socket of this node is in a room."""
-        return not self.rooms.get(namespace, {}).get(room)
 
     def count_room_memberships(self) -> int:
         """Return the number of pairs of a socket and a room that it is in."""

@@ -21,8 +21,9 @@ class BoundedDict(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Put an entry, as the most recent one."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
         self._entries[key] = value
-        self._entries.move_to_end(key)
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -107,8 +108,9 @@ class EncodedPacket:
         return self._packets
 
 
+@cache
 def event_start(namespace: str, event: str) -> bytes:
-    """Return the Engine.IO message of an event up to its payload."""
+    """Return the Engine.IO message of an event of a protocol, up to its payload."""
     prefix = "" if namespace == "/" else f"{namespace},"
     return f"{eio.MESSAGE}{packet.EVENT}{prefix}[".encode() + orjson.dumps(event) + b","
 
