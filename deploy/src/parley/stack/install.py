@@ -39,6 +39,7 @@ NPM_FOLDERS = ((os.path.join(ROOT, "gateway", "src", "parley", "gateway", "web")
 TEST_NPM_FOLDERS = (
     (os.path.join(ROOT, "tests", "asyncapi"), "AsyncAPI's parser"),
     (os.path.join(ROOT, "tests", "e2e", "js"), "React"),
+    (os.path.join(ROOT, "tests", "load", "yardstick"), "the guides' own stack"),
 )
 
 
