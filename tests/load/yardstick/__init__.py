@@ -1,4 +1,4 @@
-"""The guides' own stack in Node, as a yardstick: Socket.IO, its Redis adapter, MongoDB in the event handler."""
+"""The guides' own stack in Node as a yardstick: Socket.IO, its Redis adapter, MongoDB in the handler."""
 
 import os
 import subprocess
@@ -68,7 +68,7 @@ class Yardstick:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                process_group=0,
+                start_new_session=True,
             )
         self._processes.append(process)
         assert process.stdout
