@@ -37,8 +37,9 @@ replay: named-log up ## send an IRC log through the stack and verify the result:
 	@PYTHONPATH=tests $(VENV)/python -m parley.stack exec $(VENV)/python -m load.replay "$(LOG)" --speed "$(SPEED)" \
 		--url "$$($(VENV)/python -m parley.stack url)"
 
-bench: install ## measure messages and deliveries per second: [ARGS="--sockets 200 --seconds 5"]
-	@PYTHONPATH=tests $(VENV)/python -m load.throughput $(ARGS)
+bench: ## compare Parley with the guides' own stack under the same load: [ARGS="--scenes closed,1000 --rounds 1"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m load.bench $(ARGS)
 
 edits: install ## measure edits per second, and what they cost other users of the partition: [ARGS="--editors 8"]
 	@PYTHONPATH=tests $(VENV)/python -m load.edits $(ARGS)

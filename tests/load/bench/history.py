@@ -50,8 +50,8 @@ def _cell(medians: Mapping[str, Mapping[str, Figures]], scene: str, target: str,
 
 
 def _command(command: Sequence[str]) -> str:
-    told = [word for word in command if word != "--write"]
-    return f"`make bench{f' ARGS={shlex.quote(shlex.join(told))}' if told else ''}`"
+    words = [word for word in command if word != "--write"]
+    return f"`make bench{f' ARGS={shlex.quote(shlex.join(words))}' if words else ''}`"
 
 
 def _version() -> str:

@@ -15,7 +15,7 @@ from load.generator.ledger import Tally
 from load.processor_time import processor_seconds, spent
 
 Figures = dict[str, float]
-"""Figures by name; those whose names begin with `us ` are microseconds of processor time."""
+"""Figures by name; names that begin with `us ` mean microseconds of processor time."""
 
 FAST = 2_000.0
 """Connects per second that no system reaches, so that each connects as fast as it can."""
@@ -70,10 +70,9 @@ class Bench:
     async def count(self, fleet: Fleet, load: Awaitable[None]) -> "Count":
         """Run a load, wait until all is delivered, and return what it took."""
         await fleet.reset()
-        before, began = processor_seconds(self.target.groups), perf_counter()
+        before, seconds = processor_seconds(self.target.groups), self.options.seconds
         await load
         await fleet.flush()
-        seconds = perf_counter() - began
         stored, delivered = fleet.tally.stored, fleet.tally.delivered
         drained = await fleet.drain()
         used = spent(before, processor_seconds(self.target.groups))
@@ -82,7 +81,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Count:
-    """What a load took."""
+    """Counts, rates and processor time of a load."""
 
     tally: Tally
     drained: Drained

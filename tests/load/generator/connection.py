@@ -2,7 +2,7 @@
 
 import asyncio
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -11,7 +11,7 @@ NAMESPACE = b"/chat,"
 PATH = "/socket.io/?EIO=4&transport=websocket"
 REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3Ih\r\n\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZC1nZW5lcmF0b3ItMQ==\r\n\r\n"
 )
 OPENING_SECONDS = 60.0
 
@@ -104,8 +104,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # The transport of uvloop is a Transport by its methods only.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None

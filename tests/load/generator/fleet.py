@@ -3,15 +3,16 @@
 import asyncio
 import itertools
 import math
+import socket
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.connection import Connection as Pipe
 from time import perf_counter
 from typing import Any, Self
 
+from load.generator.channel import Channel
 from load.generator.groups import GroupKind, group_rates, split_groups
 from load.generator.ledger import Balance, Tally
 from load.generator.process import Assignment, Report, run
@@ -74,25 +75,28 @@ class Fleet:
         self._assignments = self._assign(urls, secret, count, confirms)
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._pipes: list[Pipe] = []
+        self._channels: list[Channel] = []
+        self._receiving: list[asyncio.Task[None]] = []
         self._processes: list[Any] = []
 
     async def __aenter__(self) -> Self:
         context = get_context("spawn")
         for number, assignment in enumerate(self._assignments):
-            ours, theirs = context.Pipe()
+            ours, theirs = socket.socketpair()
             process = context.Process(target=run, args=(theirs, assignment), daemon=True)
             process.start()
             theirs.close()
-            self._pipes.append(ours)
             self._processes.append(process)
-            asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, number, ours)
+            channel = await Channel.over(ours)
+            self._channels.append(channel)
+            self._receiving.append(asyncio.create_task(self._receive(number, channel)))
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        for pipe in self._pipes:
-            asyncio.get_running_loop().remove_reader(pipe.fileno())
-            pipe.close()
+        for task in self._receiving:
+            task.cancel()
+        for channel in self._channels:
+            channel.close()
         for process in self._processes:
             await asyncio.to_thread(process.join, ENDING_SECONDS)
             if process.is_alive():
@@ -109,7 +113,7 @@ class Fleet:
             OSError: a connect was refused.
             TimeoutError: the server did not answer.
         """
-        await self._call("connect", rate=rate / len(self._pipes), groups=groups)
+        await self._call("connect", rate=rate / len(self._channels), groups=groups)
 
     async def run_open(self, rate: float, seconds: float) -> None:
         """Send at a rate, which the groups share that have none of their own."""
@@ -126,7 +130,7 @@ class Fleet:
 
     async def background(self, *, typing: float, churn: float, slow: float, pause: float) -> None:
         """Begin typing and lost sockets (each per second), and slow readers (a share)."""
-        count = len(self._pipes)
+        count = len(self._channels)
         await self._call("background", typing=typing / count, churn=churn / count, slow=slow, pause=pause)
 
     async def gateways(self) -> dict[str, int]:
@@ -182,30 +186,29 @@ class Fleet:
     async def _call(self, name: str, **arguments: Any) -> list[Any]:
         loop = asyncio.get_running_loop()
         waiting = []
-        for pipe in self._pipes:
+        for channel in self._channels:
             number = next(self._numbers)
             waiting.append(loop.create_future())
             self._answers[number] = waiting[-1]
-            pipe.send((number, name, arguments))
+            channel.send((number, name, arguments))
         answers = await asyncio.gather(*waiting)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return list(answers)
 
-    def _receive(self, process: int, pipe: Pipe) -> None:
+    async def _receive(self, process: int, channel: Channel) -> None:
         try:
-            number, answer = pipe.recv()
-        except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(pipe.fileno())
+            while True:
+                number, answer = await channel.receive()
+                if number:
+                    self._answers.pop(number).set_result(answer)
+                else:
+                    self._take(process, answer)
+        except EOFError:
             for waiting in self._answers.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionError("a client process has ended"))
-            return
-        if number:
-            self._answers.pop(number).set_result(answer)
-        else:
-            self._take(process, answer)
+                waiting.set_exception(ConnectionError("a client process has ended"))
+            self._answers.clear()
 
     def _take(self, process: int, report: Report) -> None:
         self.up[process] = report.up

@@ -18,7 +18,7 @@ class Tally:
     """First deliveries to a member, also of messages that were refused."""
     doubled: int = 0
     repeated: int = 0
-    """Repeats to a member that had reconnected: what it asked for may overlap with what came live."""
+    """Repeats to a member that had reconnected, since live events and the answer to its sync may overlap."""
     unexpected: int = 0
     """Deliveries of messages that nobody sent, or to a member of another group."""
     others: int = 0

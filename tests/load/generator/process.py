@@ -1,19 +1,19 @@
 """One client process: it obeys the commands of the fleet and reports once a second."""
 
 import asyncio
-import contextlib
 import gc
 import os
 import random
+import socket
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection as Pipe
 from time import perf_counter
 from typing import Any
 
 import uvloop
 
 from clients.chat import token
+from load.generator.channel import Channel
 from load.generator.client import Client
 from load.generator.ledger import Balance, Ledger, Tally
 from load.generator.loops import ClosedLoop, OpenLoop, every
@@ -52,8 +52,8 @@ class Report:
 class ClientProcess:
     """The clients of one process; each method below `serve` is a command."""
 
-    def __init__(self, pipe: Pipe, assignment: Assignment) -> None:
-        self._pipe, self._assignment = pipe, assignment
+    def __init__(self, channel: Channel, assignment: Assignment) -> None:
+        self._channel, self._assignment = channel, assignment
         self._ledger = Ledger(random.getrandbits(32))
         self._count = 0
         self._kinds = [[self._group(size) for size in sizes] for sizes in assignment.sizes]
@@ -61,38 +61,29 @@ class ClientProcess:
         self._background: list[asyncio.Task[None]] = []
 
     async def serve(self) -> None:
-        """Carry out commands until the fleet closes the pipe."""
+        """Carry out commands until the fleet closes the channel."""
         loop = asyncio.get_running_loop()
-        commands: asyncio.Queue[Any] = asyncio.Queue()
-        loop.add_reader(self._pipe.fileno(), self._receive, commands)
-        running: set[asyncio.Task[None]] = set()
-        reporting = loop.create_task(every(REPORT_SECONDS, self._report))
-        while (command := await commands.get()) is not None:
-            number, name, arguments = command
-            running.add(loop.create_task(self._carry_out(number, name, arguments)))
-        reporting.cancel()
-
-    def _receive(self, commands: "asyncio.Queue[Any]") -> None:
+        running = {loop.create_task(every(REPORT_SECONDS, self._report))}
         try:
-            commands.put_nowait(self._pipe.recv())
+            while True:
+                command = await self._channel.receive()
+                running.add(loop.create_task(self._carry_out(*command)))
         except EOFError:
-            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
-            commands.put_nowait(None)
+            for task in running:
+                task.cancel()
 
     async def _carry_out(self, number: int, name: str, arguments: dict[str, Any]) -> None:
         try:
             answer = await getattr(self, name)(**arguments)
         except (OSError, TimeoutError) as error:
             answer = error if str(error) else type(error)(f"{name}: no answer in time")
-        with contextlib.suppress(OSError):
-            self._pipe.send((number, answer))
+        self._channel.send((number, answer))
 
     def _report(self) -> None:
         times = os.times()
         up = sum(client.is_up for client in self._clients)
         report = Report(perf_counter(), self._ledger.take(), up, times.user + times.system)
-        with contextlib.suppress(OSError):
-            self._pipe.send((0, report))
+        self._channel.send((0, report))
 
     # Commands
 
@@ -240,6 +231,10 @@ async def _read_slowly(clients: Sequence[Client], pause: float) -> None:
         await asyncio.sleep(pause / 10)
 
 
-def run(pipe: Pipe, assignment: Assignment) -> None:
-    """Be a client process until the other end of the pipe is closed."""
-    uvloop.run(ClientProcess(pipe, assignment).serve())
+def run(end: socket.socket, assignment: Assignment) -> None:
+    """Be a client process until the other end of the channel is closed."""
+
+    async def serve() -> None:
+        await ClientProcess(await Channel.over(end), assignment).serve()
+
+    uvloop.run(serve())
