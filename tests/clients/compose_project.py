@@ -22,6 +22,10 @@ TARGETS = ("redis", "rabbitmq", "mongo")
 UP_SECONDS = 300.0
 HEALTH_SECONDS = 1.0
 """Between two health checks of all containers."""
+EXEC_SECONDS = 15.0
+"""For a command in a container: podman's own sometimes hangs while containers start, and is asked again."""
+TIMED_OUT = 124
+"""The exit code of a command that took too long, as `timeout` has it."""
 
 # podman's settings: a network backend with names for containers, a runtime for older kernels, and limits that
 # a machine which may not raise its own accepts.
@@ -109,7 +113,7 @@ class ComposeProject:
 
     def is_healthy(self, container: str) -> bool:
         """Whether the container's health check succeeds now."""
-        return self._run(["podman", "healthcheck", "run", container], 30.0).returncode == 0
+        return self._run(["podman", "healthcheck", "run", container], EXEC_SECONDS).returncode == 0
 
     def _names(self, *options: str) -> list[str]:
         label = f"label=com.docker.compose.project={self._name}"
@@ -131,15 +135,18 @@ class ComposeProject:
         return done.stdout
 
     def _run(self, command: list[str], timeout: float) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
+        try:
+            return subprocess.run(
+                command,
+                cwd=ROOT,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, TIMED_OUT, "", f"no answer within {timeout} s")
 
 
 def replacements(files: list[Path], directory: Path) -> dict[str, dict[str, Any]]:

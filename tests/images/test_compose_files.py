@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clients.chat import eventually
-from clients.compose_project import ComposeProject, build_servers
+from clients.compose_project import EXEC_SECONDS, ComposeProject, build_servers
 from parley.stack.images.engine import Engine
 from parley.stack.install import ROOT
 from parley.stack.ports import free_base
@@ -66,7 +66,9 @@ class Compose:
         ask = ("exec", container, "mongosh", "--quiet", "--eval", "print(db.hello().primary)")
 
         def find() -> str | None:
-            service = self.project.podman(*ask).partition(":")[0].strip()
+            service = ""
+            with suppress(AssertionError):
+                service = self.project.podman(*ask, timeout=EXEC_SECONDS).partition(":")[0].strip()
             return service if service in candidates else None
 
         found: str = await eventually(find, HEALTHY_SECONDS)
@@ -80,7 +82,7 @@ class Compose:
 
         def find() -> list[str]:
             with suppress(AssertionError):
-                names = self.project.podman(*ask).splitlines()
+                names = self.project.podman(*ask, timeout=EXEC_SECONDS).splitlines()
                 nodes = [name.rpartition("@")[2] for name in names if name.startswith("parley.owner.")]
                 return nodes if len(nodes) == PARTITIONS else []
             return []
