@@ -136,10 +136,17 @@ def test_the_replica_set_is_the_one_that_the_url_names() -> None:
     members = ", ".join(MEMBERS["mongo"])
     script = cluster("mongo-initiate")["command"][-1]
     assert "replicaSet=parley" in urls("gateway")["MONGO_URL"]
-    assert re.search(r"rs\.initiate\(\{\s*_id: 'parley'", script)
+    assert re.search(r"rs\.initiate\(\{\s+_id: 'parley'", script)
     assert ", ".join(re.findall(r"host: '(\S+):27017'", script)) == members
     for name in MEMBERS["mongo"]:
-        assert re.search(r"--replSet parley \\?\s*--keyFile", cluster(name)["command"][-1])
+        assert re.search(r"--replSet parley \\\s+--keyFile", cluster(name)["command"][-1])
+
+
+def test_the_replica_set_has_the_settings_that_bound_a_frozen_member() -> None:
+    settings = re.findall(r"settings: \{ (.*) \}", cluster("mongo-initiate")["command"][-1])
+    assert settings == ["electionTimeoutMillis: 3000, catchUpTimeoutMillis: 2000, chainingAllowed: false"]
+    for name in MEMBERS["mongo"]:
+        assert "--setParameter oplogNetworkTimeoutBufferSeconds=1" in cluster(name)["command"][-1]
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -3,6 +3,7 @@
 import random
 import re
 import time
+import timeit
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -154,9 +155,9 @@ def test_a_word_is_found_in_each_of_its_spellings(word: str, text: str, chance: 
 @settings(max_examples=200, deadline=None)
 @given(st.text(TRICKY, min_size=1, max_size=MAX_WORD))
 def test_any_query_makes_a_short_expression_at_once(word: str) -> None:
-    began = time.process_time()
+    # A single measurement may contain other work of the process, such as a thread's.
+    assert min(timeit.repeat(lambda: needle([word]), timer=time.process_time, number=1, repeat=3)) < 0.05
     made = needle([word])
-    assert time.process_time() - began < 0.05
     assert len(made.pattern) < 1_000
     re.compile(made.pattern)
 
