@@ -189,12 +189,10 @@ async def test_a_registered_callback_gets_the_acknowledgement_of_its_number() ->
 
 
 @pytest.mark.parametrize("ping_seconds", [0.1])
-async def test_monitoring_starts_once_and_closes_a_session_that_answers_no_ping(
+async def test_a_session_that_answers_no_ping_is_closed_without_the_monitoring_task_of_the_library(
     sockets: Recording, ws: aiohttp.ClientWebSocketResponse
 ) -> None:
-    started = sockets.eio.service_task_handle
-    sockets.eio.start_monitoring()
-    assert sockets.eio.service_task_handle is started
+    assert sockets.eio.service_task_handle is None
 
     async for message in ws:
         assert message.data == "2"

@@ -1,40 +1,19 @@
-"""Frames follow RFC 6455, packets stay in order, and unread bytes are bounded."""
+"""Frames follow RFC 6455 and are written once a loop iteration."""
 
 import asyncio
 
 import pytest
-from engineio import packet as eio
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from parley.gateway.transport.frame_writer import FrameWriter, frame
-from parley.gateway.transport.packet_queue import PacketQueue
+from parley.gateway.transport.frame_writer import Flushes, control_frame, frame
 
 
-class Transport(asyncio.Transport):
+class Connection:
     def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.unread = 0
-        self.aborted = self.closing = False
+        self.flushed = 0
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def get_write_buffer_size(self) -> int:
-        return self.unread
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def close(self) -> None:
-        self.closing = True
-
-    def abort(self) -> None:
-        self.aborted = self.closing = True
-
-
-def message(text: str) -> eio.Packet:
-    return eio.Packet(eio.MESSAGE, text)
+    def flush(self) -> None:
+        self.flushed += 1
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 100_000])
@@ -48,51 +27,34 @@ def test_frames_of_every_size_are_read_as_they_were_written(size: int) -> None:
     assert bytes(read[1].payload) == text.encode()
 
 
-async def test_frames_of_one_loop_iteration_are_written_together() -> None:
-    transport = Transport()
-    writer = FrameWriter(transport, 1000)
-    writer.write(b"a")
-    writer.write(b"b")
-    assert transport.writes == []
+def test_control_frames_are_read_as_they_were_written() -> None:
+    reader = FrameProtocol(client=True, extensions=[])
+    reader.receive_bytes(control_frame(0xA, b"x" * 125) + control_frame(0x8, b"\x03\xe9"))
+    pong, close = reader.received_frames()
+    assert (pong.opcode, bytes(pong.payload)) == (Opcode.PONG, b"x" * 125)
+    assert (close.opcode, close.payload[0]) == (Opcode.CLOSE, 1001)
+
+
+async def test_connections_are_flushed_once_in_the_next_loop_iteration() -> None:
+    flushes, one, other = Flushes(), Connection(), Connection()
+    flushes.add(one)
+    flushes.add(other)
+    assert not one.flushed
     await asyncio.sleep(0)
-    assert transport.writes == [b"ab"]
-
-
-async def test_a_client_over_its_unread_limit_is_reset() -> None:
-    transport = Transport()
-    writer = FrameWriter(transport, 1000)
-    transport.unread = 1001
-    writer.write(b"a")
+    assert (one.flushed, other.flushed) == (1, 1)
     await asyncio.sleep(0)
-    assert transport.aborted
-    writer.write(b"b")
+    assert one.flushed == 1
+
+
+async def test_a_connection_that_is_added_while_others_are_flushed_is_flushed_too() -> None:
+    flushes, other = Flushes(), Connection()
+
+    class Writing(Connection):
+        def flush(self) -> None:
+            super().flush()
+            flushes.add(other)
+
+    flushes.add(Writing())
     await asyncio.sleep(0)
-    assert transport.writes == [b"a"]
-
-
-async def test_packets_queued_while_polling_are_written_first() -> None:
-    queue, transport = PacketQueue(), Transport()
-    queue.put_nowait(message("one"))
-    queue.put_nowait(eio.Packet(eio.NOOP))
-    queue.use_writer(FrameWriter(transport, 1000))
-    await queue.put(message("two"))
     await asyncio.sleep(0)
-    assert b"".join(transport.writes) == frame("4one") + frame("4two")
-
-
-async def test_a_close_packet_is_written_before_the_transport_closes() -> None:
-    queue, transport = PacketQueue(), Transport()
-    queue.use_writer(FrameWriter(transport, 1000))
-    queue.put_nowait(eio.Packet(eio.CLOSE))
-    assert transport.writes == [frame("1")]
-    assert transport.closing
-
-
-async def test_a_queue_over_its_limit_shows_it_until_the_client_reads() -> None:
-    queue = PacketQueue(limit=10)
-    queue.put_nowait(message("x" * 10))
-    assert not queue.over_limit
-    queue.put_nowait(message("x"))
-    assert queue.over_limit
-    queue.get_nowait()
-    assert not queue.over_limit
+    assert other.flushed == 1

@@ -6,16 +6,16 @@ import pytest
 from engineio import packet as eio
 
 from parley.gateway.sockets.idle_reaper import IdleReaper
-from parley.gateway.transport.packet_queue import PacketQueue
+from parley.gateway.transport.engine_server import EngineServer
+from parley.gateway.transport.engine_session import EngineSession
 
 
-class Session:
-    """A session with a number of unread bytes; `terminate` closes it."""
+class Session(EngineSession):
+    """A polling session with a number of unread bytes; `terminate` closes it."""
 
     def __init__(self, *, unread: int = 0) -> None:
-        self.queue = PacketQueue(limit=10)
-        self.queue.put_nowait(eio.Packet(eio.MESSAGE, "x" * unread))
-        self.closed = False
+        super().__init__(EngineServer(unread_limit=10), "sid")
+        self.put_nowait(eio.Packet(eio.MESSAGE, "x" * unread))
 
     async def terminate(self) -> None:
         self.closed = True

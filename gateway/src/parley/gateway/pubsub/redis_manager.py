@@ -11,7 +11,7 @@ from socketio import packet
 
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
-from parley.gateway.transport.packet_queue import PacketQueue
+from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
@@ -176,17 +176,17 @@ class RedisManager(ManagerHooks):
         self, sockets: Mapping[str, str], encoded: EncodedEvents | EncodedPacket, skip: Collection[str] = ()
     ) -> None:
         """Write what is encoded, in one piece, to sockets of this node: those of `members`."""
-        sessions, frames = self.server.eio.sockets, encoded.frames
+        sessions: Mapping[str, EngineSession] = self.server.eio.sockets
+        frames = encoded.frames
         for sid, eio_sid in sockets.items():
             session = sessions.get(eio_sid)
             if session is None or session.closed or sid in skip:
                 continue
-            queue: PacketQueue = session.queue
-            if queue.writer is not None:
-                queue.writer.write(frames)
+            if session.writer is not None:
+                session.writer.write(frames)
             else:
                 for each in encoded.packets():
-                    queue.put_nowait(each)
+                    session.put_nowait(each)
 
     def _packet(self, namespace: str, data: list[Any]) -> packet.Packet:
         return self.server.packet_class(packet.EVENT, namespace=namespace, data=data)

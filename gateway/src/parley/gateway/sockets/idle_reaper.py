@@ -33,9 +33,9 @@ class IdleReaper:
             if not self._has_joined(sid):
                 idle[sid] = self._idle_since.get(sid, monotonic())
             is_late = sid in idle and monotonic() - idle[sid] > JOIN_SECONDS
-            if is_late or session.queue.over_limit:
+            if is_late or session.over_limit:
                 # A closed session is listed until the next request or monitoring run.
                 if not session.closed:
-                    log.info("gateway.socket.reaped", over_limit=session.queue.over_limit)
+                    log.info("gateway.socket.reaped", over_limit=session.over_limit)
                 await session.terminate()
         self._idle_since = idle

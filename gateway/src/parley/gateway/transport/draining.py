@@ -25,10 +25,10 @@ async def drain_connections(sessions: Iterable[EngineSession], seconds: float) -
 
 async def _close(session: EngineSession) -> None:
     """Close a connection as soon as everything that its client sent is answered, or after two seconds."""
-    if session.queue.writer is not None:
-        session.queue.writer.pause_reading()
+    if session.writer is not None:
+        session.writer.stop_reading()
     for _ in range(ANSWER_CHECKS):
-        if not session.queue.unanswered:
+        if not session.unanswered:
             break
         await asyncio.sleep(ANSWER_SECONDS)
     session.close_connection(GOING_AWAY)

@@ -6,14 +6,13 @@ The protocol: https://socket.io/docs/v4/engine-io-protocol/.
 import asyncio
 import base64
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine, Mapping
 from functools import partial
 from math import ceil
 from typing import Any
 
 from aiohttp import hdrs, web
 from engineio import packet as eio
-from engineio.async_drivers import aiohttp as driver
 from engineio.exceptions import EngineIOError, SocketIsClosedError
 from engineio.payload import Payload
 
@@ -23,17 +22,25 @@ from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.frame_writer import Flushes
+from parley.gateway.transport.heartbeats import Heartbeats
 from parley.gateway.transport.inbound_rates import InboundRates
 from parley.gateway.transport.origins import AllowedOrigins
-from parley.gateway.transport.packet_queue import PacketQueue
 from parley.gateway.transport.polling import read_packets
 from parley.gateway.transport.socketio_adapter import EngineHooks
 from parley.gateway.transport.trusted_proxies import TrustedProxies
-from parley.gateway.transport.websocket import WebSocketTransport
+from parley.gateway.transport.upgrade import Probe, SwitchingProtocols, can_upgrade, hand_over
+from parley.gateway.transport.websocket import (
+    CLOSE_SECONDS,
+    NOBODY,
+    NORMAL_CLOSURE,
+    WebSocketConnection,
+)
 
 POLLING, WEBSOCKET = "polling", "websocket"
 PACKETS_PER_TURN = 50
 """Packets of a body that are handled between two returns to the event loop."""
+NO_CREDENTIALS: Mapping[str, str] = {}
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
 
 
@@ -87,15 +94,32 @@ class EngineServer(EngineHooks):
         self.inbound_rates = InboundRates(Rates({}) if rates is None else rates)
         self._origins = AllowedOrigins(allowed_origins, self.proxies)
         self._node_name = node_name
+        self.heartbeats = Heartbeats(self.ping_interval, self.ping_timeout)
+        self._flushes = Flushes()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve a path of an application, with and without a slash at its end."""
         for slash in ("/", ""):
             app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}{slash}", self.handle_request)
+        app.on_shutdown.append(self._close_websockets)
 
-    def create_queue(self, *_args: Any, **_options: Any) -> PacketQueue:
-        """Make the queue of a new session."""
-        return PacketQueue(self.unread_limit)
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the background."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close_websockets(self, _app: web.Application) -> None:
+        """Close what is left of the connections that aiohttp, which is stopping, no longer knows."""
+        for session in list(self.sockets.values()):
+            if session.writer is not None:
+                session.writer.close()
+        # Each closes its session by a task, which begins when the event loop reports the loss.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
 
     def generate_id(self) -> str:
         """Make an id of 120 random bits behind the node's name."""
@@ -123,7 +147,7 @@ class EngineServer(EngineHooks):
         session = self._session(sid) if sid else await self._open(request, transport)
         try:
             if transport == WEBSOCKET:
-                return await WebSocketTransport(session).serve(request)
+                return await self._accept(session, request)
             return await self._exchange(session, request)
         finally:
             if session.closed:
@@ -138,7 +162,7 @@ class EngineServer(EngineHooks):
             raise RequestRefused(*UNSUPPORTED_VERSION)
         if request.method not in METHODS or (not sid and request.method == hdrs.METH_POST):
             raise RequestRefused(*BAD_METHOD)
-        if transport == WEBSOCKET and request.method != hdrs.METH_OPTIONS and not _can_upgrade(request):
+        if transport == WEBSOCKET and request.method != hdrs.METH_OPTIONS and not can_upgrade(request):
             raise RequestRefused(*BAD_REQUEST)
 
     def _session(self, sid: str) -> EngineSession:
@@ -149,16 +173,45 @@ class EngineServer(EngineHooks):
 
     async def _open(self, request: web.Request, transport: str | None) -> EngineSession:
         """Open a session, whose first packet tells the client its id and limits."""
-        session = EngineSession(self, self.generate_id())
+        session = EngineSession(self, self.generate_id(), self.proxies.address_of(request))
         self.sockets[session.sid] = session
-        self.start_monitoring()
-        await session.send(eio.Packet(eio.OPEN, self._handshake(session.sid, transport)))
+        session.put_nowait(eio.Packet(eio.OPEN, self._handshake(session.sid, transport)))
         on_connect = self.handlers.get("connect")
         if on_connect is not None:
-            await on_connect(session.sid, driver.translate_request(request))
-        session.schedule_ping()
+            await on_connect(session.sid, _environ(request))
+        self.heartbeats.schedule_ping(session)
         session.connected = transport == POLLING
         return session
+
+    async def _accept(self, session: EngineSession, request: web.Request) -> web.StreamResponse:
+        """Answer a websocket handshake, and move the connection and its session to the websocket."""
+        response = SwitchingProtocols(request)
+        await response.prepare(request)
+        transport = request.transport
+        if transport is None:
+            await session.close(abort=True, reason=self.reason.TRANSPORT_CLOSE)
+            return response
+        connection = WebSocketConnection(
+            transport,
+            NOBODY,
+            self._flushes,
+            message_limit=self.max_http_buffer_size,
+            unread_limit=self.unread_limit,
+        )
+        hand_over(request, connection)
+        self._receive(session, connection)
+        connection.start_reading()
+        return response
+
+    def _receive(self, session: EngineSession, connection: WebSocketConnection) -> None:
+        if session.upgraded or session.upgrading:
+            # Of two websockets only one would be closed with the session.
+            connection.close(code=NORMAL_CLOSURE)
+        elif session.connected:
+            connection.receiver = Probe(session, connection)
+        else:
+            connection.receiver = session
+            session.use_websocket(connection)
 
     def _handshake(self, sid: str, transport: str | None) -> dict[str, Any]:
         can_upgrade = transport == POLLING and self.allow_upgrades and WEBSOCKET in self.transports
@@ -177,7 +230,7 @@ class EngineServer(EngineHooks):
         try:
             if request.method == hdrs.METH_GET:
                 return self._payload(await session.poll())
-            await self._receive(session, await self._read(session, request))
+            await self._handle(session, await self._read(session, request))
             return web.Response(text="ok")
         except RateLimited:
             await session.close(reason=self.reason.SERVER_DISCONNECT)
@@ -191,7 +244,7 @@ class EngineServer(EngineHooks):
         count = partial(self.inbound_rates.count, session.sid, address)
         return await read_packets(request, self.max_http_buffer_size, count)
 
-    async def _receive(self, session: EngineSession, packets: list[eio.Packet]) -> None:
+    async def _handle(self, session: EngineSession, packets: list[eio.Packet]) -> None:
         if session.closed:
             raise SocketIsClosedError
         for number, packet in enumerate(packets, start=1):
@@ -208,5 +261,9 @@ class EngineServer(EngineHooks):
         return response
 
 
-def _can_upgrade(request: web.Request) -> bool:
-    return web.WebSocketResponse().can_prepare(request).ok
+def _environ(request: web.Request) -> Mapping[str, str]:
+    """Return what a namespace may need of the request: python-engineio's would keep the whole of it."""
+    if hdrs.AUTHORIZATION not in request.headers and "token" not in request.query:
+        return NO_CREDENTIALS
+    authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+    return {"HTTP_AUTHORIZATION": authorization, "QUERY_STRING": request.query_string}

@@ -3,10 +3,34 @@
 import asyncio
 import struct
 from socket import SO_LINGER, SOL_SOCKET
+from typing import Protocol
 
 SMALL, MEDIUM = 126, 65536
-CLOSE_SECONDS = 2.0
-"""How long a closing client may take to read what is buffered."""
+
+
+class Flushed(Protocol):
+    """A connection that gathers frames."""
+
+    def flush(self) -> None:
+        """Write the frames that have gathered."""
+
+
+class Flushes:
+    """Flushes all connections that were written to in an iteration of the event loop by one callback."""
+
+    def __init__(self) -> None:
+        self._connections: list[Flushed] = []
+
+    def add(self, connection: Flushed) -> None:
+        """Flush a connection before the loop's next iteration ends."""
+        if not self._connections:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._connections.append(connection)
+
+    def _flush(self) -> None:
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.flush()
 
 
 def frame(payload: str | bytes) -> bytes:
@@ -30,59 +54,12 @@ def _frame(first: bytes, body: bytes) -> bytes:
     return first + b"\x7f" + size.to_bytes(8, "big") + body
 
 
-class FrameWriter:
-    """Gathers one client's frames and writes them together; resets a client that does not read.
-
-    Args:
-        transport: the connection below the websocket.
-        limit: bytes that the client may leave unread; beyond that its connection is reset.
-    """
-
-    def __init__(self, transport: asyncio.Transport, limit: int) -> None:
-        self._transport = transport
-        self._limit = limit
-        self._frames: list[bytes] = []
-        self._loop = asyncio.get_running_loop()
-
-    @property
-    def unread_bytes(self) -> int:
-        """Bytes that the client has not read yet, as far as this process knows."""
-        return self._transport.get_write_buffer_size() + sum(map(len, self._frames))
-
-    def write(self, data: bytes) -> None:
-        """Write encoded frames before the loop's next iteration ends."""
-        if not self._frames:
-            self._loop.call_soon(self._flush)
-        self._frames.append(data)
-
-    def pause_reading(self) -> None:
-        """Stop reading from the client."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def close(self, *, code: int | None = None) -> None:
-        """Close the connection when everything is written, or after `CLOSE_SECONDS`.
-
-        Args:
-            code: status for a close frame (RFC 6455, section 7.4.1); without it none is sent.
-        """
-        if code is not None:
-            self._frames.append(b"\x88\x02" + code.to_bytes(2, "big"))
-        self._flush()
-        self._transport.close()
-        self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
-
-    def _flush(self) -> None:
-        if not self._frames or self._transport.is_closing():
-            self._frames.clear()
-            return
-        self._transport.write(b"".join(self._frames))
-        self._frames.clear()
-        if self._transport.get_write_buffer_size() > self._limit:
-            _reset(self._transport)
+def control_frame(opcode: int, payload: bytes) -> bytes:
+    """Encode a control frame, whose payload has at most 125 bytes (RFC 6455, section 5.5)."""
+    return bytes((0x80 | opcode, len(payload))) + payload
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """Reset a connection: after a mere close the kernel would keep the unread bytes for minutes."""
     connection = transport.get_extra_info("socket")
     if connection is not None:

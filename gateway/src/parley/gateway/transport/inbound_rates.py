@@ -1,6 +1,8 @@
 """Limits on the bytes that clients send, with a token or without, by session and by address."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from parley.gateway.state.rates import RateKind, Rates
 
@@ -32,11 +34,18 @@ class InboundRates:
             self._rates.count("session_bytes", session_id, size)
             self._rates.count("address_bytes", address, size)
 
-    async def wait(self, session_id: str, address: str, size: int) -> None:
-        """Count a packet, and wait while its session or its address sends too much."""
+    def admit(self, session_id: str, address: str, size: int) -> Coroutine[Any, Any, None] | None:
+        """Count a packet; returns None, or what waits until its session and its address may send it."""
         counted = max(size, PACKET_BYTES)
-        await self._wait("session_bytes", session_id, counted)
-        await self._wait("address_bytes", address, counted)
+        if self._rates.try_count("session_bytes", session_id, counted) > 0:
+            return self._wait_for_both(session_id, address, counted)
+        if self._rates.try_count("address_bytes", address, counted) > 0:
+            return self._wait("address_bytes", address, counted)
+        return None
+
+    async def _wait_for_both(self, session_id: str, address: str, size: int) -> None:
+        await self._wait("session_bytes", session_id, size)
+        await self._wait("address_bytes", address, size)
 
     async def _wait(self, kind: RateKind, key: str, size: int) -> None:
         seconds = self._rates.try_count(kind, key, size)

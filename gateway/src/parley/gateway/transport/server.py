@@ -183,13 +183,12 @@ class ChatServer(SocketHooks):
         session = self._session(event.eio_sid)
         if session is None:
             return
-        queue = session.queue
 
         def answer(_done: "asyncio.Future[None]") -> None:
-            queue.unanswered -= 1
+            session.unanswered -= 1
             self._answer(event, later.result())
 
-        queue.unanswered += 1
+        session.unanswered += 1
         later.confirmed.add_done_callback(answer)
 
     def _answer(self, event: ClientEvent, answer: Any) -> None:
@@ -210,11 +209,11 @@ class ChatServer(SocketHooks):
         if session is not None and not session.closed:
             prefix = "" if event.namespace == "/" else f"{event.namespace},"
             text = f"{packet.ACK}{prefix}{event.id}{ack.arguments}"
-            session.queue.put_nowait(eio.Packet(eio.MESSAGE, text))
+            session.put_nowait(eio.Packet(eio.MESSAGE, text))
 
     def _send(self, event: ClientEvent, packet_type: int, data: list[Any]) -> None:
         session = self._session(event.eio_sid)
         if session is not None and not session.closed:
             sent = self.packet_class(packet_type, namespace=event.namespace, id=event.id, data=data)
             for part in engine_packets(sent):
-                session.queue.put_nowait(part)
+                session.put_nowait(part)

@@ -42,13 +42,7 @@ check_versions()
 class EngineHooks(engineio.AsyncServer):  # type: ignore[misc]
     """python-engineio's server, with public names for its hooks."""
 
-    start_service_task: bool
-
-    def start_monitoring(self) -> None:
-        """Start the task that closes sessions whose clients answer no ping, unless it runs."""
-        if self.start_service_task:
-            self.start_service_task = False
-            self.service_task_handle = self.start_background_task(self._service_task)
+    trigger_event = engineio.AsyncServer._trigger_event
 
 
 class SocketHooks(socketio.AsyncServer):  # type: ignore[misc]

@@ -1,178 +1,249 @@
-"""The websocket transport: one task reads, and frames go to the connection without a writer task.
-
-python-engineio runs a writer task per client and a task per received packet.
-"""
+"""A websocket connection (RFC 6455) after its handshake: frames in and out, and the closing handshake."""
 
 import asyncio
-from time import monotonic
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
-import structlog
-from aiohttp import WSMsgType, hdrs, web
-from engineio import packet as eio
+from parley.gateway.transport.frame_parser import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    FrameError,
+    FrameParser,
+)
+from parley.gateway.transport.frame_writer import Flushes, control_frame, reset
 
-from parley.gateway.state.hop_delays import DelayGauge
-from parley.gateway.transport.engine_session import EngineSession
-from parley.gateway.transport.frame_writer import FrameWriter
-from parley.gateway.transport.packet_queue import packet_size
-from parley.gateway.transport.packets import engine_packet
-
-log = structlog.get_logger()
-
-INBOX_PACKETS, INBOX_BYTES = 64, 1024 * 1024
-"""Events of one client that wait to be handled, and their bytes; beyond that it is not read."""
-UPGRADE_SECONDS = 10.0
-
-
-class WebSocketTransport:
-    """Serves one websocket of a session, either from its beginning or as an upgrade from polling."""
-
-    def __init__(self, session: EngineSession) -> None:
-        self._session = session
-        self._reason = session.server.reason.TRANSPORT_CLOSE
-
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve a websocket request until either side closes it."""
-        session = self._session
-        # Compression would cost each socket 90 KiB, and a compressor run per client.
-        ws = web.WebSocketResponse(
-            max_msg_size=session.server.max_http_buffer_size, compress=False, protocols=_subprotocols(request)
-        )
-        await ws.prepare(request)
-        if session.upgraded or session.upgrading:
-            # Of two websockets only one would be closed with the session.
-            await ws.close()
-            return ws
-        if session.connected and not await self._upgrade(ws):
-            return ws
-        session.connected = session.upgraded = True
-        connection = request.transport
-        if connection is not None:
-            session.queue.use_writer(FrameWriter(connection, session.server.unread_limit))
-            await self._read(ws, session.server.proxies.address_of(request))
-        await session.close(abort=True, reason=self._reason)
-        _break_reference_cycle(ws.exception())
-        return ws
-
-    async def _upgrade(self, ws: web.WebSocketResponse) -> bool:
-        """Take over from polling (https://socket.io/docs/v4/engine-io-protocol/#upgrade)."""
-        session = self._session
-        session.upgrading = True
-        try:
-            if await self._receive_text(ws) != "2probe":
-                return False
-            await ws.send_str("3probe")
-            session.queue.put_nowait(eio.Packet(eio.NOOP))
-            return bool(await self._receive_text(ws) == "5" and not session.closed)
-        except TimeoutError:
-            return False
-        finally:
-            session.upgrading = False
-
-    async def _receive_text(self, ws: web.WebSocketResponse) -> str | None:
-        message = await ws.receive(timeout=UPGRADE_SECONDS)
-        return message.data if message.type is WSMsgType.TEXT else None
-
-    async def _read(self, ws: web.WebSocketResponse, address: str) -> None:
-        """Read until the client disconnects, and handle everything that it sent until then.
-
-        Events are handled one after the other in a task of their own: an event that waits for a
-        database must not delay the pongs behind it.
-        """
-        server = self._session.server
-        inbox = Inbox(server.inbox_delay)
-        handling = asyncio.create_task(self._handle(inbox))
-        try:
-            async for message in ws:
-                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    break
-                await server.inbound_rates.wait(self._session.sid, address, len(message.data))
-                packet = engine_packet(message.data)
-                if packet.packet_type in (eio.MESSAGE, eio.CLOSE):
-                    self._session.queue.unanswered += 1
-                    await inbox.put(packet)
-                else:
-                    await self._session.receive(packet)
-        except asyncio.CancelledError:
-            handling.cancel()
-            raise
-        except Exception as error:
-            self._on_violation(error)
-        await inbox.put(None)
-        await handling
-
-    async def _handle(self, inbox: "Inbox") -> None:
-        violated = False
-        while (packet := await inbox.next()) is not None:
-            try:
-                if not violated:
-                    await self._session.receive(packet)
-            except Exception as error:
-                self._on_violation(error)
-                self._session.close_connection()
-                violated = True
-            finally:
-                self._session.queue.unanswered -= 1
-
-    def _on_violation(self, error: Exception) -> None:
-        log.info("gateway.socket.protocol_violation", error=type(error).__name__)
-        self._reason = self._session.server.reason.TRANSPORT_ERROR
+NORMAL_CLOSURE = 1000
+CLOSE_SECONDS = 2.0
+"""How long a closing client may take to read what is buffered, and to answer a close frame."""
 
 
-class Inbox(asyncio.Queue[eio.Packet | None]):
-    """The packets of one client that wait to be handled.
+class Receiver(Protocol):
+    """What handles the messages of a connection."""
+
+    def admit(self, size: int) -> Coroutine[Any, Any, None] | None:
+        """Count the bytes of a frame; returns None, or what has to be awaited before it is handled."""
+
+    def on_message(self, data: str | bytes) -> bool:
+        """Handle a message; returns whether the client is to be read on, else it is after `read_on`."""
+
+    def on_lost(self) -> None:
+        """Handle that no more messages come."""
+
+
+class Nobody:
+    """Receives what comes after the end."""
+
+    def admit(self, size: int) -> None:
+        """Count nothing."""
+
+    def on_message(self, data: str | bytes) -> bool:
+        """Ignore a message."""
+        return True
+
+    def on_lost(self) -> None:
+        """Do nothing."""
+
+
+NOBODY = Nobody()
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """The protocol of a transport that aiohttp has handed over.
+
+    Nothing stays of aiohttp's handler, its task, its parser and its reader: an idle client takes 1.5 KiB.
 
     Args:
-        delay: Records how long a packet waits that finds the handler idle: that is the node's own delay,
-            while a packet behind another one waits for what that one reads from the database.
+        transport: the connection.
+        receiver: handles the messages.
+        flushes: flushes the connections of this event loop.
+        message_limit: bytes that a message of the client must stay below.
+        unread_limit: bytes that the client may leave unread; beyond that its connection is reset.
     """
 
-    def __init__(self, delay: DelayGauge) -> None:
-        super().__init__(INBOX_PACKETS)
-        self._delay = delay
-        self._is_idle = False
-        self._woken_at = 0.0
-        self._bytes = 0
+    __slots__ = (
+        "_flushes",
+        "_frames",
+        "_held",
+        "_is_closing",
+        "_is_paused",
+        "_is_stopped",
+        "_parser",
+        "_unread_limit",
+        "receiver",
+        "transport",
+    )
 
-    def full(self) -> bool:
-        """Tell whether the client is not read now."""
-        return super().full() or self._bytes >= INBOX_BYTES
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        receiver: Receiver,
+        flushes: Flushes,
+        *,
+        message_limit: int,
+        unread_limit: int,
+    ) -> None:
+        self.transport = transport
+        self.receiver = receiver
+        self._flushes = flushes
+        self._unread_limit = unread_limit
+        self._parser: FrameParser | None = FrameParser(message_limit)
+        self._frames: list[bytes] | None = None
+        self._held: asyncio.Task[None] | None = None
+        self._is_paused = self._is_stopped = self._is_closing = False
 
-    def put_nowait(self, item: eio.Packet | None) -> None:
-        """Append a packet."""
-        if self._is_idle:
-            self._is_idle, self._woken_at = False, monotonic()
-        super().put_nowait(item)
+    # What the client sends.
 
-    def _put(self, item: eio.Packet | None) -> None:
-        self._bytes += packet_size(item)
-        super()._put(item)
+    def data_received(self, data: bytes) -> None:
+        """Handle the frames in what has arrived."""
+        if self._parser is not None:
+            self._parser.feed(data)
+            self._read()
 
-    def _get(self) -> eio.Packet | None:
-        item = super()._get()
-        self._bytes -= packet_size(item)
-        return item
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Keep what aiohttp's handler has received behind the handshake, for `start_reading`."""
+        if self._parser is not None:
+            self._parser.feed(data)
+        return False, b""
 
-    async def next(self) -> eio.Packet | None:
-        """Wait for the next packet."""
-        if not self.empty():
-            return self.get_nowait()
-        self._is_idle = True
-        packet = await self.get()
-        self._delay.observe(monotonic() - self._woken_at)
-        return packet
+    def feed_eof(self) -> None:
+        """Do nothing: aiohttp's handler has ended."""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Handle that the connection has ended."""
+        self._is_closing = True
+        self._end()
 
-def _subprotocols(request: web.Request) -> list[str]:
-    """Return the first of the subprotocols that a client offers: browsers fail unless one is accepted."""
-    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
-    return [protocol.strip() for protocol in offered.split(",") if protocol.strip()][:1]
+    def start_reading(self) -> None:
+        """Handle what has arrived before the connection had a receiver."""
+        self._read()
 
+    def stop_reading(self) -> None:
+        """Read nothing more from the client but the end."""
+        self._is_stopped = True
+        self._pause()
 
-def _break_reference_cycle(error: Any) -> None:
-    """Detach an error from its traceback, which holds the websocket that holds the error.
+    def read_on(self) -> None:
+        """Read from the client again, beginning with what has arrived before."""
+        if not self._is_paused or self._is_stopped:
+            return
+        self._is_paused = False
+        self._read()
+        if not self._is_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
-    The garbage collector runs rarely here, so that every closed socket would stay in memory.
-    """
-    if error is not None:
-        error.__traceback__ = error.__context__ = None
+    def _pause(self) -> None:
+        self._is_paused = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def _read(self) -> None:
+        while not self._is_paused and self._parser is not None:
+            try:
+                received = self._parser.next()
+            except FrameError as error:
+                self._fail(error.code)
+                return
+            if received is None:
+                return
+            self._receive(received)
+
+    def _receive(self, received: Frame) -> None:
+        opcode, payload = received
+        waiting = self.receiver.admit(len(payload)) if opcode != CLOSE else None
+        if waiting is not None:
+            self._pause()
+            self._held = asyncio.create_task(self._handle_later(waiting, received))
+        elif not self._handle(opcode, payload):
+            self._pause()
+
+    async def _handle_later(self, waiting: Coroutine[Any, Any, None], received: Frame) -> None:
+        await waiting
+        self._held = None
+        if self._handle(*received):
+            self.read_on()
+
+    def _handle(self, opcode: int, payload: str | bytes) -> bool:
+        """Handle a message or a control frame; returns whether the client is to be read on."""
+        if opcode in (TEXT, BINARY):
+            return self.receiver.on_message(payload)
+        if opcode == PING and isinstance(payload, bytes):
+            self.write(control_frame(PONG, payload))
+        elif opcode == CLOSE and isinstance(payload, bytes):
+            self._on_close_frame(payload)
+        return True
+
+    # What goes to the client.
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that the client has not read yet, as far as this process knows."""
+        return self.transport.get_write_buffer_size() + sum(map(len, self._frames or ()))
+
+    def write(self, frames: bytes) -> None:
+        """Write encoded frames before the loop's next iteration ends."""
+        if self._frames is not None:
+            self._frames.append(frames)
+        elif not self._is_closing:
+            self._frames = [frames]
+            self._flushes.add(self)
+
+    def flush(self) -> None:
+        """Write the frames that have gathered, and reset a client that does not read."""
+        frames, self._frames = self._frames, None
+        if not frames or self.transport.is_closing():
+            return
+        self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if self.transport.get_write_buffer_size() > self._unread_limit:
+            reset(self.transport)
+
+    # The end.
+
+    def close(self, *, code: int | None = None) -> None:
+        """Close the connection when everything is written, or after `CLOSE_SECONDS`.
+
+        Args:
+            code: status for a close frame (RFC 6455, section 7.4.1), whose answer is waited for; without it
+                none is sent.
+        """
+        if self._is_closing:
+            return
+        if code is None:
+            self._close_transport()
+            return
+        self._send_close(code.to_bytes(2, "big"))
+        self._end()
+        if self._is_paused:
+            # The client's answer is behind what was not read.
+            self._is_stopped = False
+            self.read_on()
+
+    def _on_close_frame(self, payload: bytes) -> None:
+        if not self._is_closing:
+            self._send_close(payload[:2])
+            self._end()
+        self.transport.close()
+
+    def _fail(self, code: int) -> None:
+        """Close for a frame that breaks the protocol; what follows it cannot be parsed."""
+        self._parser = None
+        self.close(code=code)
+
+    def _send_close(self, payload: bytes) -> None:
+        self.write(control_frame(CLOSE, payload))
+        self.flush()
+        self._is_closing = True
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _close_transport(self) -> None:
+        self.flush()
+        self._is_closing = True
+        self.transport.close()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _end(self) -> None:
+        receiver, self.receiver = self.receiver, NOBODY
+        receiver.on_lost()

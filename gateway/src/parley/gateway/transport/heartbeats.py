@@ -1,0 +1,102 @@
+"""Heartbeats of Engine.IO: pings, and the end of clients that answer none, by one timer for all sessions.
+
+The protocol: https://socket.io/docs/v4/engine-io-protocol/#heartbeat.
+python-engineio has a task for each client.
+"""
+
+import asyncio
+from math import ceil
+from typing import Protocol
+
+TICKS = 50
+"""Ticks in the shorter of the two times: a ping, or a timeout, is late by one at most."""
+LONGEST_TICK = 1.0
+EARLY_SECONDS = 0.002
+"""How much too early a timer may fire: uvloop counts milliseconds."""
+AT_ONCE = 250
+"""Sessions that are handled in one turn of the event loop: thousands may have connected in one second."""
+
+
+class Beating(Protocol):
+    """A session with heartbeats. `beat` is the tick at which it is looked at next, 0 if it is not."""
+
+    beat: int
+    awaits_pong: bool
+
+    def ping(self) -> None:
+        """Send a ping."""
+
+    def miss_pong(self) -> None:
+        """Handle that the client has not answered a ping in time."""
+
+
+class Heartbeats:
+    """A timer wheel: sessions by the tick at which a ping is due, or its answer.
+
+    Args:
+        interval: seconds from a client's answer to the next ping.
+        timeout: seconds that a client has for its answer.
+    """
+
+    def __init__(self, interval: float, timeout: float) -> None:
+        self._tick_seconds = min(LONGEST_TICK, interval / TICKS, timeout / TICKS)
+        self._interval = interval
+        self._timeout = timeout
+        self._sessions: dict[int, set[Beating]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_tick = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sessions.values()))
+
+    def schedule_ping(self, session: Beating) -> None:
+        """Ping a session after the interval. Does nothing if that is so already."""
+        if session.beat == 0 or session.awaits_pong:
+            session.awaits_pong = False
+            self._move(session, self._interval)
+
+    def stop(self, session: Beating) -> None:
+        """Forget a session that has closed."""
+        sessions = self._sessions.get(session.beat)
+        if sessions is not None:
+            sessions.discard(session)
+        session.beat = 0
+
+    def _move(self, session: Beating, seconds: float) -> None:
+        self.stop(session)
+        session.beat = ceil((asyncio.get_running_loop().time() + seconds) / self._tick_seconds)
+        self._sessions.setdefault(session.beat, set()).add(session)
+        if self._timer is None or session.beat < self._timer_tick:
+            self._start_timer(session.beat)
+
+    def _start_timer(self, tick: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_tick = tick
+        self._timer = asyncio.get_running_loop().call_at(tick * self._tick_seconds, self._beat)
+
+    def _beat(self) -> None:
+        """Look at a part of the sessions that are due."""
+        now = (asyncio.get_running_loop().time() + EARLY_SECONDS) / self._tick_seconds
+        try:
+            for tick in sorted(tick for tick in self._sessions if tick <= now):
+                if not self._look_at(self._sessions[tick]):
+                    break
+                del self._sessions[tick]
+        finally:
+            self._timer = None
+            if self._sessions:
+                self._start_timer(min(self._sessions))
+
+    def _look_at(self, sessions: set[Beating]) -> bool:
+        """Look at sessions; returns whether these were all."""
+        for _ in range(min(AT_ONCE, len(sessions))):
+            session = sessions.pop()
+            session.beat = 0
+            if session.awaits_pong:
+                session.miss_pong()
+            else:
+                session.awaits_pong = True
+                self._move(session, self._timeout)
+                session.ping()
+        return not sessions

@@ -1,0 +1,112 @@
+"""From a request to a websocket: the opening handshake, and Engine.IO's upgrade from polling."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+from engineio import packet as eio
+
+from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.frame_writer import frame
+from parley.gateway.transport.websocket import NORMAL_CLOSURE, WebSocketConnection
+
+UPGRADE_SECONDS = 10.0
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455, section 4.2.2."""
+
+
+class SwitchingProtocols(web.StreamResponse):
+    """The response to a valid websocket handshake, after which the connection is no longer aiohttp's."""
+
+    def __init__(self, request: web.Request) -> None:
+        key = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
+        accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode()
+        headers = {
+            hdrs.UPGRADE: "websocket",
+            hdrs.CONNECTION: "upgrade",
+            hdrs.SEC_WEBSOCKET_ACCEPT: accept,
+            **_subprotocol(request),
+        }
+        super().__init__(status=101, headers=headers)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing: the connection has another protocol."""
+
+
+def can_upgrade(request: web.Request) -> bool:
+    """Return whether a request is a valid handshake (RFC 6455, section 4.2.1)."""
+    return web.WebSocketResponse().can_prepare(request).ok
+
+
+def hand_over(request: web.Request, connection: WebSocketConnection) -> None:
+    """Give a request's connection to another protocol, and end aiohttp's."""
+    handler = request.protocol
+    # What the client sent behind its request is fed to the new parser.
+    handler.set_parser(connection)  # type: ignore[arg-type]
+    connection.transport.set_protocol(connection)
+    # Otherwise the handler would close the connection that it loses.
+    handler.transport = None
+    handler.connection_lost(None)
+
+
+class Probe:
+    """The receiver of a websocket until its session has moved to it.
+
+    See https://socket.io/docs/v4/engine-io-protocol/#upgrade.
+
+    Args:
+        session: a session that is polling.
+        connection: the websocket.
+    """
+
+    def __init__(self, session: EngineSession, connection: WebSocketConnection) -> None:
+        self._session = session
+        self._connection = connection
+        self._step: Callable[[str | bytes], bool] = self._on_probe
+        session.upgrading = True
+        self._timer = asyncio.get_running_loop().call_later(UPGRADE_SECONDS, self._fail)
+
+    def admit(self, size: int) -> None:
+        """Count nothing: there are two messages at most."""
+
+    def on_message(self, data: str | bytes) -> bool:
+        """Handle the next step of the upgrade."""
+        self._timer.cancel()
+        if not self._step(data):
+            self._fail()
+        return True
+
+    def on_lost(self) -> None:
+        """Let the session go on polling."""
+        self._timer.cancel()
+        self._session.upgrading = False
+
+    def _on_probe(self, data: str | bytes) -> bool:
+        if data != "2probe":
+            return False
+        self._connection.write(frame("3probe"))
+        # It ends the poll that waits.
+        self._session.put_nowait(eio.Packet(eio.NOOP))
+        self._step = self._on_upgrade
+        self._timer = asyncio.get_running_loop().call_later(UPGRADE_SECONDS, self._fail)
+        return True
+
+    def _on_upgrade(self, data: str | bytes) -> bool:
+        if data != "5" or self._session.closed:
+            return False
+        self._session.upgrading = False
+        self._connection.receiver = self._session
+        self._session.use_websocket(self._connection)
+        return True
+
+    def _fail(self) -> None:
+        self._connection.close(code=NORMAL_CLOSURE)
+
+
+def _subprotocol(request: web.Request) -> dict[str, str]:
+    """Return the first of the subprotocols that a client offers: browsers fail unless one is accepted."""
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+    names = [name.strip() for name in offered.split(",") if name.strip()]
+    return {hdrs.SEC_WEBSOCKET_PROTOCOL: names[0]} if names else {}

@@ -1,0 +1,96 @@
+"""An Engine.IO session keeps packets in order when it moves to a websocket, and shows what is unread."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from engineio import packet as eio
+
+from parley.gateway.transport.engine_server import EngineServer
+from parley.gateway.transport.engine_session import EngineSession
+from parley.gateway.transport.frame_writer import frame
+from parley.gateway.transport.websocket import WebSocketConnection
+
+
+class Writer:
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+        self.unread_bytes = 0
+
+    def write(self, frames: bytes) -> None:
+        self.written += frames
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def session() -> EngineSession:
+    return EngineSession(EngineServer(unread_limit=10), "sid")
+
+
+def message(text: str) -> eio.Packet:
+    return eio.Packet(eio.MESSAGE, text)
+
+
+async def test_packets_queued_while_polling_are_written_first(session: EngineSession) -> None:
+    writer = Writer()
+    session.put_nowait(message("one"))
+    session.put_nowait(eio.Packet(eio.NOOP))
+    session.use_websocket(cast(WebSocketConnection, writer))
+    await session.send(message("two"))
+    assert writer.written == frame("4one") + frame("4two")
+
+
+async def test_a_close_packet_is_written_before_the_websocket_closes(session: EngineSession) -> None:
+    writer = Writer()
+    session.use_websocket(cast(WebSocketConnection, writer))
+    session.put_nowait(eio.Packet(eio.CLOSE))
+    assert (writer.written, writer.closed) == (frame("1"), True)
+
+
+async def test_a_session_over_its_limit_shows_it_until_the_client_reads(session: EngineSession) -> None:
+    session.put_nowait(message("x" * 10))
+    assert (session.over_limit, session.unread_ratio) == (False, 1.0)
+    session.put_nowait(message("x"))
+    assert session.over_limit
+    await session.poll()
+    assert (session.over_limit, session.unread_ratio) == (False, 0.0)
+
+
+async def test_a_websocket_shows_its_unread_bytes(session: EngineSession) -> None:
+    writer = Writer()
+    session.use_websocket(cast(WebSocketConnection, writer))
+    writer.unread_bytes = 5
+    assert (session.over_limit, session.unread_ratio) == (False, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("packets", "handled"), [(["4one", "x", "4two"], ["one"]), (["4one", "1", "4two"], ["one"])]
+)
+async def test_what_came_before_the_end_is_handled_first(packets: list[str], handled: list[str]) -> None:
+    server, received = EngineServer(async_handlers=False), []
+
+    async def on_message(_sid: str, data: str) -> None:
+        await asyncio.sleep(0)
+        received.append(data)
+
+    async def on_disconnect(_sid: str, reason: Any) -> None:
+        received.append(reason)
+
+    server.on("message", on_message)
+    server.on("disconnect", on_disconnect)
+    session = EngineSession(server, "sid")
+    session.use_websocket(cast(WebSocketConnection, Writer()))
+
+    for packet in packets:
+        if not session.on_message(packet):
+            break
+    async with asyncio.timeout(5):
+        while not session.closed:
+            await asyncio.sleep(0)
+
+    assert received[: len(handled)] == handled
+    reason = server.reason
+    assert received[-1] == (reason.TRANSPORT_ERROR if "x" in packets else reason.CLIENT_DISCONNECT)
