@@ -180,11 +180,13 @@ async def test_a_client_that_only_half_closes_is_closed(client: Client) -> None:
 
 
 async def test_a_client_that_does_not_read_is_reset(client: Client) -> None:
+    async def write_for_ever() -> None:
+        while True:
+            client.send(frames("4" + "x" * 50_000))
+            await client.writer.drain()
+
     with pytest.raises(ConnectionError):
-        async with asyncio.timeout(DEADLINE):
-            while True:
-                client.send(frames("4" + "x" * 50_000))
-                await client.writer.drain()
+        await asyncio.wait_for(write_for_ever(), DEADLINE)
 
 
 async def test_idle_websockets_have_no_task_and_are_unknown_to_aiohttp(server: TestServer) -> None:

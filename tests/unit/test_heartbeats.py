@@ -1,7 +1,6 @@
 """One timer pings all sessions, and finds those that do not answer."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -29,8 +28,8 @@ class Session:
 
 
 @pytest.fixture
-def wheel() -> Iterator[Heartbeats]:
-    yield Heartbeats(INTERVAL, TIMEOUT)
+def wheel() -> Heartbeats:
+    return Heartbeats(INTERVAL, TIMEOUT)
 
 
 async def test_a_session_is_pinged_after_the_interval_and_missed_after_the_timeout(wheel: Heartbeats) -> None:

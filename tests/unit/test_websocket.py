@@ -1,4 +1,4 @@
-"""A websocket connection reads when it may, writes once a loop iteration, and ends by the closing handshake."""
+"""A websocket connection reads when it may, writes once a loop iteration, and closes as RFC 6455 says."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -221,7 +221,7 @@ class RedisManager(ManagerHooks):
     def unread_ratio(self, sid: str, namespace: str) -> float:
         """Return a socket's unread bytes as a share of its limit; above 1 it is reset. 0 when it is gone."""
         socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
-        return socket.queue.unread_ratio if socket is not None and not socket.closed else 0.0
+        return socket.unread_ratio if socket is not None and not socket.closed else 0.0
 
     def close_connection(self, sid: str, namespace: str) -> None:
         """Close the connection of a socket of this node, if it is here."""
