@@ -74,11 +74,6 @@ class EngineSession:
     # What goes to the client.
 
     @property
-    def queue(self) -> "EngineSession":
-        """The session itself, where python-engineio has a queue."""
-        return self
-
-    @property
     def over_limit(self) -> bool:
         """Whether a polling client has left more unread than its limit."""
         return self._polled is not None and self._polled.unread_bytes > self.server.unread_limit
