@@ -88,7 +88,7 @@ def frames(*payloads: str | bytes) -> list[bytearray]:
     return [protocol.send_data(payload) for payload in payloads]
 
 
-async def test_the_handshake_is_answered_as_the_rfc_says(client: Client) -> None:
+async def test_the_handshake_has_the_headers_of_rfc_6455(client: Client) -> None:
     lines = client.head.split(b"\r\n")
     assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
     assert {b"Upgrade: websocket", b"Connection: upgrade", ACCEPT} <= set(lines)

@@ -68,7 +68,7 @@ async def test_a_websocket_shows_its_unread_bytes(session: EngineSession) -> Non
 
 
 @pytest.mark.parametrize("end", ["x", "1"])
-async def test_what_came_before_the_end_is_handled_first(end: str) -> None:
+async def test_packets_before_the_end_are_handled_first(end: str) -> None:
     server, received = EngineServer(async_handlers=False), []
 
     async def on_message(_sid: str, data: str) -> None:

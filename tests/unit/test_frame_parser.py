@@ -228,7 +228,7 @@ def test_a_message_over_the_limit_is_refused_by_its_header() -> None:
         (Sent(CLOSE, b"\x03\xe8\xff"), INVALID_TEXT),
     ],
 )
-def test_what_the_protocol_forbids_is_refused_with_its_status(sent: Sent, code: int) -> None:
+def test_a_forbidden_frame_is_refused_with_its_status(sent: Sent, code: int) -> None:
     assert list(parsed([sent.encode()])) == [code]
 
 

@@ -166,7 +166,7 @@ async def test_a_message_waits_until_it_is_admitted_and_those_behind_it_too(
     assert not transport.paused
 
 
-async def test_what_comes_after_reading_was_stopped_is_not_handled(
+async def test_messages_are_not_handled_after_reading_was_stopped(
     connection: WebSocketConnection, transport: Transport, receiver: Receiver
 ) -> None:
     connection.stop_reading()

@@ -1,16 +1,20 @@
 """Closes sockets that joined no namespace in time, and polling clients that do not read."""
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic
 
 import structlog
 
 from parley.gateway.transport.engine_server import EngineServer
+from parley.gateway.transport.engine_session import EngineSession
 
 log = structlog.get_logger()
 
 JOIN_SECONDS = 10.0
 """How long a connection may be in no namespace, because it is new or was refused."""
+AT_ONCE = 500
+"""Connections that are checked in one turn of the event loop, which takes less than a millisecond."""
 
 
 class IdleReaper:
@@ -29,13 +33,17 @@ class IdleReaper:
     async def sweep(self) -> None:
         """Close polling clients over their limit, and connections that have been idle for too long."""
         idle: dict[str, float] = {}
-        for sid, session in list(self._engine.sockets.items()):
+        for number, (sid, session) in enumerate(list(self._engine.sockets.items()), start=1):
             if not self._has_joined(sid):
                 idle[sid] = self._idle_since.get(sid, monotonic())
-            is_late = sid in idle and monotonic() - idle[sid] > JOIN_SECONDS
-            if is_late or session.over_limit:
-                # A closed session is listed until the next request or monitoring run.
-                if not session.closed:
-                    log.info("gateway.socket.reaped", over_limit=session.over_limit)
-                await session.terminate()
+            await self._check(session, is_late=sid in idle and monotonic() - idle[sid] > JOIN_SECONDS)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
         self._idle_since = idle
+
+    async def _check(self, session: EngineSession, *, is_late: bool) -> None:
+        if is_late or session.over_limit:
+            # A session whose handlers wait for a server is listed until they have ended.
+            if not session.closing:
+                log.info("gateway.socket.reaped", over_limit=session.over_limit)
+            await session.terminate()

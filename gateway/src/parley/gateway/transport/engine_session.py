@@ -39,7 +39,6 @@ class EngineSession:
         "_polled",
         "address",
         "awaits_pong",
-        "beat",
         "closed",
         "closing",
         "connected",
@@ -47,6 +46,7 @@ class EngineSession:
         "server",
         "session",
         "sid",
+        "tick",
         "unanswered",
         "upgraded",
         "upgrading",
@@ -64,14 +64,14 @@ class EngineSession:
         self.unanswered = 0
         """Packets of the client that are not handled, or not acknowledged, yet."""
         self.writer: WebSocketConnection | None = None
-        self.beat = 0
+        self.tick = 0
         self.awaits_pong = False
         self._polled: PacketQueue | None = None
         self._is_polling = self._is_violated = False
         self._inbox: Inbox | None = None
         self._lost_reason: str | None = None
 
-    # What goes to the client.
+    # Outbound.
 
     @property
     def over_limit(self) -> bool:
@@ -141,7 +141,7 @@ class EngineSession:
             self._polled = PacketQueue()
         return self._polled
 
-    # What comes from the client.
+    # Inbound.
 
     async def receive(self, packet: eio.Packet) -> None:
         """Handle a packet.
@@ -184,7 +184,7 @@ class EngineSession:
         return True
 
     def on_lost(self) -> None:
-        """Handle that nothing more comes from the websocket; what came before is handled first."""
+        """Handle that nothing more comes from the websocket; earlier packets are handled first."""
         self._end(self.server.reason.TRANSPORT_CLOSE)
 
     def _put(self, packet: eio.Packet) -> bool:

@@ -17,10 +17,10 @@ AT_ONCE = 250
 """Sessions that are handled in one turn of the event loop: thousands may have connected in one second."""
 
 
-class Beating(Protocol):
-    """A session with heartbeats. `beat` is the tick at which it is looked at next, 0 if it is not."""
+class Pinged(Protocol):
+    """A session with heartbeats. `tick` is the tick at which it is looked at next, 0 if it is not."""
 
-    beat: int
+    tick: int
     awaits_pong: bool
 
     def ping(self) -> None:
@@ -42,40 +42,40 @@ class Heartbeats:
         self._tick_seconds = min(LONGEST_TICK, interval / TICKS, timeout / TICKS)
         self._interval = interval
         self._timeout = timeout
-        self._sessions: dict[int, set[Beating]] = {}
+        self._sessions: dict[int, set[Pinged]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_tick = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._sessions.values()))
 
-    def schedule_ping(self, session: Beating) -> None:
+    def schedule_ping(self, session: Pinged) -> None:
         """Ping a session after the interval. Does nothing if that is so already."""
-        if session.beat == 0 or session.awaits_pong:
+        if session.tick == 0 or session.awaits_pong:
             session.awaits_pong = False
             self._move(session, self._interval)
 
-    def stop(self, session: Beating) -> None:
+    def stop(self, session: Pinged) -> None:
         """Forget a session that has closed."""
-        sessions = self._sessions.get(session.beat)
+        sessions = self._sessions.get(session.tick)
         if sessions is not None:
             sessions.discard(session)
-        session.beat = 0
+        session.tick = 0
 
-    def _move(self, session: Beating, seconds: float) -> None:
+    def _move(self, session: Pinged, seconds: float) -> None:
         self.stop(session)
-        session.beat = ceil((asyncio.get_running_loop().time() + seconds) / self._tick_seconds)
-        self._sessions.setdefault(session.beat, set()).add(session)
-        if self._timer is None or session.beat < self._timer_tick:
-            self._start_timer(session.beat)
+        session.tick = ceil((asyncio.get_running_loop().time() + seconds) / self._tick_seconds)
+        self._sessions.setdefault(session.tick, set()).add(session)
+        if self._timer is None or session.tick < self._timer_tick:
+            self._start_timer(session.tick)
 
     def _start_timer(self, tick: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_tick = tick
-        self._timer = asyncio.get_running_loop().call_at(tick * self._tick_seconds, self._beat)
+        self._timer = asyncio.get_running_loop().call_at(tick * self._tick_seconds, self._on_timer)
 
-    def _beat(self) -> None:
+    def _on_timer(self) -> None:
         """Look at a part of the sessions that are due."""
         now = (asyncio.get_running_loop().time() + EARLY_SECONDS) / self._tick_seconds
         try:
@@ -88,11 +88,11 @@ class Heartbeats:
             if self._sessions:
                 self._start_timer(min(self._sessions))
 
-    def _look_at(self, sessions: set[Beating]) -> bool:
+    def _look_at(self, sessions: set[Pinged]) -> bool:
         """Look at sessions; returns whether these were all."""
         for _ in range(min(AT_ONCE, len(sessions))):
             session = sessions.pop()
-            session.beat = 0
+            session.tick = 0
             if session.awaits_pong:
                 session.miss_pong()
             else:

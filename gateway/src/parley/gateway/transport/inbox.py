@@ -14,7 +14,7 @@ INBOX_PACKETS, INBOX_BYTES = 64, 1024 * 1024
 
 
 class Handler(Protocol):
-    """What handles a client's packets."""
+    """Handles a client's packets."""
 
     async def handle(self, packet: eio.Packet) -> None:
         """Handle a packet."""

@@ -43,7 +43,7 @@ def can_upgrade(request: web.Request) -> bool:
 def hand_over(request: web.Request, connection: WebSocketConnection) -> None:
     """Give a request's connection to another protocol, and end aiohttp's."""
     handler = request.protocol
-    # What the client sent behind its request is fed to the new parser.
+    # Bytes that the client sent behind its request are fed to the new parser.
     handler.set_parser(connection)  # type: ignore[arg-type]
     connection.transport.set_protocol(connection)
     # Otherwise the handler would close the connection that it loses.

@@ -22,7 +22,7 @@ CLOSE_SECONDS = 2.0
 
 
 class Receiver(Protocol):
-    """What handles the messages of a connection."""
+    """Handles the messages of a connection."""
 
     def admit(self, size: int) -> Coroutine[Any, Any, None] | None:
         """Count the bytes of a frame; returns None, or what has to be awaited before it is handled."""
@@ -95,7 +95,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._held: asyncio.Task[None] | None = None
         self._is_paused = self._is_stopped = self._is_closing = False
 
-    # What the client sends.
+    # Inbound.
 
     def data_received(self, data: bytes) -> None:
         """Handle the frames in what has arrived."""
@@ -176,7 +176,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._on_close_frame(payload)
         return True
 
-    # What goes to the client.
+    # Outbound.
 
     @property
     def unread_bytes(self) -> int:
@@ -228,7 +228,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.transport.close()
 
     def _fail(self, code: int) -> None:
-        """Close for a frame that breaks the protocol; what follows it cannot be parsed."""
+        """Close for a frame that breaks the protocol; the bytes behind it cannot be parsed."""
         self._parser = None
         self.close(code=code)
 
