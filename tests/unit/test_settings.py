@@ -57,6 +57,38 @@ def example() -> dict[str, tuple[str, str]]:
     return {name: (comment, value) for comment, name, value in found}
 
 
+def test_a_value_is_read_from_the_file_that_a_variable_names(tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("parley\n")
+    (tmp_path / "count").write_text("7")
+
+    settings = load(Sample, {"NAME_FILE": str(tmp_path / "name"), "COUNT_FILE": str(tmp_path / "count")})
+
+    assert settings == Sample(name="parley", count=7)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"NAME": "x", "NAME_FILE": "/dev/null"}, "NAME and NAME_FILE are both set"),
+        ({"NAME_FILE": "/nowhere/name"}, "NAME_FILE names a file that cannot be read: .*No such file"),
+        ({"NAME_FILE": "/"}, "NAME_FILE names a file that cannot be read: .*Is a directory"),
+        ({"NAME_FILE": "/dev/null"}, "NAME is not set"),
+    ],
+)
+def test_an_error_names_the_variable_whose_file_cannot_be_used(
+    environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(Sample, environ)
+
+
+def test_an_error_does_not_quote_what_a_file_contains(tmp_path: Path) -> None:
+    (tmp_path / "url").write_bytes(b"mongodb://parley:hidden@\xff/parley")
+    with pytest.raises(SettingsError) as raised:
+        load(SharedSettings, {"MONGO_URL_FILE": str(tmp_path / "url")})
+    assert "hidden" not in str(raised.value)
+
+
 def test_a_value_is_parsed_to_the_type_of_its_setting() -> None:
     environ = {"NAME": " ann ", "COUNT": "7", "SECONDS": "1.5", "SWITCH": "on", "ORIGINS": "a, b,,"}
     loaded = load(Sample, environ)

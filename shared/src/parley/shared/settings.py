@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 T = TypeVar("T")
@@ -68,18 +69,32 @@ class SharedSettings:
 def load(cls: type[T], environ: Mapping[str, str]) -> T:
     """Read a settings dataclass from environment variables; an empty one counts as not set.
 
+    The variable `NAME_FILE` names a file that holds the value of `NAME`, such as a secret that is mounted.
+
     Raises:
         SettingsError: A variable is missing or invalid.
     """
     hints = get_type_hints(cls)
     values = {}
     for f in fields(cls):  # type: ignore[arg-type]
-        text = environ.get(f.name.upper(), "").strip()
+        text = _text(f.name.upper(), environ)
         if text:
             values[f.name] = _parse(f, hints[f.name], text)
         elif f.default is MISSING:
             raise SettingsError(f"{f.name.upper()} is not set: {f.metadata['doc']}")
     return cls(**values)
+
+
+def _text(name: str, environ: Mapping[str, str]) -> str:
+    text, path = (environ.get(variable, "").strip() for variable in (name, f"{name}_FILE"))
+    if not path:
+        return text
+    if text:
+        raise SettingsError(f"{name} and {name}_FILE are both set: set one of them")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}_FILE names a file that cannot be read: {error}") from None
 
 
 def host_name() -> str:
