@@ -75,9 +75,7 @@ def test_a_value_is_read_from_the_file_that_a_variable_names(tmp_path: Path) -> 
         ({"NAME_FILE": "/dev/null"}, "NAME is not set"),
     ],
 )
-def test_an_error_names_the_variable_whose_file_cannot_be_used(
-    environ: dict[str, str], message: str
-) -> None:
+def test_an_error_names_the_variable_whose_file_cannot_be_used(environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(Sample, environ)
 
