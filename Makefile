@@ -10,7 +10,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench edits overload soak page check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale token replay bench load edits overload soak page check test faults images test-images clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ replay: named-log up ## send an IRC log through the stack and verify the result:
 bench: ## compare Parley with the guides' own stack under the same load: [ARGS="--scenes closed,1000 --rounds 1"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m load.bench $(ARGS)
+
+load: ## thousands of websocket clients, a page with pictures: [ARGS="--groups 1000x10,1x1000@20 --rate 200 --kill gateway-1"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m load $(ARGS)
 
 edits: install ## measure edits per second, and what they cost other users of the partition: [ARGS="--editors 8"]
 	@PYTHONPATH=tests $(VENV)/python -m load.edits $(ARGS)

@@ -3,13 +3,11 @@
 import argparse
 import asyncio
 import math
-import os
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +16,12 @@ import uvloop
 
 from load import meters
 from load.arguments import Arguments
-from load.groups import GROUP, Groups
+from load.generator.fleet import Fleet
+from load.generator.groups import GroupKind
+from load.generator.ledger import Tally
 from load.overload_picture import draw
 from load.overload_step import HEADS, Peak, Rates, Step, problems, row
+from load.priority import raised_priority
 from load.slow_part import slowed
 from parley.stack import Stack
 
@@ -29,108 +30,86 @@ SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 SETTLE_SECONDS = 1.0
 """Seconds at the beginning of each step that its rates leave out."""
 LOOK_SECONDS = 1.0
-QUIET_SECONDS = 8.0
-"""After so many seconds without progress, missing deliveries count as lost."""
 WINDOW = 4
+GROUP_SIZE = 10
+CONNECTS_PER_SECOND = 200.0
 SLOW_PARTS = ("mongodb", "rabbitmq", "redis", "gateway-1", "worker-1")
-AUTOGROUP = Path("/proc/self/autogroup")
-PRIORITY = -10
-"""The measuring process goes before the measured ones, or its own lateness would be measured."""
 
 
 @dataclass
 class OverloadRun:
     """The load, and the meters of the loaded stack."""
 
-    groups: Groups
+    fleet: Fleet
     reader: meters.Reader
     seconds: float
     peak: Peak = field(default_factory=Peak)
 
     async def capacity(self) -> float:
         """Return the capacity: messages stored per second in a closed loop."""
-        talking = asyncio.create_task(self.groups.run_closed_until_stored(self.seconds, WINDOW))
+        await self.fleet.reset()
+        talking = asyncio.create_task(self.fleet.run_closed(WINDOW, self.seconds))
         counted, _ = await self._count(self.seconds)
         await talking
-        await self._drain()
+        await self.fleet.drain()
         return counted.stored
 
     async def step(self, share: float, rate: float) -> Step:
         """Offer `rate` messages per second, and wait until all accepted ones are delivered."""
-        self.groups.reset()
+        await self.fleet.reset()
         self.peak = Peak()
-        speaking = asyncio.create_task(self.groups.run_open(self.seconds, rate))
+        sending = asyncio.create_task(self.fleet.run_open(rate, self.seconds))
         rates, refused = await self._count(self.seconds)
-        await speaking
-        drain = await self._drain()
-        counts = self.groups.counts
+        await sending
+        drained = await self.fleet.drain()
+        self.peak.update(await self.reader.read())
         return Step(
             load=share,
-            offered=rates.offered,
+            offered=rates.sent,
             accepted=rates.accepted,
             stored=rates.stored,
             delivered=rates.delivered,
             refused=refused,
             seconds=self.seconds - SETTLE_SECONDS,
-            delays=self.groups.delays,
-            lost=counts.missing,
-            unanswered=counts.unanswered,
-            refused_deliveries=counts.refused_deliveries,
-            drain=drain,
+            tally=self.fleet.tally,
+            lost=drained.balance.missing,
+            unanswered=drained.balance.unanswered,
+            drain=drained.seconds,
             **vars(self.peak),
         )
 
     async def _count(self, seconds: float) -> tuple[Rates, Counter[str]]:
         await asyncio.sleep(SETTLE_SECONDS)
-        first, began = self.groups.counts.copy(), time.perf_counter()
+        first, began = await self._tally(), time.perf_counter()
         end = began + seconds - SETTLE_SECONDS
         while (left := end - time.perf_counter()) > 0:
             await asyncio.sleep(min(LOOK_SECONDS, left))
             self.peak.update(await self.reader.read())
-        last, passed = self.groups.counts, time.perf_counter() - began
-        return Rates.between(first, last.copy(), passed), last.refused - first.refused
+        last, passed = await self._tally(), time.perf_counter() - began
+        return Rates.between(first, last, passed), last.refused - first.refused
 
-    async def _drain(self) -> float:
-        began = news = time.perf_counter()
-        before = -1
-        while not self.groups.drained and time.perf_counter() - news < QUIET_SECONDS:
-            counts = self.groups.counts
-            if (progress := counts.delivered + counts.stored + counts.accepted) != before:
-                before, news = progress, time.perf_counter()
-            await asyncio.sleep(0.05)
-        self.peak.update(await self.reader.read())
-        return time.perf_counter() - began
+    async def _tally(self) -> Tally:
+        await self.fleet.flush()
+        now = Tally()
+        now.add(self.fleet.tally)
+        return now
 
 
 async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[Step]]:
     """Return the stack's capacity, and a step for each share of it that is offered."""
-    async with (
-        aiohttp.ClientSession() as http,
-        Groups(stack.url, stack.jwt_secret, args.sockets) as groups,
-    ):
-        rig = OverloadRun(groups, meters.Reader(stack, http), args.seconds)
+    kinds = [GroupKind(args.sockets // GROUP_SIZE, GROUP_SIZE)]
+    async with aiohttp.ClientSession() as http, Fleet([stack.url], stack.jwt_secret, kinds) as fleet:
+        await fleet.connect(CONNECTS_PER_SECOND)
+        rig = OverloadRun(fleet, meters.Reader(stack, http), args.seconds)
         await rig.capacity()  # Connections open, caches fill.
-        groups.reset()
         capacity = await rig.capacity()
         print(f"carried when each waits to be stored: {capacity:,.0f} messages/s", flush=True)
         steps = []
         for share in args.shares:
             steps.append(await rig.step(share, share * capacity))
             print(row(steps[-1]), flush=True)
+        await fleet.leave()
         return capacity, steps
-
-
-@contextmanager
-def raised_priority() -> Iterator[None]:
-    """Raise the priority of this process and of its session inside of the context, where it is permitted."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-        AUTOGROUP.write_text(str(PRIORITY))
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            AUTOGROUP.write_text("0")
 
 
 def main() -> None:
@@ -142,8 +121,8 @@ def main() -> None:
     parser.add_argument("--slow", choices=SLOW_PARTS, help="the part that is slowed down; draws no picture")
     parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
     args = parser.parse_args()
-    if args.sockets < GROUP or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
-        parser.error(f"there must be {GROUP} sockets, over {SETTLE_SECONDS:g} s, and shares above 0")
+    if args.sockets < 2 * GROUP_SIZE or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
+        parser.error(f"there must be {2 * GROUP_SIZE} sockets, over {SETTLE_SECONDS:g} s, and shares above 0")
     with (
         tempfile.TemporaryDirectory(prefix="parley-overload-") as directory,
         Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,

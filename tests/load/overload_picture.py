@@ -6,7 +6,7 @@ from math import floor, log10
 from pathlib import Path
 from typing import Protocol
 
-from load.figures import percentile
+from load.generator.histogram import Delays, percentile
 
 WIDTH, HEIGHT = 920, 400
 LEFT, RIGHT, TOP, BOTTOM = 70, 16, 64, 56
@@ -29,7 +29,7 @@ Point = tuple[float, float]
 
 
 class Measured(Protocol):
-    """The measurements of a step: messages per second, and delays in seconds."""
+    """The measurements of a step: messages per second, and histograms of delays."""
 
     @property
     def offered(self) -> float: ...
@@ -40,9 +40,9 @@ class Measured(Protocol):
     @property
     def refused_rate(self) -> float: ...
     @property
-    def accepted_delays(self) -> Sequence[float]: ...
+    def accepted_delays(self) -> Delays: ...
     @property
-    def delivery_delays(self) -> Sequence[float]: ...
+    def delivery_delays(self) -> Delays: ...
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _delays(steps: Sequence[Measured], x_most: float) -> list[str]:
     return panel.draw(lines)
 
 
-def _ms(delays: Sequence[float], share: float) -> float:
+def _ms(delays: Delays, share: float) -> float:
     return max(FLOOR_MS, 1000 * percentile(delays, share))
 
 

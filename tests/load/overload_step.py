@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from load import meters
-from load.figures import percentile
-from load.groups import Counts, Delays
+from load.generator.histogram import Delays, percentile
+from load.generator.ledger import Tally
 
 REFUSED_WITHIN = 2.0
 """Seconds within which each send must be accepted or refused."""
@@ -30,12 +30,11 @@ class Step:
     refused: Counter[str]
     seconds: float
     """The time over which the refusals were counted."""
-    delays: Delays
+    tally: Tally = field(default_factory=Tally)
+    """The whole step, with its beginning and with what came later than its end."""
     lost: int = 0
     """Deliveries of accepted messages that are missing."""
     unanswered: int = 0
-    refused_deliveries: Counter[str] = field(default_factory=Counter)
-    """Deliveries of refused messages, by the code of the refusal."""
     drain: float = 0.0
     gateway_mib: float = 0.0
     worker_mib: float = 0.0
@@ -46,31 +45,29 @@ class Step:
         return self.refused.total() / self.seconds
 
     @property
-    def accepted_delays(self) -> list[float]:
-        return self.delays.accepted
+    def accepted_delays(self) -> Delays:
+        return self.tally.accepted_delays
 
     @property
-    def delivery_delays(self) -> list[float]:
-        return self.delays.delivered
+    def delivery_delays(self) -> Delays:
+        return self.tally.delivered_delays
 
     @property
     def slowest_answer(self) -> float:
-        return max([*self.delays.accepted, *self.delays.refused], default=0.0)
-
-    @property
-    def own_lateness(self) -> float:
-        return max(self.delays.own, default=0.0)
+        return max(percentile(self.tally.accepted_delays, 1), percentile(self.tally.refused_delays, 1))
 
     def problems(self) -> list[str]:
         """Return the bounds that the step has broken."""
+        announced = self.tally.refused_deliveries[OVERLOADED]
         uncertain = self.refused.total() - self.refused[OVERLOADED]
         checks = {
             f"{self.lost} deliveries of accepted messages are missing": self.lost > 0,
             f"{self.unanswered} sends were not answered": self.unanswered > 0,
             f"an answer took {self.slowest_answer:.1f} s": self.slowest_answer >= REFUSED_WITHIN,
-            f"{self.refused_deliveries[OVERLOADED]} deliveries are of messages refused as {OVERLOADED}": (
-                self.refused_deliveries[OVERLOADED] > 0
-            ),
+            f"{announced} deliveries are of messages refused as {OVERLOADED}": announced > 0,
+            f"{self.tally.doubled} deliveries are doubled": self.tally.doubled > 0,
+            f"{self.tally.unexpected} deliveries are of messages that nobody sent": self.tally.unexpected > 0,
+            f"{self.tally.disconnects} sockets were closed": self.tally.disconnects > 0,
             f"{uncertain} sends were refused with another code": (
                 uncertain > MOST_UNCERTAIN * self.offered * self.seconds
             ),
@@ -108,14 +105,14 @@ class Peak:
 class Rates:
     """Counts per second."""
 
-    offered: float
+    sent: float
     accepted: float
     stored: float
     delivered: float
 
     @classmethod
-    def between(cls, first: Counts, last: Counts, seconds: float) -> "Rates":
-        names = ("offered", "accepted", "stored", "delivered")
+    def between(cls, first: Tally, last: Tally, seconds: float) -> "Rates":
+        names = ("sent", "accepted", "stored", "delivered")
         return cls(**{name: (getattr(last, name) - getattr(first, name)) / seconds for name in names})
 
 
@@ -129,12 +126,13 @@ HEADS = (
 
 def row(step: Step) -> str:
     """Return a line of the table."""
-    accepted, refused, delivered = step.delays.accepted, step.delays.refused, step.delays.delivered
+    tally = step.tally
+    accepted, refused, delivered = tally.accepted_delays, tally.refused_delays, tally.delivered_delays
     ms = [
         f"{1000 * delay:,.0f}"
         for delay in (
             percentile(accepted, 0.5), percentile(accepted, 0.99), percentile(refused, 0.99),
-            percentile(delivered, 0.5), percentile(delivered, 0.99), step.slowest_answer, step.own_lateness,
+            percentile(delivered, 0.5), percentile(delivered, 0.99), step.slowest_answer, tally.late,
         )
     ]  # fmt: skip
     cells = (

@@ -25,7 +25,16 @@ class Progress:
         if not last and now - self._shown < (BLINK if self._live else EVERY):
             return
         self._shown = now
-        line = f"{text}: {done:,} of {total:,}"
+        self._write(f"{text}: {done:,} of {total:,}", last=last)
+
+    def note(self, line: str) -> None:
+        """Show a line of a stage without a known end."""
+        now = time.monotonic()
+        if now - self._shown >= (BLINK if self._live else EVERY):
+            self._shown = now
+            self._write(line, last=False)
+
+    def _write(self, line: str, *, last: bool) -> None:
         if self._live:
             self._stream.write(f"\r\x1b[K{line}" + ("\n" if last else ""))
         else:

@@ -68,8 +68,9 @@ class Fleet:
         """The sum of all reports since `reset`."""
         self.seconds: dict[int, Tally] = {}
         """The reports by the second in which they ended, since `reset`."""
-        self.up: dict[int, int] = defaultdict(int)
-        """Connected sockets by process."""
+        self.processor_seconds: dict[int, float] = {}
+        """Processor time of the client processes, by number."""
+        self._up: dict[int, int] = {}
         self.on_report: Callable[[], None] = lambda: None
         count = processes or max(2, math.ceil(self.sockets / SOCKETS_OF_PROCESS))
         self._assignments = self._assign(urls, secret, count, confirms)
@@ -103,8 +104,9 @@ class Fleet:
                 process.kill()
 
     @property
-    def pids(self) -> list[int]:
-        return [process.pid for process in self._processes]
+    def connected(self) -> int:
+        """The number of connected sockets."""
+        return sum(self._up.values())
 
     async def connect(self, rate: float, *, groups: bool = True) -> None:
         """Connect all clients, `rate` a second, and with `groups` create and join these.
@@ -115,10 +117,11 @@ class Fleet:
         """
         await self._call("connect", rate=rate / len(self._channels), groups=groups)
 
-    async def run_open(self, rate: float, seconds: float) -> None:
-        """Send at a rate, which the groups share that have none of their own."""
+    async def run_open(self, rate: float, seconds: float, rise: float = 0.0) -> None:
+        """Send at a rate that rises from 0 for `rise` seconds; groups without an own rate share it."""
         rates = group_rates(self.kinds, rate)
-        await self._call("open_loop", rates=rates, begin=perf_counter() + LEAD_SECONDS, seconds=seconds)
+        begin = perf_counter() + LEAD_SECONDS
+        await self._call("open_loop", rates=rates, begin=begin, seconds=seconds, rise=rise)
 
     async def run_closed(self, window: int, seconds: float) -> None:
         """Have each client send the next of `window` messages when one is stored."""
@@ -211,7 +214,8 @@ class Fleet:
             self._answers.clear()
 
     def _take(self, process: int, report: Report) -> None:
-        self.up[process] = report.up
+        self._up[process] = report.up
+        self.processor_seconds[process] = report.processor_seconds
         self._add(report.at, report.tally)
         self.on_report()
 

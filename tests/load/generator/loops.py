@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
@@ -13,27 +14,37 @@ PAUSE_SECONDS = 0.05
 
 
 class OpenLoop:
-    """Sends `rate` messages a second to groups in turn, and by their members in turn."""
+    """Sends `rate` messages a second to groups in turn, by their members in turn.
 
-    def __init__(self, groups: Sequence[Sequence[Client]], rate: float, ledger: Ledger) -> None:
-        self._rate = rate
+    The rate rises from 0 in the first `rise` seconds.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Client]], rate: float, rise: float, ledger: Ledger) -> None:
+        self._rate, self._rise = rate, rise
         self._ledger = ledger
         longest = max(map(len, groups))
         turns = (group[turn % len(group)] for turn in range(longest) for group in groups)
         self._senders = itertools.cycle(turns)
 
     async def run(self, begin: float, seconds: float) -> None:
-        """Send from `begin` on, by `perf_counter`; a delay counts from when a message was to be sent."""
-        for number in range(round(seconds * self._rate)):
-            intended = begin + number / self._rate
-            wait = intended - perf_counter()
+        """Send from `begin` on, by `perf_counter`; a delay counts from when a message was due."""
+        for number in itertools.count():
+            due = due_after(number, self._rate, self._rise)
+            if due >= seconds:
+                break
+            wait = begin + due - perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
-            late = perf_counter() - intended
-            if late > self._ledger.tally.late:
-                self._ledger.tally.late = late
-            next(self._senders).send(intended)
+            self._ledger.tally.late = max(self._ledger.tally.late, perf_counter() - begin - due)
+            next(self._senders).send(begin + due)
         await asyncio.sleep(max(0.0, begin + seconds - perf_counter()))
+
+
+def due_after(number: int, rate: float, rise: float) -> float:
+    """Return the seconds after which a message is due, by its number from 0; the rate rises at first."""
+    if number < rate * rise / 2:
+        return math.sqrt(2 * rise * number / rate)
+    return rise / 2 + number / rate
 
 
 class ClosedLoop:

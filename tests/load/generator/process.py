@@ -114,10 +114,10 @@ class ClientProcess:
         gc.freeze()
         return len(self._clients)
 
-    async def open_loop(self, rates: Sequence[float], begin: float, seconds: float) -> None:
+    async def open_loop(self, rates: Sequence[float], begin: float, seconds: float, rise: float) -> None:
         """Send at a rate for each group of a kind, whether messages are answered or not."""
         loops = [
-            OpenLoop(kind, len(kind) * rate, self._ledger)
+            OpenLoop(kind, len(kind) * rate, rise, self._ledger)
             for kind, rate in zip(self._kinds, rates, strict=True)
             if kind and rate
         ]
