@@ -24,6 +24,7 @@ TALKERS = "talkers"
 SETTLE_SECONDS = 2.0
 GROUP_SIZE = 10
 LARGE_GROUP, LARGE_RATE = 1_000, 20.0
+WARMING_SOCKETS = 100
 CONNECTS, CONNECTS_PER_SECOND = 500, 100.0
 
 
@@ -195,6 +196,7 @@ async def _calls(target: Target) -> float:
 async def idle(bench: Bench) -> Figures:
     """Connect many sockets that do nothing, and close them; the target must be freshly started."""
     target, options = bench.target, bench.options
+    await _warm_up(bench)
     async with bench.new_fleet(_tens(options.idle_sockets)) as fleet:
         before = await _resident(target)
         await fleet.connect(FAST, groups=False)
@@ -206,6 +208,15 @@ async def idle(bench: Bench) -> Figures:
         "KiB a socket": held / options.idle_sockets / 1024,
         "KiB left of each": left / options.idle_sockets / 1024,
     }
+
+
+async def _warm_up(bench: Bench) -> None:
+    """Have some clients talk and leave, so that what a process loads at its first socket is not counted."""
+    async with bench.new_fleet(_tens(WARMING_SOCKETS)) as fleet:
+        await fleet.connect(FAST)
+        await fleet.run_closed(1, SETTLE_SECONDS)
+        await fleet.drain()
+        await fleet.leave()
 
 
 async def _resident(target: Target) -> int:

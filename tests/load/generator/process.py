@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import random
+import resource
 import socket
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -233,6 +234,9 @@ async def _read_slowly(clients: Sequence[Client], pause: float) -> None:
 
 def run(end: socket.socket, assignment: Assignment) -> None:
     """Be a client process until the other end of the channel is closed."""
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     async def serve() -> None:
         await ClientProcess(await Channel.over(end), assignment).serve()
