@@ -234,7 +234,6 @@ async def _read_slowly(clients: Sequence[Client], pause: float) -> None:
 
 def run(end: socket.socket, assignment: Assignment) -> None:
     """Be a client process until the other end of the channel is closed."""
-
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
