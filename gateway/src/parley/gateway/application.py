@@ -45,7 +45,7 @@ def build_application(
     problems: health.Problems,
 ) -> web.Application:
     """Return the application that serves `protocols`; `problems` are what `/readyz` shows."""
-    limiter = ConnectionLimiter(rates, server.eio.sockets, settings.max_sockets, server.eio.proxies)
+    limiter = ConnectionLimiter(rates, server.eio.count_sessions, settings.max_sockets, server.eio.proxies)
     app = web.Application(
         client_max_size=settings.max_body,
         middlewares=[json_errors, reject_encoded_bodies, limiter.middleware],

@@ -1,6 +1,6 @@
 """Refuses new connections from addresses that connect too often, and all when the gateway is full."""
 
-from collections.abc import Sized
+from collections.abc import Callable
 from math import ceil
 
 import orjson
@@ -21,14 +21,14 @@ class ConnectionLimiter:
 
     Args:
         rates: counts the connects of each address.
-        sockets: the node's open connections.
+        count_sockets: returns the number of the node's connections.
         most: connections that the node takes.
         proxies: tell the addresses.
     """
 
-    def __init__(self, rates: Rates, sockets: Sized, most: int, proxies: TrustedProxies) -> None:
+    def __init__(self, rates: Rates, count_sockets: Callable[[], int], most: int, proxies: TrustedProxies) -> None:
         self._rates = rates
-        self._sockets = sockets
+        self._count_sockets = count_sockets
         self._most = most
         self._proxies = proxies
 
@@ -51,7 +51,7 @@ class ConnectionLimiter:
 
     def _admit(self, request: web.Request) -> None:
         self._rates.count("connects", self._proxies.address_of(request))
-        if len(self._sockets) >= self._most:
+        if self._count_sockets() >= self._most:
             raise Overloaded("The gateway has reached its connection limit. Retry later.")
 
 

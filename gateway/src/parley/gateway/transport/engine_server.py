@@ -26,6 +26,7 @@ from parley.gateway.transport.frame_writer import Flushes
 from parley.gateway.transport.heartbeats import Heartbeats
 from parley.gateway.transport.inbound_rates import InboundRates
 from parley.gateway.transport.origins import AllowedOrigins
+from parley.gateway.transport.pacing import Pacing
 from parley.gateway.transport.polling import read_packets
 from parley.gateway.transport.socketio_adapter import EngineHooks
 from parley.gateway.transport.trusted_proxies import TrustedProxies
@@ -97,6 +98,11 @@ class EngineServer(EngineHooks):
         self.heartbeats = Heartbeats(self.ping_interval, self.ping_timeout)
         self._flushes = Flushes()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pacing = Pacing()
+
+    def count_sessions(self) -> int:
+        """Return the number of sessions, and of clients that wait for one."""
+        return len(self.sockets) + len(self._pacing)
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve a path of an application, with and without a slash at its end."""
@@ -173,6 +179,10 @@ class EngineServer(EngineHooks):
 
     async def _open(self, request: web.Request, transport: str | None) -> EngineSession:
         """Open a session, whose first packet tells the client its id and limits."""
+        await self._pacing.wait()
+        if request.transport is None:
+            # The client has not waited; of its response nothing is sent.
+            raise RequestRefused(*BAD_REQUEST)
         session = EngineSession(self, self.generate_id(), self.proxies.address_of(request))
         self.sockets[session.sid] = session
         session.put_nowait(eio.Packet(eio.OPEN, self._handshake(session.sid, transport)))
