@@ -26,7 +26,9 @@ class ConnectionLimiter:
         proxies: tell the addresses.
     """
 
-    def __init__(self, rates: Rates, count_sockets: Callable[[], int], most: int, proxies: TrustedProxies) -> None:
+    def __init__(
+        self, rates: Rates, count_sockets: Callable[[], int], most: int, proxies: TrustedProxies
+    ) -> None:
         self._rates = rates
         self._count_sockets = count_sockets
         self._most = most
