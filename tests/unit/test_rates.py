@@ -115,3 +115,28 @@ def test_a_kind_without_a_rate_is_not_limited() -> None:
     for _ in range(1_000):
         send(rates)
         send(rates, Ping())
+
+
+async def test_full_buckets_are_forgotten_and_all_others_stay() -> None:
+    clock = Clock()
+    rates = Rates({"sends": Rate(1, 5), "reads": Rate(1, 5)}, clock)
+    for user, tokens in (("ann", 3), ("ben", 1), ("cas", 2)):
+        rates.count("sends", user, tokens)
+    rates.count("reads", "ann")
+    clock.now += 2.0
+
+    await rates.forget_full()
+
+    assert len(rates) == 1
+    clock.now -= 2.0
+    rates.count("sends", "ann", 2)
+    with pytest.raises(RateLimited):
+        rates.count("sends", "ann")
+
+
+def test_a_forgotten_bucket_is_full() -> None:
+    rates = Rates({"events": Rate(1, 1)}, Clock())
+    rates.count("events", "socket")
+    rates.forget("events", "socket")
+    rates.count("events", "socket")
+    rates.forget("sends", "socket")

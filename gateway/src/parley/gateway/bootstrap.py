@@ -194,6 +194,7 @@ class Gateway:
         repeat(TYPING_SECONDS, live.typing_events.expire)
         repeat(REAP_SECONDS, self.sockets.idle_reaper.sweep)
         repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)
+        repeat(REAP_SECONDS, self.domain.rates.forget_full)
         repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
         repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
         repeat(SPACE_SECONDS, services.attachments.refresh_space)

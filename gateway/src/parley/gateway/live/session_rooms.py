@@ -1,10 +1,11 @@
 """The rooms and the possible protocols of each session: state only, no I/O."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.state.small_sets import SmallSet, with_value, without_value
 from parley.shared import rooms
 
 Protocols = tuple[ClientProtocol, ...]
@@ -13,7 +14,7 @@ Protocols = tuple[ClientProtocol, ...]
 @dataclass(slots=True)
 class _Entry:
     protocols: Protocols
-    rooms: set[str] = field(default_factory=set)
+    rooms: SmallSet[str] = ()
     entered: bool = False
 
 
@@ -47,13 +48,14 @@ class SessionRooms:
 
     def enter(self, session: Session, room: str) -> None:
         """Note that a session is in a room."""
-        self._entries[session].rooms.add(room)
+        entry = self._entries[session]
+        entry.rooms = with_value(entry.rooms, room)
 
     def leave(self, session: Session, room: str) -> None:
         """Note that a session is not in a room."""
         entry = self._entries.get(session)
         if entry is not None:
-            entry.rooms.discard(room)
+            entry.rooms = without_value(entry.rooms, room)
 
     def has_entered(self, session: Session) -> bool:
         """Whether the client manager knows the session's rooms: from its connection's completion on."""

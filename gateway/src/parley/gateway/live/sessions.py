@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from parley.gateway.state.small_sets import SmallSet, with_value, without_value
+
 
 class SessionState(Enum):
     """The life of a session, in this order; CLOSING can follow any other state."""
@@ -40,23 +42,24 @@ class Sessions:
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Session] = {}
-        self._by_user: dict[str, set[Session]] = {}
+        self._by_user: dict[str, SmallSet[Session]] = {}
         self._states: dict[str, SessionState] = {}
 
     def add(self, session: Session) -> None:
         """Register a session, in state CONNECTING."""
         self._by_sid[session.sid] = session
         self._states[session.sid] = SessionState.CONNECTING
-        self._by_user.setdefault(session.user_id, set()).add(session)
+        self._by_user[session.user_id] = with_value(self._by_user.get(session.user_id, ()), session)
 
     def remove(self, session: Session) -> bool:
         """Forget a session. Returns False if it was not registered (any more)."""
         if self._by_sid.get(session.sid) is not session:
             return False
         del self._by_sid[session.sid], self._states[session.sid]
-        of_user = self._by_user[session.user_id]
-        of_user.discard(session)
-        if not of_user:
+        of_user = without_value(self._by_user[session.user_id], session)
+        if of_user:
+            self._by_user[session.user_id] = of_user
+        else:
             del self._by_user[session.user_id]
         return True
 

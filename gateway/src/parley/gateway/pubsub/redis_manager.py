@@ -3,7 +3,6 @@
 The reasons for not using the stock `AsyncRedisManager` are in gateway/DECISIONS.md.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from socketio import packet
 
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
+from parley.gateway.state.small_sets import SmallSet, with_value, without_value
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
@@ -18,6 +18,12 @@ from parley.shared import events, rooms
 from parley.shared.events import Control, Emit
 
 NOBODY: Mapping[str, str] = {}
+
+
+class PendingSockets(set[str]):
+    """Sockets that connect or disconnect: python-socketio's list is searched at each event of any socket."""
+
+    append = set.add
 
 
 class RedisManager(ManagerHooks):
@@ -28,32 +34,45 @@ class RedisManager(ManagerHooks):
         self._bus = bus
         self._subscriptions = ChannelSubscriptions(bus)
         # python-socketio searches all rooms of the namespace when a socket disconnects.
-        self._rooms_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._rooms_of: dict[tuple[str, str], SmallSet[str]] = {}
 
     # Local bookkeeping: python-socketio's synchronous half of each method.
 
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        self.pending_connect.setdefault(namespace, PendingSockets())
+        sid: str | None = await super().pre_connect(eio_sid, namespace)
+        return sid
+
+    def pre_disconnect(self, sid: str, namespace: str) -> Any:
+        self.pending_disconnect.setdefault(namespace, PendingSockets())
+        return super().pre_disconnect(sid, namespace)
+
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
+        if room == sid:
+            # `members` needs no entry to find a socket by its own id.
+            return
         sockets = self.rooms.get(namespace, {}).get(None)
         if room is None or sockets is None or room in sockets:
             super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         else:
             # python-socketio makes a two-way mapping for each room, and needs that of the namespace only.
             self.rooms[namespace].setdefault(room, {})[sid] = eio_sid or sockets[sid]
-        if room is not None and room != sid and room not in self._rooms_of[namespace, sid]:
-            self._rooms_of[namespace, sid].add(room)
+        entered = self._rooms_of.get((namespace, sid), ())
+        if room is not None and room not in entered:
+            self._rooms_of[namespace, sid] = with_value(entered, room)
             self._subscriptions.retain(rooms.channel(room))
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         super().basic_leave_room(sid, namespace, room)
-        if room in self._rooms_of.get((namespace, sid), ()):
-            self._rooms_of[namespace, sid].discard(room)
+        entered = self._rooms_of.get((namespace, sid), ())
+        if room in entered:
+            self._rooms_of[namespace, sid] = without_value(entered, room)
             self._subscriptions.release(rooms.channel(room))
 
     def basic_disconnect(self, sid: str, namespace: str, **_kwargs: Any) -> None:
-        for room in self._rooms_of.pop((namespace, sid), set()):
+        for room in self._rooms_of.pop((namespace, sid), ()):
             super().basic_leave_room(sid, namespace, room)
             self._subscriptions.release(rooms.channel(room))
-        super().basic_leave_room(sid, namespace, sid)
         super().basic_leave_room(sid, namespace, None)
         self.callbacks.pop(sid, None)
         for pending in (self.pending_connect, self.pending_disconnect):
@@ -61,9 +80,8 @@ class RedisManager(ManagerHooks):
                 pending[namespace].remove(sid)
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        members = self.rooms.get(namespace, {})
         for name in room if isinstance(room, list | tuple) else [room]:
-            yield from list(members.get(name, {}).items())
+            yield from list(self.members(namespace, name).items())
 
     def get_rooms(self, sid: str, namespace: str) -> list[str]:
         return [sid, *self._rooms_of.get((namespace, sid), ())]
@@ -215,8 +233,13 @@ class RedisManager(ManagerHooks):
 
     def members(self, namespace: str, room: str | None) -> Mapping[str, str]:
         """Return the sockets of a room on this node, by Socket.IO id; an empty room has no entry."""
-        found: Mapping[str, str] = self.rooms.get(namespace, {}).get(room, NOBODY)
-        return found
+        of_namespace: Mapping[str | None, Mapping[str, str]] = self.rooms.get(namespace, {})
+        found = of_namespace.get(room)
+        if found is not None or room is None:
+            return found or NOBODY
+        # A socket's own id is a room of that socket.
+        eio_sid = of_namespace.get(None, NOBODY).get(room)
+        return {room: eio_sid} if eio_sid is not None else NOBODY
 
     def unread_ratio(self, sid: str, namespace: str) -> float:
         """Return a socket's unread bytes as a share of its limit; above 1 it is reset. 0 when it is gone."""

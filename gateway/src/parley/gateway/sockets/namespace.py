@@ -158,6 +158,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         closing = self._sessions.state(session) is SessionState.CLOSING
         self._end(session, recoverable=reason in LOST and not closing)
         self._identities.remove(session)
+        self._rates.forget("events", sid)
+        self._rate_refusals.forget(sid)
         await self._connection_manager.disconnect(session)
 
     def _end(self, session: Session, *, recoverable: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -26,6 +27,10 @@ class BoundedDict(Generic[K, V]):
         self._entries[key] = value
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
+
+    def oldest(self, most: int) -> list[tuple[K, V]]:
+        """Return the entries that were put least recently, `most` at most."""
+        return list(islice(self._entries.items(), most))
 
     def discard(self, key: K) -> None:
         """Remove an entry, if there is one."""

@@ -9,6 +9,7 @@ from parley.gateway.core.errors import RateLimited
 from parley.gateway.state.bounded_dict import BoundedDict
 
 REMEMBERED_BUCKETS = 50_000
+FORGOTTEN_AT_ONCE = 500
 
 RateKind = Literal[
     "sends",
@@ -75,6 +76,16 @@ class Buckets:
         empty_for = (self._full_at.get(key) or 0.0) - self._clock()
         return max(0.0, empty_for - (self._rate.burst - 1) / self._rate.per_second)
 
+    def forget(self, key: str) -> None:
+        """Forget the bucket of a key that is not used again."""
+        self._full_at.discard(key)
+
+    def forget_full(self, most: int) -> None:
+        """Forget the full ones, which are as new ones are, of the `most` least recently used buckets."""
+        now = self._clock()
+        for key in [key for key, full_at in self._full_at.oldest(most) if full_at <= now]:
+            self._full_at.discard(key)
+
 
 class Rates:
     """The buckets of each kind; a kind without a rate is not limited."""
@@ -101,3 +112,14 @@ class Rates:
         buckets = self._buckets.get(kind)
         if buckets is not None:
             buckets.owe(key, tokens)
+
+    def forget(self, kind: RateKind, key: str) -> None:
+        """Forget a socket that has gone."""
+        buckets = self._buckets.get(kind)
+        if buckets is not None:
+            buckets.forget(key)
+
+    async def forget_full(self) -> None:
+        """Forget buckets that are full, a part at each call."""
+        for buckets in self._buckets.values():
+            buckets.forget_full(FORGOTTEN_AT_ONCE)

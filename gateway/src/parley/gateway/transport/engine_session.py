@@ -249,6 +249,7 @@ class EngineSession:
             self.put_nowait(eio.Packet(eio.CLOSE))
         self.closed = True
         server.sockets.pop(self.sid, None)
+        server.inbound_rates.forget(self.sid)
         if self.writer is not None:
             asyncio.get_running_loop().call_soon(self.writer.close)
         elif not self._queue():

@@ -43,6 +43,10 @@ class InboundRates:
             return self._wait("address_bytes", address, counted)
         return None
 
+    def forget(self, session_id: str) -> None:
+        """Forget a session that has closed."""
+        self._rates.forget("session_bytes", session_id)
+
     async def _wait_for_both(self, session_id: str, address: str, size: int) -> None:
         await self._wait("session_bytes", session_id, size)
         await self._wait("address_bytes", address, size)

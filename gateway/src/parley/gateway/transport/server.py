@@ -127,6 +127,7 @@ class ChatServer(SocketHooks):
         is_lost = reason == self.reason.CLIENT_DISCONNECT
         await super().on_engine_disconnect(eio_sid, self.reason.TRANSPORT_CLOSE if is_lost else reason)
         self.discard_partial_packet(eio_sid)
+        self._connects.forget(eio_sid)
 
     async def on_engine_message(self, eio_sid: str, data: Any) -> None:
         """Decode and handle a client's packet; one that breaks the protocol closes the session."""
