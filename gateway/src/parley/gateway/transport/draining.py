@@ -1,15 +1,16 @@
 """Connection draining: clients of a stopping node are sent to other nodes, spread over time."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from parley.gateway.transport.engine_session import EngineSession
 
 GOING_AWAY = 1001
 BATCH = 20
 """Connections that are closed at once."""
-ANSWER_SECONDS, ANSWER_CHECKS = 0.02, 100
-"""How often, and how many times, a connection is checked for answers that it still waits for."""
+CHECK_SECONDS = 0.02
+ANSWER_CHECKS, CLOSED_CHECKS = 100, 25
+"""How many times a connection is checked for answers that it still waits for, and for its session's end."""
 
 
 async def drain_connections(sessions: Iterable[EngineSession], seconds: float) -> None:
@@ -27,8 +28,14 @@ async def _close(session: EngineSession) -> None:
     """Close a connection as soon as everything that its client sent is answered, or after two seconds."""
     if session.writer is not None:
         session.writer.stop_reading()
-    for _ in range(ANSWER_CHECKS):
-        if not session.unanswered:
-            break
-        await asyncio.sleep(ANSWER_SECONDS)
+    await _wait(lambda: not session.unanswered, ANSWER_CHECKS)
     session.close_connection(GOING_AWAY)
+    # The parts that stop next write the last of what there is to say of a session.
+    await _wait(lambda: session.closed, CLOSED_CHECKS)
+
+
+async def _wait(is_done: Callable[[], bool], checks: int) -> None:
+    for _ in range(checks):
+        if is_done():
+            return
+        await asyncio.sleep(CHECK_SECONDS)

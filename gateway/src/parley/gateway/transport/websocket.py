@@ -136,9 +136,9 @@ class WebSocketConnection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _pause(self) -> None:
-        self._is_paused = True
-        if not self.transport.is_closing():
+        if not self._is_paused and not self.transport.is_closing():
             self.transport.pause_reading()
+        self._is_paused = True
 
     def _read(self) -> None:
         while not self._is_paused and self._parser is not None:
