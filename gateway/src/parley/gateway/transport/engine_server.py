@@ -6,7 +6,7 @@ The protocol: https://socket.io/docs/v4/engine-io-protocol/.
 import asyncio
 import base64
 import secrets
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from math import ceil
 from typing import Any
@@ -21,6 +21,7 @@ from parley.gateway.core.errors import ChatError, Forbidden, Invalid, NotFound, 
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.rates import Rates
+from parley.gateway.transport.bounded_tasks import BoundedTasks
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import Flushes
 from parley.gateway.transport.heartbeats import Heartbeats
@@ -39,6 +40,8 @@ from parley.gateway.transport.websocket import (
 )
 
 POLLING, WEBSOCKET = "polling", "websocket"
+CLOSING_AT_ONCE = 256
+"""Lost sessions whose ends are handled at once."""
 PACKETS_PER_TURN = 50
 """Packets of a body that are handled between two returns to the event loop."""
 NO_CREDENTIALS: Mapping[str, str] = {}
@@ -97,7 +100,7 @@ class EngineServer(EngineHooks):
         self._node_name = node_name
         self.heartbeats = Heartbeats(self.ping_interval, self.ping_timeout)
         self._flushes = Flushes()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.closing_tasks = BoundedTasks(CLOSING_AT_ONCE)
         self._pacing = Pacing()
 
     def count_sessions(self) -> int:
@@ -110,12 +113,6 @@ class EngineServer(EngineHooks):
             app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}{slash}", self.handle_request)
         app.on_shutdown.append(self._close_websockets)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine in the background."""
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _close_websockets(self, _app: web.Application) -> None:
         """Close what is left of the connections that aiohttp, which is stopping, no longer knows."""
         for session in list(self.sockets.values()):
@@ -124,8 +121,7 @@ class EngineServer(EngineHooks):
         # Each closes its session by a task, which begins when the event loop reports the loss.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        await self.closing_tasks.wait(CLOSE_SECONDS)
 
     def generate_id(self) -> str:
         """Make an id of 120 random bits behind the node's name."""

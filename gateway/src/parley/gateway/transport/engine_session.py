@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -227,7 +228,10 @@ class EngineSession:
         """Close the session when the inbox is empty."""
         self._lost_reason = self._lost_reason or reason
         if self._inbox is None and not self.closing:
-            self.server.spawn(self.close(abort=True, reason=self._lost_reason))
+            self._close_later(self._lost_reason)
+
+    def _close_later(self, reason: str) -> None:
+        self.server.closing_tasks.run(partial(self.close, abort=True, reason=reason))
 
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
         """Close the session, then its connection: a waiting poll is answered, a websocket closed.
@@ -280,4 +284,4 @@ class EngineSession:
 
     def miss_pong(self) -> None:
         """Close: the client has not answered a ping in time."""
-        self.server.spawn(self.close(abort=True, reason=self.server.reason.PING_TIMEOUT))
+        self._close_later(self.server.reason.PING_TIMEOUT)

@@ -8,10 +8,15 @@ PROTOCOL_ERROR, INVALID_TEXT, TOO_BIG = 1002, 1007, 1009
 FIN, RESERVED, OPCODE = 0x80, 0x70, 0x0F
 MASKED, LENGTH = 0x80, 0x7F
 CONTROL = 0x8
+WHOLE_TEXT = FIN | TEXT
 MEDIUM, LARGE = 126, 127
 SMALLEST_MEDIUM, SMALLEST_LARGE, LARGEST = 126, 1 << 16, 1 << 63
-CLOSE_CODES = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))
+CLOSE_CODES = frozenset((*range(1000, 1004), *range(1007, 1014), *range(3000, 5000)))
 """Status codes that a client may send: those of RFC 6455, section 7.4, and of its IANA registry."""
+
+LONG = 600
+XOR = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
+"""The translation table of each byte of a mask."""
 
 Frame = tuple[int, str | bytes]
 """An opcode and its payload; CONTINUATION, without a payload, stands for a part of a message to come."""
@@ -70,10 +75,12 @@ class FrameParser:
                 self._buffer, self._at = b"", 0
             return None
         first, second = buffer[at], buffer[at + 1]
+        start, length = at + 6, second & LENGTH
+        if first == WHOLE_TEXT and second & MASKED and length < MEDIUM and self._message is None:
+            # Nearly all frames of a chat are such; without this branch each takes half as long again.
+            return self._text(start, start + length)
         if first & RESERVED or not second & MASKED:
             raise FrameError(PROTOCOL_ERROR, "A reserved bit is set, or the frame is not masked.")
-        length = second & LENGTH
-        start = at + 6
         if length >= MEDIUM:
             if first & CONTROL:
                 raise FrameError(PROTOCOL_ERROR, "A control frame is too long.")
@@ -82,12 +89,20 @@ class FrameParser:
                 return None
             length = _extended(length, int.from_bytes(buffer[at + 2 : start - 4], "big"))
         self._check(first, length)
-        end = start + length
-        if len(buffer) < end or len(buffer) < start:
+        if len(buffer) < start + length:
             return None
-        payload = unmask(buffer[start - 4 : start], buffer[start:end])
+        return self._frame(first, self._take(start, start + length))
+
+    def _text(self, start: int, end: int) -> Frame | None:
+        """Return a short text frame, if it is complete."""
+        if end - start >= self._limit:
+            raise FrameError(TOO_BIG, "The message is too long.")
+        return (TEXT, _decode(self._take(start, end))) if len(self._buffer) >= end else None
+
+    def _take(self, start: int, end: int) -> bytes:
+        """Return a complete payload, and go on behind it."""
         self._at = end
-        return self._frame(first, payload)
+        return unmask(self._buffer[start - 4 : start], self._buffer[start:end])
 
     def _check(self, first: int, length: int) -> None:
         """Check a frame's header, before its payload is waited for."""
@@ -105,7 +120,7 @@ class FrameParser:
     def _frame(self, first: int, payload: bytes) -> Frame:
         opcode = first & OPCODE
         if opcode == TEXT and first & FIN:
-            return TEXT, _text(payload)
+            return TEXT, _decode(payload)
         if opcode & CONTROL:
             if opcode == CLOSE:
                 _check_close(payload)
@@ -133,12 +148,17 @@ class FrameParser:
 def unmask(mask: bytes | bytearray, payload: bytes | bytearray) -> bytes:
     """Return a payload without its mask (RFC 6455, section 5.3).
 
-    One operation on two long integers takes 0.4 us for 100 bytes and 2 ms for a million; a loop over the
-    bytes takes 6 us and 60 ms.
+    One operation on two integers takes 0.6 us for 100 bytes, where a loop over the bytes takes 8 us. Beyond
+    `LONG`, four translations are faster: they take 12 ms for a million bytes, such integers 32 ms.
     """
     size = len(payload)
-    key = int.from_bytes(bytes(mask * (size // 4 + 1))[:size], "little")
-    return (int.from_bytes(payload, "little") ^ key).to_bytes(size, "little")
+    if size <= LONG:
+        key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
+        return (int.from_bytes(payload, "little") ^ key).to_bytes(size, "little")
+    unmasked = bytearray(payload)
+    for place in range(4):
+        unmasked[place::4] = unmasked[place::4].translate(XOR[mask[place]])
+    return bytes(unmasked)
 
 
 def _extended(length: int, extended: int) -> int:
@@ -147,7 +167,7 @@ def _extended(length: int, extended: int) -> int:
     return extended
 
 
-def _text(payload: bytes) -> str:
+def _decode(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError as error:
@@ -166,4 +186,4 @@ def _check_close(payload: bytes) -> None:
     """Check the payload of a close frame: nothing, or a code and a reason in UTF-8."""
     if payload and int.from_bytes(payload[:2], "big") not in CLOSE_CODES:
         raise FrameError(PROTOCOL_ERROR, "There is no such status code.")
-    _text(payload[2:])
+    _decode(payload[2:])
