@@ -19,6 +19,7 @@ from parley.gateway.live.composition import (
     build_live,
 )
 from parley.gateway.live.removal_watch import WATCH_SECONDS
+from parley.gateway.memory import MemoryTrimmer
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.gateway.pubsub.bus import Subscriber
@@ -33,6 +34,7 @@ UNREAD_SECONDS = 0.1
 TYPING_SECONDS = 0.5
 LOAD_SECONDS = 0.05
 REAP_SECONDS = 1.0
+TRIM_SECONDS = 5.0
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
 ORPHANED_FILES_SECONDS = 3_600.0
@@ -195,6 +197,7 @@ class Gateway:
         repeat(REAP_SECONDS, self.sockets.idle_reaper.sweep)
         repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)
         repeat(REAP_SECONDS, self.domain.rates.forget_full)
+        repeat(TRIM_SECONDS, MemoryTrimmer(self.sockets.server.eio.count_sessions).check)
         repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
         repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
         repeat(SPACE_SECONDS, services.attachments.refresh_space)
