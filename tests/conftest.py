@@ -1,6 +1,7 @@
 """Fixtures of all tests: one real stack for the session, and new users for each test."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from clients.external_servers import external_servers
 from clients.nginx_edge import PROXY
 from clients.rabbitmq_cluster import RabbitCluster
 from clients.redis_sentinel import RedisSentinel
+from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
@@ -42,6 +44,13 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
     """The stack's database."""
     async with open_database(stack.mongo_url) as database:
         yield database
+
+
+@pytest.fixture
+async def primary(database: Database) -> AsyncIterator[PrimaryConnection]:
+    """A worker's connection to the stack's database."""
+    with closing(PrimaryConnection(database)) as primary:
+        yield primary
 
 
 @pytest.fixture(scope="session")

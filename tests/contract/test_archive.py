@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from clients.committed_store import CommittedMemberships, CommittedMessages
 from fakes.memory_archive import (
     MemoryContracts,
     MemoryConversations,
@@ -25,8 +26,7 @@ from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core import ports
 from parley.gateway.core.pagination import PageRequest
 from parley.persistence_worker.ports import Messages
-from parley.persistence_worker.store_mongo import MongoMemberships as MongoCounters
-from parley.persistence_worker.store_mongo import MongoMessages
+from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.documents import MEMBERSHIPS
 from parley.shared.migrations import migrate
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
@@ -74,7 +74,7 @@ def member(conversation_id: str, user: str, **more: Any) -> Membership:
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def archive(request: pytest.FixtureRequest, database: Database) -> Archive:
+async def archive(request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection) -> Archive:
     if request.param == "memory":
         tables = Tables()
         members = MemoryMembers(tables)
@@ -96,7 +96,7 @@ async def archive(request: pytest.FixtureRequest, database: Database) -> Archive
         stored,
         MongoPeople(database),
         MongoContracts(database),
-        MongoMessages(database),
+        CommittedMessages(primary),
     )
 
 
@@ -257,10 +257,10 @@ async def test_a_returning_member_starts_with_a_fresh_count(archive: Archive) ->
 
 
 async def test_a_member_can_return_while_a_worker_counts(
-    database: Database,
+    database: Database, primary: PrimaryConnection
 ) -> None:
     await migrate(database)
-    c, worker = str(uuid.uuid4()), MongoCounters(database)
+    c, worker = str(uuid.uuid4()), CommittedMemberships(primary)
     await MongoMemberships(database).add([member(c, "bob")])
     await MongoMemberships(database).remove(c, "bob")
     (left,) = (await worker.read([(c, "bob")])).values()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from clients.committed_store import CommittedMessages
 from clients.sites import Site, site
 from clients.storages import Storage
 from parley.gateway.core.errors import NotFound
@@ -15,7 +16,7 @@ from parley.gateway.services.attachments import ORPHANED_FOR
 from parley.persistence_worker.attachment_references import AttachedMessages
 from parley.persistence_worker.attachment_references_mongo import MongoAttachmentReferences
 from parley.persistence_worker.ports import Messages
-from parley.persistence_worker.store_mongo import MongoMessages
+from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.documents import ATTACHMENT_USES, ATTACHMENTS
 from parley.shared.model import Attachment, Message, Person, new_id, now
 
@@ -29,8 +30,8 @@ async def api(database: Any, gridfs_storage: Storage) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def messages(database: Any) -> Messages:
-    return AttachedMessages(MongoMessages(database), MongoAttachmentReferences(database))
+def messages(database: Any, primary: PrimaryConnection) -> Messages:
+    return AttachedMessages(CommittedMessages(primary), MongoAttachmentReferences(database))
 
 
 @pytest.fixture

@@ -12,9 +12,20 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from clients.chat import eventually
-from clients.replica_set import ReplicaSet, replica_set
+from clients.replica_set import Member, ReplicaSet, replica_set
 from parley.persistence_worker.persist import Persister
-from parley.persistence_worker.ports import Messages, StoreUnavailable
+from parley.persistence_worker.ports import (
+    HeadMove,
+    Heads,
+    MemberKey,
+    Memberships,
+    Messages,
+    Names,
+    Snapshot,
+    StoreUnavailable,
+    Term,
+)
+from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_document
@@ -24,6 +35,8 @@ from parley.shared.model import Conversation, Membership, Message, Person, now
 from parley.shared.records import NewMessage, Record
 
 TIMEOUT_MILLISECONDS = 500
+CONNECTIONS: list[PrimaryConnection] = []
+"""The connections of the workers of a test."""
 ATTEMPTS = 8
 """More than the writes of a batch: each attempt of a batch can complete one more of them."""
 
@@ -49,11 +62,14 @@ class Worker:
     def __init__(self, database: Any) -> None:
         self.announced = Announced()
         self.failures = 0
-        self.messages: Messages = MongoMessages(database)
-        self._heads, self._memberships = MongoHeads(database), MongoMemberships(database)
+        primary = PrimaryConnection(database)
+        CONNECTIONS.append(primary)
+        self.messages: Messages = MongoMessages(primary)
+        self.heads: Heads = MongoHeads(primary)
+        self.memberships: Memberships = MongoMemberships(primary)
 
     async def persist(self, records: Sequence[Record]) -> None:
-        persister = Persister(self.messages, self._heads, self._memberships, self.announced)
+        persister = Persister(self.messages, self.heads, self.memberships, self.announced)
         again = False
         while True:
             try:
@@ -80,6 +96,8 @@ async def replicated(replicas: ReplicaSet) -> AsyncIterator[Any]:
         replicas.url, socketTimeoutMS=TIMEOUT_MILLISECONDS, retryReads=False, retryWrites=False
     ) as database:
         yield database
+        while CONNECTIONS:
+            CONNECTIONS.pop().close()
 
 
 async def begin(database: Any) -> str:
@@ -131,20 +149,20 @@ async def test_a_message_that_only_a_lost_primary_held_was_never_announced(
 
 
 class Interrupted:
-    """Messages that do something else once, when one is found stored."""
+    """Heads that do something else once, when a batch begins with a message that is stored."""
 
-    def __init__(self, messages: Messages, interrupt: Callable[[], Awaitable[None]]) -> None:
-        self._messages = messages
+    def __init__(self, heads: Heads, interrupt: Callable[[], Awaitable[None]]) -> None:
+        self._heads = heads
         self._interrupts = [interrupt]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._messages, name)
+        return getattr(self._heads, name)
 
-    async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
-        found = await self._messages.find(message_ids)
-        while found and self._interrupts:
+    async def begin(self, names: Names) -> Snapshot:
+        begun = await self._heads.begin(names)
+        while begun.messages and self._interrupts:
             await self._interrupts.pop()()
-        return found
+        return begun
 
 
 @pytest.mark.parametrize("renumbered", [False, True])
@@ -162,7 +180,7 @@ async def test_a_message_that_a_lost_primary_returned_is_stored_anew(
             await member.resume_replication()
         await eventually(lambda: _is_reachable(replicated))
 
-    worker.messages = Interrupted(worker.messages, lose_the_primary)
+    worker.heads = Interrupted(worker.heads, lose_the_primary)
     batch = [lost, send(c, "beside")] if renumbered else [lost]
     await asyncio.wait_for(worker.persist(batch), 20)
     await worker.persist([second])
@@ -171,6 +189,83 @@ async def test_a_message_that_a_lost_primary_returned_is_stored_anew(
     assert worker.failures > 1
     assert worker.announced.stored == stored
     assert await numbers(replicated, c) == stored
+
+
+class BeforeSaving:
+    """Memberships that do something else once, before they are saved."""
+
+    def __init__(self, memberships: Memberships, interrupt: Callable[[], Awaitable[None]]) -> None:
+        self._memberships = memberships
+        self._interrupts = [interrupt]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memberships, name)
+
+    async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
+        while self._interrupts:
+            await self._interrupts.pop()()
+        return await self._memberships.save(changes)
+
+
+class BeforeCommitting(Interrupted):
+    """Heads that do something else once, before they are committed."""
+
+    async def begin(self, names: Names) -> Snapshot:
+        return await self._heads.begin(names)
+
+    async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
+        while self._interrupts:
+            await self._interrupts.pop()()
+        await self._heads.commit(moves, term)
+
+
+@pytest.mark.parametrize("between", ["insert and counters", "counters and heads"])
+@pytest.mark.parametrize("comes_back", [False, True], ids=["another primary", "the same primary again"])
+async def test_a_primary_that_loses_a_batch_amid_its_writes_leaves_no_trace_of_it(
+    replicas: ReplicaSet, replicated: Any, between: str, comes_back: bool
+) -> None:
+    c, worker = await begin(replicated), Worker(replicated)
+    await worker.persist([send(c, "before")])
+    primary = await replicas.primary()
+    secondaries = await replicas.pause_replication()
+    lost, second = [send(c, "lost"), send(c, "beside")], send(c, "second")
+    seen: list[Any] = []
+
+    async def replace_the_primary() -> None:
+        primary.freeze()
+        for member in secondaries:
+            await member.resume_replication()
+        await eventually(lambda: _one_is_writable(secondaries), 30)
+        primary.thaw()
+        if comes_back:
+            # It has the highest priority. First it rolls back what the others do not have.
+            await eventually(primary.is_writable, 60)
+        await eventually(lambda: _is_reachable(replicated), 30)
+        seen.extend(await numbers(replicated, c))
+        head = await replicated[CONVERSATIONS].find_one({"_id": c})
+        seen.append(head["lastSeq"])
+
+    if between == "insert and counters":
+        worker.memberships = BeforeSaving(worker.memberships, replace_the_primary)
+    else:
+        worker.heads = BeforeCommitting(worker.heads, replace_the_primary)
+    await asyncio.wait_for(worker.persist(lost), 120)
+    await worker.persist([second])
+
+    before = worker.announced.stored[0]
+    assert seen == [before, 1]
+    assert worker.failures
+    stored = [before, *((record.message.id, number) for number, record in enumerate([*lost, second], 2))]
+    assert worker.announced.stored == stored
+    assert await numbers(replicated, c) == stored
+    head = await replicated[CONVERSATIONS].find_one({"_id": c})
+    member = await replicated[MEMBERSHIPS].find_one({"conversationId": c})
+    assert (head["lastSeq"], head["rev"]) == (4, 4)
+    assert (member["ownSeq"], member["ownSinceRead"]) == (4, 4)
+
+
+async def _one_is_writable(members: Sequence[Member]) -> bool:
+    return any([await member.is_writable() for member in members])
 
 
 async def test_a_batch_with_nothing_to_write_waits_for_all_earlier_writes(

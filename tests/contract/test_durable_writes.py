@@ -11,6 +11,7 @@ from pymongo import WriteConcern
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from clients.chat import eventually
+from clients.committed_store import worker_store
 from clients.replica_set import ReplicaSet, replica_set
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
 from parley.gateway.adapters.mongo.contracts import MongoContracts
@@ -22,9 +23,6 @@ from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.core.errors import Unavailable
 from parley.persistence_worker.persist import Persister
-from parley.persistence_worker.store_mongo import MongoHeads
-from parley.persistence_worker.store_mongo import MongoMemberships as MembershipStore
-from parley.persistence_worker.store_mongo import MongoMessages as MessageStore
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_document
 from parley.shared.events import Event
@@ -217,14 +215,13 @@ WEAKENING = pytest.mark.parametrize("weaker", [*WEAKER, "&".join(WEAKER), "w=0"]
 @WEAKENING
 async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet, weaker: str) -> None:
     sent = Sent()
-    async with mongo.connect(f"{replicas.url}&{weaker}", event_listeners=[sent]) as database:
+    async with worker_store(f"{replicas.url}&{weaker}", sent) as (database, store):
         c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
         await MongoConversations(database).create(c, [member(c.id, "ann")])
         message = Message(
             id=str(uuid.uuid4()), conversation_id=c.id, sender_id="ann", content="", created_at=now()
         )
         sent.commands.clear()
-        store = MessageStore(database), MongoHeads(database), MembershipStore(database)
         await Persister(*store, NoEvents()).persist(
             [NewMessage(id=message.id, message=message, sender=Person(id="ann"))]
         )
@@ -232,9 +229,10 @@ async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet
     writes = [command for command in sent.commands if command["name"] in WRITES]
     targets = [(command["name"], command[command["name"]]) for command in writes]
     assert targets == [("insert", MESSAGES), ("update", MEMBERSHIPS), ("update", CONVERSATIONS)]
-    for command in (writes[0], writes[-1]):
-        assert (command["writeConcern"]["w"], command["writeConcern"]["j"]) == ("majority", True)
-        assert command["writeConcern"]["wtimeout"] > 1_000
+    assert [command["writeConcern"] for command in writes[:-1]] == [{"w": 1}] * 2
+    commit = writes[-1]["writeConcern"]
+    assert (commit["w"], commit["j"]) == ("majority", True)
+    assert commit["wtimeout"] > 1_000
     assert not [c for c in sent.commands if c.get("$readPreference", PRIMARY) != PRIMARY]
 
 

@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from clients.committed_store import CommittedMemberships, CommittedMessages
 from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
-from parley.persistence_worker.ports import Head, HeadMove, Heads, Memberships, Messages, StoreUnavailable
-from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
+from parley.persistence_worker.ports import (
+    Head,
+    HeadMove,
+    Heads,
+    Memberships,
+    Messages,
+    Names,
+    StoreUnavailable,
+    Term,
+)
+from parley.persistence_worker.primary_connection import PrimaryConnection
+from parley.persistence_worker.store_mongo import MongoHeads
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, from_document, to_document
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Epoch, Membership, Message, now
@@ -24,6 +35,9 @@ class Store:
     memberships: Memberships
     database: Any
     tables: Tables
+
+    async def term(self) -> Term:
+        return (await self.heads.begin(Names([], [], []))).term
 
     async def begin(self, *users: str) -> str:
         """Create a conversation with members and return its id."""
@@ -49,12 +63,14 @@ class Store:
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def store(request: pytest.FixtureRequest, database: Database) -> Store:
+async def store(request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection) -> Store:
     tables = Tables()
     if request.param == "memory":
         return Store(MemoryMessages(tables), MemoryHeads(tables), MemoryMemberships(tables), None, tables)
     await migrate(database)
-    return Store(MongoMessages(database), MongoHeads(database), MongoMemberships(database), database, tables)
+    return Store(
+        CommittedMessages(primary), MongoHeads(primary), CommittedMemberships(primary), database, tables
+    )
 
 
 def message(conversation_id: str, seq: int, sender: str = "ann", **more: Any) -> Message:
@@ -96,9 +112,11 @@ async def test_the_same_number_is_free_in_another_conversation(store: Store) -> 
     assert await store.messages.insert([message(c, 1), message(d, 1)]) == 2
 
 
-async def test_a_replaced_message_keeps_the_fields_of_a_newer_version(database: Database) -> None:
+async def test_a_replaced_message_keeps_the_fields_of_a_newer_version(
+    database: Database, primary: PrimaryConnection
+) -> None:
     await migrate(database)
-    messages, stored = MongoMessages(database), message(str(uuid.uuid4()), 1)
+    messages, stored = CommittedMessages(primary), message(str(uuid.uuid4()), 1)
     await database[MESSAGES].insert_one({**to_document(stored), "replyTo": "m", "colour": {"red": 1}})
 
     assert await messages.replace([(replace(stored, rev=2, content="edited"), 1)]) == 1
@@ -178,8 +196,8 @@ async def test_heads_only_move_forward(store: Store) -> None:
     await store.messages.insert([message(c, 1), last])
     assert await store.heads.measure(c, Head(0, 0)) == (Head(2, 5), last)
 
-    await store.heads.commit([HeadMove(c, Head(2, 5), digest(last))], await store.heads.term())
-    await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(2, 5), digest(last))], await store.term())
+    await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.term())
 
     assert await store.heads.read([c]) == {c: Head(2, 5)}
     moved = (await store.conversation(c)).last_message
@@ -191,16 +209,16 @@ async def test_a_head_that_moves_is_the_conversation_s_last_activity(store: Stor
     c = await store.begin("ann")
     later = (await store.conversation(c)).last_activity_at + timedelta(hours=1)
     last = message(c, 2, created_at=later)
-    await store.heads.commit([HeadMove(c, Head(2, 2), digest(last))], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(2, 2), digest(last))], await store.term())
     assert (await store.conversation(c)).last_activity_at == later
-    await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(1, 1), digest(message(c, 1)))], await store.term())
     assert (await store.conversation(c)).last_activity_at == later
 
 
 async def test_a_revision_advances_when_the_number_was_overtaken(store: Store) -> None:
     c = await store.begin("ann")
-    await store.heads.commit([HeadMove(c, Head(4, 4), None)], await store.heads.term())
-    await store.heads.commit([HeadMove(c, Head(3, 6), None)], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(4, 4), None)], await store.term())
+    await store.heads.commit([HeadMove(c, Head(3, 6), None)], await store.term())
     assert await store.heads.read([c]) == {c: Head(4, 6)}
 
 
@@ -208,10 +226,10 @@ async def test_a_number_is_not_raised_under_a_revision_that_is_behind(store: Sto
     c = await store.begin("ann")
     overtaken = message(c, 2)
     await store.messages.insert([message(c, 1, rev=4), overtaken])
-    await store.heads.commit([HeadMove(c, Head(1, 4), None)], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(1, 4), None)], await store.term())
 
     with pytest.raises(StoreUnavailable):
-        await store.heads.commit([HeadMove(c, Head(2, 2), None)], await store.heads.term())
+        await store.heads.commit([HeadMove(c, Head(2, 2), None)], await store.term())
 
     assert await store.heads.read([c]) == {c: Head(1, 4)}
     assert await store.heads.overtaken(c, Head(1, 4)) == [overtaken]
@@ -224,7 +242,7 @@ async def test_a_head_is_not_replaced_by_an_older_revision(store: Store) -> None
     await store.heads.commit(
         [HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))], await store.heads.term()
     )
-    await store.heads.commit([HeadMove(c, Head(1, 1), digest(stored))], await store.heads.term())
+    await store.heads.commit([HeadMove(c, Head(1, 1), digest(stored))], await store.term())
     assert await store.heads.read([c]) == {c: Head(1, 2)}
     moved = (await store.conversation(c)).last_message
     assert moved is not None

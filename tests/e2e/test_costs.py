@@ -14,10 +14,9 @@ from pymongo.monitoring import (
 from redis.asyncio import Redis
 
 from clients.chat import ChatUsers, eventually
-from clients.database import open_database
+from clients.committed_store import worker_store
 from clients.recording_clients import RecordingClient, RecordingClients
 from parley.persistence_worker.persist import Persister
-from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
 from parley.shared import model, records, rooms
 from parley.shared.events import Event
 from parley.shared.mongo import Database
@@ -132,12 +131,10 @@ async def test_a_batch_of_changes_asks_no_more_than_one_change(
 ) -> None:
     group = await clients.create_group(*names(SMALL))
     commands, announced = Commands(), Announced()
-    async with open_database(stack.mongo_url, event_listeners=[commands]) as database:
+    async with worker_store(stack.mongo_url, commands) as (database, store):
         owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})
         assert owner is not None
-        persister = Persister(
-            MongoMessages(database), MongoHeads(database), MongoMemberships(database), announced
-        )
+        persister = Persister(*store, announced)
         sent = [send(group, owner["userId"]) for _ in range(20)]
         await persister.persist(sent)
         asked = []
@@ -167,12 +164,10 @@ async def cost(
 ) -> tuple[Counter[str], Counter[str], int]:
     """Return the documents written, commands and events for a batch of one sender's messages."""
     commands, announced = Commands(), Announced()
-    async with open_database(stack.mongo_url, event_listeners=[commands]) as database:
+    async with worker_store(stack.mongo_url, commands) as (database, store):
         owner = await database.memberships.find_one({"conversationId": group, "role": "owner"})
         assert owner is not None
-        persister = Persister(
-            MongoMessages(database), MongoHeads(database), MongoMemberships(database), announced
-        )
+        persister = Persister(*store, announced)
         commands.asked.clear()
         await persister.persist([send(group, owner["userId"]) for _ in range(batch)])
         asked = Counter(commands.asked)

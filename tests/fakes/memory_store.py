@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable, Term
+from parley.persistence_worker.ports import Head, HeadMove, MemberKey, Names, Snapshot, StoreUnavailable, Term
 from parley.shared.model import Contract, Conversation, Membership, Message, Person
 
 
@@ -103,8 +103,14 @@ class MemoryHeads:
         if stored.epochs == known.epochs:
             self._tables.conversations[conversation_id] = replace(stored, epochs=measured.epochs)
 
-    async def term(self) -> Term:
-        return None
+    async def begin(self, names: Names) -> Snapshot:
+        tables = self._tables
+        return Snapshot(
+            None,
+            await self.read(names.conversations),
+            {i: tables.messages[i] for i in names.messages if i in tables.messages},
+            {k: tables.memberships[k] for k in names.members if k in tables.memberships},
+        )
 
     async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
         for move in (m for m in moves if m.conversation_id in self._tables.conversations):

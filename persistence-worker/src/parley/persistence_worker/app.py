@@ -14,8 +14,10 @@ from parley.persistence_worker.attachment_references_mongo import MongoAttachmen
 from parley.persistence_worker.consume import Consumer, Limits
 from parley.persistence_worker.database_probe import DatabaseProbe
 from parley.persistence_worker.events_redis import RedisEventPublisher
+from parley.persistence_worker.group_commit import GroupCommit
 from parley.persistence_worker.ownership import Ownership
 from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
@@ -46,7 +48,9 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         publisher = redis.connect(settings.redis_url, connections=16)
         stack.push_async_callback(publisher.aclose)
         probe = DatabaseProbe(partial(mongo.answers, database))
-        ownership = _ownership(settings, database, RedisEventPublisher(publisher), probe)
+        primary = PrimaryConnection(database)
+        stack.callback(primary.close)
+        ownership = _ownership(settings, primary, RedisEventPublisher(publisher), probe)
         await _serve_health(settings, database, ownership, stopped, stack)
         await migrations.prepare(database, stopped)
         name = f"worker {settings.worker_name}"
@@ -72,18 +76,19 @@ async def _end(work: "asyncio.Task[None]") -> None:
 
 def _ownership(
     settings: Settings,
-    database: object,
+    primary: PrimaryConnection,
     event_publisher: RedisEventPublisher,
     probe: DatabaseProbe,
 ) -> Ownership:
     persister = Persister(
-        AttachedMessages(store_mongo.MongoMessages(database), MongoAttachmentReferences(database)),
-        store_mongo.MongoHeads(database),
-        store_mongo.MongoMemberships(database),
+        AttachedMessages(store_mongo.MongoMessages(primary), MongoAttachmentReferences(primary.database)),
+        store_mongo.MongoHeads(primary),
+        store_mongo.MongoMemberships(primary),
         event_publisher,
     )
-    attempts = store_mongo.MongoAttempts(database)
+    attempts = store_mongo.MongoAttempts(primary.database)
     limits = Limits(settings.batch_limit, settings.prefetch)
+    group = GroupCommit(persister, settings.batch_limit)
 
     async def connect() -> AbstractConnection:
         return await amqp.connect(
@@ -93,7 +98,7 @@ def _ownership(
     return Ownership(
         connect,
         Partitions(settings.partitions),
-        lambda partition: Consumer(partition, persister, event_publisher, attempts, limits),
+        lambda partition: Consumer(partition, group, event_publisher, attempts, limits, group.turn),
         is_able=probe.is_reachable,
     )
 

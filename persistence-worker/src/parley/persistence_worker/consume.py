@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from parley.persistence_worker.batch import refusal
 from parley.persistence_worker.dead_letters import dead_letter, dead_letter_body
+from parley.persistence_worker.group_commit import Persists
 from parley.persistence_worker.ports import Attempts, EventPublisher, StoreUnavailable
 from parley.persistence_worker.unreadable_records import refusal_of
 from parley.shared import records, rooms
@@ -41,12 +42,6 @@ SUSPECT_RETURNS = 5
 """Returns to the broker after which the records of an AMQP message are suspected to kill workers."""
 
 
-class Persists(Protocol):
-    """Persists a batch, as `Persister` does."""
-
-    async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The records of a batch, and the AMQP messages that are fetched ahead."""
@@ -55,8 +50,21 @@ class Limits:
     prefetch: int = 100
 
 
+async def at_once() -> None:
+    """Wait for nothing."""
+
+
 class Consumer:
-    """Consumes one partition from `run` until `stop`."""
+    """Consumes one partition from `run` until `stop`.
+
+    Args:
+        partition: The partition.
+        persister: Persists a batch.
+        event_publisher: Tells senders of records that cannot be stored.
+        attempts: Counts attempts at records that may have killed a worker.
+        limits: The size of a batch.
+        turn: Waits until the persister can take a batch. Messages that arrive meanwhile belong to it.
+    """
 
     def __init__(
         self,
@@ -65,12 +73,14 @@ class Consumer:
         event_publisher: EventPublisher,
         attempts: Attempts,
         limits: Limits = Limits(),
+        turn: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
         self.partition = partition
         self._persister = persister
         self._attempts = attempts
         self._event_publisher = event_publisher
         self._limits = limits
+        self._turn = turn
         self._inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._stopping = False
         self._is_cancelled = False
@@ -135,6 +145,8 @@ class Consumer:
         not reduced for it, because the broker requeues a returned message behind others returned before.
         """
         delivery = await self._inbox.get()
+        if delivery is not None:
+            await self._turn()
         deliveries = []
         size = 0
         while delivery is not None:

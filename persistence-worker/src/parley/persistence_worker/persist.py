@@ -5,6 +5,7 @@ conversation is unique, and every counter carries the number up to which it has 
 step can be repeated after a crash at any point, by this worker or by another.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from parley.persistence_worker.batch import Batch, number
@@ -12,7 +13,16 @@ from parley.persistence_worker.changing import Changing
 from parley.persistence_worker.counting import Counting
 from parley.persistence_worker.epochs import Epochs
 from parley.persistence_worker.measured_heads import MeasuredHeads
-from parley.persistence_worker.ports import EventPublisher, Head, HeadMove, Heads, Memberships, Messages, Term
+from parley.persistence_worker.ports import (
+    EventPublisher,
+    Head,
+    HeadMove,
+    Heads,
+    Memberships,
+    Messages,
+    Names,
+    Snapshot,
+)
 from parley.shared import rooms
 from parley.shared.events import MessageRepeated, MessageStored
 from parley.shared.model import Message
@@ -22,7 +32,7 @@ NO_HEAD = Head(0, 0)
 
 
 class Persister:
-    """Persists batches of one or more partitions; of each partition one batch at a time."""
+    """Persists batches of one or more partitions, one at a time: they share a connection to the database."""
 
     def __init__(
         self, messages: Messages, heads: Heads, memberships: Memberships, event_publisher: EventPublisher
@@ -33,6 +43,7 @@ class Persister:
         self._memberships = memberships
         self._event_publisher = event_publisher
         self._epochs = Epochs()
+        self._lock = asyncio.Lock()
 
     async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None:
         """Store, count and publish records of one partition, in their order.
@@ -44,10 +55,13 @@ class Persister:
         Raises:
             StoreUnavailable: The database is away; call again with the same records.
         """
-        term = await self._heads.term()
-        batch = await self._open(records, redelivered, term)
-        keys = {(record.conversation_id, record.user_id) for record in records}
-        counting = Counting(self._messages, self._memberships, await self._memberships.read(list(keys)))
+        async with self._lock:
+            await self._persist(records, redelivered)
+
+    async def _persist(self, records: Sequence[Record], redelivered: bool) -> None:
+        begun = await self._heads.begin(_names(records, redelivered))
+        batch = await self._open(begun, redelivered)
+        counting = Counting(self._messages, self._memberships, begun.members)
         await self._store([r for r in records if isinstance(r, NewMessage)], batch, counting)
         changing = Changing(self._messages, self._measured_heads, batch, counting)
         await changing.apply([r for r in records if isinstance(r, Change)])
@@ -56,18 +70,14 @@ class Persister:
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.emit(rooms.conversation(event.conversation_id), event)
         # Write counters before heads, so that a reader of both never sees counters older than the head.
-        await self._heads.commit(_moves(records, batch), term)
+        await self._heads.commit(_moves(records, batch), begun.term)
         self._epochs.end(batch.heads)
         await self._event_publisher.publish_events(batch.outgoing())
 
-    async def _open(self, records: Sequence[Record], redelivered: bool, term: Term) -> Batch:
-        heads = await self._heads.read(list({record.conversation_id for record in records}))
-        sends = [r.message for r in records if isinstance(r, NewMessage)]
-        asked = [m.id for m in sends if redelivered or m.client_message_id]
-        found = await self._messages.find(asked) if asked else {}
-        epoch = self._epochs.begin(term, heads)
-        batch = Batch(redelivered=redelivered, heads=heads, found=found, epoch=epoch)
-        for message in found.values():
+    async def _open(self, begun: Snapshot, redelivered: bool) -> Batch:
+        epoch = self._epochs.begin(begun.term, begun.heads)
+        batch = Batch(redelivered=redelivered, heads=begun.heads, found=begun.messages, epoch=epoch)
+        for message in begun.messages.values():
             await self._measured_heads.check(message.conversation_id, message.seq, message.rev, batch)
         return batch
 
@@ -137,6 +147,16 @@ class Persister:
             await self._measured_heads.measure(conversation_id, batch)
         batch.found |= await self._messages.find([r.message.id for r in rest])
         return [r for r in rest if r.message.id not in batch.found]
+
+
+def _names(records: Sequence[Record], redelivered: bool) -> Names:
+    sends = [r.message for r in records if isinstance(r, NewMessage)]
+    return Names(
+        list({r.conversation_id for r in records}),
+        # A message without a client's name has a random id: only a redelivered one can be stored already.
+        [m.id for m in sends if redelivered or m.client_message_id],
+        list({(r.conversation_id, r.user_id) for r in records}),
+    )
 
 
 def _moves(records: Sequence[Record], batch: Batch) -> list[HeadMove]:

@@ -40,6 +40,23 @@ class HeadMove(Struct, frozen=True):
     last_message: Digest | None = None
 
 
+class Names(Struct, frozen=True):
+    """The conversations, messages and members that a batch names."""
+
+    conversations: Sequence[str]
+    messages: Sequence[str]
+    members: Sequence[MemberKey]
+
+
+class Snapshot(Struct, frozen=True):
+    """The beginning of a batch: the present term, and the stored values that the batch names."""
+
+    term: Term
+    heads: dict[str, Head]
+    messages: dict[str, Message]
+    members: dict[MemberKey, Membership]
+
+
 class Messages(Protocol):
     """The stored messages."""
 
@@ -92,6 +109,12 @@ class AttachmentReferences(Protocol):
 class Heads(Protocol):
     """The conversations' heads."""
 
+    async def begin(self, names: Names) -> Snapshot:
+        """Begin a batch: return the present term, and all that is read in it for sure.
+
+        A later read or write of the batch fails, if the writes before it in the batch may be lost.
+        """
+
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
         """Return the heads that the conversations hold; unknown conversations are left out."""
 
@@ -112,9 +135,6 @@ class Heads(Protocol):
 
         Nothing else of the head moves: counters must be stored first. Another writer may have moved it.
         """
-
-    async def term(self) -> Term:
-        """Return the present term, to be asked for before a batch reads anything."""
 
     async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
         """Advance heads, and wait until a majority has all that the batch has read and written.

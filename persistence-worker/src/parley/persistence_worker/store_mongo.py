@@ -1,7 +1,8 @@
 """The store in MongoDB.
 
-Messages are written, and heads measured, at a majority: a head or a counter that another primary stores must
-not refer to a message that it does not have. All else that a batch reads and writes its commit confirms.
+All that a batch reads and writes takes one connection to the primary, and its commit confirms it. A head or a
+counter that another primary stores must not refer to a message that it does not have: `commit_mongo` says why
+none does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +12,9 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from parley.persistence_worker.commit_mongo import commit, newest, term_of, without_wait
-from parley.persistence_worker.ports import Head, HeadMove, MemberKey, StoreUnavailable, Term
+from parley.persistence_worker.commit_mongo import commit, newest, term_of, wait_for_majority, write
+from parley.persistence_worker.ports import Head, HeadMove, MemberKey, Names, Snapshot, StoreUnavailable, Term
+from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared import mongo
 from parley.shared.documents import (
     ATTEMPTS,
@@ -29,6 +31,9 @@ from parley.shared.documents import (
 from parley.shared.model import Epoch, Membership, Message, now
 from parley.shared.mongo import DUPLICATE_KEY
 
+HEAD = {"lastSeq": 1, "rev": 1, "epochs": 1}
+WRITTEN_AT_ONCE = 500
+"""Messages of one command: of the largest ones, half of what MongoDB takes."""
 COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
 COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
 
@@ -38,35 +43,41 @@ translate_errors = partial(mongo.translate_errors, StoreUnavailable)
 class MongoMessages:
     """`Messages` in the collection `messages`."""
 
-    def __init__(self, database: Any) -> None:
-        self._collection = newest(database, MESSAGES)
-        self._changes = newest(database, CHANGES)
+    def __init__(self, primary: PrimaryConnection) -> None:
+        self._primary = primary
+        self._changes = newest(primary.database, CHANGES)
 
     async def find(self, message_ids: Sequence[str]) -> dict[str, Message]:
         with translate_errors():
-            documents = await self._collection.find({"_id": {"$in": list(message_ids)}}).to_list(None)
+            documents = await self._primary.find(MESSAGES, {"_id": {"$in": list(message_ids)}})
         return {d["_id"]: from_document(Message, d) for d in documents}
 
     async def insert(self, messages: Sequence[Message]) -> int:
         # Ordered, so that an interruption leaves a prefix stored, and no gap in the numbers.
-        try:
-            with translate_errors():
-                await self._collection.insert_many([to_document(m) for m in messages], ordered=True)
-        except BulkWriteError as error:
-            return _written_before_duplicate(error)
-        return len(messages)
+        inserted = 0
+        for at in range(0, len(messages), WRITTEN_AT_ONCE):
+            documents = [to_document(m) for m in messages[at : at + WRITTEN_AT_ONCE]]
+            written = await self._write({"insert": MESSAGES, "ordered": True}, "documents", documents)
+            inserted += written
+            if written < len(documents):
+                break
+        return inserted
 
     async def replace(self, changes: Sequence[tuple[Message, int]]) -> int:
+        updates = [_replacement(*change) for change in changes]
+        return await self._write({"update": MESSAGES, "ordered": True}, "updates", updates)
+
+    async def _write(self, command: Document, name: str, documents: Sequence[Document]) -> int:
         try:
             with translate_errors():
-                await self._collection.bulk_write([_replacement(*change) for change in changes], ordered=True)
+                await write(self._primary, command, name, documents)
         except BulkWriteError as error:
             return _written_before_duplicate(error)
-        return len(changes)
+        return len(documents)
 
     async def past_changes(self, record_ids: Sequence[str]) -> dict[str, int]:
         with translate_errors():
-            documents = await self._changes.find({"_id": {"$in": list(record_ids)}}).to_list(None)
+            documents = await self._primary.find(CHANGES, {"_id": {"$in": list(record_ids)}})
         return {d["_id"]: d["place"] for d in documents}
 
     async def note_changes(self, places: Mapping[str, int]) -> None:
@@ -82,28 +93,38 @@ class MongoMessages:
     async def count_own(self, key: MemberKey, above: int, upto: int) -> int:
         query = {"conversationId": key[0], "senderId": key[1], "seq": {"$gt": above, "$lte": upto}}
         with translate_errors():
-            return int(await self._collection.count_documents(query))
+            counted = await self._primary.aggregate(MESSAGES, [{"$match": query}, {"$count": "n"}])
+        return int(counted[0]["n"]) if counted else 0
 
     async def senders(self, conversation_id: str, above: int, upto: int) -> set[str]:
         query = {"conversationId": conversation_id, "seq": {"$gt": above, "$lte": upto}}
         with translate_errors():
-            return {d["senderId"] for d in await self._collection.find(query, {"senderId": 1}).to_list(None)}
+            found = await self._primary.find(MESSAGES, query, projection={"senderId": 1})
+        return {document["senderId"] for document in found}
 
 
 class MongoHeads:
     """`Heads` in the collection `conversations`, measured in `messages`."""
 
-    def __init__(self, database: Any) -> None:
-        self._database = database
-        self._conversations = newest(database, CONVERSATIONS)
-        self._messages = database[MESSAGES]
+    def __init__(self, primary: PrimaryConnection) -> None:
+        self._primary = primary
+
+    async def begin(self, names: Names) -> Snapshot:
+        with translate_errors():
+            await self._primary.begin()
+            term = term_of(self._primary.database)
+            documents = await self._primary.aggregate(CONVERSATIONS, _everything_of(names))
+        return Snapshot(
+            term,
+            {d["_id"]: Head(d["lastSeq"], d["rev"], _epochs(d)) for d in documents if "lastSeq" in d},
+            {d["_id"]: from_document(Message, d) for d in documents if "senderId" in d},
+            _by_key(d for d in documents if "userId" in d),
+        )
 
     async def read(self, conversation_ids: Sequence[str]) -> dict[str, Head]:
-        cursor = self._conversations.find(
-            {"_id": {"$in": list(conversation_ids)}}, {"lastSeq": 1, "rev": 1, "epochs": 1}
-        )
+        query = {"_id": {"$in": list(conversation_ids)}}
         with translate_errors():
-            documents = await cursor.to_list(None)
+            documents = await self._primary.find(CONVERSATIONS, query, projection=HEAD)
         return {d["_id"]: Head(d["lastSeq"], d["rev"], _epochs(d)) for d in documents}
 
     async def measure(self, conversation_id: str, known: Head) -> tuple[Head, Message | None]:
@@ -112,40 +133,39 @@ class MongoHeads:
         with translate_errors():
             # The messages that are ahead of the head may be those of an attempt that timed out. This changes
             # nothing, and waits until a majority has them; a read at a majority may be late without it.
-            await self._conversations.update_one({"_id": conversation_id}, {"$max": {"lastSeq": 0}})
+            await wait_for_majority(self._primary, conversation_id)
             # Revisions are read first, so that a change stored in between is not counted as known.
-            cursor = self._messages.find(above, {"rev": 1, "epoch": 1}).sort("rev", 1)
-            changes = await cursor.to_list(None)
-            last = await self._messages.find_one(of, sort=[("seq", -1)])
-        if last is None:
+            changes = await self._primary.find(
+                MESSAGES, above, "majority", projection={"rev": 1, "epoch": 1}, sort={"rev": 1}
+            )
+            last = await self._primary.find(MESSAGES, of, "majority", sort={"seq": -1}, limit=1)
+        if not last:
             return known, None
-        head = Head(max(known.seq, last["seq"]), known.rev, known.epochs)
+        head = Head(max(known.seq, last[0]["seq"]), known.rev, known.epochs)
         for change in changes:
             head = head.at(head.seq, change["rev"], change.get("epoch", 0))
-        return head, from_document(Message, last)
+        return head, from_document(Message, last[0])
 
     async def overtaken(self, conversation_id: str, known: Head) -> list[Message]:
         query = {"conversationId": conversation_id, "seq": {"$gt": known.seq}, "rev": {"$lte": known.rev}}
         with translate_errors():
-            documents = await self._messages.find(query).sort("seq", 1).to_list(None)
+            documents = await self._primary.find(MESSAGES, query, "majority", sort={"seq": 1})
         return [from_document(Message, d) for d in documents]
 
     async def note_epochs(self, conversation_id: str, known: Head, measured: Head) -> None:
         stored: Any = _stored_epochs(known) or {"$in": [None, []]}
         unchanged = {"_id": conversation_id, "epochs": stored}
+        update = {"q": unchanged, "u": {"$set": {"epochs": _stored_epochs(measured)}}}
         with translate_errors():
-            await self._conversations.update_one(unchanged, {"$set": {"epochs": _stored_epochs(measured)}})
-
-    async def term(self) -> Term:
-        return term_of(self._database)
+            await write(self._primary, {"update": CONVERSATIONS}, "updates", [update])
 
     async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
         with translate_errors():
-            matched = await commit(self._database, [_move(move) for move in moves], term)
+            matched = await commit(self._primary, [_move(move) for move in moves], term)
             if matched < len(moves):
                 # Another writer is ahead, and has set a later last message, or a later version of it.
                 raises = [update for move in moves for update in _raise_numbers(move)]
-                await commit(self._database, raises, term)
+                await commit(self._primary, raises, term)
                 await self._check_raised(moves)
 
     async def _check_raised(self, moves: Sequence[HeadMove]) -> None:
@@ -157,21 +177,20 @@ class MongoHeads:
 class MongoMemberships:
     """`Memberships` in the collection of that name."""
 
-    def __init__(self, database: Any) -> None:
-        self._collection = newest(database, MEMBERSHIPS)
+    def __init__(self, primary: PrimaryConnection) -> None:
+        self._primary = primary
 
     async def read(self, keys: Sequence[MemberKey]) -> dict[MemberKey, Membership]:
-        ids = [membership_id(*key) for key in keys]
+        query = {"_id": {"$in": [membership_id(*key) for key in keys]}}
         with translate_errors():
-            documents = await self._collection.find({"_id": {"$in": ids}}).to_list(None)
-        members = (from_document(Membership, d) for d in documents)
-        return {(m.conversation_id, m.user_id): m for m in members}
+            return _by_key(await self._primary.find(MEMBERSHIPS, query))
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
+        updates = [_save(*change) for change in changes]
+        command = {"update": MEMBERSHIPS, "ordered": False}
         with translate_errors():
-            saving = without_wait(self._collection)
-            result = await saving.bulk_write([_save(*change) for change in changes], ordered=False)
-        if result.matched_count == len(changes):
+            matched = await write(self._primary, command, "updates", updates)
+        if matched == len(changes):
             return []
         stored = await self.read([(was.conversation_id, was.user_id) for was, _ in changes])
         return list(_differing((becomes for _, becomes in changes), stored))
@@ -195,6 +214,25 @@ class MongoAttempts:
             await self._collection.delete_one({"_id": record_id})
 
 
+def _everything_of(names: Names) -> list[Document]:
+    """Return a pipeline on the conversations that reads three collections for the price of two reads."""
+    pipeline: list[Document] = [_any_of(names.conversations), {"$project": HEAD}]
+    members = [membership_id(*key) for key in names.members]
+    for collection, ids in ((MEMBERSHIPS, members), (MESSAGES, names.messages)):
+        if ids:
+            pipeline.append({"$unionWith": {"coll": collection, "pipeline": [_any_of(ids)]}})
+    return pipeline
+
+
+def _any_of(ids: Sequence[str]) -> Document:
+    return {"$match": {"_id": {"$in": list(ids)}}}
+
+
+def _by_key(documents: Iterable[Document]) -> dict[MemberKey, Membership]:
+    members = (from_document(Membership, d) for d in documents)
+    return {(m.conversation_id, m.user_id): m for m in members}
+
+
 def _written_before_duplicate(error: BulkWriteError) -> int:
     """Return how many of the ordered writes were made before one that met a duplicate key."""
     errors = error.details.get("writeErrors") or []
@@ -203,7 +241,7 @@ def _written_before_duplicate(error: BulkWriteError) -> int:
     raise error
 
 
-def _replacement(message: Message, rev: int) -> UpdateOne:
+def _replacement(message: Message, rev: int) -> Document:
     """Return the update of a message that still has revision `rev`; of another one it is an error.
 
     A bulk of updates goes on behind one that matches nothing, and would leave a revision free, which a
@@ -213,7 +251,7 @@ def _replacement(message: Message, rev: int) -> UpdateOne:
     """
     first = {"conversationId": message.conversation_id, "seq": 1}
     update = {**to_update(message, without=first), "$setOnInsert": first}
-    return UpdateOne({"_id": message.id, "rev": rev}, update, upsert=True)
+    return {"q": {"_id": message.id, "rev": rev}, "u": update, "upsert": True}
 
 
 def _move(move: HeadMove) -> Document:
@@ -248,10 +286,13 @@ def _numbers(move: HeadMove) -> dict[str, int]:
     return {"lastSeq": move.to.seq, "rev": move.to.rev}
 
 
-def _save(was: Membership, becomes: Membership) -> UpdateOne:
+def _save(was: Membership, becomes: Membership) -> Document:
     before, after = to_document(was), to_document(becomes)
     compared = {name: before[name] for name in COMPARED}
-    return UpdateOne({"_id": before["_id"], **compared}, {"$set": {name: after[name] for name in COUNTERS}})
+    return {
+        "q": {"_id": before["_id"], **compared},
+        "u": {"$set": {name: after[name] for name in COUNTERS}},
+    }
 
 
 def _differing(wanted: Iterable[Membership], stored: dict[MemberKey, Membership]) -> Iterable[MemberKey]:
