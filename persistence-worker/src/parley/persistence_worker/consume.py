@@ -4,22 +4,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import TypeVar
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import AbstractChannel as UnderlayChannel
 
 from parley.persistence_worker.batch import refusal
 from parley.persistence_worker.dead_letters import dead_letter, dead_letter_body
 from parley.persistence_worker.group_commit import Persists
 from parley.persistence_worker.ports import Attempts, EventPublisher, StoreUnavailable
 from parley.persistence_worker.unreadable_records import refusal_of
-from parley.shared import records, rooms
+from parley.shared import amqp, records, rooms
+from parley.shared.amqp_frames import Delivery
 from parley.shared.cancellation import within
 from parley.shared.events import RecordRefused
 from parley.shared.metrics import batch_records, batch_seconds, unknown_kinds
-from parley.shared.model import now
 from parley.shared.partitions import queue_name
 from parley.shared.records import Record, UnreadableRecord
 
@@ -81,16 +82,16 @@ class Consumer:
         self._event_publisher = event_publisher
         self._limits = limits
         self._turn = turn
-        self._inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Delivery | None] = asyncio.Queue()
         self._stopping = False
         self._is_cancelled = False
-        self._oldest: AbstractIncomingMessage | None = None
+        self._oldest: Delivery | None = None
 
     @property
     def lag(self) -> float:
         """Age in seconds of the oldest AMQP message in the current batch; 0 without a batch."""
-        published = self._oldest.timestamp if self._oldest is not None else None
-        return max(0.0, (now() - published).total_seconds()) if published is not None else 0.0
+        published_at = self._oldest.published_at if self._oldest is not None else None
+        return max(0.0, time() - published_at) if published_at is not None else 0.0
 
     async def run(self, connection: AbstractConnection) -> None:
         """Consume until `stop`; return when the current batch is finished and acknowledged."""
@@ -100,13 +101,16 @@ class Consumer:
         channel.close_callbacks.add(lambda *_: self._inbox.put_nowait(None))
         underlay = await channel.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(self._on_cancelled)
-        await queue.consume(self._inbox.put)
+        frames, take = amqp.frames_of(connection), self._inbox.put_nowait
+        frames.consume(underlay.number, take)
+        await queue.consume(_ignore)
         try:
-            await self._drain(channel)
+            await self._drain(channel, underlay)
         finally:
             # The consumer is not cancelled first. The broker would activate the next consumer at once, and
             # requeue the unacknowledged messages of this one later, behind newer ones: order would be lost.
             await within(CLOSE_SECONDS, channel.close())
+            frames.end(underlay.number, take)
 
     def stop(self) -> None:
         """Ask `run` to finish the current batch and return."""
@@ -117,7 +121,7 @@ class Consumer:
         self._is_cancelled = True
         self._inbox.put_nowait(None)
 
-    async def _drain(self, channel: AbstractChannel) -> None:
+    async def _drain(self, channel: AbstractChannel, underlay: UnderlayChannel) -> None:
         # A message that killed the previous worker is redelivered first, so only the first one is suspected.
         first = True
         while not self._stopping:
@@ -131,14 +135,14 @@ class Consumer:
             except StoreUnavailable:
                 # The worker is stopping. The broker redelivers unacknowledged messages to the next owner.
                 return
-            await deliveries[-1].ack(multiple=True)
+            await underlay.basic_ack(deliveries[-1].tag, multiple=True, wait=False)
             self._oldest = None
             first = False
             if self._is_cancelled:
                 # The end of the inbox was taken with the last batch. Nothing would be delivered any more.
                 return
 
-    async def _gather(self) -> list[AbstractIncomingMessage]:
+    async def _gather(self) -> list[Delivery]:
         """Wait for a delivery, and take those that have arrived behind it, up to the size of a batch.
 
         A message that is delivered for the third time ends its batch: it may be the reason. The prefetch is
@@ -159,7 +163,7 @@ class Consumer:
         return deliveries
 
     async def _process(
-        self, deliveries: Sequence[AbstractIncomingMessage], channel: AbstractChannel, *, suspected: bool
+        self, deliveries: Sequence[Delivery], channel: AbstractChannel, *, suspected: bool
     ) -> None:
         batch: list[Record] = []
         for delivery in deliveries:
@@ -258,13 +262,17 @@ class Consumer:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
-def _size(delivery: AbstractIncomingMessage) -> int:
+async def _ignore(_message: object) -> None:
+    """Take nothing: the connection's frame reader gives the deliveries to the consumer itself."""
+
+
+def _size(delivery: Delivery) -> int:
     """Return the number of records by the message's header."""
     count = delivery.headers.get("records")
     return count if isinstance(count, int) and count > 0 else 1
 
 
-def _returns(delivery: AbstractIncomingMessage) -> int:
+def _returns(delivery: Delivery) -> int:
     """Return how often the message was requeued, after a worker's death or a hand-over."""
     count = delivery.headers.get("x-delivery-count", 0)
     return count if isinstance(count, int) else 0

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import Connection, make_url
 from aiormq.exceptions import AMQPError
 
+from parley.shared.amqp_frames import FrameReader, FrameReaders
 from parley.shared.cancellation import within
 
 log = structlog.get_logger()
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 # 15 s for a node that hangs or was cut off, while the others work: it waits for 1.4 heartbeats.
 aiormq.Connection.HEARTBEAT_GRACE_MULTIPLIER = 1.4  # type: ignore[assignment]
 
+TRANSPORT = "transport_factory"
+"""The driver's argument for what opens the transport of a connection."""
 CONNECT_SECONDS = 5.0
 NODE_SECONDS = 2.0
 """Time to connect to one of several nodes; the next one may answer sooner."""
@@ -68,6 +71,14 @@ def node_of(connection: AbstractConnection) -> str:
     return _node(driver.url)
 
 
+def frames_of(connection: AbstractConnection) -> FrameReader:
+    """Return what reads the frames of an open connection."""
+    driver: Any = connection
+    reader: FrameReader | None = driver.kwargs[TRANSPORT].reader
+    assert reader is not None, "the connection was not opened"
+    return reader
+
+
 def _node(url: Any) -> str:
     return f"{url.host}:{url.port}"
 
@@ -79,6 +90,7 @@ def _host(url: str) -> str:
 async def _connect_to(url: str, seconds: float, name: str, heartbeat: int) -> AbstractConnection:
     properties: Any = {"connection_name": f"parley {name}"}
     connection = Connection(make_url(url, heartbeat=heartbeat), client_properties=properties)
+    connection.kwargs[TRANSPORT] = FrameReaders()
     try:
         await within(seconds, connection.connect())
     except BaseException:
