@@ -95,7 +95,7 @@ async def read(chunks: Sequence[bytes]) -> tuple[list[Delivery], list[tuple[int,
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 1_000_000])
-async def test_frames_are_told_apart_however_they_arrive(size: int) -> None:
+async def test_frames_are_separated_however_they_arrive(size: int) -> None:
     received = b"".join(MIXED)
     delivered, frames = await read([received[at : at + size] for at in range(0, len(received), size)])
 

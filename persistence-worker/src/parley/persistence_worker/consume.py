@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.abc import AbstractChannel as UnderlayChannel
 
+from parley.persistence_worker.acknowledgements import ACK_SECONDS, Acknowledgements
 from parley.persistence_worker.batch import refusal
 from parley.persistence_worker.dead_letters import dead_letter, dead_letter_body
 from parley.persistence_worker.group_commit import Persists
@@ -104,9 +104,11 @@ class Consumer:
         frames, take = amqp.frames_of(connection), self._inbox.put_nowait
         frames.consume(underlay.number, take)
         await queue.consume(_ignore)
+        acks = Acknowledgements(underlay, self._limits.prefetch)
         try:
-            await self._drain(channel, underlay)
+            await self._drain(channel, acks)
         finally:
+            await within(CLOSE_SECONDS, acks.flush())
             # The consumer is not cancelled first. The broker would activate the next consumer at once, and
             # requeue the unacknowledged messages of this one later, behind newer ones: order would be lost.
             await within(CLOSE_SECONDS, channel.close())
@@ -121,11 +123,11 @@ class Consumer:
         self._is_cancelled = True
         self._inbox.put_nowait(None)
 
-    async def _drain(self, channel: AbstractChannel, underlay: UnderlayChannel) -> None:
+    async def _drain(self, channel: AbstractChannel, acks: Acknowledgements) -> None:
         # A message that killed the previous worker is redelivered first, so only the first one is suspected.
         first = True
         while not self._stopping:
-            deliveries = await self._gather()
+            deliveries = await self._gather(acks)
             if not deliveries:
                 return
             self._oldest = deliveries[0]
@@ -135,20 +137,30 @@ class Consumer:
             except StoreUnavailable:
                 # The worker is stopping. The broker redelivers unacknowledged messages to the next owner.
                 return
-            await underlay.basic_ack(deliveries[-1].tag, multiple=True, wait=False)
+            await acks.add(deliveries)
             self._oldest = None
             first = False
             if self._is_cancelled:
                 # The end of the inbox was taken with the last batch. Nothing would be delivered any more.
                 return
 
-    async def _gather(self) -> list[Delivery]:
+    async def _next(self, acks: Acknowledgements) -> Delivery | None:
+        """Wait for a delivery; acknowledge earlier ones if none comes."""
+        if acks.pending and self._inbox.empty():
+            try:
+                async with asyncio.timeout(ACK_SECONDS):
+                    return await self._inbox.get()
+            except TimeoutError:
+                await acks.flush()
+        return await self._inbox.get()
+
+    async def _gather(self, acks: Acknowledgements) -> list[Delivery]:
         """Wait for a delivery, and take those that have arrived behind it, up to the size of a batch.
 
         A message that is delivered for the third time ends its batch: it may be the reason. The prefetch is
         not reduced for it, because the broker requeues a returned message behind others returned before.
         """
-        delivery = await self._inbox.get()
+        delivery = await self._next(acks)
         if delivery is not None:
             await self._turn()
         deliveries = []

@@ -1,4 +1,4 @@
-"""RabbitMQ: connect to one of its nodes, publish and close in bounded time."""
+"""RabbitMQ: connect to one of its nodes, and close in bounded time."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiormq
 import structlog
-from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import Connection, make_url
 from aiormq.exceptions import AMQPError
@@ -98,31 +97,6 @@ async def _connect_to(url: str, seconds: float, name: str, heartbeat: int) -> Ab
         await connection.close()
         raise
     return connection
-
-
-async def publish(
-    channel: AbstractChannel, message: Message, exchange: str, routing_key: str, *, seconds: float
-) -> None:
-    """Publish a message, and return when the broker has confirmed it.
-
-    `AbstractExchange.publish` holds the channel's lock until a message is written, for some turns of the
-    event loop: of concurrent publishers on a busy loop each would wait for all others. Without `wait` the
-    lock is free at once. The caller bounds what may wait to be written.
-
-    Raises:
-        TimeoutError: No confirm came within `seconds`; the broker may have the message.
-        AMQPError: The broker does not take the message, or the channel was lost.
-    """
-    underlay = await channel.get_underlay_channel()
-    await underlay.basic_publish(
-        message.body,
-        exchange=exchange,
-        routing_key=routing_key,
-        properties=message.properties,
-        mandatory=True,
-        timeout=seconds,
-        wait=False,  # type: ignore[call-arg]  # The abstract class lacks this parameter.
-    )
 
 
 async def close(opened: AbstractConnection | AbstractChannel) -> None:

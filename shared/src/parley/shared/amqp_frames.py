@@ -1,4 +1,4 @@
-"""Reads the frames of a connection to RabbitMQ: deliveries go straight to their consumer.
+"""Reads the frames of a connection to RabbitMQ: deliveries and confirms go straight to who waits for them.
 
 The driver takes each frame by three reads, decodes all of its fields, and makes two tasks for each message:
 that is a quarter of a worker's processor time. Here deliveries are decoded from the buffer that was received.
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from msgspec import Struct
@@ -24,7 +24,8 @@ CONTENT = struct.Struct(">HHQH")
 TAG = struct.Struct(">QB")
 SIZE = struct.Struct(">I")
 METHOD, HEADER, BODY = 1, 2, 3
-DELIVER = b"\x00\x3c\x00\x3c"
+DELIVER, RETURN = b"\x00\x3c\x00\x3c", b"\x00\x3c\x00\x32"
+ACK, NACK = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 HEARTBEAT_SECONDS = 1.0
 READ_BYTES = 1 << 17
@@ -50,6 +51,17 @@ class Delivery(Struct):
 Consume = Callable[[Delivery], None]
 
 
+class Confirms(Protocol):
+    """Takes the confirms of a channel."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    def on_confirm(self, tag: int, *, multiple: bool, is_taken: bool) -> None: ...
+
+    def on_return(self) -> None: ...
+
+
 class _Partial(Struct):
     tag: int
     redelivered: bool
@@ -60,10 +72,11 @@ class _Partial(Struct):
 
 
 class FrameReader:
-    """The stream that the driver reads, without the deliveries of channels that have a consumer."""
+    """The stream that the driver reads, without deliveries to consumers and confirms to publishers."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._consumers: dict[int, Consume] = {}
+        self._confirms: dict[int, Confirms] = {}
         self._reader = reader
         self._buffer = bytearray()
         self._at = 0
@@ -74,7 +87,13 @@ class FrameReader:
     def consume(self, channel: int, consumer: Consume) -> None:
         """Give the deliveries of a channel to a consumer."""
         self._consumers[channel] = consumer
+        self._confirms.pop(channel, None)
         self._partial.pop(channel, None)
+
+    def take_confirms(self, channel: int, confirms: Confirms) -> None:
+        """Give the confirms of a channel to a publisher, which is the only one that uses the channel."""
+        self._consumers.pop(channel, None)
+        self._confirms[channel] = confirms
 
     def consumes(self, channel: int) -> bool:
         """Return whether a channel has a consumer."""
@@ -103,8 +122,8 @@ class FrameReader:
         return self._take(size)
 
     async def _deliver(self) -> None:
-        """Hand deliveries over until another frame is next."""
-        while await self._skip_delivery():
+        """Hand deliveries and confirms over until another frame is next."""
+        while await self._skip_frame():
             # The driver gives up a connection without frames. A busy broker sends no heartbeats.
             if monotonic() - self._frame_at > HEARTBEAT_SECONDS:
                 self._buffer[: self._at] = HEARTBEAT
@@ -112,17 +131,25 @@ class FrameReader:
                 break
         self._frame_at = monotonic()
 
-    async def _skip_delivery(self) -> bool:
-        """Take the next frame if it is one of a delivery; return whether it was."""
+    async def _skip_frame(self) -> bool:
+        """Take the next frame if it is one of a delivery or a confirm; return whether it was."""
         await self._fill(FRAME.size)
         kind, channel, size = FRAME.unpack_from(self._buffer, self._at)
-        if channel not in self._consumers:
+        take = self._taker(channel)
+        if take is None:
             return False
         await self._fill(FRAME.size + size + 1)
-        if not self._take_frame(kind, channel, self._at + FRAME.size, size):
+        if not take(kind, channel, self._at + FRAME.size, size):
             return False
         self._at += FRAME.size + size + 1
         return True
+
+    def _taker(self, channel: int) -> Callable[[int, int, int, int], bool] | None:
+        if channel in self._consumers:
+            return self._take_frame
+        confirms = self._confirms.get(channel)
+        # The number of a closed channel may belong to another one.
+        return self._take_confirm if confirms is not None and not confirms.is_closed else None
 
     def _take_frame(self, kind: int, channel: int, at: int, size: int) -> bool:
         """Take a frame if it is one of a delivery."""
@@ -145,6 +172,20 @@ class FrameReader:
             body = b"".join(partial.parts)
             delivery = Delivery(partial.tag, partial.redelivered, partial.headers, partial.published_at, body)
             self._consumers[channel](delivery)
+        return True
+
+    def _take_confirm(self, kind: int, channel: int, at: int, _size: int) -> bool:
+        """Take a frame if it is a confirm, or one of a returned message."""
+        method = bytes(self._buffer[at : at + 4])
+        if kind != METHOD:
+            return True  # The content of a returned message: nothing is delivered on this channel.
+        if method == RETURN:
+            self._confirms[channel].on_return()
+        elif method in (ACK, NACK):
+            tag, bits = TAG.unpack_from(self._buffer, at + 4)
+            self._confirms[channel].on_confirm(tag, multiple=bool(bits & 1), is_taken=method == ACK)
+        else:
+            return False
         return True
 
     async def _fill(self, size: int) -> None:

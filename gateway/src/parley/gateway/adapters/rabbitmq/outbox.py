@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 
 import structlog
-from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from parley.gateway.adapters.rabbitmq.confirm_watch import ConfirmWatch
 from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
 from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
+from parley.shared.amqp_publisher import NotConfirmed, Publisher, Unroutable
 from parley.shared.cancellation import end, we_are_cancelled, within
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
-from parley.shared.model import now
 from parley.shared.partitions import EXCHANGE, Partitions, declare, fix_count
 from parley.shared.records import Record
 
@@ -166,17 +165,12 @@ class RabbitOutbox:
         started, count = monotonic(), len(batch.records)
         if started >= batch.deadline:
             raise TimeoutError("the batch has waited past its deadline for the one before it")
-        channel = queue.channel
-        if channel is None or channel.is_closed:
-            channel = await within(batch.deadline - started, self._open_again(queue))
-        message = Message(
-            records.pack(batch.records),
-            delivery_mode=DeliveryMode.PERSISTENT,
-            headers={"records": count},
-            timestamp=now(),
-        )
+        publisher = queue.publisher
+        if publisher is None or publisher.is_closed:
+            publisher = await within(batch.deadline - started, self._open_again(partition))
+        body = records.pack(batch.records)
         batch.is_published = True
-        await amqp.publish(channel, message, EXCHANGE, str(partition), seconds=batch.deadline - monotonic())
+        await publisher.publish(body, count, int(time()), seconds=batch.deadline - monotonic())
         batch_records.labels("publish").observe(count)
         batch_seconds.labels("publish").observe(monotonic() - started)
 
@@ -200,15 +194,15 @@ class RabbitOutbox:
         try:
             await fix_count(connection, self._partitions)
             await self._declare(connection)
-            for queue in self._queues:
-                queue.channel = await _open_channel(connection)
+            for partition, queue in enumerate(self._queues):
+                queue.channel, queue.publisher = await _open_channel(connection, partition)
             self._watch, self._connection = ConfirmWatch(), connection
             broker_connected.set(1)
             await self._until_lost(connection)
         finally:
             self._connection = None
             for queue in self._queues:
-                queue.channel = None
+                queue.channel = queue.publisher = None
             await amqp.close(connection)
 
     async def _until_lost(self, connection: AbstractConnection) -> None:
@@ -227,24 +221,27 @@ class RabbitOutbox:
             await declare(await connection.channel(), self._partitions)
             self._is_declared = True
 
-    async def _open_again(self, queue: PartitionQueue) -> AbstractChannel:
+    async def _open_again(self, partition: int) -> Publisher:
         if self._connection is None:
             raise ConnectionError("RabbitMQ is away")
-        channel = queue.channel = await _open_channel(self._connection)
-        return channel
+        queue = self._queues[partition]
+        queue.channel, queue.publisher = await _open_channel(self._connection, partition)
+        return queue.publisher
 
     async def _after(self, error: BaseException, queue: PartitionQueue) -> None:
         """Make sure that the next batch does not fail for what the broker's channel remembers."""
-        if isinstance(error, PublishError | ChannelNotFoundEntity):  # The queue or the exchange is gone.
+        if isinstance(error, Unroutable | ChannelNotFoundEntity):  # The queue or the exchange is gone.
             self._is_declared = False
             if self._connection is not None:
                 await amqp.close(self._connection)
-        elif isinstance(error, DeliveryError) and queue.channel is not None:
+        elif isinstance(error, NotConfirmed) and queue.channel is not None:
             # After a failover the channel may refuse everything, because it asks the former leader for ever.
             # After a time-out it stays: it may publish the batch yet, which must not come after later ones.
-            channel, queue.channel = queue.channel, None
+            channel, queue.channel, queue.publisher = queue.channel, None, None
             await amqp.close(channel)
 
 
-async def _open_channel(connection: AbstractConnection) -> AbstractChannel:
-    return await connection.channel(publisher_confirms=True, on_return_raises=True)
+async def _open_channel(connection: AbstractConnection, partition: int) -> tuple[AbstractChannel, Publisher]:
+    channel = await connection.channel(publisher_confirms=True)
+    underlay = await channel.get_underlay_channel()
+    return channel, Publisher(underlay, amqp.frames_of(connection), EXCHANGE, str(partition))

@@ -7,6 +7,7 @@ from time import monotonic
 
 from aio_pika.abc import AbstractChannel
 
+from parley.shared.amqp_publisher import Publisher
 from parley.shared.records import Edit, NewMessage, Record
 
 CONFIRM_SECONDS = 1.8
@@ -42,6 +43,8 @@ class PartitionQueue:
     waiting: deque[Batch] = field(default_factory=deque)
     channel: AbstractChannel | None = None
     """The partition's own: one that waits for the node of its queue holds up no other partition."""
+    publisher: Publisher | None = None
+    """Publishes on that channel."""
     published: Batch | None = None
     """The batch that awaits its confirm."""
     unconfirmed: int = 0
