@@ -240,7 +240,7 @@ async def test_a_head_is_not_replaced_by_an_older_revision(store: Store) -> None
     c = await store.begin("ann")
     stored = message(c, 1)
     await store.heads.commit(
-        [HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))], await store.heads.term()
+        [HeadMove(c, Head(1, 2), digest(replace(stored, rev=2, content="edited")))], await store.term()
     )
     await store.heads.commit([HeadMove(c, Head(1, 1), digest(stored))], await store.term())
     assert await store.heads.read([c]) == {c: Head(1, 2)}
@@ -296,7 +296,7 @@ async def test_a_measured_head_has_the_epochs_above_the_known_one(store: Store) 
 
 async def test_a_head_has_the_epochs_of_the_furthest_revision(store: Store) -> None:
     c = await store.begin("ann")
-    term = await store.heads.term()
+    term = await store.term()
     await store.heads.commit([HeadMove(c, Head(4, 4, (Epoch(7, 1), Epoch(8, 4))), None)], term)
     await store.heads.commit([HeadMove(c, Head(3, 3, (Epoch(7, 1),)), None)], term)
     assert await store.heads.read([c]) == {c: Head(4, 4, (Epoch(7, 1), Epoch(8, 4)))}

@@ -62,7 +62,6 @@ class GroupCommit:
         """
         request = Request(records, redelivered, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
-        self._idle.clear()
         if self._work is None:
             self._work = asyncio.create_task(self._run())
         await request.outcome
@@ -70,14 +69,13 @@ class GroupCommit:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                self._idle.clear()
                 started, group = monotonic(), self._take()
                 await self._persist(group)
                 await asyncio.sleep(started + _linger(group) - monotonic())
                 self._idle.set()
                 # Consumers that waited for their turn hand over what they gather, before the next group.
                 await asyncio.sleep(0)
-                if self._waiting:
-                    self._idle.clear()
         finally:
             self._work = None
             self._idle.set()
