@@ -225,7 +225,7 @@ def _everything_of(names: Names) -> list[Document]:
 
 
 def _any_of(ids: Sequence[str]) -> Document:
-    return {"$match": {"_id": {"$in": list(ids)}}}
+    return {"$match": {"_id": ids[0] if len(ids) == 1 else {"$in": list(ids)}}}
 
 
 def _by_key(documents: Iterable[Document]) -> dict[MemberKey, Membership]:
