@@ -69,7 +69,7 @@ async def test_a_group_ends_at_the_limit_of_records() -> None:
     assert [names for names, _ in persister.calls] == ["abcd", "ef"]
 
 
-async def test_an_outage_is_told_to_all_of_the_group() -> None:
+async def test_an_outage_reaches_all_of_the_group() -> None:
     persister = Persister()
     persister.poison = lambda _names: StoreUnavailable("away")
     group = GroupCommit(persister)
