@@ -80,6 +80,23 @@ async def test_an_outage_reaches_all_of_the_group() -> None:
     assert persister.calls == [("ab", False)]
 
 
+async def test_an_outage_ends_the_wait_of_later_batches() -> None:
+    persister = Persister()
+    persister.poison = lambda _names: StoreUnavailable("away")
+    group = GroupCommit(persister)
+    persister.may_go_on.clear()
+    first = put(group, "a")
+    await asyncio.sleep(0.01)
+    second = put(group, "b")
+    await asyncio.sleep(0.01)
+    persister.may_go_on.set()
+
+    outcomes = await settled(first, second)
+
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 2
+    assert persister.calls == [("a", False)]
+
+
 async def test_a_faulty_record_fails_its_own_partition_only() -> None:
     persister = Persister()
     persister.poison = lambda names: ValueError(names) if "b" in names else None

@@ -92,7 +92,9 @@ class GroupCommit:
         try:
             await self._persister.persist(records, redelivered=any(r.redelivered for r in group))
         except StoreUnavailable as error:
-            _end(group, error)
+            # Those that wait would find out after another time-out, and a stopping worker has not the time.
+            _end([*group, *self._waiting], error)
+            self._waiting.clear()
         except Exception as error:
             if len(group) == 1:
                 _end(group, error)
