@@ -20,6 +20,7 @@ from load.generator.ledger import Balance, Ledger, Tally
 from load.generator.loops import ClosedLoop, OpenLoop, every
 
 CONNECTS_AT_ONCE = 32
+GROUPS_AT_ONCE = 4
 REPORT_SECONDS = 1.0
 
 
@@ -108,9 +109,8 @@ class ClientProcess:
             client.wanted = True
         await _all(one(number, client) for number, client in enumerate(waiting))
         if groups:
-            for kind in self._kinds:
-                for group in kind:
-                    await self._create(group, gate)
+            creating = asyncio.Semaphore(GROUPS_AT_ONCE)
+            await _all(self._create(group, creating, gate) for kind in self._kinds for group in kind)
         gc.collect()
         gc.freeze()
         return len(self._clients)
@@ -200,8 +200,13 @@ class ClientProcess:
             members.append(client)
         return members
 
-    async def _create(self, group: list[Client], gate: asyncio.Semaphore) -> None:
-        room = await group[0].create_group([client.user for client in group[1:]])
+    async def _create(
+        self, group: list[Client], creating: asyncio.Semaphore, gate: asyncio.Semaphore
+    ) -> None:
+        if group[0].room:
+            return
+        async with creating:
+            room = await group[0].create_group([client.user for client in group[1:]])
 
         async def join(client: Client) -> None:
             client.room = room
