@@ -34,9 +34,9 @@ class Client:
     """One member of one group, with one socket."""
 
     __slots__ = (
-        "_answers", "_auth", "_calls", "_connection", "_held", "_last", "_ledger", "_numbers", "_returning",
-        "_url", "bit", "confirms", "everybody", "gateway", "is_slow", "is_steady", "is_up", "returned_at",
-        "room", "source", "user", "wanted", "when_stored",
+        "_answers", "_auth", "_calls", "_connection", "_held", "_last", "_ledger", "_missed_since",
+        "_numbers", "_returning", "_url", "bit", "confirms", "everybody", "gateway", "is_slow", "is_steady",
+        "is_up", "returned_at", "room", "source", "user", "wanted", "when_stored",
     )  # fmt: skip
 
     def __init__(
@@ -70,7 +70,12 @@ class Client:
         self._held: set[bytes] = set()
         """Messages to send again: their answers were lost with the socket, or there was none."""
         self._last = b""
-        """The newest message that arrived, which tells how far the client is."""
+        """The newest message that arrived."""
+        self._missed_since: bytes | None = None
+        """The newest message before the socket was lost, until the client has caught up.
+
+        Live messages that arrive before the sync do not tell what is missing between.
+        """
         self._returning: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
@@ -163,6 +168,8 @@ class Client:
         self.is_up = self.is_steady = False
         self._connection = None
         self._ledger.tally.disconnects += 1
+        if self._missed_since is None:
+            self._missed_since = self._last
         for answer in self._calls.values():
             if not answer.done():
                 answer.set_exception(ConnectError("the socket was lost"))
@@ -234,13 +241,14 @@ class Client:
             self.is_up = False
             await self.join()
             await self._catch_up()
+            self._missed_since = None
             self.is_up = self._connection is not None
 
     async def _catch_up(self) -> None:
         """Ask for the messages since the newest one that the client has."""
         if not self.confirms:
             return
-        held = _revision(self._last)
+        held: dict[str, int] | None = _revision(self._missed_since or b"")
         while held is not None:
             answer = await self.call("sync", {"conversations": {self.room: held}})
             changes = answer["conversations"][self.room]
@@ -254,7 +262,7 @@ class Client:
             held = {"rev": changes["rev"], "epoch": changes["epoch"]} if changes.get("more") else None
 
 
-def _revision(packet: bytes) -> dict[str, int] | None:
+def _revision(packet: bytes) -> dict[str, int]:
     """Return the revision in a message; without a message, that of a group where nothing was sent."""
     if not packet:
         return {"rev": 0, "epoch": 0}
