@@ -253,6 +253,7 @@ class Client:
             answer = await self.call("sync", {"conversations": {self.room: held}})
             changes = answer["conversations"][self.room]
             now = perf_counter()
+            self._ledger.tally.too_far += bool(changes.get("tooFar"))
             for message in changes.get("messages") or ():
                 name = str(message.get("clientMessageId")).encode()
                 self._ledger.deliver(name, self.bit, now, steady=False)

@@ -23,6 +23,8 @@ class Tally:
     """Deliveries of messages that nobody sent, or to a member of another group."""
     others: int = 0
     """Events of other kinds: unread counts, presence, typing."""
+    too_far: int = 0
+    """Clients that had missed more than a sync tells; a real one reads the history then."""
     connects: int = 0
     disconnects: int = 0
     refused: Counter[str] = field(default_factory=Counter)

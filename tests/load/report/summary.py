@@ -55,6 +55,7 @@ class LoadResult:
             "deliveries are doubled": tally.doubled,
             "deliveries are of messages that nobody sent": tally.unexpected,
             "clients have not returned": self.drained.away,
+            "clients missed more than a sync tells, and this tool reads no history": tally.too_far,
         }
         return [f"{count:,} {problem}" for problem, count in counts.items() if count]
 
