@@ -24,7 +24,7 @@ TALKERS = "talkers"
 SETTLE_SECONDS = 2.0
 GROUP_SIZE = 10
 LARGE_GROUP, LARGE_RATE = 1_000, 20.0
-WARMING_SOCKETS = 100
+WARMING_SOCKETS, WARMING_RATE = 100, 20.0
 CONNECTS, CONNECTS_PER_SECOND = 500, 100.0
 
 
@@ -53,7 +53,7 @@ class Bench:
             fleet = await self.new_fleet(kind).__aenter__()
             self._fleets[name] = fleet
             await fleet.connect(FAST)
-            await fleet.run_closed(1, SETTLE_SECONDS)
+            await fleet.run_open(WARMING_RATE, SETTLE_SECONDS)
             await fleet.drain()
         return self._fleets[name]
 
@@ -118,6 +118,9 @@ class Count:
 async def closed(bench: Bench) -> Figures:
     """Have each of the sockets send the next message when one is stored."""
     fleet = await bench.fleet(TALKERS, _tens(bench.options.sockets))
+    # The programs of Node and of MongoDB are faster once they have run for a while.
+    await fleet.run_closed(bench.options.window, SETTLE_SECONDS)
+    await fleet.drain()
     count = await bench.count(fleet, fleet.run_closed(bench.options.window, bench.options.seconds))
     return count.figures()
 
@@ -214,7 +217,7 @@ async def _warm_up(bench: Bench) -> None:
     """Have some clients talk and leave, so that what a process loads at its first socket is not counted."""
     async with bench.new_fleet(_tens(WARMING_SOCKETS)) as fleet:
         await fleet.connect(FAST)
-        await fleet.run_closed(1, SETTLE_SECONDS)
+        await fleet.run_open(WARMING_RATE, SETTLE_SECONDS)
         await fleet.drain()
         await fleet.leave()
 

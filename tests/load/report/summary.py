@@ -153,7 +153,8 @@ def server_us(result: LoadResult) -> float:
 
 
 def _incident(result: LoadResult, incident: Incident) -> dict[str, Any]:
-    returned = result.drained.returned_at
+    # Of an earlier incident the last return is not known apart from those of the later one.
+    returned = result.drained.returned_at if incident is result.incidents[-1] else 0.0
     return {
         "second": round(incident.at - result.began, 1),
         "incident": incident.title,
