@@ -7,7 +7,7 @@ from marshmallow import INCLUDE, ValidationError, fields, post_load, validates_s
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, Uuid
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -54,7 +54,7 @@ class SendMessageDto(InboundSchema):
     message = fields.String()
     text = fields.String()
     attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
-    clientMessageId = fields.UUID(allow_none=True, load_default=None)
+    clientMessageId = Uuid(allow_none=True, load_default=None)
 
     @validates_schema
     def _require_one_text(self, data: Payload, **_: Any) -> None:
@@ -101,14 +101,13 @@ def _size(name: str, value: Any) -> int:
 
 
 def _send(p: Payload) -> c.SendMessage:
-    given = p["clientMessageId"]
     return c.SendMessage(
         conversation_id=p["conversationId"],
         content=p["content"],
         type="file" if p["attachments"] else "text",
         attachments=tuple(p["attachments"]),
         extra=p["extra"],
-        client_message_id=str(given) if given else None,
+        client_message_id=p["clientMessageId"],
     )
 
 

@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericId
+from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericId, Uuid
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -81,7 +81,7 @@ class SendMessageDto(ChatRef, Content):
     """A message to send; it may name uploads by their ids."""
 
     attachments = BoundedList(NumericId(), most=MAX_ATTACHMENTS)
-    client_message_id = fields.UUID(data_key="clientMessageId")
+    client_message_id = Uuid(data_key="clientMessageId")
 
 
 class UpdateMessageDto(MessageRef, Content):
@@ -119,13 +119,13 @@ def _content(p: Payload) -> str:
 
 
 def _send(p: Payload) -> c.SendMessage:
-    given, files = p.get("client_message_id"), tuple(p.get("attachments", ()))
+    files = tuple(p.get("attachments", ()))
     return c.SendMessage(
         conversation_id=p["conversation_id"],
         content=_content(p),
         type="file" if files else "text",
         attachments=files,
-        client_message_id=str(given) if given else None,
+        client_message_id=p.get("client_message_id"),
     )
 
 

@@ -52,6 +52,13 @@ class NumericId(Id):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class Uuid(fields.UUID):
+    """A UUID, loaded as its canonical text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return str(super()._deserialize(value, attr, data, **kwargs))
+
+
 class Count(fields.Integer):
     """An integer given as a JSON number, not as a string or a fraction.
 
@@ -74,12 +81,12 @@ class BoundedList(fields.List[Any]):
 
     def __init__(self, inner: fields.Field[Any], *, most: int, **kwargs: Any) -> None:
         super().__init__(inner, validate=validate.Length(max=most), **kwargs)
-        self._most = most
+        self.most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         if not utils.is_collection(value):
             raise self.make_error("invalid")
-        check_length(value, self._most)
+        check_length(value, self.most)
         errors: dict[int, Any] = {}
         loaded: list[Any] = []
         for position, each in enumerate(value):

@@ -7,7 +7,15 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from parley.gateway.core import commands as c
 from parley.gateway.core.positions import Revision
 from parley.gateway.protocols.error_payloads import ERROR, REFUSAL
-from parley.gateway.protocols.fields import BoundedDict, BoundedList, Count, Id, InboundSchema, check_length
+from parley.gateway.protocols.fields import (
+    BoundedDict,
+    BoundedList,
+    Count,
+    Id,
+    InboundSchema,
+    Uuid,
+    check_length,
+)
 from parley.gateway.protocols.protocol import (
     Admitted,
     ClientProtocol,
@@ -83,7 +91,7 @@ class CreateConversationDto(InboundSchema):
     participant_ids = BoundedList(Id(), most=MAX_PARTICIPANTS, data_key="participantIds")
     kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
     title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
-    client_conversation_id = fields.UUID(data_key="clientConversationId", allow_none=True, load_default=None)
+    client_conversation_id = Uuid(data_key="clientConversationId", allow_none=True, load_default=None)
 
     @validates_schema
     def _require_one_list(self, data: Payload, **_: Any) -> None:
@@ -177,12 +185,11 @@ class SearchDto(InboundSchema):
 
 def _create(p: Payload) -> c.CreateConversation:
     participants = p.get("participants") or p.get("participant_ids") or []
-    named = p["client_conversation_id"]
     return c.CreateConversation(
         kind=p["kind"],
         participants=tuple(participants),
         title=p["title"],
-        client_conversation_id=str(named) if named else None,
+        client_conversation_id=p["client_conversation_id"],
     )
 
 

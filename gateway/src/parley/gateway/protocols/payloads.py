@@ -1,6 +1,7 @@
 """Loading of clients' payloads at a bounded cost: lengths come before elements, and few errors are named."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import islice
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from marshmallow import Schema, ValidationError
 from parley.gateway.core.errors import Invalid
 from parley.gateway.protocols.fields import MAX_REASONS
 from parley.gateway.protocols.protocol import Payload
+from parley.gateway.protocols.usual_payloads import plan_of
 from parley.shared.model import MAX_ID
 
 MAX_VALUES = 5_000
@@ -17,6 +19,8 @@ MAX_NAMES = 500
 """Fields of one object; each unknown one costs an error."""
 NAME_LIMIT = MAX_ID
 """Characters of a client's field name that an error returns."""
+
+_plan_of = cache(plan_of)
 
 
 def load(schema: Schema, payload: Payload, *, unknown: Literal["exclude"] | None = None) -> Payload:
@@ -30,6 +34,10 @@ def load(schema: Schema, payload: Payload, *, unknown: Literal["exclude"] | None
     Raises:
         Invalid: The payload is not valid; names up to `MAX_REASONS` reasons.
     """
+    plan = _plan_of(schema) if unknown is None else None
+    usual = plan.load(payload) if plan is not None else None
+    if usual is not None:
+        return usual
     if has_too_many_values(payload):
         raise Invalid(
             f"The payload has more than {MAX_VALUES} values, or more than {MAX_NAMES} in one object."

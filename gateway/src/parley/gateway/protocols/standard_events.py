@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, Uuid
 from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
     Field,
@@ -71,13 +71,12 @@ class SendOptions(InboundSchema):
     """Options that every event and route for sending has: uploads, and the client's id for the message."""
 
     attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
-    client_message_id = fields.UUID(data_key="clientMessageId", load_default=None)
+    client_message_id = Uuid(data_key="clientMessageId", load_default=None)
 
 
 def send_arguments(p: Payload) -> Payload:
     """Convert a loaded payload with `SendOptions` to the arguments of the commands that send."""
-    given = p["client_message_id"]
-    return {**p, "attachments": tuple(p["attachments"]), "client_message_id": str(given) if given else None}
+    return {**p, "attachments": tuple(p["attachments"])}
 
 
 # Outbound.

@@ -49,6 +49,7 @@ class Buckets:
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = monotonic) -> None:
         self._rate = rate
+        self._slack = (rate.burst - 1) / rate.per_second
         self._clock = clock
         self._full_at: BoundedDict[str, float] = BoundedDict(REMEMBERED_BUCKETS)
 
@@ -61,9 +62,10 @@ class Buckets:
         A bucket is stored as the moment at which it would be full again (GCRA, the virtual scheduling
         algorithm of ITU-T I.371): one number, which needs no refill.
         """
-        if self.retry_after(key) > 0:
+        now, full_at = self._clock(), self._full_at.get(key) or 0.0
+        if full_at - now > self._slack:
             return False
-        self.owe(key, tokens)
+        self._full_at.put(key, max(now, full_at) + tokens / self._rate.per_second)
         return True
 
     def owe(self, key: str, tokens: int) -> None:
@@ -74,7 +76,7 @@ class Buckets:
     def retry_after(self, key: str) -> float:
         """Return the seconds until the bucket has a token; 0 if it has one."""
         empty_for = (self._full_at.get(key) or 0.0) - self._clock()
-        return max(0.0, empty_for - (self._rate.burst - 1) / self._rate.per_second)
+        return max(0.0, empty_for - self._slack)
 
     def forget(self, key: str) -> None:
         """Forget the bucket of a key that is not used again."""

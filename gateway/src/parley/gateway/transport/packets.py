@@ -16,6 +16,10 @@ from parley.gateway.transport.frame_writer import frame, text_frame
 ARRAY_OF_EVENT = re.compile(rf"{packet.EVENT}(?:/[^,]*,)?\d*\[")
 """Matches an event whose array begins: https://socket.io/docs/v4/socket-io-protocol/#packet-encoding."""
 
+PLAIN_EVENT = re.compile(rf"{packet.EVENT}(?:(/[^,?]*),)?([0-9]{{1,15}})?(?=\[)")
+"""Matches an event without attachments, up to its array; python-socketio decodes what is not of this form."""
+BINARY_TYPES = {packet.EVENT: packet.BINARY_EVENT, packet.ACK: packet.BINARY_ACK}
+
 PACKET_TYPES = {str(kind): kind for kind in range(eio.NOOP + 1)}
 
 
@@ -31,13 +35,44 @@ class ClientPacket(packet.Packet):  # type: ignore[misc]
     """
 
     json = json
+    packet_type: int
+
+    def __init__(
+        self,
+        packet_type: int = packet.EVENT,
+        data: Any = None,
+        namespace: str | None = None,
+        id: int | None = None,
+        binary: bool | None = None,
+        encoded_packet: Any = None,
+    ) -> None:
+        super().__init__(packet_type, data, namespace, id, bool(binary), encoded_packet)
+
+    def encode(self) -> Any:
+        """Encode the packet: to a text, or to a list of a text and the binary attachments.
+
+        JSON has no form for binary data, which is searched for only then.
+        """
+        try:
+            return super().encode()
+        except TypeError:
+            if self.packet_type not in BINARY_TYPES:
+                raise
+            self.packet_type = BINARY_TYPES[self.packet_type]
+            return super().encode()
 
     def decode(self, encoded_packet: Any) -> Any:
         """Decode the text of a packet; returns the number of binary attachments to come."""
         if not isinstance(encoded_packet, str):
             raise ValueError("a binary attachment without its packet")
         try:
-            return super().decode(encoded_packet)
+            event = PLAIN_EVENT.match(encoded_packet)
+            if event is None:
+                return super().decode(encoded_packet)
+            self.namespace = event[1]
+            self.id = int(event[2]) if event[2] else None
+            self.data = json.loads(encoded_packet[event.end() :])
+            return 0
         except ValueError:
             is_event = self.packet_type == packet.EVENT
             if not is_event or (self.id is None and not ARRAY_OF_EVENT.match(encoded_packet)):
