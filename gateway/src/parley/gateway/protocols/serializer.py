@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
+from functools import cached_property
 from typing import Any, Protocol
 
 from marshmallow import INCLUDE, Schema, fields, validate
 
+from parley.gateway.protocols.expressions import Expression, compiled, object_maker
+from parley.gateway.protocols.expressions import constant as constant_expression
 from parley.gateway.protocols.fields import Id, iso
 
 Source = str | Callable[[Any], Any]
@@ -29,15 +31,20 @@ class ToPayload(Protocol):
         """Make the payload of a value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Field:
     """A field of a serializer, or a payload that is not an object."""
 
     field: fields.Field[Any]
-    get: Callable[[Any], Any]
+    expression: Expression
+
+    @cached_property
+    def make(self) -> Callable[[Any], Any]:
+        """The function that makes the field's value; serializers contain its expression instead."""
+        return compiled(self.expression)
 
     def __call__(self, value: Any) -> Any:
-        return self.get(value)
+        return self.make(value)
 
 
 class _OpenSchema(Schema):
@@ -64,91 +71,98 @@ class Serializer:
         self.schema: type[Schema] = base.from_dict(
             {name: field.field for name, field in table.items()}, name=name
         )
-        self._getters = [(name, field.get, field.field.required) for name, field in table.items()]
-        self._extra = None if extra is None else _getter(extra)
+        self._make = object_maker(
+            [(name, field.expression, field.field.required) for name, field in table.items()]
+        )
+        self._extra = None if extra is None else compiled(_expression(extra))
 
     @property
     def field(self) -> fields.Field[Any]:
         return fields.Nested(self.schema, required=True)
 
     def __call__(self, value: Any) -> dict[str, Any]:
-        payload = {}
-        for name, get, required in self._getters:
-            found = get(value)
-            if required or found is not None:
-                payload[name] = found
+        payload = self._make(value)
         if self._extra is not None:
             payload |= {name: each for name, each in self._extra(value).items() if name not in self.fields}
         return payload
 
+    @property
+    def maker(self) -> Callable[[Any], dict[str, Any]]:
+        """The function that other serializers call for an object within theirs."""
+        return self._make if self._extra is None else self
+
     def fields_from(self, source: Source) -> dict[str, Field]:
         """Return this serializer's fields, without `extra`, as fields of a value that contains the source."""
-        inner = _getter(source)
-        return {name: replace(field, get=_compose(field.get, inner)) for name, field in self.fields.items()}
+        inner = _expression(source)
+        return {
+            name: replace(field, expression=field.expression.of(inner)) for name, field in self.fields.items()
+        }
 
 
 def text(source: Source, *choices: str) -> Field:
     """Define a string; if choices are given, one of them."""
     valid = validate.OneOf(choices) if choices else None
-    return Field(fields.String(required=True, validate=valid), _getter(source))
+    return Field(fields.String(required=True, validate=valid), _expression(source))
 
 
 def ident(source: Source) -> Field:
     """Define an id."""
-    return Field(Id(required=True), _getter(source))
+    return Field(Id(required=True), _expression(source))
 
 
 def number(source: Source) -> Field:
     """Define an integer."""
-    return Field(fields.Integer(required=True, strict=True), _getter(source))
+    return Field(fields.Integer(required=True, strict=True), _expression(source))
 
 
 def seconds(source: Source) -> Field:
     """Define a duration in seconds."""
-    return Field(fields.Float(required=True), _getter(source))
+    return Field(fields.Float(required=True), _expression(source))
 
 
 def flag(source: Source) -> Field:
     """Define a boolean."""
-    return Field(fields.Boolean(required=True, truthy={True}, falsy={False}), _getter(source))
+    return Field(fields.Boolean(required=True, truthy={True}, falsy={False}), _expression(source))
 
 
 def time(source: Source) -> Field:
     """Define a time in ISO 8601, as JavaScript's `toISOString` formats it."""
-    return Field(fields.DateTime(format="iso", required=True), _compose(iso, _getter(source)))
+    return Field(fields.DateTime(format="iso", required=True), _expression(source).then(iso))
 
 
 def millis(source: Source) -> Field:
     """Define a time in milliseconds since 1970, as JavaScript's `Date.now` counts it."""
-    return Field(fields.Integer(required=True, strict=True), _compose(_milliseconds, _getter(source)))
+    return Field(fields.Integer(required=True, strict=True), _expression(source).then(_milliseconds))
 
 
 def constant(value: bool | str) -> Field:
     """Define a field that always has this value."""
     kind = fields.Boolean if isinstance(value, bool) else fields.String
-    return Field(kind(required=True, validate=validate.Equal(value)), lambda _: value)
+    return Field(kind(required=True, validate=validate.Equal(value)), constant_expression(value))
 
 
 def one(item: ToPayload, source: Source) -> Field:
     """Define a nested payload; None where the source is None, which `optional` or `nullable` must allow."""
-    return Field(item.field, _compose(lambda inner: None if inner is None else item(inner), _getter(source)))
+    return Field(item.field, _expression(source).then_unless_none(_maker(item)))
 
 
 def many(item: ToPayload, source: Source = "") -> Field:
     """Define a list of nested payloads; the source is an iterable."""
+    make = _maker(item)
     field = fields.List(item.field, required=True)
-    return Field(field, _compose(lambda inner: [item(each) for each in inner], _getter(source)))
+    return Field(field, _expression(source).then(lambda inner: [make(each) for each in inner]))
 
 
 def mapping(item: ToPayload, source: Source) -> Field:
     """Define an object of nested payloads by id; the source is an iterable of (id, value) pairs."""
+    make = _maker(item)
     field = fields.Dict(keys=Id(), values=item.field, required=True)
-    return Field(field, _compose(lambda pairs: {key: item(each) for key, each in pairs}, _getter(source)))
+    return Field(field, _expression(source).then(lambda pairs: {key: make(each) for key, each in pairs}))
 
 
 def any_object(source: Source) -> Field:
     """Define an object with any fields."""
-    return Field(fields.Dict(required=True), _getter(source))
+    return Field(fields.Dict(required=True), _expression(source))
 
 
 def optional(field: Field) -> Field:
@@ -168,18 +182,14 @@ def _changed(field: fields.Field[Any], **attributes: bool) -> fields.Field[Any]:
     return field
 
 
-def _getter(source: Source) -> Callable[[Any], Any]:
-    if callable(source):
-        return source
-    return attrgetter(source) if source else _identity
+def _expression(source: Source) -> Expression:
+    return Expression().attribute(source) if isinstance(source, str) else Expression().then(source)
 
 
-def _identity(value: Any) -> Any:
-    return value
-
-
-def _compose(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return outer if inner is _identity else lambda value: outer(inner(value))
+def _maker(item: ToPayload) -> Callable[[Any], Any]:
+    if isinstance(item, Serializer):
+        return item.maker
+    return item.make if isinstance(item, Field) else item
 
 
 def _milliseconds(at: datetime) -> int:
