@@ -48,6 +48,6 @@ class EarlyRefusals:
         key = protocol.name, error.retry_after
         refusal = self._encoded.get(key)
         if refusal is None:
-            ack = EncodedAck(json.dumps([protocol.refusal(error)]))
+            ack = EncodedAck(json.encode([protocol.refusal(error)]))
             refusal = self._encoded[key] = Refusal(ack, error)
         return refusal

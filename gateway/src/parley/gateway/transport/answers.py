@@ -16,7 +16,7 @@ NAME_LIMIT = 100
 class EncodedAck:
     """An acknowledgement that was encoded before, once for many events: the JSON array of its arguments."""
 
-    arguments: str
+    arguments: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from engineio.exceptions import EngineIOError, QueueEmpty, SocketIsClosedError, 
 from parley.gateway.transport.frame_writer import frame
 from parley.gateway.transport.inbox import Inbox
 from parley.gateway.transport.packet_queue import PacketQueue
-from parley.gateway.transport.packets import engine_packet
+from parley.gateway.transport.packets import EncodedEvents, EncodedPacket, engine_packet
 
 if TYPE_CHECKING:
     from parley.gateway.transport.engine_server import EngineServer
@@ -94,6 +94,14 @@ class EngineSession:
         self.writer.write(frame(packet.encode()))
         if packet.packet_type == eio.CLOSE:
             self.writer.close()
+
+    def write(self, encoded: EncodedEvents | EncodedPacket) -> None:
+        """Queue what is encoded for the next poll, or write it to the websocket."""
+        if self.writer is not None:
+            self.writer.write(encoded.frames)
+        else:
+            for packet in encoded.packets():
+                self._queue().put(packet)
 
     async def send(self, packet: eio.Packet) -> None:
         """Send a packet.

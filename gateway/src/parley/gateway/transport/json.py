@@ -5,6 +5,15 @@ from typing import Any
 import orjson
 
 
+def encode(value: Any) -> bytes:
+    """Encode a value as compact JSON in UTF-8.
+
+    Raises:
+        TypeError: JSON has no form for the value.
+    """
+    return orjson.dumps(value)
+
+
 def dumps(value: Any, **_options: Any) -> str:
     """Encode a value as compact JSON.
 

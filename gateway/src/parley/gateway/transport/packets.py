@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import orjson
 from engineio import packet as eio
 from socketio import packet
 
@@ -112,7 +111,7 @@ def engine_packet(encoded: str | bytes) -> eio.Packet:
 
 
 class EncodedEvents:
-    """Events that were encoded once for many sockets.
+    """Events, or acknowledgements, that were encoded once for all sockets that they go to.
 
     Attributes:
         frames: The websocket frames.
@@ -147,7 +146,7 @@ class EncodedPacket:
 def event_start(namespace: str, event: str) -> bytes:
     """Return the Engine.IO message of an event of a protocol, up to its payload."""
     prefix = "" if namespace == "/" else f"{namespace},"
-    return f"{eio.MESSAGE}{packet.EVENT}{prefix}[".encode() + orjson.dumps(event) + b","
+    return f"{eio.MESSAGE}{packet.EVENT}{prefix}[".encode() + json.encode(event) + b","
 
 
 def event_message(start: bytes, payload: Any) -> bytes:
@@ -156,7 +155,13 @@ def event_message(start: bytes, payload: Any) -> bytes:
     Raises:
         TypeError: JSON has no form for the payload.
     """
-    return start + orjson.dumps(payload) + b"]"
+    return start + json.encode(payload) + b"]"
+
+
+def ack_message(namespace: str, number: int | None, arguments: bytes) -> bytes:
+    """Return the Engine.IO message of an acknowledgement with a JSON array of arguments."""
+    prefix = "" if namespace == "/" else f"{namespace},"
+    return f"{eio.MESSAGE}{packet.ACK}{prefix}{number}".encode() + arguments
 
 
 def engine_packets(encodable: packet.Packet) -> list[eio.Packet]:

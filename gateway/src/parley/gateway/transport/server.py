@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import structlog
-from engineio import packet as eio
 from socketio import packet
 
 from parley.gateway.protocols.error_payloads import EXCEPTION
@@ -14,7 +13,13 @@ from parley.gateway.transport import json
 from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
 from parley.gateway.transport.engine_server import EngineServer
 from parley.gateway.transport.engine_session import EngineSession
-from parley.gateway.transport.packets import ClientPacket, engine_packets
+from parley.gateway.transport.packets import (
+    ClientPacket,
+    EncodedEvents,
+    EncodedPacket,
+    ack_message,
+    put_encoded,
+)
 from parley.gateway.transport.socketio_adapter import SocketHooks
 
 log = structlog.get_logger()
@@ -200,21 +205,19 @@ class ChatServer(SocketHooks):
             self._send(event, packet.EVENT, [EXCEPTION.event, EXCEPTION.payload(event.refused(answer.error))])
 
     def _acknowledge(self, event: ClientEvent, ack: Any) -> None:
-        if isinstance(ack, EncodedAck):
-            self._send_encoded(event, ack)
-        else:
-            self._send(event, packet.ACK, list(ack) if isinstance(ack, tuple) else [ack])
-
-    def _send_encoded(self, event: ClientEvent, ack: EncodedAck) -> None:
+        arguments = list(ack) if isinstance(ack, tuple) else [ack]
+        try:
+            encoded = ack.arguments if isinstance(ack, EncodedAck) else json.encode(arguments)
+        except TypeError:
+            # JSON has no form for binary data.
+            self._send(event, packet.ACK, arguments)
+            return
         session = self._session(event.eio_sid)
         if session is not None and not session.closed:
-            prefix = "" if event.namespace == "/" else f"{event.namespace},"
-            text = f"{packet.ACK}{prefix}{event.id}{ack.arguments}"
-            session.put_nowait(eio.Packet(eio.MESSAGE, text))
+            session.write(EncodedEvents(ack_message(event.namespace, event.id, encoded)))
 
     def _send(self, event: ClientEvent, packet_type: int, data: list[Any]) -> None:
         session = self._session(event.eio_sid)
         if session is not None and not session.closed:
             sent = self.packet_class(packet_type, namespace=event.namespace, id=event.id, data=data)
-            for part in engine_packets(sent):
-                session.put_nowait(part)
+            session.write(EncodedPacket(sent))
