@@ -45,10 +45,11 @@ def with_users(*users: str) -> MembershipCache:
 
 def take_changed_counts(cache: MembershipCache) -> list[tuple[str, str, int, int]]:
     """Return (user, conversation, unread, total) for each count that has changed."""
+    changed = [*dict.fromkeys(cache.take_changed()).items(), *cache.take_read().items()]
     return [
         (user, conversation_id, unread, total)
-        for conversation_id in cache.take_changed()
-        for user, unread, total in cache.changed_counts(conversation_id)
+        for conversation_id, users in changed
+        for user, unread, total in cache.changed_counts(conversation_id, users)
     ]
 
 

@@ -9,6 +9,7 @@ from parley.gateway.live import unread_counts
 from parley.gateway.live.unread_counts import CONVERSATIONS_AT_ONCE, UnreadCounts
 from parley.gateway.protocols.protocol import UnreadChanged
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.events import ConversationRead
 from parley.shared.model import Membership, Message, Person, now
 
 CONVERSATIONS = 4 * CONVERSATIONS_AT_ONCE
@@ -60,6 +61,19 @@ def deliver(cache: MembershipCache, counts: UnreadCounts, seq: int) -> None:
     counts.broadcast_of("c")
 
 
+def read_by_bob(seq: int) -> ConversationRead:
+    return ConversationRead(
+        record_id=f"r{seq}",
+        conversation_id="c",
+        user_id="bob",
+        seq=seq,
+        message_id=f"m{seq}",
+        own_since_read=0,
+        own_seq=0,
+        at=now(),
+    )
+
+
 async def test_the_counts_of_a_quiet_conversation_follow_a_message_at_once() -> None:
     cache, broadcaster, counts = of_ann_and_bob()
 
@@ -86,3 +100,20 @@ async def test_the_counts_of_a_busy_conversation_wait_and_the_last_one_is_sent(
     assert not counts._busy
     assert not counts._waiting
     assert len(broadcaster.counts) == 2
+
+
+async def test_a_user_who_has_read_a_busy_conversation_gets_the_count_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unread_counts, "BUSY_SECONDS", 3600.0)
+    cache, broadcaster, counts = of_ann_and_bob()
+    deliver(cache, counts, 1)
+    deliver(cache, counts, 2)
+
+    cache.apply_read(read_by_bob(1))
+    await counts.broadcast_in_turns()
+
+    assert broadcaster.counts == [UnreadChanged("bob", "c", 1, 1)]
+    cache.apply_read(read_by_bob(2))
+    await counts.broadcast_in_turns()
+    assert broadcaster.counts[1:] == [UnreadChanged("bob", "c", 0, 0)]

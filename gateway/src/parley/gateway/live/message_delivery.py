@@ -6,7 +6,7 @@ from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.unread_counts import UnreadCounts
 from parley.gateway.services.receipts import ReceiptService
 from parley.gateway.state.membership_cache import MembershipCache
-from parley.shared.events import MessageDeleted, MessageStored, Numbered
+from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
 
 
 class MessageDelivery:
@@ -36,4 +36,5 @@ class MessageDelivery:
             tombstone = Tombstone(event.message.seq, event.message.sender_id)
             self._membership_cache.add_deleted(event.conversation_id, [tombstone])
         self._broadcaster.broadcast(event, position)
-        self._unread_counts.broadcast_of(event.conversation_id)
+        if not isinstance(event, MessageEdited):
+            self._unread_counts.broadcast_of(event.conversation_id)

@@ -1,7 +1,7 @@
 """Unread counts: broadcast to a user's own sockets, those of a busy conversation at most once a second."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import takewhile
 
 from parley.gateway.live.broadcaster import Broadcaster
@@ -35,19 +35,25 @@ class UnreadCounts:
 
     def broadcast_changed(self) -> None:
         """Broadcast all counts that have changed."""
+        self._broadcast_read()
         for conversation_id in {*self._membership_cache.take_changed(), *self._waiting}:
             self._broadcast(conversation_id)
 
     async def broadcast_in_turns(self) -> None:
-        """Broadcast the counts that have changed, except those of busy conversations.
+        """Broadcast the counts that have changed; those of busy conversations only where a user has read.
 
         It takes turns, because a new socket needs all counts of its user.
         """
+        self._broadcast_read()
         due = list(self._take_due())
         for start in range(0, len(due), CONVERSATIONS_AT_ONCE):
             for conversation_id in due[start : start + CONVERSATIONS_AT_ONCE]:
                 self._broadcast(conversation_id)
             await asyncio.sleep(0)
+
+    def _broadcast_read(self) -> None:
+        for conversation_id, user_ids in self._membership_cache.take_read().items():
+            self._write(conversation_id, user_ids)
 
     def _take_due(self) -> Iterable[str]:
         ended = self._end_busy()
@@ -70,5 +76,8 @@ class UnreadCounts:
         self._waiting.discard(conversation_id)
         self._busy.pop(conversation_id, None)
         self._busy[conversation_id] = asyncio.get_running_loop().time()
-        for user_id, unread, total in self._membership_cache.changed_counts(conversation_id):
+        self._write(conversation_id)
+
+    def _write(self, conversation_id: str, user_ids: Collection[str] | None = None) -> None:
+        for user_id, unread, total in self._membership_cache.changed_counts(conversation_id, user_ids):
             self._broadcaster.broadcast(UnreadChanged(user_id, conversation_id, unread, total))

@@ -105,6 +105,7 @@ class MembershipCache:
         self.users: dict[str, LocalUser] = {}
         self.conversations: dict[str, LocalConversation] = {}
         self._changed: set[str] = set()
+        self._have_read: dict[str, set[str]] = {}
 
     def add_socket(self, person: Person) -> LocalUser:
         """Count a socket of a user, who is local from now on."""
@@ -256,7 +257,7 @@ class MembershipCache:
         if reader is not None and event.seq > reader.base:
             reader.update(event.seq, event.own_since_read, event.own_seq)
             conversation.deleted.prune(each.base for each in conversation.memberships.values())
-            self._changed.add(event.conversation_id)
+            self._have_read.setdefault(event.conversation_id, set()).add(event.user_id)
 
     def apply_delivered(self, event: ConversationDelivered) -> None:
         """Move a delivered mark."""
@@ -284,18 +285,34 @@ class MembershipCache:
         return self.conversations[conversation_id].unread(user_id)
 
     def take_changed(self) -> Collection[str]:
-        """Return the conversations in which a count may differ from what was reported; each change once."""
+        """Return the conversations in which the counts of any member may have changed; each once."""
         changed, self._changed = self._changed, set()
         return changed
 
-    def changed_counts(self, conversation_id: str) -> Iterator[tuple[str, int, int]]:
-        """Yield (user, unread, total) for each count that differs from what was reported, and report it."""
-        self._changed.discard(conversation_id)
+    def take_read(self) -> Mapping[str, Collection[str]]:
+        """Return, by conversation, the local users who have read: only their own counts change; each once."""
+        have_read, self._have_read = self._have_read, {}
+        return have_read
+
+    def changed_counts(
+        self, conversation_id: str, user_ids: Collection[str] | None = None
+    ) -> Iterator[tuple[str, int, int]]:
+        """Yield (user, unread, total) for each count that differs from what was reported, and report it.
+
+        Args:
+            conversation_id: The conversation.
+            user_ids: The users to look at; all by default.
+        """
         conversation = self.conversations.get(conversation_id)
         if conversation is None:
             return
+        if user_ids is None:
+            self._changed.discard(conversation_id)
         deleted, seq = conversation.deleted, conversation.seq
-        for user_id, cached in conversation.memberships.items():
+        for user_id in conversation.memberships if user_ids is None else user_ids:
+            cached = conversation.memberships.get(user_id)
+            if cached is None:
+                continue
             unread = cached.unread(seq, deleted.of_others(user_id, cached.base, seq) if deleted else 0)
             if cached.role is not None and (unread != cached.reported or cached.is_unreported):
                 user = self.users[user_id]
