@@ -227,6 +227,8 @@ Event = (
 
 def records_of(event: Event) -> tuple[str, ...]:
     """Return the ids of the records that an event is the outcome of, in their order; it may be of none."""
+    if type(event) is MessageStored:
+        return (event.record_id,)
     if isinstance(event, MessageEdited | MessageDeleted):
         # Workers of 0.2.0 name the last change only.
         return event.record_ids or ((event.message.change_id,) if event.message.change_id else ())

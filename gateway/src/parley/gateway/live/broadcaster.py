@@ -8,7 +8,7 @@ from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.results import Introduction
 from parley.gateway.live.session_rooms import SessionRooms, protocol_room
 from parley.gateway.live.sessions import Session
-from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, OutboundEvent
+from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, OutboundEvent, joined_room
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.transport.packets import EncodedEvents, event_message, event_start
@@ -130,7 +130,7 @@ class Broadcaster:
             sockets = self._manager.members(namespace, room + target.suffix)
             if sockets:
                 messages = [event_message(target.start, outbound.payload(event))]
-                if position is not None and target.has_offset and rooms.joined_id(room) is not None:
+                if position is not None and target.has_offset and room == joined_room(event):
                     messages.append(_offset(namespace, event.conversation_id, position))
                 self._manager.write(sockets, EncodedEvents(*messages), self._skipped(target, event))
 
@@ -140,6 +140,8 @@ class Broadcaster:
         if target.is_numbered:
             hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
             excepted += map(rooms.user, hidden_from)
+        if not excepted:
+            return ()
         skip: set[str] = set()
         for room in excepted:
             skip.update(self._manager.members(target.namespace, room + target.suffix))

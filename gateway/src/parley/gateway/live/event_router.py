@@ -1,6 +1,7 @@
 """The event router: decodes what comes off the bus and hands each event to its handler."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import structlog
 
@@ -16,7 +17,9 @@ log = structlog.get_logger()
 
 LOGGED_FAILURES = Rate(1, 10)
 """Every publication that cannot be decoded is counted; so many a second are logged."""
-COMMITTED = (e.MessageStored, e.MessageEdited, e.MessageDeleted, e.MessageRepeated, e.RecordRefused)
+COMMITTED = frozenset(
+    (e.MessageStored, e.MessageEdited, e.MessageDeleted, e.MessageRepeated, e.RecordRefused)
+)
 """The events that end the wait of the records that are subject to admission."""
 
 
@@ -38,16 +41,16 @@ class EventRouter:
         """
         room = rooms.of_channel(channel)
         for event in e.unpack(body):
-            if isinstance(event, e.UnknownEvent):
-                unknown_kinds.labels("event").inc()
+            if type(event) in self._handlers:
+                self._route(room, event)
             elif isinstance(event, e.UnreadableEvent):
                 self._count_unreadable(channel, event)
             else:
-                self._route(room, event)
+                unknown_kinds.labels("event").inc()
             yield
 
-    def _route(self, room: str, event: e.Event) -> None:
-        if isinstance(event, COMMITTED):
+    def _route(self, room: str, event: Any) -> None:
+        if type(event) in COMMITTED:
             for record_id in e.records_of(event):
                 self._admission.confirm(event.conversation_id, record_id)
         self._commit_waiters.resolve(event)
