@@ -18,7 +18,6 @@ from parley.gateway.transport.packets import (
     EncodedEvents,
     EncodedPacket,
     ack_message,
-    put_encoded,
 )
 from parley.gateway.transport.socketio_adapter import SocketHooks
 
