@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
 from marshmallow import Schema, ValidationError, fields, pre_load, utils, validate
 
 from parley.shared.model import MAX_ID
 
 MAX_REASONS = 10
 """Reasons that one error names."""
-ISO_LENGTH = len("2026-01-01T00:00:00.000")
+SECONDS_END, MILLISECONDS_END = (len(text) for text in ('"2026-01-01T00:00:00', '"2026-01-01T00:00:00.000'))
 
 
 class InboundSchema(Schema):
@@ -126,5 +127,8 @@ def check_length(value: Any, most: int) -> None:
 
 def iso(at: datetime | None) -> str | None:
     """Format a UTC time as JavaScript's `toISOString` does: milliseconds and `Z`."""
-    # `isoformat` is a fifth of the cost of a format string; it truncates too, and appends `+00:00`.
-    return f"{at.isoformat(timespec='milliseconds')[:ISO_LENGTH]}Z" if at else None
+    if at is None:
+        return None
+    # `isoformat` takes three times as long. orjson leaves a fraction of zero out.
+    text = orjson.dumps(at).decode()
+    return f"{text[1:MILLISECONDS_END]}Z" if at.microsecond else f"{text[1:SECONDS_END]}.000Z"
