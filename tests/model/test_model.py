@@ -51,7 +51,7 @@ class ChatMachine(RuleBasedStateMachine):
             return True
 
         for target, value in (
-            ("parley.shared.model.uuid4", lambda: next(self.cluster.names)),
+            ("parley.shared.model.urandom", lambda _size: next(self.cluster.names).bytes),
             ("parley.shared.model.datetime", self.cluster.loop),
             ("parley.gateway.services.history.MAX_CHANGES", 6),
             ("parley.gateway.live.streams.PAGE", 3),
