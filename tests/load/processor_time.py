@@ -41,11 +41,12 @@ def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, 
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory of a process that is in use."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * KIB
-    return 0
+    """Return the memory of a process that is in use; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith("VmRSS:")), 0)
 
 
 def _stat(pid: str) -> list[bytes]:

@@ -71,5 +71,5 @@ class Sampler:
         services = {
             name: pids[0] for name, pids in self._groups.items() if name.startswith(("gateway", "worker"))
         }
-        memory = {name: resident_bytes(pid) for name, pid in services.items()}
+        memory = {name: held for name, pid in services.items() if (held := resident_bytes(pid))}
         self.samples.append(Sample(perf_counter(), used, memory, self.fleet.connected))

@@ -204,13 +204,15 @@ class Fleet:
         try:
             while True:
                 number, answer = await channel.receive()
-                if number:
-                    self._answers.pop(number).set_result(answer)
-                else:
+                if not number:
                     self._take(process, answer)
+                # A command that was cancelled waits for its answer no more.
+                elif not (waiting := self._answers.pop(number)).done():
+                    waiting.set_result(answer)
         except EOFError:
             for waiting in self._answers.values():
-                waiting.set_exception(ConnectionError("a client process has ended"))
+                if not waiting.done():
+                    waiting.set_exception(ConnectionError("a client process has ended"))
             self._answers.clear()
 
     def _take(self, process: int, report: Report) -> None:

@@ -35,13 +35,15 @@ class Chart:
     lines: Sequence[Line]
     marks: Sequence[tuple[float, str]] = ()
     is_logarithmic: bool = False
+    seconds: Point | None = None
+    """The range of the time axis; by default that of the lines."""
     _x_range: Point = field(init=False)
     _y_range: Point = field(init=False)
 
     def __post_init__(self) -> None:
         points = [point for line in self.lines for point in line.points] or [(0.0, 0.0)]
         xs, ys = [x for x, _ in points], [y for _, y in points]
-        object.__setattr__(self, "_x_range", (min(xs), max(max(xs), min(xs) + 1)))
+        object.__setattr__(self, "_x_range", self.seconds or (min(xs), max(max(xs), min(xs) + 1)))
         object.__setattr__(self, "_y_range", self._bounds(ys))
 
     def svg(self) -> str:
@@ -89,10 +91,10 @@ class Chart:
 
     def _marks(self) -> list[str]:
         parts = []
-        for at, name in self.marks:
-            x = self._x(at)
+        for row, (at, name) in enumerate(self.marks):
+            x, y = self._x(at), TOP + 10 + 12 * row
             parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-            parts.append(text(x + 4, TOP + 10, name, kind="key"))
+            parts.append(text(x + 4, y, name, kind="key"))
         return parts
 
     def _line(self, line: Line, colour: str) -> str:
@@ -122,7 +124,7 @@ def bars(title: str, unit: str, values: Sequence[tuple[str, float]]) -> str:
 def ticks(low: float, high: float) -> list[float]:
     """Return about five round numbers between two."""
     span = high - low
-    step = 10.0 ** floor(log10(span / 2))
+    step = 10.0 ** floor(log10(span / 4))
     while span / step > 6:
         step *= 2.5 if f"{step:e}"[0] == "2" else 2
     first = -int(-low // step)

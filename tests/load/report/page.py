@@ -1,6 +1,7 @@
 """The page of a load: a verdict, the figures, and pictures."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -10,6 +11,8 @@ from load.report.chart import Chart, Line, Point, bars
 from load.report.summary import KIB, MIB, MILLI, LoadResult, totals
 from load.sampler import Sample
 
+LEAST_SHARE = 0.2
+"""The share of the sockets from which on the memory of one means something."""
 STYLE = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 820px; margin: 2rem auto; padding: 0 1rem }
@@ -49,51 +52,37 @@ def page(result: LoadResult, command: str) -> str:
 
 def charts(result: LoadResult) -> list[Chart]:
     """Return the charts over time."""
-    marks = [(incident.at - result.began, incident.title) for incident in result.incidents]
     delays = [(name, share) for name, share in (("p50", 0.5), ("p99", 0.99), ("slowest", 1.0))]
-    return [
-        Chart(
-            "Messages",
-            "1/s",
-            [
-                Line(name, _per_second(result, lambda tally, name=name: getattr(tally, name)))
-                for name in ("sent", "accepted", "stored")
-            ]
-            + [Line("refused", _per_second(result, lambda tally: tally.refused.total()))],
-            marks,
-        ),
-        Chart(
-            "Deliveries",
-            "1/s",
-            [Line("delivered", _per_second(result, lambda tally: tally.delivered))],
-            marks,
-        ),
-        Chart(
-            "From when a message was due to its delivery",
-            "ms",
-            [Line(name, _delay(result, share)) for name, share in delays],
-            marks,
-            is_logarithmic=True,
-        ),
-        Chart(
-            "Sockets",
-            "connected",
-            [Line("connected", _sampled(result, lambda sample: sample.sockets))],
-            marks,
-        ),
+    messages = [_counted(result, name) for name in ("sent", "accepted", "stored")]
+    refused = Line("refused", _per_second(result, lambda tally: tally.refused.total()))
+    connected = Line("connected", _sampled(result, lambda sample: sample.sockets))
+    due = Chart(
+        "From when a message was due to its delivery",
+        "ms",
+        [Line(name, _delay(result, share)) for name, share in delays],
+        is_logarithmic=True,
+    )
+    drawn = [
+        Chart("Messages", "1/s", [*messages, refused]),
+        Chart("Deliveries", "1/s", [_counted(result, "delivered")]),
+        due,
+        Chart("Sockets", "connected", [connected]),
         Chart(
             "Connects and disconnects",
             "1/s",
-            [
-                Line("connects", _per_second(result, lambda tally: tally.connects)),
-                Line("disconnects", _per_second(result, lambda tally: tally.disconnects)),
-            ],
-            marks,
+            [_counted(result, name) for name in ("connects", "disconnects")],
         ),
-        Chart("Processor time", "% of a core", _by_part(result, _processor_share), marks),
-        Chart("Memory", "MiB", _by_part(result, _memory), marks),
-        Chart("Memory of the gateways per socket", "KiB", [Line("KiB", _per_socket(result))], marks),
+        Chart("Processor time", "% of a core", _by_part(result, _processor_share)),
+        Chart("Memory", "MiB", _by_part(result, _memory)),
+        Chart("Memory of the gateways per socket", "KiB", [Line("KiB", _per_socket(result))]),
     ]
+    marks = [(incident.at - result.began, incident.title) for incident in result.incidents]
+    span = (min(0.0, connected.points[0][0]), max(1.0, connected.points[-1][0]))
+    return [replace(chart, marks=marks, seconds=span) for chart in drawn]
+
+
+def _counted(result: LoadResult, name: str) -> Line:
+    return Line(name, _per_second(result, lambda tally: getattr(tally, name)))
 
 
 def _per_second(result: LoadResult, value: Callable[[Tally], float]) -> list[Point]:
@@ -131,10 +120,11 @@ def _memory(sample: Sample, name: str) -> float | None:
 
 
 def _per_socket(result: LoadResult) -> list[Point]:
+    most = max(sample.sockets for sample in result.samples)
     points = []
     for sample in result.samples:
         grown = sum(sample.memory.get(name, 0) - before for name, before in result.idle_memory.items())
-        if sample.sockets and result.idle_memory and grown > 0:
+        if sample.sockets > LEAST_SHARE * most and result.idle_memory and grown > 0:
             points.append((sample.at - result.began, grown / sample.sockets / KIB))
     return points
 
