@@ -108,7 +108,8 @@ def _configure(address: str, members: Sequence[str]) -> None:
         # A member that lost its data gets the configuration from the others, which may be slow to answer. Its
         # attempt to initiate the set is refused by them.
         if error.code == NOT_YET_INITIALIZED and all(_state(each) is None for each in members):
-            with suppress(OperationFailure):
+            # On a busy machine the call may time out; it is repeated until the member is ready.
+            with suppress(PyMongoError):
                 _call(address, {"replSetInitiate": _config(members, version=1)})
     except PyMongoError:
         return
