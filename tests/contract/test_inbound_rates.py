@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -161,6 +162,22 @@ async def test_a_websocket_that_sends_too_much_is_read_at_its_rate_only(
             await neighbour.send_str("4hello")
             await eventually(lambda: "hello" in sockets.received)
         assert len(sockets.received) == 3
+
+
+async def test_a_websocket_that_upgrades_is_answered_at_its_rate_only(
+    served: tuple[TestServer, Recorder], http: aiohttp.ClientSession
+) -> None:
+    server, _ = served
+    path = await open_session(server, http, "203.0.113.10")
+    url = server.make_url(path.replace("polling", "websocket"))
+    async with http.ws_connect(url, autoping=False, timeout=aiohttp.ClientWSTimeout(ws_close=0.1)) as ws:
+        for _ in range(4 * OF_SESSION // PACKET_BYTES):
+            await ws.ping()
+        pongs = 0
+        with suppress(TimeoutError):
+            while (await ws.receive(timeout=SECONDS / 2)).type is aiohttp.WSMsgType.PONG:
+                pongs += 1
+        assert 0 < pongs < 2 * OF_SESSION // PACKET_BYTES
 
 
 @pytest.mark.parametrize("served", [Rates({})], indirect=True)

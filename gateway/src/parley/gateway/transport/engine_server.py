@@ -116,8 +116,9 @@ class EngineServer(EngineHooks):
     async def _close_websockets(self, _app: web.Application) -> None:
         """Close what is left of the connections that aiohttp, which is stopping, no longer knows."""
         for session in list(self.sockets.values()):
-            if session.writer is not None:
-                session.writer.close()
+            for connection in (session.writer, session.candidate):
+                if connection is not None:
+                    connection.close()
         # Each closes its session by a task, which begins when the event loop reports the loss.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -210,7 +211,7 @@ class EngineServer(EngineHooks):
         return response
 
     def _receive(self, session: EngineSession, connection: WebSocketConnection) -> None:
-        if session.upgraded or session.upgrading:
+        if session.upgraded or session.candidate is not None:
             # Of two websockets only one would be closed with the session.
             connection.close(code=NORMAL_CLOSURE)
         elif session.connected:

@@ -40,6 +40,7 @@ class EngineSession:
         "_polled",
         "address",
         "awaits_pong",
+        "candidate",
         "closed",
         "closing",
         "connected",
@@ -50,7 +51,6 @@ class EngineSession:
         "tick",
         "unanswered",
         "upgraded",
-        "upgrading",
         "writer",
     )
 
@@ -59,12 +59,14 @@ class EngineSession:
         self.sid = sid
         self.address = address
         self.session: dict[str, Any] | None = None
-        self.connected = self.upgrading = self.upgraded = self.closing = self.closed = False
+        self.connected = self.upgraded = self.closing = self.closed = False
         self.received_bytes = 0
         """Bytes of messages that no event has been charged for."""
         self.unanswered = 0
         """Packets of the client that are not handled, or not acknowledged, yet."""
         self.writer: WebSocketConnection | None = None
+        self.candidate: WebSocketConnection | None = None
+        """The websocket that a polling client may move to."""
         self.tick = 0
         self.awaits_pong = False
         self._polled: PacketQueue | None = None
@@ -131,7 +133,7 @@ class EngineSession:
         Raises:
             EngineIOError: the session closes, for a second poll.
         """
-        if self.upgrading:
+        if self.candidate is not None:
             return [eio.Packet(eio.NOOP)]
         if self._is_polling:
             await self.close(reason=self.server.reason.TRANSPORT_ERROR)

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from aiohttp import hdrs, web
 from engineio import packet as eio
@@ -65,11 +66,12 @@ class Probe:
         self._session = session
         self._connection = connection
         self._step: Callable[[str | bytes], bool] = self._on_probe
-        session.upgrading = True
+        session.candidate = connection
         self._timer = asyncio.get_running_loop().call_later(UPGRADE_SECONDS, self._fail)
 
-    def admit(self, size: int) -> None:
-        """Count nothing: there are two messages at most."""
+    def admit(self, size: int) -> Coroutine[Any, Any, None] | None:
+        """Count the bytes of a frame as the session's: a client may send pings without end."""
+        return self._session.admit(size)
 
     def on_message(self, data: str | bytes) -> bool:
         """Handle the next step of the upgrade."""
@@ -81,7 +83,7 @@ class Probe:
     def on_lost(self) -> None:
         """Let the session go on polling."""
         self._timer.cancel()
-        self._session.upgrading = False
+        self._session.candidate = None
 
     def _on_probe(self, data: str | bytes) -> bool:
         if data != "2probe":
@@ -96,7 +98,7 @@ class Probe:
     def _on_upgrade(self, data: str | bytes) -> bool:
         if data != "5" or self._session.closed:
             return False
-        self._session.upgrading = False
+        self._session.candidate = None
         self._connection.receiver = self._session
         self._session.use_websocket(self._connection)
         return True
