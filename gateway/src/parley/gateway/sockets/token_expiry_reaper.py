@@ -19,6 +19,8 @@ log = structlog.get_logger()
 CHECK_SECONDS = 1.0
 GATHER_SECONDS = 0.05
 """The time between two checks at least: revocations can come in large numbers."""
+AT_ONCE = 500
+"""Sessions that are checked in one turn of the event loop."""
 FAREWELL_SECONDS = 1.0
 """How long a client has to close its connection once it was told."""
 
@@ -51,15 +53,17 @@ class TokenExpiryReaper:
         """Check all sessions every `CHECK_SECONDS`, and a moment after each revocation."""
         while True:
             await self._revocations.wait_for_change(CHECK_SECONDS)
-            self.check()
+            await self.check()
             await asyncio.sleep(GATHER_SECONDS)
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Close each session whose token has expired, was revoked, or has a key no longer trusted."""
-        for session in self._sessions:
+        for number, session in enumerate(self._sessions, start=1):
             identity = self._identities.get(session)
             if identity is not None and not self._authenticator.is_valid(identity):
                 self._close(session)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _close(self, session: Session) -> None:
         if not self._sessions.transition(session, SessionState.CLOSING):
