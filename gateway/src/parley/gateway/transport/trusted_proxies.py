@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from aiohttp import hdrs, web
 
 NETWORK_BITS = 64
-REMEMBERED = 4_096
-"""Addresses whose texts were parsed last: parsing one takes an eighth of a websocket handshake."""
+REMEMBERED = 128
+"""Addresses whose texts were parsed last; those of proxies come with each request."""
 
 Address = IPv4Address | IPv6Address
 
