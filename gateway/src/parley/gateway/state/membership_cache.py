@@ -27,7 +27,7 @@ class CachedMembership:
         own_seq: The number of the user's last own message.
         reported: The unread count that was last reported to the user's sockets.
         is_unreported: Whether a new socket has not received `reported` yet.
-        own: The numbers of the user's recent messages.
+        own: The numbers of the user's recent messages; None before the first.
         hidden: The number up to which messages are not the user's to read.
     """
 
@@ -37,7 +37,7 @@ class CachedMembership:
     own_seq: int = -1
     reported: int = 0
     is_unreported: bool = False
-    own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OWN))
+    own: deque[int] | None = None
     hidden: int = 0
 
     def unread(self, last_seq: int, deleted: int) -> int:
@@ -46,6 +46,9 @@ class CachedMembership:
 
     def add_own(self, seq: int) -> None:
         """Count a message of the user's own."""
+        if self.own is None:
+            # An empty one takes 750 bytes, and most members of a group never write.
+            self.own = deque(maxlen=REMEMBERED_OWN)
         self.own.append(seq)
         if seq > max(self.base, self.own_seq):
             self.own_since_read += 1
@@ -55,9 +58,10 @@ class CachedMembership:
         """Take counters that were right when `own_seq` was the last own message, unless they are older."""
         if base < self.base or (base == self.base and own_seq <= self.own_seq):
             return
-        later = sum(seq > max(base, own_seq) for seq in self.own)
+        own = self.own or ()
+        later = sum(seq > max(base, own_seq) for seq in own)
         self.base, self.own_since_read = base, own_since_read + later
-        self.own_seq = max(own_seq, *self.own, 0)
+        self.own_seq = max(own_seq, *own, 0)
 
 
 @dataclass(slots=True)
@@ -165,7 +169,8 @@ class MembershipCache:
         """Report all counts of a user once more, because a new socket has not received them."""
         for conversation_id, cached in self.users[user_id].memberships.items():
             cached.is_unreported = cached.reported != 0
-            self._changed.add(conversation_id)
+            if cached.is_unreported:
+                self._changed.add(conversation_id)
 
     def role(self, conversation_id: str, user_id: str) -> Role | None:
         """Return a local member's role."""
@@ -218,7 +223,7 @@ class MembershipCache:
             conversation.seq, conversation.last_id, conversation.read, conversation.received = 0, None, 0, 0
             for cached in conversation.memberships.values():
                 cached.base, cached.own_since_read, cached.own_seq = -1, 0, -1
-                cached.own.clear()
+                cached.own = None
             conversation.deleted = Tombstones()
 
     def apply_message(self, message: Message) -> None:

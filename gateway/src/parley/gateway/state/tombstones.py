@@ -13,9 +13,11 @@ PRUNED_FROM = 64
 class Tombstones:
     """A set of tombstones: one that is added again, from the bus or from the database, changes nothing."""
 
+    __slots__ = ("_by_sender", "_prune_at", "_seqs")
+
     def __init__(self) -> None:
         # Eight bytes a number: a member may stay away while many messages are deleted.
-        self._seqs = _numbers()
+        self._seqs = NO_NUMBERS
         self._by_sender: dict[str, array[int]] = {}
         self._prune_at = PRUNED_FROM
 
@@ -27,6 +29,8 @@ class Tombstones:
         seq = tombstone.seq
         at = bisect_left(self._seqs, seq)
         if at == len(self._seqs) or self._seqs[at] != seq:
+            if self._seqs is NO_NUMBERS:
+                self._seqs = _numbers()
             self._seqs.insert(at, seq)
             insort(self._by_sender.setdefault(tombstone.sender_id, _numbers()), seq)
 
@@ -42,7 +46,7 @@ class Tombstones:
         Finding the lowest costs as much as there are members, so it is done only when the number of
         tombstones has doubled since the last time.
         """
-        if len(self._seqs) < self._prune_at:
+        if len(self._seqs) < self._prune_at or not self._seqs:
             return
         floor = min(bases, default=0)
         del self._seqs[: bisect_right(self._seqs, floor)]
@@ -53,6 +57,10 @@ class Tombstones:
 
 def _numbers() -> "array[int]":
     return array("q")
+
+
+NO_NUMBERS = _numbers()
+"""Shared by all conversations without deleted messages; never changed."""
 
 
 def _between(seqs: Sequence[int], above: int, upto: int) -> int:
