@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from clients.committed_store import CommittedMemberships, CommittedMessages
 from fakes.memory_archive import (
+    MemoryConnectReads,
     MemoryContracts,
     MemoryConversations,
     MemoryHistory,
@@ -18,6 +19,7 @@ from fakes.memory_archive import (
     MemoryPeople,
 )
 from fakes.memory_store import MemoryMessages, Tables
+from parley.gateway.adapters.mongo.connect_reads import MongoConnectReads
 from parley.gateway.adapters.mongo.contracts import MongoContracts
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
@@ -25,11 +27,12 @@ from parley.gateway.adapters.mongo.messages import MongoMessages as MongoHistory
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.core import ports
 from parley.gateway.core.pagination import PageRequest
+from parley.gateway.core.positions import Position
 from parley.persistence_worker.ports import Messages
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.documents import MEMBERSHIPS
 from parley.shared.migrations import migrate
-from parley.shared.model import Contract, Conversation, Membership, Message, Person, direct_key, now
+from parley.shared.model import Contract, Conversation, Epoch, Membership, Message, Person, direct_key, now
 from parley.shared.mongo import Database
 
 
@@ -42,6 +45,7 @@ class Archive:
     people: ports.People
     contracts: ports.Contracts
     written: Messages
+    connect_reads: ports.ConnectReads
 
     async def begin(self, *users: str, **more: Any) -> str:
         """Create a conversation with members, its owner first, and return its id."""
@@ -86,6 +90,7 @@ async def archive(request: pytest.FixtureRequest, database: Database, primary: P
             MemoryPeople(tables),
             MemoryContracts(tables),
             MemoryMessages(tables),
+            MemoryConnectReads(tables),
         )
     await migrate(database)
     stored = MongoMemberships(database)
@@ -97,6 +102,7 @@ async def archive(request: pytest.FixtureRequest, database: Database, primary: P
         MongoPeople(database),
         MongoContracts(database),
         CommittedMessages(primary),
+        MongoConnectReads(database),
     )
 
 
@@ -185,6 +191,52 @@ async def test_the_profile_of_the_newest_token_is_kept(archive: Archive) -> None
     assert (await archive.people.get([person.id]))[person.id] == newer
     assert (await archive.people.save(replace(newer, avatar=None), 20.0)).is_renamed
     assert (await archive.people.get([person.id]))[person.id].avatar is None
+
+
+async def test_a_later_token_with_a_known_profile_outdates_those_before_it(archive: Archive) -> None:
+    person = Person(id=str(uuid.uuid4()), name="Ann")
+    await archive.people.save(person, 10.0)
+    await archive.people.note_tokens({person.id: 20.0, str(uuid.uuid4()): 20.0})
+    await archive.people.note_tokens({person.id: 15.0})
+
+    saved = await archive.people.save(replace(person, name="Old"), 16.0)
+    assert (saved.person, saved.issued_at) == (person, 20.0)
+
+
+async def test_a_connecting_user_s_conversations_and_profile_are_found_together(archive: Archive) -> None:
+    user = str(uuid.uuid4())
+    assert await archive.connect_reads.begin(user) == (set(), None)
+    c, d = await archive.begin(user, "bob"), await archive.begin(user, "cem")
+    await archive.changes.remove(d, user)
+    person = Person(id=user, name="Ann", role="admin", permissions=("read",))
+    await archive.people.save(person, 10.0)
+
+    ids, profile = await archive.connect_reads.begin(user)
+    assert ids == {c}
+    assert profile is not None
+    assert (profile.person, profile.issued_at) == (person, 10.0)
+
+
+async def test_heads_memberships_and_members_are_found_together(archive: Archive) -> None:
+    user = str(uuid.uuid4())
+    epochs = (Epoch(7, 1), Epoch(8, 3), Epoch(9, 9))
+    c = await archive.begin(user, "bob", last_seq=4, rev=5, epochs=epochs)
+    d, e = await archive.begin(user, "cem"), await archive.begin(user, "cem")
+    await archive.changes.remove(e, "cem")
+
+    found = await archive.connect_reads.load(user, [c, "nowhere"], [d, e], 10)
+    assert found.heads == {c: Position(4, 5, 8)}
+    stored = {m.conversation_id: m for m in await archive.memberships.of_users([user])}
+    assert {m.conversation_id for m in found.memberships} == {c, d, e}
+    for membership in found.memberships:
+        whole = stored[membership.conversation_id]
+        assert (membership.role, membership.base) == (whole.role, whole.base)
+        assert (membership.user_id, membership.joined_at) == (whole.user_id, whole.joined_at)
+    pairs = sorted([(d, user), (d, "cem"), (e, user)])
+    assert found.pairs == pairs
+    assert await archive.memberships.pairs([d, e], 10) == pairs
+    assert (await archive.connect_reads.load(user, [], [d, e], 2)).pairs == pairs[:2]
+    assert (await archive.connect_reads.load(user, [], [], 2)).pairs == []
 
 
 async def test_members_are_counted_and_paged_by_the_time_of_joining(archive: Archive) -> None:

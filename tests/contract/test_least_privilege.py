@@ -75,6 +75,10 @@ async def test_the_permissions_suffice_for_the_services(humble: Stack) -> None:
     await assert_message_round_trip(humble)
 
 
+def test_redis_allows_the_pattern_of_the_channels_of_0_2_0(humble: Stack) -> None:
+    assert b"gateway.bus.denied" not in humble.log("gateway-1").read_bytes()
+
+
 @pytest.mark.parametrize(
     "command",
     ["GET other", "SET other 1", "PUBLISH other 1", "SUBSCRIBE other", "PSUBSCRIBE *", "KEYS *", "FLUSHALL",

@@ -87,7 +87,6 @@ async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
             Subscriber(
                 on_message=lambda _channel, body: apply(node, body),
                 on_reconnect=reconnected,
-                on_unsubscribed=lambda _channel: None,
             )
         )
         app = web.Application()

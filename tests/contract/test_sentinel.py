@@ -111,9 +111,7 @@ async def test_a_gateway_subscribes_at_the_new_master_though_the_old_one_answers
         nonlocal resyncs
         resyncs += 1
 
-    bus.start(
-        Subscriber(on_message=on_message, on_reconnect=on_reconnect, on_unsubscribed=lambda _channel: None)
-    )
+    bus.start(Subscriber(on_message=on_message, on_reconnect=on_reconnect))
     await eventually(lambda: not bus.stale)
     await bus.subscribe(["parley:test"])
     old = await asyncio.to_thread(servers.freeze_master)

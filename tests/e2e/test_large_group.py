@@ -10,6 +10,8 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 CONVERSATIONS = "/chats/conversations"
 SIZE = 1_301
+PRESENCE_MEMBERS = 200
+"""The setting's default: alice, and so many others, are one too many."""
 
 
 def ids(people: list[dict[str, Any]]) -> list[str]:
@@ -67,6 +69,43 @@ async def test_a_group_of_1301_is_whole(users: ChatUsers) -> None:
     assert (everyone[0]["_id"], everyone[0]["role"]) == (owner.id, "owner")
     receipts = await pages_of(last, f"{CONVERSATIONS}/{group}/receipts", "receipts")
     assert {receipt["userId"] for receipt in receipts} == set(ids(everyone))
+
+
+async def test_a_large_group_does_not_announce_its_members_and_answers_who_is_online(
+    users: ChatUsers,
+) -> None:
+    alice, bob, zoe = await users.sockets("alice", "bob", "zoe")
+    others = [users.user(f"member-{number:03}").id for number in range(PRESENCE_MEMBERS)]
+    wanted = {"type": "group", "participants": [users.user("bob").id, *others]}
+    created = await alice.call_ok("createConversation", wanted)
+    group = created["conversation"]["_id"]
+    await bob.wait_for("conversationCreated", _id=group)
+    small = await users.group(alice, "zoe")
+    await zoe.wait_for("conversationCreated", _id=small)
+
+    await bob.close()
+    back = await users.user("bob").socket()
+    online = {users.user(name).id for name in ("alice", "bob")}
+    assert set((await back.call_ok("getOnlineUsers"))["users"]) == online
+    assert back.events("onlineUsers")[0] == [users.user("bob").id]
+    # The smaller group announces what the larger does not.
+    await zoe.close()
+    await alice.wait_for("userStatusChanged", userId=users.user("zoe").id, status="offline")
+    assert alice.events("userStatusChanged", userId=users.user("bob").id) == []
+
+
+async def test_a_group_that_shrinks_announces_again(users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    others = [users.user(f"member-{number:03}").id for number in range(PRESENCE_MEMBERS - 1)]
+    wanted = {"type": "group", "participants": [users.user("bob").id, *others]}
+    created = await alice.call_ok("createConversation", wanted)
+    path = f"{CONVERSATIONS}/{created['conversation']['_id']}/participants/{others[-1]}"
+    assert (await users.user("alice").rest("DELETE", path))[0] == 200
+    await alice.wait_for("participantRemoved", userId=others[-1])
+
+    (bob,) = await users.sockets("bob")
+    await alice.wait_for("userStatusChanged", userId=users.user("bob").id, status="online")
+    assert users.user("alice").id in bob.events("onlineUsers")[0]
 
 
 async def test_pages_of_participants_are_for_members_and_by_valid_cursors(users: ChatUsers) -> None:

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from fakes.memory_store import Tables
 from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
-from parley.gateway.core.ports import SavedProfile
-from parley.gateway.core.positions import Tombstone
+from parley.gateway.core.ports import SavedProfile, UserConversations
+from parley.gateway.core.positions import Tombstone, head_of
 from parley.gateway.services.profiles import shown_of
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
@@ -144,6 +144,10 @@ class MemoryMembers:
         of = [m.user_id for m in self._present() if m.conversation_id in conversation_ids]
         return set(list(dict.fromkeys(of))[:limit])
 
+    async def pairs(self, conversation_ids: Collection[str], limit: int) -> list[tuple[str, str]]:
+        of = [m for m in self._present() if m.conversation_id in conversation_ids]
+        return sorted((m.conversation_id, m.user_id) for m in of)[:limit]
+
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
         keys = [(m.conversation_id, m.user_id) for m in memberships]
         known = {k: self._tables.memberships[k] for k in keys if k in self._tables.memberships}
@@ -227,5 +231,39 @@ class MemoryPeople:
         is_renamed = before is not None and shown_of(before) != shown_of(person)
         return SavedProfile(person=person, issued_at=issued_at, is_renamed=is_renamed)
 
+    async def note_tokens(self, issued_at: Mapping[str, float]) -> None:
+        for user_id, at in issued_at.items():
+            if user_id in self._tables.people:
+                self._tables.issued_at[user_id] = max(at, self._tables.issued_at[user_id])
+
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         return {i: self._tables.people.get(i) or Person(id=i) for i in user_ids}
+
+
+class MemoryConnectReads:
+    """`ConnectReads`; `between` is awaited between what one call reads one after the other."""
+
+    def __init__(self, tables: Tables, between: Callable[[], Awaitable[None]] = _at_once) -> None:
+        self._tables = tables
+        self._members = MemoryMembers(tables)
+        self._between = between
+
+    async def begin(self, user_id: str) -> tuple[set[str], SavedProfile | None]:
+        ids = await self._members.conversations_of(user_id)
+        await self._between()
+        person = self._tables.people.get(user_id)
+        if person is None:
+            return ids, None
+        at = self._tables.issued_at[user_id]
+        return ids, SavedProfile(person=person, issued_at=at, is_renamed=False)
+
+    async def load(
+        self, user_id: str, conversation_ids: Collection[str], members_of: Collection[str], limit: int
+    ) -> UserConversations:
+        known = self._tables.conversations
+        found = [known[each] for each in conversation_ids if each in known]
+        heads = {c.id: head_of(c) for c in found}
+        await self._between()
+        memberships = await self._members.of_users([user_id])
+        await self._between()
+        return UserConversations(heads, memberships, await self._members.pairs(members_of, limit))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from fakes.memory_archive import (
+    MemoryConnectReads,
     MemoryContracts,
     MemoryConversations,
     MemoryHistory,
@@ -64,7 +65,8 @@ class DirectRooms(RedisManager):
 class NoPresence:
     """A `Presence` without users: presence is not part of the model."""
 
-    async def add_socket(self, user_id: str, socket_id: str) -> None: ...
+    async def add_socket(self, user_id: str, socket_id: str, contacts: Collection[str]) -> list[str]:
+        return []
 
     async def remove_socket(self, user_id: str, socket_id: str) -> None: ...
 
@@ -134,6 +136,7 @@ class Node:
             load_monitor=load_monitor,
             spawn=self.background.spawn,
             presence_seconds=0,
+            presence_members=200,
         )
         self.delivery = build_delivery(context)
         self.live = build_live(context, self.delivery, NoSnapshots())
@@ -154,6 +157,7 @@ class Node:
             messages=FaultyPort(MemoryHistory(tables), self.injector),
             search=nothing,
             people=FaultyPort(MemoryPeople(tables), self.injector),
+            connect_reads=FaultyPort(MemoryConnectReads(tables, self.injector.step), self.injector),
             attachments=nothing,
             orphaned_attachments=nothing,
             files=nothing,

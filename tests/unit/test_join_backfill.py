@@ -7,13 +7,14 @@ from msgspec.structs import replace
 
 from fakes.memory_archive import MemoryConversations, MemoryHistory, MemoryPeople
 from fakes.memory_store import Tables
+from parley.gateway.core.positions import Position
 from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.join_backfill import JoinBackfill
 from parley.gateway.live.sessions import Session
 from parley.gateway.live.streams import Streams
 from parley.gateway.services.epochs import Epochs
 from parley.shared.events import MessageEdited, MessageStored, Numbered
-from parley.shared.model import Conversation, Membership, Message, Person, now
+from parley.shared.model import Membership, Message, Person, now
 
 ANN, BEN, C = Person(id="ann"), Person(id="ben"), "conversation"
 
@@ -56,7 +57,7 @@ class Join:
         epochs = Epochs(MemoryConversations(self.tables), self.history)
         self.streams = Streams(self.history, self.people, recorder, epochs)
         self.streams.open(C)
-        self.streams.start(Conversation(id=C, kind="group", created_by=ANN.id, created_at=now()))
+        self.streams.start(C, Position(0, 0))
         for number in range(1, messages + 1):
             self.store(number)
 

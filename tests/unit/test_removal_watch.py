@@ -27,8 +27,8 @@ class Watched:
         self.watch = RemovalWatch(
             memberships=self,  # type: ignore[arg-type]
             membership_cache=self.node.membership_cache,
-            connection_manager=self.node.live.connection_manager,
-            presence_subscriptions=self.node.live.presence_subscriptions,
+            local_conversations=self.node.live.local_conversations,
+            presence_tracker=self.node.live.presence_tracker,
             clock=lambda: self.seconds,
         )
 

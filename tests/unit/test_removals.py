@@ -1,6 +1,6 @@
 """A member removed while connecting or joining stays out, though an earlier read still found the member."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
 from model.node import CONNECTED, Node
+from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MembersAdded
 from parley.shared.model import Conversation, Membership, Person, now
@@ -18,7 +19,7 @@ ANN, BEN, C = "ann", "ben", "conversation"
 
 
 class Late:
-    """Memberships whose answers arrive after something else has happened."""
+    """Reads whose answers arrive after something else has happened."""
 
     def __init__(self, inner: Any, meanwhile: Callable[[], Awaitable[None]]) -> None:
         self._inner = inner
@@ -27,16 +28,12 @@ class Late:
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
         return await self._after(await self._inner.get(conversation_id, user_id))
 
-    async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
-        found: list[Membership] = await self._after(await self._inner.of_users(user_ids))
+    async def begin(self, user_id: str) -> tuple[set[str], SavedProfile | None]:
+        found: tuple[set[str], SavedProfile | None] = await self._after(await self._inner.begin(user_id))
         return found
 
-    async def conversations_of(self, user_id: str) -> set[str]:
-        found: set[str] = await self._after(await self._inner.conversations_of(user_id))
-        return found
-
-    async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
-        found: set[str] = await self._inner.contacts(conversation_ids, limit)
+    async def load(self, *args: Any) -> UserConversations:
+        found: UserConversations = await self._after(await self._inner.load(*args))
         return found
 
     async def _after(self, answer: Any) -> Any:
@@ -66,7 +63,7 @@ def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitab
     async def meanwhile() -> None:
         if when() and not done:
             done.append(await node.ports.membership_changes.remove(C, BEN))
-            node.live.connection_manager.remove(C, BEN)
+            node.live.local_conversations.remove(C, BEN)
 
     return meanwhile
 
@@ -86,8 +83,9 @@ async def is_out(node: Node) -> None:
 
 async def test_a_member_removed_while_connecting_is_out(node: Node, created: ConversationCreated) -> None:
     is_expected = lambda: C in node.membership_cache.conversations_of(BEN)  # noqa: E731
-    late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, is_expected))
-    node.live.connection_manager._memberships = late
+    loader = node.live.connection_manager._user_loader
+    late: Any = Late(loader._reads, ben_is_removed(node, is_expected))
+    loader._reads = late
 
     await connect(node)
 
@@ -98,28 +96,26 @@ async def test_a_member_removed_while_joining_is_out(node: Node, created: Conver
     await node.ports.membership_changes.remove(C, BEN)
     await connect(node)
     await node.ports.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
-    late: Any = Late(node.live.connection_manager._memberships, ben_is_removed(node, lambda: True))
-    node.live.connection_manager._memberships = late
+    late: Any = Late(node.live.admissions._memberships, ben_is_removed(node, lambda: True))
+    node.live.admissions._memberships = late
 
-    await node.live.connection_manager.admit(BEN, created)
+    await node.live.admissions.admit(BEN, C, created)
 
     await is_out(node)
 
 
 @pytest.mark.parametrize("removed", [True, False])
-async def test_presence_is_not_subscribed_when_the_leave_event_precedes_the_join_event(
+async def test_presence_of_a_removed_user_is_not_followed_when_the_leave_event_precedes_the_join_event(
     removed: bool, node: Node, created: ConversationCreated
 ) -> None:
     await connect(node)
-    (session,) = node.delivery.sessions.of_user(BEN)
+    tracker = node.live.presence_tracker
+    await tracker.removed(C, ANN)
+    assert tracker.knows(C, ANN)
     if removed:
         await node.ports.membership_changes.remove(C, ANN)
+        await tracker.removed(C, ANN)
 
-    news = MembersAdded(conversation_id=C, people=(Person(id=ANN),), by=BEN, at=now())
-    for follow in (
-        node.live.presence_subscriptions.added(news),
-        node.live.presence_subscriptions.joined(C, BEN, [ANN]),
-    ):
-        node.live.room_membership.leave(session, rooms.presence(ANN))
-        await follow
-        assert node.delivery.session_rooms.is_in(session, rooms.presence(ANN)) is not removed
+    await tracker.added(MembersAdded(conversation_id=C, people=(Person(id=ANN),), by=BEN, at=now()))
+
+    assert tracker.knows(C, ANN) is not removed

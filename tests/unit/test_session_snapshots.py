@@ -77,7 +77,7 @@ class Harness:
         return session
 
     def join(self, session: Session, conversation_id: str) -> None:
-        self.rooms.enter(session, rooms.joined(conversation_id))
+        self.rooms.enter(session, [rooms.joined(conversation_id)])
         self.snapshots.room_changed(session, rooms.joined(conversation_id))
 
     def leave(self, session: Session, conversation_id: str) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from clients.chat import eventually
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.core.positions import Position
+from parley.gateway.core.positions import Position, head_of
 from parley.gateway.live.streams import Streams
 from parley.gateway.services.epochs import Epochs
 from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
@@ -159,7 +159,7 @@ class Client:
 def started(stored: Stored, client: Any) -> Streams:
     streams = Streams(stored, Profiles(stored), client, epochs_of(stored))
     assert streams.open(C)
-    streams.start(stored.head())
+    streams.start(C, head_of(stored.head()))
     return streams
 
 
@@ -207,7 +207,7 @@ async def test_an_event_that_precedes_the_known_start_is_not_lost(stored: Stored
     streams.open(C)
     head = stored.head()
     streams.receive(stored.new())
-    streams.start(head)
+    streams.start(C, head_of(head))
     assert client.order == [2]
 
 
@@ -316,7 +316,7 @@ async def test_a_stream_ahead_of_a_restored_history_is_reset(stored: Stored, cli
     await eventually(lambda: streams.replaced == {C})
 
     assert streams.open(C)
-    streams.start(stored.head())
+    streams.start(C, head_of(stored.head()))
     streams.receive(stored.new())
     assert client.order == [1, 2, 3, 4, 4]
 

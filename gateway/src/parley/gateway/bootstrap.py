@@ -35,6 +35,9 @@ TYPING_SECONDS = 0.5
 LOAD_SECONDS = 0.05
 REAP_SECONDS = 1.0
 TRIM_SECONDS = 5.0
+LATER_TOKENS_SECONDS = 1.0
+DOUBTED_SECONDS = 2.0
+"""How soon a node notices that the event of a state of presence, which it has read, was lost."""
 REVOCATIONS_SECONDS = 2.0
 """How soon a node learns of a revocation that the bus did not bring."""
 ORPHANED_FILES_SECONDS = 3_600.0
@@ -126,6 +129,7 @@ class Gateway:
             load_monitor=self.domain.load_monitor,
             spawn=self.background.spawn,
             presence_seconds=1.5 * RENEW_SECONDS,
+            presence_members=self.settings.presence_members,
         )
 
     def _socket_context(self) -> SocketContext:
@@ -186,7 +190,6 @@ class Gateway:
             Subscriber(
                 on_message=self.live.router.receive,
                 on_reconnect=self.live.reconciler.resynchronize,
-                on_unsubscribed=self.live.presence_subscriptions.on_unsubscribed,
             )
         )
 
@@ -198,6 +201,8 @@ class Gateway:
         repeat(REAP_SECONDS, self.sockets.replaced_history_reaper.sweep)
         repeat(REAP_SECONDS, self.domain.rates.forget_full)
         repeat(TRIM_SECONDS, MemoryTrimmer(self.sockets.server.eio.count_sessions).check)
+        repeat(LATER_TOKENS_SECONDS, services.profiles.store_later_tokens)
+        repeat(DOUBTED_SECONDS, live.presence_tracker.check_doubted)
         repeat(REVOCATIONS_SECONDS, services.revocations.refresh)
         repeat(ORPHANED_FILES_SECONDS, services.attachments.delete_orphaned)
         repeat(SPACE_SECONDS, services.attachments.refresh_space)

@@ -6,6 +6,7 @@ from typing import Any
 
 from parley.gateway.adapters.content_sniffer import ByteSniffer
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
+from parley.gateway.adapters.mongo.connect_reads import MongoConnectReads
 from parley.gateway.adapters.mongo.contracts import MongoContracts
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
@@ -130,6 +131,7 @@ def _ports(
         messages=MongoMessages(database),
         search=MongoSearch(database),
         people=MongoPeople(database),
+        connect_reads=MongoConnectReads(database),
         attachments=attachments,
         orphaned_attachments=attachments,
         files=files,

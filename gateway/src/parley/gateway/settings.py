@@ -109,7 +109,7 @@ class Settings(SharedSettings):
         form=RATE,
     )
     rate_rooms: str = setting(
-        "Rate limit of one user's connects, by the conversations and contacts that they load, likewise.",
+        "Rate limit of one user's connects, by the conversations that they load, likewise.",
         "500:20000",
         form=RATE,
     )
@@ -133,6 +133,11 @@ class Settings(SharedSettings):
     )
     max_sockets: int = setting("Sockets of one gateway, at most.", 20_000, least=1)
     max_sockets_of_user: int = setting("Sockets of one user at one gateway, at most.", 100, least=1)
+    presence_members: int = setting(
+        "Members past which a group does not announce who comes online and goes; 0 announces nobody.",
+        200,
+        least=0,
+    )
     audit_seconds: float = setting(
         "Seconds between two comparisons of the stored conversations with the events that were emitted.",
         20.0,

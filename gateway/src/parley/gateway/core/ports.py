@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from parley.gateway.core.pagination import Page, PageRequest, SortKey
-from parley.gateway.core.positions import Tombstone
+from parley.gateway.core.positions import Position, Tombstone
 from parley.shared.events import Event
 from parley.shared.model import (
     Attachment,
@@ -137,6 +137,9 @@ class Memberships(Protocol):
     async def contacts(self, conversation_ids: Collection[str], limit: int) -> set[str]:
         """Return up to `limit` users who are members of any of these conversations."""
 
+    async def pairs(self, conversation_ids: Collection[str], limit: int) -> list[tuple[str, str]]:
+        """Return the first `limit` pairs of conversation and member, ordered by the conversations' ids."""
+
 
 class MembershipChanges(Protocol):
     """Changes of the stored memberships."""
@@ -218,6 +221,45 @@ class People(Protocol):
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         """Return all of these users by id; a user who never connected has nothing but an id."""
 
+    async def note_tokens(self, issued_at: Mapping[str, float]) -> None:
+        """Note that later tokens state the same profiles: when they were issued, by user."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserConversations:
+    """The conversations of a user, as far as connecting needs them.
+
+    Attributes:
+        heads: The stored heads.
+        memberships: The user's memberships, without what unread counts do not need.
+        pairs: Conversation and member, in the order of the conversations' ids.
+    """
+
+    heads: dict[str, Position]
+    memberships: list[Membership]
+    pairs: list[tuple[str, str]]
+
+
+class ConnectReads(Protocol):
+    """The reads of a connecting user, each in one call."""
+
+    async def begin(self, user_id: str) -> tuple[set[str], SavedProfile | None]:
+        """Return the ids of the user's conversations, and the stored profile if there is one."""
+
+    async def load(
+        self, user_id: str, conversation_ids: Collection[str], members_of: Collection[str], limit: int
+    ) -> UserConversations:
+        """Return the heads of conversations, then all memberships of the user, then members.
+
+        The heads are read first: a reader of counters behind them sees none that are older than the head.
+
+        Args:
+            user_id: The user.
+            conversation_ids: The conversations whose heads are read.
+            members_of: The conversations whose members are read.
+            limit: Pairs of conversation and member, at most.
+        """
+
 
 class Revocations(Protocol):
     """The stored revocations."""
@@ -235,8 +277,11 @@ class Revocations(Protocol):
 class Presence(Protocol):
     """The users who have a live socket on any node."""
 
-    async def add_socket(self, user_id: str, socket_id: str) -> None:
-        """Take a lease for a connected socket. Publishes that the user is online if they were offline."""
+    async def add_socket(self, user_id: str, socket_id: str, contacts: Collection[str]) -> list[str]:
+        """Take a lease for a connected socket; return the contacts who are online then.
+
+        Publishes soon that the user is online if they were offline.
+        """
 
     async def remove_socket(self, user_id: str, socket_id: str) -> None:
         """End a socket's lease. Publishes that the user is offline after a grace period without a socket."""

@@ -3,6 +3,8 @@
 import re
 from typing import Any, NamedTuple
 
+from parley.shared.model import Conversation
+
 OFFSET = re.compile(r"(.{1,128}):(\d{1,15}):(\d{1,15})", re.DOTALL)
 
 
@@ -19,6 +21,11 @@ class Revision(NamedTuple):
 
     rev: int
     epoch: int | None
+
+
+def head_of(conversation: Conversation) -> Position:
+    """Return the position of a conversation's stored head."""
+    return Position(conversation.last_seq, conversation.rev, conversation.epoch)
 
 
 def offset_of(conversation_id: str, at: Position) -> str:

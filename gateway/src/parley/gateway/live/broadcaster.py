@@ -45,6 +45,17 @@ class Broadcaster:
             if namespace in self._manager.rooms:
                 self._broadcast_in(namespace, targets, event, position)
 
+    def broadcast_to_users(self, event: Any, user_ids: Collection[str]) -> None:
+        """Write an event to all sockets of these users, whatever room its protocols name for it."""
+        for namespace, targets in self._targets.get(type(event), ()):
+            for target in (t for t in targets if t.outbound.when(event)):
+                sockets: dict[str, str] = {}
+                for user_id in user_ids:
+                    sockets |= self._manager.members(namespace, rooms.user(user_id) + target.suffix)
+                if sockets:
+                    message = event_message(target.start, target.outbound.payload(event))
+                    self._manager.write(sockets, EncodedEvents(message))
+
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Write an event of one socket's own."""
         for each in direct.split(value):

@@ -4,16 +4,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parley.gateway.live.admissions import Admissions
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.commit_waiters import CommitWaiters
 from parley.gateway.live.connection_manager import ConnectionManager
+from parley.gateway.live.contact_reads import ContactReads
 from parley.gateway.live.deferred_presence import DeferredPresence
 from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.event_handlers import EventHandlers
 from parley.gateway.live.event_router import EventRouter
 from parley.gateway.live.join_backfill import JoinBackfill
+from parley.gateway.live.local_conversations import LocalConversations
 from parley.gateway.live.message_delivery import MessageDelivery
-from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.live.reconciler import Reconciler
 from parley.gateway.live.removal_watch import RemovalWatch
 from parley.gateway.live.room_membership import MembershipObserver, RoomMembership
@@ -22,6 +25,7 @@ from parley.gateway.live.sessions import Sessions
 from parley.gateway.live.streams import Streams
 from parley.gateway.live.typing_events import TypingEvents
 from parley.gateway.live.unread_counts import UnreadCounts
+from parley.gateway.live.user_loader import UserLoader
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.redis_manager import RedisManager
@@ -29,6 +33,7 @@ from parley.gateway.services.composition import Ports, Services
 from parley.gateway.services.epochs import Epochs
 from parley.gateway.services.member_summaries import MemberSummaries
 from parley.gateway.state.admission import AdmissionController
+from parley.gateway.state.contact_index import ContactIndex
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.typing_board import TypingBoard
@@ -43,6 +48,7 @@ class LiveContext:
     Attributes:
         spawn: runs a coroutine in the background.
         presence_seconds: within this time every node has renewed its leases in a Redis that lost them.
+        presence_members: members past which a conversation does not announce who comes and goes.
     """
 
     bus: Bus
@@ -56,6 +62,7 @@ class LiveContext:
     load_monitor: LoadMonitor
     spawn: Spawn
     presence_seconds: float
+    presence_members: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +82,10 @@ class LiveParts:
     """The parts that receive events and keep memberships, rooms and presence right."""
 
     room_membership: RoomMembership
-    presence_subscriptions: PresenceSubscriptions
+    presence_tracker: PresenceTracker
     connection_manager: ConnectionManager
+    admissions: Admissions
+    local_conversations: LocalConversations
     reconciler: Reconciler
     removal_watch: RemovalWatch
     deferred_presence: DeferredPresence
@@ -102,20 +111,33 @@ def build_delivery(context: LiveContext) -> DeliveryParts:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MemberParts:
+    """The parts that bring local users into their conversations, and take them out."""
+
+    room_membership: RoomMembership
+    join_backfill: JoinBackfill
+    contact_reads: ContactReads
+    presence_tracker: PresenceTracker
+    local_conversations: LocalConversations
+    admissions: Admissions
+
+
 def build_live(context: LiveContext, delivery: DeliveryParts, observer: MembershipObserver) -> LiveParts:
     """Build the other live parts; the event router comes last, and knows all the others."""
-    room_membership = RoomMembership(context.manager, delivery.sessions, delivery.session_rooms, observer)
-    presence_subscriptions = _presence_subscriptions(context, delivery, room_membership)
-    connection_manager = _connection_manager(context, delivery, room_membership, presence_subscriptions)
+    parts = _member_parts(context, delivery, observer)
+    connection_manager = _connection_manager(context, delivery, parts)
     board = TypingBoard()
-    deferred_presence = DeferredPresence(delivery.broadcaster, context.load_monitor)
+    deferred_presence = DeferredPresence(parts.presence_tracker, context.load_monitor)
     typing_events = TypingEvents(board, delivery.broadcaster, context.load_monitor)
     handlers = EventHandlers(
         streams=delivery.streams,
         broadcaster=delivery.broadcaster,
         delivery_log=delivery.delivery_log,
         connection_manager=connection_manager,
-        presence_subscriptions=presence_subscriptions,
+        admissions=parts.admissions,
+        local_conversations=parts.local_conversations,
+        presence_tracker=parts.presence_tracker,
         deferred_presence=deferred_presence,
         typing_events=typing_events,
         membership_cache=context.membership_cache,
@@ -127,15 +149,17 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         spawn=context.spawn,
     )
     return LiveParts(
-        room_membership=room_membership,
-        presence_subscriptions=presence_subscriptions,
+        room_membership=parts.room_membership,
+        presence_tracker=parts.presence_tracker,
         connection_manager=connection_manager,
-        reconciler=_reconciler(context, delivery, connection_manager, presence_subscriptions),
+        admissions=parts.admissions,
+        local_conversations=parts.local_conversations,
+        reconciler=_reconciler(context, delivery, parts),
         removal_watch=RemovalWatch(
             memberships=context.ports.memberships,
             membership_cache=context.membership_cache,
-            connection_manager=connection_manager,
-            presence_subscriptions=presence_subscriptions,
+            local_conversations=parts.local_conversations,
+            presence_tracker=parts.presence_tracker,
         ),
         deferred_presence=deferred_presence,
         typing_board=board,
@@ -144,58 +168,93 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
     )
 
 
-def _presence_subscriptions(
-    context: LiveContext, delivery: DeliveryParts, room_membership: RoomMembership
-) -> PresenceSubscriptions:
-    return PresenceSubscriptions(
-        sessions=delivery.sessions,
-        session_rooms=delivery.session_rooms,
-        room_membership=room_membership,
-        membership_cache=context.membership_cache,
-        memberships=context.ports.memberships,
-        presence=context.ports.presence,
+def _member_parts(
+    context: LiveContext, delivery: DeliveryParts, observer: MembershipObserver
+) -> _MemberParts:
+    ports, cache = context.ports, context.membership_cache
+    sessions, session_rooms, streams = delivery.sessions, delivery.session_rooms, delivery.streams
+    room_membership = RoomMembership(context.manager, sessions, session_rooms, observer)
+    contacts = ContactIndex(context.presence_members)
+    contact_reads = ContactReads(ports.memberships, cache, contacts)
+    presence_tracker = PresenceTracker(
+        sessions=sessions,
+        membership_cache=cache,
+        memberships=ports.memberships,
+        presence=ports.presence,
+        contacts=contacts,
+        contact_reads=contact_reads,
         broadcaster=delivery.broadcaster,
+    )
+    join_backfill = JoinBackfill(
+        streams, ports.messages, ports.people, delivery.delivery_log, delivery.broadcaster
+    )
+    local_conversations = LocalConversations(
+        sessions=sessions,
+        session_rooms=session_rooms,
+        room_membership=room_membership,
+        membership_cache=cache,
+        streams=streams,
+        conversations=ports.conversations,
+        messages=ports.messages,
+        join_backfill=join_backfill,
+        presence_tracker=presence_tracker,
+        broadcaster=delivery.broadcaster,
+    )
+    return _MemberParts(
+        room_membership=room_membership,
+        join_backfill=join_backfill,
+        contact_reads=contact_reads,
+        presence_tracker=presence_tracker,
+        local_conversations=local_conversations,
+        admissions=Admissions(
+            sessions=sessions,
+            session_rooms=session_rooms,
+            room_membership=room_membership,
+            membership_cache=cache,
+            local_conversations=local_conversations,
+            memberships=ports.memberships,
+            profiles=context.services.profiles,
+            join_backfill=join_backfill,
+            presence_tracker=presence_tracker,
+            broadcaster=delivery.broadcaster,
+        ),
     )
 
 
 def _connection_manager(
-    context: LiveContext,
-    delivery: DeliveryParts,
-    room_membership: RoomMembership,
-    presence_subscriptions: PresenceSubscriptions,
+    context: LiveContext, delivery: DeliveryParts, parts: _MemberParts
 ) -> ConnectionManager:
-    ports = context.ports
-    join_backfill = JoinBackfill(
-        delivery.streams, ports.messages, ports.people, delivery.delivery_log, delivery.broadcaster
+    user_loader = UserLoader(
+        sessions=delivery.sessions,
+        room_membership=parts.room_membership,
+        membership_cache=context.membership_cache,
+        local_conversations=parts.local_conversations,
+        reads=context.ports.connect_reads,
+        profiles=context.services.profiles,
+        contact_reads=parts.contact_reads,
     )
     return ConnectionManager(
         sessions=delivery.sessions,
         session_rooms=delivery.session_rooms,
-        room_membership=room_membership,
+        room_membership=parts.room_membership,
         membership_cache=context.membership_cache,
         streams=delivery.streams,
         access=context.services.access,
-        conversations=ports.conversations,
-        memberships=ports.memberships,
-        messages=ports.messages,
-        profiles=context.services.profiles,
-        presence=ports.presence,
-        contacts=context.services.presence,
-        join_backfill=join_backfill,
-        presence_subscriptions=presence_subscriptions,
-        broadcaster=delivery.broadcaster,
+        user_loader=user_loader,
+        admissions=parts.admissions,
+        local_conversations=parts.local_conversations,
+        presence=context.ports.presence,
+        presence_service=context.services.presence,
+        presence_tracker=parts.presence_tracker,
+        join_backfill=parts.join_backfill,
     )
 
 
-def _reconciler(
-    context: LiveContext,
-    delivery: DeliveryParts,
-    connection_manager: ConnectionManager,
-    presence_subscriptions: PresenceSubscriptions,
-) -> Reconciler:
+def _reconciler(context: LiveContext, delivery: DeliveryParts, parts: _MemberParts) -> Reconciler:
     return Reconciler(
-        connection_manager=connection_manager,
-        presence_subscriptions=presence_subscriptions,
+        admissions=parts.admissions,
+        local_conversations=parts.local_conversations,
+        presence_tracker=parts.presence_tracker,
         sessions=delivery.sessions,
         session_rooms=delivery.session_rooms,
         membership_cache=context.membership_cache,

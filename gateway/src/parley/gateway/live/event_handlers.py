@@ -7,11 +7,13 @@ from typing import Any
 import structlog
 
 from parley.gateway.core.errors import Unavailable
+from parley.gateway.live.admissions import Admissions
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
 from parley.gateway.live.deferred_presence import DeferredPresence
 from parley.gateway.live.delivery_log import DeliveryLog
-from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.local_conversations import LocalConversations
+from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.live.streams import Streams
 from parley.gateway.live.typing_events import TypingEvents
 from parley.gateway.pubsub.bus import Bus
@@ -38,7 +40,9 @@ class EventHandlers:
     broadcaster: Broadcaster
     delivery_log: DeliveryLog
     connection_manager: ConnectionManager
-    presence_subscriptions: PresenceSubscriptions
+    admissions: Admissions
+    local_conversations: LocalConversations
+    presence_tracker: PresenceTracker
     deferred_presence: DeferredPresence
     typing_events: TypingEvents
     membership_cache: MembershipCache
@@ -94,22 +98,22 @@ class EventHandlers:
         self._broadcast_once(event)
 
     def _on_created(self, room: str, event: e.ConversationCreated) -> None:
-        self.spawn(self.connection_manager.admit(rooms.user_id(room), event))
+        self.spawn(self.admissions.admit(rooms.user_id(room), event.conversation.id, event))
 
     def _on_members_added(self, _room: str, event: e.MembersAdded) -> None:
         self.broadcaster.broadcast(event)
-        self.spawn(self.presence_subscriptions.added(event))
+        self.spawn(self.presence_tracker.added(event))
 
     def _on_member_removed(self, _room: str, event: e.MemberRemoved) -> None:
         self.broadcaster.broadcast(event)
         if event.new_owner is not None:
             self.membership_cache.set_owner(event.conversation_id, event.new_owner)
-        self.connection_manager.remove(event.conversation_id, event.user_id)
+        self.local_conversations.remove(event.conversation_id, event.user_id)
         self.spawn(self._unfollow(event))
 
     async def _unfollow(self, event: e.MemberRemoved) -> None:
         try:
-            await self.presence_subscriptions.removed(event.conversation_id, event.user_id)
+            await self.presence_tracker.removed(event.conversation_id, event.user_id)
         except Unavailable as error:
             log.warning("gateway.presence.unfollow_failed", user=event.user_id, error=str(error))
 
@@ -118,5 +122,4 @@ class EventHandlers:
             self.broadcaster.broadcast(event)
 
     def _on_presence(self, _room: str, event: e.PresenceChanged) -> None:
-        self.presence_subscriptions.on_change(event)
         self.deferred_presence.broadcast(event)

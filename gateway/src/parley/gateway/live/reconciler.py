@@ -11,9 +11,10 @@ import structlog
 
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Conversations, Memberships, Messages
+from parley.gateway.live.admissions import Admissions
 from parley.gateway.live.broadcaster import Broadcaster
-from parley.gateway.live.connection_manager import ConnectionManager
-from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.local_conversations import LocalConversations
+from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Sessions
 from parley.gateway.live.streams import Streams
@@ -43,8 +44,9 @@ class Reconciler:
     def __init__(
         self,
         *,
-        connection_manager: ConnectionManager,
-        presence_subscriptions: PresenceSubscriptions,
+        admissions: Admissions,
+        local_conversations: LocalConversations,
+        presence_tracker: PresenceTracker,
         sessions: Sessions,
         session_rooms: SessionRooms,
         membership_cache: MembershipCache,
@@ -57,8 +59,9 @@ class Reconciler:
         presence_seconds: float,
         spawn: Spawn,
     ) -> None:
-        self._connection_manager = connection_manager
-        self._presence_subscriptions = presence_subscriptions
+        self._admissions = admissions
+        self._local_conversations = local_conversations
+        self._presence_tracker = presence_tracker
         self._sessions = sessions
         self._session_rooms = session_rooms
         self._membership_cache = membership_cache
@@ -104,16 +107,16 @@ class Reconciler:
         stored = {(m.user_id, m.conversation_id): m for m in memberships}
         for user_id, conversation_id in known - stored.keys():
             log.warning("gateway.reconciler.removal_lost", user=user_id, conversation=conversation_id)
-            self._connection_manager.remove_missed(conversation_id, user_id)
+            self._local_conversations.remove_missed(conversation_id, user_id)
         for user_id, conversation_id in known - stored.keys():
-            await self._presence_subscriptions.removed(conversation_id, user_id)
+            await self._presence_tracker.removed(conversation_id, user_id)
         for user_id, conversation_id in known & stored.keys():
             # A removal that came while the memberships were read must not be undone by them.
             if cache.role(conversation_id, user_id) is not None:
                 cache.put(stored[user_id, conversation_id])
         # Checked per socket, not per user: an older socket may be missing from a room that a later one is in.
         for user_id, conversation_id in stored:
-            if not self._connection_manager.is_admitted(conversation_id, user_id):
+            if not self._admissions.is_admitted(conversation_id, user_id):
                 await self._admit_missed(user_id, conversation_id)
 
     async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
@@ -123,7 +126,7 @@ class Reconciler:
             created = ConversationCreated(
                 conversation=found, members=summary.members, member_count=summary.total, by=found.created_by
             )
-            await self._connection_manager.admit(user_id, created)
+            await self._admissions.admit(user_id, conversation_id, created)
 
     async def _check_marks(self) -> None:
         """Broadcast the furthest stored read and delivered marks that are beyond those broadcast."""
@@ -153,7 +156,7 @@ class Reconciler:
     async def _resynchronize_presence(self) -> None:
         await asyncio.sleep(self._presence_seconds)
         try:
-            await self._presence_subscriptions.resynchronize()
+            await self._presence_tracker.resynchronize()
         except Unavailable as error:
             log.warning("gateway.presence.resync_failed", error=str(error))
 

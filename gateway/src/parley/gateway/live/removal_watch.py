@@ -6,8 +6,8 @@ from time import monotonic
 import structlog
 
 from parley.gateway.core.ports import Memberships
-from parley.gateway.live.connection_manager import ConnectionManager
-from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.local_conversations import LocalConversations
+from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.model import Membership
 
@@ -29,24 +29,26 @@ class RemovalWatch:
         *,
         memberships: Memberships,
         membership_cache: MembershipCache,
-        connection_manager: ConnectionManager,
-        presence_subscriptions: PresenceSubscriptions,
+        local_conversations: LocalConversations,
+        presence_tracker: PresenceTracker,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._memberships = memberships
         self._membership_cache = membership_cache
-        self._connection_manager = connection_manager
-        self._presence_subscriptions = presence_subscriptions
+        self._local_conversations = local_conversations
+        self._presence_tracker = presence_tracker
         self._clock = clock
         self._checked = clock()
 
     async def check(self) -> None:
-        """Remove the local users who are members no longer. Raises `Unavailable`."""
+        """Remove the users who are members no longer, local ones and their contacts. Raises `Unavailable`."""
         begun = self._clock()
         since = begun - self._checked + OVERLAP_SECONDS
         for membership in await self._memberships.removed(since, GRACE_SECONDS):
             if self._is_here(membership):
                 await self._remove(membership)
+            elif self._presence_tracker.knows(membership.conversation_id, membership.user_id):
+                await self._presence_tracker.removed(membership.conversation_id, membership.user_id)
         self._checked = begun
 
     def _is_here(self, m: Membership) -> bool:
@@ -57,5 +59,5 @@ class RemovalWatch:
         if await self._memberships.get(m.conversation_id, m.user_id) is not None or not self._is_here(m):
             return
         log.warning("gateway.removal_watch.removal_lost", user=m.user_id, conversation=m.conversation_id)
-        self._connection_manager.remove_missed(m.conversation_id, m.user_id)
-        await self._presence_subscriptions.removed(m.conversation_id, m.user_id)
+        self._local_conversations.remove_missed(m.conversation_id, m.user_id)
+        await self._presence_tracker.removed(m.conversation_id, m.user_id)

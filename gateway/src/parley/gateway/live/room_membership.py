@@ -1,6 +1,6 @@
 """Room membership: keeps the client manager's rooms as the sessions' rooms say, once for each protocol."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from parley.gateway.live.session_rooms import Protocols, SessionRooms, protocol_room
@@ -42,14 +42,14 @@ class RoomMembership:
         """Subscribe to the channels of rooms, then enter a session into them. Raises `Unavailable`."""
         wanted = list(names)
         await self._manager.subscribe(wanted)
-        for name in wanted:
-            self.enter(session, name)
+        self.enter_all(session, wanted)
 
     def activate(self, session: Session) -> None:
         """Let a session that has gone live receive the events of its rooms."""
         self._session_rooms.set_entered(session)
-        for room in self._session_rooms.rooms(session):
-            self._add_to_manager(session, room)
+        entered = self._session_rooms.rooms(session)
+        self._add_to_manager(session, entered)
+        for room in entered:
             self._manager.release(room)
         self._observer.session_changed(session)
 
@@ -70,15 +70,23 @@ class RoomMembership:
 
     def enter(self, session: Session, room: str) -> None:
         """Enter a session into a room: at once if it is live, else when it goes live."""
+        self.enter_all(session, [room])
+
+    def enter_all(self, session: Session, names: Collection[str]) -> None:
+        """Enter a session into rooms, as into one."""
         if self._sessions.state(session) is SessionState.CLOSING:
             return
         if self._session_rooms.has_entered(session):
-            self._add_to_manager(session, room)
-        elif not self._session_rooms.is_in(session, room):
-            # A replay may outlast an unused subscription's linger; the reservation keeps the channel.
-            self._manager.retain(room)
-        self._session_rooms.enter(session, room)
-        self._observer.room_changed(session, room)
+            self._add_to_manager(session, names)
+        else:
+            entered = self._session_rooms.rooms(session)
+            for room in names:
+                if room not in entered:
+                    # A replay may outlast an unused subscription's linger; the reservation keeps the channel.
+                    self._manager.retain(room)
+        self._session_rooms.enter(session, names)
+        for room in names:
+            self._observer.room_changed(session, room)
 
     def leave(self, session: Session, room: str) -> None:
         """Take a session out of a room."""
@@ -93,9 +101,10 @@ class RoomMembership:
         for room in self._session_rooms.rooms(session):
             self._remove_from_manager(session, room, self._session_rooms.protocols(session))
 
-    def _add_to_manager(self, session: Session, room: str) -> None:
+    def _add_to_manager(self, session: Session, names: Collection[str]) -> None:
         for protocol in self._session_rooms.protocols(session):
-            self._manager.basic_enter_room(session.sid, session.namespace, protocol_room(room, protocol))
+            of_protocol = protocol_room("", protocol)
+            self._manager.enter_all(session.sid, session.namespace, [room + of_protocol for room in names])
 
     def _remove_from_manager(self, session: Session, room: str, protocols: Iterable[ClientProtocol]) -> None:
         for protocol in protocols:

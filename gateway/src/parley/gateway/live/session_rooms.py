@@ -1,6 +1,6 @@
 """The rooms and the possible protocols of each session: state only, no I/O."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from parley.gateway.live.sessions import Session
@@ -46,10 +46,11 @@ class SessionRooms:
         entry = self._entries.get(session)
         return entry.rooms if entry else ()
 
-    def enter(self, session: Session, room: str) -> None:
-        """Note that a session is in a room."""
+    def enter(self, session: Session, names: Iterable[str]) -> None:
+        """Note that a session is in rooms."""
         entry = self._entries[session]
-        entry.rooms = with_value(entry.rooms, room)
+        for room in names:
+            entry.rooms = with_value(entry.rooms, room)
 
     def leave(self, session: Session, room: str) -> None:
         """Note that a session is not in a room."""

@@ -46,19 +46,20 @@ class Streams:
 
     def open(self, conversation_id: str) -> bool:
         """Begin to take a conversation's events; True while the stream waits for `start`."""
-        stream = self._streams.setdefault(conversation_id, Stream())
+        stream = self._streams.get(conversation_id)
+        if stream is None:
+            stream = self._streams[conversation_id] = Stream()
         return stream.rev is None
 
-    def start(self, conversation: Conversation) -> None:
+    def start(self, conversation_id: str, head: Position) -> None:
         """Deliver what comes after this head.
 
         Read the head after the subscription was confirmed: events published before that are in the
         head, later ones were received and wait.
         """
-        stream = self._streams.get(conversation.id)
+        stream = self._streams.get(conversation_id)
         if stream is not None and stream.rev is None:
-            stream.rev, stream.seq = conversation.rev, conversation.last_seq
-            stream.epoch = conversation.epoch
+            stream.seq, stream.rev, stream.epoch = head
             self._receive_waiting(stream)
 
     @contextmanager

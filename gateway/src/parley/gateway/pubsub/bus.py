@@ -12,7 +12,8 @@ import structlog
 
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
-from parley.gateway.pubsub.reply_reader import CONFIRMATIONS, MESSAGE, SUBSCRIBED, Reply, ReplyReader
+from parley.gateway.pubsub.confirmations import Confirmations
+from parley.gateway.pubsub.reply_reader import MESSAGES, SUBSCRIBED, UNSUBSCRIBED, Reply, ReplyReader
 from parley.shared import events, rooms
 from parley.shared.events import Event, Heartbeat
 from parley.shared.metrics import bus_failures
@@ -48,8 +49,6 @@ class Subscriber:
     """Handles the body of a publication on a channel: with each item that it yields, one event more."""
     on_reconnect: Callable[[], Awaitable[None]]
     """Makes up for what was lost, once all subscriptions are confirmed again. Repeated until it succeeds."""
-    on_unsubscribed: Callable[[str], None]
-    """Handles that a channel is not subscribed to any more."""
 
 
 class Bus:
@@ -64,8 +63,7 @@ class Bus:
         self._subscriber_redis = connect(url, retries=0)
         self._own_channel = rooms.channel(rooms.node(node))
         self._wanted: set[str] = {self._own_channel, rooms.channel(rooms.everyone())}
-        self._confirmed: set[str] = set()
-        self._waiters: dict[str, asyncio.Future[None]] = {}
+        self._confirmations = Confirmations()
         self._subscriber: Subscriber | None = None
         self._pubsub: Any = None
         self._received_at = 0.0
@@ -149,29 +147,27 @@ class Bus:
             Unavailable: Redis did not confirm within `CONFIRM_SECONDS`. The channels stay wanted, and are
                 subscribed to after a reconnect, until `drop`.
         """
-        missing = [c for c in channels if c not in self._confirmed]
+        missing = self._confirmations.missing(channels)
         if not missing:
             return
-        fresh = [c for c in missing if c not in self._wanted]
-        self._wanted.update(missing)
-        waiters = [self._waiter(c) for c in missing]
+        fresh = missing - self._wanted
+        self._wanted |= missing
+        waiter = self._confirmations.begin(missing)
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 if fresh and self._pubsub is not None:
                     await self._pubsub.subscribe(*fresh)
-                await asyncio.gather(*(asyncio.shield(w) for w in waiters))
+                await waiter.done
         except (TimeoutError, *FAULTS) as error:
             bus_failures.labels("subscribe").inc()
             raise Unavailable(AWAY) from error
+        finally:
+            self._confirmations.end(waiter)
 
     def drop(self, channels: Collection[str]) -> None:
         """Unsubscribe from channels; a `subscribe` that follows waits for a new confirmation."""
         self._wanted.difference_update(channels)
-        self._confirmed.difference_update(channels)
-        for channel in channels:
-            self._waiters.pop(channel, None)
-            if self._subscriber is not None:
-                self._subscriber.on_unsubscribed(channel)
+        self._confirmations.drop(channels)
         self._background.spawn(self._unsubscribe(channels))
 
     async def publish(self, bodies: Mapping[str, bytes]) -> None:
@@ -217,12 +213,6 @@ class Bus:
         except FAULTS:
             bus_failures.labels("unsubscribe").inc()
 
-    def _waiter(self, channel: str) -> "asyncio.Future[None]":
-        waiter = self._waiters.get(channel)
-        if waiter is None:
-            waiter = self._waiters[channel] = asyncio.get_running_loop().create_future()
-        return waiter
-
     async def _listen(self, subscriber: Subscriber) -> None:
         while True:
             try:
@@ -233,10 +223,12 @@ class Bus:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _session(self, subscriber: Subscriber) -> None:
-        self._confirmed.clear()
+        self._confirmations.clear()
         async with self._subscriber_redis.pubsub() as pubsub:
             awaited = set(self._wanted)
             await pubsub.subscribe(*awaited)
+            # Gateways of version 0.2.0 publish on a channel for each user who comes or goes.
+            await pubsub.psubscribe(rooms.channel(rooms.presence("*")))
             self._pubsub = pubsub
             self._received_at = monotonic()
             # Heartbeats that were sent without a connection never come back: they would count as a delay.
@@ -267,16 +259,17 @@ class Bus:
         # A read may bring hundreds of events: without the sleep one turn of the event loop would last for
         # all of them, and an answer to a client takes many turns.
         for reply in replies:
-            if reply[0] == MESSAGE:
-                for _ in self._deliver(subscriber, reply[1].decode(), reply[2]):
+            if reply[0] in MESSAGES:
+                *_, channel, body = reply
+                for _ in self._deliver(subscriber, channel.decode(), body):
                     if monotonic() > self._turn_ends:
                         await asyncio.sleep(0)
                         turn = min(TURN_SECONDS + TURN_SHARE * self.delay, MAX_TURN_SECONDS)
                         self._turn_ends = monotonic() + turn
-            elif reply[0] in CONFIRMATIONS:
+            elif reply[0] == SUBSCRIBED:
+                self._on_subscribed(subscriber, reply[1].decode(), awaited)
+            elif reply[0] == UNSUBSCRIBED:
                 await reader.confirm(reply)
-                if reply[0] == SUBSCRIBED:
-                    self._on_subscribed(subscriber, reply[1].decode(), awaited)
 
     def _on_subscribed(self, subscriber: Subscriber, channel: str, awaited: set[str]) -> None:
         self._confirm(channel)
@@ -300,15 +293,11 @@ class Bus:
             log.exception("gateway.bus.handler_failed", channel=channel)
 
     def _confirm(self, channel: str) -> None:
-        if channel not in self._wanted:
-            return
-        self._confirmed.add(channel)
-        waiter = self._waiters.pop(channel, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if channel in self._wanted:
+            self._confirmations.confirm(channel)
 
     async def _resynchronize(self, subscriber: Subscriber) -> None:
-        log.info("gateway.bus.reconnected", channels=len(self._confirmed))
+        log.info("gateway.bus.reconnected", channels=len(self._confirmations))
         async with self._resync_lock:
             while True:
                 try:

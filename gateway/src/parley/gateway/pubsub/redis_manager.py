@@ -62,6 +62,17 @@ class RedisManager(ManagerHooks):
             self._rooms_of[namespace, sid] = with_value(entered, room)
             self._subscriptions.retain(rooms.channel(room))
 
+    def enter_all(self, sid: str, namespace: str, names: Iterable[str]) -> None:
+        """Enter a connected socket of this node into rooms, whose channels are subscribed to."""
+        all_rooms, eio_sid = self.rooms[namespace], self.rooms[namespace][None][sid]
+        entered, retain = self._rooms_of.get((namespace, sid), ()), self._subscriptions.retain
+        for room in names:
+            all_rooms.setdefault(room, {})[sid] = eio_sid
+            if room not in entered:
+                entered = with_value(entered, room)
+                retain(rooms.channel(room))
+        self._rooms_of[namespace, sid] = entered
+
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         super().basic_leave_room(sid, namespace, room)
         entered = self._rooms_of.get((namespace, sid), ())

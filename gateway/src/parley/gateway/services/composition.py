@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from parley.gateway.core.ports import (
     Attachments,
     CommitBarrier,
+    ConnectReads,
     Contracts,
     Conversations,
     EventPublisher,
@@ -52,6 +53,7 @@ class Ports:
     messages: Messages
     search: Search
     people: People
+    connect_reads: ConnectReads
     attachments: Attachments
     orphaned_attachments: OrphanedAttachments
     files: Files

@@ -30,15 +30,11 @@ class PresenceService:
         self._event_publisher = event_publisher
         self._load_monitor = load_monitor
 
-    async def contacts(self, user_id: str, conversation_ids: list[str]) -> set[str]:
-        """Return the users whose presence the user receives."""
-        found = await self._memberships.contacts(conversation_ids, MAX_CONTACTS)
-        return found - {user_id}
-
     async def online(self, person: Person, _command: ListOnline) -> list[str]:
-        """Return the user's contacts who are online, and the user if online."""
+        """Return the members of the user's conversations who are online, also those of large groups."""
         mine = await self._memberships.conversations_of(person.id)
-        return await self._presence.online({person.id, *await self.contacts(person.id, list(mine))})
+        members = await self._memberships.contacts(mine, MAX_CONTACTS)
+        return await self._presence.online({person.id, *members})
 
     async def typing(self, person: Person, command: SetTyping) -> Done:
         """Publish that a user types, unless this node is overloaded; stops are always published.

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from parley.gateway.core.ports import EventPublisher, People
+from parley.gateway.core.errors import Unavailable
+from parley.gateway.core.ports import EventPublisher, People, SavedProfile
 from parley.gateway.state.bounded_dict import BoundedDict
 from parley.gateway.state.rates import Buckets, Rate
 from parley.shared import rooms
@@ -34,6 +35,7 @@ class Profiles:
         self._event_publisher = event_publisher
         self._announcements = Buckets(ANNOUNCEMENTS)
         self._known: BoundedDict[str, Profile] = BoundedDict(REMEMBERED_PEOPLE)
+        self._later_tokens: dict[str, float] = {}
 
     async def present(self, person: Person, issued_at: float | None) -> Person:
         """Take a token's description of its user; return it with the user's newest name.
@@ -47,7 +49,33 @@ class Profiles:
         known = self._known.get(person.id)
         if known is None or (at >= known.issued_at and person != known.person):
             await self._save(person, at)
+        elif at > known.issued_at:
+            # Until it is stored, a token issued between the two would be taken for the newest elsewhere.
+            self._known.put(person.id, Profile(person, at))
+            self._later_tokens[person.id] = at
         return self.current(person)
+
+    def is_known(self, user_id: str) -> bool:
+        """Whether the newest description of a user is known here."""
+        return self._known.get(user_id) is not None
+
+    def take(self, stored: SavedProfile) -> None:
+        """Take a stored description that was read with something else."""
+        self._note(Profile(stored.person, stored.issued_at))
+
+    async def store_later_tokens(self) -> None:
+        """Store when the later tokens with known descriptions were issued, of all users in one call.
+
+        Raises:
+            Unavailable: MongoDB is away; they are stored by a later call.
+        """
+        later, self._later_tokens = self._later_tokens, {}
+        try:
+            if later:
+                await self._people.note_tokens(later)
+        except Unavailable:
+            self._later_tokens = {**later, **self._later_tokens}
+            raise
 
     async def _save(self, person: Person, at: float) -> None:
         saved = await self._people.save(person, at)

@@ -119,7 +119,7 @@ def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatch
         connection_manager=context.live.connection_manager,
         session_rooms=context.delivery.session_rooms,
         room_membership=context.live.room_membership,
-        presence_subscriptions=context.live.presence_subscriptions,
+        presence_tracker=context.live.presence_tracker,
         broadcaster=context.delivery.broadcaster,
         recovery=context.recovery,
         rates=context.rates,

@@ -15,7 +15,7 @@ from parley.gateway.core.errors import ChatError, Forbidden, Invalid, RateLimite
 from parley.gateway.core.results import Introduction, Joined, Left, PendingCommit, Renewed
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
-from parley.gateway.live.presence_subscriptions import PresenceSubscriptions
+from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.live.room_membership import RoomMembership
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session
@@ -58,7 +58,7 @@ class EventDispatcher:
         connection_manager: ConnectionManager,
         session_rooms: SessionRooms,
         room_membership: RoomMembership,
-        presence_subscriptions: PresenceSubscriptions,
+        presence_tracker: PresenceTracker,
         broadcaster: Broadcaster,
         recovery: ConnectionRecovery,
         rates: Rates,
@@ -73,7 +73,7 @@ class EventDispatcher:
         self._connection_manager = connection_manager
         self._session_rooms = session_rooms
         self._room_membership = room_membership
-        self._presence_subscriptions = presence_subscriptions
+        self._presence_tracker = presence_tracker
         self._broadcaster = broadcaster
         self._recovery = recovery
         self._rates = rates
@@ -122,7 +122,7 @@ class EventDispatcher:
 
     def introduction(self, session: Session) -> Introduction:
         """Return what a client is told of itself: its user, its socket, and who is online."""
-        online = self._presence_subscriptions.online_at_connect(session)
+        online = self._presence_tracker.online_at_connect(session)
         return Introduction(self._identities.person(session), session.sid, online)
 
     async def _answer(self, session: Session, resolved: Resolved) -> Any:

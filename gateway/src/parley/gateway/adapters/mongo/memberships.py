@@ -75,6 +75,14 @@ class MongoMemberships:
             documents = await self._memberships.find(query, {"userId": 1}).limit(limit).to_list(None)
         return {d["userId"] for d in documents}
 
+    async def pairs(self, conversation_ids: Collection[str], limit: int) -> list[tuple[str, str]]:
+        query = {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}
+        fields = {"_id": 0, "conversationId": 1, "userId": 1}
+        found = self._memberships.find(query, fields).sort("conversationId", 1).limit(limit)
+        with translate_errors():
+            documents = await found.batch_size(limit).to_list(None)
+        return [(d["conversationId"], d["userId"]) for d in documents]
+
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
         ids = [membership_id(m.conversation_id, m.user_id) for m in memberships]
         with translate_errors():

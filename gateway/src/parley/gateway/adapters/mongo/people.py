@@ -1,9 +1,9 @@
 """People in MongoDB, as their newest tokens described them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
@@ -45,8 +45,7 @@ class MongoPeople:
             stored = await self._users.find_one({"_id": user_id})
         if stored is None:
             raise Unavailable(UNAVAILABLE)
-        issued_at = stored.get(ISSUED_AT, 0.0)
-        return SavedProfile(person=from_document(Person, stored), issued_at=issued_at, is_renamed=False)
+        return saved_profile(stored)
 
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         if not user_ids:
@@ -55,6 +54,20 @@ class MongoPeople:
             documents = await self._users.find({"_id": {"$in": list(user_ids)}}).to_list(None)
         found = {d["_id"]: from_document(Person, d) for d in documents}
         return {user_id: found.get(user_id) or Person(id=user_id) for user_id in user_ids}
+
+    async def note_tokens(self, issued_at: Mapping[str, float]) -> None:
+        updates = [
+            UpdateOne({"_id": user_id}, {"$max": {ISSUED_AT: at}, "$set": {"lastSeenAt": now()}})
+            for user_id, at in issued_at.items()
+        ]
+        with translate_errors():
+            await self._users.bulk_write(updates, ordered=False)
+
+
+def saved_profile(document: Document) -> SavedProfile:
+    """Return the profile of a stored document."""
+    issued_at = document.get(ISSUED_AT, 0.0)
+    return SavedProfile(person=from_document(Person, document), issued_at=issued_at, is_renamed=False)
 
 
 def _replacement(document: Document, issued_at: float) -> Document:

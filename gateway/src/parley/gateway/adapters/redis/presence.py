@@ -1,18 +1,18 @@
 """Presence in Redis: leases that the node renews, and that expire when it is killed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import resources
+from typing import Any, NamedTuple
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
+from parley.gateway.adapters.redis.presence_batch import CallBatches, PresenceChanges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import EventPublisher
-from parley.shared import rooms
-from parley.shared.events import PresenceChanged
 from parley.shared.metrics import bus_failures
-from parley.shared.model import now
 from parley.shared.redis import FAULTS
 
 log = structlog.get_logger()
@@ -27,18 +27,25 @@ SWEEP_LIMIT = 500
 RENEW_AT_ONCE = 500
 
 
+class _Arrival(NamedTuple):
+    member: str
+    contacts: Collection[str]
+
+
 class RedisPresence:
     """`Presence`."""
 
     def __init__(self, redis: "Redis", event_publisher: EventPublisher) -> None:
         self._redis = redis
-        self._event_publisher = event_publisher
         self._script = redis.register_script(
             resources.files("parley.gateway.adapters.redis").joinpath("presence.lua").read_text()
         )
         self._mine: set[str] = set()
         self._unreported: set[str] = set()
         self._background = Background()
+        self._arrivals = CallBatches(self._arrive_and_ask, self._background.spawn)
+        self._departures = CallBatches(self._leave, self._background.spawn)
+        self._changes = PresenceChanges(event_publisher, self._background.spawn)
 
     def __len__(self) -> int:
         """Return the number of this node's leases."""
@@ -57,13 +64,14 @@ class RedisPresence:
                 await self._run("leave", GRACE_SECONDS, *self._mine)
             except Unavailable:
                 log.warning("gateway.presence.leases_left", sockets=len(self._mine))
+        await self._changes.publish()
         await self._redis.aclose()
 
-    async def add_socket(self, user_id: str, socket_id: str) -> None:
+    async def add_socket(self, user_id: str, socket_id: str, contacts: Collection[str]) -> list[str]:
         member = _member(user_id, socket_id)
         self._mine.add(member)
         try:
-            await self._arrive([member])
+            return await self._arrivals.call(_Arrival(member, contacts))
         except BaseException:
             self._mine.discard(member)
             raise
@@ -75,7 +83,7 @@ class RedisPresence:
         member = _member(user_id, socket_id)
         self._mine.discard(member)
         try:
-            await self._run("leave", GRACE_SECONDS, member)
+            await self._departures.call(member)
         except Unavailable:
             self._unreported.add(member)
             raise
@@ -85,18 +93,42 @@ class RedisPresence:
         if not ids:
             return []
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hmget(SOCKETS, ids)
-        pipeline.zmscore(LEAVING, ids)
+        _ask(pipeline, ids)
         try:
             sockets, leaving = await pipeline.execute()
         except FAULTS as error:
             raise _away("online", error) from error
-        return [
-            user_id for user_id, count, grace in zip(ids, sockets, leaving, strict=True) if count or grace
-        ]
+        return _online(ids, sockets, leaving)
+
+    async def _leave(self, members: Sequence[str]) -> Sequence[None]:
+        await self._run("leave", GRACE_SECONDS, *members)
+        return [None] * len(members)
+
+    async def _arrive_and_ask(self, arrivals: Sequence[_Arrival]) -> Sequence[list[str]]:
+        """Take leases; return the contacts of each who are online then."""
+        asked = {user_id for arrival in arrivals for user_id in arrival.contacts}
+        online = await self._arrive_with([arrival.member for arrival in arrivals], list(asked))
+        return [[user_id for user_id in arrival.contacts if user_id in online] for arrival in arrivals]
+
+    async def _arrive_with(self, members: Sequence[str], ids: Sequence[str]) -> set[str]:
+        """Take the leases of members; return the users of these who are online then."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.evalsha(self._script.sha, len(KEYS), *KEYS, "arrive", int(LEASE_SECONDS * 1000), *members)
+        if ids:
+            _ask(pipeline, ids)
+        try:
+            changed, *states = await pipeline.execute()
+        except NoScriptError:
+            # Redis was restarted and has lost the script: this loads it again.
+            await self._arrive(members)
+            return set(await self.online(ids))
+        except FAULTS as error:
+            raise _away("arrive", error) from error
+        self._changes.add(map(bytes.decode, changed), online=True)
+        return set(_online(ids, *states)) if ids else set()
 
     async def _arrive(self, members: Collection[str]) -> None:
-        await self._publish(await self._run("arrive", LEASE_SECONDS, *members), online=True)
+        self._changes.add(await self._run("arrive", LEASE_SECONDS, *members), online=True)
 
     async def _renew(self) -> None:
         # Redis may have lost a lease in a restart, or ended it while this node was suspended.
@@ -115,14 +147,7 @@ class RedisPresence:
 
     async def _sweep(self) -> None:
         await self._report_departures()
-        await self._publish(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
-
-    async def _publish(self, user_ids: Collection[str], *, online: bool) -> None:
-        if user_ids:
-            at = now()
-            await self._event_publisher.publish_events(
-                {rooms.presence(u): [PresenceChanged(user_id=u, online=online, at=at)] for u in user_ids}
-            )
+        self._changes.add(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
 
     async def _run(self, action: str, seconds: float, *members: str) -> list[str]:
         try:
@@ -130,6 +155,16 @@ class RedisPresence:
         except FAULTS as error:
             raise _away(action, error) from error
         return [user.decode() for user in changed]
+
+
+def _ask(pipeline: Any, user_ids: Sequence[str]) -> None:
+    pipeline.hmget(SOCKETS, user_ids)
+    pipeline.zmscore(LEAVING, user_ids)
+
+
+def _online(user_ids: Sequence[str], sockets: Sequence[Any], leaving: Sequence[Any]) -> list[str]:
+    states = zip(user_ids, sockets, leaving, strict=True)
+    return [user_id for user_id, count, grace in states if count or grace]
 
 
 def _member(user_id: str, socket_id: str) -> str:

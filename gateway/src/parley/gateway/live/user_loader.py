@@ -1,0 +1,120 @@
+"""Loads the state that the sockets of a user share: rooms, memberships, streams and contacts."""
+
+from collections.abc import Collection, Sequence
+
+from parley.gateway.core.ports import ConnectReads
+from parley.gateway.live.contact_reads import ContactReads
+from parley.gateway.live.local_conversations import LocalConversations
+from parley.gateway.live.room_membership import RoomMembership
+from parley.gateway.live.sessions import Session, Sessions, SessionState
+from parley.gateway.live.turns import in_turns
+from parley.gateway.services.profiles import Profiles
+from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared import rooms
+from parley.shared.model import Membership, Person
+
+
+class UserLoader:
+    """Prepares sessions. Data that another socket of the user has loaded is not read again."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        room_membership: RoomMembership,
+        membership_cache: MembershipCache,
+        local_conversations: LocalConversations,
+        reads: ConnectReads,
+        profiles: Profiles,
+        contact_reads: ContactReads,
+    ) -> None:
+        self._sessions = sessions
+        self._room_membership = room_membership
+        self._membership_cache = membership_cache
+        self._local_conversations = local_conversations
+        self._reads = reads
+        self._profiles = profiles
+        self._contact_reads = contact_reads
+
+    async def load(self, session: Session, person: Person, issued_at: float | None) -> None:
+        """Enter the rooms of a user and of all the user's conversations. Raises `Unavailable`."""
+        if self._is_loaded(session):
+            await self._enter_known(session)
+        else:
+            await self._load_memberships(session)
+        await self._profiles.present(person, issued_at)
+
+    def _is_loaded(self, session: Session) -> bool:
+        """Whether another socket of the user has connected: events keep the memberships right since."""
+        others = (s for s in self._sessions.of_user(session.user_id) if s is not session)
+        return any(self._sessions.state(s) in (SessionState.REPLAYING, SessionState.LIVE) for s in others)
+
+    async def _enter_known(self, session: Session) -> None:
+        user_id, role = session.user_id, self._membership_cache.role
+        known = self._membership_cache.known_conversations_of(user_id)
+        # Redis has confirmed these channels, unless the connection to it is lost just now.
+        await self._room_membership.subscribe([rooms.user(user_id), *map(rooms.conversation, known)])
+        self._room_membership.enter(session, rooms.user(user_id))
+        async for some in in_turns(known):
+            # The user may have been removed meanwhile.
+            still = [rooms.conversation(each) for each in some if role(each, user_id) is not None]
+            self._room_membership.enter_all(session, still)
+
+    async def _load_memberships(self, session: Session) -> None:
+        """Enter the rooms of all the user's conversations.
+
+        A membership can be added between reading the list and subscribing to the rooms, the user's own
+        included, so the list is read again until it names nothing that is not subscribed to.
+        """
+        user_id, cache = session.user_id, self._membership_cache
+        fresh, profile = await self._reads.begin(user_id)
+        if profile is not None:
+            self._profiles.take(profile)
+        subscribed: set[str] = set()
+        while True:
+            await self._subscribe(session, fresh)
+            memberships = await self._read(user_id, fresh)
+            subscribed |= fresh
+            ids = {m.conversation_id for m in memberships}
+            await self._local_conversations.load_deleted(
+                [m for m in memberships if m.conversation_id in fresh]
+            )
+            # An entry that has vanished from the cache was removed by an event that this read may predate.
+            fresh = ids - (subscribed & cache.memberships_of(user_id).keys())
+            if not fresh or session not in self._sessions:
+                break
+        for gone in subscribed - ids:
+            self._local_conversations.remove_missed(gone, user_id)
+        await self._put(session, memberships)
+        # Another socket of the user may have failed meanwhile and closed a stream.
+        if closed := self._local_conversations.closed_streams(ids):
+            await self._local_conversations.open_streams(closed)
+
+    async def _subscribe(self, session: Session, conversation_ids: Collection[str]) -> None:
+        own = rooms.user(session.user_id)
+        await self._room_membership.subscribe([own, *map(rooms.conversation, conversation_ids)])
+        self._room_membership.enter(session, own)
+        async for some in in_turns(conversation_ids):
+            self._room_membership.enter_all(session, list(map(rooms.conversation, some)))
+            for conversation_id in some:
+                self._membership_cache.expect_membership(conversation_id, session.user_id)
+
+    async def _read(self, user_id: str, conversation_ids: Collection[str]) -> Sequence[Membership]:
+        """Read the memberships, and what the conversations need that have no other member here."""
+        closed = self._local_conversations.closed_streams(conversation_ids)
+        with self._contact_reads.reading(conversation_ids) as reading:
+            loaded = await self._reads.load(user_id, closed, reading.wanted, reading.limit)
+            self._local_conversations.start_streams(conversation_ids, loaded.heads)
+            is_complete = self._contact_reads.put(reading, loaded.pairs)
+        if not is_complete:
+            await self._contact_reads.load(conversation_ids)
+        return loaded.memberships
+
+    async def _put(self, session: Session, memberships: Sequence[Membership]) -> None:
+        cache = self._membership_cache
+        async for some in in_turns(memberships):
+            for membership in some:
+                # One that vanished from the cache meanwhile was removed by an event.
+                known = cache.memberships_of(membership.user_id)
+                if session in self._sessions and membership.conversation_id in known:
+                    cache.put(membership)

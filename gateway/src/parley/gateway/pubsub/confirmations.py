@@ -1,0 +1,58 @@
+"""Confirmations: callers wait until Redis has confirmed all channels that they subscribe to."""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """One caller, and the channels that are not confirmed yet."""
+
+    missing: set[str]
+    done: "asyncio.Future[None]"
+
+
+class Confirmations:
+    """The confirmed channels, and one future for each caller, however many channels it waits for."""
+
+    def __init__(self) -> None:
+        self._confirmed: set[str] = set()
+        self._waiters: dict[str, list[_Waiter]] = {}
+
+    def __len__(self) -> int:
+        return len(self._confirmed)
+
+    def missing(self, channels: Iterable[str]) -> set[str]:
+        """Return the channels that are not confirmed."""
+        return set(channels) - self._confirmed
+
+    def begin(self, channels: Collection[str]) -> _Waiter:
+        """Return a waiter for the confirmations of channels; end it when it is not waited for any more."""
+        waiter = _Waiter(set(channels), asyncio.get_running_loop().create_future())
+        for channel in channels:
+            self._waiters.setdefault(channel, []).append(waiter)
+        return waiter
+
+    def end(self, waiter: _Waiter) -> None:
+        """Forget a waiter."""
+        for channel in waiter.missing:
+            others = [each for each in self._waiters.pop(channel, ()) if each is not waiter]
+            if others:
+                self._waiters[channel] = others
+
+    def confirm(self, channel: str) -> None:
+        """Note that Redis has confirmed a channel."""
+        self._confirmed.add(channel)
+        for waiter in self._waiters.pop(channel, ()):
+            waiter.missing.discard(channel)
+            if not waiter.missing and not waiter.done.done():
+                waiter.done.set_result(None)
+
+    def drop(self, channels: Iterable[str]) -> None:
+        """Forget that channels are confirmed."""
+        self._confirmed.difference_update(channels)
+
+    def clear(self) -> None:
+        """Forget all confirmations: the connection is lost."""
+        self._confirmed.clear()

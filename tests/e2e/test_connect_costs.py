@@ -1,0 +1,96 @@
+"""The costs of a connect: the state that a user's sockets share is read once, in few calls."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clients.chat import ChatUsers, User, eventually
+from clients.local_gateway import LocalGateway, local_gateway, redis_round_trips
+from clients.socketio_lean import LeanSocket
+from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.protocols.registry import PROTOCOLS
+from parley.stack import Stack
+
+
+@pytest.fixture
+async def local(stack: Stack) -> AsyncIterator[LocalGateway]:
+    async with local_gateway(stack, audit_seconds=3_600) as local:
+        yield local
+
+
+async def groups_of(users: ChatUsers, count: int, unread: int = 0) -> User:
+    """Return a user of several groups, some with unread messages."""
+    alice = await users.user("alice").socket()
+    for _ in range(count):
+        group = await users.group(alice, "bob", "carol")
+        for _ in range(unread):
+            await alice.send(group, "hello")
+    bob = users.user("bob")
+
+    async def are_counted() -> bool:
+        status, page = await bob.rest("GET", "/chats/conversations")
+        found = [c["unreadCount"] for c in page["conversations"]]
+        return status == 200 and found == [unread] * count
+
+    await eventually(are_counted)
+    return bob
+
+
+async def connect(local: LocalGateway, user: User, namespace: str) -> LeanSocket:
+    return await LeanSocket.connect(local.url, namespace, {"token": user.token}, lambda *_: None)
+
+
+def asked(local: LocalGateway, before: Counter[str]) -> Counter[str]:
+    return local.database_calls - before
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
+async def test_a_connect_asks_twice_and_the_user_s_next_ones_nothing(
+    protocol: ClientProtocol, users: ChatUsers, local: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await groups_of(users, 5)
+    await eventually(lambda: not local.gateway.adapters.bus.stale)
+    # The first connect of a gateway reads the revoked tokens, and a user's first anywhere writes the profile.
+    await (await connect(local, users.user("dan"), protocol.namespace)).close()
+    before = local.database_calls.copy()
+    with redis_round_trips(monkeypatch) as round_trips:
+        sockets = [await connect(local, bob, protocol.namespace)]
+        assert asked(local, before) == {"aggregate memberships": 1, "aggregate conversations": 1}
+        assert [names for names in round_trips() if "SUBSCRIBE" in names] == [["SUBSCRIBE"]]
+        assert [names for names in round_trips() if "HMGET" in names] == [["EVALSHA", "HMGET", "ZMSCORE"]]
+
+        before = local.database_calls.copy()
+        round_trips().clear()
+        sockets.append(await connect(local, bob, protocol.namespace))
+        assert asked(local, before) == {}
+        assert ["SUBSCRIBE"] not in round_trips()
+    for socket in sockets:
+        await socket.close()
+
+
+async def test_a_connect_with_unread_messages_asks_once_more(users: ChatUsers, local: LocalGateway) -> None:
+    bob = await groups_of(users, 3, unread=2)
+    await eventually(lambda: not local.gateway.adapters.bus.stale)
+    await (await connect(local, users.user("dan"), "/chat")).close()
+    before = local.database_calls.copy()
+    counts: list[tuple[str, int]] = []
+
+    def on_event(event: str, payload: object) -> None:
+        if event == "unreadCount" and isinstance(payload, dict):
+            counts.append((payload["conversationId"], payload["unread"]))
+
+    socket = await LeanSocket.connect(local.url, "/chat", {"token": bob.token}, on_event)
+    await eventually(lambda: len(counts) == 3)
+    assert {unread for _, unread in counts} == {2}
+    assert asked(local, before).total() == 3
+    await socket.close()
+
+
+async def test_a_new_user_s_profile_is_one_call_more(users: ChatUsers, local: LocalGateway) -> None:
+    await eventually(lambda: not local.gateway.adapters.bus.stale)
+    await (await connect(local, users.user("dan"), "/chat")).close()
+    before = local.database_calls.copy()
+    await (await connect(local, users.user("erin"), "/chat")).close()
+    reads = {"aggregate memberships": 1, "aggregate conversations": 1}
+    assert asked(local, before) == {**reads, "findAndModify users": 1}
