@@ -163,6 +163,9 @@ class Consumer:
         delivery = await self._next(acks)
         if delivery is not None:
             await self._turn()
+            if self._stopping:
+                # It has not begun, and the database may not answer: the next owner gets the message.
+                return []
         deliveries = []
         size = 0
         while delivery is not None:
