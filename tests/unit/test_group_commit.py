@@ -144,15 +144,17 @@ async def test_a_partition_that_is_lost_leaves_the_others_undisturbed() -> None:
     assert await settled(kept, put(group, "c")) == [None, None]
 
 
-async def test_a_group_of_several_records_is_followed_by_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "LINGER_SECONDS", 60.0)
+async def test_a_group_right_behind_another_one_is_followed_by_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_commit, "LINGER_SECONDS", 0.1)
     monkeypatch.setattr(group_commit, "MAX_LINGER_SECONDS", 60.0)
     persister = Persister()
     group = GroupCommit(persister)
     await put(group, "a")
-    await put(group, "bc")
-    waiting = put(group, "d")
+    await put(group, "b")
+    waiting = put(group, "c")
     await asyncio.sleep(0.01)
 
-    assert [names for names, _ in persister.calls] == ["a", "bc"]
+    assert [names for names, _ in persister.calls] == ["a", "b"]
     waiting.cancel()
