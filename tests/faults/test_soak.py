@@ -2,8 +2,8 @@
 
 import aiohttp
 
-from load.resource_counts import Margins
-from load.soak import Soak, remains, table
+from load.soak.resource_counts import Margins
+from load.soak.soak import Soak, remains, table
 from parley.stack import Stack
 
 SECONDS = 5.0

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.irc_log import Event, Joined, Left, LogLine, Noticed, Renamed, Unknown, parse
-from load.script import Arrival, Departure, Line, Speaker, content_of, moments_of, script_of
+from load.replay.irc_log import Event, Joined, Left, LogLine, Noticed, Renamed, Unknown, parse
+from load.replay.script import Arrival, Departure, Line, Speaker, content_of, moments_of, script_of
 
 
 def events_of(*lines: bytes) -> list[Event]:

@@ -7,7 +7,7 @@ import pytest
 
 from load.generator.histogram import of_seconds
 from load.generator.ledger import Tally
-from load.overload_step import HEADS, Step, problems, row
+from load.overload.step import HEADS, Step, problems, row
 
 
 def step(load: float = 1.0, stored: float = 100.0, **measured: Any) -> Step:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from load import figures, proof
+from load import figures
 from load.arguments import NOT_BEGUN
 from load.environment import MissingSetting, read_environment
 from load.progress import Progress
-from load.proof import Count, Finding, LogMessage, SocketRecording, Stored
-from load.recording import Confirmation, DeliveryLog, ReceivedMessage, Recorder
-from load.replay import main
+from load.replay import proof
+from load.replay.__main__ import main
+from load.replay.proof import Count, Finding, LogMessage, SocketRecording, Stored
+from load.replay.recording import Confirmation, DeliveryLog, ReceivedMessage, Recorder
 
 LINES = [LogMessage(user, user.upper(), f"line {n}", f"c{n}") for n, user in enumerate("abab", start=1)]
 STORED = [

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from load.members import Connector, ConnectRefused, Member, close_all
-from load.recording import DeliveryLog
-from load.script import Speaker
+from load.replay.members import Connector, ConnectRefused, Member, close_all
+from load.replay.recording import DeliveryLog
+from load.replay.script import Speaker
 
 CONNECT_SECONDS, PAUSE = 30.0, 0.25
 """Seconds for which a refused connect is repeated, and between two attempts."""

@@ -14,8 +14,8 @@ from picows import WSError
 from clients.socketio_lean import LeanSocket, Refused
 from clients.socketio_stock import StockSocket
 from load.progress import Progress
-from load.recording import DeliveryLog, Recorder
-from load.script import Speaker
+from load.replay.recording import DeliveryLog, Recorder
+from load.replay.script import Speaker
 
 CHAT = "/chat"
 AT_ONCE = 25

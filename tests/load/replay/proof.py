@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from load.recording import Confirmation, ReceivedMessage
+from load.replay.recording import Confirmation, ReceivedMessage
 
 SHOWN = 5
 """The differences of one finding that are printed; the others are only counted."""

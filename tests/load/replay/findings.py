@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
-from load import proof
-from load.attendance import Attendance, RoomSession
-from load.evidence import Archive, Rest
-from load.proof import Count, Finding, LogMessage, SocketRecording, Stored
-from load.recording import DeliveryLog
-from load.replay_run import ReplayRun
+from load.replay import proof
+from load.replay.attendance import Attendance, RoomSession
+from load.replay.evidence import Archive, Rest
+from load.replay.proof import Count, Finding, LogMessage, SocketRecording, Stored
+from load.replay.recording import DeliveryLog
+from load.replay.replay_run import ReplayRun
 
 SETTLE_SECONDS = 20.0
 """Seconds in which the counts must settle after the last read mark."""

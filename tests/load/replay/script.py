@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from load.irc_log import Event, Joined, Left, LogLine, Renamed
+from load.replay.irc_log import Event, Joined, Left, LogLine, Renamed
 from parley.shared.model import MAX_CONTENT
 
 

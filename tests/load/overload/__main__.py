@@ -19,10 +19,10 @@ from load.arguments import Arguments
 from load.generator.fleet import Fleet
 from load.generator.groups import GroupKind
 from load.generator.ledger import Tally
-from load.overload_picture import draw
-from load.overload_step import HEADS, Peak, Rates, Step, problems, row
+from load.overload.picture import draw
+from load.overload.slow_part import slowed
+from load.overload.step import HEADS, Peak, Rates, Step, problems, row
 from load.priority import raised_priority
-from load.slow_part import slowed
 from parley.stack import Stack
 
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
@@ -33,6 +33,7 @@ LOOK_SECONDS = 1.0
 WINDOW = 4
 GROUP_SIZE = 10
 CONNECTS_PER_SECOND = 200.0
+PICTURE = Path(__file__).parents[1] / "overload.svg"
 SLOW_PARTS = ("mongodb", "rabbitmq", "redis", "gateway-1", "worker-1")
 
 
@@ -119,7 +120,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15, help="how long each load is offered")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in parts of what is carried")
     parser.add_argument("--slow", choices=SLOW_PARTS, help="the part that is slowed down; draws no picture")
-    parser.add_argument("--picture", type=Path, default=Path(__file__).with_name("overload.svg"))
+    parser.add_argument("--picture", type=Path, default=PICTURE)
     args = parser.parse_args()
     if args.sockets < 2 * GROUP_SIZE or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
         parser.error(f"there must be {2 * GROUP_SIZE} sockets, over {SETTLE_SECONDS:g} s, and shares above 0")

@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from typing import Any
 
-from load.attendance import Attendance, Interrupted, done
-from load.evidence import Rest
-from load.members import Member, account
 from load.progress import Progress
-from load.recording import DeliveryLog
-from load.script import Arrival, Departure, Line, Script
+from load.replay.attendance import Attendance, Interrupted, done
+from load.replay.evidence import Rest
+from load.replay.members import Member, account
+from load.replay.recording import DeliveryLog
+from load.replay.script import Arrival, Departure, Line, Script
 from parley.shared.model import MAX_PARTICIPANTS
 
 RETRY_SECONDS = 60.0

@@ -20,11 +20,11 @@ import uvloop
 from clients.chat import NAMESPACE, eventually, token
 from clients.socketio_lean import LeanSocket
 from clients.workers import PartitionShares
-from load import resource_counts
 from load.arguments import Arguments
 from load.meters import Reader
-from load.resource_counts import Margins, ResourceCounts
-from load.scenarios import PROTOCOL_SCRIPTS, Participant, Scenarios
+from load.soak import resource_counts
+from load.soak.resource_counts import Margins, ResourceCounts
+from load.soak.scenarios import PROTOCOL_SCRIPTS, Participant, Scenarios
 from parley.stack import Stack
 
 GROUPS = 10
@@ -191,7 +191,3 @@ def main() -> None:
         Stack(Path(directory), gateways=2, workers=2) as stack,
     ):
         sys.exit(uvloop.run(run(stack, 60 * args.minutes)))
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ import aiohttp
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from load.proof import Stored
+from load.replay.proof import Stored
 
 PAGE = 100
 AT_ONCE = 10

@@ -19,17 +19,17 @@ from pymongo.errors import PyMongoError
 
 from load import figures
 from load.arguments import NOT_BEGUN, Arguments
-from load.attendance import Attendance, Interrupted
 from load.environment import Environment, MissingSetting, read_environment
-from load.evidence import Archive, Rest, Unreachable
-from load.findings import findings
-from load.irc_log import parse
-from load.members import Connector, ConnectRefused, account, spread
 from load.progress import Progress
-from load.proof import Finding, LogMessage
-from load.recording import DeliveryLog
-from load.replay_run import ReplayRun
-from load.script import Arrival, Departure, Script, script_of
+from load.replay.attendance import Attendance, Interrupted
+from load.replay.evidence import Archive, Rest, Unreachable
+from load.replay.findings import findings
+from load.replay.irc_log import parse
+from load.replay.members import Connector, ConnectRefused, account, spread
+from load.replay.proof import Finding, LogMessage
+from load.replay.recording import DeliveryLog
+from load.replay.replay_run import ReplayRun
+from load.replay.script import Arrival, Departure, Script, script_of
 
 PROVED, DIFFERS = 0, 1
 DAY = 24 * 3600.0

@@ -1,0 +1,1 @@
+"""Throughput and delays from little load to overload."""

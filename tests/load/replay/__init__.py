@@ -1,0 +1,1 @@
+"""The replay of a real conversation, and what it proves."""

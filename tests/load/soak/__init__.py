@@ -1,0 +1,1 @@
+"""Clients that connect and vanish for minutes, and what they leave behind."""

@@ -1,0 +1,5 @@
+"""`make soak`."""
+
+from load.soak.soak import main
+
+main()
