@@ -62,7 +62,14 @@ class LoadRun:
 
     async def _connect(self) -> float:
         fleet = self._fleet
-        fleet.on_report = lambda: self._progress.show("sockets", fleet.connected, fleet.sockets)
+
+        def show() -> None:
+            if fleet.connected < fleet.sockets:
+                self._progress.show("sockets", fleet.connected, fleet.sockets)
+            else:
+                self._progress.note(f"{fleet.sockets:,} sockets, which create and join their groups")
+
+        fleet.on_report = show
         began = perf_counter()
         await fleet.connect(self._options.ramp)
         return perf_counter() - began

@@ -72,7 +72,7 @@ def _cell(rounds: Sequence[Figures], name: str) -> str:
 
 def _ratio(by_target: Mapping[str, Sequence[Figures]], name: str) -> str:
     values = [_medians(by_target[each]).get(name) for each in ("parley", "guides") if by_target.get(each)]
-    if len(values) < 2 or not values[0] or not values[1]:
+    if len(values) < 2 or not values[0] or not values[1] or min(values) <= 0:
         return ""
     return f"{values[0] / values[1]:.2f}"
 

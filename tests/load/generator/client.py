@@ -224,7 +224,9 @@ class Client:
             await asyncio.sleep(min(random.uniform(*RETURN_SECONDS) * 2**attempt, LONGEST_RETURN_SECONDS))
             try:
                 await self._enter_again()
-            except LOST:
+            except LOST as error:
+                reason = str(error) or "no answer in time"
+                self._ledger.tally.failed_returns[reason.partition(":")[0]] += 1
                 self.drop()
             # The socket may have been lost again before this task went on.
             if self._connection is not None and self.is_up:

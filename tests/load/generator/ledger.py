@@ -27,6 +27,8 @@ class Tally:
     """Clients that had missed more than a sync tells; a real one reads the history then."""
     connects: int = 0
     disconnects: int = 0
+    failed_returns: Counter[str] = field(default_factory=Counter)
+    """Attempts to connect again that failed, by their reason."""
     refused: Counter[str] = field(default_factory=Counter)
     refused_deliveries: Counter[str] = field(default_factory=Counter)
     """Deliveries of refused messages, by the code of the refusal."""

@@ -106,6 +106,7 @@ def totals(result: LoadResult) -> dict[str, Any]:
         "repeated to clients that returned": tally.repeated,
         "unexpected": tally.unexpected,
         "disconnects": tally.disconnects,
+        "failed attempts to return": dict(tally.failed_returns),
         "drained in s": round(result.drained.seconds, 2),
         "clients were late by ms, at most": round(MILLI * tally.late, 1),
         "gateways KiB a socket": round(result.kib_per_socket, 1) if result.idle_memory else None,
