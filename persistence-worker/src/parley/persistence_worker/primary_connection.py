@@ -15,6 +15,7 @@ import ssl
 import struct
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,6 +23,7 @@ import bson
 from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, OperationFailure
 from pymongo.server_selectors import writable_server_selector
 
+from parley.shared import daemon_threads
 from parley.shared.documents import Document
 
 OP_MSG = 2013
@@ -141,7 +143,7 @@ class PrimaryConnection:
 
     async def _open(self) -> None:
         driver = self.database.client.delegate
-        connected = await asyncio.get_running_loop().run_in_executor(None, _connect, driver)
+        connected = await daemon_threads.run(partial(_connect, driver), lambda late: late.close_conn(None))
         self._address = connected.address
         self._socket = _Socket(connected)
 

@@ -6,7 +6,7 @@ once a majority of the replica set has journaled it, and a read returns only wha
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -14,6 +14,9 @@ from motor.motor_asyncio import AsyncIOMotorDatabase as Database
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
+
+from parley.shared import daemon_threads
+from parley.shared.cancellation import within
 
 __all__ = ["DUPLICATE_KEY", "Database", "answers", "connect", "is_outage", "translate_errors"]
 
@@ -29,7 +32,7 @@ DURABLE: dict[str, Any] = {
     "read_concern": ReadConcern("majority"),
     "read_preference": ReadPreference.PRIMARY,
 }
-PING_SECONDS = 1.0
+PING_SECONDS = CLOSE_SECONDS = 1.0
 DUPLICATE_KEY = 11000
 BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE = 2, 14, 121, 10334
 FAULTY_REQUEST = {DUPLICATE_KEY, BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE}
@@ -51,7 +54,9 @@ async def connect(url: str, **options: Any) -> AsyncIterator[Any]:
     try:
         yield client.get_default_database("parley", **DURABLE)
     finally:
-        client.close()
+        # It tells the server that its sessions end; one that hangs does not answer.
+        with suppress(TimeoutError):
+            await within(CLOSE_SECONDS, daemon_threads.run(client.close))
 
 
 async def answers(database: Any) -> bool:
