@@ -11,6 +11,7 @@ from functools import partial
 from math import ceil
 from typing import Any
 
+import structlog
 from aiohttp import hdrs, web
 from engineio import packet as eio
 from engineio.exceptions import EngineIOError, SocketIsClosedError
@@ -38,6 +39,8 @@ from parley.gateway.transport.websocket import (
     NORMAL_CLOSURE,
     WebSocketConnection,
 )
+
+log = structlog.get_logger()
 
 POLLING, WEBSOCKET = "polling", "websocket"
 CLOSING_AT_ONCE = 256
@@ -112,6 +115,17 @@ class EngineServer(EngineHooks):
         for slash in ("/", ""):
             app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}{slash}", self.handle_request)
         app.on_shutdown.append(self._close_websockets)
+
+    async def handle_message(self, sid: str, data: str | bytes) -> None:
+        """Call the handler of messages; its errors end with the message."""
+        if self.async_handlers:
+            await self.trigger_event("message", sid, data, run_async=True)
+            return
+        try:
+            # python-engineio looks at each call whether the handler is a coroutine function, for 2 us.
+            await self.handlers["message"](sid, data)
+        except Exception:
+            log.exception("gateway.socket.message_failed")
 
     async def _close_websockets(self, _app: web.Application) -> None:
         """Close what is left of the connections that aiohttp, which is stopping, no longer knows."""

@@ -162,7 +162,7 @@ class EngineSession:
         """
         server = self.server
         if packet.packet_type == eio.MESSAGE:
-            await server.trigger_event("message", self.sid, packet.data, run_async=server.async_handlers)
+            await server.handle_message(self.sid, packet.data)
         elif packet.packet_type == eio.CLOSE:
             await self.close(abort=True, reason=server.reason.CLIENT_DISCONNECT)
         else:
