@@ -18,7 +18,7 @@ from engineio.exceptions import EngineIOError, SocketIsClosedError
 from engineio.payload import Payload
 
 from parley.gateway import gauges
-from parley.gateway.core.errors import ChatError, Forbidden, Invalid, NotFound, RateLimited
+from parley.gateway.core.errors import RateLimited
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.rates import Rates
@@ -30,15 +30,19 @@ from parley.gateway.transport.inbound_rates import InboundRates
 from parley.gateway.transport.origins import AllowedOrigins
 from parley.gateway.transport.pacing import Pacing
 from parley.gateway.transport.polling import read_packets
+from parley.gateway.transport.request_refusals import (
+    BAD_METHOD,
+    BAD_REQUEST,
+    FORBIDDEN,
+    UNKNOWN_SESSION,
+    UNKNOWN_TRANSPORT,
+    UNSUPPORTED_VERSION,
+    RequestRefused,
+)
 from parley.gateway.transport.socketio_adapter import EngineHooks
 from parley.gateway.transport.trusted_proxies import TrustedProxies
-from parley.gateway.transport.upgrade import Probe, SwitchingProtocols, can_upgrade, hand_over
-from parley.gateway.transport.websocket import (
-    CLOSE_SECONDS,
-    NOBODY,
-    NORMAL_CLOSURE,
-    WebSocketConnection,
-)
+from parley.gateway.transport.upgrade import accept, can_upgrade
+from parley.gateway.transport.websocket import CLOSE_SECONDS
 
 log = structlog.get_logger()
 
@@ -49,23 +53,6 @@ PACKETS_PER_TURN = 50
 """Packets of a body that are handled between two returns to the event loop."""
 NO_CREDENTIALS: Mapping[str, str] = {}
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
-
-
-class RequestRefused(Exception):
-    """A request that breaks the protocol; it is answered with status 400."""
-
-    def __init__(self, code: int, message: str, error: ChatError) -> None:
-        super().__init__(message)
-        self.body = {"code": code, "message": message, **REFUSAL(error)}
-
-
-# Codes and messages are those of the reference implementation, beside the error by the default schema.
-UNKNOWN_TRANSPORT = (0, "Transport unknown", Invalid("Transport unknown"))
-UNKNOWN_SESSION = (1, "Session ID unknown", NotFound("Session ID unknown"))
-BAD_METHOD = (2, "Bad handshake method", Invalid("Bad handshake method"))
-BAD_REQUEST = (3, "Bad request", Invalid("Bad request"))
-FORBIDDEN = (4, "Forbidden", Forbidden("Forbidden"))
-UNSUPPORTED_VERSION = (5, "Unsupported protocol version", Invalid("Unsupported protocol version"))
 
 
 class EngineServer(EngineHooks):
@@ -102,7 +89,7 @@ class EngineServer(EngineHooks):
         self._origins = AllowedOrigins(allowed_origins, self.proxies)
         self._node_name = node_name
         self.heartbeats = Heartbeats(self.ping_interval, self.ping_timeout)
-        self._flushes = Flushes()
+        self.flushes = Flushes()
         self.closing_tasks = BoundedTasks(CLOSING_AT_ONCE)
         self._pacing = Pacing()
 
@@ -164,7 +151,7 @@ class EngineServer(EngineHooks):
         session = self._session(sid) if sid else await self._open(request, transport)
         try:
             if transport == WEBSOCKET:
-                return await self._accept(session, request)
+                return await accept(request, session)
             return await self._exchange(session, request)
         finally:
             if session.closed:
@@ -203,36 +190,6 @@ class EngineServer(EngineHooks):
         self.heartbeats.schedule_ping(session)
         session.connected = transport == POLLING
         return session
-
-    async def _accept(self, session: EngineSession, request: web.Request) -> web.StreamResponse:
-        """Answer a websocket handshake, and move the connection and its session to the websocket."""
-        response = SwitchingProtocols(request)
-        await response.prepare(request)
-        transport = request.transport
-        if transport is None:
-            await session.close(abort=True, reason=self.reason.TRANSPORT_CLOSE)
-            return response
-        connection = WebSocketConnection(
-            transport,
-            NOBODY,
-            self._flushes,
-            message_limit=self.max_http_buffer_size,
-            unread_limit=self.unread_limit,
-        )
-        hand_over(request, connection)
-        self._receive(session, connection)
-        connection.start_reading()
-        return response
-
-    def _receive(self, session: EngineSession, connection: WebSocketConnection) -> None:
-        if session.upgraded or session.candidate is not None:
-            # Of two websockets only one would be closed with the session.
-            connection.close(code=NORMAL_CLOSURE)
-        elif session.connected:
-            connection.receiver = Probe(session, connection)
-        else:
-            connection.receiver = session
-            session.use_websocket(connection)
 
     def _handshake(self, sid: str, transport: str | None) -> dict[str, Any]:
         can_upgrade = transport == POLLING and self.allow_upgrades and WEBSOCKET in self.transports

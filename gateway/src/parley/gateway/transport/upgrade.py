@@ -11,7 +11,7 @@ from engineio import packet as eio
 
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import frame
-from parley.gateway.transport.websocket import NORMAL_CLOSURE, WebSocketConnection
+from parley.gateway.transport.websocket import NOBODY, NORMAL_CLOSURE, WebSocketConnection
 
 UPGRADE_SECONDS = 10.0
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -41,7 +41,7 @@ def can_upgrade(request: web.Request) -> bool:
     return web.WebSocketResponse().can_prepare(request).ok
 
 
-def hand_over(request: web.Request, connection: WebSocketConnection) -> None:
+def _hand_over(request: web.Request, connection: WebSocketConnection) -> None:
     """Give a request's connection to another protocol, and end aiohttp's."""
     handler = request.protocol
     # Bytes that the client sent behind its request are fed to the new parser.
@@ -50,6 +50,39 @@ def hand_over(request: web.Request, connection: WebSocketConnection) -> None:
     # Otherwise the handler would close the connection that it loses.
     handler.transport = None
     handler.connection_lost(None)
+
+
+async def accept(request: web.Request, session: EngineSession) -> web.StreamResponse:
+    """Answer a websocket handshake, and move the connection and its session to the websocket."""
+    server = session.server
+    response = SwitchingProtocols(request)
+    await response.prepare(request)
+    transport = request.transport
+    if transport is None:
+        await session.close(abort=True, reason=server.reason.TRANSPORT_CLOSE)
+        return response
+    connection = WebSocketConnection(
+        transport,
+        NOBODY,
+        server.flushes,
+        message_limit=server.max_http_buffer_size,
+        unread_limit=server.unread_limit,
+    )
+    _hand_over(request, connection)
+    _move(session, connection)
+    connection.start_reading()
+    return response
+
+
+def _move(session: EngineSession, connection: WebSocketConnection) -> None:
+    if session.upgraded or session.upgrading:
+        # Of two websockets only one would be closed with the session.
+        connection.close(code=NORMAL_CLOSURE)
+    elif session.connected:
+        connection.receiver = Probe(session, connection)
+    else:
+        connection.receiver = session
+        session.use_websocket(connection)
 
 
 class Probe:
