@@ -75,7 +75,7 @@ async def accept(request: web.Request, session: EngineSession) -> web.StreamResp
 
 
 def _move(session: EngineSession, connection: WebSocketConnection) -> None:
-    if session.upgraded or session.upgrading:
+    if session.upgraded or session.candidate is not None:
         # Of two websockets only one would be closed with the session.
         connection.close(code=NORMAL_CLOSURE)
     elif session.connected:
