@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -56,10 +57,12 @@ async def accept(request: web.Request, session: EngineSession) -> web.StreamResp
     """Answer a websocket handshake, and move the connection and its session to the websocket."""
     server = session.server
     response = SwitchingProtocols(request)
-    await response.prepare(request)
+    with suppress(ConnectionError):
+        await response.prepare(request)
     transport = request.transport
     if transport is None:
-        await session.close(abort=True, reason=server.reason.TRANSPORT_CLOSE)
+        if not session.connected:
+            await session.close(abort=True, reason=server.reason.TRANSPORT_CLOSE)
         return response
     connection = WebSocketConnection(
         transport,
