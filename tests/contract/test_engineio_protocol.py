@@ -294,3 +294,22 @@ async def test_a_failed_probe_leaves_the_session_polling(engine: Client) -> None
         assert await is_closed(ws)
     assert await engine.request("POST", query, "4hello") == (200, "ok")
     assert await engine.request("GET", query) == (200, "4hello")
+
+
+async def test_a_websocket_that_is_lost_at_once_leaves_the_session_polling(engine: Client) -> None:
+    query = await engine.open()
+    url = engine.url(query.replace("polling", "websocket"))
+    handshake = (
+        f"GET {url.path_qs} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", url.port)
+        writer.write(handshake.encode())
+        await asyncio.sleep(0)
+        writer.transport.abort()
+
+    assert await engine.request("POST", query, "4hello") == (200, "ok")
+    async with asyncio.timeout(DEADLINE):
+        while "4hello" not in (await engine.request("GET", query))[1]:
+            pass
