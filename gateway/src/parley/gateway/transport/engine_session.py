@@ -184,6 +184,10 @@ class EngineSession(InboundPackets):
         """Send a ping."""
         self.put_nowait(eio.Packet(eio.PING))
 
+    def on_pong(self) -> None:
+        """Ping again later."""
+        self.server.heartbeats.schedule_ping(self)
+
     def miss_pong(self) -> None:
         """Close: the client has not answered a ping in time."""
         self.close_later(self.server.reason.PING_TIMEOUT)

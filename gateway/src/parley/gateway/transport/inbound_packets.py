@@ -53,6 +53,10 @@ class InboundPackets:
         """Send a packet."""
 
     @abstractmethod
+    def on_pong(self) -> None:
+        """Handle the answer to a ping."""
+
+    @abstractmethod
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
         """Close the session."""
 
@@ -81,7 +85,7 @@ class InboundPackets:
     def _answer(self, packet: eio.Packet) -> None:
         """Handle a packet of the engine's own."""
         if packet.packet_type == eio.PONG:
-            self.server.heartbeats.schedule_ping(self)
+            self.on_pong()
         elif packet.packet_type == eio.UPGRADE:
             self.put_nowait(eio.Packet(eio.NOOP))
         else:
