@@ -6,8 +6,8 @@ from collections import deque
 AT_ONCE, ROUND_SECONDS = 5, 0.01
 """Sessions that begin in a round, and how long it lasts at least; a busy event loop makes it longer.
 
-A gateway takes 500 sessions a second: 6,000 of a lost gateway are back in 8 s at two others, which have half
-their processor time for the clients that they had. Reads that wait for a database hold nobody up.
+A gateway takes 500 sessions a second at most: enough for 6,000 of a lost gateway in 6 s at two others. Reads
+that wait for a database hold nobody up.
 """
 
 
