@@ -65,9 +65,9 @@ class Chat:
         events = [e for e in self.received[follower] if isinstance(e, list) and e[0] == "userStatusChanged"]
         return [data["status"] for _, data in events if data["userId"] == user_id]
 
-    def online_at_connect(self, user_id: str) -> set[str]:
+    def online(self, user_id: str) -> set[str]:
         (session,) = self.node.delivery.sessions.of_user(user_id)
-        return set(self.node.live.presence_tracker.online_at_connect(session))
+        return set(self.node.live.presence_tracker.online(session))
 
 
 @pytest.fixture
@@ -123,9 +123,20 @@ async def test_a_state_that_was_read_before_its_event_is_not_corrected(chat: Cha
 async def test_a_connecting_user_learns_who_is_online(chat: Chat) -> None:
     await chat.group("c", ANN, BEN)
     await chat.group("d", BEN, CEM)
-    await chat.connect(CEM, BEN, ANN)
-    assert chat.online_at_connect(BEN) == {BEN, CEM}
-    assert chat.online_at_connect(ANN) == {ANN, BEN}
+    await chat.connect(CEM, BEN)
+    assert chat.online(BEN) == {BEN, CEM}
+    await chat.connect(ANN)
+    assert chat.online(ANN) == {ANN, BEN}
+
+
+async def test_a_change_before_a_socket_goes_live_is_in_its_first_list(chat: Chat) -> None:
+    await chat.group("c", ANN, BEN, CEM)
+    await chat.connect(CEM, ANN)
+    chat.publish(BEN, True)
+    chat.publish(CEM, False)
+    assert chat.online(ANN) == {ANN, BEN}
+    chat.publish(BEN, False)
+    assert chat.online(ANN) == {ANN}
 
 
 async def test_strangers_and_the_members_of_large_groups_are_not_announced(chat: Chat) -> None:
@@ -137,7 +148,7 @@ async def test_strangers_and_the_members_of_large_groups_are_not_announced(chat:
     chat.publish(BEN, False)
     assert chat.statuses(ANN, BEN) == []
     assert chat.statuses(CEM, BEN) == []
-    assert chat.online_at_connect(BEN) == {BEN}
+    assert chat.online(BEN) == {BEN}
 
 
 async def test_a_new_member_and_the_others_follow_each_other(chat: Chat) -> None:

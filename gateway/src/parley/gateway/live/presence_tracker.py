@@ -49,7 +49,8 @@ class PresenceTracker:
         self._broadcaster = broadcaster
         self._last_sent: dict[str, bool] = {}
         self._doubted: set[str] = set()
-        self._online: dict[Session, tuple[str, ...]] = {}
+        self._connecting: dict[Session, set[str]] = {}
+        """The contacts who are online, of the sessions that changes are not written to yet."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # A socket's own view.
@@ -60,21 +61,29 @@ class PresenceTracker:
         Raises:
             Unavailable: Redis is away.
         """
-        user_id = session.user_id
-        conversations = self._membership_cache.conversations_of(user_id)
-        contacts = list(islice(self._contacts.contacts(user_id, conversations), MAX_CONTACTS))
-        online = await self._presence.add_socket(user_id, session.sid, contacts)
+        contacts = self._contacts_of(session.user_id)
+        online = set(await self._presence.add_socket(session.user_id, session.sid, contacts))
         if session in self._sessions:
-            self._online[session] = (user_id, *online)
-        self._note(contacts, set(online))
+            self._connecting[session] = online
+        self._note(contacts, online)
 
-    def online_at_connect(self, session: Session) -> tuple[str, ...]:
-        """Return the users who were online when a session connected, its own user included."""
-        return self._online.get(session, ())
+    def online(self, session: Session) -> tuple[str, ...]:
+        """Return the contacts of a session's user who are online, and the user.
+
+        A session that goes live gets those, and every change from then on.
+        """
+        online = self._connecting.pop(session, None)
+        if online is None:
+            online = {each for each in self._contacts_of(session.user_id) if self._last_sent.get(each)}
+        return (session.user_id, *online)
 
     def forget(self, session: Session) -> None:
         """Forget a session that has gone."""
-        self._online.pop(session, None)
+        self._connecting.pop(session, None)
+
+    def _contacts_of(self, user_id: str) -> list[str]:
+        conversations = self._membership_cache.memberships_of(user_id)
+        return list(islice(self._contacts.contacts(user_id, conversations), MAX_CONTACTS))
 
     # The contacts.
 
@@ -186,7 +195,11 @@ class PresenceTracker:
         user_id = event.user_id
         if user_id in self._contacts and self._last_sent.get(user_id) is not event.online:
             self._last_sent[user_id] = event.online
-            self._broadcaster.broadcast_to_users(event, self._followers(user_id))
+            followers = self._followers(user_id)
+            self._broadcaster.broadcast_to_users(event, followers)
+            for session, online in self._connecting.items():
+                if session.user_id in followers:
+                    (online.add if event.online else online.discard)(user_id)
 
     def is_followed(self, user_id: str) -> bool:
         """Whether a local user may share a conversation with a user."""

@@ -122,7 +122,7 @@ class EventDispatcher:
 
     def introduction(self, session: Session) -> Introduction:
         """Return what a client is told of itself: its user, its socket, and who is online."""
-        online = self._presence_tracker.online_at_connect(session)
+        online = self._presence_tracker.online(session)
         return Introduction(self._identities.person(session), session.sid, online)
 
     async def _answer(self, session: Session, resolved: Resolved) -> Any:
