@@ -19,6 +19,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [row for row in ROWS if row.tested], ids=attrgetter("name"))
 async def test_a_row_of_the_clusters_table_holds(cluster: Stack, row: Row) -> None:
     outcome = await run_row(row, cluster, print)
