@@ -53,11 +53,15 @@ class StalledClient:
     def _read_until(self, word: bytes, end: bytes = b"") -> bytes:
         received = b""
         while word not in received or end not in received.partition(word)[2]:
-            received += self._socket.recv(BUFFER)
+            if not (part := self._socket.recv(BUFFER)):
+                raise ConnectionError(f"closed after {received[-500:]!r}")
+            received += part
         return received
 
     def _send(self, text: str) -> None:
         """Send one masked frame."""
         body, mask = text.encode(), os.urandom(4)
         masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(body))
-        self._socket.sendall(b"\x81\xfe" + struct.pack(">H", len(body)) + mask + masked)
+        size = len(body)
+        length = bytes([0x80 | size]) if size < 126 else b"\xfe" + struct.pack(">H", size)
+        self._socket.sendall(b"\x81" + length + mask + masked)
