@@ -17,6 +17,7 @@ from clients.chat import eventually
 from parley.stack.ports import LOOPBACK, free_base
 
 NAME = "parley-tests"
+START_SECONDS = 60.0
 ELECTION_MILLISECONDS = 1_500
 OPLOG_MEGABYTES = 990
 """The least that MongoDB takes; the file grows only as far as it is used."""
@@ -157,9 +158,8 @@ class ReplicaSet:
     async def initiate(self) -> None:
         """Make the started members a replica set and wait for its primary."""
         first = self.members[0]
-        await eventually(lambda: self._is_up(first))
-        for other in self.members[1:]:
-            await eventually(lambda member=other: self._is_up(member))
+        for each in self.members:
+            await eventually(lambda member=each: self._is_up(member), START_SECONDS)
         members = [
             {"_id": number, "host": member.address, "priority": 2 if member is first else 1}
             for number, member in enumerate(self.members)
