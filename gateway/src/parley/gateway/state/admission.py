@@ -13,8 +13,6 @@ from parley.gateway.state.load_shedder import LoadShedder
 from parley.gateway.state.partition_windows import PartitionWindow, PartitionWindows
 from parley.shared.records import Change, NewMessage, Record
 
-SAME_EVENT_SECONDS = 0.001
-"""A record that is put so soon after an edge asked is the one of that event."""
 OVERLOADED = "The server is overloaded. Retry later."
 
 
@@ -40,7 +38,6 @@ class AdmissionController:
         self._windows = windows
         self._shedder = shedder
         self._refusals: dict[float, Overloaded] = {}
-        self._asked: tuple[str, float] | None = None
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -48,14 +45,8 @@ class AdmissionController:
     def refusal(self, conversation_id: str) -> Overloaded | None:
         """Return the error with which a message to a conversation would be refused now, else None.
 
-        It is cheap, and takes any text: an edge asks before it validates an event. If the event's record is
-        put right away, the answer still holds.
+        It is cheap, and takes any text: an edge asks before it validates an event.
         """
-        refusal = self._refusal(conversation_id)
-        self._asked = None if refusal is not None else (conversation_id, self._windows.clock())
-        return refusal
-
-    def _refusal(self, conversation_id: str) -> Overloaded | None:
         partition = self._partition_of(conversation_id)
         retry_after = self._windows[partition].retry_after(self._windows.clock())
         if retry_after is None and self._shedder is not None:
@@ -76,7 +67,7 @@ class AdmissionController:
         if not isinstance(record, NewMessage | Change):
             return self._outbox.put(record)
         conversation_id = record.conversation_id
-        refusal = None if self._was_asked(conversation_id) else self._refusal(conversation_id)
+        refusal = self.refusal(conversation_id)
         if refusal is not None:
             # A shared error would keep the traceback of every raise.
             raise Overloaded(OVERLOADED, retry_after=refusal.retry_after)
@@ -87,15 +78,6 @@ class AdmissionController:
             self._shedder.add(conversation_id, self._partition_of(conversation_id))
         confirmed.add_done_callback(partial(window.discard_failed, record.id))
         return confirmed
-
-    def _was_asked(self, conversation_id: str) -> bool:
-        """Return whether an edge has just asked for this event, which then may be admitted."""
-        asked, self._asked = self._asked, None
-        return (
-            asked is not None
-            and asked[0] == conversation_id
-            and self._windows.clock() - asked[1] < SAME_EVENT_SECONDS
-        )
 
     def confirm(self, conversation_id: str, record_id: str) -> None:
         """Take note that a worker has stored a record, or refused it."""

@@ -54,7 +54,7 @@ NOBODY = Nobody()
 class WebSocketConnection(asyncio.Protocol):
     """The protocol of a transport that aiohttp has handed over.
 
-    Nothing stays of aiohttp's handler, its task, its parser and its reader: an idle client takes 1.5 KiB.
+    Nothing stays of aiohttp's handler, its task, its parser and its reader.
 
     Args:
         transport: the connection.
