@@ -98,8 +98,8 @@ class Users:
     def __init__(self, scenario: Scenario, stack: Stack) -> None:
         self._scenario, self._stack = scenario, stack
         prefix = uuid.uuid4().hex[:6]
-        self._ids = [f"{prefix}-{n}" for n in range(scenario.users)]
-        self._tokens = {user: token(stack.jwt_secret, user, iat=int(time.time())) for user in self._ids}
+        self.ids = [f"{prefix}-{n}" for n in range(scenario.users)]
+        self._tokens = {user: token(stack.jwt_secret, user, iat=int(time.time())) for user in self.ids}
         self._sockets: list[LeanSocket] = []
         self.events: Counter[str] = Counter()
 
@@ -118,7 +118,7 @@ class Users:
                 await database[name].insert_many(documents[start : start + INSERTED_AT_ONCE], ordered=False)
 
     def _conversations(self) -> Iterator[tuple[Conversation, Sequence[str]]]:
-        scenario, ids = self._scenario, self._ids
+        scenario, ids = self._scenario, self.ids
         alone = scenario.size > len(ids) or scenario.conversations > len(ids)
         count = scenario.conversations * len(ids) // (1 if alone else max(scenario.size, 1))
         for n in range(count):
@@ -143,7 +143,7 @@ class Users:
                 self._sockets.append(await LeanSocket.connect(url, namespace, auth, self._on_event))
                 seconds.append(time.perf_counter() - began)
 
-        await asyncio.gather(*map(one, self._ids))
+        await asyncio.gather(*map(one, self.ids))
         return seconds
 
     async def close(self) -> None:

@@ -6,25 +6,21 @@ import math
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from clients.chat import NAMESPACE, token
 from clients.socketio_lean import LeanSocket
 from load import figures
 from load.arguments import Arguments
+from load.neighbours import Neighbours, connect, create_group
 from parley.shared.partitions import Partitions
 from parley.stack import Stack
 
-BESIDE_SECONDS = 0.1
-"""The pause between two messages of the neighbours."""
+RETRY_SECONDS = 0.1
 ALONE_SECONDS = 3.0
 PARTITIONS = 8
-
-OnEvent = Callable[[str, Any], None]
 
 
 class Editors:
@@ -46,22 +42,8 @@ class Editors:
     async def start(self) -> None:
         """Connect all, and send the messages that will be edited."""
         users = [f"{self._prefix}-{n}" for n in range(max(2, self._count))]
-        self._sockets = [await self.connect(user, self._on_event) for user in users]
-        self.room = await self.create(self._sockets, users)
-
-    async def connect(self, user: str, on_event: OnEvent) -> LeanSocket:
-        """Connect a user."""
-        auth = {"token": token(self._stack.jwt_secret, user)}
-        return await LeanSocket.connect(self._stack.url, NAMESPACE, auth, on_event)
-
-    async def create(self, sockets: list[LeanSocket], users: list[str]) -> str:
-        """Create a group that all sockets join; return its id."""
-        wanted = {"type": "group", "name": "edits", "participants": users[1:]}
-        created = await sockets[0].call("createConversation", wanted)
-        room: str = created["conversation"]["_id"]
-        for socket in sockets:
-            await socket.call("joinRoom", {"conversationId": room})
-        return room
+        self._sockets = [await connect(self._stack, user, self._on_event) for user in users]
+        self.room = await create_group(self._sockets, users)
 
     async def run(self, seconds: float) -> None:
         """Edit for some seconds: the next edit of a message follows the event of the last one."""
@@ -88,7 +70,7 @@ class Editors:
             if answer.exception() is None and not answer.result()["success"]:
                 self.refused += 1
                 self._edited_at.pop(message_id, None)
-                asyncio.get_running_loop().call_later(BESIDE_SECONDS, self._next, message_id)
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._next, message_id)
 
         socket.request("editMessage", edit).add_done_callback(answered)
 
@@ -107,53 +89,12 @@ class Editors:
         await asyncio.gather(*(socket.close() for socket in self._sockets))
 
 
-class Neighbours:
-    """Two users of another conversation of the same partition, of whom one sends at a slow pace."""
-
-    def __init__(self, editors: Editors) -> None:
-        self._editors = editors
-        self._sent_at: dict[str, float] = {}
-        self.delays: list[float] = []
-        """Seconds from each message to its arrival at the other one."""
-
-    async def start(self) -> None:
-        """Connect, and create groups until one is in the editors' partition."""
-        partition, prefix = Partitions(PARTITIONS).of, uuid.uuid4().hex[:8]
-        users = [f"{prefix}-ann", f"{prefix}-bob"]
-        self._sockets = [
-            await self._editors.connect(users[0], lambda *_: None),
-            await self._editors.connect(users[1], self._on_event),
-        ]
-        self._room = await self._editors.create(self._sockets, users)
-        while partition(self._room) != partition(self._editors.room):
-            self._room = await self._editors.create(self._sockets, users)
-
-    async def run(self, seconds: float) -> list[float]:
-        """Send for some seconds; return the delays."""
-        self.delays, end = [], time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            name = str(uuid.uuid4())
-            self._sent_at[name] = time.perf_counter()
-            message = {"conversationId": self._room, "content": "x", "clientMessageId": name}
-            await self._sockets[0].call("sendMessage", message)
-            await asyncio.sleep(BESIDE_SECONDS)
-        return self.delays
-
-    def _on_event(self, event: str, payload: Any) -> None:
-        if event == "newMessage" and payload["conversationId"] == self._room:
-            began = self._sent_at.pop(payload["message"]["clientMessageId"])
-            self.delays.append(time.perf_counter() - began)
-
-    async def close(self) -> None:
-        """Disconnect both."""
-        await asyncio.gather(*(socket.close() for socket in self._sockets))
-
-
 async def measure(stack: Stack, args: argparse.Namespace) -> None:
     """Measure the neighbours alone, then beside the editors, and print the figures."""
     editors = Editors(stack, args.editors, args.window)
-    neighbours = Neighbours(editors)
+    partition = Partitions(PARTITIONS).of
     await editors.start()
+    neighbours = Neighbours(stack, lambda room: partition(room) == partition(editors.room))
     await neighbours.start()
     alone = await neighbours.run(ALONE_SECONDS)
     beside, _ = await asyncio.gather(neighbours.run(args.seconds), editors.run(args.seconds))
