@@ -52,7 +52,7 @@ async def write(
         documents: The documents.
 
     Returns:
-        The number of documents that were inserted or that matched.
+        The number of documents that were inserted or changed.
 
     Raises:
         BulkWriteError: Some of the writes have failed.
@@ -62,14 +62,18 @@ async def write(
     concern = NO_WAIT if term_of(database) is not None else database.write_concern.document
     answer = await primary.command({**command, "writeConcern": concern}, name, documents)
     _raise_errors(answer)
-    return int(answer["n"])
+    return int(answer["nModified"] if "nModified" in answer else answer["n"])
 
 
 async def wait_for_majority(primary: PrimaryConnection, conversation_id: str) -> None:
     """Wait until a majority has all that the primary has written, by an update that changes nothing."""
-    nothing = {"q": {"_id": conversation_id}, "u": {"$max": {"lastSeq": 0}}}
     command = {"update": CONVERSATIONS, "writeConcern": primary.database.write_concern.document}
-    _raise_errors(await primary.command(command, "updates", [nothing]))
+    _raise_errors(await primary.command(command, "updates", [no_change(conversation_id)]))
+
+
+def no_change(conversation_id: str) -> Document:
+    """Return an update that changes nothing; a wait for it is one for all earlier writes."""
+    return {"q": {"_id": conversation_id}, "u": {"$max": {"lastSeq": 0}}}
 
 
 async def commit(primary: PrimaryConnection, updates: Sequence[Document], term: Term) -> int:
@@ -81,7 +85,7 @@ async def commit(primary: PrimaryConnection, updates: Sequence[Document], term: 
         term: The term in which the batch began.
 
     Returns:
-        The number of conversations that matched.
+        The number of conversations that were changed.
 
     Raises:
         StoreUnavailable: Another primary has taken over since the batch began.
@@ -97,7 +101,7 @@ async def commit(primary: PrimaryConnection, updates: Sequence[Document], term: 
         elected = (await primary.command({"hello": 1})).get("electionId")
     if elected != term:
         raise StoreUnavailable("another primary took over while the batch was stored")
-    return int(answer["n"])
+    return int(answer["nModified"])
 
 
 def _raise_errors(answer: Document) -> None:

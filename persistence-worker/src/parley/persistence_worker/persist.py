@@ -70,13 +70,13 @@ class Persister:
         for event in await counting.settle(marks, batch.heads, repeat=redelivered):
             batch.emit(rooms.conversation(event.conversation_id), event)
         # Write counters before heads, so that a reader of both never sees counters older than the head.
-        await self._heads.commit(_moves(records, batch), begun.term)
+        await self._heads.commit(_moves(records, batch, begun), begun.term)
         self._epochs.end(batch.heads)
         await self._event_publisher.publish_events(batch.outgoing())
 
     async def _open(self, begun: Snapshot, redelivered: bool) -> Batch:
         epoch = self._epochs.begin(begun.term, begun.heads)
-        batch = Batch(redelivered=redelivered, heads=begun.heads, found=begun.messages, epoch=epoch)
+        batch = Batch(redelivered=redelivered, heads=dict(begun.heads), found=begun.messages, epoch=epoch)
         for message in begun.messages.values():
             await self._measured_heads.check(message.conversation_id, message.seq, message.rev, batch)
         return batch
@@ -159,10 +159,14 @@ def _names(records: Sequence[Record], redelivered: bool) -> Names:
     )
 
 
-def _moves(records: Sequence[Record], batch: Batch) -> list[HeadMove]:
+def _moves(records: Sequence[Record], batch: Batch, begun: Snapshot) -> list[HeadMove]:
     """Return the heads of all conversations that the batch names, also of those that do not move."""
     named = dict.fromkeys(record.conversation_id for record in records)
-    return [HeadMove(c, batch.heads.get(c, NO_HEAD), batch.last.get(c)) for c in named]
+    heads = {c: batch.heads.get(c, NO_HEAD) for c in named}
+    return [
+        HeadMove(c, head, batch.last.get(c), is_still=head == begun.heads.get(c, NO_HEAD))
+        for c, head in heads.items()
+    ]
 
 
 def _differs(message: Message, first: Message) -> bool:

@@ -33,11 +33,15 @@ class Head(Struct, frozen=True):
 
 
 class HeadMove(Struct, frozen=True):
-    """The advance of a conversation's head to its last stored message and change, or to where it is."""
+    """The advance of a conversation's head to its last stored message and change.
+
+    `is_still` says that the head is where the batch has read it.
+    """
 
     conversation_id: str
     to: Head
     last_message: Digest | None = None
+    is_still: bool = False
 
 
 class Names(Struct, frozen=True):

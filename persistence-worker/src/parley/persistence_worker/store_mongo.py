@@ -12,7 +12,15 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from parley.persistence_worker.commit_mongo import commit, newest, term_of, wait_for_majority, write
+from parley.persistence_worker.commit_mongo import (
+    commit,
+    newest,
+    no_change,
+    term_of,
+    wait_for_majority,
+    write,
+)
+from parley.persistence_worker.compare_and_set import ROW, compare_and_set
 from parley.persistence_worker.ports import Head, HeadMove, MemberKey, Names, Snapshot, StoreUnavailable, Term
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared import mongo
@@ -36,6 +44,8 @@ WRITTEN_AT_ONCE = 500
 """Messages of one command: of the largest ones, half of what MongoDB takes."""
 COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
 COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
+AS_READ: Document = {"$eq": [[f"${name}" for name in COMPARED], f"{ROW}.was"]}
+NOT_AHEAD: Document = {"$and": [{"$lte": [f"${name}", f"{ROW}.set.{name}"]} for name in ("lastSeq", "rev")]}
 
 translate_errors = partial(mongo.translate_errors, StoreUnavailable)
 
@@ -160,13 +170,14 @@ class MongoHeads:
             await write(self._primary, {"update": CONVERSATIONS}, "updates", [update])
 
     async def commit(self, moves: Sequence[HeadMove], term: Term) -> None:
+        moving = [move for move in moves if not move.is_still]
+        update = _advance(moving) if moving else no_change(moves[0].conversation_id)
         with translate_errors():
-            matched = await commit(self._primary, [_move(move) for move in moves], term)
-            if matched < len(moves):
+            if await commit(self._primary, [update], term) < len(moving):
                 # Another writer is ahead, and has set a later last message, or a later version of it.
-                raises = [update for move in moves for update in _raise_numbers(move)]
+                raises = [update for move in moving for update in _raise_numbers(move)]
                 await commit(self._primary, raises, term)
-                await self._check_raised(moves)
+                await self._check_raised(moving)
 
     async def _check_raised(self, moves: Sequence[HeadMove]) -> None:
         heads = await self.read([move.conversation_id for move in moves])
@@ -186,11 +197,10 @@ class MongoMemberships:
             return _by_key(await self._primary.find(MEMBERSHIPS, query))
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
-        updates = [_save(*change) for change in changes]
-        command = {"update": MEMBERSHIPS, "ordered": False}
+        update = compare_and_set([_save(*change) for change in changes], AS_READ)
         with translate_errors():
-            matched = await write(self._primary, command, "updates", updates)
-        if matched == len(changes):
+            changed = await write(self._primary, {"update": MEMBERSHIPS}, "updates", [update])
+        if changed == len(changes):
             return []
         stored = await self.read([(was.conversation_id, was.user_id) for was, _ in changes])
         return list(_differing((becomes for _, becomes in changes), stored))
@@ -254,13 +264,17 @@ def _replacement(message: Message, rev: int) -> Document:
     return {"q": {"_id": message.id, "rev": rev}, "u": update, "upsert": True}
 
 
-def _move(move: HeadMove) -> Document:
-    values: Document = {"$max": _numbers(move), "$set": {"epochs": _stored_epochs(move.to)}}
+def _advance(moves: Sequence[HeadMove]) -> Document:
+    rows = [{"_id": move.conversation_id, "set": _stored_head(move)} for move in moves]
+    return compare_and_set(rows, NOT_AHEAD)
+
+
+def _stored_head(move: HeadMove) -> Document:
+    stored: Document = {**_numbers(move), "epochs": _stored_epochs(move.to)}
     if move.last_message is not None:
         digest = to_document(move.last_message)
-        values["$set"]["lastMessage"] = {"id": digest.pop("_id"), **digest}
-    reached = {name: {"$lte": number} for name, number in _numbers(move).items()}
-    return {"q": {"_id": move.conversation_id, **reached}, "u": values}
+        stored["lastMessage"] = {"id": digest.pop("_id"), **digest}
+    return stored
 
 
 def _raise_numbers(move: HeadMove) -> list[Document]:
@@ -288,10 +302,10 @@ def _numbers(move: HeadMove) -> dict[str, int]:
 
 def _save(was: Membership, becomes: Membership) -> Document:
     before, after = to_document(was), to_document(becomes)
-    compared = {name: before[name] for name in COMPARED}
     return {
-        "q": {"_id": before["_id"], **compared},
-        "u": {"$set": {name: after[name] for name in COUNTERS}},
+        "_id": before["_id"],
+        "was": [before[name] for name in COMPARED],
+        "set": {name: after[name] for name in COUNTERS},
     }
 
 
