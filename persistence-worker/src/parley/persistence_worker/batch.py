@@ -27,7 +27,7 @@ class Batch:
     epoch: int = 0
     renumbered: dict[str, Message] = field(default_factory=dict)
     """Messages that got another revision, because they had one below the head."""
-    last: dict[str, Digest] = field(default_factory=dict)
+    last: dict[str, Message] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     uncounted: set[MemberKey] = field(default_factory=set)
     """Senders of messages that another worker stored, and perhaps did not count."""
@@ -51,7 +51,7 @@ class Batch:
         """Make a message its conversation's last, unless a later one is known."""
         known = self.last.get(message.conversation_id)
         if known is None or message.seq >= known.seq:
-            self.last[message.conversation_id] = digest(message)
+            self.last[message.conversation_id] = message
 
     def refuse(self, record: Record, code: str, reason: str) -> None:
         """Add a refusal for the author of a record."""

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+persisted_records, persisted_seconds = batch_records.labels("persist"), batch_seconds.labels("persist")
+
 NOT_STORED = ("FAILED", "The message could not be stored.")
 RETRY_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
@@ -192,8 +194,8 @@ class Consumer:
             await self._persist_suspects(batch, channel)
         else:
             await self._persist(batch, any(d.redelivered for d in deliveries), channel)
-        batch_records.labels("persist").observe(len(batch))
-        batch_seconds.labels("persist").observe(monotonic() - started)
+        persisted_records.observe(len(batch))
+        persisted_seconds.observe(monotonic() - started)
 
     async def _persist(self, batch: list[Record], redelivered: bool, channel: AbstractChannel) -> None:
         try:

@@ -6,9 +6,9 @@ step can be repeated after a crash at any point, by this worker or by another.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from parley.persistence_worker.batch import Batch, number
+from parley.persistence_worker.batch import Batch, digest, number
 from parley.persistence_worker.changing import Changing
 from parley.persistence_worker.counting import Counting
 from parley.persistence_worker.epochs import Epochs
@@ -77,20 +77,21 @@ class Persister:
     async def _open(self, begun: Snapshot, redelivered: bool) -> Batch:
         epoch = self._epochs.begin(begun.term, begun.heads)
         batch = Batch(redelivered=redelivered, heads=dict(begun.heads), found=begun.messages, epoch=epoch)
-        for message in begun.messages.values():
-            await self._measured_heads.check(message.conversation_id, message.seq, message.rev, batch)
+        await self._check_heads(begun.messages.values(), batch)
         return batch
 
     async def _store(self, records: list[NewMessage], batch: Batch, counting: Counting) -> None:
         waiting: dict[str, NewMessage] = {}
         repeated: list[NewMessage] = []
+        forbidden: list[NewMessage] = []
         for record in records:
             if record.message.id in batch.found or record.message.id in waiting:
                 repeated.append(record)
             elif not self._may_write(record, batch, counting):
-                batch.refuse(record, "NOT_FOUND", "There is no such conversation.")
+                forbidden.append(record)
             else:
                 waiting[record.message.id] = record
+        repeated += await self._refuse(forbidden, batch)
         stored = await self._insert(waiting, batch)
         for message in stored:
             self._add_stored(message, waiting[message.id], batch, counting)
@@ -98,6 +99,15 @@ class Persister:
         everything = batch.found | {message.id: message for message in stored} | batch.renumbered
         for record in repeated:
             self._repeat(record, everything[record.message.id], batch, counting)
+
+    async def _refuse(self, forbidden: Sequence[NewMessage], batch: Batch) -> list[NewMessage]:
+        """Refuse messages, and return those that are stored already: their sender was a member then."""
+        if forbidden:
+            await self._find(forbidden, batch)
+        for record in forbidden:
+            if record.message.id not in batch.found:
+                batch.refuse(record, "NOT_FOUND", "There is no such conversation.")
+        return [record for record in forbidden if record.message.id in batch.found]
 
     def _may_write(self, record: NewMessage, batch: Batch, counting: Counting) -> bool:
         return record.conversation_id in batch.heads and counting.is_member(
@@ -124,7 +134,7 @@ class Persister:
         batch.emit(rooms.user(record.user_id), repeated)
 
     async def _insert(self, waiting: dict[str, NewMessage], batch: Batch) -> list[Message]:
-        """Insert with the next numbers; if another writer has taken them, read the heads and renumber."""
+        """Insert with the next numbers; behind a message that is stored, or whose number is taken, renumber."""
         stored: list[Message] = []
         rest = list(waiting.values())
         while rest:
@@ -143,18 +153,31 @@ class Persister:
         for message in inserted:
             head = batch.heads[message.conversation_id]
             batch.heads[message.conversation_id] = head.at(message.seq, message.rev, message.epoch)
-        for conversation_id in {r.conversation_id for r in rest}:
-            await self._measured_heads.measure(conversation_id, batch)
-        batch.found |= await self._messages.find([r.message.id for r in rest])
+        await self._find(rest, batch)
+        if rest[0].message.id not in batch.found:
+            # The first one was not inserted, and is not stored: another writer has taken its number.
+            for conversation_id in {r.conversation_id for r in rest}:
+                await self._measured_heads.measure(conversation_id, batch)
         return [r for r in rest if r.message.id not in batch.found]
+
+    async def _find(self, records: Sequence[NewMessage], batch: Batch) -> None:
+        """Find out which messages are stored already."""
+        found = await self._messages.find([r.message.id for r in records])
+        batch.found |= found
+        await self._check_heads(found.values(), batch)
+
+    async def _check_heads(self, found: Iterable[Message], batch: Batch) -> None:
+        for message in found:
+            await self._measured_heads.check(message.conversation_id, message.seq, message.rev, batch)
 
 
 def _names(records: Sequence[Record], redelivered: bool) -> Names:
     sends = [r.message for r in records if isinstance(r, NewMessage)]
     return Names(
         list({r.conversation_id for r in records}),
-        # A message without a client's name has a random id: only a redelivered one can be stored already.
-        [m.id for m in sends if redelivered or m.client_message_id],
+        # A client's retry is rare, so it is found when its insert is refused. Before that, no attachment may
+        # be referred to again: the message that was stored first may be deleted.
+        [m.id for m in sends if redelivered or (m.client_message_id and m.attachments)],
         list({(r.conversation_id, r.user_id) for r in records}),
     )
 
@@ -162,11 +185,12 @@ def _names(records: Sequence[Record], redelivered: bool) -> Names:
 def _moves(records: Sequence[Record], batch: Batch, begun: Snapshot) -> list[HeadMove]:
     """Return the heads of all conversations that the batch names, also of those that do not move."""
     named = dict.fromkeys(record.conversation_id for record in records)
-    heads = {c: batch.heads.get(c, NO_HEAD) for c in named}
-    return [
-        HeadMove(c, head, batch.last.get(c), is_still=head == begun.heads.get(c, NO_HEAD))
-        for c, head in heads.items()
-    ]
+    return [_move(c, batch, begun.heads.get(c, NO_HEAD)) for c in named]
+
+
+def _move(conversation_id: str, batch: Batch, begun: Head) -> HeadMove:
+    head, last = batch.heads.get(conversation_id, NO_HEAD), batch.last.get(conversation_id)
+    return HeadMove(conversation_id, head, digest(last) if last is not None else None, is_still=head == begun)
 
 
 def _differs(message: Message, first: Message) -> bool:

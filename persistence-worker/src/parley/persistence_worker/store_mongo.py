@@ -42,9 +42,7 @@ from parley.shared.mongo import DUPLICATE_KEY
 HEAD = {"lastSeq": 1, "rev": 1, "epochs": 1}
 WRITTEN_AT_ONCE = 500
 """Messages of one command: of the largest ones, half of what MongoDB takes."""
-COUNTERS = ("readSeq", "deliveredSeq", "ownSeq", "ownSinceRead")
-COMPARED = ("readSeq", "deliveredSeq", "ownSeq", "joinSeq")
-AS_READ: Document = {"$eq": [[f"${name}" for name in COMPARED], f"{ROW}.was"]}
+AS_READ: Document = {"$eq": [["$readSeq", "$deliveredSeq", "$ownSeq", "$joinSeq"], f"{ROW}.was"]}
 NOT_AHEAD: Document = {"$and": [{"$lte": [f"${name}", f"{ROW}.set.{name}"]} for name in ("lastSeq", "rev")]}
 
 translate_errors = partial(mongo.translate_errors, StoreUnavailable)
@@ -301,17 +299,24 @@ def _numbers(move: HeadMove) -> dict[str, int]:
 
 
 def _save(was: Membership, becomes: Membership) -> Document:
-    before, after = to_document(was), to_document(becomes)
     return {
-        "_id": before["_id"],
-        "was": [before[name] for name in COMPARED],
-        "set": {name: after[name] for name in COUNTERS},
+        "_id": membership_id(was.conversation_id, was.user_id),
+        "was": [was.read_seq, was.delivered_seq, was.own_seq, was.join_seq],
+        "set": _counters(becomes),
+    }
+
+
+def _counters(m: Membership) -> dict[str, int]:
+    return {
+        "readSeq": m.read_seq,
+        "deliveredSeq": m.delivered_seq,
+        "ownSeq": m.own_seq,
+        "ownSinceRead": m.own_since_read,
     }
 
 
 def _differing(wanted: Iterable[Membership], stored: dict[MemberKey, Membership]) -> Iterable[MemberKey]:
     for m in wanted:
         key = (m.conversation_id, m.user_id)
-        there = to_document(stored[key])
-        if any(there[name] != to_document(m)[name] for name in COUNTERS):
+        if _counters(stored[key]) != _counters(m):
             yield key

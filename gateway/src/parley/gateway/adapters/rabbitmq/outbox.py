@@ -20,6 +20,8 @@ from parley.shared.records import Record
 
 log = structlog.get_logger()
 
+published_records, published_seconds = batch_records.labels("publish"), batch_seconds.labels("publish")
+
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 4
 """After about two of these a node that was cut off is given up, and another one of the cluster is used."""
@@ -171,8 +173,8 @@ class RabbitOutbox:
         body = records.pack(batch.records)
         batch.is_published = True
         await publisher.publish(body, count, int(time()), seconds=batch.deadline - monotonic())
-        batch_records.labels("publish").observe(count)
-        batch_seconds.labels("publish").observe(monotonic() - started)
+        published_records.observe(count)
+        published_seconds.observe(monotonic() - started)
 
     async def _keep_connected(self) -> None:
         while True:
