@@ -134,7 +134,7 @@ class Persister:
         batch.emit(rooms.user(record.user_id), repeated)
 
     async def _insert(self, waiting: dict[str, NewMessage], batch: Batch) -> list[Message]:
-        """Insert with the next numbers; behind a message that is stored, or whose number is taken, renumber."""
+        """Insert with the next numbers; behind one that is stored, or whose number is taken, renumber."""
         stored: list[Message] = []
         rest = list(waiting.values())
         while rest:
