@@ -1,6 +1,7 @@
 """Composes the worker and runs it until it is stopped."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -55,6 +56,8 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await migrations.prepare(database, stopped)
         name = f"worker {settings.worker_name}"
         await check_count(settings.rabbitmq_url, Partitions(settings.partitions), name=name)
+        # A collection of all objects would stall the batches for tens of ms: exclude those of the start.
+        gc.freeze()
         watch = asyncio.create_task(probe.watch())
         work = asyncio.create_task(ownership.run())
         stop = asyncio.create_task(stopped.wait())
