@@ -205,6 +205,32 @@ async def test_heads_only_move_forward(store: Store) -> None:
     assert moved.id == last.id
 
 
+async def test_a_head_that_is_behind_holds_up_no_other(store: Store) -> None:
+    c, d = await store.begin("ann"), await store.begin("ann")
+    await store.heads.commit([HeadMove(c, Head(4, 4), digest(message(c, 4)))], await store.term())
+    behind, costly = message(c, 2), message(d, 3, content="$9.99 for $$ROOT")
+
+    await store.heads.commit(
+        [HeadMove(c, Head(2, 2), digest(behind)), HeadMove(d, Head(3, 3), digest(costly))],
+        await store.term(),
+    )
+
+    assert await store.heads.read([c, d]) == {c: Head(4, 4), d: Head(3, 3)}
+    last = (await store.conversation(d)).last_message
+    assert last is not None
+    assert last.content == "$9.99 for $$ROOT"
+
+
+async def test_a_head_that_is_still_stays_as_it_is(store: Store) -> None:
+    c = await store.begin("ann")
+    await store.heads.commit([HeadMove(c, Head(2, 2), digest(message(c, 2)))], await store.term())
+    before = await store.conversation(c)
+
+    await store.heads.commit([HeadMove(c, Head(2, 2), None, is_still=True)], await store.term())
+
+    assert await store.conversation(c) == before
+
+
 async def test_a_head_that_moves_is_the_conversation_s_last_activity(store: Store) -> None:
     c = await store.begin("ann")
     later = (await store.conversation(c)).last_activity_at + timedelta(hours=1)

@@ -25,7 +25,16 @@ from parley.shared.events import (
     MessageStored,
     RecordRefused,
 )
-from parley.shared.model import REMEMBERED_CHANGES, Conversation, Membership, Message, Person, message_id, now
+from parley.shared.model import (
+    REMEMBERED_CHANGES,
+    Attachment,
+    Conversation,
+    Membership,
+    Message,
+    Person,
+    message_id,
+    now,
+)
 from parley.shared.records import Deletion, DeliveredMark, Edit, NewMessage, ReadMark, Record
 
 C = "conversation"
@@ -422,18 +431,70 @@ async def test_a_second_deletion_is_confirmed() -> None:
     assert confirmed == [((gone.id,), 2), ((again.id,), 2)]
 
 
+class Counted:
+    """Notes the names of the calls."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self._target, name)
+
+
+async def test_retries_amid_new_messages_are_looked_for_once_and_keep_their_numbers() -> None:
+    simulation = Simulation()
+    names = [str(uuid.uuid4()) for _ in range(6)]
+    await simulation.worker().persist([new("ann", name, name) for name in names[::2]])
+    messages: Any = Counted(MemoryMessages(simulation.tables))
+    heads: Any = Counted(MemoryHeads(simulation.tables))
+
+    await Persister(messages, heads, MemoryMemberships(simulation.tables), simulation.published).persist(
+        [new("ann", name, name) for name in reversed(names)]
+    )
+
+    assert messages.asked == ["insert", "find", "insert"]
+    assert heads.asked == ["begin", "commit"]
+    order = [0, 2, 4, 5, 3, 1]
+    assert [m.content for m in simulation.tables.of_conversation(C)] == [names[at] for at in order]
+    assert [e.message.seq for e in simulation.published.all(MessageRepeated)] == [3, 2, 1]
+    simulation.check()
+
+
+async def test_a_former_member_s_retry_is_the_message_that_was_stored() -> None:
+    simulation = Simulation()
+    name = str(uuid.uuid4())
+    await simulation.worker().persist([new("bob", name=name)])
+    bob = simulation.tables.memberships[C, "bob"]
+    simulation.tables.memberships[C, "bob"] = replace(bob, left_at=now())
+
+    await simulation.worker().persist([new("bob", name=name), new("bob", name=str(uuid.uuid4()))])
+
+    assert [e.message.seq for e in simulation.published.all(MessageRepeated)] == [1]
+    assert len(simulation.published.all(RecordRefused)) == 1
+    assert len(simulation.tables.messages) == 1
+
+
+async def test_a_retry_of_a_message_with_attachments_is_not_inserted_again() -> None:
+    simulation = Simulation()
+    record = new("ann", name=str(uuid.uuid4()))
+    attached = replace(record.message, attachments=(Attachment(id="a", name="a", size=1, type="text/plain"),))
+    record = replace(record, message=attached)
+    await simulation.worker().persist([record])
+    await simulation.worker().persist([delete(record)])
+    messages: Any = Counted(MemoryMessages(simulation.tables))
+
+    await Persister(
+        messages, MemoryHeads(simulation.tables), MemoryMemberships(simulation.tables), simulation.published
+    ).persist([record])
+
+    assert "insert" not in messages.asked, "an insert would refer to the deleted attachment again"
+    assert len(simulation.published.all(MessageRepeated)) == 1
+
+
 async def test_the_changes_of_a_batch_are_written_together() -> None:
     simulation = Simulation()
-    asked: list[str] = []
-
-    class Counted:
-        def __init__(self, target: Any) -> None:
-            self._target = target
-
-        def __getattr__(self, name: str) -> Any:
-            asked.append(name)
-            return getattr(self._target, name)
-
     sent = [new("ann") for _ in range(20)]
     await simulation.worker().persist(sent)
     heads, members = MemoryHeads(simulation.tables), MemoryMemberships(simulation.tables)
@@ -442,7 +503,7 @@ async def test_the_changes_of_a_batch_are_written_together() -> None:
         [*(edit(record, "better") for record in sent[:10]), *(delete(record) for record in sent[10:])]
     )
 
-    assert asked == ["find", "replace"]
+    assert messages.asked == ["find", "replace"]
     assert simulation.tables.conversations[C].rev == 40
     revisions = [e.message.rev for e in simulation.published.events[20:]]
     assert revisions == list(range(21, 41))
