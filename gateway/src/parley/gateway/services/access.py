@@ -35,8 +35,12 @@ class Access:
         Raises:
             NotFound: The conversation does not exist, or the user is no member.
         """
-        cached = self._membership_cache.role(conversation_id, user_id)
+        cached = self.cached_role(user_id, conversation_id)
         return cached if cached is not None else await self.stored_role(user_id, conversation_id)
+
+    def cached_role(self, user_id: str, conversation_id: str) -> Role | None:
+        """Return the user's role in a conversation, if this node has it in memory."""
+        return self._membership_cache.role(conversation_id, user_id)
 
     async def standing(self, user_id: str, conversation_id: str) -> Standing:
         """Return what a user may do and read in a conversation. Raises `NotFound`."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from parley.gateway.core.commands import Command
+from parley.gateway.core.eventual import Eventual, settle
 from parley.gateway.services.command_table import COMMANDS
 from parley.gateway.services.composition import Services
 from parley.shared.model import Person
@@ -16,6 +17,10 @@ class CommandBus:
             command: spec.handler(services) for command, spec in COMMANDS.items() if spec.handler is not None
         }
 
+    def begin(self, person: Person, command: Command) -> Eventual[Any]:
+        """Do what a user's command asks, as far as nothing has to be awaited; see `handle`."""
+        return self._handlers[type(command)](person, command)
+
     async def handle(self, person: Person, command: Command) -> Any:
         """Do what a user's command asks.
 
@@ -25,4 +30,4 @@ class CommandBus:
         Raises:
             ChatError: The command is refused, and nothing has changed.
         """
-        return await self._handlers[type(command)](person, command)
+        return await settle(self.begin(person, command))

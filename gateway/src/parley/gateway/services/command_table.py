@@ -1,11 +1,12 @@
 """The command table: the handler, the rate and the needs of every command."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, get_args
 
 from parley.gateway.core import commands as c
+from parley.gateway.core.eventual import Eventual
 from parley.gateway.services.composition import Services
 from parley.gateway.services.history import SYNC_BYTES
 from parley.gateway.state.rates import RateKind, Rates
@@ -27,7 +28,7 @@ MEMBERS_BYTES = 256 * 1024
 SYNCED_BYTES = 2 * SYNC_BYTES
 """Bytes that an answer to `Sync` counts as: it is in memory as values, too."""
 
-Handler = Callable[[Person, Any], Awaitable[Any]]
+Handler = Callable[[Person, Any], Eventual[Any]]
 
 
 def _one_token(_command: Any) -> int:
@@ -85,7 +86,7 @@ NEEDS_SESSION = None
 
 COMMANDS: Mapping[type, CommandSpec] = {
     c.SendMessage: CommandSpec(
-        "sends", lambda services: services.messages.send, people_per_token=REACHED_PER_TOKEN
+        "sends", lambda services: services.messages.begin_send, people_per_token=REACHED_PER_TOKEN
     ),
     c.SendToContract: CommandSpec(
         "sends", lambda services: services.contracts.send, people_per_token=REACHED_PER_TOKEN

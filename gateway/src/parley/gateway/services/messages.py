@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from parley.gateway.core.commands import DeleteMessage, EditMessage, SendMessage
 from parley.gateway.core.errors import Conflict, Forbidden, Invalid
+from parley.gateway.core.eventual import Eventual, settle
 from parley.gateway.core.ports import Outbox
 from parley.gateway.core.results import MessageView, PendingCommit
 from parley.gateway.services.access import Access
@@ -39,19 +40,42 @@ class MessageService:
                 bound to the conversation; a retry can use them.
             Conflict: A different message with this `client_message_id` was accepted before.
         """
-        content = checked_content(command.content, needed=not command.attachments)
+        return await settle(self.begin_send(person, command))
+
+    def begin_send(self, person: Person, command: SendMessage) -> Eventual[PendingCommit]:
+        """Accept a message at once, unless its sender's membership or its attachments must be read first.
+
+        Raises what `send` raises.
+        """
+        checked_content(command.content, needed=not command.attachments)
+        role = self._access.cached_role(person.id, command.conversation_id)
+        if role is None or command.attachments:
+            return self._send_after_reads(person, command)
+        return self._accept(person, command, self._checked_id(person, command))
+
+    async def _send_after_reads(self, person: Person, command: SendMessage) -> PendingCommit:
         await self._access.role(person.id, command.conversation_id)
+        id_ = self._checked_id(person, command)
+        if not command.attachments:
+            return self._accept(person, command, id_)
+        bound = await self._attachments.bind(person, command.attachments, command.conversation_id)
+        return self._accept(person, command, id_, bound)
+
+    def _checked_id(self, person: Person, command: SendMessage) -> str:
+        """Return the message's id. Raises `Forbidden`, `Invalid`, `Conflict`."""
         _check_type(person, command)
         id_ = message_id(person.id, command.conversation_id, command.client_message_id)
         self._check_retry(id_, command)
-        attachments: tuple[Attachment, ...] = ()
-        if command.attachments:
-            attachments = await self._attachments.bind(person, command.attachments, command.conversation_id)
+        return id_
+
+    def _accept(
+        self, person: Person, command: SendMessage, id_: str, attachments: tuple[Attachment, ...] = ()
+    ) -> PendingCommit:
         message = Message(
             id=id_,
             conversation_id=command.conversation_id,
             sender_id=person.id,
-            content=content,
+            content=command.content,
             type=command.type,
             attachments=attachments,
             extra=command.extra,
@@ -61,7 +85,8 @@ class MessageService:
             created_at=now(),
         )
         pending = self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
-        pending.confirmed.add_done_callback(partial(self._remember, id_, command))
+        if command.client_message_id is not None:
+            pending.confirmed.add_done_callback(partial(self._remember, id_, command))
         return pending
 
     def _put(self, record: NewMessage | Change, message: Message, person: Person) -> PendingCommit:
@@ -80,7 +105,7 @@ class MessageService:
         # A send that was not confirmed may be corrected under the same id. Retries that went to another
         # gateway are compared by the worker.
         accepted = not confirmed.cancelled() and confirmed.exception() is None
-        if accepted and command.client_message_id is not None and id_ not in self._sent:
+        if accepted and id_ not in self._sent:
             self._sent.put(id_, _compared(command))
 
     def on_refused(self, event: RecordRefused) -> None:

@@ -1,7 +1,7 @@
 """The event dispatcher: from a client's event to a command, and from its result to the acknowledgement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from parley.gateway import gauges
 from parley.gateway.auth import Authenticator
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Forbidden, Invalid, RateLimited, Unavailable
+from parley.gateway.core.eventual import Eventual, is_awaitable, settle
 from parley.gateway.core.results import Introduction, Joined, Left, PendingCommit, Renewed
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
@@ -37,7 +38,7 @@ from parley.gateway.sockets.socket_answers import SocketAnswers
 from parley.gateway.state.rates import WRONG_COST, Rates
 from parley.gateway.transport.answers import DeferredAck, Refusal
 from parley.gateway.transport.packets import MalformedPacket
-from parley.shared.model import now
+from parley.shared.model import Person, now
 
 log = structlog.get_logger()
 
@@ -80,7 +81,7 @@ class EventDispatcher:
         self._audience_costs = audience_costs
         self._answers = answers
         self._early_refusals = early_refusals
-        self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Awaitable[Any]]] = {
+        self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Eventual[Any]]] = {
             c.JoinRoom: self._join,
             c.LeaveRoom: self._leave,
             c.Introduce: self._introduce,
@@ -89,8 +90,8 @@ class EventDispatcher:
         }
         check_session_handlers(self._session_handlers)
 
-    async def dispatch(self, session: Session, event: Any, args: list[Any]) -> Any:
-        """Return an event's acknowledgement, a `DeferredAck` or a `Refusal`.
+    def dispatch(self, session: Session, event: Any, args: list[Any]) -> Eventual[Any]:
+        """Return an event's acknowledgement, a `DeferredAck` or a `Refusal`: at once, if nothing is awaited.
 
         Raises:
             RateLimited: The user's rate for this command is exceeded.
@@ -111,24 +112,38 @@ class EventDispatcher:
         if resolved.protocols != protocols:
             self._room_membership.narrow(session, resolved.protocols)
         try:
-            return await self._answer(session, resolved)
+            command = resolved.inbound.command(resolved.payload)
+            result = self._execute(session, command)
+            if is_awaitable(result):
+                return self._answer_later(session, event, resolved, command, result)
+            return self._answer(session, resolved, command, result)
         except RateLimited:
             raise
-        except ChatError as error:
-            return refusal(resolved.protocols[0], error)
-        except Exception:
-            log.exception("gateway.event.failed", name=shown(event))
-            return refusal(resolved.protocols[0], ChatError("Something went wrong."))
+        except Exception as error:
+            return _failure(event, resolved, error)
 
     def introduction(self, session: Session) -> Introduction:
         """Return what a client is told of itself: its user, its socket, and who is online."""
         online = self._presence_tracker.online(session)
         return Introduction(self._identities.person(session), session.sid, online)
 
-    async def _answer(self, session: Session, resolved: Resolved) -> Any:
+    async def _answer_later(
+        self,
+        session: Session,
+        event: Any,
+        resolved: Resolved,
+        command: c.Command,
+        result: Coroutine[Any, Any, Any],
+    ) -> Any:
+        try:
+            return self._answer(session, resolved, command, await result)
+        except RateLimited:
+            raise
+        except Exception as error:
+            return _failure(event, resolved, error)
+
+    def _answer(self, session: Session, resolved: Resolved, command: c.Command, result: Any) -> Any:
         inbound = resolved.inbound
-        command = inbound.command(resolved.payload)
-        result = await self._execute(session, command)
         self._audience_costs.charge(session.user_id, command, result)
         if isinstance(result, PendingCommit):
             refuse = partial(refusal, resolved.protocols[0])
@@ -137,34 +152,43 @@ class EventDispatcher:
             self._broadcaster.emit_to(session, inbound.reply, result)
         return inbound.ack(result)
 
-    async def _execute(self, session: Session, command: c.Command) -> Any:
+    def _execute(self, session: Session, command: c.Command) -> Eventual[Any]:
         person = self._identities.person(session)
         count_command(self._rates, person.id, command)
         handle = self._session_handlers.get(type(command))
         if handle is not None:
-            return await handle(session, command)
+            return handle(session, command)
         size = answer_bytes(command)
         if size:
-            await self._answers.take(session, size)
+            return self._read(session, person, command, size)
+        return self._begin(person, command)
+
+    def _begin(self, person: Person, command: c.Command) -> Eventual[Any]:
+        result = self._command_bus.begin(person, command)
+        if COMMANDS[type(command)].is_bounded and is_awaitable(result):
+            return self._bounded(result)
+        return result
+
+    async def _read(self, session: Session, person: Person, command: c.Command, size: int) -> Any:
+        """Do a command with a long answer as soon as its client has taken what was written before."""
+        await self._answers.take(session, size)
         try:
-            result = self._command_bus.handle(person, command)
-            return await (self._bounded(result) if COMMANDS[type(command)].is_bounded else result)
+            return await settle(self._begin(person, command))
         finally:
-            if size:
-                self._answers.give_back_when_read(session, size)
+            self._answers.give_back_when_read(session, size)
 
     async def _join(self, session: Session, command: c.JoinRoom) -> Joined:
         joined = await self._connection_manager.join(session, command.conversation_id)
         await self._recovery.written(session)
         return joined
 
-    async def _leave(self, session: Session, command: c.LeaveRoom) -> Left:
+    def _leave(self, session: Session, command: c.LeaveRoom) -> Left:
         return self._connection_manager.leave(session, command.conversation_id)
 
-    async def _introduce(self, session: Session, _command: c.Introduce) -> Introduction:
+    def _introduce(self, session: Session, _command: c.Introduce) -> Introduction:
         return self.introduction(session)
 
-    async def _ping(self, _session: Session, _command: c.Ping) -> datetime:
+    def _ping(self, _session: Session, _command: c.Ping) -> datetime:
         return now()
 
     async def _renew(self, session: Session, command: c.Reauthenticate) -> Renewed:
@@ -182,6 +206,14 @@ class EventDispatcher:
                 return await answer
         except TimeoutError as error:
             raise Unavailable("The archive is too slow at the moment; try again.") from error
+
+
+def _failure(event: Any, resolved: Resolved, error: Exception) -> Refusal:
+    """Return the refusal for what was raised while an event was handled."""
+    if not isinstance(error, ChatError):
+        log.error("gateway.event.failed", name=shown(event), exc_info=error)
+        error = ChatError("Something went wrong.")
+    return refusal(resolved.protocols[0], error)
 
 
 def refusal(protocol: ClientProtocol, error: ChatError) -> Refusal:

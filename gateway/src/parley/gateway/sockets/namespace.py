@@ -1,6 +1,7 @@
 """A Socket.IO namespace: authenticates and connects sockets, passes their events on, sees their end."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakValueDictionary
@@ -12,6 +13,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from parley.gateway import gauges
 from parley.gateway.auth import Authenticator, Identity
 from parley.gateway.core.errors import ChatError, Overloaded, RateLimited, Unauthorized, Unavailable
+from parley.gateway.core.eventual import Eventual, is_awaitable
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.connection_manager import ConnectionManager
 from parley.gateway.live.session_rooms import Protocols, SessionRooms
@@ -23,6 +25,7 @@ from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.sockets.event_dispatcher import EventDispatcher, refusal
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.state.rates import Buckets, Rate, Rates, size_cost
+from parley.gateway.transport.answers import Refusal
 from parley.gateway.transport.server import TransientConnectError
 
 log = structlog.get_logger()
@@ -166,30 +169,40 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._sessions.transition(session, SessionState.CLOSING)
         self._recovery.end(session, recoverable=recoverable)
 
-    async def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Any:
+    def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Eventual[Any]:
         """Return the acknowledgement of a client's event, a `DeferredAck` or a `Refusal`."""
         session = self._sessions.get(sid)
         if session is None:
             return None
         match self._sessions.state(session):
             case SessionState.LIVE:
-                return await self._dispatch(session, event, args, size_cost(size))
+                return self._dispatch(session, event, args, size_cost(size))
             case SessionState.CLOSING:
                 return refusal(self._protocol(session), Unauthorized(CLOSING))
             case _:
                 return refusal(self._protocol(session), Unavailable(REPLAYING))
 
-    async def _dispatch(self, session: Session, event: Any, args: list[Any], cost: int) -> Any:
+    def _dispatch(self, session: Session, event: Any, args: list[Any], cost: int) -> Eventual[Any]:
         try:
             self._rates.count("events", session.sid, cost)
             self._rates.count("requests", session.user_id, cost)
-            return await self._dispatcher.dispatch(session, event, args)
+            answer = self._dispatcher.dispatch(session, event, args)
         except RateLimited as error:
-            if not self._rate_refusals.try_take(session.sid):
-                log.info("gateway.rate.socket_closed", user=session.user_id)
-                self._end(session, recoverable=False)
-                self.server.close_connection(session.sid, self.namespace)
-            return refusal(self._protocol(session), error)
+            return self._refuse_by_rate(session, error)
+        return self._dispatch_later(session, answer) if is_awaitable(answer) else answer
+
+    async def _dispatch_later(self, session: Session, answer: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await answer
+        except RateLimited as error:
+            return self._refuse_by_rate(session, error)
+
+    def _refuse_by_rate(self, session: Session, error: RateLimited) -> Refusal:
+        if not self._rate_refusals.try_take(session.sid):
+            log.info("gateway.rate.socket_closed", user=session.user_id)
+            self._end(session, recoverable=False)
+            self.server.close_connection(session.sid, self.namespace)
+        return refusal(self._protocol(session), error)
 
     def _protocol(self, session: Session) -> ClientProtocol:
         """Return the protocol in which a session is refused."""

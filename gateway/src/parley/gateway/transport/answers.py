@@ -1,12 +1,13 @@
 """Answers to clients' events: acknowledgements, and the `exception` event where none was asked for."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.protocols.error_payloads import RefusedEvent
+from parley.gateway.transport.engine_session import EngineSession
 
 NAME_LIMIT = 100
 """Characters of a client's text that the `exception` event returns."""
@@ -50,23 +51,22 @@ class DeferredAck:
         return self.refuse(error if isinstance(error, ChatError) else ChatError("Something went wrong."))
 
 
-@dataclass(frozen=True, slots=True)
-class ClientEvent:
+class ClientEvent(NamedTuple):
     """An event of a client, as far as its answer needs it.
 
     Attributes:
-        eio_sid: The client's session.
+        session: The client's session.
         namespace: The namespace that the event was sent to.
         id: The number of the acknowledgement, None if the client asks for none.
         name: The event's name as received, of any type.
         args: The event's arguments as received.
     """
 
-    eio_sid: str
+    session: EngineSession
     namespace: str
     id: int | None
     name: Any
-    args: Sequence[Any]
+    args: list[Any]
 
     def refused(self, error: ChatError) -> RefusedEvent:
         """Return what the `exception` event reports of this event."""

@@ -6,7 +6,7 @@ The protocol: https://socket.io/docs/v4/engine-io-protocol/.
 import asyncio
 import base64
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 from math import ceil
 from typing import Any
@@ -52,6 +52,7 @@ CLOSING_AT_ONCE = 256
 PACKETS_PER_TURN = 50
 """Packets of a body that are handled between two returns to the event loop."""
 NO_CREDENTIALS: Mapping[str, str] = {}
+BeginMessage = Callable[[str, str | bytes], Coroutine[Any, Any, None] | None]
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
 
 
@@ -92,6 +93,8 @@ class EngineServer(EngineHooks):
         self.flushes = Flushes()
         self.closing_tasks = BoundedTasks(CLOSING_AT_ONCE)
         self._pacing = Pacing()
+        self.begin_message: BeginMessage = self.handle_message
+        """Handles a message of a session, by id; returns None, or what is left to be awaited."""
 
     def count_sessions(self) -> int:
         """Return the number of sessions, and of clients that wait for one."""

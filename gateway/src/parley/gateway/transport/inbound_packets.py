@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from parley.gateway.transport.engine_server import EngineServer
     from parley.gateway.transport.websocket import WebSocketConnection
 
+MESSAGE = str(eio.MESSAGE)
+
 log = structlog.get_logger()
 
 
@@ -76,7 +78,9 @@ class InboundPackets:
         """
         server = self.server
         if packet.packet_type == eio.MESSAGE:
-            await server.handle_message(self.sid, packet.data)
+            waiting = server.begin_message(self.sid, packet.data)
+            if waiting is not None:
+                await waiting
         elif packet.packet_type == eio.CLOSE:
             await self.close(abort=True, reason=server.reason.CLIENT_DISCONNECT)
         else:
@@ -98,6 +102,9 @@ class InboundPackets:
     def on_message(self, data: str | bytes) -> bool:
         """Handle a message of the websocket; returns whether the client is to be read on."""
         try:
+            if self._inbox is None and isinstance(data, str) and data.startswith(MESSAGE):
+                self._begin(data[1:])
+                return True
             packet = engine_packet(data)
             if packet.packet_type in (eio.MESSAGE, eio.CLOSE):
                 return self._put(packet)
@@ -112,6 +119,15 @@ class InboundPackets:
         """Handle that nothing more comes from the websocket; earlier packets are handled first."""
         self._end(self.server.reason.TRANSPORT_CLOSE)
 
+    def _begin(self, message: str) -> None:
+        """Handle a message at once, as far as nothing has to be awaited; the inbox awaits the rest."""
+        if self._is_violated:
+            return
+        waiting = self.server.begin_message(self.sid, message)
+        if waiting is not None:
+            self.unanswered += 1
+            self._inbox = Inbox(self, self.server.inbox_delay, waiting)
+
     def _put(self, packet: eio.Packet) -> bool:
         self.unanswered += 1
         if self._inbox is None:
@@ -121,9 +137,15 @@ class InboundPackets:
 
     async def handle(self, packet: eio.Packet) -> None:
         """Handle a packet of the inbox, unless one before it has broken the protocol."""
+        if self._is_violated:
+            self.unanswered -= 1
+        else:
+            await self.finish(self.receive(packet))
+
+    async def finish(self, handling: Coroutine[Any, Any, None]) -> None:
+        """Await what is left of the handling of a packet."""
         try:
-            if not self._is_violated:
-                await self.receive(packet)
+            await handling
         except Exception as error:
             self._violate(error)
             self._is_violated = True

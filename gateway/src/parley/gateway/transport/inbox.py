@@ -1,8 +1,9 @@
 """The packets of one client that wait to be handled, one after the other."""
 
 import asyncio
+from collections.abc import Coroutine
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from engineio import packet as eio
 
@@ -18,6 +19,9 @@ class Handler(Protocol):
 
     async def handle(self, packet: eio.Packet) -> None:
         """Handle a packet."""
+
+    async def finish(self, handling: Coroutine[Any, Any, None]) -> None:
+        """Await what is left of the handling of a packet."""
 
     def on_room(self) -> None:
         """Handle that a full inbox has room again."""
@@ -35,17 +39,20 @@ class Inbox:
         handler: handles the packets.
         delay: records how long the first packet waits: that is the node's own delay, while a packet behind
             another one waits for what that one reads from the database.
+        begun: what is left of the handling of a packet before the first one.
     """
 
     __slots__ = ("_bytes", "_delay", "_handler", "_packets", "_task", "_woken_at")
 
-    def __init__(self, handler: Handler, delay: DelayGauge) -> None:
+    def __init__(
+        self, handler: Handler, delay: DelayGauge, begun: Coroutine[Any, Any, None] | None = None
+    ) -> None:
         self._handler = handler
         self._delay = delay
         self._packets: list[eio.Packet] = []
         self._bytes = 0
         self._woken_at = monotonic()
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run(begun))
 
     def is_full(self) -> bool:
         """Tell whether the client is not to be read now."""
@@ -56,8 +63,10 @@ class Inbox:
         self._packets.append(packet)
         self._bytes += packet_size(packet)
 
-    async def _run(self) -> None:
+    async def _run(self, begun: Coroutine[Any, Any, None] | None) -> None:
         self._delay.observe(monotonic() - self._woken_at)
+        if begun is not None:
+            await self._handler.finish(begun)
         while self._packets:
             await self._handler.handle(self._take())
         self._handler.on_empty()

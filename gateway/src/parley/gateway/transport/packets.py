@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from engineio import packet as eio
 from socketio import packet
@@ -19,11 +19,43 @@ PLAIN_EVENT = re.compile(rf"{packet.EVENT}(?:(/[^,?]*),)?([0-9]{{1,15}})?(?=\[)"
 """Matches an event without attachments, up to its array; python-socketio decodes what is not of this form."""
 BINARY_TYPES = {packet.EVENT: packet.BINARY_EVENT, packet.ACK: packet.BINARY_ACK}
 
+NOT_JSON = "The packet is not valid JSON."
+
 PACKET_TYPES = {str(kind): kind for kind in range(eio.NOOP + 1)}
 
 
 class MalformedPacket(str):
     """Replaces the name of an event that could not be decoded; its text is the reason."""
+
+
+class PlainEvent(NamedTuple):
+    """A client's event without attachments.
+
+    Attributes:
+        namespace: The namespace that it was sent to, None if it names none.
+        id: The number of the acknowledgement, None if the client asks for none.
+        data: The event's name and arguments.
+    """
+
+    namespace: str | None
+    id: int | None
+    data: list[Any]
+
+
+def plain_event(text: str) -> PlainEvent | None:
+    """Decode an event without attachments; returns None for any other packet of Socket.IO.
+
+    One that is no JSON gets a `MalformedPacket` as its name.
+    """
+    event = PLAIN_EVENT.match(text)
+    if event is None:
+        return None
+    namespace, number = event.groups()
+    try:
+        data = json.loads(text[event.end() :])
+    except ValueError:
+        data = [MalformedPacket(NOT_JSON)]
+    return PlainEvent(namespace, None if number is None else int(number), data)
 
 
 class ClientPacket(packet.Packet):  # type: ignore[misc]
@@ -64,19 +96,17 @@ class ClientPacket(packet.Packet):  # type: ignore[misc]
         """Decode the text of a packet; returns the number of binary attachments to come."""
         if not isinstance(encoded_packet, str):
             raise ValueError("a binary attachment without its packet")
-        try:
-            event = PLAIN_EVENT.match(encoded_packet)
-            if event is None:
-                return super().decode(encoded_packet)
-            self.namespace = event[1]
-            self.id = int(event[2]) if event[2] else None
-            self.data = json.loads(encoded_packet[event.end() :])
+        event = plain_event(encoded_packet)
+        if event is not None:
+            self.namespace, self.id, self.data = event
             return 0
+        try:
+            return super().decode(encoded_packet)
         except ValueError:
             is_event = self.packet_type == packet.EVENT
             if not is_event or (self.id is None and not ARRAY_OF_EVENT.match(encoded_packet)):
                 raise
-            self.data = [MalformedPacket("The packet is not valid JSON.")]
+            self.data = [MalformedPacket(NOT_JSON)]
             return 0
 
     def add_attachment(self, attachment: Any) -> bool:

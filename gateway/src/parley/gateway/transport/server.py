@@ -1,12 +1,13 @@
 """The Socket.IO server: python-socketio's, with deferred acknowledgements and transient connect errors."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import structlog
 from socketio import packet
 
+from parley.gateway.core.eventual import Eventual, is_awaitable
 from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.state.rates import Buckets, Rate
 from parley.gateway.transport import json
@@ -17,7 +18,9 @@ from parley.gateway.transport.packets import (
     ClientPacket,
     EncodedEvents,
     EncodedPacket,
+    PlainEvent,
     ack_message,
+    plain_event,
 )
 from parley.gateway.transport.socketio_adapter import SocketHooks
 
@@ -39,7 +42,7 @@ class TransientConnectError(Exception):
 class EventHandler(Protocol):
     """A namespace as `ChatServer` calls it, besides python-socketio's `on_connect` and `on_disconnect`."""
 
-    async def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Any:
+    def handle_event(self, sid: str, event: Any, args: list[Any], size: int) -> Eventual[Any]:
         """Handle a client's event.
 
         Args:
@@ -76,6 +79,7 @@ class ChatServer(SocketHooks):
     def __init__(self, *, packet_class: type[packet.Packet] = ClientPacket, **options: Any) -> None:
         super().__init__(serializer=packet_class, json=json, async_handlers=False, **options)
         self._connects = Buckets(CONNECTS)
+        self.eio.begin_message = self.begin_message
 
     async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
         """Connect a client to a namespace.
@@ -133,39 +137,76 @@ class ChatServer(SocketHooks):
         self.discard_partial_packet(eio_sid)
         self._connects.forget(eio_sid)
 
+    def begin_message(self, eio_sid: str, data: str | bytes) -> Coroutine[Any, Any, None] | None:
+        """Handle a client's packet at once, as far as nothing has to be awaited; return what is left."""
+        session = self._session(eio_sid)
+        if session is None or eio_sid not in self.environ:
+            return None
+        session.received_bytes += len(data)
+        if isinstance(data, bytes) or self.has_partial_packet(eio_sid):
+            return self.eio.handle_message(eio_sid, data)
+        event = plain_event(data)
+        if event is None:
+            return self.eio.handle_message(eio_sid, data)
+        try:
+            return self._begin_event(session, event)
+        except ValueError as error:
+            return self._close_violator(session, error)
+        except Exception:
+            log.exception("gateway.socket.message_failed")
+            return None
+
     async def on_engine_message(self, eio_sid: str, data: Any) -> None:
-        """Decode and handle a client's packet; one that breaks the protocol closes the session."""
+        """Handle a packet that is no plain event; one that breaks the protocol closes the session."""
         if eio_sid not in self.environ:
             # The session has closed: joining a room now would leak its subscription.
             return
-        session = self._session(eio_sid)
-        if session is not None:
-            session.received_bytes += len(data)
         try:
             await super().on_engine_message(eio_sid, data)
         except ValueError as error:
-            log.info("gateway.socket.protocol_violation", error=type(error).__name__)
+            session = self._session(eio_sid)
             if session is not None:
-                await session.close(reason=self.reason.TRANSPORT_ERROR)
+                await self._close_violator(session, error)
 
     async def on_client_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
+        """Handle an event that is not plain, with its attachments.
+
+        Raises:
+            ValueError: the event has no name.
+        """
+        session = self._session(eio_sid)
+        if session is not None:
+            waiting = self._begin_event(session, PlainEvent(namespace, id, data))
+            if waiting is not None:
+                await waiting
+
+    def _begin_event(self, session: EngineSession, plain: PlainEvent) -> Coroutine[Any, Any, None] | None:
         """Handle an event; send its acknowledgement if the client has asked for one, or the `exception`.
 
         Raises:
             ValueError: the event has no name.
         """
+        namespace, number, data = plain.namespace or "/", plain.id, plain.data
         if not isinstance(data, list) or not data:
             raise ValueError("an event without a name")
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        sid = self.manager.sid_from_eio_sid(session.sid, namespace)
         if not self.manager.is_connected(sid, namespace):
-            return
+            return None
         handler: EventHandler = self.namespace_handlers[namespace]
-        event = ClientEvent(eio_sid, namespace, id, data[0], data[1:])
-        answer = await handler.handle_event(sid, event.name, data[1:], self._take_received(eio_sid))
-        if isinstance(answer, DeferredAck):
-            self._answer_later(event, answer)
-        else:
-            self._answer(event, answer)
+        event = ClientEvent(session, namespace, number, data[0], data[1:])
+        size, session.received_bytes = session.received_bytes, 0
+        answer = handler.handle_event(sid, event.name, event.args, size)
+        if is_awaitable(answer):
+            return self._answer_when_handled(event, answer)
+        self._answer(event, answer)
+        return None
+
+    async def _answer_when_handled(self, event: ClientEvent, handling: Coroutine[Any, Any, Any]) -> None:
+        self._answer(event, await handling)
+
+    async def _close_violator(self, session: EngineSession, error: Exception) -> None:
+        log.info("gateway.socket.protocol_violation", error=type(error).__name__)
+        await session.close(reason=self.reason.TRANSPORT_ERROR)
 
     def close_connection(self, sid: str, namespace: str) -> None:
         """Close the connection of a socket of this node, at once."""
@@ -173,32 +214,22 @@ class ChatServer(SocketHooks):
         if session is not None:
             session.close_connection()
 
-    def _take_received(self, eio_sid: str) -> int:
-        """Return the bytes that were received since the last event: this one's, attachments included."""
-        session = self._session(eio_sid)
-        if session is None:
-            return 0
-        size, session.received_bytes = session.received_bytes, 0
-        return size
-
     def _session(self, eio_sid: str | None) -> EngineSession | None:
         return self.eio.sockets.get(eio_sid) if eio_sid is not None else None
 
     def _answer_later(self, event: ClientEvent, later: DeferredAck) -> None:
-        session = self._session(event.eio_sid)
-        if session is None:
-            return
-
         def answer(_done: "asyncio.Future[None]") -> None:
-            session.unanswered -= 1
+            event.session.unanswered -= 1
             self._answer(event, later.result())
 
-        session.unanswered += 1
+        event.session.unanswered += 1
         later.confirmed.add_done_callback(answer)
 
     def _answer(self, event: ClientEvent, answer: Any) -> None:
         """Acknowledge an event; without an acknowledgement only a refusal is reported."""
-        if event.id is not None:
+        if isinstance(answer, DeferredAck):
+            self._answer_later(event, answer)
+        elif event.id is not None:
             self._acknowledge(event, answer.ack if isinstance(answer, Refusal) else answer)
         elif isinstance(answer, Refusal):
             self._send(event, packet.EVENT, [EXCEPTION.event, EXCEPTION.payload(event.refused(answer.error))])
@@ -211,12 +242,10 @@ class ChatServer(SocketHooks):
             # JSON has no form for binary data.
             self._send(event, packet.ACK, arguments)
             return
-        session = self._session(event.eio_sid)
-        if session is not None and not session.closed:
-            session.write(EncodedEvents(ack_message(event.namespace, event.id, encoded)))
+        if not event.session.closed:
+            event.session.write(EncodedEvents(ack_message(event.namespace, event.id, encoded)))
 
     def _send(self, event: ClientEvent, packet_type: int, data: list[Any]) -> None:
-        session = self._session(event.eio_sid)
-        if session is not None and not session.closed:
+        if not event.session.closed:
             sent = self.packet_class(packet_type, namespace=event.namespace, id=event.id, data=data)
-            session.write(EncodedPacket(sent))
+            event.session.write(EncodedPacket(sent))
