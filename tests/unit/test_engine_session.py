@@ -1,6 +1,7 @@
 """An Engine.IO session keeps packets in order when it moves to a websocket, and shows what is unread."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import pytest
@@ -90,3 +91,58 @@ async def test_packets_before_the_end_are_handled_first(end: str) -> None:
 
     reason = server.reason.TRANSPORT_ERROR if end == "x" else server.reason.CLIENT_DISCONNECT
     assert received[:2] == ["one", reason]
+
+
+async def test_messages_are_handled_at_once_until_one_waits_and_those_behind_it_in_order() -> None:
+    server, handled = EngineServer(async_handlers=False), []
+    gate = asyncio.Event()
+
+    async def wait(data: str | bytes) -> None:
+        await gate.wait()
+        handled.append(data)
+
+    def begin(_sid: str, data: str | bytes) -> Coroutine[Any, Any, None] | None:
+        if data == "waits":
+            return wait(data)
+        handled.append(data)
+        return None
+
+    server.begin_message = begin
+    session = EngineSession(server, "sid")
+    session.use_websocket(cast(WebSocketConnection, Writer()))
+    for message_text in ("one", "two", "waits", "three", "waits", "four"):
+        session.on_message(f"4{message_text}")
+    assert handled == ["one", "two"]
+    assert session.unanswered == 4
+    await asyncio.sleep(0)
+    assert handled == ["one", "two"]
+
+    gate.set()
+
+    await eventually(lambda: not session.unanswered)
+    assert handled == ["one", "two", "waits", "three", "waits", "four"]
+    await asyncio.sleep(0)
+    session.on_message("4five")
+    assert handled[-1] == "five"
+
+
+async def test_an_error_of_a_message_that_waits_closes_the_session_and_drops_those_behind_it() -> None:
+    server, handled = EngineServer(async_handlers=False), []
+
+    async def fail() -> None:
+        raise ValueError
+
+    def begin(_sid: str, data: str | bytes) -> Coroutine[Any, Any, None] | None:
+        handled.append(data)
+        return fail()
+
+    server.begin_message = begin
+    session = EngineSession(server, "sid")
+    writer = Writer()
+    session.use_websocket(cast(WebSocketConnection, writer))
+    session.on_message("4one")
+    session.on_message("4two")
+
+    await eventually(lambda: session.closed)
+
+    assert (handled, writer.closed, session.unanswered) == (["one"], True, 0)

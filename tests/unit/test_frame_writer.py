@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
+from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.transport.frame_writer import Flushes, control_frame, frame
 
 
@@ -36,7 +37,7 @@ def test_control_frames_are_read_as_they_were_written() -> None:
 
 
 async def test_connections_are_flushed_once_in_the_next_loop_iteration() -> None:
-    flushes, one, other = Flushes(), Connection(), Connection()
+    flushes, one, other = Flushes(DelayGauge()), Connection(), Connection()
     flushes.add(one)
     flushes.add(other)
     assert not one.flushed
@@ -47,7 +48,7 @@ async def test_connections_are_flushed_once_in_the_next_loop_iteration() -> None
 
 
 async def test_a_connection_that_is_added_while_others_are_flushed_is_flushed_too() -> None:
-    flushes, other = Flushes(), Connection()
+    flushes, other = Flushes(DelayGauge()), Connection()
 
     class Writing(Connection):
         def flush(self) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from parley.gateway.core.commands import SendMessage
 from parley.gateway.core.errors import Conflict, Unavailable
+from parley.gateway.core.eventual import is_awaitable
+from parley.gateway.core.results import PendingCommit
 from parley.gateway.services.access import Access
 from parley.gateway.services.messages import MessageService
 from parley.gateway.state.membership_cache import MembershipCache
@@ -62,3 +64,26 @@ async def test_a_client_message_id_is_taken_once_its_send_was_accepted() -> None
     assert again.result.message.id == first.result.message.id
     with pytest.raises(Conflict):
         await messages.send(ANN, send("other", id_))
+
+
+async def test_a_send_waits_for_nothing_if_its_sender_is_known_as_a_member() -> None:
+    messages = service(Outbox())
+    begun = messages.begin_send(ANN, send("first", str(uuid.uuid4())))
+    assert isinstance(begun, PendingCommit)
+    assert begun.result.message.content == "first"
+
+
+async def test_a_send_waits_for_the_membership_of_a_sender_who_is_not_known_yet() -> None:
+    cache, read = MembershipCache(), []
+
+    class Memberships:
+        async def get(self, conversation_id: str, user_id: str) -> Membership | None:
+            read.append((conversation_id, user_id))
+            return Membership(conversation_id=conversation_id, user_id=user_id, joined_at=now())
+
+    access = Access(cache, Memberships(), None)  # type: ignore[arg-type]
+    messages = MessageService(access, Outbox(), None)  # type: ignore[arg-type]
+    begun = messages.begin_send(ANN, send("first", str(uuid.uuid4())))
+    assert is_awaitable(begun)
+    assert (await begun).result.message.sender_id == "ann"
+    assert read == [("c", "ann")]

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from clients.chat import eventually
-from parley.gateway.transport import websocket
+from parley.gateway.state.hop_delays import DelayGauge
+from parley.gateway.transport import delayed_reads, websocket
+from parley.gateway.transport.delayed_reads import LARGE_READ, DelayedReads
 from parley.gateway.transport.frame_parser import unmask
 from parley.gateway.transport.frame_writer import Flushes, frame
 from parley.gateway.transport.websocket import WebSocketConnection
@@ -68,6 +70,7 @@ class Receiver:
         self.messages: list[str | bytes] = []
         self.lost = 0
         self.full = False
+        self.refuses: WebSocketConnection | None = None
         self.admission: asyncio.Event | None = None
         self.counted: list[int] = []
 
@@ -80,6 +83,8 @@ class Receiver:
 
     def on_message(self, data: str | bytes) -> bool:
         self.messages.append(data)
+        if self.refuses is not None:
+            self.refuses.delay_reading()
         return not self.full
 
     def on_lost(self) -> None:
@@ -98,7 +103,8 @@ def receiver() -> Receiver:
 
 @pytest.fixture
 async def connection(transport: Transport, receiver: Receiver) -> WebSocketConnection:
-    return WebSocketConnection(transport, receiver, Flushes(), message_limit=LIMIT, unread_limit=LIMIT)
+    flushes, delayed = Flushes(DelayGauge()), DelayedReads()
+    return WebSocketConnection(transport, receiver, flushes, delayed, message_limit=LIMIT, unread_limit=LIMIT)
 
 
 async def test_frames_of_one_loop_iteration_are_written_together(
@@ -135,6 +141,63 @@ async def test_a_ping_between_fragments_is_answered_and_counted(
     assert transport.writes == [b"\x8a\x06there?"]
     assert receiver.messages == ["hello"]
     assert receiver.counted == [0, 6, 5]
+
+
+@pytest.fixture
+def short_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delayed_reads, "DELAY_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("short_delay")
+async def test_a_refused_client_is_read_again_after_a_while(
+    connection: WebSocketConnection, transport: Transport, receiver: Receiver
+) -> None:
+    receiver.refuses = connection
+    for _ in range(3):
+        connection.data_received(text("one") + text("two"))
+        assert transport.paused
+        await eventually(lambda: not transport.paused)
+    assert receiver.messages == ["one", "two"] * 3
+
+    receiver.refuses = None
+    connection.data_received(text("three"))
+    assert not transport.paused
+
+
+async def test_a_refused_client_that_sends_much_at_once_is_not_delayed(
+    connection: WebSocketConnection, transport: Transport, receiver: Receiver
+) -> None:
+    receiver.refuses = connection
+    connection.data_received(text("x" * 100) * (LARGE_READ // 100))
+    assert not transport.paused
+
+
+@pytest.mark.usefixtures("short_delay")
+async def test_a_refused_client_is_not_read_after_its_delay_while_its_receiver_is_full(
+    connection: WebSocketConnection, transport: Transport, receiver: Receiver
+) -> None:
+    receiver.refuses, receiver.full = connection, True
+    connection.data_received(text("one"))
+    receiver.refuses, receiver.full = None, False
+    await asyncio.sleep(0.005)
+    assert transport.paused
+
+    connection.read_on()
+
+    assert not transport.paused
+
+
+@pytest.mark.usefixtures("short_delay")
+async def test_a_client_whose_receiver_has_room_again_is_read_after_its_delay(
+    connection: WebSocketConnection, transport: Transport, receiver: Receiver
+) -> None:
+    receiver.refuses = connection
+    connection.data_received(text("one"))
+    receiver.full = True
+    connection.data_received(text("two"))
+    connection.read_on()
+    assert transport.paused
+    await eventually(lambda: not transport.paused)
 
 
 async def test_a_client_is_not_read_while_its_receiver_is_full(

@@ -1,6 +1,7 @@
 """Metrics of the gateway: gauges that are read when they are scraped, and a counter of refusals."""
 
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import Counter, Gauge
 
@@ -34,5 +35,10 @@ def show_delays(**delays: Callable[[], float]) -> None:
 
 def count(error: ChatError) -> ChatError:
     """Count an error that is sent to a client, and return it."""
-    refusals.labels(error.code).inc()
+    _refused(error.code).inc()
     return error
+
+
+@cache
+def _refused(code: str) -> Counter:
+    return refusals.labels(code)

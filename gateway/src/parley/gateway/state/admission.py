@@ -5,12 +5,11 @@ DECISIONS.md explains what it measures, and why.
 
 from asyncio import Future
 from collections.abc import Callable
-from functools import partial
 
 from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.ports import Outbox
 from parley.gateway.state.load_shedder import LoadShedder
-from parley.gateway.state.partition_windows import PartitionWindow, PartitionWindows
+from parley.gateway.state.partition_windows import PartitionWindows
 from parley.shared.records import Change, NewMessage, Record
 
 OVERLOADED = "The server is overloaded. Retry later."
@@ -47,7 +46,9 @@ class AdmissionController:
 
         It is cheap, and takes any text: an edge asks before it validates an event.
         """
-        partition = self._partition_of(conversation_id)
+        return self._refusal(conversation_id, self._partition_of(conversation_id))
+
+    def _refusal(self, conversation_id: str, partition: int) -> Overloaded | None:
         retry_after = self._windows[partition].retry_after(self._windows.clock())
         if retry_after is None and self._shedder is not None:
             retry_after = self._shedder.retry_after(conversation_id, partition)
@@ -67,21 +68,20 @@ class AdmissionController:
         if not isinstance(record, NewMessage | Change):
             return self._outbox.put(record)
         conversation_id = record.conversation_id
-        refusal = self.refusal(conversation_id)
+        partition = self._partition_of(conversation_id)
+        refusal = self._refusal(conversation_id, partition)
         if refusal is not None:
             # A shared error would keep the traceback of every raise.
             raise Overloaded(OVERLOADED, retry_after=refusal.retry_after)
         confirmed = self._outbox.put(record)
-        window = self._window(conversation_id)
+        window = self._windows[partition]
         window.add(record.id, self._windows.clock())
         if self._shedder is not None:
-            self._shedder.add(conversation_id, self._partition_of(conversation_id))
-        confirmed.add_done_callback(partial(window.discard_failed, record.id))
+            self._shedder.add(conversation_id, partition)
+        window.discard_if_failed(record.id, confirmed)
         return confirmed
 
     def confirm(self, conversation_id: str, record_id: str) -> None:
         """Take note that a worker has stored a record, or refused it."""
-        self._window(conversation_id).confirm(record_id, self._windows.clock())
-
-    def _window(self, conversation_id: str) -> PartitionWindow:
-        return self._windows[self._partition_of(conversation_id)]
+        window = self._windows[self._partition_of(conversation_id)]
+        window.confirm(record_id, self._windows.clock())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 LOOP, INBOX, BUS, OUTBOX = "loop", "inbox", "bus", "outbox"
-"""The hops: a ready callback, a client's event, an event from Redis, a record for RabbitMQ."""
+"""The hops: a ready callback, a client's event or its answer, an event from Redis, a record for RabbitMQ."""
 TARGET_SECONDS: Mapping[str, float] = {LOOP: 0.15, INBOX: 0.15, BUS: 0.5, OUTBOX: 0.5}
 """Delays above these, for a while, are an overload. Those of loop, inbox and outbox add up in the time until
 an answer, which has to stay below 2 s even when a delay doubles before it is noticed."""

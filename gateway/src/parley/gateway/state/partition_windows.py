@@ -2,9 +2,9 @@
 
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
+from functools import partial
 from time import monotonic
 
 from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
@@ -82,6 +82,8 @@ class PartitionWindow:
     credit: float = 0.0
     credited_at: float = 0.0
     _is_counting: bool = False
+    _batch: "Future[None] | None" = None
+    _batch_ids: list[str] = field(default_factory=list)
 
     def retry_after(self, now: float) -> float | None:
         """Return None if one more message may wait, else the seconds after which to retry.
@@ -89,8 +91,8 @@ class PartitionWindow:
         A partition in time admits everything, a late one a little less than it stores. While nothing is
         stored at all, that is an outage and not an overload: the broker's queues are made for it.
         """
-        rate = self.stored.per_second(now)
-        self._is_counting = bool(rate) and self._is_late(now, rate)
+        rate = self.stored.per_second(now) if self._may_be_late(now) else 0.0
+        self._is_counting = bool(rate) and len(self.admitted_at) > self.deadline * rate
         if not self._is_counting:
             return None
         earned = CATCH_UP_SHARE * rate * (now - self.credited_at)
@@ -101,12 +103,9 @@ class PartitionWindow:
         too_late = len(self.admitted_at) / rate - self.deadline
         return round(min(max(too_late, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS), 1)
 
-    def _is_late(self, now: float, rate: float) -> bool:
-        """Whether the waiting messages need longer than the deadline at the measured throughput."""
-        waiting = len(self.admitted_at)
-        if waiting <= ALWAYS_ADMITTED or self.oldest_age(now) < BUSY_SECONDS:
-            return False
-        return waiting > self.deadline * rate
+    def _may_be_late(self, now: float) -> bool:
+        """Whether so many messages have waited so long that the throughput is that of a busy worker."""
+        return len(self.admitted_at) > ALWAYS_ADMITTED and self.oldest_age(now) >= BUSY_SECONDS
 
     def oldest_age(self, now: float) -> float:
         """Return for how many seconds the oldest message has waited; 0 if none waits."""
@@ -125,15 +124,32 @@ class PartitionWindow:
         """Count a message as stored, and all before it: a partition is stored in order."""
         if record_id not in self.admitted_at:
             return
-        earlier = [*takewhile(lambda waiting: waiting != record_id, self.admitted_at)]
-        for confirmed in (*earlier, record_id):
-            del self.admitted_at[confirmed]
-        self.stored.add(len(earlier) + 1, now)
+        stored = [*_up_to(record_id, self.admitted_at)]
+        for each in stored:
+            del self.admitted_at[each]
+        self.stored.add(len(stored), now)
 
-    def discard_failed(self, record_id: str, confirmed: "Future[None]") -> None:
-        """Stop tracking a message that the broker did not take."""
+    def discard_if_failed(self, record_id: str, confirmed: "Future[None]") -> None:
+        """Stop tracking a message if the broker does not take it."""
+        if confirmed is not self._batch:
+            # All records of a batch have the same future.
+            self._batch, self._batch_ids = confirmed, []
+            confirmed.add_done_callback(partial(self._discard_failed, self._batch_ids))
+        self._batch_ids.append(record_id)
+
+    def _discard_failed(self, record_ids: list[str], confirmed: "Future[None]") -> None:
         if confirmed.cancelled() or confirmed.exception() is not None:
-            self.admitted_at.pop(record_id, None)
+            for record_id in record_ids:
+                self.admitted_at.pop(record_id, None)
+        if confirmed is self._batch:
+            self._batch, self._batch_ids = None, []
+
+
+def _up_to(record_id: str, waiting: Iterable[str]) -> Iterator[str]:
+    for each in waiting:
+        yield each
+        if each == record_id:
+            return
 
 
 class PartitionWindows:

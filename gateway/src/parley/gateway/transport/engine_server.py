@@ -23,6 +23,7 @@ from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.bounded_tasks import BoundedTasks
+from parley.gateway.transport.delayed_reads import DelayedReads
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import Flushes
 from parley.gateway.transport.heartbeats import Heartbeats
@@ -64,7 +65,7 @@ class EngineServer(EngineHooks):
         proxies: tell where requests come from.
         rates: limit the bytes that clients send.
         unread_limit: bytes that a client may leave unread.
-        inbox_delay: records how long clients' events wait to be handled.
+        inbox_delay: records how long clients' events wait to be handled, and answers to be written.
         node_name: the first part of session ids, by which a proxy finds the node of a polling client.
         options: as `engineio.AsyncServer` takes them; times are in seconds.
     """
@@ -90,7 +91,8 @@ class EngineServer(EngineHooks):
         self._origins = AllowedOrigins(allowed_origins, self.proxies)
         self._node_name = node_name
         self.heartbeats = Heartbeats(self.ping_interval, self.ping_timeout)
-        self.flushes = Flushes()
+        self.flushes = Flushes(self.inbox_delay)
+        self.delayed_reads = DelayedReads()
         self.closing_tasks = BoundedTasks(CLOSING_AT_ONCE)
         self._pacing = Pacing()
         self.begin_message: BeginMessage = self.handle_message

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engineio import packet as eio
 from engineio.exceptions import EngineIOError, QueueEmpty, SocketIsClosedError
 
-from parley.gateway.transport.frame_writer import frame
+from parley.gateway.transport.frame_writer import frame, text_frame
 from parley.gateway.transport.inbound_packets import InboundPackets
 from parley.gateway.transport.packet_queue import PacketQueue
 from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
@@ -81,6 +81,18 @@ class EngineSession(InboundPackets):
         else:
             for packet in encoded.packets():
                 self._queue().put(packet)
+
+    def write_message(self, message: bytes) -> None:
+        """Queue the text of an encoded Engine.IO message for the next poll, or write it to the websocket."""
+        if self.writer is not None:
+            self.writer.write(text_frame(message))
+        else:
+            self.write(EncodedEvents(message))
+
+    def delay_reading(self) -> None:
+        """Read a client by its websocket again only after a while."""
+        if self.writer is not None:
+            self.writer.delay_reading()
 
     async def send(self, packet: eio.Packet) -> None:
         """Send a packet.

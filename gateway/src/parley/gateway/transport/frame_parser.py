@@ -76,9 +76,14 @@ class FrameParser:
             return None
         first, second = buffer[at], buffer[at + 1]
         start, length = at + 6, second & LENGTH
-        if first == WHOLE_TEXT and second & MASKED and length < MEDIUM and self._message is None:
+        if first == WHOLE_TEXT and second & MASKED and self._message is None:
             # Nearly all frames of a chat are such; without this branch each takes half as long again.
-            return self._text(start, start + length)
+            if length < MEDIUM:
+                return self._text(start, start + length)
+            if length == MEDIUM and available >= 4:
+                extended = buffer[at + 2] << 8 | buffer[at + 3]
+                if extended >= SMALLEST_MEDIUM:
+                    return self._text(start + 2, start + 2 + extended)
         if first & RESERVED or not second & MASKED:
             raise FrameError(PROTOCOL_ERROR, "A reserved bit is set, or the frame is not masked.")
         if length >= MEDIUM:

@@ -3,7 +3,10 @@
 import asyncio
 import struct
 from socket import SO_LINGER, SOL_SOCKET
+from time import monotonic
 from typing import Protocol
+
+from parley.gateway.state.hop_delays import DelayGauge
 
 SMALL, MEDIUM = 126, 65536
 
@@ -16,18 +19,26 @@ class Flushed(Protocol):
 
 
 class Flushes:
-    """Flushes all connections that were written to in an iteration of the event loop by one callback."""
+    """Flushes all connections that were written to in an iteration of the event loop by one callback.
 
-    def __init__(self) -> None:
+    Args:
+        delay: records how long the first one waits.
+    """
+
+    def __init__(self, delay: DelayGauge) -> None:
+        self._delay = delay
+        self._added_at = 0.0
         self._connections: list[Flushed] = []
 
     def add(self, connection: Flushed) -> None:
         """Flush a connection before the loop's next iteration ends."""
         if not self._connections:
             asyncio.get_running_loop().call_soon(self._flush)
+            self._added_at = monotonic()
         self._connections.append(connection)
 
     def _flush(self) -> None:
+        self._delay.observe(monotonic() - self._added_at)
         connections, self._connections = self._connections, []
         for connection in connections:
             connection.flush()

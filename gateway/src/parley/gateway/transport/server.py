@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import structlog
 from socketio import packet
 
+from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.eventual import Eventual, is_awaitable
 from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.state.rates import Buckets, Rate
@@ -16,7 +17,6 @@ from parley.gateway.transport.engine_server import EngineServer
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.packets import (
     ClientPacket,
-    EncodedEvents,
     EncodedPacket,
     PlainEvent,
     ack_message,
@@ -227,6 +227,8 @@ class ChatServer(SocketHooks):
 
     def _answer(self, event: ClientEvent, answer: Any) -> None:
         """Acknowledge an event; without an acknowledgement only a refusal is reported."""
+        if isinstance(answer, Refusal) and isinstance(answer.error, Overloaded):
+            event.session.delay_reading()
         if isinstance(answer, DeferredAck):
             self._answer_later(event, answer)
         elif event.id is not None:
@@ -243,7 +245,7 @@ class ChatServer(SocketHooks):
             self._send(event, packet.ACK, arguments)
             return
         if not event.session.closed:
-            event.session.write(EncodedEvents(ack_message(event.namespace, event.id, encoded)))
+            event.session.write_message(ack_message(event.namespace, event.id, encoded))
 
     def _send(self, event: ClientEvent, packet_type: int, data: list[Any]) -> None:
         if not event.session.closed:

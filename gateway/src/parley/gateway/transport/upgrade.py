@@ -68,6 +68,7 @@ async def accept(request: web.Request, session: EngineSession) -> web.StreamResp
         transport,
         NOBODY,
         server.flushes,
+        server.delayed_reads,
         message_limit=server.max_http_buffer_size,
         unread_limit=server.unread_limit,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from parley.gateway.transport.delayed_reads import LARGE_READ, DelayedReads
 from parley.gateway.transport.frame_parser import (
     BINARY,
     CLOSE,
@@ -60,16 +61,20 @@ class WebSocketConnection(asyncio.Protocol):
         transport: the connection.
         receiver: handles the messages.
         flushes: flushes the connections of this event loop.
+        delayed_reads: reads the delayed connections of this event loop.
         message_limit: bytes that a message of the client must stay below.
         unread_limit: bytes that the client may leave unread; beyond that its connection is reset.
     """
 
     __slots__ = (
+        "_delayed_reads",
         "_flushes",
         "_frames",
         "_held",
         "_is_closing",
+        "_is_delayed",
         "_is_paused",
+        "_is_refused",
         "_is_stopped",
         "_parser",
         "_unread_limit",
@@ -82,6 +87,7 @@ class WebSocketConnection(asyncio.Protocol):
         transport: asyncio.Transport,
         receiver: Receiver,
         flushes: Flushes,
+        delayed_reads: DelayedReads,
         *,
         message_limit: int,
         unread_limit: int,
@@ -89,11 +95,13 @@ class WebSocketConnection(asyncio.Protocol):
         self.transport = transport
         self.receiver = receiver
         self._flushes = flushes
+        self._delayed_reads = delayed_reads
         self._unread_limit = unread_limit
         self._parser: FrameParser | None = FrameParser(message_limit)
         self._frames: list[bytes] | None = None
         self._held: asyncio.Task[None] | None = None
         self._is_paused = self._is_stopped = self._is_closing = False
+        self._is_refused = self._is_delayed = False
 
     # Inbound.
 
@@ -102,6 +110,10 @@ class WebSocketConnection(asyncio.Protocol):
         if self._parser is not None:
             self._parser.feed(data)
             self._read()
+            if self._is_refused:
+                self._is_refused = False
+                if len(data) < LARGE_READ:
+                    self._delay()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Keep what aiohttp's handler has received behind the handshake, for `start_reading`."""
@@ -132,13 +144,33 @@ class WebSocketConnection(asyncio.Protocol):
             return
         self._is_paused = False
         self._read()
-        if not self._is_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+        if not self._is_paused and not self._is_delayed:
+            self._resume()
+
+    def delay_reading(self) -> None:
+        """Read the client again only after a while: what it sends is being refused."""
+        self._is_refused = True
+
+    def end_delay(self) -> None:
+        """Read on, unless the client is not to be read for another reason."""
+        self._is_delayed = False
+        if not self._is_paused:
+            self._resume()
+
+    def _delay(self) -> None:
+        if not self._is_paused and not self._is_delayed and not self.transport.is_closing():
+            self._is_delayed = True
+            self.transport.pause_reading()
+            self._delayed_reads.add(self)
 
     def _pause(self) -> None:
-        if not self._is_paused and not self.transport.is_closing():
+        if not self._is_paused and not self._is_delayed and not self.transport.is_closing():
             self.transport.pause_reading()
         self._is_paused = True
+
+    def _resume(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _read(self) -> None:
         while not self._is_paused and self._parser is not None:
