@@ -23,7 +23,7 @@ class Writer:
     def write(self, frames: bytes) -> None:
         self.written += frames
 
-    def close(self) -> None:
+    def close(self, code: int | None = None) -> None:
         self.closed = True
 
 
