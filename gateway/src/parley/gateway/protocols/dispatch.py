@@ -64,7 +64,17 @@ def shown(event: Any) -> str:
     return event[:SHOWN] if isinstance(event, str) else type(event).__name__
 
 
+def _load_one(protocol: ClientProtocol, event: str, payload: Payload) -> Resolved:
+    inbound = protocol.inbound[event]
+    try:
+        return Resolved((protocol,), inbound, load(inbound.schema, payload))
+    except Invalid as error:
+        raise Unresolved(protocol, error.with_traceback(None)) from None
+
+
 def _load(candidates: Sequence[ClientProtocol], event: str, payload: Payload) -> Resolved:
+    if len(candidates) == 1:
+        return _load_one(candidates[0], event, payload)
     loaded: dict[str, Payload] = {}
     failures: list[tuple[ClientProtocol, Invalid]] = []
     for protocol in candidates:

@@ -1,7 +1,6 @@
 """History: pages of messages, and changes since a revision."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 
@@ -77,7 +76,7 @@ class HistoryService:
         message, _ = await self._access.message(person.id, command.message_id, None)
         view = await self.view(message)
         if command.marked and message.sender_id != person.id:
-            view = replace(view, read=max(view.read, message.seq))
+            view = msgspec.structs.replace(view, read=max(view.read, message.seq))
         return view
 
     async def sync(self, person: Person, command: Sync) -> list[Changes]:

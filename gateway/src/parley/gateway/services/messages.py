@@ -1,7 +1,7 @@
 """Messages: sending, editing and deleting them."""
 
 from asyncio import Future
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from parley.gateway.core.results import MessageView, PendingCommit
 from parley.gateway.services.access import Access
 from parley.gateway.services.attachments import AttachmentService
 from parley.gateway.state.bounded_dict import BoundedDict
+from parley.gateway.state.shared_futures import SharedFutures
 from parley.shared.events import RecordRefused
 from parley.shared.model import MAX_CONTENT, Attachment, Message, Person, message_id, new_id, now
 from parley.shared.records import Change, Deletion, Edit, NewMessage
@@ -31,6 +32,7 @@ class MessageService:
         self._outbox = outbox
         self._attachments = attachments
         self._sent: BoundedDict[str, tuple[Any, ...]] = BoundedDict(REMEMBERED_SENDS)
+        self._unconfirmed: SharedFutures[tuple[str, SendMessage]] = SharedFutures(self._remember)
 
     async def send(self, person: Person, command: SendMessage) -> PendingCommit:
         """Accept a message.
@@ -86,7 +88,7 @@ class MessageService:
         )
         pending = self._put(NewMessage(id=new_id(), message=message, sender=person), message, person)
         if command.client_message_id is not None:
-            pending.confirmed.add_done_callback(partial(self._remember, id_, command))
+            self._unconfirmed.add(pending.confirmed, (id_, command))
         return pending
 
     def _put(self, record: NewMessage | Change, message: Message, person: Person) -> PendingCommit:
@@ -101,12 +103,14 @@ class MessageService:
                 "A different message was sent with this clientMessageId.", details={"messageId": id_}
             )
 
-    def _remember(self, id_: str, command: SendMessage, confirmed: "Future[None]") -> None:
+    def _remember(self, confirmed: "Future[None]", sends: Sequence[tuple[str, SendMessage]]) -> None:
         # A send that was not confirmed may be corrected under the same id. Retries that went to another
         # gateway are compared by the worker.
-        accepted = not confirmed.cancelled() and confirmed.exception() is None
-        if accepted and id_ not in self._sent:
-            self._sent.put(id_, _compared(command))
+        if confirmed.cancelled() or confirmed.exception() is not None:
+            return
+        for id_, command in sends:
+            if id_ not in self._sent:
+                self._sent.put(id_, _compared(command))
 
     def on_refused(self, event: RecordRefused) -> None:
         """Forget a send that a worker refused: its id belongs to another message, or is free again."""

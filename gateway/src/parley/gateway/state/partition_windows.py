@@ -2,12 +2,12 @@
 
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from time import monotonic
 
 from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
+from parley.gateway.state.shared_futures import SharedFutures
 
 BUSY_SECONDS = 1.0
 """If the oldest message has waited longer than this, low throughput means saturation, not idleness."""
@@ -82,8 +82,10 @@ class PartitionWindow:
     credit: float = 0.0
     credited_at: float = 0.0
     _is_counting: bool = False
-    _batch: "Future[None] | None" = None
-    _batch_ids: list[str] = field(default_factory=list)
+    _unconfirmed: SharedFutures[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._unconfirmed = SharedFutures(self._on_outcome)
 
     def retry_after(self, now: float) -> float | None:
         """Return None if one more message may wait, else the seconds after which to retry.
@@ -131,18 +133,12 @@ class PartitionWindow:
 
     def discard_if_failed(self, record_id: str, confirmed: "Future[None]") -> None:
         """Stop tracking a message if the broker does not take it."""
-        if confirmed is not self._batch:
-            # All records of a batch have the same future.
-            self._batch, self._batch_ids = confirmed, []
-            confirmed.add_done_callback(partial(self._discard_failed, self._batch_ids))
-        self._batch_ids.append(record_id)
+        self._unconfirmed.add(confirmed, record_id)
 
-    def _discard_failed(self, record_ids: list[str], confirmed: "Future[None]") -> None:
+    def _on_outcome(self, confirmed: "Future[None]", record_ids: Sequence[str]) -> None:
         if confirmed.cancelled() or confirmed.exception() is not None:
             for record_id in record_ids:
                 self.admitted_at.pop(record_id, None)
-        if confirmed is self._batch:
-            self._batch, self._batch_ids = None, []
 
 
 def _up_to(record_id: str, waiting: Iterable[str]) -> Iterator[str]:

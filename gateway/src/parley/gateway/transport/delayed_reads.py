@@ -5,10 +5,13 @@ write here, and as many in the proxy and at the client. Events that arrive toget
 """
 
 import asyncio
+from collections import deque
+from time import monotonic
 from typing import Protocol
 
-DELAY_SECONDS = 0.05
-"""A read is delayed by this at least, and by twice this at most."""
+DELAY_SECONDS = 0.06
+"""For how long a connection is not read. Event loops that lag by more than this read many events anyway."""
+TICK_SECONDS = 0.01
 LARGE_READ = 16 * 1024
 """A read of so many bytes has brought several events; the next one is not delayed."""
 
@@ -24,21 +27,18 @@ class DelayedReads:
     """Reads connections again after a while; one timer serves all of them."""
 
     def __init__(self) -> None:
-        self._due: list[Delayed] = []
-        self._new: list[Delayed] = []
+        self._waiting: deque[tuple[float, Delayed]] = deque()
 
     def add(self, connection: Delayed) -> None:
         """Read a connection again after the delay."""
-        if not self._due and not self._new:
-            self._start_timer()
-        self._new.append(connection)
-
-    def _start_timer(self) -> None:
-        asyncio.get_running_loop().call_later(DELAY_SECONDS, self._on_timer)
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(DELAY_SECONDS, self._on_timer)
+        self._waiting.append((monotonic() + DELAY_SECONDS, connection))
 
     def _on_timer(self) -> None:
-        due, self._due, self._new = self._due, self._new, []
-        if self._due:
-            self._start_timer()
-        for connection in due:
-            connection.end_delay()
+        due = monotonic() + TICK_SECONDS / 2
+        while self._waiting and self._waiting[0][0] <= due:
+            self._waiting.popleft()[1].end_delay()
+        if self._waiting:
+            wait = max(TICK_SECONDS, self._waiting[0][0] - due)
+            asyncio.get_running_loop().call_later(wait, self._on_timer)

@@ -39,7 +39,7 @@ class Inbox:
         handler: handles the packets.
         delay: records how long the first packet waits: that is the node's own delay, while a packet behind
             another one waits for what that one reads from the database.
-        begun: what is left of the handling of a packet before the first one.
+        begun: the rest of the handling of a packet before the first one.
     """
 
     __slots__ = ("_bytes", "_delay", "_handler", "_packets", "_task", "_woken_at")

@@ -1,7 +1,7 @@
 """The Socket.IO server: python-socketio's, with deferred acknowledgements and transient connect errors."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -11,6 +11,7 @@ from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.eventual import Eventual, is_awaitable
 from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.state.rates import Buckets, Rate
+from parley.gateway.state.shared_futures import SharedFutures
 from parley.gateway.transport import json
 from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
 from parley.gateway.transport.engine_server import EngineServer
@@ -79,6 +80,7 @@ class ChatServer(SocketHooks):
     def __init__(self, *, packet_class: type[packet.Packet] = ClientPacket, **options: Any) -> None:
         super().__init__(serializer=packet_class, json=json, async_handlers=False, **options)
         self._connects = Buckets(CONNECTS)
+        self._deferred: SharedFutures[tuple[ClientEvent, DeferredAck]] = SharedFutures(self._on_confirmed)
         self.eio.begin_message = self.begin_message
 
     async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
@@ -218,12 +220,18 @@ class ChatServer(SocketHooks):
         return self.eio.sockets.get(eio_sid) if eio_sid is not None else None
 
     def _answer_later(self, event: ClientEvent, later: DeferredAck) -> None:
-        def answer(_done: "asyncio.Future[None]") -> None:
-            event.session.unanswered -= 1
-            self._answer(event, later.result())
-
         event.session.unanswered += 1
-        later.confirmed.add_done_callback(answer)
+        self._deferred.add(later.confirmed, (event, later))
+
+    def _on_confirmed(
+        self, _confirmed: "asyncio.Future[None]", answers: Sequence[tuple[ClientEvent, DeferredAck]]
+    ) -> None:
+        for event, later in answers:
+            event.session.unanswered -= 1
+            try:
+                self._answer(event, later.result())
+            except Exception:
+                log.exception("gateway.socket.message_failed")
 
     def _answer(self, event: ClientEvent, answer: Any) -> None:
         """Acknowledge an event; without an acknowledgement only a refusal is reported."""

@@ -148,7 +148,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._resume()
 
     def delay_reading(self) -> None:
-        """Read the client again only after a while: what it sends is being refused."""
+        """Read the client again only after a while: its events are being refused."""
         self._is_refused = True
 
     def end_delay(self) -> None:
