@@ -204,7 +204,10 @@ class ChatServer(SocketHooks):
         return None
 
     async def _answer_when_handled(self, event: ClientEvent, handling: Coroutine[Any, Any, Any]) -> None:
-        self._answer(event, await handling)
+        try:
+            self._answer(event, await handling)
+        except Exception:
+            log.exception("gateway.socket.message_failed")
 
     async def _close_violator(self, session: EngineSession, error: Exception) -> None:
         log.info("gateway.socket.protocol_violation", error=type(error).__name__)
