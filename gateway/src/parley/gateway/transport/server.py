@@ -1,26 +1,21 @@
 """The Socket.IO server: python-socketio's, with deferred acknowledgements and transient connect errors."""
 
-import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import structlog
 from socketio import packet
 
-from parley.gateway.core.errors import Overloaded
 from parley.gateway.core.eventual import Eventual, is_awaitable
-from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.state.rates import Buckets, Rate
-from parley.gateway.state.shared_futures import SharedFutures
 from parley.gateway.transport import json
-from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
+from parley.gateway.transport.answer_writer import AnswerWriter
+from parley.gateway.transport.answers import ClientEvent
 from parley.gateway.transport.engine_server import EngineServer
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.packets import (
     ClientPacket,
-    EncodedPacket,
     PlainEvent,
-    ack_message,
     plain_event,
 )
 from parley.gateway.transport.socketio_adapter import SocketHooks
@@ -80,7 +75,7 @@ class ChatServer(SocketHooks):
     def __init__(self, *, packet_class: type[packet.Packet] = ClientPacket, **options: Any) -> None:
         super().__init__(serializer=packet_class, json=json, async_handlers=False, **options)
         self._connects = Buckets(CONNECTS)
-        self._deferred: SharedFutures[tuple[ClientEvent, DeferredAck]] = SharedFutures(self._on_confirmed)
+        self._answers = AnswerWriter(packet_class)
         self.eio.begin_message = self.begin_message
 
     async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
@@ -200,12 +195,12 @@ class ChatServer(SocketHooks):
         answer = handler.handle_event(sid, event.name, event.args, size)
         if is_awaitable(answer):
             return self._answer_when_handled(event, answer)
-        self._answer(event, answer)
+        self._answers.answer(event, answer)
         return None
 
     async def _answer_when_handled(self, event: ClientEvent, handling: Coroutine[Any, Any, Any]) -> None:
         try:
-            self._answer(event, await handling)
+            self._answers.answer(event, await handling)
         except Exception:
             log.exception("gateway.socket.message_failed")
 
@@ -221,44 +216,3 @@ class ChatServer(SocketHooks):
 
     def _session(self, eio_sid: str | None) -> EngineSession | None:
         return self.eio.sockets.get(eio_sid) if eio_sid is not None else None
-
-    def _answer_later(self, event: ClientEvent, later: DeferredAck) -> None:
-        event.session.unanswered += 1
-        self._deferred.add(later.confirmed, (event, later))
-
-    def _on_confirmed(
-        self, _confirmed: "asyncio.Future[None]", answers: Sequence[tuple[ClientEvent, DeferredAck]]
-    ) -> None:
-        for event, later in answers:
-            event.session.unanswered -= 1
-            try:
-                self._answer(event, later.result())
-            except Exception:
-                log.exception("gateway.socket.message_failed")
-
-    def _answer(self, event: ClientEvent, answer: Any) -> None:
-        """Acknowledge an event; without an acknowledgement only a refusal is reported."""
-        if isinstance(answer, Refusal) and isinstance(answer.error, Overloaded):
-            event.session.delay_reading()
-        if isinstance(answer, DeferredAck):
-            self._answer_later(event, answer)
-        elif event.id is not None:
-            self._acknowledge(event, answer.ack if isinstance(answer, Refusal) else answer)
-        elif isinstance(answer, Refusal):
-            self._send(event, packet.EVENT, [EXCEPTION.event, EXCEPTION.payload(event.refused(answer.error))])
-
-    def _acknowledge(self, event: ClientEvent, ack: Any) -> None:
-        arguments = list(ack) if isinstance(ack, tuple) else [ack]
-        try:
-            encoded = ack.arguments if isinstance(ack, EncodedAck) else json.encode(arguments)
-        except TypeError:
-            # JSON has no form for binary data.
-            self._send(event, packet.ACK, arguments)
-            return
-        if not event.session.closed:
-            event.session.write_message(ack_message(event.namespace, event.id, encoded))
-
-    def _send(self, event: ClientEvent, packet_type: int, data: list[Any]) -> None:
-        if not event.session.closed:
-            sent = self.packet_class(packet_type, namespace=event.namespace, id=event.id, data=data)
-            event.session.write(EncodedPacket(sent))

@@ -12,7 +12,8 @@ from engineio import packet as eio
 
 from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.frame_writer import frame
-from parley.gateway.transport.websocket import NOBODY, NORMAL_CLOSURE, WebSocketConnection
+from parley.gateway.transport.receiver import NOBODY
+from parley.gateway.transport.websocket import NORMAL_CLOSURE, WebSocketConnection
 
 UPGRADE_SECONDS = 10.0
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

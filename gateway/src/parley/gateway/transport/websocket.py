@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from parley.gateway.transport.delayed_reads import LARGE_READ, DelayedReads
 from parley.gateway.transport.frame_parser import (
@@ -16,40 +16,11 @@ from parley.gateway.transport.frame_parser import (
     FrameParser,
 )
 from parley.gateway.transport.frame_writer import Flushes, control_frame, reset
+from parley.gateway.transport.receiver import NOBODY, Receiver
 
 NORMAL_CLOSURE = 1000
 CLOSE_SECONDS = 2.0
 """How long a closing client may take to read what is buffered, and to answer a close frame."""
-
-
-class Receiver(Protocol):
-    """Handles the messages of a connection."""
-
-    def admit(self, size: int) -> Coroutine[Any, Any, None] | None:
-        """Count the bytes of a frame; returns None, or what has to be awaited before it is handled."""
-
-    def on_message(self, data: str | bytes) -> bool:
-        """Handle a message; returns whether the client is to be read on, else it is after `read_on`."""
-
-    def on_lost(self) -> None:
-        """Handle that no more messages come."""
-
-
-class Nobody:
-    """Receives what comes after the end."""
-
-    def admit(self, size: int) -> None:
-        """Count nothing."""
-
-    def on_message(self, data: str | bytes) -> bool:
-        """Ignore a message."""
-        return True
-
-    def on_lost(self) -> None:
-        """Do nothing."""
-
-
-NOBODY = Nobody()
 
 
 class WebSocketConnection(asyncio.Protocol):
