@@ -13,6 +13,7 @@ from parley.gateway.live.join_backfill import JoinBackfill
 from parley.gateway.live.sessions import Session
 from parley.gateway.live.streams import Streams
 from parley.gateway.services.epochs import Epochs
+from parley.gateway.services.receipts import RecentMessages
 from parley.shared.events import MessageEdited, MessageStored, Numbered
 from parley.shared.model import Membership, Message, Person, now
 
@@ -78,7 +79,9 @@ class Join:
     async def run(self) -> list[tuple[int, str]]:
         """The number and content of each message that the socket receives, in order."""
         broadcaster: Any = self.recorder
-        backfill = JoinBackfill(self.streams, self.history, self.people, DeliveryLog(), broadcaster)
+        backfill = JoinBackfill(
+            self.streams, self.history, self.people, DeliveryLog(RecentMessages(100)), broadcaster
+        )
         member = Membership(conversation_id=C, user_id=BEN.id, joined_at=now())
         await backfill.run(member, lambda: [*self.outside])
         return [(message.seq, message.content) for message in self.recorder.backfilled]

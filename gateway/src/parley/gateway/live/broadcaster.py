@@ -1,22 +1,33 @@
 """The broadcaster: writes events to the sockets of this node, each in the payload of its protocol."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.results import Introduction
 from parley.gateway.live.session_rooms import SessionRooms, protocol_room
 from parley.gateway.live.sessions import Session
-from parley.gateway.protocols.protocol import ClientProtocol, DirectEvent, OutboundEvent, joined_room
+from parley.gateway.protocols.protocol import (
+    ClientProtocol,
+    DirectEvent,
+    OutboundEvent,
+    always,
+    joined_room,
+)
+from parley.gateway.protocols.serializer import maker
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.transport.packets import EncodedEvents, event_message, event_start
 from parley.shared import rooms
 from parley.shared.events import MessageStored, Numbered
 
+NUMBERED = frozenset(get_args(Numbered))
 OFFSET = "offset"
 """The event whose payload a recovering client sends back: the position it has received."""
+
+Rooms = Mapping[str | None, Mapping[str, str]]
+"""The sockets of the rooms of one namespace, as those of `RedisManager.members`."""
 
 
 class Broadcaster:
@@ -41,19 +52,22 @@ class Broadcaster:
             event: a shared event, or one of this node's own.
             position: of a numbered event, the position that its receivers have reached with it.
         """
-        for namespace, targets in self._targets.get(type(event), ()):
-            if namespace in self._manager.rooms:
-                self._broadcast_in(namespace, targets, event, position)
+        kind = type(event)
+        one = _Broadcast(event, position, self._hidden_from(event) if kind in NUMBERED else ())
+        for namespace, targets in self._targets.get(kind, ()):
+            of_namespace = self._manager.rooms.get(namespace)
+            if of_namespace is not None:
+                self._broadcast_in(of_namespace, targets, one)
 
     def broadcast_to_users(self, event: Any, user_ids: Collection[str]) -> None:
         """Write an event to all sockets of these users, whatever room its protocols name for it."""
         for namespace, targets in self._targets.get(type(event), ()):
-            for target in (t for t in targets if t.outbound.when(event)):
+            for target in (t for t in targets if t.when is None or t.when(event)):
                 sockets: dict[str, str] = {}
                 for user_id in user_ids:
                     sockets |= self._manager.members(namespace, rooms.user(user_id) + target.suffix)
                 if sockets:
-                    message = event_message(target.start, target.outbound.payload(event))
+                    message = event_message(target.start, target.payload(event))
                     self._manager.write(sockets, EncodedEvents(message))
 
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
@@ -108,8 +122,11 @@ class Broadcaster:
 
     def _permitted(self, sessions: Sequence[Session], event: Numbered) -> list[Session]:
         """Return the sessions of users who may read a message."""
-        hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
+        hidden_from = self._hidden_from(event)
         return [session for session in sessions if session.user_id not in hidden_from]
+
+    def _hidden_from(self, event: Numbered) -> Collection[str]:
+        return self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
 
     def _outbound(self, session: Session, event: Any) -> Iterator[OutboundEvent]:
         for protocol in self._session_rooms.protocols(session):
@@ -127,45 +144,34 @@ class Broadcaster:
         socket = self._manager.members(session.namespace, session.sid)
         self._manager.write(socket, EncodedEvents(message))
 
-    def _broadcast_in(
-        self, namespace: str, targets: "Sequence[_Target]", event: Any, position: Position | None
-    ) -> None:
+    def _broadcast_in(self, of_namespace: Rooms, targets: "Sequence[_Target]", one: "_Broadcast") -> None:
         room_of: Any = None
         for target in targets:
-            outbound = target.outbound
-            if not outbound.when(event):
+            if target.when is not None and not target.when(one.event):
                 continue
-            if outbound.room is not room_of:
-                room_of = outbound.room
-                room = room_of(event)
-            sockets = self._manager.members(namespace, room + target.suffix)
+            if target.room is not room_of:
+                room_of = target.room
+                room = room_of(one.event)
+            sockets = of_namespace.get(room + target.suffix)
             if sockets:
-                messages = [event_message(target.start, outbound.payload(event))]
-                if position is not None and target.has_offset and room == joined_room(event):
-                    messages.append(_offset(namespace, event.conversation_id, position))
-                self._manager.write(sockets, EncodedEvents(*messages), self._skipped(target, event))
+                self._manager.write(sockets, target.encode(one, room), self._skipped(target, one))
 
-    def _skipped(self, target: "_Target", event: Any) -> Collection[str]:
+    def _skipped(self, target: "_Target", one: "_Broadcast") -> Collection[str]:
         """Return the sockets that an event is kept from: those of excepted users and rooms."""
-        excepted = target.excepted_rooms(event) if target.has_exceptions else []
-        if target.is_numbered:
-            hidden_from = self._membership_cache.hidden_from(event.conversation_id, event.message.seq)
-            excepted += map(rooms.user, hidden_from)
-        if not excepted:
+        if not target.has_exceptions and not one.hidden_from:
             return ()
         skip: set[str] = set()
-        for room in excepted:
+        for room in (*target.excepted_rooms(one.event), *map(rooms.user, one.hidden_from)):
             skip.update(self._manager.members(target.namespace, room + target.suffix))
         return skip
 
 
-def _offset(namespace: str, conversation_id: str, position: Position) -> bytes:
-    """Return the message that carries an offset to the sockets that joined the conversation.
+class _Broadcast(NamedTuple):
+    """An event to broadcast, the position that is reached with it, and the users who may not read it."""
 
-    It is an event of its own, without listeners: not all client libraries accept a second argument beside a
-    payload.
-    """
-    return event_message(event_start(namespace, OFFSET), offset_of(conversation_id, position))
+    event: Any
+    position: Position | None
+    hidden_from: Collection[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,20 +179,35 @@ class _Target:
     """An outbound event of one protocol, with all that does not depend on its trigger.
 
     Attributes:
+        room: Gives the room of a trigger.
         suffix: The part of a room's name that leads to the sockets of this protocol.
+        when: Tells whether a trigger causes the event; None if each does.
         start: The event's message up to its payload.
-        is_numbered: Whether the trigger is numbered in a conversation's stream.
-        has_offset: Whether the sockets that joined the conversation also get an offset.
-        has_exceptions: Whether sockets may be left out.
+        offset_start: The same of the event that carries an offset; None if no socket gets one.
     """
 
     namespace: str
     outbound: OutboundEvent
+    room: Callable[[Any], str]
     suffix: str
+    when: Callable[[Any], bool] | None
+    payload: Callable[[Any], Any]
     start: bytes
-    is_numbered: bool
-    has_offset: bool
+    offset_start: bytes | None
     has_exceptions: bool
+
+    def encode(self, one: _Broadcast, room: str) -> EncodedEvents:
+        """Encode the event; the sockets that joined the conversation also get an offset.
+
+        That is an event of its own, without listeners: not all client libraries accept a second argument
+        beside a payload.
+        """
+        event, position = one.event, one.position
+        message = event_message(self.start, self.payload(event))
+        if position is None or self.offset_start is None or room != joined_room(event):
+            return EncodedEvents(message)
+        offset = event_message(self.offset_start, offset_of(event.conversation_id, position))
+        return EncodedEvents(message, offset)
 
     def excepted_rooms(self, event: Any) -> list[str]:
         """Return the rooms whose sockets the event is kept from."""
@@ -208,12 +229,15 @@ def _targets(protocols: Sequence[ClientProtocol]) -> Targets:
 
 
 def _target(protocol: ClientProtocol, outbound: OutboundEvent) -> _Target:
+    namespace = protocol.namespace
     return _Target(
-        namespace=protocol.namespace,
+        namespace=namespace,
         outbound=outbound,
+        room=outbound.room,
         suffix=protocol_room("", protocol),
-        start=event_start(protocol.namespace, outbound.event),
-        is_numbered=outbound.trigger in get_args(Numbered),
-        has_offset=outbound.trigger is MessageStored,
+        when=None if outbound.when is always else outbound.when,
+        payload=maker(outbound.payload),
+        start=event_start(namespace, outbound.event),
+        offset_start=event_start(namespace, OFFSET) if outbound.trigger is MessageStored else None,
         has_exceptions=outbound.except_user is not None or outbound.except_room is not None,
     )

@@ -96,11 +96,11 @@ class LiveParts:
 
 def build_delivery(context: LiveContext) -> DeliveryParts:
     """Build the path from a stream to the sockets."""
-    session_rooms, delivery_log, ports = SessionRooms(), DeliveryLog(), context.ports
+    session_rooms, ports = SessionRooms(), context.ports
+    delivery_log = DeliveryLog(context.services.receipts.recent)
     broadcaster = Broadcaster(context.manager, context.protocols, session_rooms, context.membership_cache)
     unread_counts = UnreadCounts(context.membership_cache, broadcaster)
-    receipts = context.services.receipts
-    delivery = MessageDelivery(context.membership_cache, receipts, delivery_log, broadcaster, unread_counts)
+    delivery = MessageDelivery(context.membership_cache, delivery_log, broadcaster, unread_counts)
     return DeliveryParts(
         sessions=Sessions(),
         session_rooms=session_rooms,

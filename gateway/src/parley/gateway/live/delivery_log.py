@@ -3,27 +3,38 @@
 from collections.abc import Collection
 from itertools import count
 
+from parley.gateway.services.receipts import RecentMessages
 from parley.gateway.state.bounded_dict import BoundedDict
+from parley.gateway.state.recent_dict import RecentDict
 from parley.shared.events import MessageStored
 
 REMEMBERED = 20_000
-"""Records, messages and conversations that are remembered."""
+"""Records and conversations that are remembered."""
 
 
 class DeliveryLog:
-    """Remembers delivered records and messages, up to a bound."""
+    """Remembers delivered records and messages, up to a bound.
 
-    def __init__(self) -> None:
-        self._records: BoundedDict[str, None] = BoundedDict(REMEMBERED)
-        self._messages: BoundedDict[str, None] = BoundedDict(REMEMBERED)
+    Args:
+        messages: The messages that were delivered last, which the log adds to.
+    """
+
+    def __init__(self, messages: RecentMessages) -> None:
+        self._messages = messages
+        self._records: RecentDict[str, None] = RecentDict(REMEMBERED)
         self._ticks: BoundedDict[str, int] = BoundedDict(REMEMBERED)
         self._clock = count()
+        self._latest = ""
+        """The conversation whose message was delivered last: its tick is the highest already."""
 
     def add(self, event: MessageStored) -> None:
         """Note the delivery of a message."""
+        message = event.message
         self._records.put(event.record_id, None)
-        self._messages.put(event.message.id, None)
-        self._ticks.put(event.conversation_id, next(self._clock))
+        self._messages.put(message.id, (message.conversation_id, message.seq))
+        if message.conversation_id != self._latest:
+            self._latest = message.conversation_id
+            self._ticks.put(self._latest, next(self._clock))
 
     def is_first(self, record_id: str) -> bool:
         """Note an event without a revision by its record; whether it was not delivered before."""

@@ -17,6 +17,8 @@ log = structlog.get_logger()
 
 LOGGED_FAILURES = Rate(1, 10)
 """Every publication that cannot be decoded is counted; so many a second are logged."""
+EVENTS_AT_ONCE = 16
+"""Events of a publication that are routed without a pause."""
 COMMITTED = frozenset(
     (e.MessageStored, e.MessageEdited, e.MessageDeleted, e.MessageRepeated, e.RecordRefused)
 )
@@ -35,28 +37,32 @@ class EventRouter:
         self._logged = Buckets(LOGGED_FAILURES)
 
     def receive(self, channel: str, body: bytes) -> Iterator[None]:
-        """Route the events of one publication, and yield after each: there may be hundreds.
+        """Route the events of one publication, and yield after some: there may be hundreds.
 
         An event that cannot be read is counted and skipped by itself.
         """
-        room = rooms.of_channel(channel)
-        for event in e.unpack(body):
-            if type(event) in self._handlers:
-                self._route(room, event)
-            elif isinstance(event, e.UnreadableEvent):
-                self._count_unreadable(channel, event)
-            else:
-                unknown_kinds.labels("event").inc()
+        room, events = rooms.of_channel(channel), e.unpack(body)
+        for start in range(0, len(events), EVENTS_AT_ONCE):
+            for event in events[start : start + EVENTS_AT_ONCE]:
+                handler = self._handlers.get(type(event))
+                if handler is None:
+                    self._skip(channel, event)
+                else:
+                    self._settle(event)
+                    handler(room, event)
             yield
 
-    def _route(self, room: str, event: Any) -> None:
+    def _settle(self, event: Any) -> None:
+        """End the waits of the records that an event is the outcome of."""
         if type(event) in COMMITTED:
             for record_id in e.records_of(event):
                 self._admission.confirm(event.conversation_id, record_id)
         self._commit_waiters.resolve(event)
-        self._handlers[type(event)](room, event)
 
-    def _count_unreadable(self, channel: str, event: e.UnreadableEvent) -> None:
+    def _skip(self, channel: str, event: Any) -> None:
+        if not isinstance(event, e.UnreadableEvent):
+            unknown_kinds.labels("event").inc()
+            return
         bus_failures.labels("decode").inc()
         if self._logged.try_take(""):
             log.warning("gateway.bus.unreadable", channel=channel, error=event.reason)

@@ -4,7 +4,6 @@ from parley.gateway.core.positions import Position, Tombstone
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.unread_counts import UnreadCounts
-from parley.gateway.services.receipts import ReceiptService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
 
@@ -15,13 +14,11 @@ class MessageDelivery:
     def __init__(
         self,
         membership_cache: MembershipCache,
-        receipts: ReceiptService,
         delivery_log: DeliveryLog,
         broadcaster: Broadcaster,
         unread_counts: UnreadCounts,
     ) -> None:
         self._membership_cache = membership_cache
-        self._receipts = receipts
         self._delivery_log = delivery_log
         self._broadcaster = broadcaster
         self._unread_counts = unread_counts
@@ -30,7 +27,6 @@ class MessageDelivery:
         """Deliver a stream's next event; `position` is what the stream has reached with it."""
         if isinstance(event, MessageStored):
             self._membership_cache.apply_message(event.message)
-            self._receipts.on_emitted(event.message)
             self._delivery_log.add(event)
         elif isinstance(event, MessageDeleted):
             tombstone = Tombstone(event.message.seq, event.message.sender_id)

@@ -26,8 +26,8 @@ class Stream:
 
     def is_next(self, event: Numbered) -> bool:
         """Return whether an event surely follows the last delivered one."""
-        message = event.message
-        return message.rev == (self.rev or 0) + 1 and (message.epoch == self.epoch or not self.rev)
+        message, rev = event.message, self.rev or 0
+        return message.rev == rev + 1 and (message.epoch == self.epoch or not rev)
 
     def is_duplicate(self, event: Numbered) -> bool:
         """Return whether an event was surely delivered before."""

@@ -92,7 +92,8 @@ class Streams:
         With an event of a new epoch, the stored history is compared first: another worker has taken over,
         or MongoDB was restored to an earlier point, and gives the same revisions again.
         """
-        stream = self._streams.get(event.message.conversation_id)
+        message = event.message
+        stream = self._streams.get(message.conversation_id)
         if stream is None:
             return
         if stream.rev is None or stream.backfill is not None:
@@ -102,8 +103,8 @@ class Streams:
             self._advance(stream, event)
         elif not stream.is_duplicate(event):
             # A gap is read from MongoDB, this event included. A possible duplicate waits for the comparison.
-            stream.waiting += [event] if event.message.rev <= stream.rev else []
-            self._start_backfill(event.message.conversation_id, stream)
+            stream.waiting += [event] if message.rev <= stream.rev else []
+            self._start_backfill(message.conversation_id, stream)
 
     def backfill_behind(self, heads: Mapping[str, Conversation], before: Mapping[str, Position]) -> int:
         """Backfill the streams that are behind their stored heads; compare those that are ahead.
@@ -147,16 +148,17 @@ class Streams:
         self._delivery.deliver(event, stream.position)
 
     def _advance(self, stream: Stream, event: Numbered) -> None:
-        stream.advance(event.message.rev, event.message.epoch)
+        message = event.message
+        stream.advance(message.rev, message.epoch)
         if not isinstance(event, MessageStored):
             self._deliver(stream, event)
-        elif event.message.seq > stream.seq:
-            stream.seq = event.message.seq
-            self._deliver(stream, event)
-        elif has_changed(event.message):
+        elif message.seq > stream.seq:
+            stream.seq = message.seq
+            self._delivery.deliver(event, stream.position)
+        elif has_changed(message):
             # A redelivered batch publishes an old message with its present content, under the revision
             # of a change whose own event was lost: deliver it as that change.
-            self._deliver(stream, changed_event(event.message, {event.sender.id: event.sender}))
+            self._deliver(stream, changed_event(message, {event.sender.id: event.sender}))
 
     def _receive_waiting(self, stream: Stream) -> None:
         waiting, stream.waiting = stream.waiting, []

@@ -22,6 +22,8 @@ class TypingEvents:
 
     def end(self, message: MessageStored) -> None:
         """Broadcast that the sender of a message has stopped, if it typed."""
+        if not self._board:
+            return
         event = self._board.stop(
             message.conversation_id, message.message.sender_id, message.message.created_at
         )

@@ -7,6 +7,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from parley.gateway.core import commands as c
 from parley.gateway.core.positions import Revision
 from parley.gateway.protocols.error_payloads import ERROR, REFUSAL
+from parley.gateway.protocols.expressions import unless_empty
 from parley.gateway.protocols.fields import (
     BoundedDict,
     BoundedList,
@@ -222,7 +223,7 @@ MESSAGE = Serializer(
         "status": text(lambda view: getattr(view, "status", "sent"), "sent", "delivered", "read"),
         "createdAt": time("message.created_at"),
         **STORED_FIELDS,
-        "epoch": optional(number(lambda view: view.message.epoch or None)),
+        "epoch": optional(number(unless_empty("message.epoch"))),
         "tempId": optional(text("message.temp_id")),
         "replyTo": optional(text("message.reply_to")),
         **CHANGED_FIELDS,

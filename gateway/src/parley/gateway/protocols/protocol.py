@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marshmallow import Schema
+from msgspec import Struct
 
 from parley.gateway.core.commands import Command
 from parley.gateway.core.results import ConversationView
@@ -78,6 +79,11 @@ class Route:
     doc: str = ""
 
 
+def always(_event: Any) -> bool:
+    """Tell that every trigger causes an event."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundEvent:
     """An event that the gateway emits to a room when something has happened.
@@ -99,11 +105,10 @@ class OutboundEvent:
     room: Callable[[Any], str]
     except_user: Callable[[Any], str] | None = None
     except_room: Callable[[Any], str] | None = None
-    when: Callable[[Any], bool] = lambda _: True
+    when: Callable[[Any], bool] = always
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadChanged:
+class UnreadChanged(Struct, frozen=True):
     """A user's unread counts have changed: of one conversation, and in total. Known to this gateway only."""
 
     user_id: str

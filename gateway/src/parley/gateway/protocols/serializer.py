@@ -1,7 +1,7 @@
 """Serializers: tables that make outbound payloads and describe them in the API documents.
 
 A `Serializer` maps each field's name to a `Field`: the kind of its value, and the value's source. A source is
-a function of the value, or a dotted path of attributes; the path "" is the value itself.
+a function of the value, an expression, or a dotted path of attributes; the path "" is the value itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from parley.gateway.protocols.expressions import Expression, compiled, object_ma
 from parley.gateway.protocols.expressions import constant as constant_expression
 from parley.gateway.protocols.fields import Id, iso
 
-Source = str | Callable[[Any], Any]
+Source = str | Expression | Callable[[Any], Any]
 
 
 class ToPayload(Protocol):
@@ -127,7 +127,7 @@ def flag(source: Source) -> Field:
 
 def time(source: Source) -> Field:
     """Define a time in ISO 8601, as JavaScript's `toISOString` formats it."""
-    return Field(fields.DateTime(format="iso", required=True), _expression(source).then(iso))
+    return Field(fields.DateTime(format="iso", required=True), _expression(source).then_unless_none(iso))
 
 
 def millis(source: Source) -> Field:
@@ -143,19 +143,19 @@ def constant(value: bool | str) -> Field:
 
 def one(item: ToPayload, source: Source) -> Field:
     """Define a nested payload; None where the source is None, which `optional` or `nullable` must allow."""
-    return Field(item.field, _expression(source).then_unless_none(_maker(item)))
+    return Field(item.field, _expression(source).then_unless_none(maker(item)))
 
 
 def many(item: ToPayload, source: Source = "") -> Field:
     """Define a list of nested payloads; the source is an iterable."""
-    make = _maker(item)
+    make = maker(item)
     field = fields.List(item.field, required=True)
     return Field(field, _expression(source).then(lambda inner: [make(each) for each in inner]))
 
 
 def mapping(item: ToPayload, source: Source) -> Field:
     """Define an object of nested payloads by id; the source is an iterable of (id, value) pairs."""
-    make = _maker(item)
+    make = maker(item)
     field = fields.Dict(keys=Id(), values=item.field, required=True)
     return Field(field, _expression(source).then(lambda pairs: {key: make(each) for key, each in pairs}))
 
@@ -183,10 +183,13 @@ def _changed(field: fields.Field[Any], **attributes: bool) -> fields.Field[Any]:
 
 
 def _expression(source: Source) -> Expression:
+    if isinstance(source, Expression):
+        return source
     return Expression().attribute(source) if isinstance(source, str) else Expression().then(source)
 
 
-def _maker(item: ToPayload) -> Callable[[Any], Any]:
+def maker(item: ToPayload) -> Callable[[Any], Any]:
+    """Return the function that makes a payload: a call of the payload itself takes one more."""
     if isinstance(item, Serializer):
         return item.maker
     return item.make if isinstance(item, Field) else item

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
+from parley.gateway.protocols.expressions import unless_empty
 from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, Uuid
 from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
@@ -97,11 +98,11 @@ ATTACHMENT = Serializer(
         "url": text(lambda file: f"/attachments/{file.id}"),
     },
 )
-ATTACHMENTS = optional(one(many(ATTACHMENT), lambda view: view.message.attachments or None))
+ATTACHMENTS = optional(one(many(ATTACHMENT), unless_empty("message.attachments")))
 """A message's attachments; left out if there are none."""
 STORED_FIELDS: dict[str, Field] = {
-    "seq": optional(number(lambda view: view.message.seq or None)),
-    "rev": optional(number(lambda view: view.message.rev or None)),
+    "seq": optional(number(unless_empty("message.seq"))),
+    "rev": optional(number(unless_empty("message.rev"))),
     "clientMessageId": optional(text("message.client_message_id")),
 }
 """A message's number and revision, once it is stored, and its client's id for it."""

@@ -46,7 +46,7 @@ class Subscriber:
     """The callbacks of the bus, given once, when it starts."""
 
     on_message: Callable[[str, bytes], Iterable[None]]
-    """Handles the body of a publication on a channel: with each item that it yields, one event more."""
+    """Handles the body of a publication on a channel: with each item that it yields, some events more."""
     on_reconnect: Callable[[], Awaitable[None]]
     """Makes up for what was lost, once all subscriptions are confirmed again. Repeated until it succeeds."""
 
@@ -260,8 +260,7 @@ class Bus:
         # all of them, and an answer to a client takes many turns.
         for reply in replies:
             if reply[0] in MESSAGES:
-                *_, channel, body = reply
-                for _ in self._deliver(subscriber, channel.decode(), body):
+                for _ in self._deliver(subscriber, reply[-2].decode(), reply[-1]):
                     if monotonic() > self._turn_ends:
                         await asyncio.sleep(0)
                         turn = min(TURN_SECONDS + TURN_SHARE * self.delay, MAX_TURN_SECONDS)

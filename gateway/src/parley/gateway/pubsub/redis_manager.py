@@ -11,7 +11,6 @@ from socketio import packet
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
 from parley.gateway.state.small_sets import SmallSet, with_value, without_value
-from parley.gateway.transport.engine_session import EngineSession
 from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
@@ -205,10 +204,10 @@ class RedisManager(ManagerHooks):
         self, sockets: Mapping[str, str], encoded: EncodedEvents | EncodedPacket, skip: Collection[str] = ()
     ) -> None:
         """Write what is encoded, in one piece, to sockets of this node: those of `members`."""
-        sessions: Mapping[str, EngineSession] = self.server.eio.sockets
+        session_of = self.server.eio.sockets.get
         frames = encoded.frames
         for sid, eio_sid in sockets.items():
-            session = sessions.get(eio_sid)
+            session = session_of(eio_sid)
             if session is None or session.closed or sid in skip:
                 continue
             # The call of the session's method would be a tenth of the cost of a delivery.

@@ -5,12 +5,15 @@ from parley.gateway.core.errors import Invalid, NotFound
 from parley.gateway.core.ports import Conversations, Messages, Outbox
 from parley.gateway.core.results import Done, PendingCommit
 from parley.gateway.services.access import NO_MESSAGE, Access, existing_conversation
-from parley.gateway.state.bounded_dict import BoundedDict
 from parley.gateway.state.membership_cache import MembershipCache
-from parley.shared.model import Message, Person, new_id, now
+from parley.gateway.state.recent_dict import RecentDict
+from parley.shared.model import Person, new_id, now
 from parley.shared.records import DeliveredMark, ReadMark
 
 REMEMBERED_MESSAGES = 20_000
+
+RecentMessages = RecentDict[str, tuple[str, int]]
+"""Conversation and number of the messages that were delivered last, by their ids."""
 
 
 class ReceiptService:
@@ -29,11 +32,7 @@ class ReceiptService:
         self._conversations = conversations
         self._messages = messages
         self._membership_cache = membership_cache
-        self._recent: BoundedDict[str, tuple[str, int]] = BoundedDict(REMEMBERED_MESSAGES)
-
-    def on_emitted(self, message: Message) -> None:
-        """Remember the number of a message that was sent to clients."""
-        self._recent.put(message.id, (message.conversation_id, message.seq))
+        self.recent = RecentMessages(REMEMBERED_MESSAGES)
 
     async def read(self, person: Person, command: MarkRead) -> PendingCommit | Done:
         """Accept a read mark at a message.
@@ -48,7 +47,7 @@ class ReceiptService:
 
     async def _locate(self, person: Person, command: MarkRead) -> tuple[str, int]:
         """Return the conversation and the number of a message."""
-        recent = self._recent.get(command.message_id)
+        recent = self.recent.get(command.message_id)
         if recent is None:
             message, _ = await self._access.message(person.id, command.message_id, command.conversation_id)
             return message.conversation_id, message.seq
