@@ -17,7 +17,7 @@ class Connection:
         self.flushed += 1
 
 
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 100_000])
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 2_047, 2_048, 65_535, 65_536, 100_000])
 def test_frames_of_every_size_are_read_as_they_were_written(size: int) -> None:
     text = "ü" * (size // 2) + "x" * (size % 2)
     reader = FrameProtocol(client=True, extensions=[])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.results import Introduction
@@ -25,9 +25,6 @@ from parley.shared.events import MessageStored, Numbered
 NUMBERED = frozenset(get_args(Numbered))
 OFFSET = "offset"
 """The event whose payload a recovering client sends back: the position it has received."""
-
-Rooms = Mapping[str | None, Mapping[str, str]]
-"""The sockets of the rooms of one namespace, as those of `RedisManager.members`."""
 
 
 class Broadcaster:
@@ -52,23 +49,32 @@ class Broadcaster:
             event: a shared event, or one of this node's own.
             position: of a numbered event, the position that its receivers have reached with it.
         """
-        kind = type(event)
-        one = _Broadcast(event, position, self._hidden_from(event) if kind in NUMBERED else ())
-        for namespace, targets in self._targets.get(kind, ()):
-            of_namespace = self._manager.rooms.get(namespace)
-            if of_namespace is not None:
-                self._broadcast_in(of_namespace, targets, one)
+        kind, rooms_of = type(event), self._manager.rooms
+        hidden_from = self._hidden_from(event) if kind in NUMBERED else ()
+        offset = None if position is None else offset_of(event.conversation_id, position)
+        room_of: Any = None
+        for target in self._targets.get(kind, ()):
+            of_namespace = rooms_of.get(target.namespace)
+            if of_namespace is None or (target.when is not None and not target.when(event)):
+                continue
+            if target.room is not room_of:
+                room_of = target.room
+                room = room_of(event)
+            sockets = of_namespace.get(room + target.suffix)
+            if sockets:
+                skip = self._skipped(target, event, hidden_from)
+                self._manager.write(sockets, target.encode(event, offset), skip)
 
     def broadcast_to_users(self, event: Any, user_ids: Collection[str]) -> None:
         """Write an event to all sockets of these users, whatever room its protocols name for it."""
-        for namespace, targets in self._targets.get(type(event), ()):
-            for target in (t for t in targets if t.when is None or t.when(event)):
-                sockets: dict[str, str] = {}
-                for user_id in user_ids:
-                    sockets |= self._manager.members(namespace, rooms.user(user_id) + target.suffix)
-                if sockets:
-                    message = event_message(target.start, target.payload(event))
-                    self._manager.write(sockets, EncodedEvents(message))
+        for target in self._targets.get(type(event), ()):
+            if target.when is not None and not target.when(event):
+                continue
+            sockets: dict[str, str] = {}
+            for user_id in user_ids:
+                sockets |= self._manager.members(target.namespace, rooms.user(user_id) + target.suffix)
+            if sockets:
+                self._manager.write(sockets, target.encode(event, None))
 
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Write an event of one socket's own."""
@@ -144,34 +150,14 @@ class Broadcaster:
         socket = self._manager.members(session.namespace, session.sid)
         self._manager.write(socket, EncodedEvents(message))
 
-    def _broadcast_in(self, of_namespace: Rooms, targets: "Sequence[_Target]", one: "_Broadcast") -> None:
-        room_of: Any = None
-        for target in targets:
-            if target.when is not None and not target.when(one.event):
-                continue
-            if target.room is not room_of:
-                room_of = target.room
-                room = room_of(one.event)
-            sockets = of_namespace.get(room + target.suffix)
-            if sockets:
-                self._manager.write(sockets, target.encode(one, room), self._skipped(target, one))
-
-    def _skipped(self, target: "_Target", one: "_Broadcast") -> Collection[str]:
+    def _skipped(self, target: "_Target", event: Any, hidden_from: Collection[str]) -> Collection[str]:
         """Return the sockets that an event is kept from: those of excepted users and rooms."""
-        if not target.has_exceptions and not one.hidden_from:
+        if not target.has_exceptions and not hidden_from:
             return ()
         skip: set[str] = set()
-        for room in (*target.excepted_rooms(one.event), *map(rooms.user, one.hidden_from)):
+        for room in (*target.excepted_rooms(event), *map(rooms.user, hidden_from)):
             skip.update(self._manager.members(target.namespace, room + target.suffix))
         return skip
-
-
-class _Broadcast(NamedTuple):
-    """An event to broadcast, the position that is reached with it, and the users who may not read it."""
-
-    event: Any
-    position: Position | None
-    hidden_from: Collection[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +169,7 @@ class _Target:
         suffix: The part of a room's name that leads to the sockets of this protocol.
         when: Tells whether a trigger causes the event; None if each does.
         start: The event's message up to its payload.
-        offset_start: The same of the event that carries an offset; None if no socket gets one.
+        offset_start: The same of the event that carries an offset: to sockets that joined the conversation.
     """
 
     namespace: str
@@ -196,18 +182,16 @@ class _Target:
     offset_start: bytes | None
     has_exceptions: bool
 
-    def encode(self, one: _Broadcast, room: str) -> EncodedEvents:
-        """Encode the event; the sockets that joined the conversation also get an offset.
+    def encode(self, event: Any, offset: str | None) -> EncodedEvents:
+        """Encode the event, and an offset to sockets that get one.
 
         That is an event of its own, without listeners: not all client libraries accept a second argument
         beside a payload.
         """
-        event, position = one.event, one.position
         message = event_message(self.start, self.payload(event))
-        if position is None or self.offset_start is None or room != joined_room(event):
+        if offset is None or self.offset_start is None:
             return EncodedEvents(message)
-        offset = event_message(self.offset_start, offset_of(event.conversation_id, position))
-        return EncodedEvents(message, offset)
+        return EncodedEvents(message, event_message(self.offset_start, offset))
 
     def excepted_rooms(self, event: Any) -> list[str]:
         """Return the rooms whose sockets the event is kept from."""
@@ -215,21 +199,22 @@ class _Target:
         return [*([rooms.user(user(event))] if user else ()), *([room(event)] if room else ())]
 
 
-Targets = Mapping[type, Sequence[tuple[str, Sequence[_Target]]]]
-"""The outbound events by trigger, then by namespace; those of one namespace in the order of the tables."""
+Targets = Mapping[type, Sequence[_Target]]
+"""The outbound events by trigger; those of one namespace follow each other, in the order of the tables."""
 
 
 def _targets(protocols: Sequence[ClientProtocol]) -> Targets:
-    found: dict[type, dict[str, list[_Target]]] = {}
-    for protocol in protocols:
+    namespaces = list(dict.fromkeys(protocol.namespace for protocol in protocols))
+    found: dict[type, list[_Target]] = {}
+    for protocol in sorted(protocols, key=lambda each: namespaces.index(each.namespace)):
         for outbound in protocol.outbound:
-            by_namespace = found.setdefault(outbound.trigger, {})
-            by_namespace.setdefault(protocol.namespace, []).append(_target(protocol, outbound))
-    return {trigger: list(by_namespace.items()) for trigger, by_namespace in found.items()}
+            found.setdefault(outbound.trigger, []).append(_target(protocol, outbound))
+    return found
 
 
 def _target(protocol: ClientProtocol, outbound: OutboundEvent) -> _Target:
     namespace = protocol.namespace
+    has_offset = outbound.trigger is MessageStored and outbound.room is joined_room
     return _Target(
         namespace=namespace,
         outbound=outbound,
@@ -238,6 +223,6 @@ def _target(protocol: ClientProtocol, outbound: OutboundEvent) -> _Target:
         when=None if outbound.when is always else outbound.when,
         payload=maker(outbound.payload),
         start=event_start(namespace, outbound.event),
-        offset_start=event_start(namespace, OFFSET) if outbound.trigger is MessageStored else None,
+        offset_start=event_start(namespace, OFFSET) if has_offset else None,
         has_exceptions=outbound.except_user is not None or outbound.except_room is not None,
     )

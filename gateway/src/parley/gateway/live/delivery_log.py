@@ -5,7 +5,6 @@ from itertools import count
 
 from parley.gateway.services.receipts import RecentMessages
 from parley.gateway.state.bounded_dict import BoundedDict
-from parley.gateway.state.recent_dict import RecentDict
 from parley.shared.events import MessageStored
 
 REMEMBERED = 20_000
@@ -21,7 +20,7 @@ class DeliveryLog:
 
     def __init__(self, messages: RecentMessages) -> None:
         self._messages = messages
-        self._records: RecentDict[str, None] = RecentDict(REMEMBERED)
+        self._records: BoundedDict[str, None] = BoundedDict(REMEMBERED)
         self._ticks: BoundedDict[str, int] = BoundedDict(REMEMBERED)
         self._clock = count()
         self._latest = ""

@@ -55,8 +55,9 @@ class EventRouter:
     def _settle(self, event: Any) -> None:
         """End the waits of the records that an event is the outcome of."""
         if type(event) in COMMITTED:
+            conversation_id = event.conversation_id
             for record_id in e.records_of(event):
-                self._admission.confirm(event.conversation_id, record_id)
+                self._admission.confirm(conversation_id, record_id)
         self._commit_waiters.resolve(event)
 
     def _skip(self, channel: str, event: Any) -> None:

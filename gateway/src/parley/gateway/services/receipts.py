@@ -5,14 +5,14 @@ from parley.gateway.core.errors import Invalid, NotFound
 from parley.gateway.core.ports import Conversations, Messages, Outbox
 from parley.gateway.core.results import Done, PendingCommit
 from parley.gateway.services.access import NO_MESSAGE, Access, existing_conversation
+from parley.gateway.state.bounded_dict import BoundedDict
 from parley.gateway.state.membership_cache import MembershipCache
-from parley.gateway.state.recent_dict import RecentDict
 from parley.shared.model import Person, new_id, now
 from parley.shared.records import DeliveredMark, ReadMark
 
 REMEMBERED_MESSAGES = 20_000
 
-RecentMessages = RecentDict[str, tuple[str, int]]
+RecentMessages = BoundedDict[str, tuple[str, int]]
 """Conversation and number of the messages that were delivered last, by their ids."""
 
 

@@ -1,17 +1,12 @@
 """JSON by orjson, with the functions that python-socketio expects of a json module."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-
-def encode(value: Any) -> bytes:
-    """Encode a value as compact JSON in UTF-8.
-
-    Raises:
-        TypeError: JSON has no form for the value.
-    """
-    return orjson.dumps(value)
+encode: Callable[[Any], bytes] = orjson.dumps
+"""Encodes a value as compact JSON in UTF-8; raises TypeError if JSON has no form for the value."""
 
 
 def dumps(value: Any, **_options: Any) -> str:

@@ -151,7 +151,7 @@ class EncodedEvents:
 
     def __init__(self, *messages: bytes) -> None:
         self._messages = messages
-        self.frames = b"".join(map(text_frame, messages))
+        self.frames = text_frame(messages[0]) if len(messages) == 1 else b"".join(map(text_frame, messages))
 
     def packets(self) -> Sequence[eio.Packet]:
         """Return the Engine.IO packets, for a client that polls."""
