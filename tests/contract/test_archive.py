@@ -1,5 +1,6 @@
 """The archive, which gateways read and write themselves: MongoDB and the fake in memory behave alike."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from fakes.memory_archive import (
     MemoryPeople,
 )
 from fakes.memory_store import MemoryMessages, Tables
+from parley.gateway.adapters.mongo import connect_reads
 from parley.gateway.adapters.mongo.connect_reads import MongoConnectReads
 from parley.gateway.adapters.mongo.contracts import MongoContracts
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages as MongoHistory
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.background import Background
 from parley.gateway.core import ports
 from parley.gateway.core.pagination import PageRequest
 from parley.gateway.core.positions import Position
@@ -102,7 +105,7 @@ async def archive(request: pytest.FixtureRequest, database: Database, primary: P
         MongoPeople(database),
         MongoContracts(database),
         CommittedMessages(primary),
-        MongoConnectReads(database),
+        MongoConnectReads(database, Background().spawn),
     )
 
 
@@ -237,6 +240,37 @@ async def test_heads_memberships_and_members_are_found_together(archive: Archive
     assert await archive.memberships.pairs([d, e], 10) == pairs
     assert (await archive.connect_reads.load(user, [], [d, e], 2)).pairs == pairs[:2]
     assert (await archive.connect_reads.load(user, [], [], 2)).pairs == []
+
+
+@pytest.mark.parametrize("shared_pairs", [2_000, 3], ids=["few members", "more members than one read takes"])
+async def test_users_who_connect_at_the_same_time_find_each_their_own(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, shared_pairs: int
+) -> None:
+    monkeypatch.setattr(connect_reads, "SHARED_PAIRS", shared_pairs)
+    ann, bob, cem = (str(uuid.uuid4()) for _ in range(3))
+    c, d = await archive.begin(ann, bob, last_seq=1, rev=1), await archive.begin(bob, cem, last_seq=2, rev=2)
+    await archive.people.save(Person(id=bob, name="Bob"), 1.0)
+    reads = archive.connect_reads
+
+    begun = await asyncio.gather(*map(reads.begin, (ann, bob, cem, "nobody")))
+    assert [ids for ids, _ in begun] == [{c}, {c, d}, {d}, set()]
+    assert [profile and profile.person.name for _, profile in begun] == [None, "Bob", None, None]
+
+    loaded = await asyncio.gather(
+        reads.load(ann, [c], [c], 3), reads.load(bob, [c, d], [d], 1), reads.load(cem, [d], [], 3)
+    )
+    assert [{c: head.seq for c, head in each.heads.items()} for each in loaded] == [
+        {c: 1},
+        {c: 1, d: 2},
+        {d: 2},
+    ]
+    assert [{(m.user_id, m.conversation_id) for m in each.memberships} for each in loaded] == [
+        {(ann, c)},
+        {(bob, c), (bob, d)},
+        {(cem, d)},
+    ]
+    pairs_of_d = sorted([(d, bob), (d, cem)])
+    assert [each.pairs for each in loaded] == [sorted([(c, ann), (c, bob)]), pairs_of_d[:1], []]
 
 
 async def test_members_are_counted_and_paged_by_the_time_of_joining(archive: Archive) -> None:

@@ -60,7 +60,7 @@ class Gateway:
         self.settings = settings
         self.protocols = protocols
         self.background = Background()
-        self.adapters = build_adapters(settings, database, files)
+        self.adapters = build_adapters(settings, database, files, self.background.spawn)
         self.domain = build_domain(settings, self.adapters)
         context = self._live_context()
         self.delivery = build_delivery(context)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from parley.gateway.adapters.call_batches import Spawn
 from parley.gateway.adapters.content_sniffer import ByteSniffer
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
 from parley.gateway.adapters.mongo.connect_reads import MongoConnectReads
@@ -80,7 +81,7 @@ class Domain:
     authenticator: Authenticator
 
 
-def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
+def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn) -> Adapters:
     """Build the adapters; nothing is connected before the life cycle starts."""
     bus = Bus(settings.redis_url, settings.node_name)
     partitions = Partitions(settings.partitions)
@@ -107,7 +108,7 @@ def build_adapters(settings: Settings, database: Any, files: Files) -> Adapters:
         shedder=shedder,
         presence=presence,
         snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
-        ports=_ports(settings, database, files, bus, admission, presence),
+        ports=_ports(settings, database, files, spawn, bus, admission, presence),
     )
 
 
@@ -115,6 +116,7 @@ def _ports(
     settings: Settings,
     database: Any,
     files: Files,
+    spawn: Spawn,
     bus: Bus,
     admission: AdmissionController,
     presence: RedisPresence,
@@ -131,7 +133,7 @@ def _ports(
         messages=MongoMessages(database),
         search=MongoSearch(database),
         people=MongoPeople(database),
-        connect_reads=MongoConnectReads(database),
+        connect_reads=MongoConnectReads(database, spawn),
         attachments=attachments,
         orphaned_attachments=attachments,
         files=files,

@@ -1,10 +1,14 @@
-"""All that a connecting user needs of MongoDB, in two calls: a call costs more than what it brings."""
+"""All that connecting users need of MongoDB, in two calls for all who connect at a time.
 
-from collections.abc import Collection
-from typing import Any
+A call costs more than what it brings.
+"""
 
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.memberships import PRESENT
+from parley.gateway.adapters.mongo.memberships import PRESENT, member_pairs
 from parley.gateway.adapters.mongo.people import saved_profile
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.gateway.core.positions import Position
@@ -13,63 +17,111 @@ from parley.shared.model import Membership
 
 AT_ONCE = 1_000
 """Documents of one reply: more would hold up all clients while they are decoded."""
+SHARED_CONVERSATIONS = 100
+"""Conversations of a user whose read is shared: others would wait for a user of thousands."""
+SHARED_PAIRS = 2_000
 HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
-MARKS: Document = dict.fromkeys(
-    ("conversationId", "role", "joinedAt", "joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq"), 1
-)
+COUNTERS = ("joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq")
+MARKS: Document = dict.fromkeys(("conversationId", "userId", "role", "joinedAt", *COUNTERS), 1)
+
+Beginning = tuple[set[str], SavedProfile | None]
+
+
+class _Wanted(NamedTuple):
+    """The arguments of `ConnectReads.load` for one user."""
+
+    user_id: str
+    conversation_ids: Collection[str]
+    members_of: Collection[str]
+    limit: int
 
 
 class MongoConnectReads:
-    """`ConnectReads`."""
+    """`ConnectReads`.
 
-    def __init__(self, database: Any) -> None:
+    Args:
+        database: The database.
+        spawn: Runs a coroutine in the background.
+    """
+
+    def __init__(self, database: Any, spawn: Spawn) -> None:
         self._memberships = database[MEMBERSHIPS]
         self._conversations = database[CONVERSATIONS]
+        self._beginnings = CallBatches(self._begin, spawn)
+        self._loads = CallBatches(self._load, spawn)
 
-    async def begin(self, user_id: str) -> tuple[set[str], SavedProfile | None]:
-        stages: list[Document] = [
-            {"$match": {"userId": user_id, **PRESENT}},
-            {"$project": {"_id": 0, "conversationId": 1}},
-            {"$unionWith": {"coll": USERS, "pipeline": [{"$match": {"_id": user_id}}]}},
-        ]
-        found = await _all(self._memberships, stages)
-        ids = {document["conversationId"] for document in found if "_id" not in document}
-        profiles = [saved_profile(document) for document in found if "_id" in document]
-        return ids, profiles[0] if profiles else None
+    async def begin(self, user_id: str) -> Beginning:
+        return await self._beginnings.call(user_id)
 
     async def load(
         self, user_id: str, conversation_ids: Collection[str], members_of: Collection[str], limit: int
     ) -> UserConversations:
+        wanted = _Wanted(user_id, conversation_ids, members_of, limit)
+        if len(conversation_ids) > SHARED_CONVERSATIONS:
+            return (await self._load([wanted]))[0]
+        return await self._loads.call(wanted)
+
+    async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:
+        stages: list[Document] = [
+            {"$match": {"userId": _any_of(user_ids), **PRESENT}},
+            {"$project": {"_id": 0, "userId": 1, "conversationId": 1}},
+            {"$unionWith": {"coll": USERS, "pipeline": [{"$match": {"_id": _any_of(user_ids)}}]}},
+        ]
+        ids: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
+        profiles: dict[str, SavedProfile] = {}
+        for document in await _all(self._memberships, stages):
+            if "_id" in document:
+                profiles[document["_id"]] = saved_profile(document)
+            else:
+                ids[document["userId"]].add(document["conversationId"])
+        return [(set(ids[user_id]), profiles.get(user_id)) for user_id in user_ids]
+
+    async def _load(self, wanted: Sequence[_Wanted]) -> Sequence[UserConversations]:
+        limit = wanted[0].limit if len(wanted) == 1 else max(SHARED_PAIRS, *(each.limit for each in wanted))
+        found = await self._read(wanted, limit)
+        if len(wanted) > 1 and len(found.pairs) == limit:
+            # Pairs are missing, and it is not known whose.
+            return [part for each in wanted for part in await self._load([each])]
+        return [_part(found, each) for each in wanted]
+
+    async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
+        conversation_ids = {c for each in wanted for c in each.conversation_ids}
+        members_of = {c for each in wanted for c in each.members_of}
+        users = [each.user_id for each in wanted]
         # The heads come first: a reader of counters behind them sees none that are older than the head.
         stages: list[Document] = [
             {"$match": {"_id": {"$in": list(conversation_ids)}}},
             {"$project": HEAD},
-            _also({"$match": {"userId": user_id, **PRESENT}}, {"$project": {"_id": 0, **MARKS}}),
+            _also({"$match": {"userId": _any_of(users), **PRESENT}}, {"$project": {"_id": 0, **MARKS}}),
         ]
         if members_of:
-            stages.append(_also(*_pairs(members_of, limit)))
-        loaded = UserConversations({}, [], [])
+            stages.append(_also(*member_pairs(members_of, limit)))
+        found = UserConversations({}, [], [])
         for document in await _all(self._conversations, stages):
             if "_id" in document:
-                loaded.heads[document["_id"]] = _head(document)
+                found.heads[document["_id"]] = _head(document)
             elif "member" in document:
-                loaded.pairs.append((document["conversationId"], document["member"]))
+                found.pairs.append((document["conversationId"], document["member"]))
             else:
-                loaded.memberships.append(_membership(user_id, document))
-        return loaded
+                found.memberships.append(_membership(document))
+        return found
+
+
+def _part(found: UserConversations, wanted: _Wanted) -> UserConversations:
+    """Return the part of what was read for many users that one of them wanted."""
+    heads = {c: found.heads[c] for c in wanted.conversation_ids if c in found.heads}
+    memberships = [m for m in found.memberships if m.user_id == wanted.user_id]
+    members_of = set(wanted.members_of)
+    pairs = [pair for pair in found.pairs if pair[0] in members_of]
+    return UserConversations(heads, memberships, pairs[: wanted.limit])
+
+
+def _any_of(ids: Sequence[str]) -> Any:
+    return ids[0] if len(ids) == 1 else {"$in": list(ids)}
 
 
 def _also(*stages: Document) -> Document:
     return {"$unionWith": {"coll": MEMBERSHIPS, "pipeline": list(stages)}}
-
-
-def _pairs(conversation_ids: Collection[str], limit: int) -> list[Document]:
-    return [
-        {"$match": {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}},
-        {"$sort": {"conversationId": 1, "userId": 1}},
-        {"$limit": limit},
-        {"$project": {"_id": 0, "conversationId": 1, "member": "$userId"}},
-    ]
 
 
 async def _all(collection: Any, stages: list[Document]) -> list[Document]:
@@ -89,10 +141,10 @@ def _head(document: Document) -> Position:
     return Position(document.get("lastSeq", 0), rev, max(begun, default=(0, 0))[1])
 
 
-def _membership(user_id: str, document: Document) -> Membership:
+def _membership(document: Document) -> Membership:
     return Membership(
         conversation_id=document["conversationId"],
-        user_id=user_id,
+        user_id=document["userId"],
         role=document.get("role", "member"),
         joined_at=document["joinedAt"],
         join_seq=document.get("joinSeq", 0),

@@ -76,12 +76,10 @@ class MongoMemberships:
         return {d["userId"] for d in documents}
 
     async def pairs(self, conversation_ids: Collection[str], limit: int) -> list[tuple[str, str]]:
-        query = {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}
-        fields = {"_id": 0, "conversationId": 1, "userId": 1}
-        found = self._memberships.find(query, fields).sort("conversationId", 1).limit(limit)
+        found = self._memberships.aggregate(member_pairs(conversation_ids, limit), batchSize=limit)
         with translate_errors():
-            documents = await found.batch_size(limit).to_list(None)
-        return [(d["conversationId"], d["userId"]) for d in documents]
+            documents = await found.to_list(None)
+        return [(d["conversationId"], d["member"]) for d in documents]
 
     async def add(self, memberships: Sequence[Membership]) -> list[str]:
         ids = [membership_id(m.conversation_id, m.user_id) for m in memberships]
@@ -136,3 +134,13 @@ class MongoMemberships:
         with translate_errors():
             result = await self._memberships.update_one(query, change)
         return bool(result.matched_count)
+
+
+def member_pairs(conversation_ids: Collection[str], limit: int) -> list[Document]:
+    """Return a pipeline that reads who is in conversations: `conversationId` and `member`, in this order."""
+    return [
+        {"$match": {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}},
+        {"$sort": {"conversationId": 1, "userId": 1}},
+        {"$limit": limit},
+        {"$project": {"_id": 0, "conversationId": 1, "member": "$userId"}},
+    ]

@@ -8,7 +8,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from parley.gateway.adapters.redis.presence_batch import CallBatches, PresenceChanges
+from parley.gateway.adapters.call_batches import CallBatches
+from parley.gateway.adapters.redis.presence_changes import PresenceChanges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import EventPublisher
