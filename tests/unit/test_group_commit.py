@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from parley.persistence_worker import group_commit
-from parley.persistence_worker.group_commit import GroupCommit
+from parley.persistence_worker.group_commit import GroupCommit, RecentRate
 from parley.persistence_worker.ports import StoreUnavailable
 from parley.shared.model import now
 from parley.shared.records import DeliveredMark, Record
@@ -144,10 +144,24 @@ async def test_a_partition_that_is_lost_leaves_the_others_undisturbed() -> None:
     assert await settled(kept, put(group, "c")) == [None, None]
 
 
+def test_records_that_come_together_after_a_pause_are_no_high_rate() -> None:
+    rate = RecentRate()
+    rate.add(1, 60.0)
+    assert rate.add(9, 0.004) < 150
+
+
+def test_a_rate_is_known_after_some_groups() -> None:
+    rate = RecentRate()
+    rate.add(1, 60.0)
+    for _ in range(50):
+        measured = rate.add(8, 0.004)
+    assert 1_800 < measured < 2_100
+
+
 async def test_a_group_right_behind_another_one_is_followed_by_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(group_commit, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(group_commit, "LINGER_SECONDS", 10.0)
     monkeypatch.setattr(group_commit, "MAX_LINGER_SECONDS", 60.0)
     persister = Persister()
     group = GroupCommit(persister)

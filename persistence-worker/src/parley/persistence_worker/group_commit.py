@@ -16,7 +16,11 @@ log = structlog.get_logger()
 
 LINGER_SECONDS = 0.012
 """Time between the starts of two batches at 1,000 records a second; in proportion at other rates."""
-MAX_LINGER_SECONDS = 0.006
+MAX_LINGER_SECONDS = 0.02
+"""Reached at 1,700 records a second: a record then costs the database a third less than with 6 ms."""
+DECAY = 0.9
+"""What a group counts for less with each later one: a few records that come close together are no load."""
+IDLE_SECONDS = 0.1
 
 
 class Persists(Protocol):
@@ -34,6 +38,19 @@ class Request:
     outcome: "asyncio.Future[None]"
 
 
+class RecentRate:
+    """Records per second, over the last ten groups or so."""
+
+    def __init__(self) -> None:
+        self._records = self._seconds = 0.0
+
+    def add(self, records: int, seconds: float) -> float:
+        """Add a group that started so many seconds after the one before; return the rate."""
+        self._records = DECAY * self._records + records
+        self._seconds = DECAY * self._seconds + min(seconds, IDLE_SECONDS)
+        return self._records / self._seconds
+
+
 class GroupCommit:
     """Persists the batches of several partitions together, one such group at a time.
 
@@ -49,6 +66,7 @@ class GroupCommit:
         self._idle.set()
         self._work: asyncio.Task[None] | None = None
         self._started = 0.0
+        self._rate = RecentRate()
 
     async def turn(self) -> None:
         """Wait until no group is being persisted: a batch that is gathered now is as large as it can be."""
@@ -73,9 +91,9 @@ class GroupCommit:
                 self._idle.clear()
                 before, self._started = self._started, monotonic()
                 group = self._take()
+                rate = self._rate.add(_size(group), self._started - before)
                 await self._persist(group)
-                linger = _linger(_size(group) / (self._started - before))
-                await asyncio.sleep(self._started + linger - monotonic())
+                await asyncio.sleep(self._started + _linger(rate) - monotonic())
                 self._idle.set()
                 # Consumers that waited for their turn hand over what they gather, before the next group.
                 await asyncio.sleep(0)
