@@ -15,7 +15,7 @@ ALWAYS_ADMITTED = 100
 """Messages that may wait in a partition whatever its throughput."""
 MAX_TRACKED = 10_000
 """Messages that are tracked in a partition; past that the oldest are no longer tracked."""
-LINGER_SHARE, MAX_LINGER_SECONDS = 0.05, 0.1
+LINGER_SHARE, MAX_LINGER_SECONDS = 0.08, 0.1
 WINDOW_SECONDS = 10.0
 SLOT_SECONDS = 0.25
 MIN_KNOWN_SECONDS = 3.0
