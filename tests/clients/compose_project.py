@@ -115,6 +115,11 @@ class ComposeProject:
         """Whether the container's health check succeeds now."""
         return self._run(["podman", "healthcheck", "run", container], EXEC_SECONDS).returncode == 0
 
+    def logs(self) -> str:
+        """Return the last lines of each running container's log."""
+        running = self._names("--filter", "status=running")
+        return "\n".join(f"{name}:\n{self.podman('logs', '--tail', '300', name)}" for name in running)
+
     def _names(self, *options: str) -> list[str]:
         label = f"label=com.docker.compose.project={self._name}"
         return self.podman("ps", "--all", "--filter", label, *options, "--format", "{{.Names}}").split()

@@ -133,8 +133,8 @@ async def healthy(compose: Compose, *services: str) -> None:
             try:
                 await eventually(_check(compose, container), HEALTHY_SECONDS)
             except AssertionError:
-                log = compose.project.podman("logs", "--tail", "30", container)
-                raise AssertionError(f"{container} is not healthy: {log}") from None
+                # The cause is often a server that has not taken over.
+                raise AssertionError(f"{container} is not healthy: {compose.project.logs()}") from None
 
 
 def _check(compose: Compose, container: str) -> Callable[[], bool]:
