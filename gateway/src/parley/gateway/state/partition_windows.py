@@ -159,11 +159,12 @@ class PartitionWindows:
 
     def __init__(self, count: int, deadline: float, clock: Callable[[], float] = monotonic) -> None:
         self._windows = [PartitionWindow(deadline) for _ in range(count)]
+        self._admitted = [window.admitted_at for window in self._windows]
         self.clock = clock
 
     def __len__(self) -> int:
         """Return the number of admitted messages that are not stored yet."""
-        return sum(len(window.admitted_at) for window in self._windows)
+        return sum(map(len, self._admitted))
 
     def __getitem__(self, partition: int) -> PartitionWindow:
         return self._windows[partition]

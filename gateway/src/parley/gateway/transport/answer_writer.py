@@ -7,12 +7,15 @@ from typing import Any
 import structlog
 from socketio import packet
 
-from parley.gateway.core.errors import Overloaded
+from parley.gateway.core.errors import Overloaded, Unavailable
 from parley.gateway.protocols.error_payloads import EXCEPTION
 from parley.gateway.state.shared_futures import SharedFutures
 from parley.gateway.transport import json
 from parley.gateway.transport.answers import ClientEvent, DeferredAck, EncodedAck, Refusal
 from parley.gateway.transport.packets import EncodedPacket, ack_message
+
+TRANSIENT = (Overloaded, Unavailable)
+"""The errors with which a node refuses whatever clients send, until it has recovered."""
 
 log = structlog.get_logger()
 
@@ -30,7 +33,7 @@ class AnswerWriter:
 
     def answer(self, event: ClientEvent, answer: Any) -> None:
         """Acknowledge an event; without an acknowledgement only a refusal is reported."""
-        if isinstance(answer, Refusal) and isinstance(answer.error, Overloaded):
+        if isinstance(answer, Refusal) and isinstance(answer.error, TRANSIENT):
             event.session.delay_reading()
         if isinstance(answer, DeferredAck):
             self._answer_later(event, answer)

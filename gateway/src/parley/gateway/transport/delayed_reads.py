@@ -9,7 +9,7 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
-DELAY_SECONDS = 0.06
+DELAY_SECONDS = 0.1
 """For how long a connection is not read. Event loops that lag by more than this read many events anyway."""
 TICK_SECONDS = 0.01
 LARGE_READ = 16 * 1024
