@@ -21,8 +21,9 @@ from load.generator.groups import GroupKind
 from load.generator.ledger import Tally
 from load.overload.picture import draw
 from load.overload.slow_part import slowed
-from load.overload.step import HEADS, Peak, Rates, Step, problems, row
+from load.overload.step import CLIENTS, HEADS, Peak, Rates, Step, problems, row
 from load.priority import raised_priority
+from load.processor_time import Groups, processor_seconds, spent, stack_groups
 from parley.stack import Stack
 
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
@@ -43,8 +44,11 @@ class OverloadRun:
 
     fleet: Fleet
     reader: meters.Reader
+    groups: Groups
     seconds: float
     peak: Peak = field(default_factory=Peak)
+    processors: Counter[str] = field(default_factory=Counter)
+    """The processors that each kind of process has used in the last step, the load client's too."""
 
     async def capacity(self) -> float:
         """Return the capacity: messages stored per second in a closed loop."""
@@ -76,18 +80,24 @@ class OverloadRun:
             lost=drained.balance.missing,
             unanswered=drained.balance.unanswered,
             drain=drained.seconds,
+            processors=self.processors,
             **vars(self.peak),
         )
 
     async def _count(self, seconds: float) -> tuple[Rates, Counter[str]]:
         await asyncio.sleep(SETTLE_SECONDS)
-        first, began = await self._tally(), time.perf_counter()
+        first, began, used = await self._tally(), time.perf_counter(), self._used()
         end = began + seconds - SETTLE_SECONDS
         while (left := end - time.perf_counter()) > 0:
             await asyncio.sleep(min(LOOK_SECONDS, left))
             self.peak.update(await self.reader.read())
         last, passed = await self._tally(), time.perf_counter() - began
+        self.processors = Counter({kind: each / passed for kind, each in spent(used, self._used()).items()})
         return Rates.between(first, last, passed), last.refused - first.refused
+
+    def _used(self) -> dict[str, float]:
+        """Return the processor seconds that each kind of process has used so far."""
+        return {**processor_seconds(self.groups), CLIENTS: sum(self.fleet.processor_seconds.values())}
 
     async def _tally(self) -> Tally:
         await self.fleet.flush()
@@ -101,7 +111,7 @@ async def measure(stack: Stack, args: argparse.Namespace) -> tuple[float, list[S
     kinds = [GroupKind(args.sockets // GROUP_SIZE, GROUP_SIZE)]
     async with aiohttp.ClientSession() as http, Fleet([stack.url], stack.jwt_secret, kinds) as fleet:
         await fleet.connect(CONNECTS_PER_SECOND)
-        rig = OverloadRun(fleet, meters.Reader(stack, http), args.seconds)
+        rig = OverloadRun(fleet, meters.Reader(stack, http), stack_groups(stack), args.seconds)
         await rig.capacity()  # Connections open, caches fill.
         capacity = await rig.capacity()
         print(f"carried when each waits to be stored: {capacity:,.0f} messages/s", flush=True)

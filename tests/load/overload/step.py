@@ -11,6 +11,7 @@ from load.generator.ledger import Tally
 REFUSED_WITHIN = 2.0
 """Seconds within which each send must be accepted or refused."""
 OVERLOADED = "OVERLOADED"
+CLIENTS = "clients"
 MOST_UNCERTAIN = 0.01
 """The share of the sends that may be refused without knowing whether they are stored, or by an outage."""
 LEAST_THROUGHPUT = 0.95
@@ -39,6 +40,8 @@ class Step:
     gateway_mib: float = 0.0
     worker_mib: float = 0.0
     waiting: float = 0.0
+    processors: Counter[str] = field(default_factory=Counter)
+    """The processors that each kind of process has used, the load client's too."""
 
     @property
     def refused_rate(self) -> float:
@@ -119,9 +122,10 @@ class Rates:
 HEADS = (
     ("load", 5), ("offered/s", 9), ("accepted/s", 10), ("stored/s", 8), ("delivered/s", 11), ("refused", 24),
     ("accepted p50", 12), ("p99", 6), ("refused p99", 11), ("delivered p50", 13), ("p99", 6), ("slowest", 7),
-    ("own", 5), ("waiting", 7), ("gateway MiB", 11), ("worker MiB", 10), ("drain s", 7), ("lost", 4),
+    ("own", 5), (CLIENTS, 7), ("gateways", 8), ("nginx", 5), ("others", 6),
+    ("waiting", 7), ("gateway MiB", 11), ("worker MiB", 10), ("drain s", 7), ("lost", 4),
 )  # fmt: skip
-"""The table's columns and their widths; delays are in ms."""
+"""The table's columns and their widths; delays are in ms, and kinds of processes are in processors used."""
 
 
 def row(step: Step) -> str:
@@ -138,7 +142,13 @@ def row(step: Step) -> str:
     cells = (
         f"{step.load:g}x", f"{step.offered:,.0f}", f"{step.accepted:,.0f}", f"{step.stored:,.0f}",
         f"{step.delivered:,.0f}", ", ".join(f"{n} {code}" for code, n in step.refused.items()) or "0",
-        *ms, f"{step.waiting:,.0f}", f"{step.gateway_mib:.0f}", f"{step.worker_mib:.0f}",
+        *ms, *_used(step.processors),
+        f"{step.waiting:,.0f}", f"{step.gateway_mib:.0f}", f"{step.worker_mib:.0f}",
         f"{step.drain:.1f}", f"{step.lost + step.unanswered}",
     )  # fmt: skip
     return "  ".join(cell.rjust(width) for cell, (_, width) in zip(cells, HEADS, strict=True))
+
+
+def _used(processors: Counter[str]) -> list[str]:
+    shown = [processors[kind] for kind in (CLIENTS, "gateways", "nginx")]
+    return [f"{each:.2f}" for each in (*shown, processors.total() - sum(shown))]
