@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from parley.gateway.core.errors import Overloaded, Unavailable
+from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.partition_windows import ALWAYS_ADMITTED, WINDOW_SECONDS, PartitionWindows
 from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
@@ -27,7 +27,8 @@ class Node:
 
     def __post_init__(self) -> None:
         self.windows = PartitionWindows(2, self.deadline, clock=lambda: self.now)
-        self.admission = AdmissionController(self, int, self.windows)
+        self.outage: ChatError | None = None
+        self.admission = AdmissionController(self, int, self.windows, outage=lambda _partition: self.outage)
 
     def put(self, record: Record) -> "asyncio.Future[None]":
         self.queues[record.conversation_id].append(getattr(record, "id", ""))
@@ -239,3 +240,10 @@ async def test_a_batch_lingers_for_a_small_part_of_the_wait_of_the_oldest_messag
     assert node.windows.linger(0) == pytest.approx(0.1)
     node.store("0", 1)
     assert node.windows.linger(0) == 0
+
+
+async def test_a_message_is_refused_early_while_the_outbox_refuses_its_partition() -> None:
+    node = Node()
+    assert node.admission.refusal("0") is None
+    node.outage = Unavailable("away")
+    assert node.admission.refusal("0") is node.outage

@@ -97,7 +97,7 @@ def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn
     shedder = LoadShedder(
         hop_delays, windows.__len__, partitions.count, outbox.unconfirmed, outbox.unconfirmed_age
     )
-    admission = AdmissionController(outbox, partitions.of, windows, shedder)
+    admission = AdmissionController(outbox, partitions.of, windows, shedder, outbox.refusal)
     presence = RedisPresence(connect(settings.redis_url), bus)
     return Adapters(
         database=database,

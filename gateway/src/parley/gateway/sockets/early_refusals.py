@@ -1,10 +1,10 @@
-"""Early refusals: an overloaded node refuses messages and changes before anything else is done with them."""
+"""Early refusals: a node that is overloaded, or without its broker, refuses messages before all else."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from parley.gateway import gauges
-from parley.gateway.core.errors import Overloaded
+from parley.gateway.core.errors import ChatError
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.transport import json
@@ -19,7 +19,7 @@ class EarlyRefusals:
 
     def __init__(self, admission: AdmissionController) -> None:
         self._admission = admission
-        self._encoded: dict[tuple[str, float | None], Refusal] = {}
+        self._encoded: dict[tuple[str, str, float | None], Refusal] = {}
 
     def of(self, protocols: Sequence[ClientProtocol], event: Any, args: Sequence[Any]) -> Refusal | None:
         """Return the refusal of an event that sends or changes a message, if it cannot be admitted now.
@@ -43,9 +43,9 @@ class EarlyRefusals:
         error = self._admission.refusal(str(conversation_id))
         return None if error is None else self._encode(protocol, error)
 
-    def _encode(self, protocol: ClientProtocol, error: Overloaded) -> Refusal:
+    def _encode(self, protocol: ClientProtocol, error: ChatError) -> Refusal:
         gauges.count(error)
-        key = protocol.name, error.retry_after
+        key = protocol.name, error.code, error.retry_after
         refusal = self._encoded.get(key)
         if refusal is None:
             ack = EncodedAck(json.encode([protocol.refusal(error)]))

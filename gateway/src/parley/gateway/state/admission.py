@@ -6,7 +6,7 @@ DECISIONS.md explains what it measures, and why.
 from asyncio import Future
 from collections.abc import Callable
 
-from parley.gateway.core.errors import Overloaded
+from parley.gateway.core.errors import ChatError, Overloaded
 from parley.gateway.core.ports import Outbox
 from parley.gateway.state.load_shedder import LoadShedder
 from parley.gateway.state.partition_windows import PartitionWindows
@@ -23,6 +23,7 @@ class AdmissionController:
         partition_of: Returns the partition of a conversation.
         windows: The windows of the partitions.
         shedder: Limits the pending messages while this node is too slow; None never does.
+        outage: Returns the error with which the outbox refuses the records of a partition, if it does.
     """
 
     def __init__(
@@ -31,22 +32,25 @@ class AdmissionController:
         partition_of: Callable[[str], int],
         windows: PartitionWindows,
         shedder: LoadShedder | None = None,
+        outage: Callable[[int], ChatError | None] = lambda _partition: None,
     ) -> None:
         self._outbox = outbox
         self._partition_of = partition_of
         self._windows = windows
         self._shedder = shedder
+        self._outage = outage
         self._refusals: dict[float, Overloaded] = {}
 
     def __len__(self) -> int:
         return len(self._windows)
 
-    def refusal(self, conversation_id: str) -> Overloaded | None:
+    def refusal(self, conversation_id: str) -> ChatError | None:
         """Return the error with which a message to a conversation would be refused now, else None.
 
         It is cheap, and takes any text: an edge asks before it validates an event.
         """
-        return self._refusal(conversation_id, self._partition_of(conversation_id))
+        partition = self._partition_of(conversation_id)
+        return self._refusal(conversation_id, partition) or self._outage(partition)
 
     def _refusal(self, conversation_id: str, partition: int) -> Overloaded | None:
         retry_after = self._windows[partition].retry_after(self._windows.clock())

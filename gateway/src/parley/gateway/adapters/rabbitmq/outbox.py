@@ -58,6 +58,7 @@ class RabbitOutbox:
         self._connection_task: asyncio.Task[None] | None = None
         self._linger = linger
         self._is_declared = False
+        self._away = Unavailable(AWAY)
 
     @property
     def connected(self) -> bool:
@@ -76,6 +77,11 @@ class RabbitOutbox:
     def unconfirmed_age(self, partition: int) -> float:
         """Return for how many seconds the oldest of a partition's unconfirmed records has waited."""
         return self._queues[partition].age()
+
+    def refusal(self, partition: int) -> ChatError | None:
+        """Return the error with which records are refused while the broker is away, else None."""
+        is_away = self._connection is None or self._queues[partition].refuses()
+        return self._away if is_away else None
 
     def oldest_age(self) -> float:
         """Return for how many seconds the oldest unconfirmed record of all partitions has waited."""
