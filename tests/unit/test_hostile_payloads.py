@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from parley.gateway.core.errors import ChatError, Invalid
 from parley.gateway.protocols.administration import ADMINISTRATION
 from parley.gateway.protocols.dispatch import Unresolved, resolve
-from parley.gateway.protocols.groups import CreateConversationDto, SyncDto
+from parley.gateway.protocols.groups.requests import CreateConversationDto, SyncDto
 from parley.gateway.protocols.payloads import MAX_REASONS, MAX_VALUES, load
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.shared.model import MAX_ID, MAX_PARTICIPANTS, MAX_SYNCED

@@ -1,0 +1,130 @@
+"""REST routes of the groups guide."""
+
+from parley.gateway.core import commands as c
+from parley.gateway.protocols.groups.payloads import (
+    CONVERSATION,
+    CONVERSATIONS_PAGE,
+    MESSAGES_PAGE,
+    PARTICIPANTS,
+    RECEIPTS,
+)
+from parley.gateway.protocols.groups.requests import (
+    AddParticipantsDto,
+    CreateConversationDto,
+    MessagesDto,
+    PageDto,
+    ParticipantsDto,
+    ReceiptsDto,
+    RemoveParticipantDto,
+    SearchDto,
+    add_command,
+    create_command,
+)
+from parley.gateway.protocols.protocol import Route
+from parley.gateway.protocols.standard_events import DONE, ConversationRef, MessageRef
+
+_ONE = "/chats/conversations/{conversationId}"
+ROUTES = (
+    Route(
+        method="POST",
+        path="/chats/conversations",
+        schema=CreateConversationDto(),
+        command=create_command,
+        response=CONVERSATION,
+        status=201,
+        body=True,
+        idempotency="clientConversationId",
+        doc="Create a conversation, or return the existing one.",
+    ),
+    Route(
+        method="GET",
+        path="/chats/conversations",
+        schema=PageDto(),
+        command=lambda p: c.ListConversations(**p),
+        response=CONVERSATIONS_PAGE,
+        doc="List the user's conversations, the most recently active first.",
+    ),
+    Route(
+        method="GET",
+        path=_ONE,
+        schema=ConversationRef(),
+        command=lambda p: c.GetConversation(**p),
+        response=CONVERSATION,
+        doc="Get a conversation.",
+    ),
+    Route(
+        method="GET",
+        path=f"{_ONE}/messages",
+        schema=MessagesDto(),
+        command=lambda p: c.ListMessages(**p, cut=True),
+        response=MESSAGES_PAGE,
+        doc="List a page of a conversation's messages, in their order.",
+    ),
+    Route(
+        method="GET",
+        path=f"{_ONE}/receipts",
+        schema=ReceiptsDto(),
+        command=lambda p: c.ListReceipts(**p),
+        response=RECEIPTS,
+        doc="List how far each participant has read and received a conversation.",
+    ),
+    Route(
+        method="POST",
+        path=f"{_ONE}/read",
+        schema=ConversationRef(),
+        command=lambda p: c.MarkConversationRead(**p),
+        response=DONE,
+        body=True,
+        doc="Mark all messages of a conversation as read.",
+    ),
+    Route(
+        method="DELETE",
+        path="/chats/messages/{messageId}",
+        schema=MessageRef(),
+        command=lambda p: c.DeleteMessage(**p),
+        response=DONE,
+        doc="Delete a message: one's own or, as an admin of the conversation, anyone's.",
+    ),
+    Route(
+        method="GET",
+        path=f"{_ONE}/participants",
+        schema=ParticipantsDto(),
+        command=lambda p: c.ListParticipants(**p),
+        response=PARTICIPANTS,
+        doc="List the participants of a conversation by the time of joining.",
+    ),
+    Route(
+        method="POST",
+        path=f"{_ONE}/participants",
+        schema=AddParticipantsDto(),
+        command=add_command,
+        response=CONVERSATION,
+        body=True,
+        doc="Add users to a group.",
+    ),
+    Route(
+        method="DELETE",
+        path=_ONE + "/participants/{userId}",
+        schema=RemoveParticipantDto(),
+        command=lambda p: c.RemoveParticipant(**p),
+        response=DONE,
+        doc="Remove a user from a group.",
+    ),
+    Route(
+        method="POST",
+        path=f"{_ONE}/leave",
+        schema=ConversationRef(),
+        command=lambda p: c.LeaveConversation(**p),
+        response=DONE,
+        body=True,
+        doc="Leave a group.",
+    ),
+    Route(
+        method="GET",
+        path="/search",
+        schema=SearchDto(),
+        command=lambda p: c.Search(**p),
+        response=MESSAGES_PAGE,
+        doc="Search the user's conversations for messages with all of these words, the newest first.",
+    ),
+)
