@@ -201,7 +201,7 @@ class Node:
         async with lock:
             session = self.delivery.sessions.get(sid)
             if session is not None:
-                await self.live.connection_manager.disconnect(session)
+                self.live.connection_manager.disconnect(session)
             self.manager.basic_disconnect(sid, namespace)
 
     def handle(self, sid: str, event: str, payload: Any, answer: OnPayload) -> None:

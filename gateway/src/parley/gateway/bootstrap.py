@@ -225,6 +225,7 @@ class Gateway:
 
     async def _drain(self) -> None:
         await drain_connections(self.sockets.server.eio.sockets.values(), self.settings.drain_seconds)
+        await self.live.connection_manager.wait_for_departures()
 
     def _show_sizes(self) -> None:
         adapters, cache = self.adapters, self.domain.membership_cache

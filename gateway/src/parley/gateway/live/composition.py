@@ -11,6 +11,7 @@ from parley.gateway.live.connection_manager import ConnectionManager
 from parley.gateway.live.contact_reads import ContactReads
 from parley.gateway.live.deferred_presence import DeferredPresence
 from parley.gateway.live.delivery_log import DeliveryLog
+from parley.gateway.live.departures import Departures
 from parley.gateway.live.event_handlers import EventHandlers
 from parley.gateway.live.event_router import EventRouter
 from parley.gateway.live.join_backfill import JoinBackfill
@@ -244,6 +245,7 @@ def _connection_manager(
         admissions=parts.admissions,
         local_conversations=parts.local_conversations,
         presence=context.ports.presence,
+        departures=Departures(context.ports.presence, context.spawn),
         presence_service=context.services.presence,
         presence_tracker=parts.presence_tracker,
         join_backfill=parts.join_backfill,

@@ -2,12 +2,11 @@
 
 import asyncio
 
-import structlog
-
 from parley.gateway.core.errors import Forbidden, NotFound, Unavailable
 from parley.gateway.core.ports import Presence
 from parley.gateway.core.results import Joined, Left
 from parley.gateway.live.admissions import Admissions
+from parley.gateway.live.departures import Departures
 from parley.gateway.live.join_backfill import JoinBackfill
 from parley.gateway.live.local_conversations import LocalConversations
 from parley.gateway.live.presence_tracker import PresenceTracker
@@ -22,8 +21,6 @@ from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared import rooms
 from parley.shared.events import RoomChanged
 from parley.shared.model import Person
-
-log = structlog.get_logger()
 
 CONNECT_SECONDS = 10.0
 MAX_JOINED = 1_000
@@ -46,6 +43,7 @@ class ConnectionManager:
         admissions: Admissions,
         local_conversations: LocalConversations,
         presence: Presence,
+        departures: Departures,
         presence_service: PresenceService,
         presence_tracker: PresenceTracker,
         join_backfill: JoinBackfill,
@@ -60,6 +58,7 @@ class ConnectionManager:
         self._admissions = admissions
         self._local_conversations = local_conversations
         self._presence = presence
+        self._departures = departures
         self._presence_service = presence_service
         self._presence_tracker = presence_tracker
         self._join_backfill = join_backfill
@@ -99,7 +98,7 @@ class ConnectionManager:
         self._membership_cache.report_again(session.user_id)
         return True
 
-    async def disconnect(self, session: Session) -> None:
+    def disconnect(self, session: Session) -> None:
         """Handle that a socket has gone; the client manager drops its rooms by itself."""
         joined = self._session_rooms.joined_by(session)
         was_live = self._session_rooms.has_entered(session)
@@ -107,10 +106,11 @@ class ConnectionManager:
         if was_live:
             for conversation_id in joined:
                 self._announce_room(session, conversation_id, joined=False)
-        try:
-            await self._presence.remove_socket(session.user_id, session.sid)
-        except Unavailable:
-            log.warning("gateway.presence.leave_failed", user=session.user_id)
+        self._departures.add(session)
+
+    async def wait_for_departures(self) -> None:
+        """Wait until presence was told of all sockets that have gone."""
+        await self._departures.wait()
 
     def _forget(self, session: Session) -> None:
         user_id = session.user_id

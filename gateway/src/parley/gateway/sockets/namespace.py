@@ -163,7 +163,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._identities.remove(session)
         self._rates.forget("events", sid)
         self._rate_refusals.forget(sid)
-        await self._connection_manager.disconnect(session)
+        self._connection_manager.disconnect(session)
 
     def _end(self, session: Session, *, recoverable: bool) -> None:
         self._sessions.transition(session, SessionState.CLOSING)
