@@ -5,6 +5,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import cycle, repeat
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from parley.gateway.services.access import Access
 from parley.gateway.services.history import HistoryService
 from parley.gateway.services.search import SearchService
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.persistence_worker.search.index_mongo import MongoSearchIndex
+from parley.persistence_worker.search.indexer import index_changes
 from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Message, Person
@@ -31,12 +34,19 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class Library:
-    """Conversations of one test, and a search in them."""
+    """Conversations of one test, and a search in them.
 
-    def __init__(self, database: Any) -> None:
+    Args:
+        database: The database.
+        indexed: Which of the stored messages are indexed: none, all, or those up to every other call.
+    """
+
+    def __init__(self, database: Any, indexed: str = "none") -> None:
         self.database = database
         self.search = MongoSearch(database)
         self.heads: dict[str, int] = {}
+        self._indexed = {"none": repeat(False), "all": repeat(True), "some": cycle((True, False))}[indexed]
+        self._index = MongoSearchIndex(database)
 
     def begin(self) -> str:
         conversation_id = str(uuid.uuid4())
@@ -58,6 +68,14 @@ class Library:
         await self.database[MESSAGES].insert_many(documents)
         self.heads[conversation_id] += len(contents)
         await self.move(conversation_id, max(at for at, _ in contents))
+        if next(self._indexed):
+            await self.index(conversation_id)
+
+    async def index(self, conversation_id: str) -> None:
+        """Index all messages of a conversation."""
+        left = [conversation_id]
+        while left:
+            left = await index_changes(self._index, left)
 
     def _message(self, conversation_id: str, seq: int, at: datetime, content: str, more: Any) -> Message:
         return Message(
@@ -82,10 +100,11 @@ class Library:
             created_by="ann",
             created_at=NOON,
             last_seq=seq,
+            rev=seq,
             last_message=last,
         )
-        collection = self.database[CONVERSATIONS]
-        await collection.replace_one({"_id": conversation_id}, to_document(head), upsert=True)
+        update = {"$set": {k: v for k, v in to_document(head).items() if k != "_id"}}
+        await self.database[CONVERSATIONS].update_one({"_id": conversation_id}, update, upsert=True)
 
     async def find(self, *words: str) -> list[str]:
         """Return the contents of all messages that are found."""
@@ -95,15 +114,23 @@ class Library:
         """Return the contents of all pages, up to the last."""
         pages, cursor = [], None
         while True:
-            found, cursor = await self.search.find(list(self.heads), words, limit, cursor)
+            found, cursor = await self.search.find(dict.fromkeys(self.heads, 0), words, limit, cursor)
             pages.append([m.content for m in found])
             if cursor is None:
                 return pages
             assert len(pages) < 1_000, "the cursor never ends"
 
 
+@pytest.fixture(params=["none", "all", "some"])
+async def library(database: Database, request: pytest.FixtureRequest) -> Library:
+    """A library whose messages are indexed, or not, or some of them."""
+    await migrate(database)
+    return Library(database, request.param)
+
+
 @pytest.fixture
-async def library(database: Database) -> Library:
+async def unindexed(database: Database) -> Library:
+    """A library without an index: its messages are read."""
     await migrate(database)
     return Library(database)
 
@@ -113,7 +140,6 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits of one read and of one search, so that few messages exceed them."""
     monkeypatch.setattr(archive_search, "WINDOW", 7)
     monkeypatch.setattr(archive_search, "MAX_READ", 20)
-    monkeypatch.setattr(archive_search, "CANDIDATES", 5)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +230,7 @@ async def test_other_conversations_are_not_searched(library: Library, database: 
     await stranger.store(stranger.begin(), "their secret")
 
     assert await library.find("secret") == ["our secret"]
-    assert await MongoSearch(database).find([], ["secret"], 10, None) == ([], None)
+    assert await MongoSearch(database).find({}, ["secret"], 10, None) == ([], None)
 
 
 async def test_a_tombstone_is_never_found(library: Library) -> None:
@@ -279,12 +305,12 @@ async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, libr
 
 
 @pytest.mark.usefixtures("narrow")
-async def test_the_cursor_continues_past_the_limit_of_one_search(library: Library) -> None:
-    one, other = library.begin(), library.begin()
-    await library.store(one, "the needle", *(["hay"] * 100))
-    await library.store(other, *(["hay"] * 60), "another needle", *(["hay"] * 100))
+async def test_the_cursor_continues_past_the_limit_of_one_search(unindexed: Library) -> None:
+    one, other = unindexed.begin(), unindexed.begin()
+    await unindexed.store(one, "the needle", *(["hay"] * 100))
+    await unindexed.store(other, *(["hay"] * 60), "another needle", *(["hay"] * 100))
 
-    pages = await library.pages(["needle"])
+    pages = await unindexed.pages(["needle"])
 
     assert pages[0] == []
     assert len(pages) > 5
@@ -293,26 +319,26 @@ async def test_the_cursor_continues_past_the_limit_of_one_search(library: Librar
 
 @pytest.mark.usefixtures("narrow")
 async def test_a_search_that_takes_too_long_goes_on_by_the_cursor(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    unindexed: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_search, "MAX_SECONDS", 0.0)
     for _ in range(2):
-        await library.store(library.begin(), *(f"tea {n}" for n in range(20)))
+        await unindexed.store(unindexed.begin(), *(f"tea {n}" for n in range(20)))
 
-    pages = await library.pages(["tea"], 15)
+    pages = await unindexed.pages(["tea"], 15)
 
     assert max(map(len, pages)) < 15
     assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(20) for _ in "ab")
 
 
 async def test_an_expired_search_reads_little_of_the_remaining_conversations(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    unindexed: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_search, "MAX_SECONDS", -1.0)
     for _ in range(3):
-        await library.store(library.begin(), *(f"tea {n}" for n in range(60)))
+        await unindexed.store(unindexed.begin(), *(f"tea {n}" for n in range(60)))
 
-    pages = await library.pages(["tea"])
+    pages = await unindexed.pages(["tea"])
 
     assert max(map(len, pages)) <= 3 * archive_search.LEAST_WINDOW
     assert sorted(c for page in pages for c in page) == sorted(f"tea {n}" for n in range(60) for _ in "abc")
@@ -376,7 +402,7 @@ async def test_messages_that_arrive_between_pages_shift_no_page(library: Library
     shown: list[str] = []
     cursor = None
     while True:
-        found, cursor = await library.search.find([one, other], ["tea"], 7, cursor)
+        found, cursor = await library.search.find({one: 0, other: 0}, ["tea"], 7, cursor)
         shown += [m.content for m in found]
         if cursor is None:
             break
@@ -434,7 +460,7 @@ async def store_with_clock_set_back(library: Library, conversation: str) -> None
 async def test_an_invalid_cursor_is_refused(cursor: str, library: Library) -> None:
     await library.store(library.begin(), "tea")
     with pytest.raises(Invalid) as refused:
-        await library.search.find(list(library.heads), ["tea"], 10, cursor)
+        await library.search.find(dict.fromkeys(library.heads, 0), ["tea"], 10, cursor)
     assert list(refused.value.details or ()) == ["before"]
 
 
@@ -442,9 +468,9 @@ async def test_a_cursor_in_a_conversation_that_the_user_left_continues(library: 
     left, kept = library.begin(), library.begin()
     await library.store(left, "tea 1", "tea 3", at=NOON)
     await library.store(kept, "tea 0", "tea 2", at=NOON - timedelta(milliseconds=500))
-    found, cursor = await library.search.find([left, kept], ["tea"], 1, None)
+    found, cursor = await library.search.find({left: 0, kept: 0}, ["tea"], 1, None)
     assert [m.content for m in found] == ["tea 3"]
 
-    found, _ = await library.search.find([kept], ["tea"], 5, cursor)
+    found, _ = await library.search.find({kept: 0}, ["tea"], 5, cursor)
 
     assert [m.content for m in found] == ["tea 2", "tea 0"]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.gateway.adapters.mongo.search_folding import fold
 from parley.gateway.adapters.mongo.search_pattern import PROBE, Needle, needle
-from parley.gateway.adapters.mongo.search_scan import ConversationScan, Position
+from parley.gateway.adapters.mongo.search_scan import ConversationScan, Position, Span
 from parley.gateway.core.errors import Invalid
 from parley.gateway.services.search import MAX_TEXT, MAX_WORD, MAX_WORDS, searched_words
+from parley.shared.folding import fold
 from parley.shared.model import MAX_CONTENT
 
 
@@ -177,7 +177,7 @@ def test_an_adversarial_query_costs_little_time(letter: str) -> None:
 def test_a_lane_only_moves_down_even_if_a_clock_was_set_back() -> None:
     noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
     start = Position(noon, "a", 9)
-    lane = ConversationScan("b", 20, start, start)
+    lane = ConversationScan("b", [Span(1, 20)], start, start)
     tops = [start]
     for seconds, seq in ((5, 12), (7, 11), (-1, 10), (3, 9)):
         lane.lower(Position(noon + timedelta(seconds=seconds), "b", seq))

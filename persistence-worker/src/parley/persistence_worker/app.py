@@ -19,6 +19,8 @@ from parley.persistence_worker.group_commit import GroupCommit
 from parley.persistence_worker.ownership import Ownership
 from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.primary_connection import PrimaryConnection
+from parley.persistence_worker.search.index_mongo import MongoSearchIndex
+from parley.persistence_worker.search.indexer import Indexer, NotingPersister
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
@@ -51,7 +53,9 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         probe = DatabaseProbe(partial(mongo.answers, database))
         primary = PrimaryConnection(database)
         stack.callback(primary.close)
-        ownership = _ownership(settings, primary, RedisEventPublisher(publisher), probe)
+        partitions = Partitions(settings.partitions)
+        indexer = Indexer(MongoSearchIndex(database), lambda each: partitions.of(each) in ownership.held)
+        ownership = _ownership(settings, primary, RedisEventPublisher(publisher), probe, indexer)
         await _serve_health(settings, database, ownership, stopped, stack)
         await migrations.prepare(database, stopped)
         name = f"worker {settings.worker_name}"
@@ -59,12 +63,14 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         # A collection of all objects would stall the batches for tens of ms: exclude those of the start.
         gc.freeze()
         watch = asyncio.create_task(probe.watch())
+        index = asyncio.create_task(indexer.run())
         work = asyncio.create_task(ownership.run())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         watch.cancel()
         ownership.stop()
         await _end(work)
+        await end([index])
     log.info("worker.stopped")
 
 
@@ -82,6 +88,7 @@ def _ownership(
     primary: PrimaryConnection,
     event_publisher: RedisEventPublisher,
     probe: DatabaseProbe,
+    indexer: Indexer,
 ) -> Ownership:
     persister = Persister(
         AttachedMessages(store_mongo.MongoMessages(primary), MongoAttachmentReferences(primary.database)),
@@ -91,19 +98,18 @@ def _ownership(
     )
     attempts = store_mongo.MongoAttempts(primary.database)
     limits = Limits(settings.batch_limit, settings.prefetch)
-    group = GroupCommit(persister, settings.batch_limit)
+    group = GroupCommit(NotingPersister(persister, indexer), settings.batch_limit)
 
     async def connect() -> AbstractConnection:
         return await amqp.connect(
             settings.rabbitmq_url, name=f"worker {settings.worker_name}", heartbeat=HEARTBEAT_SECONDS
         )
 
-    return Ownership(
-        connect,
-        Partitions(settings.partitions),
-        lambda partition: Consumer(partition, group, event_publisher, attempts, limits, group.turn),
-        is_able=probe.is_reachable,
-    )
+    def make_consumer(partition: int) -> Consumer:
+        indexer.look()
+        return Consumer(partition, group, event_publisher, attempts, limits, group.turn)
+
+    return Ownership(connect, Partitions(settings.partitions), make_consumer, is_able=probe.is_reachable)
 
 
 async def _serve_health(

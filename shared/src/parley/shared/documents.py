@@ -26,6 +26,8 @@ ATTEMPTS = "attempts"
 REVOCATIONS = "revocations"
 UPLOAD_QUOTAS = "upload_quotas"
 MIGRATIONS = "migrations"
+SEARCH_BLOCKS = "search_blocks"
+SEARCH_WORDS = "search_words"
 
 
 def membership_id(conversation_id: str, user_id: str) -> str:

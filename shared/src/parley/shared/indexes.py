@@ -11,6 +11,8 @@ from parley.shared.documents import (
     MEMBERSHIPS,
     MESSAGES,
     REVOCATIONS,
+    SEARCH_BLOCKS,
+    SEARCH_WORDS,
     UPLOAD_QUOTAS,
     Document,
 )
@@ -64,4 +66,6 @@ INDEXES: dict[str, list[IndexModel]] = {
     UPLOAD_QUOTAS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
+    SEARCH_BLOCKS: [IndexModel([("terms", ASCENDING), ("conversation", ASCENDING)], name="term")],
+    SEARCH_WORDS: [IndexModel([("endings", ASCENDING)], name="ending")],
 }

@@ -10,6 +10,13 @@ broker_connected = Gauge("parley_broker_connected", "1 while RabbitMQ is connect
 tasks = Gauge("parley_tasks", "Tasks of the event loop, including the one of this request.")
 partitions_held = Gauge("parley_partitions_held", "Partitions that this worker owns.")
 lag_seconds = Gauge("parley_lag_seconds", "Age of the oldest record being written, seconds; 0 without any.")
+search_lag_seconds = Gauge(
+    "parley_search_lag_seconds",
+    "Age of the oldest change outside of the search index, seconds; 0 without any.",
+)
+search_unindexed = Gauge(
+    "parley_search_unindexed", "Conversations with changes that are not in the search index."
+)
 dead_letters = Counter(
     "parley_dead_letters_total", "Records that could not be stored, in parley.dead_letters."
 )

@@ -411,17 +411,17 @@ class Search(Protocol):
     """Full-text search in the stored messages."""
 
     async def find(
-        self, conversation_ids: Collection[str], words: Sequence[str], limit: int, before: str | None
+        self, hidden: Mapping[str, int], words: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[Message], str | None]:
-        """Find the messages of these conversations that contain every word, newest first.
+        """Find the messages of some conversations that contain every word, newest first.
 
-        A word matches in any case and as a part of a longer word; its characters are literal. Deleted
-        messages do not match. The order is by storage time, and within a conversation by number.
-        Following the cursor misses no message and repeats none, whatever is stored meanwhile. The work
-        grows with the number of conversations and is bounded otherwise.
+        A word is found in the content or in the name of a file. It matches in any case and as a part of a
+        longer word; its characters are literal. Deleted messages do not match. The order is by storage time,
+        and within a conversation by number. A message is found from the moment when it is stored. Following
+        the cursor misses no message and repeats none, whatever is stored meanwhile.
 
         Args:
-            conversation_ids: The conversations to search.
+            hidden: The conversations to search, and the number up to which the messages of each are left out.
             words: The words, at least one.
             limit: The number of messages, at most.
             before: The cursor of the previous page.

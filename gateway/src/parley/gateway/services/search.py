@@ -51,9 +51,8 @@ class SearchService:
         words = searched_words(command.text)
         with self._limit.slot(person.id):
             hidden = await self._searched(person, command.conversation_id)
-            found, cursor = await self._search.find(list(hidden), words, command.limit, command.before)
-            shown = [message for message in found if message.seq > hidden[message.conversation_id]]
-            return Page(tuple(await self._views(shown)), cursor)
+            found, cursor = await self._search.find(hidden, words, command.limit, command.before)
+            return Page(tuple(await self._views(found)), cursor)
 
     async def _searched(self, person: Person, conversation_id: str | None) -> dict[str, int]:
         """Return the conversations to search, and the number up to which the messages of each are hidden."""

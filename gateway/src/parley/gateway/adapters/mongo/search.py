@@ -1,27 +1,28 @@
 """Search in MongoDB: scan all conversations in parallel, from their newest messages down.
 
-There is no text index: it would make each stored message more expensive, and a common word would still match
-more messages than can be sorted. The index of message numbers bounds what a query reads.
+A scan reads what the index of terms leaves, and what is not indexed yet. The messages themselves decide, by a
+regular expression on the server; the index of their numbers bounds what a query reads.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from heapq import heapify, heappop, heapreplace
-from itertools import dropwhile
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from heapq import heapify, heapreplace, nsmallest
 from time import monotonic
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.search_pattern import Needle, needle
 from parley.gateway.adapters.mongo.search_scan import (
+    MAX_STORE_DELAY,
     ConversationScan,
     Position,
+    Span,
     position_of,
     read_cursor,
-    scan_of,
     write_cursor,
 )
-from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
+from parley.gateway.adapters.mongo.search_spans import Searched, SearchSpans
+from parley.shared.documents import MESSAGES, Document
 from parley.shared.model import Message
 
 WINDOW = 500
@@ -29,9 +30,7 @@ WINDOW = 500
 FIRST_WINDOW = 100
 """Messages that the first query reads, when their lengths are unknown."""
 LEAST_WINDOW = 10
-"""Messages that a query may always read."""
-CANDIDATES = 50
-"""Messages that one query returns at most when their words must be checked afterwards."""
+"""Messages that a query may always read of a conversation."""
 CHECKED_AT_ONCE = 8
 """Messages that are checked before other work of the event loop is done: up to 0.4 ms each."""
 MAX_READ = 20_000
@@ -42,13 +41,13 @@ QUICK_SECONDS = 0.03
 """Time of a query up to which the window is doubled; above twice this time it is halved."""
 MAX_QUERY_MS = 2_000
 """Milliseconds after which the server aborts a query."""
+BY_NUMBER = [("conversationId", 1), ("seq", 1)]
 
 
 class WindowQuery(NamedTuple):
-    """The condition of a query besides its window, the limit of its results, and the words to check."""
+    """The condition of a query besides its windows, and the words to check."""
 
     query: Document
-    limit: int
     needle: Needle
 
 
@@ -62,15 +61,11 @@ class ReadBudget:
 
     @property
     def spent(self) -> bool:
-        return self._left <= 0 or self._late
+        return self._left <= 0 or monotonic() > self._end
 
     @property
     def window(self) -> int:
-        return min(WINDOW, LEAST_WINDOW if self._late else self._window)
-
-    @property
-    def _late(self) -> bool:
-        return monotonic() > self._end
+        return min(WINDOW, self._window)
 
     def spend(self, messages: int) -> None:
         """Count messages that were read."""
@@ -88,17 +83,18 @@ class MongoSearch:
     """`Search`."""
 
     def __init__(self, database: Any) -> None:
-        self._conversations = database[CONVERSATIONS]
+        self._spans = SearchSpans(database)
         self._messages = database[MESSAGES]
 
     async def find(
-        self, conversation_ids: Collection[str], words: Sequence[str], limit: int, before: str | None
+        self, hidden: Mapping[str, int], words: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[Message], str | None]:
-        wanted, budget = _wanted(needle(words), limit), ReadBudget()
-        start = read_cursor(before) if before is not None else None
-        scans = await self._scans(conversation_ids, start)
+        wanted, budget = _wanted(needle(words)), ReadBudget()
+        last = read_cursor(before) if before is not None else None
+        searched = await self._spans.find(hidden, words)
+        scans = [scan for each in searched if not (scan := _scan(each, last)).finished]
+        heapify(scans)
         shown: list[Message] = []
-        last = start
         while scans:
             scan = scans[0]
             if scan.found:
@@ -106,81 +102,62 @@ class MongoSearch:
                     return shown, write_cursor(last)
                 last = scan.top
                 shown.append(scan.take())
+                if not scan.finished:
+                    heapreplace(scans, scan)
+                    continue
             elif scan.opened and budget.spent:
                 return shown, write_cursor(scan.top)
             else:
-                await self._read(scan, wanted, budget)
-            heappop(scans) if scan.finished else heapreplace(scans, scan)
+                await self._read(_next(scans, budget), wanted, budget)
+            scans = [scan for scan in scans if not scan.finished]
+            heapify(scans)
         return shown, None
 
-    async def _scans(
-        self, conversation_ids: Collection[str], start: Position | None
-    ) -> list[ConversationScan]:
-        fields = {"lastSeq": 1, "createdAt": 1, "lastMessage": 1}
-        with translate_errors():
-            cursor = self._conversations.find({"_id": {"$in": list(conversation_ids)}}, fields)
-            heads = await cursor.to_list(None)
-        scans = [scan_of(head, start) for head in heads if head["lastSeq"]]
-        heapify(scans)
-        return scans
-
-    async def _read(self, scan: ConversationScan, wanted: WindowQuery, budget: ReadBudget) -> None:
-        """Read the next window of a scan, and lower the scan to the next message."""
-        first, scan.opened = not scan.opened, True
-        above, began = scan.below, monotonic()
-        found = await (self._open if first else self._window)(scan, wanted, budget.window)
+    async def _read(self, scans: Sequence[ConversationScan], wanted: WindowQuery, budget: ReadBudget) -> None:
+        """Read the next windows of some scans, by one query."""
+        size = LEAST_WINDOW if budget.spent else max(1, budget.window // len(scans))
+        windows = {scan.conversation_id: scan.window(size) for scan in scans}
+        began = monotonic()
+        found = await self._windows(windows, wanted)
         budget.adapt(monotonic() - began)
-        scan.add([document async for document in _matching(found, wanted.needle)])
-        if not scan.found and scan.below > 1:
-            position = await self._position_at(scan, scan.below - 1)
-            scan.below = position.seq + 1 if position else 1
-            scan.lower(position._replace(seq=scan.below) if position else scan.top)
-        budget.spend(0 if first else above - scan.below)
+        for scan in scans:
+            window, documents = windows[scan.conversation_id], found[scan.conversation_id]
+            matches = [document async for document in _matching(documents, window, wanted.needle)]
+            lowest = documents[-1] if documents and documents[-1]["seq"] == window.low else None
+            budget.spend(window.high - window.low + 1 if scan.opened else 0)
+            scan.add(window, matches, lowest)
+            if scan.start is not None and scan.spans:
+                await self._seek(scan, scan.start, size)
 
-    async def _open(self, scan: ConversationScan, wanted: WindowQuery, window: int) -> list[Document]:
-        """Read the first window of a scan, which begins below the search's start."""
-        start = scan.start
-        if start is None:
-            return await self._window(scan, wanted, window)
-        low = await self._seek(scan, start, 0, window)
-        found = await self._window(scan, wanted, window)
-        if len(found) == wanted.limit and position_of(found[-1]) >= start:
-            # The limit was reached above the start. Seek closer, so that some results are below it.
-            await self._seek(scan, start, low, wanted.limit - 1)
-            found = await self._window(scan, wanted, window)
-        return list(dropwhile(lambda d: position_of(d) >= start, found))
+    async def _windows(self, windows: Mapping[str, Span], wanted: WindowQuery) -> dict[str, list[Document]]:
+        """Return what matches the pattern, and the lowest message of each window, all newest first."""
+        each = [
+            {
+                "conversationId": conversation_id,
+                "seq": {"$gte": window.low, "$lte": window.high},
+                "$or": [wanted.query, {"seq": window.low}],
+            }
+            for conversation_id, window in windows.items()
+        ]
+        with translate_errors():
+            cursor = self._messages.find({"$or": each} if len(each) > 1 else each[0]).hint(BY_NUMBER)
+            documents = await cursor.max_time_ms(MAX_QUERY_MS).to_list(None)
+        found: dict[str, list[Document]] = {conversation_id: [] for conversation_id in windows}
+        for document in sorted(documents, key=lambda each: -each["seq"]):
+            found[document["conversationId"]].append(document)
+        return found
 
-    async def _seek(self, scan: ConversationScan, start: Position, low: int, grain: int) -> int:
-        """Lower a scan to at most `grain` messages above the start, by bisection.
-
-        Args:
-            scan: The scan to lower.
-            start: The position where the search continues.
-            low: A message number below the start.
-            grain: The greatest distance, in message numbers.
-
-        Returns:
-            The greatest message number known to be below the start.
-        """
-        while scan.below - low > grain:
-            middle = (low + scan.below) // 2
+    async def _seek(self, scan: ConversationScan, start: Position, grain: int) -> None:
+        """Lower a scan to at most `grain` messages above the search's start, by bisection."""
+        low, high = 0, scan.spans[0].high + 1
+        while high - low > grain:
+            middle = (low + high) // 2
             position = await self._position_at(scan, middle)
             if position is None or position < start:
                 low = middle
             else:
-                scan.below = position.seq
-        return low
-
-    async def _window(self, scan: ConversationScan, wanted: WindowQuery, window: int) -> list[Document]:
-        """Return the first matches of the pattern in the next window, newest first."""
-        bottom = max(1, scan.below - window)
-        numbers = {"$gte": bottom, "$lt": scan.below}
-        query = {"conversationId": scan.conversation_id, "seq": numbers, **wanted.query}
-        with translate_errors():
-            cursor = self._messages.find(query).sort("seq", -1).limit(wanted.limit)
-            found: list[Document] = await cursor.max_time_ms(MAX_QUERY_MS).to_list(None)
-        scan.below = found[-1]["seq"] if len(found) == wanted.limit else bottom
-        return found
+                high = position.seq
+        scan.cut(high)
 
     async def _position_at(self, scan: ConversationScan, seq: int) -> Position | None:
         query = {"conversationId": scan.conversation_id, "seq": {"$lte": seq}}
@@ -190,16 +167,44 @@ class MongoSearch:
         return position_of(d) if d else None
 
 
-async def _matching(found: Sequence[Document], needle: Needle) -> AsyncIterator[Document]:
-    """Yield the documents whose texts contain all words."""
+def _next(scans: Sequence[ConversationScan], budget: ReadBudget) -> list[ConversationScan]:
+    """Return the scans to read next: the first ones that have nothing found yet."""
+    is_late = budget.spent
+    waiting = (scan for scan in scans if not scan.found and not (is_late and scan.opened))
+    return nsmallest(max(1, budget.window // LEAST_WINDOW), waiting)
+
+
+def _scan(searched: Searched, start: Position | None) -> ConversationScan:
+    """Return the scan of a conversation, for a search that continues at `start`."""
+    conversation_id = searched.conversation_id
+    if start is not None and start.conversation_id == conversation_id:
+        scan = ConversationScan(conversation_id, searched.spans, start)
+        scan.cut(start.seq)
+        return scan
+    end = Position(searched.active_at + MAX_STORE_DELAY, conversation_id, searched.last_seq + 1)
+    if start is None or end <= start:
+        return ConversationScan(conversation_id, searched.spans, end)
+    return ConversationScan(conversation_id, searched.spans, start, start)
+
+
+async def _matching(found: Iterable[Document], window: Span, needle: Needle) -> AsyncIterator[Document]:
+    """Yield the documents that contain all words and were not deleted."""
     for number, document in enumerate(found, 1):
-        if needle.is_in(document["content"]):
+        text = _text(document)
+        # The lowest one was read whether it matches the pattern or not.
+        matches = needle.matches if document["seq"] == window.low else needle.is_in
+        if "deletedAt" not in document and matches(text):
             yield document
         if number % CHECKED_AT_ONCE == 0 and not needle.exact:
             await asyncio.sleep(0)
 
 
-def _wanted(needle: Needle, limit: int) -> WindowQuery:
-    query: Document = {"content": {"$regex": needle.pattern}, "deletedAt": {"$exists": False}}
-    # One more than the limit shows whether there is a next page.
-    return WindowQuery(query, limit + 1 if needle.exact else CANDIDATES, needle)
+def _text(document: Document) -> str:
+    """Return what a message is found by, as `text_of` does."""
+    return "\n".join((document["content"], *(each["name"] for each in document.get("attachments", ()))))
+
+
+def _wanted(needle: Needle) -> WindowQuery:
+    matching: Document = {"$regex": needle.pattern}
+    texts = [{"content": matching}, {"attachments.name": matching}]
+    return WindowQuery({"$or": texts, "deletedAt": {"$exists": False}}, needle)

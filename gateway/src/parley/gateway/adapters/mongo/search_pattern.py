@@ -1,12 +1,13 @@
 """Translate words to a regular expression that matches all spellings of a piece of one of them."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, permutations
 
-from parley.gateway.adapters.mongo.search_folding import LONGEST, MARKS, SPELLINGS, fold
+from parley.shared.folding import LONGEST, MARKS, SPELLINGS, fold
 
 PROBE = 8
 """Letters in the expression, at most.
@@ -32,6 +33,10 @@ class Needle:
     def exact(self) -> bool:
         """Whether the pattern alone decides."""
         return not self.rest
+
+    def matches(self, text: str) -> bool:
+        """Return whether a text contains all words."""
+        return re.search(self.pattern, text) is not None and self.is_in(text)
 
     def is_in(self, text: str) -> bool:
         """Return whether a text that matches the pattern contains all words."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import dropwhile
 from typing import NamedTuple
 
 from parley.gateway.core.errors import Invalid
@@ -28,39 +29,78 @@ class Position(NamedTuple):
     seq: int
 
 
-class ConversationScan:
-    """A scan of one conversation, from its newest message down.
+class Span(NamedTuple):
+    """The numbers of messages to read, from `low` to `high`; none of them was stored after `at`, if known."""
 
-    `found` holds matches that are not returned yet. Messages with numbers less than `below` are still to be
-    read. No remaining message has a position above `top`.
+    low: int
+    high: int
+    at: datetime | None = None
+
+
+class ConversationScan:
+    """A scan of one conversation, from its newest message down, over the spans that may have matches.
+
+    `found` holds matches that are not returned yet. No remaining message has a position above `top`.
     """
 
-    def __init__(self, conversation_id: str, last_seq: int, top: Position, start: Position | None) -> None:
+    def __init__(
+        self, conversation_id: str, spans: Sequence[Span], top: Position, start: Position | None = None
+    ) -> None:
         self.conversation_id = conversation_id
-        self.below = last_seq + 1
+        self.spans = deque(spans)
         self.top = top
         self.start = start
         self.found: deque[Document] = deque()
         self.opened = False
+        self._bound()
 
     def __lt__(self, other: "ConversationScan") -> bool:
         return self.top > other.top
 
     @property
     def finished(self) -> bool:
-        return not self.found and self.below <= 1
+        return not self.found and not self.spans
 
-    def add(self, documents: Sequence[Document]) -> None:
-        """Add matches, newest first."""
-        self.found.extend(documents)
+    def window(self, size: int) -> Span:
+        """Return the next numbers to read, at most `size` of them."""
+        span = self.spans[0]
+        return span._replace(low=max(span.low, span.high - size + 1))
+
+    def add(self, window: Span, documents: Sequence[Document], lowest: Document | None) -> None:
+        """Add what was read of a window.
+
+        Args:
+            window: The window, at the top of the first span.
+            documents: The matches in it, newest first.
+            lowest: The window's last message, a match or not; None if there is no such message.
+        """
+        self.opened = True
+        self.cut(window.low)
+        self.found.extend(dropwhile(self._is_above_start, documents))
         if self.found:
             self.lower(position_of(self.found[0]))
+        elif lowest is not None:
+            self.lower(position_of(lowest))
+        self._bound()
+        if self.found or (lowest is not None and not self._is_above_start(lowest)):
+            self.start = None
+
+    def _is_above_start(self, document: Document) -> bool:
+        return self.start is not None and position_of(document) >= self.start
+
+    def cut(self, seq: int) -> None:
+        """Leave out all numbers from this one up."""
+        while self.spans and self.spans[0].low >= seq:
+            self.spans.popleft()
+        if self.spans and self.spans[0].high >= seq:
+            self.spans[0] = self.spans[0]._replace(high=seq - 1)
 
     def take(self) -> Message:
         """Remove and return the newest match."""
         document = self.found.popleft()
         if self.found:
             self.lower(position_of(self.found[0]))
+        self._bound()
         return from_document(Message, document)
 
     def lower(self, top: Position) -> None:
@@ -68,17 +108,11 @@ class ConversationScan:
         top = top._replace(at=min(top.at, self.top.at))
         self.top = top if top <= self.top else top._replace(at=top.at - TICK)
 
-
-def scan_of(head: Document, start: Position | None) -> ConversationScan:
-    """Return the scan of a conversation, given its document, for a search that continues at `start`."""
-    conversation_id, last_seq = head["_id"], head["lastSeq"]
-    if start is not None and start.conversation_id == conversation_id:
-        return ConversationScan(conversation_id, min(last_seq, start.seq - 1), start, None)
-    active_at = head.get("lastMessage", head)["createdAt"]
-    end = Position(active_at + MAX_STORE_DELAY, conversation_id, last_seq + 1)
-    if start is None or end <= start:
-        return ConversationScan(conversation_id, last_seq, end, None)
-    return ConversationScan(conversation_id, last_seq, start, start)
+    def _bound(self) -> None:
+        """Lower `top` to where the next span may have its newest message, if no match is above."""
+        if not self.found and self.spans and self.spans[0].at is not None:
+            bound = Position(self.spans[0].at, self.conversation_id, self.spans[0].high + 1)
+            self.top = min(self.top, bound)
 
 
 def position_of(message: Document) -> Position:

@@ -1,0 +1,130 @@
+"""The messages that a search has to read: blocks by the index, and whatever is not indexed yet.
+
+The heads are read before the index, so that what a conversation's mark covers is in the index by then.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from msgspec import Struct
+
+from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.adapters.mongo.search_blocks import Block, SearchBlocks
+from parley.gateway.adapters.mongo.search_scan import Span
+from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
+from parley.shared.search_index import INDEXED, Mark, mark_of
+from parley.shared.search_terms import BLOCK, block_of
+
+EDITED_AT_ONCE = 100
+"""Conversations of one query for edited messages."""
+MAX_EDITED = 1_000
+"""Edited messages of one such query, at most; of more, the conversations are read as if they had no index."""
+FIELDS = {"lastSeq": 1, "rev": 1, "createdAt": 1, "lastMessage.createdAt": 1, INDEXED: 1}
+
+
+class Searched(Struct):
+    """A conversation that is searched.
+
+    Attributes:
+        last_seq: The number of its last message.
+        active_at: When its last message was created.
+        spans: The messages to read, from the newest down.
+    """
+
+    conversation_id: str
+    last_seq: int
+    active_at: datetime
+    spans: list[Span]
+
+
+class SearchSpans:
+    """Finds what must be read of each conversation."""
+
+    def __init__(self, database: Any) -> None:
+        self._conversations = database[CONVERSATIONS]
+        self._messages = database[MESSAGES]
+        self._blocks = SearchBlocks(database)
+
+    async def find(self, hidden: Mapping[str, int], words: Sequence[str]) -> list[Searched]:
+        """Return the conversations that may have matches.
+
+        Args:
+            hidden: The conversations, and the number up to which the messages of each are left out.
+            words: The words of which a match has all.
+        """
+        build = await self._blocks.build()
+        heads = {head["_id"]: head for head in await self._heads(list(hidden)) if head["lastSeq"]}
+        marks = {i: mark for i, head in heads.items() if (mark := mark_of(head, build))}
+        blocks = await self._blocks.find(marks, words) if marks else None
+        if blocks is not None and await self._blocks.build() != build:
+            blocks = None  # The index was begun anew meanwhile, without these blocks.
+        edited = await self._edited(heads, marks) if blocks is not None else {}
+        return [
+            Searched(i, head["lastSeq"], head.get("lastMessage", head)["createdAt"], spans)
+            for i, head in heads.items()
+            if (spans := _above(hidden[i], _spans(head, marks.get(i), blocks, edited.get(i))))
+        ]
+
+    async def _heads(self, conversation_ids: Sequence[str]) -> list[Document]:
+        with translate_errors():
+            found = await self._conversations.find({"_id": {"$in": conversation_ids}}, FIELDS).to_list(None)
+        return list(found)
+
+    async def _edited(self, heads: Mapping[str, Document], marks: dict[str, Mark]) -> dict[str, list[int]]:
+        """Return the numbers of the messages that changed since they were indexed.
+
+        Each new message takes one revision too, so most conversations that are behind have no other changes.
+        The marks of those that have too many are left out.
+        """
+        behind = iter([i for i, mark in marks.items() if _has_edits(heads[i], mark)])
+        edited: dict[str, list[int]] = defaultdict(list)
+        while some := list(islice(behind, EDITED_AT_ONCE)):
+            found = await self._changed([(i, marks[i]) for i in some])
+            if len(found) > MAX_EDITED:
+                for conversation_id in some:
+                    del marks[conversation_id]
+            else:
+                for document in found:
+                    edited[document["conversationId"]].append(document["seq"])
+        return edited
+
+    async def _changed(self, marks: Sequence[tuple[str, Mark]]) -> list[Document]:
+        each = [
+            {"conversationId": i, "rev": {"$gt": mark.rev}, "seq": {"$lte": mark.seq}} for i, mark in marks
+        ]
+        fields = {"_id": 0, "conversationId": 1, "seq": 1}
+        with translate_errors():
+            found = await self._messages.find({"$or": each}, fields).limit(MAX_EDITED + 1).to_list(None)
+        return list(found)
+
+
+def _has_edits(head: Document, mark: Mark) -> bool:
+    return bool(head["rev"] - mark.rev > head["lastSeq"] - mark.seq)
+
+
+def _spans(
+    head: Document, mark: Mark | None, blocks: Mapping[str, list[Block]] | None, edited: list[int] | None
+) -> list[Span]:
+    """Return what must be read of a conversation, from its newest message down."""
+    last = head["lastSeq"]
+    if mark is None:
+        return [Span(1, last)]
+    if blocks is None:
+        return [Span(1, last, mark.at if mark.rev >= head["rev"] else None)]
+    times: dict[int, datetime | None] = {block.number: block.at for block in blocks.get(head["_id"], ())}
+    for seq in edited or ():
+        times.setdefault(block_of(seq), None)
+    tail = [Span(mark.seq + 1, last)] if mark.seq < last else []
+    indexed = (
+        Span(max(1, number * BLOCK), min(mark.seq, number * BLOCK + BLOCK - 1), times[number])
+        for number in sorted(times, reverse=True)
+    )
+    return tail + [span for span in indexed if span.low <= span.high]
+
+
+def _above(hidden: int, spans: Sequence[Span]) -> list[Span]:
+    """Return the parts of spans above a number."""
+    return [span._replace(low=max(span.low, hidden + 1)) for span in spans if span.high > hidden]

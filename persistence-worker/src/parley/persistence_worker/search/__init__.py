@@ -1,0 +1,1 @@
+"""The search index: filled from the stored messages, beside their way."""
