@@ -36,7 +36,7 @@ def may_contain(text: str, word: str) -> bool:
     )
 
 
-TRICKY = "aAéßﬁ1_ -.'+$🎉漢字テデ한국กา\u0301\u0308\u3099İıΣ\uff21हिन्दी\n"
+TRICKY = "aAéßﬁ1_ -.'+$🎉漢字テデ한국กา\u0301\u0308\u3099İ\u0131Σ\uff21हिन्दी\n"
 
 
 @settings(max_examples=1_000, deadline=None)

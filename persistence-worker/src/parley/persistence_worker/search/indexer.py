@@ -50,6 +50,7 @@ class Indexer:
         self._waiting: dict[str, float] = {}
         self._records = 0
         self._work = asyncio.Event()
+        self._work.set()
         self._must_look = True
         self._limit = AT_ONCE
         search_lag_seconds.set_function(self._lag)
@@ -77,8 +78,9 @@ class Indexer:
         """Index until cancelled."""
         before = monotonic()
         while True:
+            await self._work.wait()
             began = monotonic()
-            records_per_second = self._records / (began - before + GATHER_SECONDS)
+            records_per_second = self._records / max(GATHER_SECONDS, began - before)
             before, self._records = began, 0
             try:
                 await self._step()
@@ -86,7 +88,6 @@ class Indexer:
                 log.info("worker.search.database_away", error=str(error)[:200])
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(_pause(monotonic() - began, records_per_second))
-            await self._work.wait()
 
     async def _step(self) -> None:
         if self._must_look:

@@ -1,0 +1,335 @@
+"""`python -m load.search`: search in many messages of many conversations, and what the index costs."""
+
+import argparse
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+from pymongo import WriteConcern
+
+from clients.chat import token
+from clients.database import open_database
+from load.arguments import Arguments
+from load.connects import cpu_of
+from load.progress import Progress
+from parley.persistence_worker.events_redis import RedisEventPublisher
+from parley.persistence_worker.group_commit import Persists
+from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.primary_connection import PrimaryConnection
+from parley.persistence_worker.search.index_mongo import MongoSearchIndex
+from parley.persistence_worker.search.indexer import Indexer, NotingPersister, index_changes
+from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
+from parley.shared import redis
+from parley.shared.cancellation import end
+from parley.shared.documents import (
+    CONVERSATIONS,
+    MEMBERSHIPS,
+    MESSAGES,
+    SEARCH_BLOCKS,
+    SEARCH_WORDS,
+    to_document,
+)
+from parley.shared.migrations import migrate
+from parley.shared.model import Conversation, Digest, Membership, Message, Person, new_id, now
+from parley.shared.records import NewMessage
+from parley.stack import Stack
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+READER = "reader"
+WORDS = 50_000
+"""Words of the language; the n-th is used in proportion to 1/n."""
+AT_ONCE = 5_000
+RARE = 3
+"""Messages that have the same rare word."""
+BATCH = 100
+SHOWN = 20
+INSERT_SECONDS = 5.0
+SYLLABLES = [a + b for a in "bcdfghjklmnprstvwz" for b in ("a", "e", "i", "o", "u", "an", "er", "in", "os")]
+
+
+@dataclass
+class Figures:
+    """Seconds and counts of one step."""
+
+    seconds: float
+    count: int
+
+
+class Language:
+    """Words of a made-up language, with the frequencies of a natural one."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        words: dict[str, None] = {}
+        while len(words) < WORDS:
+            # Frequent words are short.
+            syllables = 1 + min(4, len(words) // 60) * (chance.random() < 0.8)
+            words["".join(chance.choices(SYLLABLES, k=syllables + chance.randrange(2)))] = None
+        self.words = list(words)
+        self._weights = list(accumulate(1 / (n + 3) for n in range(WORDS)))
+
+    def text(self) -> str:
+        """Return a message of 1 to 20 words."""
+        length = min(20, 1 + int(self._chance.expovariate(1 / 8)))
+        return " ".join(self._chance.choices(self.words, cum_weights=self._weights, k=length))
+
+
+class World:
+    """Messages of many conversations, written to the database past the services."""
+
+    def __init__(self, database: Any, messages: int, conversations: int) -> None:
+        self.database = database
+        self._chance = random.Random(1)
+        self.language = Language(self._chance)
+        self.messages = messages
+        self.ids = [new_id() for _ in range(conversations)]
+        self._seqs = dict.fromkeys(self.ids, 0)
+        self._last: dict[str, Message] = {}
+        self.rare = [f"zqx{n}v{self._chance.randrange(10**6)}" for n in range(50)]
+        places = self._chance.sample(range(messages), min(messages, RARE * len(self.rare)))
+        self._marked = {place: self.rare[n % len(self.rare)] for n, place in enumerate(places)}
+
+    async def store(self, progress: Progress) -> None:
+        """Store everything; messages of all conversations are mixed."""
+        await self._store_conversations()
+        collection = self.database[MESSAGES].with_options(write_concern=WriteConcern(1))
+        documents = map(to_document, self._messages())
+        done = 0
+        while some := list(islice(documents, AT_ONCE)):
+            await collection.insert_many(some, ordered=False)
+            done += len(some)
+            progress.show("messages", done, self.messages)
+        await self._move_heads()
+
+    def _messages(self) -> Iterator[Message]:
+        for n in range(self.messages):
+            conversation_id = self._chance.choice(self.ids)
+            seq = self._seqs[conversation_id] = self._seqs[conversation_id] + 1
+            text = self.language.text()
+            at = BEGINNING + timedelta(seconds=n)
+            message = Message(
+                id=new_id(),
+                conversation_id=conversation_id,
+                sender_id="writer",
+                seq=seq,
+                rev=seq,
+                content=f"{text} {self._marked[n]}" if n in self._marked else text,
+                created_at=at,
+                stored_at=at,
+            )
+            self._last[conversation_id] = message
+            yield message
+
+    async def _store_conversations(self) -> None:
+        new = [
+            Conversation(id=i, kind="group", created_by=READER, created_at=BEGINNING, title="Load")
+            for i in self.ids
+        ]
+        members = [
+            Membership(conversation_id=i, user_id=user, joined_at=BEGINNING)
+            for i in self.ids
+            for user in (READER, "writer")
+        ]
+        await self.database[CONVERSATIONS].insert_many(map(to_document, new))
+        await self.database[MEMBERSHIPS].insert_many(map(to_document, members))
+
+    async def _move_heads(self) -> None:
+        for conversation_id, message in self._last.items():
+            digest = Digest(
+                id=message.id,
+                seq=message.seq,
+                sender_id=message.sender_id,
+                content=message.content,
+                type=message.type,
+                created_at=message.created_at,
+            )
+            stored = to_document(digest)
+            last = {"id": stored.pop("_id"), **stored}
+            head = {"lastSeq": message.seq, "rev": message.rev, "lastMessage": last}
+            await self.database[CONVERSATIONS].update_one({"_id": conversation_id}, {"$set": head})
+
+
+async def build(world: World, progress: Progress) -> Figures:
+    """Index everything at full speed."""
+    index, began, done = MongoSearchIndex(world.database), time.perf_counter(), 0
+    for start in range(0, len(world.ids), 100):
+        left: Sequence[str] = world.ids[start : start + 100]
+        while left:
+            left = await index_changes(index, left)
+        done = min(start + 100, len(world.ids))
+        progress.show("indexed conversations", done, len(world.ids))
+    return Figures(time.perf_counter() - began, world.messages)
+
+
+class Searcher:
+    """Searches through the gateway as a user of all conversations."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, secret: str) -> None:
+        self._http, self._url = http, f"{url}/search"
+        self._headers = {"Authorization": f"Bearer {token(secret, READER)}"}
+
+    async def page(self, text: str, **query: Any) -> dict[str, Any]:
+        params = {"q": text, "limit": SHOWN, **query}
+        async with self._http.get(self._url, params=params, headers=self._headers) as answer:
+            assert answer.status == 200, await answer.text()
+            page: dict[str, Any] = await answer.json()
+            return page
+
+    async def measure(self, words: Sequence[str], least: int, **query: Any) -> str:
+        """Search for each word; return times in milliseconds.
+
+        Raises:
+            AssertionError: The first page of a word has fewer messages than there must be.
+        """
+        seconds = []
+        for word in words:
+            began = time.perf_counter()
+            page = await self.page(word, **query)
+            seconds.append(time.perf_counter() - began)
+            found = page["messages"]
+            assert len(found) >= least, (word, len(found))
+            assert least or (not found and page["nextCursor"] is None), (word, page)
+            assert all(word in message["content"] for message in found), word
+        ordered = sorted(1_000 * each for each in seconds)
+        return f"p50 {statistics.median(ordered):6.1f}  p95 {ordered[int(0.95 * len(ordered))]:6.1f} ms"
+
+
+async def bytes_of(world: World, name: str) -> tuple[int, int]:
+    """Return the bytes of a collection's documents and of its indexes, on disk."""
+    statistics_ = await world.database.command("collStats", name)
+    return statistics_["storageSize"], statistics_["totalIndexSize"]
+
+
+class Inserts:
+    """Persists batches as a worker does, as fast as they go, with an indexer beside or without."""
+
+    def __init__(self, world: World, persister: Persister, mongod: int) -> None:
+        self._world, self._persister, self._mongod = world, persister, mongod
+        self._chance = random.Random(2)
+
+    async def run(self, seconds: float, *, indexed: bool) -> tuple[float, float]:
+        """Return messages per second, and microseconds of processor time for each."""
+        indexer = Indexer(MongoSearchIndex(self._world.database), lambda _: False)
+        work = asyncio.create_task(indexer.run()) if indexed else None
+        persister: Persists = NotingPersister(self._persister, indexer) if indexed else self._persister
+        began, cpu, stored = time.perf_counter(), self._cpu(), 0
+        while time.perf_counter() - began < seconds:
+            await persister.persist([self._record() for _ in range(BATCH)])
+            stored += BATCH
+        rate, used = stored / (time.perf_counter() - began), 1e6 * (self._cpu() - cpu) / stored
+        if work is not None:
+            await end([work])
+        return rate, used
+
+    def _cpu(self) -> float:
+        return time.process_time() + cpu_of(self._mongod)
+
+    def _record(self) -> NewMessage:
+        message = Message(
+            id=str(uuid.uuid4()),
+            conversation_id=self._chance.choice(self._world.ids),
+            sender_id="writer",
+            content=self._world.language.text(),
+            created_at=now(),
+        )
+        return NewMessage(id=message.id, message=message, sender=Person(id="writer"))
+
+
+async def compare_inserts(world: World, stack: Stack, rounds: int, progress: Progress) -> str:
+    """Insert without and with an indexer, in turns; return the medians."""
+    publisher = redis.connect(stack.redis_url, connections=4)
+    figures: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    status = await world.database.command("serverStatus")
+    with closing(PrimaryConnection(world.database)) as primary:
+        persister = Persister(
+            MongoMessages(primary),
+            MongoHeads(primary),
+            MongoMemberships(primary),
+            RedisEventPublisher(publisher),
+        )
+        inserts = Inserts(world, persister, int(status["pid"]))
+        for n in range(rounds):
+            for indexed in (False, True):
+                figures[indexed].append(await inserts.run(INSERT_SECONDS, indexed=indexed))
+            progress.show("rounds of inserts", n + 1, rounds)
+    await publisher.aclose()
+    rates = {indexed: statistics.median(rate for rate, _ in each) for indexed, each in figures.items()}
+    used = {indexed: statistics.median(cpu for _, cpu in each) for indexed, each in figures.items()}
+    return (
+        f"inserts: {rates[False]:,.0f}/s without an indexer, {rates[True]:,.0f}/s beside one "
+        f"({100 * (rates[True] / rates[False] - 1):+.1f} %); {used[False]:.0f} and {used[True]:.0f} us"
+    )
+
+
+async def searches(world: World, searcher: Searcher, count: int) -> None:
+    """Measure searches for words of several frequencies."""
+    words, chance = world.language.words, random.Random(4)
+    kinds: list[tuple[str, list[str], int]] = [
+        ("common", chance.sample(words[30:300], count), SHOWN),
+        ("middling", chance.sample(words[2_000:6_000], count), 1),
+        ("rare", world.rare[:count], RARE),
+        ("a part of a rare one", [word[1:8] for word in world.rare[:count]], 1),
+        ("absent", [f"qqzz{n}x" for n in range(count)], 0),
+    ]
+    for name, of, least in kinds:
+        print(f"  {name:<22} {await searcher.measure(of, least)}", flush=True)
+    one = {"conversationId": world.ids[0]}
+    print(f"  {'absent, one of them':<22} {await searcher.measure(kinds[-1][1], 0, **one)}", flush=True)
+
+
+async def run(options: argparse.Namespace, stack: Stack) -> None:
+    """Store, index, search, insert, and search again while some messages are not indexed."""
+    progress = Progress()
+    stack.stop("worker-1")
+    async with AsyncExitStack() as opened:
+        database = await opened.enter_async_context(open_database(stack.mongo_url))
+        http = await opened.enter_async_context(aiohttp.ClientSession())
+        await migrate(database)
+        world = World(database, options.messages, options.conversations)
+        await world.store(progress)
+        searcher = Searcher(http, stack.gateway_urls[0], stack.jwt_secret)
+        began = time.perf_counter()
+        page = await searcher.page("qqzz0x")
+        print(f"without an index: {len(page['messages'])} messages in {time.perf_counter() - began:.2f} s")
+        built = await build(world, progress)
+        print(f"indexed: {1e6 * built.seconds / built.count:.0f} us a message, {built.seconds:.0f} s in all")
+        for name in (MESSAGES, SEARCH_BLOCKS, SEARCH_WORDS):
+            stored, indexes = await bytes_of(world, name)
+            print(
+                f"  {name:<14} {stored / world.messages:6.0f} B a message, indexes {indexes / world.messages:.0f}"
+            )
+        print(f"{options.messages:,} messages, {options.conversations:,} conversations, all indexed:")
+        await searches(world, searcher, options.searches)
+        print(await compare_inserts(world, stack, options.rounds, progress))
+        print("after these inserts, which are not all indexed:")
+        await searches(world, searcher, options.searches)
+
+
+def main() -> None:
+    """Parse the command line, and measure on a stack of its own."""
+    parser = Arguments(prog="make search", description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--conversations", type=int, default=2_000)
+    parser.add_argument("--searches", type=int, default=50, help="searches of each kind, at most 50")
+    parser.add_argument("--rounds", type=int, default=5, help="of inserts without an indexer and beside one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="parley-search-") as directory:
+        settings = {"RATE_LIMITS": "off"}
+        with Stack(Path(directory), gateways=1, workers=1, settings=settings) as stack:
+            uvloop.run(run(options, stack))
+
+
+if __name__ == "__main__":
+    main()
