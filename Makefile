@@ -10,7 +10,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench load edits overload soak page check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale token replay bench load edits overload soak search page reindex check test faults images test-images clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +54,16 @@ overload: install ## offer more load than capacity and plot the throughput: [ARG
 soak: install ## connect and drop clients for minutes, then check for leaks: [ARGS="--minutes 3"]
 	@PYTHONPATH=tests $(VENV)/python -m load.soak $(ARGS)
 
+search: ## measure searches in a million messages, and what their index costs: [ARGS="--messages 100000"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m load.search $(ARGS)
+
 page: ## measure the chat page with a long thread, and its load on a slow network: [ARGS="--messages 5000"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m load.chat_page $(ARGS)
+
+reindex: $(VENV)/python ## build the search index of the running stack anew
+	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.search
 
 check: install ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability audit
 	$(VENV)/ruff check .

@@ -38,7 +38,7 @@ class Library:
 
     Args:
         database: The database.
-        indexed: Which of the stored messages are indexed: none, all, or those up to every other call.
+        indexed: The stored messages that are indexed: none, all, or those up to every other call.
     """
 
     def __init__(self, database: Any, indexed: str = "none") -> None:

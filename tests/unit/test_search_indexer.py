@@ -1,4 +1,4 @@
-"""The indexer indexes what was noted, finds what was not, and outlasts outages and faulty messages."""
+"""The indexer indexes noted conversations, finds others, and outlasts outages and faulty messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from parley.shared.records import NewMessage, ReadMark, Record
 from parley.shared.search_index import Mark
 
 
-class Town(MemorySearchIndex):
+class FaultyIndex(MemorySearchIndex):
     """An index that can be away, and that a message may make fail."""
 
     def __init__(self) -> None:
@@ -61,15 +61,15 @@ class Town(MemorySearchIndex):
 
 
 @pytest.fixture
-def town(monkeypatch: pytest.MonkeyPatch) -> Town:
+def index(monkeypatch: pytest.MonkeyPatch) -> FaultyIndex:
     monkeypatch.setattr(indexing, "GATHER_SECONDS", 0.001)
     monkeypatch.setattr(indexing, "RETRY_SECONDS", 0.001)
-    return Town()
+    return FaultyIndex()
 
 
 @asynccontextmanager
-async def running(town: Town, *, mine: bool = True) -> AsyncIterator[Indexer]:
-    indexer = Indexer(town, lambda _: mine)
+async def running(index: FaultyIndex, *, mine: bool = True) -> AsyncIterator[Indexer]:
+    indexer = Indexer(index, lambda _: mine)
     work = asyncio.create_task(indexer.run())
     try:
         yield indexer
@@ -82,93 +82,93 @@ def records(messages: Sequence[Message]) -> list[Record]:
     return [NewMessage(id=m.id, message=m, sender=Person(id="ann")) for m in messages]
 
 
-async def test_what_was_noted_is_indexed(town: Town) -> None:
-    async with running(town) as indexer:
+async def test_a_noted_conversation_is_indexed(index: FaultyIndex) -> None:
+    async with running(index) as indexer:
         for word in ("tea", "coffee"):
-            indexer.note(records(town.store("c", word)))
-            await eventually(lambda word=word: word in town.words("c"))
+            indexer.note(records(index.store("c", word)))
+            await eventually(lambda word=word: word in index.words("c"))
 
 
-async def test_a_persisted_batch_is_noted(town: Town) -> None:
+async def test_a_persisted_batch_is_noted(index: FaultyIndex) -> None:
     class Persister:
         async def persist(self, records: Sequence[Record], *, redelivered: bool = False) -> None:
-            town.store("c", *(r.message.content for r in records if isinstance(r, NewMessage)))
+            index.store("c", *(r.message.content for r in records if isinstance(r, NewMessage)))
 
-    batch = records(Town().store("c", "tea"))
+    batch = records(FaultyIndex().store("c", "tea"))
     mark = ReadMark(id="r", conversation_id="c", user_id="ann", seq=1, message_id=None, at=now())
-    async with running(town) as indexer:
+    async with running(index) as indexer:
         await NotingPersister(Persister(), indexer).persist([*batch, mark])
-        await eventually(lambda: town.words("c") == {"tea"})
+        await eventually(lambda: index.words("c") == {"tea"})
 
 
-async def test_a_new_owner_finds_what_its_predecessor_has_not_indexed(town: Town) -> None:
-    town.store("c", *(f"w{n}" for n in range(450)))
-    town.store("d", "tea")
-    async with running(town) as indexer:
-        await eventually(lambda: len(town.words("c")) == 450 and town.words("d") == {"tea"})
-        town.store("e", "cake")
+async def test_a_new_owner_finds_what_its_predecessor_has_not_indexed(index: FaultyIndex) -> None:
+    index.store("c", *(f"w{n}" for n in range(450)))
+    index.store("d", "tea")
+    async with running(index) as indexer:
+        await eventually(lambda: len(index.words("c")) == 450 and index.words("d") == {"tea"})
+        index.store("e", "cake")
         indexer.look()
-        await eventually(lambda: town.words("e") == {"cake"})
+        await eventually(lambda: index.words("e") == {"cake"})
 
 
-async def test_conversations_of_other_owners_are_left_to_them(town: Town) -> None:
-    town.store("c", "tea")
-    async with running(town, mine=False) as indexer:
-        indexer.note(records(town.store("d", "cake")))
-        await eventually(lambda: town.words("d") == {"cake"})
-    assert town.words("c") == set()
+async def test_conversations_of_other_owners_are_left_to_them(index: FaultyIndex) -> None:
+    index.store("c", "tea")
+    async with running(index, mine=False) as indexer:
+        indexer.note(records(index.store("d", "cake")))
+        await eventually(lambda: index.words("d") == {"cake"})
+    assert index.words("c") == set()
 
 
-async def test_an_outage_of_the_database_delays_the_index_only(town: Town) -> None:
-    async with running(town) as indexer:
-        town.away = True
-        indexer.note(records(town.store("c", "tea")))
+async def test_an_outage_of_the_database_delays_the_index_only(index: FaultyIndex) -> None:
+    async with running(index) as indexer:
+        index.away = True
+        indexer.note(records(index.store("c", "tea")))
         await asyncio.sleep(0.02)
         assert indexer._lag() > 0
-        town.away = False
-        await eventually(lambda: town.words("c") == {"tea"})
+        index.away = False
+        await eventually(lambda: index.words("c") == {"tea"})
         await eventually(lambda: indexer._lag() == 0)
 
 
-async def test_a_faulty_conversation_keeps_no_other_from_being_indexed(town: Town) -> None:
-    town.faulty = {"faulty"}
-    async with running(town) as indexer:
+async def test_a_faulty_conversation_keeps_no_other_from_being_indexed(index: FaultyIndex) -> None:
+    index.faulty = {"faulty"}
+    async with running(index) as indexer:
         for name in ("a", "faulty", "z"):
-            indexer.note(records(town.store(name, f"tea {name}")))
-        await eventually(lambda: {"a", "z"} <= town.words("a") | town.words("z"))
+            indexer.note(records(index.store(name, f"tea {name}")))
+        await eventually(lambda: {"a", "z"} <= index.words("a") | index.words("z"))
         await eventually(lambda: indexer._lag() == 0)
-        indexer.note(records(town.store("later", "cake")))
-        await eventually(lambda: town.words("later") == {"cake"})
+        indexer.note(records(index.store("later", "cake")))
+        await eventually(lambda: index.words("later") == {"cake"})
 
 
-async def test_an_edited_message_gets_its_new_words(town: Town) -> None:
-    first, _ = town.store("c", "tea", "cake")
-    assert await index_changes(town, ["c"]) == []
-    town.edit(first, "coffee")
-    assert await index_changes(town, ["c"]) == []
-    assert town.words("c") == {"tea", "cake", "coffee"}
-    progress = (await town.progress(["c"]))["c"]
+async def test_an_edited_message_gets_its_new_words(index: FaultyIndex) -> None:
+    first, _ = index.store("c", "tea", "cake")
+    assert await index_changes(index, ["c"]) == []
+    index.edit(first, "coffee")
+    assert await index_changes(index, ["c"]) == []
+    assert index.words("c") == {"tea", "cake", "coffee"}
+    progress = (await index.progress(["c"]))["c"]
     assert (progress.mark.rev, progress.mark.seq) == (3, 2)
 
 
-async def test_one_step_is_bounded_and_the_next_goes_on(town: Town) -> None:
+async def test_one_step_is_bounded_and_the_next_goes_on(index: FaultyIndex) -> None:
     for name in ("a", "b"):
-        town.store(name, *(f"{name}{n}" for n in range(indexing.CHANGES_AT_ONCE)))
-    left = await index_changes(town, ["a", "b", "unknown"])
+        index.store(name, *(f"{name}{n}" for n in range(indexing.CHANGES_AT_ONCE)))
+    left = await index_changes(index, ["a", "b", "unknown"])
     assert left == ["b"]
-    assert await index_changes(town, left) == []
-    assert len(town.words("a") | town.words("b")) == 2 * indexing.CHANGES_AT_ONCE
+    assert await index_changes(index, left) == []
+    assert len(index.words("a") | index.words("b")) == 2 * indexing.CHANGES_AT_ONCE
 
 
-async def test_a_rebuild_indexes_everything_again(town: Town) -> None:
+async def test_a_rebuild_indexes_everything_again(index: FaultyIndex) -> None:
     for n in range(300):
-        town.store(f"c{n:03}", "tea")
+        index.store(f"c{n:03}", "tea")
     lines: list[str] = []
-    await catch_up(town, asyncio.Event(), lines.append)
-    await town.begin_anew()
-    assert town.words("c000") == set()
-    await catch_up(town, asyncio.Event(), lines.append)
-    assert all(town.words(f"c{n:03}") == {"tea"} for n in range(300))
+    await catch_up(index, asyncio.Event(), lines.append)
+    await index.begin_anew()
+    assert index.words("c000") == set()
+    await catch_up(index, asyncio.Event(), lines.append)
+    assert all(index.words(f"c{n:03}") == {"tea"} for n in range(300))
     assert lines[-1] == "search index: 300 conversations"
 
 

@@ -1,7 +1,7 @@
-"""The search index: which terms a text has, and which a searched word needs.
+"""The terms of the search index: those that a text has, and those that a searched word needs.
 
-The index is a filter: it says which blocks of messages may have a word, and the messages decide. So a term
-may be more than a text has, never less. Terms are stored as hashes.
+The index is a filter: it says which blocks of messages may have a word, and the messages decide. So a block
+may have more terms than its messages, never less. Terms are stored as hashes.
 
 Runs of letters and digits are words. Scripts that are written without spaces have no such runs: each of their
 characters is a term, and each pair. So is each symbol. A word that is searched may be part of one in a text,
@@ -36,7 +36,7 @@ DENSE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u31ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-# What Python does not count as part of a word: accents, points, the vowels of Indic scripts.
+# Python does not count these as parts of words: accents, points, the vowels of Indic scripts.
 MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"
 _TERM = re.compile(f"([{DENSE}]+)|((?:[^\\W{DENSE}]|[{MARKS}])+)|([^\\w\\s])")
 _ASCII = re.compile(r"()(\w+)|([$+<=>^`|~])")

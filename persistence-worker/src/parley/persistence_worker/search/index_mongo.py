@@ -1,8 +1,8 @@
 """The search index in MongoDB.
 
-A block grows only: what an edit or a deletion leaves in it makes a search read some messages in vain. So
-writes may be repeated, or made by two workers, in any order. A conversation's mark follows when a majority
-has its blocks; messages and marks are read from a majority too, so what a mark covers is never rolled back.
+A block grows only: the words of an edited or deleted message stay in it, and a search reads some messages in
+vain. So writes may be repeated, or made by two workers, in any order. A conversation's mark follows when a
+majority has its blocks; messages and marks are read from a majority too, so no indexed one is rolled back.
 """
 
 import time
@@ -153,7 +153,7 @@ Key = tuple[str, int]
 
 
 class _Block:
-    """What a block gets."""
+    """The additions to a block."""
 
     __slots__ = ("at", "terms")
 

@@ -1,8 +1,8 @@
-"""Keeps the search index up with what is stored, beside the message's way and slower than it.
+"""Keeps the search index up with the stored messages, beside their way and slower than it.
 
-Indexing is never waited for: a search reads what is not indexed yet as it is. While a worker is busy, its
-indexer takes a twentieth of the time. Which conversations have changed is kept in memory only. Their marks
-tell what is left, so the next owner of a partition asks the database once.
+Nothing waits for the index: a search reads the messages that are not indexed yet. While a worker is busy, its
+indexer takes a twentieth of the time. The list of changed conversations is kept in memory only: the next
+owner of a partition finds those that are behind by their marks in the database.
 """
 
 import asyncio

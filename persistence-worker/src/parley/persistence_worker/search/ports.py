@@ -1,4 +1,4 @@
-"""Ports: what the indexer needs of the database."""
+"""Ports: the indexer's interfaces to the database."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol

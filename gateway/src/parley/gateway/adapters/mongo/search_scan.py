@@ -74,7 +74,6 @@ class ConversationScan:
             documents: The matches in it, newest first.
             lowest: The window's last message, a match or not; None if there is no such message.
         """
-        self.opened = True
         self.cut(window.low)
         self.found.extend(dropwhile(self._is_above_start, documents))
         if self.found:
@@ -84,6 +83,8 @@ class ConversationScan:
         self._bound()
         if self.found or (lowest is not None and not self._is_above_start(lowest)):
             self.start = None
+        # One that is opened has progressed past the start, so that a cursor at its top is another one.
+        self.opened = self.start is None
 
     def _is_above_start(self, document: Document) -> bool:
         return self.start is not None and position_of(document) >= self.start
