@@ -102,10 +102,10 @@ async def test_a_persisted_batch_is_noted(index: FaultyIndex) -> None:
 
 
 async def test_a_new_owner_finds_what_its_predecessor_has_not_indexed(index: FaultyIndex) -> None:
-    index.store("c", *(f"w{n}" for n in range(450)))
+    index.store("c", *(f"w{n}" for n in range(1_100)))
     index.store("d", "tea")
     async with running(index) as indexer:
-        await eventually(lambda: len(index.words("c")) == 450 and index.words("d") == {"tea"})
+        await eventually(lambda: len(index.words("c")) == 1_100 and index.words("d") == {"tea"})
         index.store("e", "cake")
         indexer.look()
         await eventually(lambda: index.words("e") == {"cake"})

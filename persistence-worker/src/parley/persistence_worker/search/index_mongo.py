@@ -5,6 +5,7 @@ vain. So writes may be repeated, or made by two workers, in any order. A convers
 majority has its blocks; messages and marks are read from a majority too, so no indexed one is rolled back.
 """
 
+import asyncio
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -32,6 +33,8 @@ from parley.shared.search_terms import block_of, endings, hashes_of, terms_of, t
 
 KNOWN_WORDS = 100_000
 """Words that are known to be stored, so that they are not written again."""
+SPLIT_AT_ONCE = 16
+"""Messages that are split into words before other work of the event loop is done."""
 REMEMBERED_MARKS = 100_000
 """Conversations whose last mark is remembered."""
 
@@ -88,7 +91,7 @@ class MongoSearchIndex:
         return [from_document(Message, document) for document in found]
 
     async def add(self, messages: Sequence[Message], marks: Mapping[str, Mark]) -> None:
-        words, blocks = _blocks_of(messages)
+        words, blocks = await _blocks_of(messages)
         await self._add_words(words)
         marked = [
             UpdateOne({"_id": conversation_id}, {"$max": {INDEXED: mark_document(mark)}})
@@ -162,11 +165,13 @@ class _Block:
         self.at = at
 
 
-def _blocks_of(messages: Sequence[Message]) -> tuple[set[str], dict[Key, _Block]]:
+async def _blocks_of(messages: Sequence[Message]) -> tuple[set[str], dict[Key, _Block]]:
     """Return the words of messages, and their terms by block; deleted messages have none."""
     all_words: set[str] = set()
     blocks: dict[Key, _Block] = {}
-    for message in messages:
+    for number, message in enumerate(messages, 1):
+        if number % SPLIT_AT_ONCE == 0:
+            await asyncio.sleep(0)
         if message.deleted_at is not None:
             continue
         key, at = (message.conversation_id, block_of(message.seq)), time_of(message)

@@ -23,8 +23,8 @@ log = structlog.get_logger()
 
 AT_ONCE = 200
 """Conversations of one step, at most."""
-CHANGES_AT_ONCE = 200
-"""Changes of one step, at most: their words take the event loop about 4 ms."""
+CHANGES_AT_ONCE = 500
+"""Changes of one step, at most."""
 FOUND_AT_ONCE = 1_000
 """Conversations that are behind, of one query."""
 GATHER_SECONDS = 0.5
