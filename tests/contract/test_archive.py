@@ -383,6 +383,7 @@ async def test_all_conversations_of_users_and_all_members_of_conversations_are_f
     c, d = await archive.begin(user, "bob"), await archive.begin(user, "cem")
     assert {m.conversation_id for m in await archive.memberships.of_users([user])} == {c, d}
     assert await archive.memberships.conversations_of(user) == {c, d}
+    assert await archive.memberships.hidden_of(user) == {c: 0, d: 0}
     await archive.changes.remove(d, user)
     assert await archive.memberships.conversations_of(user) == {c}
     await archive.changes.add([member(d, user)])
@@ -426,3 +427,14 @@ async def test_people_and_contracts_are_found_again(archive: Archive) -> None:
     assert await archive.contracts.get([contract, "nothing"]) == {contract: agreed}
     c = await archive.begin(known, contract_id=contract)
     assert [found.id for found in await archive.conversations.of_contract(contract)] == [c]
+
+
+async def test_the_furthest_members_of_several_conversations_are_found_at_once(archive: Archive) -> None:
+    one, other = await archive.begin("ann", "bob", "cas"), await archive.begin("ann")
+    await archive.send(one, 3)
+
+    found = await archive.history.furthest_of({one, other})
+
+    assert found == {one: await archive.history.furthest(one), other: await archive.history.furthest(other)}
+    assert [len(each) for each in (*found[one], *found[other])] == [2, 2, 1, 1]
+    assert await archive.history.furthest_of(set()) == {}

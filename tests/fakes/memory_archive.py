@@ -95,6 +95,11 @@ class MemoryHistory:
         }
         return {conversation_id: tombstones for conversation_id, tombstones in found.items() if tombstones}
 
+    async def furthest_of(
+        self, conversation_ids: Collection[str]
+    ) -> dict[str, tuple[list[Membership], list[Membership]]]:
+        return {conversation_id: await self.furthest(conversation_id) for conversation_id in conversation_ids}
+
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         of = [m for (c, _), m in self._tables.memberships.items() if c == conversation_id]
         readers = sorted(of, key=lambda m: -m.read_seq)[:2]
@@ -117,6 +122,9 @@ class MemoryMembers:
 
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         return [m for m in self._present() if m.user_id in user_ids]
+
+    async def hidden_of(self, user_id: str) -> dict[str, int]:
+        return {m.conversation_id: m.hidden_seq for m in self._present() if m.user_id == user_id}
 
     async def conversations_of(self, user_id: str) -> set[str]:
         return {m.conversation_id for m in self._present() if m.user_id == user_id}

@@ -111,6 +111,9 @@ class Memberships(Protocol):
     async def conversations_of(self, user_id: str) -> set[str]:
         """Return the conversations of a user: the same as by `of_users`, for a part of its cost."""
 
+    async def hidden_of(self, user_id: str) -> dict[str, int]:
+        """Return the user's conversations, and the number up to which the messages of each are hidden."""
+
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None
     ) -> list[Membership]:
@@ -198,6 +201,11 @@ class Messages(Protocol):
 
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         """Return the two members with the highest read marks, and the two with the highest delivered."""
+
+    async def furthest_of(
+        self, conversation_ids: Collection[str]
+    ) -> dict[str, tuple[list[Membership], list[Membership]]]:
+        """Return what `furthest` returns, by conversation, in one call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

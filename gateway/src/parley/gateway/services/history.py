@@ -12,7 +12,7 @@ from parley.gateway.core.positions import Revision
 from parley.gateway.core.results import Changes, MessageView
 from parley.gateway.services.access import Access, existing_conversation
 from parley.gateway.services.epochs import Epochs
-from parley.shared.model import MAX_CHANGES, MAX_SYNCED, Message, Person
+from parley.shared.model import MAX_CHANGES, MAX_SYNCED, Membership, Message, Person
 
 SYNC_BYTES = 512 * 1024
 """Bytes of messages after which an answer to `Sync` ends: half of what a client may leave unread."""
@@ -117,24 +117,27 @@ class HistoryService:
         return Changes(conversation_id, rev, epoch or 0, tuple(await self.views(found)), more=more)
 
     async def views(self, messages: Sequence[Message]) -> list[MessageView]:
-        """Return views of messages of one conversation, with senders and the marks of other members."""
+        """Return views of messages, with senders and the marks of other members."""
         if not messages:
             return []
         people = await self._people.get({m.sender_id for m in messages})
-        readers, receivers = await self._messages.furthest(messages[0].conversation_id)
-        return [
-            MessageView(
-                m,
-                people[m.sender_id],
-                max((r.read_seq for r in readers if r.user_id != m.sender_id), default=0),
-                max((r.delivered_seq for r in receivers if r.user_id != m.sender_id), default=0),
-            )
-            for m in messages
-        ]
+        furthest = await self._messages.furthest_of({m.conversation_id for m in messages})
+        return [_view(m, people[m.sender_id], *furthest[m.conversation_id]) for m in messages]
 
     async def view(self, message: Message) -> MessageView:
         """Return the view of one message."""
         return (await self.views([message]))[0]
+
+
+def _view(
+    message: Message, sender: Person, readers: Sequence[Membership], receivers: Sequence[Membership]
+) -> MessageView:
+    return MessageView(
+        message,
+        sender,
+        max((r.read_seq for r in readers if r.user_id != message.sender_id), default=0),
+        max((r.delivered_seq for r in receivers if r.user_id != message.sender_id), default=0),
+    )
 
 
 def _nearest(messages: Sequence[Message], is_forward: bool) -> list[Message]:

@@ -1,8 +1,6 @@
 """Full-text search in a user's conversations."""
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Sequence
 
 from parley.gateway.core.commands import Search as SearchCommand
 from parley.gateway.core.errors import Invalid, RateLimited
@@ -12,7 +10,7 @@ from parley.gateway.core.results import MessageView
 from parley.gateway.services.access import Access
 from parley.gateway.services.concurrency import ConcurrencyLimit
 from parley.gateway.services.history import HistoryService
-from parley.shared.model import Message, Person
+from parley.shared.model import Person
 
 MAX_TEXT = 200
 """Characters of a query."""
@@ -52,24 +50,13 @@ class SearchService:
         with self._limit.slot(person.id):
             hidden = await self._searched(person, command.conversation_id)
             found, cursor = await self._search.find(hidden, words, command.limit, command.before)
-            return Page(tuple(await self._views(found)), cursor)
+            return Page(tuple(await self._history.views(found)), cursor)
 
     async def _searched(self, person: Person, conversation_id: str | None) -> dict[str, int]:
         """Return the conversations to search, and the number up to which the messages of each are hidden."""
         if conversation_id is None:
-            return {m.conversation_id: m.hidden_seq for m in await self._memberships.of_users([person.id])}
+            return await self._memberships.hidden_of(person.id)
         return {conversation_id: (await self._access.standing(person.id, conversation_id)).hidden}
-
-    async def _views(self, messages: Sequence[Message]) -> list[MessageView]:
-        by_conversation: dict[str, list[Message]] = defaultdict(list)
-        for message in messages:
-            by_conversation[message.conversation_id].append(message)
-        views = {
-            view.message.id: view
-            for together in by_conversation.values()
-            for view in await self._history.views(together)
-        }
-        return [views[message.id] for message in messages]
 
 
 def _too_many() -> RateLimited:

@@ -11,6 +11,8 @@ from parley.gateway.core.pagination import SortKey
 from parley.shared.documents import MEMBERSHIPS, Document, from_document, membership_id, to_document
 from parley.shared.model import Membership, Role, now
 
+AT_ONCE = 1_000
+"""Documents of one reply: more would hold up all clients while they are decoded."""
 ENDED = ("leftAt", "archivedAt")
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
@@ -31,6 +33,15 @@ class MongoMemberships:
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         query = {"userId": {"$in": list(user_ids)}, **PRESENT}
         return await all_values(Membership, self._memberships.find(query))
+
+    async def hidden_of(self, user_id: str) -> dict[str, int]:
+        fields = {"_id": 0, "conversationId": 1, "hiddenSeq": 1}
+        cursor = self._memberships.find({"userId": user_id, **PRESENT}, fields).batch_size(AT_ONCE)
+        hidden: dict[str, int] = {}
+        with translate_errors():
+            while documents := await cursor.to_list(AT_ONCE):
+                hidden.update((d["conversationId"], d.get("hiddenSeq", 0)) for d in documents)
+        return hidden
 
     async def conversations_of(self, user_id: str) -> set[str]:
         query = {"userId": user_id, **PRESENT}

@@ -1,6 +1,6 @@
 """Messages in MongoDB, as the gateway reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
@@ -16,6 +16,7 @@ from parley.shared.indexes import DELETED, TOMBSTONES
 from parley.shared.model import Membership, Message
 
 CONVERSATIONS_AT_ONCE = 100
+FURTHEST = ("readSeq", "deliveredSeq")
 
 
 class MongoMessages:
@@ -82,7 +83,32 @@ class MongoMessages:
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         return await self._two(conversation_id, "readSeq"), await self._two(conversation_id, "deliveredSeq")
 
+    async def furthest_of(
+        self, conversation_ids: Collection[str]
+    ) -> dict[str, tuple[list[Membership], list[Membership]]]:
+        found: dict[str, tuple[list[Membership], list[Membership]]] = {i: ([], []) for i in conversation_ids}
+        each = [_furthest(i, mark) for i in found for mark in FURTHEST]
+        stages = [stage for pipeline in each[:1] for stage in pipeline]
+        stages += [{"$unionWith": {"coll": MEMBERSHIPS, "pipeline": pipeline}} for pipeline in each[1:]]
+        if stages:
+            with translate_errors():
+                documents = await self._memberships.aggregate(stages).to_list(None)
+            for document in documents:
+                place = FURTHEST.index(document.pop("by"))
+                found[document["conversationId"]][place].append(from_document(Membership, document))
+        return found
+
     async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
         with translate_errors():
             cursor = self._memberships.find({"conversationId": conversation_id}).sort(mark, -1).limit(2)
             return [from_document(Membership, d) for d in await cursor.to_list(None)]
+
+
+def _furthest(conversation_id: str, mark: str) -> list[Document]:
+    """Return the pipeline that finds the two members with the highest marks."""
+    return [
+        {"$match": {"conversationId": conversation_id}},
+        {"$sort": {mark: -1}},
+        {"$limit": 2},
+        {"$set": {"by": mark}},
+    ]

@@ -115,7 +115,7 @@ class MongoSearch:
 
     async def _read(self, scans: Sequence[ConversationScan], wanted: WindowQuery, budget: ReadBudget) -> None:
         """Read the next windows of some scans, by one query."""
-        size = LEAST_WINDOW if budget.spent else max(1, budget.window // len(scans))
+        size = min(WINDOW, LEAST_WINDOW) if budget.spent else max(1, budget.window // len(scans))
         windows = {scan.conversation_id: scan.window(size) for scan in scans}
         began = monotonic()
         found = await self._windows(windows, wanted)

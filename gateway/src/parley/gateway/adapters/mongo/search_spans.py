@@ -56,22 +56,43 @@ class SearchSpans:
             words: The words of which a match has all.
         """
         build = await self._blocks.build()
-        heads = {head["_id"]: head for head in await self._heads(list(hidden)) if head["lastSeq"]}
-        marks = {i: mark for i, head in heads.items() if (mark := mark_of(head, build))}
-        blocks = await self._blocks.find(marks, words) if marks else None
+        if build is None:
+            return self._searched(await self._heads({"_id": {"$in": list(hidden)}}), {}, None, {}, hidden)
+        # A conversation that is behind is known before the index is read: what it gets later may be missed.
+        heads = await self._behind(list(hidden), build)
+        blocks = await self._blocks.find(hidden, words)
         if blocks is not None and await self._blocks.build() != build:
             blocks = None  # The index was begun anew meanwhile, without these blocks.
+        also = [i for i in (hidden if blocks is None else blocks) if i not in heads]
+        heads |= await self._heads({"_id": {"$in": also}}) if also else {}
+        marks = {i: mark for i, head in heads.items() if (mark := mark_of(head, build))}
         edited = await self._edited(heads, marks) if blocks is not None else {}
+        return self._searched(heads, marks, blocks, edited, hidden)
+
+    def _searched(
+        self,
+        heads: Mapping[str, Document],
+        marks: Mapping[str, Mark],
+        blocks: Mapping[str, list[Block]] | None,
+        edited: Mapping[str, list[int]],
+        hidden: Mapping[str, int],
+    ) -> list[Searched]:
         return [
             Searched(i, head["lastSeq"], head.get("lastMessage", head)["createdAt"], spans)
             for i, head in heads.items()
             if (spans := _above(hidden[i], _spans(head, marks.get(i), blocks, edited.get(i))))
         ]
 
-    async def _heads(self, conversation_ids: Sequence[str]) -> list[Document]:
+    async def _behind(self, conversation_ids: Sequence[str], build: int) -> dict[str, Document]:
+        """Return the heads of the conversations that are not indexed up to their heads."""
+        other_build = {"$ne": [f"${INDEXED}.build", build]}
+        is_behind = {"$or": [other_build, {"$gt": ["$rev", f"${INDEXED}.rev"]}]}
+        return await self._heads({"_id": {"$in": conversation_ids}, "$expr": is_behind})
+
+    async def _heads(self, query: Document) -> dict[str, Document]:
         with translate_errors():
-            found = await self._conversations.find({"_id": {"$in": conversation_ids}}, FIELDS).to_list(None)
-        return list(found)
+            found = await self._conversations.find(query, FIELDS).to_list(None)
+        return {head["_id"]: head for head in found if head["lastSeq"]}
 
     async def _edited(self, heads: Mapping[str, Document], marks: dict[str, Mark]) -> dict[str, list[int]]:
         """Return the numbers of the messages that changed since they were indexed.
