@@ -12,6 +12,7 @@ import pytest
 
 from clients.chat import eventually
 from parley.gateway.adapters.mongo import search as archive_search
+from parley.gateway.adapters.mongo import search_blocks, search_spans
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
@@ -284,6 +285,21 @@ async def test_a_last_page_that_is_full_has_no_next(library: Library) -> None:
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("seed", range(5))
 async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, library: Library) -> None:
+    await assert_pages_are_whole(seed, library)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_pages_of_a_common_word_miss_nothing_and_repeat_nothing(
+    seed: int, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_blocks, "MAX_BLOCKS", 4)
+    monkeypatch.setattr(search_spans, "ENOUGH", 2)
+    monkeypatch.setattr(search_spans, "ACTIVE", (1, 2))
+    await assert_pages_are_whole(seed, library)
+
+
+async def assert_pages_are_whole(seed: int, library: Library) -> None:
+    """Store messages of several conversations, and find them by pages of several sizes."""
     chance = random.Random(seed)
     expected = []
     for length in (1, 3, 30, 90):

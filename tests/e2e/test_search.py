@@ -10,6 +10,7 @@ import pytest
 from clients.chat import ChatUsers, Socket, User, eventually
 from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
 from parley.shared.model import MAX_CONTENT, Message, now
+from parley.shared.search_index import INDEXED
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -144,6 +145,23 @@ async def test_pages_stay_consistent_while_messages_arrive(users: ChatUsers) -> 
         page = await search(user, "tea", limit=2, before=page["nextCursor"])
 
     assert shown == [f"tea {n}" for n in range(8, -1, -1)]
+
+
+async def test_a_message_is_found_before_it_is_indexed_and_after(users: ChatUsers, database: Any) -> None:
+    (ann,) = await users.sockets("ann")
+    group, user = await users.group(ann, "bob"), users.user("ann")
+    await stored(ann, group, "日本語のテストです", "Needle-work in the HAY")
+
+    async def is_indexed() -> bool:
+        head = await database[CONVERSATIONS].find_one({"_id": group})
+        return bool(head.get(INDEXED, {}).get("rev") == head["rev"])
+
+    for _ in range(2):
+        assert await contents(user, "本語") == ["日本語のテストです"]
+        assert await contents(user, "eedle hay") == ["Needle-work in the HAY"]
+        assert await contents(user, "needlework") == []
+        assert await contents(users.user("eve"), "needle") == []
+        await eventually(is_indexed)
 
 
 LONG = 500

@@ -12,7 +12,7 @@ import pytest
 from parley.gateway.adapters.mongo import search as mongo_search
 from parley.gateway.adapters.mongo.search import MongoSearch, WindowQuery
 from parley.gateway.adapters.mongo.search_scan import Position, Span, position_of
-from parley.gateway.adapters.mongo.search_spans import Searched
+from parley.gateway.adapters.mongo.search_spans import Searched, SearchPlan
 from parley.shared.documents import Document, to_document
 from parley.shared.model import Message
 
@@ -24,7 +24,7 @@ class StoredMessages:
     """Messages of some conversations, of which those up to a number are indexed."""
 
     def __init__(self, chance: random.Random, lengths: Sequence[int]) -> None:
-        self._chance = chance
+        self.chance = chance
         self.documents: dict[str, list[Document]] = {}
         self.indexed: dict[str, int] = {}
         for length in lengths:
@@ -37,7 +37,7 @@ class StoredMessages:
             self.indexed[conversation_id] = chance.choice([0, length, chance.randrange(length + 1)])
 
     def _document(self, conversation_id: str, seq: int, at: datetime) -> Document:
-        word = self._chance.choice(["tea", "coffee", "coffee", "coffee"])
+        word = self.chance.choice(["tea", "coffee", "coffee", "coffee"])
         message = Message(
             id=f"{conversation_id}-{seq}",
             conversation_id=conversation_id,
@@ -62,7 +62,7 @@ class StoredMessages:
         for number in range(indexed // BLOCK, -1, -1):
             low, high = max(1, number * BLOCK), min(indexed, number * BLOCK + BLOCK - 1)
             block = documents[low - 1 : high]
-            if any(word in d["content"] for d in block) or (block and self._chance.random() < 0.2):
+            if any(word in d["content"] for d in block) or (block and self.chance.random() < 0.2):
                 spans.append(Span(low, high, max(d["storedAt"] for d in block)))
         return spans
 
@@ -88,12 +88,16 @@ class MemorySearch(MongoSearch):
                 return pages
             assert len(pages) < 2_000, "the cursor never ends"
 
-    async def find(self, hidden: Mapping[str, int], words: Sequence[str], *_: Any) -> Any:
-        return [
+    async def find(self, hidden: Mapping[str, int], words: Sequence[str], *_: Any, newest: bool) -> Any:
+        """Return what to read, sometimes only since a time."""
+        chance = self._stored.chance
+        since = NOON + timedelta(seconds=chance.randrange(45)) if newest and chance.random() < 0.7 else None
+        searched = [
             Searched(i, len(each), each[-1]["createdAt"], spans)
             for i, each in self._stored.documents.items()
-            if (spans := self._stored.spans(i, words[0]))
+            if (spans := [s for s in self._stored.spans(i, words[0]) if _is_since(s, since)])
         ]
+        return SearchPlan(searched, since)
 
     async def _windows(self, windows: Mapping[str, Span], wanted: WindowQuery) -> dict[str, list[Document]]:
         return {
@@ -108,6 +112,10 @@ class MemorySearch(MongoSearch):
     async def _position_at(self, scan: Any, seq: int) -> Position | None:
         below = self._stored.documents[scan.conversation_id][:seq]
         return position_of(below[-1]) if below else None
+
+
+def _is_since(span: Span, since: datetime | None) -> bool:
+    return since is None or span.at is None or span.at >= since
 
 
 @pytest.fixture(params=[(500, 20_000, 1.0), (7, 20, 1.0), (7, 20, -1.0), (40, 200, 1.0)])

@@ -30,6 +30,14 @@ TOMBSTONES = [
 ]
 """The keys of the index that answers by itself who had sent the deleted messages of a conversation."""
 
+BLOCKS_BY_TERM = [("terms", ASCENDING), ("conversation", ASCENDING)]
+NEWEST_BLOCKS = [("conversation", ASCENDING), ("at", DESCENDING)]
+"""The keys of the index that finds the blocks of conversations since a time."""
+
+BY_REVISION = [("conversationId", ASCENDING), ("rev", ASCENDING)]
+"""The keys of the index that finds the changes of conversations; with a hint, each branch of a query is
+planned at once, not by trying several indexes."""
+
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [
         IndexModel(
@@ -56,7 +64,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     MESSAGES: [
         IndexModel([("conversationId", ASCENDING), ("seq", ASCENDING)], unique=True, name="number"),
-        IndexModel([("conversationId", ASCENDING), ("rev", ASCENDING)], unique=True, name="change"),
+        IndexModel(BY_REVISION, unique=True, name="change"),
         IndexModel([("conversationId", ASCENDING), ("senderId", ASCENDING), ("seq", ASCENDING)], name="own"),
         IndexModel(TOMBSTONES, partialFilterExpression=DELETED, name="deleted"),
     ],
@@ -66,6 +74,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     UPLOAD_QUOTAS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     REVOCATIONS: [IndexModel([("until", ASCENDING)], expireAfterSeconds=0, name="kept")],
     FILE_CHUNKS: [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True, name="chunk")],
-    SEARCH_BLOCKS: [IndexModel([("terms", ASCENDING), ("conversation", ASCENDING)], name="term")],
+    SEARCH_BLOCKS: [
+        IndexModel(BLOCKS_BY_TERM, name="term"),
+        IndexModel(NEWEST_BLOCKS, name="newest"),
+    ],
     SEARCH_WORDS: [IndexModel([("endings", ASCENDING)], name="ending")],
 }

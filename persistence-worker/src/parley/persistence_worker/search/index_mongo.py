@@ -18,6 +18,8 @@ from parley.persistence_worker.ports import StoreUnavailable
 from parley.persistence_worker.search.ports import Progress
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MESSAGES, SEARCH_BLOCKS, SEARCH_WORDS, from_document
+from parley.shared.indexes import BY_REVISION, INDEXES
+from parley.shared.migrations import migrate
 from parley.shared.model import Message
 from parley.shared.search_index import (
     BUILD,
@@ -45,6 +47,7 @@ class MongoSearchIndex:
     """`SearchIndex`."""
 
     def __init__(self, database: Any) -> None:
+        self._database = database
         self._conversations = database[CONVERSATIONS]
         self._messages = database[MESSAGES]
         self._blocks = database[SEARCH_BLOCKS]
@@ -87,7 +90,7 @@ class MongoSearchIndex:
         if not each:
             return []
         with translate_errors():
-            found = await self._messages.find({"$or": each}).to_list(None)
+            found = await self._messages.find({"$or": each}).hint(BY_REVISION).to_list(None)
         return [from_document(Message, document) for document in found]
 
     async def add(self, messages: Sequence[Message], marks: Mapping[str, Mark]) -> None:
@@ -125,6 +128,8 @@ class MongoSearchIndex:
         with translate_errors():
             begun = await self._blocks.find_one({"_id": BUILD})
             if begun is None:
+                # Somebody may have dropped the collections, and their indexes with them.
+                await migrate(self._database, {name: INDEXES[name] for name in (SEARCH_BLOCKS, SEARCH_WORDS)})
                 begun = await self._blocks.find_one_and_update(
                     {"_id": BUILD},
                     {"$setOnInsert": {"number": _new_build()}},

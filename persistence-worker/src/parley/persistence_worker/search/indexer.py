@@ -21,9 +21,9 @@ from parley.shared.records import Deletion, Edit, NewMessage, Record
 
 log = structlog.get_logger()
 
-AT_ONCE = 200
+AT_ONCE = 100
 """Conversations of one step, at most."""
-CHANGES_AT_ONCE = 500
+CHANGES_AT_ONCE = 300
 """Changes of one step, at most."""
 FOUND_AT_ONCE = 1_000
 """Conversations that are behind, of one query."""

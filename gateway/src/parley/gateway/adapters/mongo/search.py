@@ -91,11 +91,12 @@ class MongoSearch:
     ) -> tuple[list[Message], str | None]:
         wanted, budget = _wanted(needle(words)), ReadBudget()
         last = read_cursor(before) if before is not None else None
-        searched = await self._spans.find(hidden, words)
-        scans = [scan for each in searched if not (scan := _scan(each, last)).finished]
+        plan = await self._spans.find(hidden, words, newest=before is None)
+        end = Position(plan.since, "", 0) if plan.since is not None else None
+        scans = [scan for each in plan.searched if not (scan := _scan(each, last)).finished]
         heapify(scans)
         shown: list[Message] = []
-        while scans:
+        while scans and (end is None or scans[0].top >= end):
             scan = scans[0]
             if scan.found:
                 if len(shown) == limit:
@@ -111,7 +112,9 @@ class MongoSearch:
                 await self._read(_next(scans, budget), wanted, budget)
             scans = [scan for scan in scans if not scan.finished]
             heapify(scans)
-        return shown, None
+        if end is None:
+            return shown, None
+        return shown, write_cursor(last if len(shown) == limit else end)
 
     async def _read(self, scans: Sequence[ConversationScan], wanted: WindowQuery, budget: ReadBudget) -> None:
         """Read the next windows of some scans, by one query."""

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.shared.documents import SEARCH_BLOCKS, SEARCH_WORDS, Document
+from parley.shared.indexes import BLOCKS_BY_TERM, NEWEST_BLOCKS
 from parley.shared.search_index import BUILD, block_of_id, conversation_hash
 from parley.shared.search_terms import ANY, SHORTEST_PART, Term, hash_of, needed_terms
 
 MAX_WORDS = 200
 """Words of texts that one searched part may stand for; of more, the messages are read instead."""
-MAX_BLOCKS = 5_000
-"""Blocks that are looked at; of more, the newest messages soon have a page of matches."""
+MAX_BLOCKS = 1_000
+"""Blocks that one query returns, at most."""
 MAX_TERMS = 3
 """Terms of a search that are looked up, the longest ones."""
 MAX_QUERY_MS = 2_000
@@ -43,31 +44,35 @@ class SearchBlocks:
             begun = await self._blocks.find_one({"_id": BUILD})
         return begun["number"] if begun else None
 
+    async def terms(self, words: Sequence[str]) -> list[list[int]]:
+        """Return hashes: a block with all words has one of each list. Without a distinctive word, none."""
+        terms = sorted({term for word in words for term in needed_terms(word)}, key=_distinction)
+        looked_up = await asyncio.gather(*(self._hashes(term) for term in terms[-MAX_TERMS:]))
+        return [hashes for hashes in looked_up if hashes is not None]
+
     async def find(
-        self, conversation_ids: Collection[str], words: Sequence[str]
+        self, conversation_ids: Collection[str], terms: Sequence[Sequence[int]], since: datetime | None = None
     ) -> dict[str, list[Block]] | None:
-        """Return the blocks that may have all words, those of each conversation from the highest down.
+        """Return the blocks that have all terms, those of each conversation from the highest down.
 
         Args:
             conversation_ids: The conversations whose blocks count.
-            words: The words.
+            terms: The result of `terms`.
+            since: Only blocks with messages that were stored since then.
 
         Returns:
-            The blocks by conversation; None if they are too many, or if no word is distinctive.
+            The blocks by conversation; None if they are too many.
         """
-        terms = sorted({term for word in words for term in needed_terms(word)}, key=_distinction)
-        looked_up = await asyncio.gather(*(self._hashes(term) for term in terms[-MAX_TERMS:]))
-        each = [hashes for hashes in looked_up if hashes is not None]
-        if not each:
-            return None
-        hashed = list({conversation_hash(conversation_id) for conversation_id in conversation_ids})
         query: Document = {
-            "conversation": {"$in": hashed},
-            "$and": [{"terms": {"$in": [ANY, *hashes]}} for hashes in each],
+            "conversation": {"$in": list({conversation_hash(each) for each in conversation_ids})},
+            "$and": [{"terms": {"$in": [ANY, *hashes]}} for hashes in terms],
         }
         with translate_errors():
-            cursor = self._blocks.find(query, {"at": 1}).limit(MAX_BLOCKS + 1)
-            found = await cursor.max_time_ms(MAX_QUERY_MS).to_list(None)
+            if since is None:
+                cursor = self._blocks.find(query, {"at": 1}).hint(BLOCKS_BY_TERM)
+            else:
+                cursor = self._blocks.find({**query, "at": {"$gte": since}}, {"at": 1}).hint(NEWEST_BLOCKS)
+            found = await cursor.limit(MAX_BLOCKS + 1).max_time_ms(MAX_QUERY_MS).to_list(None)
         return _by_conversation(found, frozenset(conversation_ids)) if len(found) <= MAX_BLOCKS else None
 
     async def _hashes(self, term: Term) -> list[int] | None:

@@ -4,10 +4,10 @@ The heads are read before the index, so that what a conversation's mark covers i
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.search_blocks import Block, SearchBlocks
 from parley.gateway.adapters.mongo.search_scan import Span
 from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
+from parley.shared.indexes import BY_REVISION
 from parley.shared.search_index import INDEXED, Mark, mark_of
 from parley.shared.search_terms import BLOCK, block_of
 
@@ -22,6 +23,14 @@ EDITED_AT_ONCE = 100
 """Conversations of one query for edited messages."""
 MAX_EDITED = 1_000
 """Edited messages of one such query, at most; of more, the conversations are read as if they had no index."""
+ENOUGH = 60
+"""Blocks of a common word that have a page of matches: each has one, as a rule."""
+ACTIVE = (20, 200, 2_000)
+"""The newest blocks of a common word are looked for since so many conversations were active."""
+FURTHER = 4
+"""Steps further back, each over four times the time of the one before."""
+FURTHEST = timedelta(days=10_000)
+EVERY: Document = {}
 FIELDS = {"lastSeq": 1, "rev": 1, "createdAt": 1, "lastMessage.createdAt": 1, INDEXED: 1}
 
 
@@ -40,6 +49,13 @@ class Searched(Struct):
     spans: list[Span]
 
 
+class SearchPlan(NamedTuple):
+    """The conversations to search, and the time since which they have all matches; None if at all times."""
+
+    searched: list[Searched]
+    since: datetime | None = None
+
+
 class SearchSpans:
     """Finds what must be read of each conversation."""
 
@@ -48,26 +64,52 @@ class SearchSpans:
         self._messages = database[MESSAGES]
         self._blocks = SearchBlocks(database)
 
-    async def find(self, hidden: Mapping[str, int], words: Sequence[str]) -> list[Searched]:
+    async def find(self, hidden: Mapping[str, int], words: Sequence[str], *, newest: bool) -> SearchPlan:
         """Return the conversations that may have matches.
 
         Args:
             hidden: The conversations, and the number up to which the messages of each are left out.
             words: The words of which a match has all.
+            newest: The newest matches suffice.
         """
+        ids = list(hidden)
         build = await self._blocks.build()
         if build is None:
-            return self._searched(await self._heads({"_id": {"$in": list(hidden)}}), {}, None, {}, hidden)
+            return SearchPlan(self._searched(await self._heads(ids), {}, None, {}, hidden))
         # A conversation that is behind is known before the index is read: what it gets later may be missed.
-        heads = await self._behind(list(hidden), build)
-        blocks = await self._blocks.find(hidden, words)
+        heads = await self._behind(ids, build)
+        terms = await self._blocks.terms(words)
+        blocks, since = await self._blocks.find(ids, terms) if terms else None, None
+        if blocks is None:
+            # The heads that are behind stay as they were.
+            heads = {**await self._heads(ids), **heads}
+            if terms and newest:
+                blocks, since = await self._newest(ids, terms, _times(heads, build))
         if blocks is not None and await self._blocks.build() != build:
-            blocks = None  # The index was begun anew meanwhile, without these blocks.
-        also = [i for i in (hidden if blocks is None else blocks) if i not in heads]
-        heads |= await self._heads({"_id": {"$in": also}}) if also else {}
+            blocks, since = None, None  # The index was begun anew meanwhile, without these blocks.
+        also = [i for i in (ids if blocks is None else blocks) if i not in heads]
+        heads |= await self._heads(also)
         marks = {i: mark for i, head in heads.items() if (mark := mark_of(head, build))}
         edited = await self._edited(heads, marks) if blocks is not None else {}
-        return self._searched(heads, marks, blocks, edited, hidden)
+        return SearchPlan(self._searched(heads, marks, blocks, edited, hidden), since)
+
+    async def _newest(
+        self, ids: Sequence[str], terms: Sequence[Sequence[int]], times: Sequence[datetime]
+    ) -> tuple[dict[str, list[Block]] | None, datetime | None]:
+        """Return the blocks since a time such that they are enough and not too many, and that time.
+
+        Args:
+            ids: The conversations.
+            terms: The terms that blocks must have.
+            times: When each conversation had its latest message, from the newest down.
+        """
+        for since in _steps(times):
+            blocks = await self._blocks.find(ids, terms, since)
+            if blocks is None:
+                break
+            if sum(map(len, blocks.values())) >= ENOUGH:
+                return blocks, since
+        return None, None
 
     def _searched(
         self,
@@ -87,12 +129,17 @@ class SearchSpans:
         """Return the heads of the conversations that are not indexed up to their heads."""
         other_build = {"$ne": [f"${INDEXED}.build", build]}
         is_behind = {"$or": [other_build, {"$gt": ["$rev", f"${INDEXED}.rev"]}]}
-        return await self._heads({"_id": {"$in": conversation_ids}, "$expr": is_behind})
+        return await self._heads(conversation_ids, {"$expr": is_behind})
 
-    async def _heads(self, query: Document) -> dict[str, Document]:
+    async def _heads(
+        self, conversation_ids: Sequence[str], condition: Document = EVERY
+    ) -> dict[str, Document]:
+        if not conversation_ids:
+            return {}
+        query = {"_id": {"$in": conversation_ids}, "lastSeq": {"$gt": 0}, **condition}
         with translate_errors():
             found = await self._conversations.find(query, FIELDS).to_list(None)
-        return {head["_id"]: head for head in found if head["lastSeq"]}
+        return {head["_id"]: head for head in found}
 
     async def _edited(self, heads: Mapping[str, Document], marks: dict[str, Mark]) -> dict[str, list[int]]:
         """Return the numbers of the messages that changed since they were indexed.
@@ -118,8 +165,27 @@ class SearchSpans:
         ]
         fields = {"_id": 0, "conversationId": 1, "seq": 1}
         with translate_errors():
-            found = await self._messages.find({"$or": each}, fields).limit(MAX_EDITED + 1).to_list(None)
+            cursor = self._messages.find({"$or": each}, fields).hint(BY_REVISION)
+            found = await cursor.limit(MAX_EDITED + 1).to_list(None)
         return list(found)
+
+
+def _times(heads: Mapping[str, Document], build: int) -> list[datetime]:
+    marks = (mark_of(head, build) for head in heads.values())
+    return sorted((mark.at for mark in marks if mark and mark.at), reverse=True)
+
+
+def _steps(times: Sequence[datetime]) -> Iterator[datetime]:
+    """Yield times to look back to, from the newest down."""
+    if not times:
+        return
+    for active in ACTIVE:
+        yield times[min(active, len(times)) - 1]
+        if active >= len(times):
+            break
+    since = times[min(ACTIVE[-1], len(times)) - 1]
+    steps = [(times[0] - since) * 4**step for step in range(1, FURTHER + 1)]
+    yield from (since - step for step in steps if step < FURTHEST)
 
 
 def _has_edits(head: Document, mark: Mark) -> bool:
