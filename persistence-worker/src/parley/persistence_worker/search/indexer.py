@@ -51,7 +51,8 @@ class Indexer:
         self._records = 0
         self._work = asyncio.Event()
         self._work.set()
-        self._must_look = True
+        self._looks = 0
+        self._look_above: str | None = ""
         self._limit = AT_ONCE
         search_lag_seconds.set_function(self._lag)
         search_unindexed.set_function(lambda: len(self._waiting))
@@ -67,7 +68,8 @@ class Indexer:
 
     def look(self) -> None:
         """Look for conversations that are behind: this worker got a partition."""
-        self._must_look = True
+        self._looks += 1
+        self._look_above = ""
         self._work.set()
 
     def _lag(self) -> float:
@@ -90,12 +92,12 @@ class Indexer:
             await asyncio.sleep(_pause(monotonic() - began, records_per_second))
 
     async def _step(self) -> None:
-        if self._must_look:
-            self._must_look = False
-            await self._find_behind()
+        if self._look_above is not None and len(self._waiting) < FOUND_AT_ONCE:
+            await self._find_behind(self._look_above)
         batch = list(islice(self._waiting, self._limit))
         if not batch:
-            self._work.clear()
+            if self._look_above is None:
+                self._work.clear()
             return
         since = {conversation_id: self._waiting.pop(conversation_id) for conversation_id in batch}
         try:
@@ -120,19 +122,18 @@ class Indexer:
         """Put conversations back to the front."""
         self._waiting = {**since, **{k: v for k, v in self._waiting.items() if k not in since}}
 
-    async def _find_behind(self) -> None:
-        found, after = 0, ""
-        try:
-            while behind := await self._index.behind(after, FOUND_AT_ONCE):
-                after = behind[-1]
-                mine = [conversation_id for conversation_id in behind if self._is_mine(conversation_id)]
-                found += len(mine)
-                for conversation_id in mine:
-                    self._waiting.setdefault(conversation_id, monotonic())
-        except BaseException:
-            self._must_look = True
-            raise
-        log.info("worker.search.behind", conversations=found)
+    async def _find_behind(self, after: str) -> None:
+        """Find the next conversations that are behind, above an id; a page a step, for there may be millions."""
+        looks = self._looks
+        page = await self._index.behind(after, FOUND_AT_ONCE)
+        mine = [conversation_id for conversation_id in page if self._is_mine(conversation_id)]
+        for conversation_id in mine:
+            self._waiting.setdefault(conversation_id, monotonic())
+        if mine:
+            log.info("worker.search.behind", conversations=len(mine))
+        if self._looks == looks:
+            # Otherwise the worker got another partition meanwhile, and looks from the start.
+            self._look_above = page[-1] if page else None
 
 
 async def index_changes(index: SearchIndex, conversation_ids: Sequence[str]) -> list[str]:

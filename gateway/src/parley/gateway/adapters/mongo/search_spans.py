@@ -76,7 +76,7 @@ class SearchSpans:
         build = await self._blocks.build()
         if build is None:
             return SearchPlan(self._searched(await self._heads(ids), {}, None, {}, hidden))
-        # A conversation that is behind is known before the index is read: what it gets later may be missed.
+        # Marks are read before the index: messages up to a mark are in the index by then.
         heads = await self._behind(ids, build)
         terms = await self._blocks.terms(words)
         blocks, since = await self._blocks.find(ids, terms) if terms else None, None
