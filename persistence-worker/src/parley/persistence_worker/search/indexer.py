@@ -123,7 +123,7 @@ class Indexer:
         self._waiting = {**since, **{k: v for k, v in self._waiting.items() if k not in since}}
 
     async def _find_behind(self, after: str) -> None:
-        """Find the next conversations that are behind, above an id; a page a step, for there may be millions."""
+        """Find the next page of conversations that are behind, above an id; there may be millions."""
         looks = self._looks
         page = await self._index.behind(after, FOUND_AT_ONCE)
         mine = [conversation_id for conversation_id in page if self._is_mine(conversation_id)]
