@@ -11,7 +11,7 @@ from parley.shared.mongo import Database
 from parley.shared.search_index import INDEXED
 from parley.stack import Stack
 
-GROUPS, EACH = 12, 8
+GROUPS, EACH = 12, 4
 INDEXED_SECONDS = 30.0
 
 
