@@ -55,6 +55,7 @@ AT_ONCE = 5_000
 RARE = 3
 """Messages that have the same rare word."""
 BATCH = 100
+TEXT_INDEX = "load_text"
 SHOWN = 20
 INSERT_SECONDS = 10.0
 SYLLABLES = [a + b for a in "bcdfghjklmnprstvwz" for b in ("a", "e", "i", "o", "u", "an", "er", "in", "os")]
@@ -294,6 +295,27 @@ async def compare_inserts(archive: Archive, stack: Stack, rounds: int, progress:
     )
 
 
+async def compare_text_index(archive: Archive, count: int) -> None:
+    """Build MongoDB's own text index of the same messages, which finds whole words only, and search in it."""
+    messages, began = archive.database[MESSAGES], time.perf_counter()
+    await messages.create_index([("content", "text")], name=TEXT_INDEX, default_language="none")
+    size = (await archive.database.command("collStats", MESSAGES))["indexSizes"][TEXT_INDEX]
+    built = time.perf_counter() - began
+    print(f"MongoDB's text index: {size / archive.messages:.0f} B a message, built in {built:.0f} s")
+    chance, words = random.Random(4), archive.language.words
+    for name, of in (
+        ("very common", chance.sample(words[:50], count)),
+        ("rare", archive.rare[:count]),
+        ("absent", ["qqzzx"]),
+    ):
+        began = time.perf_counter()
+        for word in of:
+            query = {"$text": {"$search": word}, "conversationId": {"$in": archive.ids}}
+            await messages.find(query).sort("storedAt", -1).limit(SHOWN).to_list(None)
+        print(f"  {name:<22} {1_000 * (time.perf_counter() - began) / len(of):6.1f} ms")
+    await messages.drop_index(TEXT_INDEX)
+
+
 async def searches(archive: Archive, searcher: Searcher, count: int) -> None:
     """Measure searches for words of several frequencies."""
     words, chance = archive.language.words, random.Random(4)
@@ -337,6 +359,8 @@ async def run(options: argparse.Namespace, stack: Stack) -> None:
             print(f"  {name:<14} {each:6.0f} B a message, its indexes {index:.0f} B")
         print(f"{options.messages:,} messages, {options.conversations:,} conversations, all indexed:")
         await searches(archive, searcher, options.searches)
+        if options.text_index:
+            await compare_text_index(archive, options.searches)
         print(await compare_inserts(archive, stack, options.rounds, progress))
         print("after these inserts, of which the last are not indexed:")
         await searches(archive, searcher, options.searches)
@@ -349,6 +373,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=2_000)
     parser.add_argument("--searches", type=int, default=50, help="searches of each kind, at most 50")
     parser.add_argument("--rounds", type=int, default=5, help="of inserts without an indexer and beside one")
+    parser.add_argument("--text-index", action="store_true", help="compare with MongoDB's own text index")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="parley-search-") as directory:
         settings = {"RATE_LIMITS": "off"}

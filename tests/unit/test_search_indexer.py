@@ -24,6 +24,7 @@ class FaultyIndex(MemorySearchIndex):
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.refused = 0
         self.faulty: set[str] = set()
 
     def store(self, conversation_id: str, *contents: str) -> list[Message]:
@@ -54,6 +55,7 @@ class FaultyIndex(MemorySearchIndex):
 
     async def add(self, messages: Sequence[Message], marks: Mapping[str, Mark]) -> None:
         if self.away:
+            self.refused += 1
             raise StoreUnavailable("away")
         if self.faulty & set(marks):
             raise ValueError("a faulty message")
@@ -123,7 +125,7 @@ async def test_an_outage_of_the_database_delays_the_index_only(index: FaultyInde
     async with running(index) as indexer:
         index.away = True
         indexer.note(records(index.store("c", "tea")))
-        await asyncio.sleep(0.02)
+        await eventually(lambda: index.refused > 1)
         assert indexer._lag() > 0
         index.away = False
         await eventually(lambda: index.words("c") == {"tea"})
