@@ -4,10 +4,11 @@ import itertools
 from typing import Any, Self
 
 from clients.chat import ChatUsers, Socket, User
+from parley.shared.search_index import INDEXED
 
 Documents = dict[str, dict[str, Any]]
-HEAD = ("lastSeq", "rev", "lastMessage")
-"""Fields of a conversation that every valid message changes."""
+HEAD = ("lastSeq", "rev", "lastMessage", INDEXED)
+"""Fields of a conversation that every valid message changes, the search index' mark a moment later."""
 OWN = ("ownSeq", "ownSinceRead")
 """Fields of the sender's membership that every valid message changes."""
 

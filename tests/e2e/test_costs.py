@@ -20,6 +20,7 @@ from parley.persistence_worker.persist import Persister
 from parley.shared import model, records, rooms
 from parley.shared.events import Event
 from parley.shared.mongo import Database
+from parley.shared.search_index import INDEXED
 from parley.stack import Stack
 
 SMALL, LARGE = 2, 500
@@ -40,12 +41,15 @@ def names(size: int) -> list[str]:
 
 
 async def everything(database: Database) -> Snapshot:
-    """Return all documents but those of files, which no message writes."""
+    """Return all documents but those of files, which no message writes, and those of the search index.
+
+    The index is written beside the messages' way, for many messages at once.
+    """
     names = await database.list_collection_names()
     return {
-        (name, document["_id"]): document
+        (name, document["_id"]): {field: value for field, value in document.items() if field != INDEXED}
         for name in names
-        if not name.startswith("attachments")
+        if not name.startswith(("attachments", "search_"))
         async for document in database[name].find()
     }
 

@@ -41,9 +41,9 @@ async def test_killed_indexers_leave_nothing_unfound_and_nothing_unindexed(
     sent = set()
     for n in range(EACH):
         for group in groups:
-            message = await ann.send(group, f"needle {n} {group}")
+            message = await ann.send(group, f"needle round-{n} {group}")
             await ann.wait_for("messageSent", messageId=message["_id"])
-            sent.add(f"needle {n} {group}")
+            sent.add(f"needle round-{n} {group}")
         # The next batch is noted and not indexed when its worker is killed.
         fragile.kill(f"worker-{1 + n % 2}")
         assert await found(user, "needle") == sent
@@ -54,4 +54,4 @@ async def test_killed_indexers_leave_nothing_unfound_and_nothing_unindexed(
 
     await eventually(is_indexed, INDEXED_SECONDS)
     assert await found(user, "needle") == sent
-    assert await found(user, f"eedle 3 {groups[5]}") == {f"needle 3 {groups[5]}"}
+    assert await found(user, f"eedle round-3 {groups[5]}") == {f"needle round-3 {groups[5]}"}

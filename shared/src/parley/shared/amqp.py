@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import aiormq
 import structlog
@@ -13,6 +13,7 @@ from aiormq.exceptions import AMQPError
 
 from parley.shared.amqp_frames import FrameReader, FrameReaders
 from parley.shared.cancellation import within
+from parley.shared.host_lists import split_hosts
 
 log = structlog.get_logger()
 
@@ -59,9 +60,7 @@ async def connect(url: str, *, name: str, heartbeat: int, avoided: str | None = 
 
 def node_urls(url: str) -> Sequence[str]:
     """Return the URL of each host in a URL."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
+    return split_hosts(url).urls()
 
 
 def node_of(connection: AbstractConnection) -> str:

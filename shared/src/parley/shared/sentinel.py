@@ -14,6 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
 
+from parley.shared.host_lists import split_hosts
+
 log = structlog.get_logger()
 
 SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
@@ -27,7 +29,7 @@ Address = tuple[str, int]
 
 def is_url(url: str) -> bool:
     """Return whether a URL names sentinels."""
-    return urlsplit(url).scheme in SCHEMES
+    return url.partition(":")[0] in SCHEMES
 
 
 def master_pool(url: str, **options: Any) -> "MasterPool":
@@ -42,10 +44,11 @@ def master_pool(url: str, **options: Any) -> "MasterPool":
     Raises:
         TypeError, ValueError: An option in the URL is unknown, or has an invalid value.
     """
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
+    listed = split_hosts(url)
+    parts = urlsplit(listed.urls()[0])
+    user, at, _ = parts.netloc.rpartition("@")
     name, _, db = parts.path.strip("/").partition("/")
-    first, *_ = addresses = [_address(host) for host in hosts.split(",")]
+    first, *_ = addresses = [_address(host) for host in listed.hosts]
     plain = SplitResult(SCHEMES[parts.scheme], f"{user}{at}{_text(first)}", f"/{db}", parts.query, "")
     found: dict[str, Any] = {**parse_url(urlunsplit(plain))}
     own = {key: found.pop(f"sentinel_{key}", None) for key in ("username", "password")}
