@@ -49,6 +49,12 @@ def time_of(message: Message) -> datetime:
     return message.stored_at or message.created_at
 
 
+def behind(build: int) -> Document:
+    """Return the condition of a conversation that is not indexed up to its head, in a build of the index."""
+    other_build = {"$ne": [f"${INDEXED}.build", build]}
+    return {"$expr": {"$or": [other_build, {"$gt": ["$rev", f"${INDEXED}.rev"]}]}}
+
+
 def mark_of(head: Document, build: int | None) -> Mark | None:
     """Return the mark in a conversation's document; None if it is of another build, or there is none."""
     mark = head.get(INDEXED)

@@ -25,6 +25,7 @@ from parley.shared.search_index import (
     BUILD,
     INDEXED,
     Mark,
+    behind,
     block_id,
     conversation_hash,
     mark_document,
@@ -68,9 +69,7 @@ class MongoSearchIndex:
 
     async def behind(self, after: str, limit: int) -> list[str]:
         await self._follow()
-        other_build = {"$ne": [f"${INDEXED}.build", self._build]}
-        is_behind = {"$or": [other_build, {"$gt": ["$rev", f"${INDEXED}.rev"]}]}
-        query = {"_id": {"$gt": after}, "rev": {"$gt": 0}, "$expr": is_behind}
+        query = {"_id": {"$gt": after}, "rev": {"$gt": 0}, **behind(self._build)}
         with translate_errors():
             cursor = self._conversations.find(query, {"_id": 1}).sort("_id", 1).limit(limit)
             return [document["_id"] for document in await cursor.to_list(None)]

@@ -3,23 +3,23 @@
 A call costs more than what it brings.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.memberships import PRESENT, member_pairs
+from parley.gateway.adapters.mongo.memberships import AT_ONCE, PRESENT, member_pairs
 from parley.gateway.adapters.mongo.people import saved_profile
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.gateway.core.positions import Position
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, USERS, Document
 from parley.shared.model import Membership
 
-AT_ONCE = 1_000
-"""Documents of one reply: more would hold up all clients while they are decoded."""
 SHARED_CONVERSATIONS = 100
 """Conversations of a user whose read is shared: others would wait for a user of thousands."""
 SHARED_PAIRS = 2_000
+"""Pairs of conversation and member of a shared read; of more, each user's are read alone."""
 HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
 COUNTERS = ("joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq")
 MARKS: Document = dict.fromkeys(("conversationId", "userId", "role", "joinedAt", *COUNTERS), 1)
@@ -74,6 +74,7 @@ class MongoConnectReads:
                 profiles[document["_id"]] = saved_profile(document)
             else:
                 ids[document["userId"]].add(document["conversationId"])
+        # Two sockets of one user may ask at the same time.
         return [(set(ids[user_id]), profiles.get(user_id)) for user_id in user_ids]
 
     async def _load(self, wanted: Sequence[_Wanted]) -> Sequence[UserConversations]:
@@ -82,7 +83,7 @@ class MongoConnectReads:
         if len(wanted) > 1 and len(found.pairs) == limit:
             # Pairs are missing, and it is not known whose.
             return [part for each in wanted for part in await self._load([each])]
-        return [_part(found, each) for each in wanted]
+        return _parts(found, wanted)
 
     async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
         conversation_ids = {c for each in wanted for c in each.conversation_ids}
@@ -107,13 +108,22 @@ class MongoConnectReads:
         return found
 
 
-def _part(found: UserConversations, wanted: _Wanted) -> UserConversations:
-    """Return the part of what was read for many users that one of them wanted."""
-    heads = {c: found.heads[c] for c in wanted.conversation_ids if c in found.heads}
-    memberships = [m for m in found.memberships if m.user_id == wanted.user_id]
-    members_of = set(wanted.members_of)
-    pairs = [pair for pair in found.pairs if pair[0] in members_of]
-    return UserConversations(heads, memberships, pairs[: wanted.limit])
+def _parts(found: UserConversations, wanted: Sequence[_Wanted]) -> list[UserConversations]:
+    """Return, of what was read for many users, the part of each."""
+    memberships: defaultdict[str, list[Membership]] = defaultdict(list)
+    for membership in found.memberships:
+        memberships[membership.user_id].append(membership)
+    pairs: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for pair in found.pairs:
+        pairs[pair[0]].append(pair)
+    return [
+        UserConversations(
+            {c: found.heads[c] for c in each.conversation_ids if c in found.heads},
+            memberships[each.user_id],
+            [pair for c in sorted(set(each.members_of)) for pair in pairs[c]][: each.limit],
+        )
+        for each in wanted
+    ]
 
 
 def _any_of(ids: Sequence[str]) -> Any:

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.adapters.mongo.search_blocks import MAX_QUERY_MS
 from parley.gateway.adapters.mongo.search_pattern import Needle, needle
 from parley.gateway.adapters.mongo.search_scan import (
     MAX_STORE_DELAY,
@@ -39,8 +40,6 @@ MAX_SECONDS = 1.0
 """Time before it ends likewise; of conversations not begun by then, a least window is still read."""
 QUICK_SECONDS = 0.03
 """Time of a query up to which the window is doubled; above twice this time it is halved."""
-MAX_QUERY_MS = 2_000
-"""Milliseconds after which the server aborts a query."""
 BY_NUMBER = [("conversationId", 1), ("seq", 1)]
 
 

@@ -16,7 +16,7 @@ from parley.gateway.adapters.mongo.search_blocks import Block, SearchBlocks
 from parley.gateway.adapters.mongo.search_scan import Span
 from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
 from parley.shared.indexes import BY_REVISION
-from parley.shared.search_index import INDEXED, Mark, mark_of
+from parley.shared.search_index import INDEXED, Mark, behind, mark_of
 from parley.shared.search_terms import BLOCK, block_of
 
 EDITED_AT_ONCE = 100
@@ -127,9 +127,7 @@ class SearchSpans:
 
     async def _behind(self, conversation_ids: Sequence[str], build: int) -> dict[str, Document]:
         """Return the heads of the conversations that are not indexed up to their heads."""
-        other_build = {"$ne": [f"${INDEXED}.build", build]}
-        is_behind = {"$or": [other_build, {"$gt": ["$rev", f"${INDEXED}.rev"]}]}
-        return await self._heads(conversation_ids, {"$expr": is_behind})
+        return await self._heads(conversation_ids, behind(build))
 
     async def _heads(
         self, conversation_ids: Sequence[str], condition: Document = EVERY
@@ -147,9 +145,9 @@ class SearchSpans:
         Each new message takes one revision too, so most conversations that are behind have no other changes.
         The marks of those that have too many are left out.
         """
-        behind = iter([i for i, mark in marks.items() if _has_edits(heads[i], mark)])
+        changed = iter([i for i, mark in marks.items() if _has_edits(heads[i], mark)])
         edited: dict[str, list[int]] = defaultdict(list)
-        while some := list(islice(behind, EDITED_AT_ONCE)):
+        while some := list(islice(changed, EDITED_AT_ONCE)):
             found = await self._changed([(i, marks[i]) for i in some])
             if len(found) > MAX_EDITED:
                 for conversation_id in some:
