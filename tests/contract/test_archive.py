@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -81,11 +81,13 @@ def member(conversation_id: str, user: str, **more: Any) -> Membership:
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def archive(request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection) -> Archive:
+async def archive(
+    request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection
+) -> AsyncIterator[Archive]:
     if request.param == "memory":
         tables = Tables()
         members = MemoryMembers(tables)
-        return Archive(
+        yield Archive(
             MemoryConversations(tables),
             MemoryHistory(tables),
             members,
@@ -95,9 +97,10 @@ async def archive(request: pytest.FixtureRequest, database: Database, primary: P
             MemoryMessages(tables),
             MemoryConnectReads(tables),
         )
+        return
     await migrate(database)
-    stored = MongoMemberships(database)
-    return Archive(
+    stored, reads = MongoMemberships(database), MongoConnectReads(database, Background().spawn)
+    yield Archive(
         MongoConversations(database),
         MongoHistory(database),
         stored,
@@ -105,8 +108,9 @@ async def archive(request: pytest.FixtureRequest, database: Database, primary: P
         MongoPeople(database),
         MongoContracts(database),
         CommittedMessages(primary),
-        MongoConnectReads(database, Background().spawn),
+        reads,
     )
+    await reads.close()
 
 
 async def test_a_direct_conversation_is_begun_once(archive: Archive) -> None:

@@ -182,6 +182,9 @@ class Gateway:
                     name="snapshot_store", stop=adapters.snapshot_store.close, stop_seconds=CLOSE_SECONDS
                 ),
                 Component(name="manager", stop=adapters.manager.stop, stop_seconds=CLOSE_SECONDS),
+                Component(
+                    name="connect_reads", stop=adapters.connect_reads.close, stop_seconds=CLOSE_SECONDS
+                ),
             ],
         ]
 

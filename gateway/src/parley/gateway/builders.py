@@ -61,6 +61,7 @@ class Adapters:
     admission: AdmissionController
     shedder: LoadShedder
     presence: RedisPresence
+    connect_reads: MongoConnectReads
     snapshot_store: RedisSnapshotStore
     ports: Ports
 
@@ -99,6 +100,7 @@ def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn
     )
     admission = AdmissionController(outbox, partitions.of, windows, shedder, outbox.refusal)
     presence = RedisPresence(connect(settings.redis_url), bus)
+    connect_reads = MongoConnectReads(database, spawn)
     return Adapters(
         database=database,
         bus=bus,
@@ -107,8 +109,9 @@ def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn
         admission=admission,
         shedder=shedder,
         presence=presence,
+        connect_reads=connect_reads,
         snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
-        ports=_ports(settings, database, files, spawn, bus, admission, presence),
+        ports=_ports(settings, database, files, bus, admission, presence, connect_reads),
     )
 
 
@@ -116,10 +119,10 @@ def _ports(
     settings: Settings,
     database: Any,
     files: Files,
-    spawn: Spawn,
     bus: Bus,
     admission: AdmissionController,
     presence: RedisPresence,
+    connect_reads: MongoConnectReads,
 ) -> Ports:
     memberships, attachments = MongoMemberships(database), MongoAttachments(database)
     return Ports(
@@ -133,7 +136,7 @@ def _ports(
         messages=MongoMessages(database),
         search=MongoSearch(database),
         people=MongoPeople(database),
-        connect_reads=MongoConnectReads(database, spawn),
+        connect_reads=connect_reads,
         attachments=attachments,
         orphaned_attachments=attachments,
         files=files,

@@ -1,16 +1,13 @@
-"""All that connecting users need of MongoDB, in two calls for all who connect at a time.
-
-A call costs more than what it brings.
-"""
+"""All that connecting users need of MongoDB, in two round trips for all who connect at a time."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
-from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.memberships import AT_ONCE, PRESENT, member_pairs
+from parley.gateway.adapters.mongo.memberships import PRESENT
 from parley.gateway.adapters.mongo.people import saved_profile
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.gateway.core.positions import Position
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, USERS, Document
@@ -21,8 +18,11 @@ SHARED_CONVERSATIONS = 100
 SHARED_PAIRS = 2_000
 """Pairs of conversation and member of a shared read; of more, each user's are read alone."""
 HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
+IDS: Document = {"_id": 0, "userId": 1, "conversationId": 1}
 COUNTERS = ("joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq")
-MARKS: Document = dict.fromkeys(("conversationId", "userId", "role", "joinedAt", *COUNTERS), 1)
+MARKS: Document = {**IDS, **dict.fromkeys(("role", "joinedAt", *COUNTERS), 1)}
+BY_MEMBER: Document = {"conversationId": 1, "userId": 1}
+"""The keys of an index; without the hint, MongoDB tries each of those that begin with the conversation."""
 
 Beginning = tuple[set[str], SavedProfile | None]
 
@@ -45,10 +45,15 @@ class MongoConnectReads:
     """
 
     def __init__(self, database: Any, spawn: Spawn) -> None:
-        self._memberships = database[MEMBERSHIPS]
-        self._conversations = database[CONVERSATIONS]
+        self._shared = PrimaryReads(database)
+        self._single = PrimaryReads(database)
         self._beginnings = CallBatches(self._begin, spawn)
         self._loads = CallBatches(self._load, spawn)
+
+    async def close(self) -> None:
+        """Close the connections; a later read opens others."""
+        self._shared.close()
+        self._single.close()
 
     async def begin(self, user_id: str) -> Beginning:
         return await self._beginnings.call(user_id)
@@ -58,54 +63,45 @@ class MongoConnectReads:
     ) -> UserConversations:
         wanted = _Wanted(user_id, conversation_ids, members_of, limit)
         if len(conversation_ids) > SHARED_CONVERSATIONS:
-            return (await self._load([wanted]))[0]
+            return _parts(await self._read(self._single, [wanted], limit), [wanted])[0]
         return await self._loads.call(wanted)
 
     async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:
-        stages: list[Document] = [
-            {"$match": {"userId": _any_of(user_ids), **PRESENT}},
-            {"$project": {"_id": 0, "userId": 1, "conversationId": 1}},
-            {"$unionWith": {"coll": USERS, "pipeline": [{"$match": {"_id": _any_of(user_ids)}}]}},
-        ]
+        present, users = await self._shared.find(
+            {"find": MEMBERSHIPS, "filter": {"userId": _any_of(user_ids), **PRESENT}, "projection": IDS},
+            {"find": USERS, "filter": {"_id": _any_of(user_ids)}},
+        )
         ids: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
-        profiles: dict[str, SavedProfile] = {}
-        for document in await _all(self._memberships, stages):
-            if "_id" in document:
-                profiles[document["_id"]] = saved_profile(document)
-            else:
-                ids[document["userId"]].add(document["conversationId"])
+        for document in present:
+            ids[document["userId"]].add(document["conversationId"])
+        profiles = {document["_id"]: saved_profile(document) for document in users}
         # Two sockets of one user may ask at the same time.
         return [(set(ids[user_id]), profiles.get(user_id)) for user_id in user_ids]
 
     async def _load(self, wanted: Sequence[_Wanted]) -> Sequence[UserConversations]:
         limit = wanted[0].limit if len(wanted) == 1 else max(SHARED_PAIRS, *(each.limit for each in wanted))
-        found = await self._read(wanted, limit)
+        found = await self._read(self._shared, wanted, limit)
         if len(wanted) > 1 and len(found.pairs) == limit:
             # Pairs are missing, and it is not known whose.
             return [part for each in wanted for part in await self._load([each])]
         return _parts(found, wanted)
 
-    async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
+    async def _read(self, reads: PrimaryReads, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
         conversation_ids = {c for each in wanted for c in each.conversation_ids}
         members_of = {c for each in wanted for c in each.members_of}
-        users = [each.user_id for each in wanted]
         # The heads come first: a reader of counters behind them sees none that are older than the head.
-        stages: list[Document] = [
-            {"$match": {"_id": {"$in": list(conversation_ids)}}},
-            {"$project": HEAD},
-            _also({"$match": {"userId": _any_of(users), **PRESENT}}, {"$project": {"_id": 0, **MARKS}}),
-        ]
-        if members_of:
-            stages.append(_also(*member_pairs(members_of, limit)))
-        found = UserConversations({}, [], [])
-        for document in await _all(self._conversations, stages):
-            if "_id" in document:
-                found.heads[document["_id"]] = _head(document)
-            elif "member" in document:
-                found.pairs.append((document["conversationId"], document["member"]))
-            else:
-                found.memberships.append(_membership(document))
-        return found
+        documents = await reads.find(
+            *([_heads(conversation_ids)] if conversation_ids else []),
+            _marks([each.user_id for each in wanted]),
+            *([_members(members_of, limit)] if members_of else []),
+        )
+        heads = documents.pop(0) if conversation_ids else []
+        pairs = documents.pop() if members_of else []
+        return UserConversations(
+            {document["_id"]: _head(document) for document in heads},
+            [_membership(document) for document in documents[0]],
+            [(document["conversationId"], document["userId"]) for document in pairs],
+        )
 
 
 def _parts(found: UserConversations, wanted: Sequence[_Wanted]) -> list[UserConversations]:
@@ -130,19 +126,23 @@ def _any_of(ids: Sequence[str]) -> Any:
     return ids[0] if len(ids) == 1 else {"$in": list(ids)}
 
 
-def _also(*stages: Document) -> Document:
-    return {"$unionWith": {"coll": MEMBERSHIPS, "pipeline": list(stages)}}
+def _heads(conversation_ids: Collection[str]) -> Document:
+    return {"find": CONVERSATIONS, "filter": {"_id": _any_of([*conversation_ids])}, "projection": HEAD}
 
 
-async def _all(collection: Any, stages: list[Document]) -> list[Document]:
-    found: list[Document] = []
-    with translate_errors():
-        cursor = collection.aggregate(stages, batchSize=AT_ONCE)
-        while True:
-            documents = await cursor.to_list(AT_ONCE)
-            found += documents
-            if len(documents) < AT_ONCE:
-                return found
+def _marks(user_ids: Sequence[str]) -> Document:
+    return {"find": MEMBERSHIPS, "filter": {"userId": _any_of(user_ids), **PRESENT}, "projection": MARKS}
+
+
+def _members(conversation_ids: Collection[str], limit: int) -> Document:
+    return {
+        "find": MEMBERSHIPS,
+        "filter": {"conversationId": _any_of([*conversation_ids]), **PRESENT},
+        "projection": IDS,
+        "sort": BY_MEMBER,
+        "limit": limit,
+        "hint": BY_MEMBER,
+    }
 
 
 def _head(document: Document) -> Position:
