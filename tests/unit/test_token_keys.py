@@ -17,6 +17,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from clients.chat import eventually
 from clients.issuer import Issuer, ec_key, jwk, rsa_key, signed, without
 from fakes.memory_revocations import MemoryRevocations, RecordingEventPublisher
+from parley.gateway import auth
 from parley.gateway import signing_keys as keys
 from parley.gateway.auth import Authenticator
 from parley.gateway.core.errors import Unauthorized, Unavailable
@@ -323,3 +324,34 @@ async def test_a_token_must_have_the_configured_issuer_and_audience(
         assert (await authenticator.identify(token)).person.id == "alice"
     else:
         await is_refused(authenticator, token)
+
+
+async def test_a_signature_is_verified_once(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = signed(OWN, "RS256", "one")
+    first = await authenticator.identify(token)
+    monkeypatch.setattr(jwt, "decode", None)
+
+    assert await authenticator.identify(token) is first
+
+
+async def test_a_token_that_was_verified_before_is_refused_once_its_key_is_withdrawn(
+    issuer: Issuer, trusted: SigningKeys, authenticator: Authenticator, without_refetch_delay: None
+) -> None:
+    token = signed(OWN, "RS256", "one")
+    await authenticator.identify(token)
+    issuer.keys = [jwk(ANOTHER, "two")]
+    await trusted.refresh()
+
+    await is_refused(authenticator, token)
+
+
+async def test_a_token_that_was_verified_before_is_refused_once_it_expires(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = signed(OWN, "RS256", "one")
+    expires_at = (await authenticator.identify(token)).expires_at
+    monkeypatch.setattr(auth, "time", lambda: expires_at)
+
+    await is_refused(authenticator, token)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from time import time
 from typing import Any
 
@@ -10,8 +11,11 @@ import jwt
 from parley.gateway.core.errors import Unauthorized
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.signing_keys import SigningKey, SigningKeys
+from parley.gateway.state.bounded_dict import BoundedDict
 from parley.shared.model import MAX_ID, Person
 
+VERIFIED_TOKENS = 2_000
+"""Tokens whose signatures are not verified again: clients that reconnect, and requests, show them often."""
 SUBJECTS = ("sub", "userId", "id")
 """The claims that may hold the user's id, in the order of preference."""
 
@@ -63,6 +67,8 @@ class Authenticator:
         self._leeway = leeway
         self._issuer = issuer or None
         self._audience = audience or None
+        # By digest: what is kept would otherwise let its finder in.
+        self._verified: BoundedDict[bytes, Identity] = BoundedDict(VERIFIED_TOKENS)
 
     async def identify(self, token: Any) -> Identity:
         """Check a token and return its identity.
@@ -71,24 +77,27 @@ class Authenticator:
             Unauthorized: the token is missing, invalid, expired or revoked.
             Unavailable: the keys or the revocations cannot be read now.
         """
-        identity = await self._decode(token)
+        if not isinstance(token, str) or not token:
+            raise Unauthorized("A token is required.")
+        digest = sha256(token.encode(errors="surrogatepass")).digest()
+        identity = self._verified.get(digest)
+        if identity is None or not self._is_trusted(identity):
+            identity = await self._decode(token)
+            self._verified.put(digest, identity)
         if await self._revocations.is_revoked(identity.person.id, identity.token_id, identity.issued_at):
             raise Unauthorized("The token has been revoked.")
         return identity
 
     def is_valid(self, identity: Identity) -> bool:
         """Tell whether a token identified before is still valid, as far as this gateway knows."""
-        return (
-            time() < identity.expires_at
-            and self._keys.trusts(identity.key)
-            and not self._revocations.is_known_revoked(
-                identity.person.id, identity.token_id, identity.issued_at
-            )
+        return self._is_trusted(identity) and not self._revocations.is_known_revoked(
+            identity.person.id, identity.token_id, identity.issued_at
         )
 
-    async def _decode(self, token: Any) -> Identity:
-        if not isinstance(token, str) or not token:
-            raise Unauthorized("A token is required.")
+    def _is_trusted(self, identity: Identity) -> bool:
+        return time() < identity.expires_at and self._keys.trusts(identity.key)
+
+    async def _decode(self, token: str) -> Identity:
         try:
             key = await self._keys.key_for(token)
             claims = jwt.decode(

@@ -18,6 +18,9 @@ from parley.gateway.transport.websocket import NORMAL_CLOSURE, WebSocketConnecti
 UPGRADE_SECONDS = 10.0
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, section 4.2.2."""
+VERSIONS = ("13", "8", "7")
+"""Versions of the protocol whose frames are the same; aiohttp takes them, too."""
+KEY_BYTES = 16
 
 
 class SwitchingProtocols(web.StreamResponse):
@@ -40,7 +43,24 @@ class SwitchingProtocols(web.StreamResponse):
 
 def can_upgrade(request: web.Request) -> bool:
     """Return whether a request is a valid handshake (RFC 6455, section 4.2.1)."""
-    return web.WebSocketResponse().can_prepare(request).ok
+    headers = request.headers
+    return (
+        headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
+        and any("upgrade" in _tokens(each) for each in headers.getall(hdrs.CONNECTION, ()))
+        and headers.get(hdrs.SEC_WEBSOCKET_VERSION) in VERSIONS
+        and _is_key(headers.get(hdrs.SEC_WEBSOCKET_KEY, ""))
+    )
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip() for token in value.lower().split(",")]
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text)) == KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _hand_over(request: web.Request, connection: WebSocketConnection) -> None:
