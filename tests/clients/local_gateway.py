@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import bson
 from aiohttp import web
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from redis.asyncio.connection import AbstractConnection
@@ -15,6 +16,7 @@ from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
 from parley.shared import mongo
+from parley.shared.mongo_socket import HEADER, MongoSocket
 from parley.stack import Stack
 
 REDIS_COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n")
@@ -32,7 +34,9 @@ class DatabaseCalls(CommandListener):
 
     def started(self, event: CommandStartedEvent) -> None:
         target = event.command.get("collection") or event.command[event.command_name]
-        if target not in PERIODIC and event.command.get("filter", {}).keys() != {"leftAt"}:
+        # The driver names its sessions as it closes them.
+        is_periodic = isinstance(target, list) or target in PERIODIC
+        if not is_periodic and event.command.get("filter", {}).keys() != {"leftAt"}:
             self.counts[f"{event.command_name} {target}"] += 1
 
     def succeeded(self, event: CommandSucceededEvent) -> None: ...
@@ -92,3 +96,23 @@ def redis_round_trips(monkeypatch: Any) -> Iterator[Callable[[], list[list[str]]
     with monkeypatch.context() as patch:
         patch.setattr(AbstractConnection, "send_packed_command", recorded)
         yield lambda: written
+
+
+@contextmanager
+def primary_round_trips(monkeypatch: Any) -> Iterator[list[list[str]]]:
+    """Collect what is asked of MongoDB without Motor: the commands of each round trip, in their order."""
+    written: list[list[str]] = []
+    ask = MongoSocket.ask_all
+
+    async def recorded(self: MongoSocket, messages: Sequence[bytes]) -> list[bytes]:
+        commands = [bson.decode(message[HEADER.size :]) for message in messages]
+        written.append([f"{name} {commands[n][name]}" for n, name in enumerate(map(_first, commands))])
+        return await ask(self, messages)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MongoSocket, "ask_all", recorded)
+        yield written
+
+
+def _first(command: Mapping[str, Any]) -> str:
+    return next(iter(command))

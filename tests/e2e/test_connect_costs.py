@@ -2,15 +2,22 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import chain
 
 import pytest
 
 from clients.chat import ChatUsers, User, eventually
-from clients.local_gateway import LocalGateway, local_gateway, redis_round_trips
+from clients.local_gateway import LocalGateway, local_gateway, primary_round_trips, redis_round_trips
 from clients.socketio_lean import LeanSocket
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
 from parley.stack import Stack
+
+READS = [
+    ["find memberships", "find users"],
+    ["find conversations", "find memberships", "find memberships"],
+]
+"""What is asked of MongoDB when the first socket of a user connects, by round trip."""
 
 
 @pytest.fixture
@@ -54,9 +61,10 @@ async def test_a_connect_asks_twice_and_the_user_s_next_ones_nothing(
     # The first connect of a gateway reads the revoked tokens, and a user's first anywhere writes the profile.
     await (await connect(local, users.user("dan"), protocol.namespace)).close()
     before = local.database_calls.copy()
-    with redis_round_trips(monkeypatch) as round_trips:
+    with redis_round_trips(monkeypatch) as round_trips, primary_round_trips(monkeypatch) as reads:
         sockets = [await connect(local, bob, protocol.namespace)]
-        assert asked(local, before) == {"aggregate memberships": 1, "aggregate conversations": 1}
+        assert reads == READS
+        assert asked(local, before) == Counter(chain.from_iterable(READS))
         assert [names for names in round_trips() if "SUBSCRIBE" in names] == [["SUBSCRIBE"]]
         assert [names for names in round_trips() if "HMGET" in names] == [["EVALSHA", "HMGET", "ZMSCORE"]]
 
@@ -69,7 +77,9 @@ async def test_a_connect_asks_twice_and_the_user_s_next_ones_nothing(
         await socket.close()
 
 
-async def test_a_connect_with_unread_messages_asks_once_more(users: ChatUsers, local: LocalGateway) -> None:
+async def test_a_connect_with_unread_messages_asks_once_more(
+    users: ChatUsers, local: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bob = await groups_of(users, 3, unread=2)
     await eventually(lambda: not local.gateway.adapters.bus.stale)
     await (await connect(local, users.user("dan"), "/chat")).close()
@@ -80,10 +90,12 @@ async def test_a_connect_with_unread_messages_asks_once_more(users: ChatUsers, l
         if event == "unreadCount" and isinstance(payload, dict):
             counts.append((payload["conversationId"], payload["unread"]))
 
-    socket = await LeanSocket.connect(local.url, "/chat", {"token": bob.token}, on_event)
+    with primary_round_trips(monkeypatch) as reads:
+        socket = await LeanSocket.connect(local.url, "/chat", {"token": bob.token}, on_event)
     await eventually(lambda: len(counts) == 3)
     assert {unread for _, unread in counts} == {2}
-    assert asked(local, before).total() == 3
+    assert reads == READS
+    assert asked(local, before) == {**Counter(chain.from_iterable(READS)), "find messages": 1}
     await socket.close()
 
 
@@ -92,5 +104,5 @@ async def test_a_new_user_s_profile_is_one_call_more(users: ChatUsers, local: Lo
     await (await connect(local, users.user("dan"), "/chat")).close()
     before = local.database_calls.copy()
     await (await connect(local, users.user("erin"), "/chat")).close()
-    reads = {"aggregate memberships": 1, "aggregate conversations": 1}
+    reads = {"find memberships": 2, "find users": 1}
     assert asked(local, before) == {**reads, "findAndModify users": 1}
