@@ -100,7 +100,7 @@ def redis_round_trips(monkeypatch: Any) -> Iterator[Callable[[], list[list[str]]
 
 @contextmanager
 def primary_round_trips(monkeypatch: Any) -> Iterator[list[list[str]]]:
-    """Collect what is asked of MongoDB without Motor: the commands of each round trip, in their order."""
+    """Collect the commands that MongoDB gets without Motor, by round trip."""
     written: list[list[str]] = []
     ask = MongoSocket.ask_all
 

@@ -17,7 +17,7 @@ READS = [
     ["find memberships", "find users"],
     ["find conversations", "find memberships", "find memberships"],
 ]
-"""What is asked of MongoDB when the first socket of a user connects, by round trip."""
+"""The reads of MongoDB when the first socket of a user connects, by round trip."""
 
 
 @pytest.fixture

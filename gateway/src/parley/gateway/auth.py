@@ -67,7 +67,7 @@ class Authenticator:
         self._leeway = leeway
         self._issuer = issuer or None
         self._audience = audience or None
-        # By digest: what is kept would otherwise let its finder in.
+        # A digest is kept instead of the token, which would let its finder in.
         self._verified: BoundedDict[bytes, Identity] = BoundedDict(VERIFIED_TOKENS)
 
     async def identify(self, token: Any) -> Identity:
