@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
-from load import meters
+from load import meters, processors
 from load.arguments import Arguments
 from load.generator.fleet import Fleet
 from load.generator.groups import GroupKind
@@ -134,12 +134,15 @@ def main() -> None:
     args = parser.parse_args()
     if args.sockets < 2 * GROUP_SIZE or not SETTLE_SECONDS < args.seconds < math.inf or min(args.shares) <= 0:
         parser.error(f"there must be {2 * GROUP_SIZE} sockets, over {SETTLE_SECONDS:g} s, and shares above 0")
+    for_client, for_servers = processors.halves()
     with (
+        processors.bound_to(for_servers),
         tempfile.TemporaryDirectory(prefix="parley-overload-") as directory,
         Stack(Path(directory), gateways=2, workers=2, settings={"RATE_LIMITS": "off"}) as stack,
     ):
         print("  ".join(name.rjust(width) for name, width in HEADS))
-        with raised_priority(), slowed(stack.pid(args.slow)) if args.slow else nullcontext():
+        slow = slowed(stack.pid(args.slow)) if args.slow else nullcontext()
+        with processors.bound_to(for_client), raised_priority(), slow:
             capacity, steps = uvloop.run(measure(stack, args))
     if not args.slow:
         draw(args.picture, capacity, steps)

@@ -25,6 +25,9 @@ published_records, published_seconds = batch_records.labels("publish"), batch_se
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 4
 """After about two of these a node that was cut off is given up, and another one of the cluster is used."""
+RETRY_SECONDS = 1.0
+TOO_LATE = "The server is overloaded. Retry later."
+TOO_MANY = "The server is overloaded: too many messages wait. Retry later."
 AWAY = "Messages cannot be accepted at the moment. Retry later."
 UNCERTAIN = "The server does not know yet whether this was accepted. Retry; a message is stored once."
 
@@ -106,7 +109,7 @@ class RabbitOutbox:
         if self._connection is None:
             raise Unavailable(AWAY)
         if self._waiting >= self._limit:
-            raise Overloaded("The server is overloaded: too many messages wait. Retry later.")
+            raise Overloaded(TOO_MANY, retry_after=RETRY_SECONDS)
         partition = self._partitions.of(record.conversation_id)
         queue = self._queues[partition]
         if queue.refuses():
@@ -124,6 +127,10 @@ class RabbitOutbox:
         try:
             while queue.waiting:
                 batch = queue.published = queue.waiting.popleft()
+                if monotonic() >= batch.deadline:
+                    # The broker confirms, but too slowly, or this process has no time: it is not away.
+                    self._finish(queue, batch, Overloaded(TOO_LATE, retry_after=RETRY_SECONDS))
+                    continue
                 try:
                     await self._publish(partition, queue, batch)
                 except (Exception, asyncio.CancelledError) as error:
@@ -171,8 +178,6 @@ class RabbitOutbox:
 
     async def _publish(self, partition: int, queue: PartitionQueue, batch: Batch) -> None:
         started, count = monotonic(), len(batch.records)
-        if started >= batch.deadline:
-            raise TimeoutError("the batch has waited past its deadline for the one before it")
         publisher = queue.publisher
         if publisher is None or publisher.is_closed:
             publisher = await within(batch.deadline - started, self._open_again(partition))
