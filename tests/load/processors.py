@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 def halves() -> tuple[Set[int], Set[int]]:
-    """Return two halves of the processors that this process may use; all of them twice if there is only one."""
+    """Return two halves of the processors that this process may use; all of them twice if there is one."""
     processors = sorted(os.sched_getaffinity(0))
     half = len(processors) // 2
     return set(processors[:half] or processors), set(processors[half:])
