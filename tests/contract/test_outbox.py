@@ -1,4 +1,4 @@
-"""The outbox on a real RabbitMQ: what becomes of records whose turn comes too late."""
+"""Records of the outbox whose turn comes too late, on a real RabbitMQ."""
 
 import asyncio
 
