@@ -185,6 +185,19 @@ async def test_the_latest_removals_are_found(archive: Archive) -> None:
     assert await found(120, 60) == set()
 
 
+async def test_the_latest_members_are_found(archive: Archive) -> None:
+    c = await archive.begin("ann", "bob")
+    await archive.changes.add([member(c, "cem"), member(c, "dee", joined_at=now() - timedelta(seconds=90))])
+    await archive.changes.remove(c, "bob")
+
+    async def found(within: float, until: float) -> set[str]:
+        joined = await archive.memberships.joined(within, until)
+        return {m.user_id for m in joined if m.conversation_id == c}
+
+    assert await found(60, 0) == {"ann", "cem"}
+    assert await found(120, 60) == {"dee"}
+
+
 async def test_the_profile_of_the_newest_token_is_kept(archive: Archive) -> None:
     person = Person(id=str(uuid.uuid4()), name="Old", first_name="O", avatar="a.png")
     newer = replace(person, name="New", first_name=None)

@@ -42,6 +42,9 @@ class MemoryConversations:
         known = self._tables.conversations
         return {i: known[i] for i in conversation_ids if i in known}
 
+    async def revisions(self, conversation_ids: Collection[str]) -> dict[str, int]:
+        return {i: each.rev for i, each in (await self.get(conversation_ids)).items()}
+
     async def latest(self, conversation_id: str) -> Conversation | None:
         return (await self.get([conversation_id])).get(conversation_id)
 
@@ -140,6 +143,10 @@ class MemoryMembers:
         first, last = (now() - timedelta(seconds=seconds) for seconds in (within, until))
         ended = [m for m in self._tables.memberships.values() if m.left_at is not None]
         return [m for m in ended if m.left_at is not None and first <= m.left_at <= last]
+
+    async def joined(self, within: float, until: float) -> list[Membership]:
+        first, last = (now() - timedelta(seconds=seconds) for seconds in (within, until))
+        return [m for m in self._present() if first <= m.joined_at <= last]
 
     async def count(self, conversation_id: str) -> int:
         return sum(m.conversation_id == conversation_id for m in self._present())

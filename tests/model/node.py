@@ -137,6 +137,7 @@ class Node:
             spawn=self.background.spawn,
             presence_seconds=0,
             presence_members=200,
+            audit_seconds=20.0,
         )
         self.delivery = build_delivery(context)
         self.live = build_live(context, self.delivery, NoSnapshots())
@@ -239,8 +240,8 @@ class Node:
 
     async def audit(self) -> None:
         """Run the periodic audits."""
-        await self.live.reconciler.check_heads(grace=0)
-        await self.live.reconciler.check_memberships()
+        await self.live.reconciler.check_heads(self.delivery.streams.ids(), grace=0)
+        await self.live.reconciler.check_memberships(self.delivery.sessions.live_users())
 
     async def stop(self) -> None:
         """Stop the node without finishing its work."""

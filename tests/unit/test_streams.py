@@ -196,9 +196,9 @@ async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
     streams = started(stored, client)
     stored.new()
     stored.new()
-    assert streams.backfill_behind({C: stored.head()}, {C: streams.head(C)}) == 1
+    assert streams.backfill_behind({C: stored.head().rev}, {C: streams.head(C)}) == 1
     await eventually(lambda: client.order == [1, 2])
-    assert streams.backfill_behind({C: stored.head()}, {C: streams.head(C)}) == 0
+    assert streams.backfill_behind({C: stored.head().rev}, {C: streams.head(C)}) == 0
 
 
 async def test_an_event_that_precedes_the_known_start_is_not_lost(stored: Stored, client: Client) -> None:
@@ -285,7 +285,7 @@ def test_a_client_ends_up_right_after_any_losses_repeats_and_delays(
                 await asyncio.sleep(0)
         for _ in range(5):
             await _quiet()
-            streams.backfill_behind({C: stored.head()}, {C: streams.head(C)})
+            streams.backfill_behind({C: stored.head().rev}, {C: streams.head(C)})
         await _quiet()
         assert client.order == sorted(stored.messages)
         assert client.contents == {m.seq: m.content for m in stored.messages.values()}
@@ -343,7 +343,7 @@ async def test_an_audit_finds_a_restored_history(stored: Stored, client: Client)
     before = {C: streams.head(C)}
     restored_to(stored, 0, epoch=2)
 
-    streams.backfill_behind({C: stored.head()}, before)
+    streams.backfill_behind({C: stored.head().rev}, before)
 
     await eventually(lambda: streams.replaced == {C})
 

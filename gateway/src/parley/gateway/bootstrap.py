@@ -13,6 +13,7 @@ from parley.gateway.background import Background
 from parley.gateway.builders import build_adapters, build_domain, build_recovery
 from parley.gateway.core.ports import Files
 from parley.gateway.lifecycle import Component, Lifecycle
+from parley.gateway.live.audits import AUDIT_STEP_SECONDS
 from parley.gateway.live.composition import (
     LiveContext,
     build_delivery,
@@ -130,6 +131,7 @@ class Gateway:
             spawn=self.background.spawn,
             presence_seconds=1.5 * RENEW_SECONDS,
             presence_members=self.settings.presence_members,
+            audit_seconds=self.settings.audit_seconds,
         )
 
     def _socket_context(self) -> SocketContext:
@@ -211,8 +213,9 @@ class Gateway:
         repeat(SPACE_SECONDS, services.attachments.refresh_space)
         repeat(self.settings.jwt_jwks_seconds, self.domain.keys.refresh)
         repeat(WATCH_SECONDS, live.removal_watch.check)
-        repeat(self.settings.audit_seconds, live.reconciler.check_heads)
-        repeat(self.settings.audit_seconds, live.reconciler.check_memberships)
+        repeat(AUDIT_STEP_SECONDS, live.audits.check_some_heads)
+        repeat(AUDIT_STEP_SECONDS, live.audits.check_some_memberships)
+        repeat(self.settings.audit_seconds, live.audits.check_joins)
         self.background.spawn(self.sockets.token_expiry_reaper.run())
         self.background.spawn(self._watch_load())
 

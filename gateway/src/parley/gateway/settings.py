@@ -139,7 +139,8 @@ class Settings(SharedSettings):
         least=0,
     )
     audit_seconds: float = setting(
-        "Seconds between two comparisons of the stored conversations with the events that were emitted.",
+        "Seconds between two comparisons of the stored conversations with the events that were emitted; "
+        "a comparison of more than 2,000 conversations takes longer.",
         20.0,
         least=1,
     )

@@ -59,6 +59,7 @@ INDEXES: dict[str, list[IndexModel]] = {
             [(key, ASCENDING) for key in ("conversationId", "leftAt", "joinedAt", "_id")], name="by_joining"
         ),
         IndexModel([("leftAt", ASCENDING)], sparse=True, name="left"),
+        IndexModel([("joinedAt", ASCENDING)], name="joined"),
         IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),
         IndexModel([("conversationId", ASCENDING), ("deliveredSeq", DESCENDING)], name="furthest_delivered"),
     ],

@@ -75,6 +75,9 @@ class Conversations(Protocol):
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
         """Return the existing conversations of these ids, by id."""
 
+    async def revisions(self, conversation_ids: Collection[str]) -> dict[str, int]:
+        """Return the revisions of the heads of these conversations, by id."""
+
     async def latest(self, conversation_id: str) -> Conversation | None:
         """Return a conversation, never older than others have announced before.
 
@@ -132,6 +135,13 @@ class Memberships(Protocol):
         """Return the memberships that ended between `within` and `until` seconds ago.
 
         The database's clock decides. The work grows with the number of such memberships only.
+        """
+
+    async def joined(self, within: float, until: float) -> list[Membership]:
+        """Return the memberships that began between `within` and `until` seconds ago.
+
+        The clock of the gateway that added the member decides, and the database's is the present. The work
+        grows with the number of such memberships only.
         """
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.gateway.live.admissions import Admissions
+from parley.gateway.live.audits import Audits
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.commit_waiters import CommitWaiters
 from parley.gateway.live.connection_manager import ConnectionManager
@@ -64,6 +65,7 @@ class LiveContext:
     spawn: Spawn
     presence_seconds: float
     presence_members: int
+    audit_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class LiveParts:
     admissions: Admissions
     local_conversations: LocalConversations
     reconciler: Reconciler
+    audits: Audits
     removal_watch: RemovalWatch
     deferred_presence: DeferredPresence
     typing_board: TypingBoard
@@ -130,6 +133,7 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
     connection_manager = _connection_manager(context, delivery, parts)
     board = TypingBoard()
     deferred_presence = DeferredPresence(parts.presence_tracker, context.load_monitor)
+    reconciler = _reconciler(context, delivery, parts)
     typing_events = TypingEvents(board, delivery.broadcaster, context.load_monitor)
     handlers = EventHandlers(
         streams=delivery.streams,
@@ -155,7 +159,14 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         connection_manager=connection_manager,
         admissions=parts.admissions,
         local_conversations=parts.local_conversations,
-        reconciler=_reconciler(context, delivery, parts),
+        reconciler=reconciler,
+        audits=Audits(
+            reconciler=reconciler,
+            streams=delivery.streams,
+            sessions=delivery.sessions,
+            membership_cache=context.membership_cache,
+            seconds=context.audit_seconds,
+        ),
         removal_watch=RemovalWatch(
             memberships=context.ports.memberships,
             membership_cache=context.membership_cache,

@@ -77,28 +77,32 @@ class Reconciler:
     async def resynchronize(self) -> None:
         """Make up for all events that were lost while the bus was away. Raises `Unavailable`."""
         # Memberships first: the changes that are backfilled next go to whoever is in the rooms by then.
-        await self.check_memberships()
-        await self.check_heads(grace=0)
+        await self.check_memberships(self._sessions.live_users())
+        await self.check_heads(self._streams.ids(), grace=0)
         await self._check_marks()
         self._spawn(self._resynchronize_presence())
 
-    async def check_heads(self, grace: float = GRACE_SECONDS) -> None:
-        """Compare all stored heads with the streams `grace` seconds later; backfill those behind."""
-        ids = self._streams.ids()
-        for start in range(0, len(ids), HEADS_AT_ONCE):
-            some = ids[start : start + HEADS_AT_ONCE]
+    async def check_heads(self, conversation_ids: Sequence[str], grace: float = GRACE_SECONDS) -> None:
+        """Compare stored heads with the streams `grace` seconds later; backfill those behind."""
+        for start in range(0, len(conversation_ids), HEADS_AT_ONCE):
+            some = conversation_ids[start : start + HEADS_AT_ONCE]
             before = {each: self._streams.head(each) for each in some}
-            heads = await self._conversations.get(some)
+            revisions = await self._conversations.revisions(some)
             await asyncio.sleep(grace)
-            behind = self._streams.backfill_behind(heads, before)
+            behind = self._streams.backfill_behind(revisions, before)
             if behind:
                 log.warning("gateway.reconciler.events_lost", conversations=behind)
 
-    async def check_memberships(self) -> None:
-        """Compare stored memberships with the cache; admit and remove users whose event was lost."""
-        ids = self._sessions.live_users()
-        for start in range(0, len(ids), USERS_AT_ONCE):
-            await self._check_users(ids[start : start + USERS_AT_ONCE])
+    async def check_memberships(self, user_ids: Sequence[str]) -> None:
+        """Compare users' stored memberships with the cache; admit and remove those whose event was lost."""
+        for start in range(0, len(user_ids), USERS_AT_ONCE):
+            await self._check_users(user_ids[start : start + USERS_AT_ONCE])
+
+    async def check_joins(self, seconds: float) -> None:
+        """Admit local users who became members in the last seconds, and whose event was lost."""
+        for m in await self._memberships.joined(seconds, GRACE_SECONDS):
+            if self._sessions.of_user(m.user_id):
+                await self._admit_if_missed(m.user_id, m.conversation_id)
 
     async def _check_users(self, user_ids: Sequence[str]) -> None:
         cache = self._membership_cache
@@ -116,10 +120,11 @@ class Reconciler:
                 cache.put(stored[user_id, conversation_id])
         # Checked per socket, not per user: an older socket may be missing from a room that a later one is in.
         for user_id, conversation_id in stored:
-            if not self._admissions.is_admitted(conversation_id, user_id):
-                await self._admit_missed(user_id, conversation_id)
+            await self._admit_if_missed(user_id, conversation_id)
 
-    async def _admit_missed(self, user_id: str, conversation_id: str) -> None:
+    async def _admit_if_missed(self, user_id: str, conversation_id: str) -> None:
+        if self._admissions.is_admitted(conversation_id, user_id):
+            return
         found = (await self._conversations.get([conversation_id])).get(conversation_id)
         if found is not None:
             summary = (await self._summaries.of({conversation_id: None}, MEMBERS_SHOWN))[conversation_id]

@@ -15,7 +15,7 @@ from parley.gateway.live.stream import Stream
 from parley.gateway.services.epochs import Epochs
 from parley.gateway.state.replay import Span, changed_event, has_changed, in_order
 from parley.shared.events import MessageStored, Numbered
-from parley.shared.model import Conversation, Message, Person
+from parley.shared.model import Message, Person
 
 log = structlog.get_logger()
 
@@ -106,21 +106,22 @@ class Streams:
             stream.waiting += [event] if message.rev <= stream.rev else []
             self._start_backfill(message.conversation_id, stream)
 
-    def backfill_behind(self, heads: Mapping[str, Conversation], before: Mapping[str, Position]) -> int:
+    def backfill_behind(self, revisions: Mapping[str, int], before: Mapping[str, Position]) -> int:
         """Backfill the streams that are behind their stored heads; compare those that are ahead.
 
         Args:
-            heads: Stored heads.
+            revisions: The revisions of stored heads, by conversation.
             before: The positions of the streams from before the heads were read. A head is stored before
                 its events are published, so a lower one reveals that the stored history may be another.
 
         Returns:
             How many streams are behind.
         """
-        behind = [head for head in heads.values() if self._is_behind(head)]
-        ahead = [h for h in heads.values() if h.rev < before[h.id].rev and self._is_idle(h.id)]
-        for head in (*behind, *ahead):
-            self._start_backfill(head.id, self._streams[head.id])
+        idle = [(each, rev) for each, rev in revisions.items() if self._is_idle(each)]
+        behind = [each for each, rev in idle if self.head(each).rev < rev]
+        ahead = [each for each, rev in idle if rev < before[each].rev]
+        for conversation_id in dict.fromkeys((*behind, *ahead)):
+            self._start_backfill(conversation_id, self._streams[conversation_id])
         return len(behind)
 
     def ids(self) -> list[str]:
@@ -133,9 +134,6 @@ class Streams:
         for conversation_id in self.ids():
             self.close(conversation_id)
         await asyncio.gather(*backfills, return_exceptions=True)
-
-    def _is_behind(self, head: Conversation) -> bool:
-        return self._is_idle(head.id) and self.head(head.id).rev < head.rev
 
     def _is_idle(self, conversation_id: str) -> bool:
         stream = self._streams.get(conversation_id)

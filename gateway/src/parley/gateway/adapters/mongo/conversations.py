@@ -59,6 +59,12 @@ class MongoConversations:
         found = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
         return {each.id: each for each in await all_values(Conversation, found)}
 
+    async def revisions(self, conversation_ids: Collection[str]) -> dict[str, int]:
+        query = {"_id": {"$in": list(conversation_ids)}}
+        with translate_errors():
+            documents = await self._conversations.find(query, {"rev": 1}).to_list(None)
+        return {d["_id"]: d["rev"] for d in documents}
+
     async def latest(self, conversation_id: str) -> Conversation | None:
         # Just after an election, a read at a majority can be older than what the lost primary has confirmed.
         # This changes nothing, and is confirmed only when that is over.

@@ -66,11 +66,19 @@ class MongoMemberships:
             return int(await self._memberships.count_documents(query))
 
     async def removed(self, within: float, until: float) -> list[Membership]:
+        return await all_values(
+            Membership, self._memberships.find(await self._lately("leftAt", within, until))
+        )
+
+    async def joined(self, within: float, until: float) -> list[Membership]:
+        query = {**await self._lately("joinedAt", within, until), **PRESENT}
+        return await all_values(Membership, self._memberships.find(query))
+
+    async def _lately(self, name: str, within: float, until: float) -> Document:
+        """Return the query for a time between `within` and `until` seconds ago."""
         with translate_errors():
             at = (await self._memberships.database.command("hello"))["localTime"].replace(tzinfo=UTC)
-            lately = {"$gte": at - timedelta(seconds=within), "$lte": at - timedelta(seconds=until)}
-            documents = await self._memberships.find({"leftAt": lately}).to_list(None)
-        return [from_document(Membership, d) for d in documents]
+        return {name: {"$gte": at - timedelta(seconds=within), "$lte": at - timedelta(seconds=until)}}
 
     async def among(self, conversation_id: str, user_ids: Collection[str]) -> set[str]:
         ids = [membership_id(conversation_id, user_id) for user_id in user_ids]
