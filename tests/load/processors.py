@@ -1,6 +1,6 @@
-"""Gives the load client processors of its own, as a client on another machine has.
+"""Processors for the load client alone, as one on another machine has.
 
-What it sends beyond a system's capacity would otherwise take processor time from that system.
+Its messages beyond a system's capacity would otherwise take processor time from that system.
 """
 
 import os
