@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -14,7 +15,9 @@ from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.pubsub.confirmations import Confirmations
 from parley.gateway.pubsub.reply_reader import MESSAGES, SUBSCRIBED, UNSUBSCRIBED, Reply, ReplyReader
+from parley.gateway.pubsub.resubscription import Resubscription
 from parley.shared import events, rooms
+from parley.shared.cancellation import end
 from parley.shared.events import Event, Heartbeat
 from parley.shared.metrics import bus_failures
 from parley.shared.redis import FAULTS, connect
@@ -225,36 +228,51 @@ class Bus:
     async def _session(self, subscriber: Subscriber) -> None:
         self._confirmations.clear()
         async with self._subscriber_redis.pubsub() as pubsub:
-            awaited = set(self._wanted)
-            await pubsub.subscribe(*awaited)
             # Gateways of version 0.2.0 publish on a channel for each user who comes or goes.
             await pubsub.psubscribe(rooms.channel(rooms.presence("*")))
             self._pubsub = pubsub
             self._received_at = monotonic()
             # Heartbeats that were sent without a connection never come back: they would count as a delay.
             self._beat_at.clear()
+            # Heartbeats come on the node's own channel, so it is the first.
+            channels = [self._own_channel, *self._wanted - {self._own_channel}]
+            resubscription = Resubscription(
+                channels, self._wanted, partial(self._on_resubscribed, subscriber)
+            )
+            subscribing = asyncio.create_task(self._resubscribe(resubscription, pubsub))
             try:
-                late = self._wanted - awaited
-                if late:
-                    await pubsub.subscribe(*late)
-                await self._receive(subscriber, pubsub, awaited)
+                await self._receive(subscriber, pubsub, resubscription)
             finally:
                 self._pubsub = self._session_timeout = None
                 self._was_lost = True
+                await end([subscribing])
 
-    async def _receive(self, subscriber: Subscriber, pubsub: Any, awaited: set[str]) -> None:
+    async def _resubscribe(self, resubscription: Resubscription, pubsub: Any) -> None:
+        try:
+            await resubscription.run(pubsub.subscribe)
+        except FAULTS as error:
+            # The reader may not notice: the session is of no use without the other channels.
+            bus_failures.labels("subscribe").inc()
+            log.warning("gateway.bus.subscribe_failed", error=repr(error))
+            self._end_session()
+
+    async def _receive(self, subscriber: Subscriber, pubsub: Any, resubscription: Resubscription) -> None:
         reader = ReplyReader(pubsub)
         try:
             async with asyncio.timeout(None) as self._session_timeout:
                 while True:
                     replies = await reader.read()
                     self._flowed_at = monotonic()
-                    await self._handle(subscriber, reader, replies, awaited)
+                    await self._handle(subscriber, reader, replies, resubscription)
         except TimeoutError:
-            raise TimeoutError("no heartbeat came back") from None
+            raise TimeoutError("no heartbeat came back, or the channels were not subscribed to") from None
 
     async def _handle(
-        self, subscriber: Subscriber, reader: ReplyReader, replies: Sequence[Reply], awaited: set[str]
+        self,
+        subscriber: Subscriber,
+        reader: ReplyReader,
+        replies: Sequence[Reply],
+        resubscription: Resubscription,
     ) -> None:
         # A read may bring hundreds of events: without the sleep one turn of the event loop would last for
         # all of them, and an answer to a client takes many turns.
@@ -266,20 +284,24 @@ class Bus:
                         turn = min(TURN_SECONDS + TURN_SHARE * self.delay, MAX_TURN_SECONDS)
                         self._turn_ends = monotonic() + turn
             elif reply[0] == SUBSCRIBED:
-                self._on_subscribed(subscriber, reply[1].decode(), awaited)
+                channel = reply[1].decode()
+                self._confirm(channel)
+                resubscription.confirm(channel)
             elif reply[0] == UNSUBSCRIBED:
                 await reader.confirm(reply)
 
-    def _on_subscribed(self, subscriber: Subscriber, channel: str, awaited: set[str]) -> None:
-        self._confirm(channel)
-        awaited.discard(channel)
-        if not awaited and self._was_lost:
+    def _on_resubscribed(self, subscriber: Subscriber) -> None:
+        if self._was_lost:
             self._was_lost = False
             self._background.spawn(self._resynchronize(subscriber))
 
     def _end_stale_session(self) -> None:
         """End a session that receives nothing: on a connection that was cut off a read never ends."""
-        if self.stale and self._session_timeout is not None:
+        if self.stale:
+            self._end_session()
+
+    def _end_session(self) -> None:
+        if self._session_timeout is not None:
             self._session_timeout.reschedule(asyncio.get_running_loop().time())
             self._session_timeout = None
 
