@@ -19,6 +19,9 @@ from parley.stack import Stack
 
 # Tests with generated input read the profile's name (clients/fuzz.py, model/conftest.py).
 settings.register_profile("long", database=None)
+# A time limit of each example would fail tests on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
