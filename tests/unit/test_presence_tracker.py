@@ -11,6 +11,7 @@ from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
 from model.node import CONNECTED, Node
+from parley.gateway.live import lingering_users
 from parley.gateway.live.removal_watch import RemovalWatch
 from parley.shared import rooms
 from parley.shared.events import MemberRemoved, MembersAdded, PresenceChanged, pack
@@ -217,7 +218,8 @@ async def test_changes_of_an_outage_are_written_afterwards(chat: Chat) -> None:
     assert chat.statuses(ANN, CEM) == ["online"]
 
 
-async def test_nothing_is_kept_of_users_who_have_gone(chat: Chat) -> None:
+async def test_nothing_is_kept_of_users_who_have_gone(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering_users, "LINGER_SECONDS", 0.0)
     await chat.group("c", ANN, BEN)
     await chat.connect(ANN)
     chat.node.disconnect("n.ann0", "/chat")

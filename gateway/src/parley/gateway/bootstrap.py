@@ -241,7 +241,7 @@ class Gateway:
             seats=adapters.manager.count_room_memberships,
             channels=lambda: adapters.bus.channels,
             streams=lambda: len(self.delivery.streams.ids()),
-            users=lambda: len(cache.users),
+            users=lambda: sum(user.sockets > 0 for user in cache.users.values()),
             conversations=lambda: len(cache.conversations),
             leases=lambda: len(adapters.presence),
             typing=lambda: len(self.live.typing_board),

@@ -16,6 +16,7 @@ from parley.gateway.live.departures import Departures
 from parley.gateway.live.event_handlers import EventHandlers
 from parley.gateway.live.event_router import EventRouter
 from parley.gateway.live.join_backfill import JoinBackfill
+from parley.gateway.live.lingering_users import LingeringUsers
 from parley.gateway.live.local_conversations import LocalConversations
 from parley.gateway.live.message_delivery import MessageDelivery
 from parley.gateway.live.presence_tracker import PresenceTracker
@@ -89,6 +90,7 @@ class LiveParts:
     connection_manager: ConnectionManager
     admissions: Admissions
     local_conversations: LocalConversations
+    lingering_users: LingeringUsers
     reconciler: Reconciler
     audits: Audits
     removal_watch: RemovalWatch
@@ -124,6 +126,7 @@ class _MemberParts:
     contact_reads: ContactReads
     presence_tracker: PresenceTracker
     local_conversations: LocalConversations
+    lingering_users: LingeringUsers
     admissions: Admissions
 
 
@@ -159,6 +162,7 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         connection_manager=connection_manager,
         admissions=parts.admissions,
         local_conversations=parts.local_conversations,
+        lingering_users=parts.lingering_users,
         reconciler=reconciler,
         audits=Audits(
             reconciler=reconciler,
@@ -218,6 +222,7 @@ def _member_parts(
         contact_reads=contact_reads,
         presence_tracker=presence_tracker,
         local_conversations=local_conversations,
+        lingering_users=LingeringUsers(cache, local_conversations),
         admissions=Admissions(
             sessions=sessions,
             session_rooms=session_rooms,
@@ -241,6 +246,7 @@ def _connection_manager(
         room_membership=parts.room_membership,
         membership_cache=context.membership_cache,
         local_conversations=parts.local_conversations,
+        lingering_users=parts.lingering_users,
         reads=context.ports.connect_reads,
         profiles=context.services.profiles,
         contact_reads=parts.contact_reads,
@@ -255,6 +261,7 @@ def _connection_manager(
         user_loader=user_loader,
         admissions=parts.admissions,
         local_conversations=parts.local_conversations,
+        lingering_users=parts.lingering_users,
         presence=context.ports.presence,
         departures=Departures(context.ports.presence, context.spawn),
         presence_service=context.services.presence,
@@ -267,6 +274,7 @@ def _reconciler(context: LiveContext, delivery: DeliveryParts, parts: _MemberPar
     return Reconciler(
         admissions=parts.admissions,
         local_conversations=parts.local_conversations,
+        lingering_users=parts.lingering_users,
         presence_tracker=parts.presence_tracker,
         sessions=delivery.sessions,
         session_rooms=delivery.session_rooms,

@@ -8,6 +8,7 @@ from parley.gateway.core.results import Joined, Left
 from parley.gateway.live.admissions import Admissions
 from parley.gateway.live.departures import Departures
 from parley.gateway.live.join_backfill import JoinBackfill
+from parley.gateway.live.lingering_users import LingeringUsers
 from parley.gateway.live.local_conversations import LocalConversations
 from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.live.room_membership import RoomMembership
@@ -42,6 +43,7 @@ class ConnectionManager:
         user_loader: UserLoader,
         admissions: Admissions,
         local_conversations: LocalConversations,
+        lingering_users: LingeringUsers,
         presence: Presence,
         departures: Departures,
         presence_service: PresenceService,
@@ -57,6 +59,7 @@ class ConnectionManager:
         self._user_loader = user_loader
         self._admissions = admissions
         self._local_conversations = local_conversations
+        self._lingering_users = lingering_users
         self._presence = presence
         self._departures = departures
         self._presence_service = presence_service
@@ -77,11 +80,12 @@ class ConnectionManager:
         """
         self._sessions.add(session)
         self._session_rooms.add(session, protocols)
+        is_lingering = self._lingering_users.take(session.user_id)
         self._membership_cache.add_socket(person)
         try:
             # A subscription that no room uses is dropped after the manager's linger.
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._user_loader.load(session, person, issued_at)
+                await self._user_loader.load(session, person, issued_at, is_known=is_lingering)
                 await self._presence_tracker.introduce(session)
         except BaseException as error:
             self._forget(session)
@@ -114,15 +118,26 @@ class ConnectionManager:
 
     def _forget(self, session: Session) -> None:
         user_id = session.user_id
-        conversations = list(self._membership_cache.memberships_of(user_id))
+        was_live = self._session_rooms.has_entered(session)
         if self._sessions.remove(session):
             self._room_membership.release(session)
             self._presence_tracker.forget(session)
             self._join_backfill.forget(session)
             self._membership_cache.remove_socket(user_id)
-            if all(self._session_rooms.has_entered(s) for s in self._sessions.of_user(user_id)):
-                self._local_conversations.drop_expected(conversations, user_id)
-            self._local_conversations.close_unused(conversations)
+            self._forget_memberships(user_id, linger=was_live)
+
+    def _forget_memberships(self, user_id: str, *, linger: bool) -> None:
+        """Forget what no socket of a user needs any more."""
+        others = self._sessions.of_user(user_id)
+        if not others and linger:
+            self._lingering_users.add(user_id)
+            return
+        conversations = self._membership_cache.conversations_of(user_id)
+        if not others:
+            self._membership_cache.remove_user(user_id)
+        elif all(map(self._session_rooms.has_entered, others)):
+            self._local_conversations.drop_expected(conversations, user_id)
+        self._local_conversations.close_unused(conversations)
 
     # Joining and leaving a conversation's room.
 

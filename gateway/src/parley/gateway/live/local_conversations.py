@@ -58,6 +58,10 @@ class LocalConversations:
         """Take the events of conversations from now on; return those whose heads are to be read."""
         return [each for each in conversation_ids if self._streams.open(each)]
 
+    def are_open(self, conversation_ids: Iterable[str]) -> bool:
+        """Return whether the events of conversations are delivered at present."""
+        return all(map(self._streams.is_open, conversation_ids))
+
     def start_streams(self, conversation_ids: Iterable[str], heads: Mapping[str, Position]) -> None:
         """Deliver what comes after the heads that were read."""
         for conversation_id, head in heads.items():

@@ -13,6 +13,7 @@ from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Conversations, Memberships, Messages
 from parley.gateway.live.admissions import Admissions
 from parley.gateway.live.broadcaster import Broadcaster
+from parley.gateway.live.lingering_users import LingeringUsers
 from parley.gateway.live.local_conversations import LocalConversations
 from parley.gateway.live.presence_tracker import PresenceTracker
 from parley.gateway.live.session_rooms import SessionRooms
@@ -46,6 +47,7 @@ class Reconciler:
         *,
         admissions: Admissions,
         local_conversations: LocalConversations,
+        lingering_users: LingeringUsers,
         presence_tracker: PresenceTracker,
         sessions: Sessions,
         session_rooms: SessionRooms,
@@ -61,6 +63,7 @@ class Reconciler:
     ) -> None:
         self._admissions = admissions
         self._local_conversations = local_conversations
+        self._lingering_users = lingering_users
         self._presence_tracker = presence_tracker
         self._sessions = sessions
         self._session_rooms = session_rooms
@@ -76,6 +79,7 @@ class Reconciler:
 
     async def resynchronize(self) -> None:
         """Make up for all events that were lost while the bus was away. Raises `Unavailable`."""
+        self._lingering_users.forget_all()
         # Memberships first: the changes that are backfilled next go to whoever is in the rooms by then.
         await self.check_memberships(self._sessions.live_users())
         await self.check_heads(self._streams.ids(), grace=0)

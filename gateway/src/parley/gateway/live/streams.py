@@ -51,6 +51,11 @@ class Streams:
             stream = self._streams[conversation_id] = Stream()
         return stream.rev is None
 
+    def is_open(self, conversation_id: str) -> bool:
+        """Return whether a conversation's events are delivered."""
+        stream = self._streams.get(conversation_id)
+        return stream is not None and stream.rev is not None
+
     def start(self, conversation_id: str, head: Position) -> None:
         """Deliver what comes after this head.
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from parley.gateway.core.ports import ConnectReads
 from parley.gateway.live.contact_reads import ContactReads
+from parley.gateway.live.lingering_users import LingeringUsers
 from parley.gateway.live.local_conversations import LocalConversations
 from parley.gateway.live.room_membership import RoomMembership
 from parley.gateway.live.sessions import Session, Sessions, SessionState
@@ -24,6 +25,7 @@ class UserLoader:
         room_membership: RoomMembership,
         membership_cache: MembershipCache,
         local_conversations: LocalConversations,
+        lingering_users: LingeringUsers,
         reads: ConnectReads,
         profiles: Profiles,
         contact_reads: ContactReads,
@@ -32,15 +34,31 @@ class UserLoader:
         self._room_membership = room_membership
         self._membership_cache = membership_cache
         self._local_conversations = local_conversations
+        self._lingering_users = lingering_users
         self._reads = reads
         self._profiles = profiles
         self._contact_reads = contact_reads
 
-    async def load(self, session: Session, person: Person, issued_at: float | None) -> None:
-        """Enter the rooms of a user and of all the user's conversations. Raises `Unavailable`."""
-        if self._is_loaded(session):
+    async def load(
+        self, session: Session, person: Person, issued_at: float | None, *, is_known: bool
+    ) -> None:
+        """Enter the rooms of a user and of all the user's conversations.
+
+        Args:
+            session: A socket of the user.
+            person: The user as the socket's token describes them.
+            issued_at: When the token was issued.
+            is_known: Whether the memberships of an earlier socket were kept.
+
+        Raises:
+            Unavailable: Redis or MongoDB is away.
+        """
+        lost = self._lingering_users.forgotten
+        is_loaded = is_known or self._is_loaded(session)
+        if is_loaded:
             await self._enter_known(session)
-        else:
+        # Of a user without a live socket, nobody else makes up for events that were lost meanwhile.
+        if not is_loaded or (is_known and lost != self._lingering_users.forgotten):
             await self._load_memberships(session)
         await self._profiles.present(person, issued_at)
 

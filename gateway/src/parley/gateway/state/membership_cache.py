@@ -66,12 +66,18 @@ class CachedMembership:
 
 @dataclass(slots=True)
 class LocalUser:
-    """A user with sockets on this node; `unread_total` is the sum of the reported counts."""
+    """A user with sockets on this node, or one whose last socket has gone lately.
+
+    Attributes:
+        unread_total: The sum of the reported counts.
+        has_changed: Whether memberships were removed while the user had no socket here.
+    """
 
     person: Person
     memberships: dict[str, CachedMembership] = field(default_factory=dict)
     sockets: int = 0
     unread_total: int = 0
+    has_changed: bool = False
 
 
 @dataclass(slots=True)
@@ -119,13 +125,23 @@ class MembershipCache:
         return user
 
     def remove_socket(self, user_id: str) -> None:
-        """Remove a socket of a user; without sockets the user and their memberships are removed."""
-        user = self.users[user_id]
-        user.sockets -= 1
-        if user.sockets == 0:
-            for conversation_id in list(user.memberships):
-                self.remove(conversation_id, user_id)
-            del self.users[user_id]
+        """Remove a socket of a user, who stays until `remove_user`."""
+        self.users[user_id].sockets -= 1
+
+    def remove_user(self, user_id: str) -> None:
+        """Remove a user and their memberships."""
+        for conversation_id in self.conversations_of(user_id):
+            self.remove(conversation_id, user_id)
+        self.users.pop(user_id, None)
+
+    def is_complete(self, user_id: str) -> bool:
+        """Return whether all memberships of a user without sockets are known, and are right by events."""
+        user = self.users.get(user_id)
+        return (
+            user is not None
+            and not user.has_changed
+            and all(cached.role is not None and cached.base >= 0 for cached in user.memberships.values())
+        )
 
     def expect_membership(self, conversation_id: str, user_id: str) -> None:
         """Add a local user's membership without a role, before it is read from the database."""
@@ -155,8 +171,11 @@ class MembershipCache:
     def remove(self, conversation_id: str, user_id: str) -> None:
         """Remove a local user's membership."""
         user = self.users.get(user_id)
-        cached = user.memberships.pop(conversation_id, None) if user else None
-        if user is None or cached is None:
+        if user is None:
+            return
+        user.has_changed = user.has_changed or user.sockets == 0
+        cached = user.memberships.pop(conversation_id, None)
+        if cached is None:
             return
         user.unread_total -= cached.reported
         conversation = self.conversations[conversation_id]
