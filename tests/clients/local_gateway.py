@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
+from parley.gateway.pubsub.reply_reader import ConnectionStreams
 from parley.gateway.settings import Settings
 from parley.shared import mongo
 from parley.shared.mongo_socket import HEADER, MongoSocket
@@ -84,17 +85,24 @@ async def local_gateway(stack: Stack, **settings: Any) -> AsyncIterator[LocalGat
 def redis_round_trips(monkeypatch: Any) -> Iterator[Callable[[], list[list[str]]]]:
     """Collect the commands of each write to Redis: a pipeline is one write, and one round trip."""
     written: list[list[str]] = []
-    send = AbstractConnection.send_packed_command
+    send, write = AbstractConnection.send_packed_command, ConnectionStreams.write
 
-    async def recorded(self: Any, command: Any, *args: Any, **named: Any) -> Any:
-        data = b"".join(command) if isinstance(command, list) else bytes(command)
+    def record(data: bytes) -> None:
         names = [name.decode() for name in REDIS_COMMAND.findall(data)]
         if names and not BACKGROUND.issuperset(names):
             written.append(names)
+
+    async def recorded(self: Any, command: Any, *args: Any, **named: Any) -> Any:
+        record(b"".join(command) if isinstance(command, list) else bytes(command))
         return await send(self, command, *args, **named)
+
+    def recorded_write(self: ConnectionStreams, data: bytes) -> None:
+        record(data)
+        write(self, data)
 
     with monkeypatch.context() as patch:
         patch.setattr(AbstractConnection, "send_packed_command", recorded)
+        patch.setattr(ConnectionStreams, "write", recorded_write)
         yield lambda: written
 
 

@@ -73,8 +73,12 @@ async def test_a_connect_asks_twice_and_the_user_s_next_ones_nothing(
         sockets.append(await connect(local, bob, protocol.namespace))
         assert asked(local, before) == {}
         assert ["SUBSCRIBE"] not in round_trips()
-    for socket in sockets:
-        await socket.close()
+        for socket in sockets:
+            await socket.close()
+        await eventually(lambda: not local.gateway.delivery.sessions.of_user(bob.id))
+        await (await connect(local, bob, protocol.namespace)).close()
+        assert asked(local, before) == {}
+        assert reads == READS
 
 
 async def test_a_connect_with_unread_messages_asks_once_more(

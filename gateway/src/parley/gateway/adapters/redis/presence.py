@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from parley.gateway.adapters.call_batches import CallBatches
+from parley.gateway.adapters.redis.pipelined_connection import Command, PipelinedConnection
 from parley.gateway.adapters.redis.presence_changes import PresenceChanges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
@@ -38,6 +39,7 @@ class RedisPresence:
 
     def __init__(self, redis: "Redis", event_publisher: EventPublisher) -> None:
         self._redis = redis
+        self._pipeline = PipelinedConnection(redis)
         self._script = redis.register_script(
             resources.files("parley.gateway.adapters.redis").joinpath("presence.lua").read_text()
         )
@@ -66,6 +68,7 @@ class RedisPresence:
             except Unavailable:
                 log.warning("gateway.presence.leases_left", sockets=len(self._mine))
         await self._changes.publish()
+        await self._pipeline.close()
         await self._redis.aclose()
 
     async def add_socket(self, user_id: str, socket_id: str, contacts: Collection[str]) -> list[str]:
@@ -93,13 +96,7 @@ class RedisPresence:
         ids = list(user_ids)
         if not ids:
             return []
-        pipeline = self._redis.pipeline(transaction=False)
-        _ask(pipeline, ids)
-        try:
-            sockets, leaving = await pipeline.execute()
-        except FAULTS as error:
-            raise _away("online", error) from error
-        return _online(ids, sockets, leaving)
+        return _online(ids, *await self._ask("online", _states(ids)))
 
     async def _leave(self, members: Sequence[str]) -> Sequence[None]:
         await self._run("leave", GRACE_SECONDS, *members)
@@ -113,20 +110,36 @@ class RedisPresence:
 
     async def _arrive_with(self, members: Sequence[str], ids: Sequence[str]) -> set[str]:
         """Take the leases of members; return the users of these who are online then."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.evalsha(self._script.sha, len(KEYS), *KEYS, "arrive", int(LEASE_SECONDS * 1000), *members)
-        if ids:
-            _ask(pipeline, ids)
+        sha = str(self._script.sha)
+        lease: Command = (
+            "EVALSHA",
+            sha,
+            len(KEYS),
+            *KEYS,
+            "arrive",
+            int(LEASE_SECONDS * 1000),
+            *members,
+        )
         try:
-            changed, *states = await pipeline.execute()
+            changed, *states = await self._ask("arrive", [lease, *(_states(ids) if ids else [])])
         except NoScriptError:
             # Redis was restarted and has lost the script: this loads it again.
             await self._arrive(members)
             return set(await self.online(ids))
-        except FAULTS as error:
-            raise _away("arrive", error) from error
         self._changes.add(map(bytes.decode, changed), online=True)
         return set(_online(ids, *states)) if ids else set()
+
+    async def _ask(self, operation: str, commands: Sequence[Command]) -> list[Any]:
+        try:
+            replies = await self._pipeline.run(commands)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+        except NoScriptError:
+            raise
+        except FAULTS as error:
+            raise _away(operation, error) from error
+        return replies
 
     async def _arrive(self, members: Collection[str]) -> None:
         self._changes.add(await self._run("arrive", LEASE_SECONDS, *members), online=True)
@@ -158,9 +171,8 @@ class RedisPresence:
         return [user.decode() for user in changed]
 
 
-def _ask(pipeline: Any, user_ids: Sequence[str]) -> None:
-    pipeline.hmget(SOCKETS, user_ids)
-    pipeline.zmscore(LEAVING, user_ids)
+def _states(user_ids: Sequence[str]) -> list[Command]:
+    return [("HMGET", SOCKETS, *user_ids), ("ZMSCORE", LEAVING, *user_ids)]
 
 
 def _online(user_ids: Sequence[str], sockets: Sequence[Any], leaving: Sequence[Any]) -> list[str]:
