@@ -24,9 +24,10 @@ from parley.gateway.sockets.connection_limiter import ConnectionLimiter
 from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.rates import Rates
 from parley.gateway.transport.server import ChatServer
+from parley.gateway.transport.websocket_openings import WebsocketOpenings
 from parley.gateway.web import pages
 from parley.shared import health
-from parley.shared.http_server import json_errors
+from parley.shared.http_server import TAKE_FIRST, json_errors
 
 
 def build_application(
@@ -53,6 +54,7 @@ def build_application(
     Cors(settings.cors_origins, settings.cors_headers).install(app)
     safe_headers.install(app)
     server.attach(app)
+    app[TAKE_FIRST] = WebsocketOpenings(server.eio, limiter.admits).take
     rest = RestApi(
         command_bus=command_bus,
         profiles=profiles,

@@ -1,14 +1,23 @@
 """aiohttp's HTTP server, whose own errors are JSON by the default schema, and which takes long headers."""
 
+import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.tcp_helpers import tcp_keepalive
 from aiohttp.typedefs import Handler
 
 LINE_BYTES = 32 * 1024
 """The longest request line, and the longest header; nginx, in front, takes less."""
+
+TakeFirst = Callable[[asyncio.Transport, bytes], bool]
+TAKE_FIRST: web.AppKey[TakeFirst] = web.AppKey("take_first")
+"""Gets the first data of each connection; returns whether it has taken the connection over."""
+FIRST_SECONDS = 1.0
+"""A connection without data becomes aiohttp's after this time, which closes it in time."""
 
 CODES = {
     HTTPStatus.NOT_FOUND: ("NOT_FOUND", "Unknown path."),
@@ -72,11 +81,59 @@ class ErrorsAsJson(web.RequestHandler):
 
 
 class Server(web.Server):
-    """aiohttp's server, with `ErrorsAsJson` for each connection."""
+    """aiohttp's server, with `ErrorsAsJson` for each connection.
 
-    def __call__(self) -> web.RequestHandler:
-        """Make the handler of a new connection."""
+    Attributes:
+        take_first: May take over connections by their first data.
+    """
+
+    take_first: TakeFirst | None = None
+
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override]
+        """Make the protocol of a new connection."""
+        return self.make_handler() if self.take_first is None else FirstData(self, self.take_first)
+
+    def make_handler(self) -> web.RequestHandler:
+        """Make aiohttp's handler of a connection."""
         return ErrorsAsJson(self, loop=self._loop, **self._kwargs)
+
+
+class FirstData(asyncio.Protocol):
+    """The protocol of a connection until its first data: aiohttp's takes two tasks and a timer for each."""
+
+    __slots__ = ("_server", "_take_first", "_timer", "_transport")
+
+    def __init__(self, server: Server, take_first: TakeFirst) -> None:
+        self._server = server
+        self._take_first = take_first
+        self._transport: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for data."""
+        self._transport = transport
+        tcp_keepalive(self._transport)
+        self._timer = asyncio.get_running_loop().call_later(FIRST_SECONDS, self._leave)
+
+    def data_received(self, data: bytes) -> None:
+        """Offer the data, else leave the connection to aiohttp."""
+        self._cancel()
+        if not self._take_first(self._transport, data):
+            self._leave().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Do not wait any more."""
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _leave(self) -> web.RequestHandler:
+        handler = self._server.make_handler()
+        self._transport.set_protocol(handler)
+        handler.connection_made(self._transport)
+        return handler
 
 
 class AppRunner(web.AppRunner):
@@ -87,7 +144,9 @@ class AppRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        server = Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        server.take_first = self.app.get(TAKE_FIRST)
+        return server
 
 
 def _as_json(response: web.StreamResponse) -> web.StreamResponse:

@@ -51,6 +51,14 @@ class ConnectionLimiter:
 
         return limit_handshakes
 
+    def admits(self, request: web.Request) -> bool:
+        """Return whether a connection is admitted; it is counted then."""
+        try:
+            self._admit(request)
+        except ChatError:
+            return False
+        return True
+
     def _admit(self, request: web.Request) -> None:
         self._rates.count("connects", self._proxies.address_of(request))
         if self._count_sockets() >= self._most:

@@ -54,6 +54,7 @@ PACKETS_PER_TURN = 50
 """Packets of a body that are handled between two returns to the event loop."""
 NO_CREDENTIALS: Mapping[str, str] = {}
 BeginMessage = Callable[[str, str | bytes], Coroutine[Any, Any, None] | None]
+OnOpen = Callable[[str, Mapping[str, str]], None]
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
 
 
@@ -88,15 +89,18 @@ class EngineServer(EngineHooks):
         self.inbox_delay = inbox_delay or DelayGauge()
         self.proxies = proxies or TrustedProxies()
         self.inbound_rates = InboundRates(Rates({}) if rates is None else rates)
-        self._origins = AllowedOrigins(allowed_origins, self.proxies)
+        self.origins = AllowedOrigins(allowed_origins, self.proxies)
         self._node_name = node_name
         self.heartbeats = Heartbeats(self.ping_interval, self.ping_timeout)
         self.flushes = Flushes(self.inbox_delay)
         self.delayed_reads = DelayedReads()
         self.closing_tasks = BoundedTasks(CLOSING_AT_ONCE)
         self._pacing = Pacing()
+        self._is_stopping = False
         self.begin_message: BeginMessage = self.handle_message
         """Handles a message of a session, by id; returns None, or what is left to be awaited."""
+        self.on_open: OnOpen | None = None
+        """Handles a new session like the handler of `connect`, which could have to be awaited."""
 
     def count_sessions(self) -> int:
         """Return the number of sessions, and of clients that wait for one."""
@@ -121,6 +125,7 @@ class EngineServer(EngineHooks):
 
     async def _close_websockets(self, _app: web.Application) -> None:
         """Close what is left of the connections that aiohttp, which is stopping, no longer knows."""
+        self._is_stopping = True
         for session in list(self.sockets.values()):
             for connection in (session.writer, session.candidate):
                 if connection is not None:
@@ -145,7 +150,7 @@ class EngineServer(EngineHooks):
             response = web.json_response(REFUSAL(gauges.count(error)), status=429)
             response.headers[hdrs.RETRY_AFTER] = str(ceil(error.retry_after or 1))
         if not response.prepared:
-            response.headers.extend(self._origins.response_headers(request))
+            response.headers.extend(self.origins.response_headers(request))
         return response
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
@@ -163,7 +168,7 @@ class EngineServer(EngineHooks):
                 self.sockets.pop(session.sid, None)
 
     def _check(self, request: web.Request, transport: str | None, sid: str | None) -> None:
-        if not self._origins.allows(request):
+        if not self.origins.allows(request):
             raise RequestRefused(*FORBIDDEN)
         if transport not in self.transports:
             raise RequestRefused(*UNKNOWN_TRANSPORT)
@@ -186,14 +191,31 @@ class EngineServer(EngineHooks):
         if request.transport is None:
             # The client has not waited; of its response nothing is sent.
             raise RequestRefused(*BAD_REQUEST)
-        session = EngineSession(self, self.generate_id(), self.proxies.address_of(request))
-        self.sockets[session.sid] = session
-        session.put_nowait(eio.Packet(eio.OPEN, self._handshake(session.sid, transport)))
+        session = self._new_session(request, transport)
         on_connect = self.handlers.get("connect")
         if on_connect is not None:
             await on_connect(session.sid, _environ(request))
         self.heartbeats.schedule_ping(session)
         session.connected = transport == POLLING
+        return session
+
+    def can_open_at_once(self) -> bool:
+        """Return whether `open_at_once` can be called now."""
+        return self.on_open is not None and not self._is_stopping and self._pacing.can_pass()
+
+    def open_at_once(self, request: Any) -> EngineSession:
+        """Open a session for a websocket, whose turn it is."""
+        assert self.on_open is not None
+        self._pacing.pass_at_once()
+        session = self._new_session(request, WEBSOCKET)
+        self.on_open(session.sid, _environ(request))
+        self.heartbeats.schedule_ping(session)
+        return session
+
+    def _new_session(self, request: Any, transport: str | None) -> EngineSession:
+        session = EngineSession(self, self.generate_id(), self.proxies.address_of(request))
+        self.sockets[session.sid] = session
+        session.put_nowait(eio.Packet(eio.OPEN, self._handshake(session.sid, transport)))
         return session
 
     def _handshake(self, sid: str, transport: str | None) -> dict[str, Any]:

@@ -23,12 +23,22 @@ class Pacing:
         """Return how many wait."""
         return len(self._waiting)
 
-    async def wait(self) -> None:
-        """Wait for a place in a round."""
+    def can_pass(self) -> bool:
+        """Return whether a caller of `wait` would not have to wait."""
+        return self._timer is None or self._passed < AT_ONCE
+
+    def pass_at_once(self) -> bool:
+        """Take a place in the present round, if there is one."""
         if self._timer is None:
             self._start_round()
-        if self._passed < AT_ONCE:
-            self._passed += 1
+        if self._passed >= AT_ONCE:
+            return False
+        self._passed += 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait for a place in a round."""
+        if self.pass_at_once():
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

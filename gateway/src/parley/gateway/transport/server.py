@@ -68,6 +68,7 @@ class ChatServer(SocketHooks):
 
     engine_class = EngineServer
     eio: EngineServer
+    manager_initialized: bool
 
     invalid_namespace: Mapping[str, Any] = INVALID_NAMESPACE
     """Data of the CONNECT_ERROR for a namespace that does not exist."""
@@ -77,6 +78,14 @@ class ChatServer(SocketHooks):
         self._connects = Buckets(CONNECTS)
         self._answers = AnswerWriter(packet_class)
         self.eio.begin_message = self.begin_message
+        self.eio.on_open = self._on_open
+
+    def _on_open(self, eio_sid: str, environ: Mapping[str, str]) -> None:
+        """Do the same as python-socketio's handler of new connections."""
+        if not self.manager_initialized:
+            self.manager_initialized = True
+            self.manager.initialize()
+        self.environ[eio_sid] = environ
 
     async def connect_namespace(self, eio_sid: str, namespace: str, data: Any) -> None:
         """Connect a client to a namespace.

@@ -27,18 +27,21 @@ class SwitchingProtocols(web.StreamResponse):
     """The response to a valid websocket handshake, after which the connection is no longer aiohttp's."""
 
     def __init__(self, request: web.Request) -> None:
-        key = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
-        accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode()
         headers = {
             hdrs.UPGRADE: "websocket",
             hdrs.CONNECTION: "upgrade",
-            hdrs.SEC_WEBSOCKET_ACCEPT: accept,
+            hdrs.SEC_WEBSOCKET_ACCEPT: accept_key(request.headers[hdrs.SEC_WEBSOCKET_KEY]),
             **_subprotocol(request),
         }
         super().__init__(status=101, headers=headers)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Write nothing: the connection has another protocol."""
+
+
+def accept_key(key: str) -> str:
+    """Return the answer to a handshake's key."""
+    return base64.b64encode(hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()).decode()
 
 
 def can_upgrade(request: web.Request) -> bool:
@@ -63,28 +66,9 @@ def _is_key(text: str) -> bool:
         return False
 
 
-def _hand_over(request: web.Request, connection: WebSocketConnection) -> None:
-    """Give a request's connection to another protocol, and end aiohttp's."""
-    handler = request.protocol
-    # Bytes that the client sent behind its request are fed to the new parser.
-    handler.set_parser(connection)  # type: ignore[arg-type]
-    connection.transport.set_protocol(connection)
-    # Otherwise the handler would close the connection that it loses.
-    handler.transport = None
-    handler.connection_lost(None)
-
-
-async def accept(request: web.Request, session: EngineSession) -> web.StreamResponse:
-    """Answer a websocket handshake, and move the connection and its session to the websocket."""
+def new_connection(transport: asyncio.Transport, session: EngineSession) -> WebSocketConnection:
+    """Make the websocket of a session the protocol of a transport."""
     server = session.server
-    response = SwitchingProtocols(request)
-    with suppress(ConnectionError):
-        await response.prepare(request)
-    transport = request.transport
-    if transport is None:
-        if not session.connected:
-            await session.close(abort=True, reason=server.reason.TRANSPORT_CLOSE)
-        return response
     connection = WebSocketConnection(
         transport,
         NOBODY,
@@ -93,9 +77,40 @@ async def accept(request: web.Request, session: EngineSession) -> web.StreamResp
         message_limit=server.max_http_buffer_size,
         unread_limit=server.unread_limit,
     )
-    _hand_over(request, connection)
+    transport.set_protocol(connection)
+    return connection
+
+
+def _hand_over(handler: web.RequestHandler, session: EngineSession) -> WebSocketConnection:
+    """Give the connection of aiohttp's handler to a websocket, and end the handler."""
+    assert handler.transport is not None
+    connection = new_connection(handler.transport, session)
+    # Bytes that the client sent behind its request are fed to the new parser.
+    handler.set_parser(connection)  # type: ignore[arg-type]
+    # Otherwise the handler would close the connection that it loses.
+    handler.transport = None
+    handler.connection_lost(None)
+    return connection
+
+
+def connect(session: EngineSession, connection: WebSocketConnection, received: bytes = b"") -> None:
+    """Move a session to a websocket, and handle what the client has sent already."""
+    connection.feed_data(received)
     _move(session, connection)
     connection.start_reading()
+
+
+async def accept(request: web.Request, session: EngineSession) -> web.StreamResponse:
+    """Answer a websocket handshake, and move the connection and its session to the websocket."""
+    server = session.server
+    response = SwitchingProtocols(request)
+    with suppress(ConnectionError):
+        await response.prepare(request)
+    if request.transport is None:
+        if not session.connected:
+            await session.close(abort=True, reason=server.reason.TRANSPORT_CLOSE)
+        return response
+    connect(session, _hand_over(request.protocol, session))
     return response
 
 
