@@ -1,5 +1,6 @@
 """Lingering users: a user who connects again soon is not read again; nothing is kept for long."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -133,6 +134,17 @@ async def test_a_user_is_read_again_after_events_were_lost(chat: Chat) -> None:
     await chat.node.live.reconciler.resynchronize()
     assert not chat.node.membership_cache.users
     assert await chat.connect() == 2
+
+
+async def test_a_user_is_read_again_after_a_membership_whose_event_was_lost_is_found(chat: Chat) -> None:
+    await chat.group("another", ANN, BEN)
+    members = chat.node.ports.memberships
+    joined = await members.of_users([BEN])
+    members.joined = lambda *_args: asyncio.sleep(0, joined)  # type: ignore[assignment, method-assign]
+    chat.node.live.reconciler._memberships = members
+    await chat.node.live.reconciler.check_joins(1.0)
+    assert await chat.connect() == 2
+    assert chat.node.membership_cache.role("another", BEN) == "member"
 
 
 async def test_a_user_is_read_again_whose_conversation_s_history_was_replaced(chat: Chat) -> None:

@@ -140,7 +140,7 @@ async def test_a_websocket_that_is_opened_at_once_gets_the_same_answer(
         b"no HTTP\r\n\r\n",
     ],
 )
-async def test_what_is_refused_is_left_to_aiohttp(gateways: tuple[Gateway, Gateway], asked: bytes) -> None:
+async def test_refused_requests_are_left_to_aiohttp(gateways: tuple[Gateway, Gateway], asked: bytes) -> None:
     (at_once, _), (later, _) = [await gateway.ask(asked) for gateway in gateways]
     assert gateways[0].taken == [False]
     assert at_once == later

@@ -44,6 +44,11 @@ class LingeringUsers:
             self._forget(user_id)
         return is_right
 
+    def forget(self, user_id: str) -> None:
+        """Forget a user, because an event was lost; does nothing while the user has sockets."""
+        if self._ends.pop(user_id, None) is not None:
+            self._forget(user_id)
+
     def forget_all(self) -> None:
         """Forget all users, because events were lost."""
         self.forgotten += 1

@@ -107,6 +107,8 @@ class Reconciler:
         for m in await self._memberships.joined(seconds, GRACE_SECONDS):
             if self._sessions.of_user(m.user_id):
                 await self._admit_if_missed(m.user_id, m.conversation_id)
+            elif self._membership_cache.role(m.conversation_id, m.user_id) is None:
+                self._lingering_users.forget(m.user_id)
 
     async def _check_users(self, user_ids: Sequence[str]) -> None:
         cache = self._membership_cache
