@@ -1,25 +1,12 @@
 """Operators see faults in the metrics, in the table of parts and in the logs."""
 
-import re
 import signal
-
-import aiohttp
 
 from clients.broker import Exchange
 from clients.chat import ChatUsers, eventually
+from clients.metrics import figures
 from clients.workers import DeadLetters
 from parley.stack import Stack
-
-
-async def figures(urls: list[str], name: str) -> list[float]:
-    """Return each service's value of a metric; 0 where the metric does not exist yet."""
-    found = []
-    async with aiohttp.ClientSession() as http:
-        for url in urls:
-            async with http.get(f"{url}/metrics") as answer:
-                value = re.search(rf"^{re.escape(name)} (\S+)$", await answer.text(), re.M)
-            found.append(float(value[1]) if value else 0.0)
-    return found
 
 
 def problems(stack: Stack) -> dict[str, list[str]]:
@@ -73,7 +60,7 @@ async def test_a_dead_letter_is_counted_and_logged(
 
 async def test_a_gateway_without_redis_reports_a_stale_bus(fragile: Stack) -> None:
     async def are_stale(value: float) -> bool:
-        return await figures(fragile.gateway_urls, "parley_bus_deaf") == [value, value]
+        return await figures(fragile.gateway_urls, "parley_bus_stale") == [value, value]
 
     assert await are_stale(0)
     fragile.kill("redis")

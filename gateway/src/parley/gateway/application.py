@@ -27,7 +27,7 @@ from parley.gateway.transport.server import ChatServer
 from parley.gateway.transport.websocket_openings import WebsocketOpenings
 from parley.gateway.web import pages
 from parley.shared import health
-from parley.shared.http_server import TAKE_FIRST, json_errors
+from parley.shared.http_server import TAKE_FIRST, json_errors, measure
 
 
 def build_application(
@@ -49,7 +49,7 @@ def build_application(
     limiter = ConnectionLimiter(rates, server.eio.count_sessions, settings.max_sockets, server.eio.proxies)
     app = web.Application(
         client_max_size=settings.max_body,
-        middlewares=[json_errors, reject_encoded_bodies, limiter.middleware],
+        middlewares=[measure, json_errors, reject_encoded_bodies, limiter.middleware],
     )
     Cors(settings.cors_origins, settings.cors_headers).install(app)
     safe_headers.install(app)

@@ -258,4 +258,10 @@ class Gateway:
             outbox=adapters.outbox.oldest_age,
         )
         gauges.storage_free.set_function(lambda: self.domain.services.attachments.free_share)
-        gauges.bus_stale.set_function(lambda: adapters.bus.stale)
+        engine_sessions = self.sockets.server.eio.sockets
+        gauges.show_transports(
+            websocket=lambda: sum(each.writer is not None for each in engine_sessions.values()),
+            polling=lambda: sum(each.writer is None for each in engine_sessions.values()),
+        )
+        for gauge in (gauges.bus_stale, gauges.bus_stale_before):
+            gauge.set_function(lambda: adapters.bus.stale)

@@ -1,4 +1,4 @@
-"""Metrics of the gateway: gauges that are read when they are scraped, and a counter of refusals."""
+"""Metrics of the gateway: gauges that are read when they are scraped, counters, and times."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,8 +6,48 @@ from functools import cache
 from prometheus_client import Counter, Gauge
 
 from parley.gateway.core.errors import ChatError
+from parley.shared.metrics import SECONDS
+from parley.shared.tallies import Counts, Times
 
-bus_stale = Gauge("parley_bus_deaf", "1 while this gateway does not receive its own heartbeat by Redis.")
+bus_stale = Gauge("parley_bus_stale", "1 while this gateway does not receive its own heartbeat by Redis.")
+bus_stale_before = Gauge("parley_bus_deaf", "The former name of parley_bus_stale.")
+bus_sessions = Counter(
+    "parley_bus_sessions_total", "Connections to Redis on which this gateway has subscribed to its channels."
+)
+connects = Counter(
+    "parley_connects_total",
+    "Clients that connected, by outcome: connected, or the error code of the refusal.",
+    ["outcome"],
+)
+disconnects = Counter("parley_disconnects_total", "Clients that went, by reason.", ["reason"])
+recoveries = Counter(
+    "parley_recoveries_total",
+    "Clients that asked for what they missed, by outcome: recovered, incomplete (they must sync), unknown.",
+    ["outcome"],
+)
+sockets = Gauge("parley_sockets", "Connected sockets, by transport.", ["transport"])
+events_received = Counts(
+    "parley_events_received_total",
+    "Events from clients that were handled, by command.",
+    "command",
+)
+gaps = Counter(
+    "parley_gaps_total", "Times that a conversation's events had a gap, or were behind, and MongoDB was read."
+)
+backfilled = Counter(
+    "parley_backfilled_messages_total", "Messages that were read from MongoDB because the bus had lost them."
+)
+deliveries = Counts("parley_deliveries_total", "Events written to sockets, by name.", "event")
+stored_seconds = Times(
+    "parley_accepted_to_stored_seconds",
+    "Time from the acceptance of a message or change here until it is known to be stored, seconds.",
+    SECONDS,
+)
+delivered_seconds = Times(
+    "parley_accepted_to_delivered_seconds",
+    "Time from a message's acceptance, by that gateway's clock, to its delivery here, seconds.",
+    SECONDS,
+)
 refusals = Counter(
     "parley_refusals_total", "Commands and connections of clients that were refused, by error code.", ["code"]
 )
@@ -25,6 +65,12 @@ def show(**sizes: Callable[[], int]) -> None:
     """Export sizes by kind, each as `parley_held{what="<kind>"}`."""
     for kind, size in sizes.items():
         held.labels(kind).set_function(size)
+
+
+def show_transports(**counts: Callable[[], int]) -> None:
+    """Export the number of sockets by transport, each as `parley_sockets{transport="<transport>"}`."""
+    for transport, count_sockets in counts.items():
+        sockets.labels(transport).set_function(count_sockets)
 
 
 def show_delays(**delays: Callable[[], float]) -> None:

@@ -24,7 +24,7 @@ from parley.persistence_worker.search.indexer import Indexer, NotingPersister
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
-from parley.shared.http_server import AppRunner, json_errors
+from parley.shared.http_server import AppRunner, json_errors, measure
 from parley.shared.partitions import Partitions, check_count
 from parley.shared.restoration import stop_when_restored
 
@@ -128,7 +128,7 @@ async def _serve_health(
             found.append("MongoDB does not answer")
         return found
 
-    app = web.Application(middlewares=[json_errors])
+    app = web.Application(middlewares=[measure, json_errors])
     health.add_routes(app, problems)
     runner = AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

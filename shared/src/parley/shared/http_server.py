@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -10,6 +11,9 @@ from aiohttp import web
 from aiohttp.tcp_helpers import tcp_keepalive
 from aiohttp.typedefs import Handler
 
+from parley.shared.metrics import http_seconds
+
+UNKNOWN = "unknown"
 LINE_BYTES = 32 * 1024
 """The longest request line, and the longest header; nginx, in front, takes less."""
 
@@ -32,6 +36,27 @@ def error_body(status: int, reason: str) -> bytes:
     """Return the body of an error that the HTTP server has found itself."""
     code, message = CODES.get(HTTPStatus(status), ("INVALID", f"{reason}."))
     return orjson.dumps({"success": False, "error": {"code": code, "message": message, "retryable": False}})
+
+
+@web.middleware
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Measure the time of requests."""
+    began = monotonic()
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        _observe(request, error.status, began)
+        raise
+    if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        _observe(request, response.status, began)
+    return response
+
+
+def _observe(request: web.Request, status: int, began: float) -> None:
+    resource = request.match_info.route.resource
+    # A client may ask for any path, by any method: these are no labels.
+    known = (resource.canonical, request.method) if resource is not None else (UNKNOWN, UNKNOWN)
+    http_seconds.labels(*known, status).observe(monotonic() - began)
 
 
 @web.middleware

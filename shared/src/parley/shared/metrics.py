@@ -1,10 +1,20 @@
 """Metrics that both services keep, in Prometheus' exposition format."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from importlib.metadata import version
+
+from prometheus_client import Counter, Gauge, Histogram, Info
 
 BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+build = Info("parley_build", "The version of this service; the value is 1.")
+build.info({"version": version("parley-shared")})
+http_seconds = Histogram(
+    "parley_http_request_seconds",
+    "Time of HTTP requests, by route, method and status; without those that become websockets, seconds.",
+    ["route", "method", "status"],
+    buckets=SECONDS,
+)
 bus_failures = Counter("parley_bus_failures_total", "Redis operations that failed.", ["operation"])
 broker_connected = Gauge("parley_broker_connected", "1 while RabbitMQ is connected.")
 tasks = Gauge("parley_tasks", "Tasks of the event loop, including the one of this request.")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from parley.gateway import gauges
 from parley.gateway.core.positions import Position, offset_of
 from parley.gateway.core.results import Introduction
 from parley.gateway.live.session_rooms import SessionRooms, protocol_room
@@ -64,6 +65,7 @@ class Broadcaster:
             if sockets:
                 skip = self._skipped(target, event, hidden_from)
                 self._manager.write(sockets, target.encode(event, offset), skip)
+                gauges.deliveries.of[target.outbound.event] += len(sockets)
 
     def broadcast_to_users(self, event: Any, user_ids: Collection[str]) -> None:
         """Write an event to all sockets of these users, whatever room its protocols name for it."""
@@ -75,6 +77,7 @@ class Broadcaster:
                 sockets |= self._manager.members(target.namespace, rooms.user(user_id) + target.suffix)
             if sockets:
                 self._manager.write(sockets, target.encode(event, None))
+                gauges.deliveries.of[target.outbound.event] += len(sockets)
 
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Write an event of one socket's own."""
@@ -149,6 +152,7 @@ class Broadcaster:
         message = event_message(event_start(session.namespace, event), payload)
         socket = self._manager.members(session.namespace, session.sid)
         self._manager.write(socket, EncodedEvents(message))
+        gauges.deliveries.of[event] += len(socket)
 
     def _skipped(self, target: "_Target", event: Any, hidden_from: Collection[str]) -> Collection[str]:
         """Return the sockets that an event is kept from: those of excepted users and rooms."""

@@ -1,5 +1,8 @@
 """Message delivery: the effects of a stream's next event on the caches and the sockets."""
 
+from time import time
+
+from parley.gateway import gauges
 from parley.gateway.core.positions import Position, Tombstone
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.delivery_log import DeliveryLog
@@ -27,6 +30,7 @@ class MessageDelivery:
         """Deliver a stream's next event; `position` is what the stream has reached with it."""
         if isinstance(event, MessageStored):
             self._membership_cache.apply_message(event.message)
+            gauges.delivered_seconds.add(max(0.0, time() - event.message.created_at.timestamp()))
             self._delivery_log.add(event)
         elif isinstance(event, MessageDeleted):
             tombstone = Tombstone(event.message.seq, event.message.sender_id)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 
+from parley.gateway import gauges
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Messages, People
 from parley.gateway.core.positions import Position, Revision
@@ -39,8 +40,6 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._recordings: dict[str, list[list[Numbered]]] = {}
         self._reading = asyncio.Semaphore(BACKFILLS_AT_ONCE)
-        self.backfilled = 0
-        """Messages that were read from MongoDB because the bus had lost them."""
         self.replaced: set[str] = set()
         """Conversations whose stored history does not go on from what this node has delivered."""
 
@@ -169,6 +168,7 @@ class Streams:
             self.receive(event)
 
     def _start_backfill(self, conversation_id: str, stream: Stream) -> None:
+        gauges.gaps.inc()
         stream.backfill = asyncio.create_task(self._backfill(conversation_id, stream))
 
     async def _backfill(self, conversation_id: str, stream: Stream) -> None:
@@ -212,7 +212,7 @@ class Streams:
             stream.advance(max(stream.rev or 0, event.message.rev), event.message.epoch)
             if isinstance(event, MessageStored):
                 stream.seq = event.message.seq
-                self.backfilled += 1
+                gauges.backfilled.inc()
             self._deliver(stream, event)
         stream.advance(changes[-1].rev, changes[-1].epoch)
         return len(changes) == PAGE

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from parley.gateway import gauges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.pubsub.confirmations import Confirmations
@@ -231,6 +232,7 @@ class Bus:
             # Gateways of version 0.2.0 publish on a channel for each user who comes or goes.
             await pubsub.psubscribe(rooms.channel(rooms.presence("*")))
             self._pubsub = pubsub
+            gauges.bus_sessions.inc()
             self._received_at = monotonic()
             # Heartbeats that were sent without a connection never come back: they would count as a delay.
             self._beat_at.clear()

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from parley.gateway import gauges
 from parley.gateway.core.errors import ChatError, Unavailable
 from parley.gateway.core.ports import Messages, People
 from parley.gateway.core.positions import Position, Revision, offset_of
@@ -100,6 +101,7 @@ class ConnectionRecovery:
             return None
         snapshot = from_fields(await self._store.find(pid))
         if snapshot is None or snapshot.user_id != user_id:
+            gauges.recoveries.labels("unknown").inc()
             return None
         known = tuple(p for p in protocols if p.name in snapshot.protocols)
         return RestoredSession(pid, known, resume_points(snapshot, auth.get("offset"))) if known else None
@@ -119,6 +121,7 @@ class ConnectionRecovery:
         except Exception:
             log.exception("gateway.recovery.failed", user=session.user_id)
             return
+        gauges.recoveries.labels("recovered" if all(complete) else "incomplete").inc()
         if all(complete):
             self._snapshots.take_over(session, restored.pid)
 

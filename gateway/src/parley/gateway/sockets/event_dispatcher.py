@@ -153,6 +153,7 @@ class EventDispatcher:
         return inbound.ack(result)
 
     def _execute(self, session: Session, command: c.Command) -> Eventual[Any]:
+        gauges.events_received.of[type(command).__name__] += 1
         person = self._identities.person(session)
         count_command(self._rates, person.id, command)
         handle = self._session_handlers.get(type(command))

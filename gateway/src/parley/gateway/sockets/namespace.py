@@ -36,6 +36,9 @@ FAILED_ROOMS = 100
 """Rooms that a failed connect counts as."""
 RATE_REFUSALS = Rate(2, 100)
 """Refusals by rate that one socket may cause; past that its connection is closed."""
+CONNECTED, FAILED = "connected", "FAILED"
+REASONS, OTHER = {v for k, v in vars(AsyncServer.reason).items() if k.isupper()}, "other"
+"""The reasons of the library, and the label for any other one."""
 LOST = (AsyncServer.reason.TRANSPORT_CLOSE, AsyncServer.reason.PING_TIMEOUT)
 """The reasons for an end that neither side has asked for: the client is expected back."""
 
@@ -88,13 +91,16 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         try:
             identity = await self._authenticator.identify(self._token(environ, auth))
             await self._connect(sid, identity, auth)
+            gauges.connects.labels(CONNECTED).inc()
         except ChatError as error:
             gauges.count(error)
+            gauges.connects.labels(error.code).inc()
             if error.retryable:
                 raise TransientConnectError(error.message) from error
             raise Refused(error.message, ERROR(error)) from error
         except Exception as error:
             log.exception("gateway.connect.failed")
+            gauges.connects.labels(FAILED).inc()
             raise TransientConnectError("Something went wrong.") from error
 
     async def _connect(self, sid: str, identity: Identity, auth: Any) -> None:
@@ -158,6 +164,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         session = self._sessions.get(sid)
         if session is None:
             return
+        gauges.disconnects.labels(reason if reason in REASONS else OTHER).inc()
         closing = self._sessions.state(session) is SessionState.CLOSING
         self._end(session, recoverable=reason in LOST and not closing)
         self._identities.remove(session)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
+from parley.gateway import gauges
 from parley.gateway.state.pending_limit import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS
 from parley.gateway.state.shared_futures import SharedFutures
 
@@ -128,7 +129,7 @@ class PartitionWindow:
             return
         stored = [*_up_to(record_id, self.admitted_at)]
         for each in stored:
-            del self.admitted_at[each]
+            gauges.stored_seconds.add(now - self.admitted_at.pop(each))
         self.stored.add(len(stored), now)
 
     def discard_if_failed(self, record_id: str, confirmed: "Future[None]") -> None:
