@@ -15,6 +15,7 @@ import yaml
 from clients.replica_set import mongod
 from parley.stack.images.bases import build
 from parley.stack.images.engine import Engine
+from parley.stack.images.replaced import building
 from parley.stack.install import ROOT
 
 SERVERS = Path(ROOT, "tests/images/servers")
@@ -41,10 +42,12 @@ default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
 
 def build_servers(engine: Engine, directory: Path) -> None:
     """Build the replacements of the servers' images; `directory` becomes the context of the build."""
-    shutil.copy(mongod(), directory / "mongod")
-    shutil.copy(SERVERS / "docker-entrypoint.sh", directory)
-    for target in TARGETS:
-        build(engine, SERVERS / "Dockerfile", directory, target, f"localhost/parley-test-{target}")
+    # podman's cache misses a file with another time.
+    for file in (mongod(), *SERVERS.glob("*.sh")):
+        shutil.copy2(file, directory)
+    with building(engine):
+        for target in TARGETS:
+            build(engine, SERVERS / "Dockerfile", directory, target, f"localhost/parley-test-{target}")
 
 
 class ComposeProject:

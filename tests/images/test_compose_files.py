@@ -120,6 +120,8 @@ def running(name: str, files: list[Path], engine: Engine, directory: Path) -> It
     settings = {name: secrets.token_hex(16) for name in SECRETS} | {
         "JWT_SECRET": secrets.token_hex(32),
         "HTTP_PORT": str(free_base()),
+        # Not the default: a cluster may be running on this machine.
+        "CLUSTER_SUBNET": f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(256)}",
         "RATE_LIMITS": "off",
     }
     with ComposeProject(name, files, settings, engine, directory) as project:

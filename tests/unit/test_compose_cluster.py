@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,17 @@ def base(service: str) -> dict[str, Any]:
 def cluster(service: str) -> dict[str, Any]:
     found: dict[str, Any] = read(FILE.name)["services"][service]
     return found
+
+
+def address(service: str) -> str:
+    """Return the fixed address of a service, with its variable."""
+    found: str = cluster(service)["networks"]["servers"]["ipv4_address"]
+    return found
+
+
+def with_defaults(text: str) -> str:
+    """Return a text with the default of each variable in its place."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def urls(service: str) -> dict[str, str]:
@@ -81,8 +93,9 @@ def test_a_service_waits_for_the_added_servers(name: str) -> None:
 def test_a_server_of_a_kind_has_the_image_and_limits_of_the_first(name: str) -> None:
     first = base(name.partition("-")[0])
     added = {**first, **cluster(name)}
-    for key in ("image", "restart", "stop_grace_period", "security_opt", "ulimits", "networks"):
+    for key in ("image", "restart", "stop_grace_period", "security_opt", "ulimits"):
         assert added[key] == first[key]
+    assert list(added["networks"]) == list(first["networks"])
     assert "ports" not in added
     assert added["healthcheck"]["test"]
 
@@ -126,10 +139,38 @@ def test_the_sentinels_watch_the_master_that_the_url_names() -> None:
     name = urls("gateway")["REDIS_URL"].partition("?")[0].rpartition("@")[2].split("/")[1]
     for sentinel in MEMBERS["sentinel"]:
         script = cluster(sentinel)["command"][-1]
-        assert f"sentinel monitor {name} redis 6379 2\n" in script
+        assert f"sentinel monitor {name} {address('redis')} 6379 2\n" in script
         assert "user parley on >$$REDISCLI_AUTH +ping +sentinel|master\n" in script
         assert "user default off\n" in script
         assert cluster(sentinel)["environment"]["SENTINEL_NAME"] == sentinel
+
+
+def test_redis_and_its_sentinels_resolve_no_host_name() -> None:
+    assert f"--replicaof {address('redis')} 6379" in " ".join(cluster("redis-2")["entrypoint"])
+    for name in (*MEMBERS["redis"], *MEMBERS["sentinel"]):
+        assert not re.search(r"hostnames|announce-ip", str(cluster(name)))
+
+
+def test_each_redis_and_sentinel_has_an_address_that_no_other_container_gets() -> None:
+    (pool,) = read(FILE.name)["networks"]["servers"]["ipam"]["config"]
+    network, others = IPv4Network(with_defaults(pool["subnet"])), IPv4Network(with_defaults(pool["ip_range"]))
+    fixed = [IPv4Address(with_defaults(address(name))) for name in (*MEMBERS["redis"], *MEMBERS["sentinel"])]
+
+    assert len(set(fixed)) == len(fixed)
+    # The first address is the engine's own.
+    assert all(one in network and one not in others and one != network[1] for one in fixed)
+    assert others.subnet_of(network)
+
+
+def test_a_restarted_sentinel_keeps_its_id() -> None:
+    for sentinel in MEMBERS["sentinel"]:
+        script = cluster(sentinel)["command"][-1]
+        assert 'sentinel myid $$(printf %s "$$SENTINEL_NAME" | sha1sum | cut -c 1-40)\n' in script
+
+
+def test_the_example_names_the_subnet_that_is_the_default() -> None:
+    (default,) = set(re.findall(r"\$\{CLUSTER_SUBNET:-([^}]*)\}", FILE.read_text()))
+    assert f"\nCLUSTER_SUBNET={default}\n" in (ROOT / ".env.example").read_text()
 
 
 def test_the_replica_set_is_the_one_that_the_url_names() -> None:

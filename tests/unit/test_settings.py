@@ -34,6 +34,7 @@ OF_THE_STACK = {
     "MONGO_PASSWORD",
     "MONGO_ROOT_PASSWORD",
     "CLUSTER_SECRET",
+    "CLUSTER_SUBNET",
 }
 KNOWN = {
     f.name.upper(): f for service in SERVICES for f in fields(service) if f.name.upper() not in PER_PROCESS

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from parley.stack.errors import StackError
 from parley.stack.images.engine import Engine
+from parley.stack.images.replaced import LABEL
 from parley.stack.install import ROOT, find_uv, run_step
 
 REGISTRIES = ("https://registry-1.docker.io/v2/", "https://ghcr.io/v2/")
@@ -83,8 +84,9 @@ def build(
         InstallError: The build failed; the message has its output.
     """
     given = [word for name, value in (arguments or {}).items() for word in ("--build-arg", f"{name}={value}")]
-    command = [*engine.command, *engine.build, "--file", str(dockerfile), "--target", target, "--tag", tag]
-    run_step(f"building {tag}", [*command, *given, str(context)], dict(engine.environment))
+    chosen = ["--file", str(dockerfile), "--target", target, "--tag", tag, "--label", LABEL]
+    command = [*engine.command, *engine.build, *chosen, *given, str(context)]
+    run_step(f"building {tag}", command, dict(engine.environment))
 
 
 def import_debian(engine: Engine, debian: Debian) -> None:

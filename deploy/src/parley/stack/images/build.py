@@ -5,6 +5,7 @@ from pathlib import Path
 
 from parley.stack.images.bases import build, make_bases, registries_answer
 from parley.stack.images.engine import Engine, find_engine
+from parley.stack.images.replaced import building
 from parley.stack.install import ROOT, report
 
 DOCKERFILE = Path(ROOT, "deploy", "docker", "Dockerfile")
@@ -19,7 +20,7 @@ def image(target: str) -> str:
 
 
 def build_images(bases: str = "auto") -> None:
-    """Build all images.
+    """Build all images, and remove those that they replace.
 
     Args:
         bases: one of BASES.
@@ -29,9 +30,10 @@ def build_images(bases: str = "auto") -> None:
         InstallError: A build failed; the message has its output.
     """
     engine = find_engine()
-    arguments = _bases(engine, bases)
-    for target in TARGETS:
-        build(engine, DOCKERFILE, Path(ROOT), target, image(target), arguments)
+    with building(engine):
+        arguments = _bases(engine, bases)
+        for target in TARGETS:
+            build(engine, DOCKERFILE, Path(ROOT), target, image(target), arguments)
     report(f"built {', '.join(map(image, TARGETS))} by {engine.name}")
 
 
