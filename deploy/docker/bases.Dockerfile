@@ -3,6 +3,7 @@
 # `uv` the folder of a uv.
 
 FROM localhost/parley-debian-bookworm AS python
+LABEL parley.replaceable=yes
 RUN ln -s python3 /usr/bin/python
 # uv and npm bring certificate authorities of their own; these are the ones of the machine that built this.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
@@ -15,7 +16,9 @@ COPY lib /usr/local/lib/
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 
 FROM scratch AS uv
+LABEL parley.replaceable=yes
 COPY uv /uv
 
 FROM localhost/parley-debian-forky AS nginx
+LABEL parley.replaceable=yes
 RUN useradd --system --no-create-home --shell /usr/sbin/nologin nginx

@@ -8,16 +8,22 @@ import pytest
 
 from parley.stack.images.bases import build
 from parley.stack.images.engine import Engine
-from parley.stack.images.replaced import building
+from parley.stack.images.replaced import LABEL, building
 
-DOCKERFILE = """\
+OURS = f"""\
 ARG BASE=scratch
-FROM ${BASE} AS stage
+FROM ${{BASE}} AS stage
+LABEL {LABEL}
 COPY content /stage
 COPY content /again
-FROM ${BASE} AS image
+FROM ${{BASE}} AS image
+LABEL {LABEL}
 COPY --from=stage /stage /content
 COPY content /again
+"""
+THEIRS = """\
+FROM scratch
+COPY content /theirs
 """
 
 
@@ -31,21 +37,18 @@ class Builds:
     def __init__(self, engine: Engine, directory: Path) -> None:
         self.engine = engine
         self._directory = directory
-        self._dockerfile = directory / "Dockerfile"
-        self._dockerfile.write_text(DOCKERFILE)
         self._prefix = f"localhost/parley-test-{secrets.token_hex(4)}"
 
     def build_ours(self, base: str = "scratch") -> str:
         """Build an image as Parley's are built, with its former one replaced; return its id."""
-        self._write_content()
+        dockerfile = self._write(OURS)
         with building(self.engine):
-            build(self.engine, self._dockerfile, self._directory, "image", self.ours, {"BASE": base})
+            build(self.engine, dockerfile, self._directory, "image", self.ours, {"BASE": base})
         return self._id(self.ours)
 
     def build_theirs(self) -> str:
         """Build an image of somebody else, with its former one replaced; return its id."""
-        self._write_content()
-        chosen = ("--file", str(self._dockerfile), "--tag", self.theirs)
+        chosen = ("--file", str(self._write(THEIRS)), "--tag", self.theirs)
         self.engine.output(*self.engine.build, *chosen, str(self._directory))
         return self._id(self.theirs)
 
@@ -57,8 +60,12 @@ class Builds:
     def theirs(self) -> str:
         return f"{self._prefix}-theirs"
 
-    def _write_content(self) -> None:
+    def _write(self, dockerfile: str) -> Path:
+        """Write the context of a build with a content of its own; return the Dockerfile's path."""
         (self._directory / "content").write_text(secrets.token_hex(8))
+        path = self._directory / "Dockerfile"
+        path.write_text(dockerfile)
+        return path
 
     def _id(self, tag: str) -> str:
         return self.engine.output("image", "inspect", "--format", "{{.Id}}", tag)

@@ -10,11 +10,14 @@ from parley.stack.errors import StackError
 from parley.stack.images import bases
 from parley.stack.images.__main__ import main
 from parley.stack.images.bases import registries_answer
-from parley.stack.images.build import TARGETS, image
+from parley.stack.images.build import STAGES, TARGETS, image
 from parley.stack.images.engine import NO_ENGINE, find_engine
+from parley.stack.images.replaced import LABEL
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "deploy/docker/Dockerfile").read_text()
+DOCKERFILE_PATH = ROOT / "deploy/docker/Dockerfile"
+DOCKERFILE = DOCKERFILE_PATH.read_text()
+SERVERS = ROOT / "tests/images/servers/Dockerfile"
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +71,20 @@ def test_the_built_images_are_stages_of_the_dockerfile_and_those_of_compose() ->
     for target in TARGETS:
         assert re.search(rf"^FROM .+ AS {target}$", DOCKERFILE, re.M)
         assert f"image: {image(target)}\n" in compose
+
+
+@pytest.mark.parametrize(
+    "path", [DOCKERFILE_PATH, bases.DOCKERFILE, SERVERS], ids=lambda path: path.parent.name + path.name
+)
+def test_each_stage_that_adds_to_a_base_has_the_label_first(path: Path) -> None:
+    stages = re.findall(r"^FROM (\S+) AS (\S+)\n+(?:#.*\n)*(.*)$", path.read_text(), re.M)
+    names = {name for _, name, _ in stages}
+
+    for base, name, first in stages:
+        adds = first.split(" ")[0] not in {"", "FROM"}
+        assert not adds or base in names or first == f"LABEL {LABEL}", name
+
+
+def test_the_targets_copy_from_the_stages_that_keep_a_name() -> None:
+    copied = set(re.findall(r"^COPY (?:--\S+ )*--from=([a-z-]+)", DOCKERFILE, re.M))
+    assert copied == {*STAGES, "uv"}

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from parley.stack.errors import StackError
 from parley.stack.images.engine import Engine
-from parley.stack.images.replaced import LABEL
 from parley.stack.install import ROOT, find_uv, run_step
 
 REGISTRIES = ("https://registry-1.docker.io/v2/", "https://ghcr.io/v2/")
@@ -84,7 +83,7 @@ def build(
         InstallError: The build failed; the message has its output.
     """
     given = [word for name, value in (arguments or {}).items() for word in ("--build-arg", f"{name}={value}")]
-    chosen = ["--file", str(dockerfile), "--target", target, "--tag", tag, "--label", LABEL]
+    chosen = ["--file", str(dockerfile), "--target", target, "--tag", tag]
     command = [*engine.command, *engine.build, *chosen, *given, str(context)]
     run_step(f"building {tag}", command, dict(engine.environment))
 

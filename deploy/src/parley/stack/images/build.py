@@ -10,6 +10,8 @@ from parley.stack.install import ROOT, report
 
 DOCKERFILE = Path(ROOT, "deploy", "docker", "Dockerfile")
 TARGETS = ("gateway", "worker", "nginx")
+STAGES = ("page", "gateway-build", "worker-build")
+"""The stages that the targets copy from."""
 BASES = ("auto", "registry", "debian")
 """Where base images come from: `auto` takes Debian's packages where no registry is reached."""
 
@@ -32,9 +34,15 @@ def build_images(bases: str = "auto") -> None:
     engine = find_engine()
     with building(engine):
         arguments = _bases(engine, bases)
-        for target in TARGETS:
-            build(engine, DOCKERFILE, Path(ROOT), target, image(target), arguments)
+        for target, tag in _tags(engine).items():
+            build(engine, DOCKERFILE, Path(ROOT), target, tag, arguments)
     report(f"built {', '.join(map(image, TARGETS))} by {engine.name}")
+
+
+def _tags(engine: Engine) -> Mapping[str, str]:
+    # podman's cache is its images, and what has no name is removed after the build.
+    stages = {stage: f"localhost/parley-stage-{stage}" for stage in STAGES if engine.name == "podman"}
+    return stages | {target: image(target) for target in TARGETS}
 
 
 def _bases(engine: Engine, chosen: str) -> Mapping[str, str]:

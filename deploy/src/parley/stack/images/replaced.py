@@ -9,8 +9,11 @@ from pathlib import Path
 
 from parley.stack.images.engine import Engine
 
-LABEL = "parley.built-by=parley.stack.images"
-"""The label of every image that is built here."""
+LABEL = "parley.replaceable=yes"
+"""The label of every image that is built here, by the first instruction of its Dockerfile's stages."""
+
+REMOVAL_TIMEOUT = 300.0
+"""Seconds."""
 
 
 @contextmanager
@@ -32,7 +35,7 @@ def remove_replaced(engine: Engine) -> None:
     kept: set[str] = set()
     # `image prune` would also remove images without the label that a removed one descends from.
     while found := set(_without_name(engine)) - kept:
-        engine.run("rmi", "--no-prune", *sorted(found))
+        engine.run("rmi", "--no-prune", *sorted(found), timeout=REMOVAL_TIMEOUT)
         kept = found & set(_without_name(engine))
 
 
