@@ -137,6 +137,13 @@ async def test_a_message_that_was_never_sent_is_not_counted() -> None:
         await second
 
 
+async def test_a_confirm_that_has_arrived_but_was_not_read_in_time_is_taken(broker: Broker) -> None:
+    publishing = broker.publish(b"x", seconds=0)
+    await broker.sent.get()
+    await broker.answers(commands.Basic.Ack(delivery_tag=1))
+    await publishing
+
+
 async def test_a_late_confirm_is_ignored(broker: Broker) -> None:
     late = broker.publish(b"late", seconds=0.01)
     with pytest.raises(TimeoutError):

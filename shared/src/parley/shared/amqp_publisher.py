@@ -24,6 +24,8 @@ HEADERS_MODE_TIMESTAMP = 1 << 13 | 1 << 12 | 1 << 6
 PERSISTENT = b"\x02"
 TIMESTAMP = struct.Struct(">Q")
 FRAME_END = b"\xce"
+UNREAD_SECONDS = 0.05
+"""Time to read a confirm that has arrived, after the time for it is over."""
 FRAME_BYTES = FRAME.size + len(FRAME_END)
 
 
@@ -80,17 +82,30 @@ class Publisher:
         frames = ChannelFrame(self._encode(body, records, at), should_close=False)
         tag = self._tag = self._tag + 1
         self._unconfirmed[tag] = confirmed
+        timer = asyncio.get_running_loop().call_later(seconds, self._on_timeout, confirmed)
         is_sent = False
         try:
-            async with asyncio.timeout(seconds):
-                await self._channel.write_queue.put(frames)
-                is_sent = True
-                await confirmed
+            await self._send(frames, seconds)
+            is_sent = True
+            await confirmed
         finally:
+            timer.cancel()
             del self._unconfirmed[tag]
             if not is_sent:
                 # The broker counts the messages that it gets, and names the next one by this number.
                 self._tag -= 1
+
+    async def _send(self, frames: ChannelFrame, seconds: float) -> None:
+        queue = self._channel.write_queue
+        if not queue.full():
+            queue.put_nowait(frames)
+            return
+        async with asyncio.timeout(seconds):
+            await queue.put(frames)
+
+    def _on_timeout(self, confirmed: "asyncio.Future[None]") -> None:
+        # A process that had no time has not read the confirm yet, which may have arrived long before.
+        asyncio.get_running_loop().call_later(UNREAD_SECONDS, _fail, confirmed)
 
     def on_confirm(self, tag: int, *, multiple: bool, is_taken: bool) -> None:
         """Set the outcome of one message, or of all up to it."""
@@ -118,6 +133,11 @@ class Publisher:
 
     def _frame(self, kind: int, payload: bytes) -> bytes:
         return FRAME.pack(kind, self._number, len(payload)) + payload + FRAME_END
+
+
+def _fail(confirmed: "asyncio.Future[None]") -> None:
+    if not confirmed.done():
+        confirmed.set_exception(TimeoutError("the broker has not confirmed the message in time"))
 
 
 @lru_cache(1_000)
