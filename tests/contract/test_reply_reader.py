@@ -58,17 +58,24 @@ async def test_publications_that_arrived_together_are_read_together(redis: "Redi
     assert len(reads) < len(bodies) / 10
 
 
-async def test_the_client_library_forgets_a_channel_that_was_unsubscribed_from(pubsub: Any) -> None:
-    kept, dropped = (f"test:{uuid.uuid4()}".encode() for _ in range(2))
-    await pubsub.subscribe(kept, dropped)
+async def test_channels_are_subscribed_to_and_unsubscribed_from_later(redis: "Redis", pubsub: Any) -> None:
+    kept, dropped, added = (f"test:{uuid.uuid4()}-ü" for _ in range(3))
+    await pubsub.subscribe(kept)
     reader = ReplyReader(pubsub)
-    await pubsub.unsubscribe(dropped)
+    await reader.subscribe(dropped, added)
+    await reader.unsubscribe(dropped)
+    replies = [[kind, channel.decode(), count] for kind, channel, count in await read(reader, 4)]
+    assert replies == [
+        [b"subscribe", kept, 1],
+        [b"subscribe", dropped, 2],
+        [b"subscribe", added, 3],
+        [b"unsubscribe", dropped, 2],
+    ]
 
-    for reply in await read(reader, 3):
-        await reader.confirm(reply)
-
-    assert list(pubsub.channels) == [kept]
-    assert not pubsub.pending_unsubscribe_channels
+    for channel in (dropped, added, kept):
+        await redis.publish(channel, b"body")
+    bodies = [[kind, channel.decode()] for kind, channel, _ in await read(reader, 2)]
+    assert bodies == [[b"message", added], [b"message", kept]]
 
 
 async def test_a_lost_connection_ends_the_read(redis: "Redis", pubsub: Any) -> None:

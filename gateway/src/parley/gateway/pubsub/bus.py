@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import structlog
 
@@ -15,7 +14,7 @@ from parley.gateway import gauges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.pubsub.confirmations import Confirmations
-from parley.gateway.pubsub.reply_reader import MESSAGES, SUBSCRIBED, UNSUBSCRIBED, Reply, ReplyReader
+from parley.gateway.pubsub.reply_reader import MESSAGES, SUBSCRIBED, Reply, ReplyReader
 from parley.gateway.pubsub.resubscription import Resubscription
 from parley.shared import events, rooms
 from parley.shared.cancellation import end
@@ -69,7 +68,7 @@ class Bus:
         self._wanted: set[str] = {self._own_channel, rooms.channel(rooms.everyone())}
         self._confirmations = Confirmations()
         self._subscriber: Subscriber | None = None
-        self._pubsub: Any = None
+        self._reader: ReplyReader | None = None
         self._received_at = 0.0
         self._heartbeats = 0
         self._beat_at: deque[tuple[int, float]] = deque(maxlen=UNRETURNED_HEARTBEATS)
@@ -159,8 +158,8 @@ class Bus:
         waiter = self._confirmations.begin(missing)
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                if fresh and self._pubsub is not None:
-                    await self._pubsub.subscribe(*fresh)
+                if fresh and self._reader is not None:
+                    await self._reader.subscribe(*fresh)
                 await waiter.done
         except (TimeoutError, *FAULTS) as error:
             bus_failures.labels("subscribe").inc()
@@ -210,10 +209,10 @@ class Bus:
 
     async def _unsubscribe(self, channels: Collection[str]) -> None:
         unwanted = [c for c in channels if c not in self._wanted]
-        if self._pubsub is None or not unwanted:
+        if self._reader is None or not unwanted:
             return
         try:
-            await self._pubsub.unsubscribe(*unwanted)
+            await self._reader.unsubscribe(*unwanted)
         except FAULTS:
             bus_failures.labels("unsubscribe").inc()
 
@@ -231,7 +230,7 @@ class Bus:
         async with self._subscriber_redis.pubsub() as pubsub:
             # Gateways of version 0.2.0 publish on a channel for each user who comes or goes.
             await pubsub.psubscribe(rooms.channel(rooms.presence("*")))
-            self._pubsub = pubsub
+            self._reader = reader = ReplyReader(pubsub)
             gauges.bus_sessions.inc()
             self._received_at = monotonic()
             # Heartbeats that were sent without a connection never come back: they would count as a delay.
@@ -241,40 +240,37 @@ class Bus:
             resubscription = Resubscription(
                 channels, self._wanted, partial(self._on_resubscribed, subscriber)
             )
-            subscribing = asyncio.create_task(self._resubscribe(resubscription, pubsub))
+            subscribing = asyncio.create_task(self._resubscribe(resubscription, reader))
             try:
-                await self._receive(subscriber, pubsub, resubscription)
+                await self._receive(subscriber, reader, resubscription)
             finally:
-                self._pubsub = self._session_timeout = None
+                self._reader = self._session_timeout = None
                 self._was_lost = True
                 await end([subscribing])
 
-    async def _resubscribe(self, resubscription: Resubscription, pubsub: Any) -> None:
+    async def _resubscribe(self, resubscription: Resubscription, reader: ReplyReader) -> None:
         try:
-            await resubscription.run(pubsub.subscribe)
+            await resubscription.run(reader.subscribe)
         except FAULTS as error:
             # The reader may not notice: the session is of no use without the other channels.
             bus_failures.labels("subscribe").inc()
             log.warning("gateway.bus.subscribe_failed", error=repr(error))
             self._end_session()
 
-    async def _receive(self, subscriber: Subscriber, pubsub: Any, resubscription: Resubscription) -> None:
-        reader = ReplyReader(pubsub)
+    async def _receive(
+        self, subscriber: Subscriber, reader: ReplyReader, resubscription: Resubscription
+    ) -> None:
         try:
             async with asyncio.timeout(None) as self._session_timeout:
                 while True:
                     replies = await reader.read()
                     self._flowed_at = monotonic()
-                    await self._handle(subscriber, reader, replies, resubscription)
+                    await self._handle(subscriber, replies, resubscription)
         except TimeoutError:
             raise TimeoutError("no heartbeat came back, or the channels were not subscribed to") from None
 
     async def _handle(
-        self,
-        subscriber: Subscriber,
-        reader: ReplyReader,
-        replies: Sequence[Reply],
-        resubscription: Resubscription,
+        self, subscriber: Subscriber, replies: Sequence[Reply], resubscription: Resubscription
     ) -> None:
         # A read may bring hundreds of events: without the sleep one turn of the event loop would last for
         # all of them, and an answer to a client takes many turns.
@@ -289,8 +285,6 @@ class Bus:
                 channel = reply[1].decode()
                 self._confirm(channel)
                 resubscription.confirm(channel)
-            elif reply[0] == UNSUBSCRIBED:
-                await reader.confirm(reply)
 
     def _on_resubscribed(self, subscriber: Subscriber) -> None:
         if self._was_lost:

@@ -6,13 +6,14 @@ It is the one module that uses private names of redis-py; `tests/contract/test_r
 from typing import Any
 
 import structlog
+from hiredis import pack_command
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import NoPermissionError
 
 log = structlog.get_logger()
 
 MESSAGES = (b"message", b"pmessage")
-SUBSCRIBED, UNSUBSCRIBED = b"subscribe", b"unsubscribe"
+SUBSCRIBED = b"subscribe"
 
 Reply = list[Any]
 """The kind of the reply, the channel, and the body of a publication; a pattern stands before the channel."""
@@ -55,11 +56,10 @@ class ReplyReader:
     """Reads the connection of a `redis.asyncio.client.PubSub` that has subscribed.
 
     `get_message` takes an await, a timeout and a dictionary for each publication, which were an eighth of a
-    gateway's processor time.
+    gateway's processor time; `subscribe` keeps each channel once more.
     """
 
     def __init__(self, pubsub: Any) -> None:
-        self._pubsub = pubsub
         self._streams = ConnectionStreams(pubsub.connection)
 
     async def read(self) -> list[Reply]:
@@ -72,9 +72,22 @@ class ReplyReader:
             pass
         return replies
 
-    async def confirm(self, reply: Reply) -> None:
-        """Let the client library note that a channel is not subscribed to any more."""
-        await self._pubsub.handle_message(reply)
+    async def subscribe(self, *channels: str) -> None:
+        """Ask for the publications on channels, each of which is confirmed by a reply.
+
+        Raises:
+            RuntimeError: The connection is lost.
+        """
+        self._streams.write(_packed("SUBSCRIBE", *channels))
+
+    async def unsubscribe(self, *channels: str) -> None:
+        """Ask for no more publications on channels. Raises `RuntimeError` when the connection is lost."""
+        self._streams.write(_packed("UNSUBSCRIBE", *channels))
+
+
+def _packed(*words: str) -> bytes:
+    packed: bytes = pack_command(words)  # type: ignore[arg-type]
+    return packed
 
 
 def _successful(replies: list[Any]) -> list[Reply]:
