@@ -69,7 +69,7 @@ class LocalConversations:
             self._streams.open(conversation_id)
             self._streams.start(conversation_id, head)
         for conversation_id in conversation_ids:
-            self._membership_cache.advance(conversation_id, self._streams.head(conversation_id).seq)
+            self._membership_cache.advance(conversation_id, self._streams.seq(conversation_id))
 
     def close_unused(self, conversation_ids: Iterable[str]) -> None:
         """Close the streams of conversations that have no member here any more."""
@@ -93,8 +93,8 @@ class LocalConversations:
 
     def misses_deleted(self, m: Membership) -> bool:
         """Whether deleted messages may have to be left out of an unread count, and are not known."""
-        is_known = self._membership_cache.has_counts(m.conversation_id, m.user_id)
-        return not is_known and m.unread(self._streams.head(m.conversation_id).seq, 0) > 0
+        may_miss = m.unread(self._streams.seq(m.conversation_id), 0) > 0
+        return may_miss and not self._membership_cache.has_counts(m.conversation_id, m.user_id)
 
     # Users.
 

@@ -84,6 +84,11 @@ class Streams:
         stream = self._streams.get(conversation_id)
         return stream.position if stream else Position(0, 0)
 
+    def seq(self, conversation_id: str) -> int:
+        """Return the number of the last message that has been delivered; 0 without a stream."""
+        stream = self._streams.get(conversation_id)
+        return stream.seq if stream else 0
+
     def close(self, conversation_id: str) -> None:
         """Stop taking a conversation's events: no member is here any more."""
         stream = self._streams.pop(conversation_id, None)

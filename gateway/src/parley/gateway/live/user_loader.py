@@ -131,8 +131,10 @@ class UserLoader:
     async def _put(self, session: Session, memberships: Sequence[Membership]) -> None:
         cache = self._membership_cache
         async for some in in_turns(memberships):
+            if session not in self._sessions:
+                return
+            # One that vanished from the cache meanwhile was removed by an event.
+            known = cache.memberships_of(session.user_id)
             for membership in some:
-                # One that vanished from the cache meanwhile was removed by an event.
-                known = cache.memberships_of(membership.user_id)
-                if session in self._sessions and membership.conversation_id in known:
+                if membership.conversation_id in known:
                     cache.put(membership)

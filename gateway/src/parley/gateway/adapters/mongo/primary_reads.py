@@ -16,6 +16,9 @@ from parley.gateway.adapters.mongo.memberships import AT_ONCE
 from parley.shared.documents import Document
 from parley.shared.mongo_socket import MongoSocket, encode, open_socket, publish_command, raise_for
 
+CHECK_SECONDS = 0.1
+"""How often the driver is asked which server is the primary: that takes as long as to decode an answer."""
+
 
 class PrimaryReads:
     """A connection for reads, which is opened when it is needed, and again after an error.
@@ -28,6 +31,7 @@ class PrimaryReads:
         self._concern: Document = database.read_concern.document
         self._socket: MongoSocket | None = None
         self._opening = asyncio.Lock()
+        self._checked_at = 0.0
 
     def close(self) -> None:
         """Close the connection; a later read opens another."""
@@ -83,11 +87,18 @@ class PrimaryReads:
 
     async def _connection(self) -> MongoSocket:
         """Return the connection to the present primary. The others who wait on a former one try again."""
-        primary = self._database.client.primary
-        if self._socket is not None and (self._socket.error or primary not in (None, self._socket.address)):
+        if self._socket is not None and (self._socket.error or self._is_former(self._socket)):
             self.close()
         if self._socket is None:
             async with self._opening:
                 if self._socket is None:
                     self._socket = await open_socket(self._database)
         return self._socket
+
+    def _is_former(self, connection: MongoSocket) -> bool:
+        """Return whether another server is the primary, as far as the driver knows: asked now and then."""
+        now = asyncio.get_running_loop().time()
+        if now < self._checked_at + CHECK_SECONDS:
+            return False
+        self._checked_at = now
+        return self._database.client.primary not in (None, connection.address)
