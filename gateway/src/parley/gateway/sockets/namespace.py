@@ -81,6 +81,12 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._rate_refusals = Buckets(RATE_REFUSALS)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Call the handler of a connect at once; python-socketio looks for it each time."""
+        if event == "connect":
+            return await self.on_connect(*args)
+        return await super().trigger_event(event, *args)
+
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Authenticate a socket and prepare its session.
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import structlog
 from socketio import packet
+from socketio.exceptions import ConnectionRefusedError
 
 from parley.gateway.core.eventual import Eventual, is_awaitable
 from parley.gateway.state.rates import Buckets, Rate
@@ -97,22 +98,42 @@ class ChatServer(SocketHooks):
             raise ValueError("too many namespace connects")
         if namespace not in self.namespace_handlers:
             # python-socketio itself would admit everybody to "/".
-            error = self.packet_class(packet.CONNECT_ERROR, namespace=namespace, data=self.invalid_namespace)
-            await self.send_packet(eio_sid, error)
+            await self._refuse_connect(eio_sid, namespace, self.invalid_namespace)
             return
         try:
-            await super().connect_namespace(eio_sid, namespace, data)
+            await self._connect(eio_sid, namespace, data)
         except TransientConnectError as reason:
             await self._close_after_failed_connect(eio_sid, namespace, str(reason))
             return
         session = self._session(eio_sid)
         if session is None or session.closing:
-            # python-socketio takes no notice of a connection that is lost while its client connects.
+            # A connection may be lost while its client connects.
             await self.disconnect_namespace(eio_sid, namespace)
             return
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None and self.manager.is_connected(sid, namespace):
             await self.namespace_handlers[namespace].on_connected(sid)
+
+    async def _connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        """Do the same as python-socketio's `_handle_connect`, whose layers take a tenth of a connect."""
+        sid = await self.manager.pre_connect(eio_sid, namespace)
+        if sid is None:
+            await self._refuse_connect(eio_sid, namespace, "Unable to connect")
+            return
+        try:
+            handler = self.namespace_handlers[namespace]
+            await handler.trigger_event("connect", sid, self.environ[eio_sid], data or None)
+        except ConnectionRefusedError as refused:
+            await self._refuse_connect(eio_sid, namespace, refused.error_args)
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+            return
+        connected = self.packet_class(packet.CONNECT, {"sid": sid}, namespace=namespace)
+        await self.send_packet(eio_sid, connected)
+        await self.manager.connect(sid, namespace)
+
+    async def _refuse_connect(self, eio_sid: str, namespace: str, reason: Any) -> None:
+        refusal = self.packet_class(packet.CONNECT_ERROR, data=reason, namespace=namespace)
+        await self.send_packet(eio_sid, refusal)
 
     async def _close_after_failed_connect(self, eio_sid: str, namespace: str, reason: str) -> None:
         """Close the connection: clients reconnect after a close, not after CONNECT_ERROR."""

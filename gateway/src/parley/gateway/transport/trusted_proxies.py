@@ -30,9 +30,12 @@ class TrustedProxies:
 
         For IPv6 it is the network of 64 bits: a client that has one of its addresses has all of them.
         """
-        address = _parse(request.remote or "")
+        remote = request.remote or ""
+        if hdrs.X_FORWARDED_FOR not in request.headers:
+            return _bucket_of(remote)
+        address = _parse(remote)
         if address is None:
-            return request.remote or ""
+            return remote
         trusted = self._senders
         for entry in _forwarded_for(request):
             before = _parse(entry)
@@ -75,6 +78,12 @@ def _parse(text: str) -> Address | None:
     except ValueError:
         return None
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+@lru_cache(REMEMBERED)
+def _bucket_of(text: str) -> str:
+    address = _parse(text)
+    return text if address is None else _bucket(address)
 
 
 def _bucket(address: Address) -> str:
