@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
-from parley.gateway.adapters.redis import pipelined_connection
-from parley.gateway.adapters.redis.pipelined_connection import PipelinedConnection
+from parley.gateway.pubsub import pipelined_connection
+from parley.gateway.pubsub.pipelined_connection import PipelinedConnection
 from parley.shared.redis import connect
 from parley.stack import Stack
 
@@ -69,3 +69,19 @@ async def test_a_command_without_an_answer_fails_in_time(
         await connection.run([("BLPOP", f"test:{uuid.uuid4()}", 5)])
 
     assert await connection.run([("PING",)]) == [b"PONG"]
+
+
+async def test_callers_without_redis_wait_for_one_attempt_to_connect(
+    redis: "Redis", connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[None] = []
+
+    async def fail() -> None:
+        attempts.append(None)
+        await asyncio.sleep(0.05)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(redis.connection_pool, "get_connection", fail)
+    outcomes = await asyncio.gather(*(connection.run([("PING",)]) for _ in range(50)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {ConnectionRefusedError}
+    assert len(attempts) == 2

@@ -14,6 +14,7 @@ from parley.gateway import gauges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.pubsub.confirmations import Confirmations
+from parley.gateway.pubsub.pipelined_connection import PipelinedConnection, raise_first
 from parley.gateway.pubsub.reply_reader import MESSAGES, SUBSCRIBED, Reply, ReplyReader
 from parley.gateway.pubsub.resubscription import Resubscription
 from parley.shared import events, rooms
@@ -63,6 +64,7 @@ class Bus:
 
     def __init__(self, url: str, node: str) -> None:
         self._redis = connect(url)
+        self._commands = PipelinedConnection(self._redis)
         self._subscriber_redis = connect(url, retries=0)
         self._own_channel = rooms.channel(rooms.node(node))
         self._wanted: set[str] = {self._own_channel, rooms.channel(rooms.everyone())}
@@ -105,6 +107,7 @@ class Bus:
     async def stop(self) -> None:
         """Disconnect."""
         await self._background.stop()
+        await self._commands.close()
         await self._subscriber_redis.aclose()
         await self._redis.aclose()
 
@@ -179,11 +182,9 @@ class Bus:
         Raises:
             Unavailable: Redis did not accept them.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        for channel, body in bodies.items():
-            pipeline.publish(channel, body)
         try:
-            await pipeline.execute()
+            replies = await self._commands.run([("PUBLISH", *each) for each in bodies.items()])
+            raise_first(replies)
         except FAULTS as error:
             bus_failures.labels("publish").inc()
             raise Unavailable(AWAY) from error

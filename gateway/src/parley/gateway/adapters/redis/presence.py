@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from parley.gateway.adapters.call_batches import CallBatches
-from parley.gateway.adapters.redis.pipelined_connection import Command, PipelinedConnection
 from parley.gateway.adapters.redis.presence_changes import PresenceChanges
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import EventPublisher
+from parley.gateway.pubsub.pipelined_connection import Command, PipelinedConnection, raise_first
 from parley.shared.metrics import bus_failures
 from parley.shared.redis import FAULTS
 
@@ -132,9 +132,7 @@ class RedisPresence:
     async def _ask(self, operation: str, commands: Sequence[Command]) -> list[Any]:
         try:
             replies = await self._pipeline.run(commands)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
+            raise_first(replies)
         except NoScriptError:
             raise
         except FAULTS as error:

@@ -21,7 +21,7 @@ from parley.gateway.pubsub.reply_reader import ConnectionStreams
 SECONDS = 2.0
 """As long as a command of the client may take."""
 
-Command = tuple[str | int, ...]
+Command = tuple[str | int | bytes, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +38,7 @@ class PipelinedConnection:
 
     def __init__(self, redis: "Redis") -> None:
         self._pool: Any = redis.connection_pool
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[_Link] | None = None
         self._link: _Link | None = None
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
@@ -49,6 +49,8 @@ class PipelinedConnection:
         Raises:
             RedisError, OSError, RuntimeError: Redis is away.
         """
+        if not commands:
+            return []
         data = b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
         try:
             return await (await self._open()).ask(data, len(commands))
@@ -57,15 +59,30 @@ class PipelinedConnection:
 
     async def close(self) -> None:
         """Close the connection."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         if self._link is not None:
             await self._link.close()
 
     async def _open(self) -> "_Link":
-        if self._link is None or self._link.is_closed:
-            async with self._opening:
-                if self._link is None or self._link.is_closed:
-                    self._link = _Link(self._pool, await self._pool.get_connection())
+        if self._link is not None and not self._link.is_closed:
+            return self._link
+        # A Redis that hangs takes seconds for each connection: all callers wait for one, and fail with it.
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._connect())
+        return await asyncio.shield(self._opening)
+
+    async def _connect(self) -> "_Link":
+        self._link = _Link(self._pool, await self._pool.get_connection())
         return self._link
+
+
+def raise_first(replies: Sequence[Any]) -> None:
+    """Raise the first error among replies."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
 
 
 class _Link:
@@ -84,7 +101,11 @@ class _Link:
         """Write packed commands; return their replies. Raises `RedisError` when the connection is lost."""
         asked = _Asked(count, self._loop.create_future())
         self._asked.append(asked)
-        self._streams.write(data)
+        try:
+            self._streams.write(data)
+        except RuntimeError as error:
+            # The connection was reset, and its reader does not know yet.
+            self._end(ConnectionLost(str(error)))
         timer = self._loop.call_later(SECONDS, self._end, TimedOut("Redis does not answer"))
         try:
             return await asked.done
