@@ -5,7 +5,8 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
@@ -85,3 +86,20 @@ async def test_callers_without_redis_wait_for_one_attempt_to_connect(
     outcomes = await asyncio.gather(*(connection.run([("PING",)]) for _ in range(50)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {ConnectionRefusedError}
     assert len(attempts) == 2
+
+
+async def test_a_connection_that_fails_its_check_is_replaced(
+    redis: "Redis", connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (number,) = await connection.run([("CLIENT", "ID")])
+    check = Connection.check_health
+    failures = [ConnectionLost("another master")]
+
+    async def fail_once(self: Connection) -> None:
+        if failures:
+            raise failures.pop()
+        await check(self)
+
+    monkeypatch.setattr(Connection, "check_health", fail_once)
+    (other,) = await connection.run([("CLIENT", "ID")])
+    assert other != number

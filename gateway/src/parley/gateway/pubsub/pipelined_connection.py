@@ -13,7 +13,7 @@ from typing import Any
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as TimedOut
 
 from parley.gateway.pubsub.reply_reader import ConnectionStreams
@@ -99,6 +99,7 @@ class _Link:
 
     async def ask(self, data: bytes, count: int) -> list[Any]:
         """Write packed commands; return their replies. Raises `RedisError` when the connection is lost."""
+        await self._check()
         asked = _Asked(count, self._loop.create_future())
         self._asked.append(asked)
         try:
@@ -117,6 +118,15 @@ class _Link:
         self._reading.cancel()
         await asyncio.wait([self._reading])
 
+    async def _check(self) -> None:
+        """Check that the connection is still one to the master: a demoted one takes what reaches nobody."""
+        try:
+            await self._connection.check_health()
+        except ConnectionLost as error:
+            self._end(error)
+        if self.is_closed:
+            raise ConnectionLost("the connection was closed")
+
     async def _read(self) -> None:
         try:
             while True:
@@ -130,6 +140,10 @@ class _Link:
             await self._pool.release(self._connection)
 
     def _take(self, reply: Any) -> None:
+        if isinstance(reply, ReadOnlyError):
+            self._end(ConnectionLost("the master is a replica now"))
+        if not self._asked:
+            return
         asked = self._asked[0]
         asked.replies.append(reply)
         if len(asked.replies) == asked.count:
