@@ -49,15 +49,13 @@ class RoomMembership:
         self._session_rooms.set_entered(session)
         entered = self._session_rooms.rooms(session)
         self._add_to_manager(session, entered)
-        for room in entered:
-            self._manager.release(room)
+        self._manager.release_all(entered)
         self._observer.session_changed(session)
 
     def release(self, session: Session) -> None:
         """Forget the rooms of a session that has gone; the manager drops the ones it knows by itself."""
         if not self._session_rooms.has_entered(session):
-            for room in self._session_rooms.rooms(session):
-                self._manager.release(room)
+            self._manager.release_all(self._session_rooms.rooms(session))
         self._session_rooms.remove(session)
 
     def narrow(self, session: Session, protocols: Protocols) -> None:
@@ -80,10 +78,8 @@ class RoomMembership:
             self._add_to_manager(session, names)
         else:
             entered = self._session_rooms.rooms(session)
-            for room in names:
-                if room not in entered:
-                    # A replay may outlast an unused subscription's linger; the reservation keeps the channel.
-                    self._manager.retain(room)
+            # A replay may outlast an unused subscription's linger; the reservation keeps the channel.
+            self._manager.retain_all([room for room in names if room not in entered])
         self._session_rooms.enter(session, names)
         for room in names:
             self._observer.room_changed(session, room)

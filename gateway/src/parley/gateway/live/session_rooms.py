@@ -1,11 +1,11 @@
 """The rooms and the possible protocols of each session: state only, no I/O."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.protocol import ClientProtocol
-from parley.gateway.state.small_sets import SmallSet, with_value, without_value
+from parley.gateway.state.small_sets import SmallSet, with_values, without_value
 from parley.shared import rooms
 
 Protocols = tuple[ClientProtocol, ...]
@@ -46,11 +46,10 @@ class SessionRooms:
         entry = self._entries.get(session)
         return entry.rooms if entry else ()
 
-    def enter(self, session: Session, names: Iterable[str]) -> None:
+    def enter(self, session: Session, names: Collection[str]) -> None:
         """Note that a session is in rooms."""
         entry = self._entries[session]
-        for room in names:
-            entry.rooms = with_value(entry.rooms, room)
+        entry.rooms = with_values(entry.rooms, names)
 
     def leave(self, session: Session, room: str) -> None:
         """Note that a session is not in a room."""

@@ -45,6 +45,12 @@ class ChannelSubscriptions:
         """Count one more user of a channel."""
         self._users[channel] += 1
 
+    def retain_all(self, channels: Iterable[str]) -> None:
+        """Count one more user of each channel."""
+        users = self._users
+        for channel in channels:
+            users[channel] += 1
+
     def release(self, channel: str) -> None:
         """Count one user of a channel less; an unused one expires."""
         self._users[channel] -= 1

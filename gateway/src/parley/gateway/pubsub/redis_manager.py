@@ -10,7 +10,7 @@ from socketio import packet
 
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
-from parley.gateway.state.small_sets import SmallSet, with_value, without_value
+from parley.gateway.state.small_sets import SmallSet, with_value, with_values, without_value
 from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
@@ -61,16 +61,14 @@ class RedisManager(ManagerHooks):
             self._rooms_of[namespace, sid] = with_value(entered, room)
             self._subscriptions.retain(rooms.channel(room))
 
-    def enter_all(self, sid: str, namespace: str, names: Iterable[str]) -> None:
+    def enter_all(self, sid: str, namespace: str, names: Collection[str]) -> None:
         """Enter a connected socket of this node into rooms, whose channels are subscribed to."""
         all_rooms, eio_sid = self.rooms[namespace], self.rooms[namespace][None][sid]
-        entered, retain = self._rooms_of.get((namespace, sid), ()), self._subscriptions.retain
+        entered = self._rooms_of.get((namespace, sid), ())
+        self._subscriptions.retain_all([rooms.channel(room) for room in names if room not in entered])
         for room in names:
             all_rooms.setdefault(room, {})[sid] = eio_sid
-            if room not in entered:
-                entered = with_value(entered, room)
-                retain(rooms.channel(room))
-        self._rooms_of[namespace, sid] = entered
+        self._rooms_of[namespace, sid] = with_values(entered, names)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         super().basic_leave_room(sid, namespace, room)
@@ -108,11 +106,20 @@ class RedisManager(ManagerHooks):
 
     def retain(self, room: str) -> None:
         """Keep a room's subscription for a socket that enters once it is connected."""
-        self._subscriptions.retain(rooms.channel(room))
+        self.retain_all([room])
+
+    def retain_all(self, names: Iterable[str]) -> None:
+        """Keep the subscriptions of rooms, as `retain` for each."""
+        self._subscriptions.retain_all(map(rooms.channel, names))
 
     def release(self, room: str) -> None:
         """Undo `retain`, after the socket has entered the room or has gone."""
-        self._subscriptions.release(rooms.channel(room))
+        self.release_all([room])
+
+    def release_all(self, names: Iterable[str]) -> None:
+        """Undo `retain_all`."""
+        for room in names:
+            self._subscriptions.release(rooms.channel(room))
 
     async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:
         """Move a socket of any node into a room; for one of this node, Redis has confirmed on return.

@@ -153,14 +153,17 @@ class MembershipCache:
 
     def put(self, membership: Membership) -> None:
         """Add or update a local user's membership, as it was read from the database."""
-        self.expect_membership(membership.conversation_id, membership.user_id)
-        cached = self._membership(membership.conversation_id, membership.user_id)
-        if cached is not None:
-            cached.role, cached.hidden = membership.role, membership.hidden_seq
-            if cached.hidden:
-                self.conversations[membership.conversation_id].hides = True
-            cached.update(membership.base, membership.own_since_read, membership.own_seq)
-            self._changed.add(membership.conversation_id)
+        user, conversation_id = self.users.get(membership.user_id), membership.conversation_id
+        if user is None:
+            return
+        if conversation_id not in user.memberships:
+            self.expect_membership(conversation_id, membership.user_id)
+        cached = user.memberships[conversation_id]
+        cached.role, cached.hidden = membership.role, membership.hidden_seq
+        if cached.hidden:
+            self.conversations[conversation_id].hides = True
+        cached.update(membership.base, membership.own_since_read, membership.own_seq)
+        self._changed.add(conversation_id)
 
     def set_owner(self, conversation_id: str, user_id: str) -> None:
         """Make a local member the owner."""

@@ -1,5 +1,6 @@
 """Sets that mostly have few values, as tuples: a set takes 216 bytes, a tuple of two 56."""
 
+from collections.abc import Collection
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,6 +20,17 @@ def with_value(values: SmallSet[T], value: T) -> SmallSet[T]:
         values = set(values)
     values.add(value)
     return values
+
+
+def with_values(values: SmallSet[T], more: Collection[T]) -> SmallSet[T]:
+    """Return a set with further values, as `with_value` for each of them."""
+    if len(values) + len(more) <= MOST_IN_TUPLE:
+        for value in more:
+            values = with_value(values, value)
+        return values
+    several = {*values, *more} if isinstance(values, tuple) else values
+    several.update(more)
+    return several if len(several) > MOST_IN_TUPLE else tuple(several)
 
 
 def without_value(values: SmallSet[T], value: T) -> SmallSet[T]:
