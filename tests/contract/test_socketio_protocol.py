@@ -87,6 +87,16 @@ async def test_a_client_connects_to_a_namespace_with_its_auth_data(
     assert await socket.connect(packet) == event
 
 
+@pytest.mark.parametrize("namespace", ["", "/custom,"])
+async def test_a_second_connect_to_a_namespace_leaves_the_first_one_alone(
+    namespace: str, socket: Socket
+) -> None:
+    await socket.send(f"40{namespace}", f"40{namespace}", f'42{namespace}["message","hello"]')
+    answers = [str(await socket.next()) for _ in range(3)]
+    assert answers[0].startswith(f'40{namespace}{{"sid":')
+    assert answers[1:] == [f'42{namespace}["auth",{{}}]', f'42{namespace}["message-back","hello"]']
+
+
 async def test_an_unknown_namespace_is_refused(socket: Socket) -> None:
     await socket.send("40/random")
     assert await socket.next() == '44/random,{"message":"Invalid namespace"}'
@@ -118,6 +128,11 @@ async def test_an_event_keeps_its_arguments(connected: Socket) -> None:
 async def test_an_acknowledgement_has_the_number_and_all_arguments(connected: Socket) -> None:
     await connected.send('42456["message-with-ack",1,"2",{"3":[false]}]')
     assert await connected.next() == '43456[1,"2",{"3":[false]}]'
+
+
+async def test_a_binary_event_without_attachments_is_handled(connected: Socket) -> None:
+    await connected.send('450-["message",1]')
+    assert await connected.next() == '42["message-back",1]'
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,15 @@ def test_an_event_that_is_no_json_has_the_reason_as_its_name(text: str, number: 
 
     assert isinstance(decoded.data[0], MalformedPacket)
     assert decoded.id == number
+
+
+@pytest.mark.parametrize(
+    ("binary", "plain"), [('50-/chat,7["a",{}]', '2/chat,7["a",{}]'), ("60-3[1]", "33[1]")]
+)
+def test_a_binary_packet_without_attachments_is_a_plain_one(binary: str, plain: str) -> None:
+    ours, other = (ClientPacket(encoded_packet=text) for text in (binary, plain))
+
+    assert (ours.packet_type, ours.namespace, ours.id, ours.data, ours.attachment_count) == (
+        *(other.packet_type, other.namespace, other.id, other.data),
+        0,
+    )

@@ -18,6 +18,7 @@ ARRAY_OF_EVENT = re.compile(rf"{packet.EVENT}(?:/[^,]*,)?\d*\[")
 PLAIN_EVENT = re.compile(rf"{packet.EVENT}(?:(/[^,?]*),)?([0-9]{{1,15}})?(?=\[)")
 """Matches an event without attachments, up to its array; python-socketio decodes what is not of this form."""
 BINARY_TYPES = {packet.EVENT: packet.BINARY_EVENT, packet.ACK: packet.BINARY_ACK}
+PLAIN_TYPES = {binary: plain for plain, binary in BINARY_TYPES.items()}
 
 NOT_JSON = "The packet is not valid JSON."
 
@@ -101,13 +102,20 @@ class ClientPacket(packet.Packet):  # type: ignore[misc]
             self.namespace, self.id, self.data = event
             return 0
         try:
-            return super().decode(encoded_packet)
+            return self._decode_other(encoded_packet)
         except ValueError:
             is_event = self.packet_type == packet.EVENT
             if not is_event or (self.id is None and not ARRAY_OF_EVENT.match(encoded_packet)):
                 raise
             self.data = [MalformedPacket(NOT_JSON)]
             return 0
+
+    def _decode_other(self, encoded_packet: str) -> Any:
+        attachments = super().decode(encoded_packet)
+        if not attachments and self.packet_type in PLAIN_TYPES:
+            # Some clients call a packet binary before they have searched it: nothing follows.
+            self.packet_type = PLAIN_TYPES[self.packet_type]
+        return attachments
 
     def add_attachment(self, attachment: Any) -> bool:
         """Count an attachment without keeping it, for no event takes binary data.

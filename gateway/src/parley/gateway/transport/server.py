@@ -100,6 +100,10 @@ class ChatServer(SocketHooks):
             # python-socketio itself would admit everybody to "/".
             await self._refuse_connect(eio_sid, namespace, self.invalid_namespace)
             return
+        if self.manager.sid_from_eio_sid(eio_sid, namespace) is not None:
+            # A client that calls `connect()` twice, or `disconnect()` and `connect()` before the answer,
+            # sends CONNECT twice. A refusal of the second would end the socket that the first has opened.
+            return
         try:
             await self._connect(eio_sid, namespace, data)
         except TransientConnectError as reason:
