@@ -3,6 +3,7 @@
 import time
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 import jwt
 import pytest
@@ -126,6 +127,16 @@ async def test_a_socket_is_refused_without_a_token(auth: Any, stack: Stack) -> N
     refused = await connect_error(stack.url, auth)
 
     assert refused["data"]["code"] == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", " {}\n"])
+async def test_a_socket_s_token_may_have_its_scheme_and_white_space(form: str, stack: Stack) -> None:
+    sent = form.format(token(stack.jwt_secret, f"ann-{uuid.uuid4().hex[:8]}"))
+    in_query = f"{stack.url}/?{urlencode({'token': sent})}"
+    for url, auth in ((stack.url, {"token": sent}), (in_query, {})):
+        socket = await Socket(url, auth, ["websocket"]).connect()
+        assert await socket.call("getOnlineUsers")
+        await socket.close()
 
 
 @pytest.mark.parametrize("how", WRONG)

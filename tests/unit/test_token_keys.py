@@ -93,6 +93,28 @@ async def test_a_token_signed_by_the_published_key_is_trusted(authenticator: Aut
     assert identity.person.id == "alice"
 
 
+@pytest.mark.parametrize("form", ["{}", "Bearer {}", "bearer  {}", "BEARER\t{}", " {}\n", "\r\nBearer {} "])
+async def test_a_token_may_have_its_scheme_and_white_space_around_it(
+    form: str, authenticator: Authenticator
+) -> None:
+    identity = await authenticator.identify(form.format(signed(OWN, "RS256", "one")))
+
+    assert identity.person.id == "alice"
+
+
+@pytest.mark.parametrize("form", ["Basic {}", "Bearer Bearer {}", "Bearer {} x", "Bearer", "Bearer ", " "])
+async def test_other_text_around_a_token_is_refused(form: str, authenticator: Authenticator) -> None:
+    await is_refused(authenticator, form.format(signed(OWN, "RS256", "one")))
+
+
+async def test_a_claim_that_is_null_counts_as_if_it_were_not_there(authenticator: Authenticator) -> None:
+    nulls = dict.fromkeys(["iat", "nbf", "jti", "aud", "name", "userId", "permissions"])
+    identity = await authenticator.identify(signed(OWN, "RS256", "one", **nulls))
+
+    assert (identity.person.id, identity.issued_at, identity.token_id) == ("alice", None, None)
+    await is_refused(authenticator, signed(OWN, "RS256", "one", exp=None))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

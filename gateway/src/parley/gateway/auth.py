@@ -18,6 +18,8 @@ VERIFIED_TOKENS = 2_000
 """Tokens whose signatures are not verified again: clients that reconnect, and requests, show them often."""
 SUBJECTS = ("sub", "userId", "id")
 """The claims that may hold the user's id, in the order of preference."""
+SCHEME = "bearer"
+"""The scheme of RFC 6750, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,17 @@ class Identity:
     issued_at: float | None
     token_id: str | None
     key: SigningKey
+
+
+class _Decoder(jwt.PyJWT):
+    """Takes a claim that is `null` for one that is not there: some issuers write all that they know."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        claims = super()._decode_payload(decoded)
+        return {name: value for name, value in claims.items() if value is not None}
+
+
+_decoder = _Decoder()
 
 
 class Authenticator:
@@ -77,7 +90,8 @@ class Authenticator:
             Unauthorized: the token is missing, invalid, expired or revoked.
             Unavailable: the keys or the revocations cannot be read now.
         """
-        if not isinstance(token, str) or not token:
+        token = without_scheme(token) if isinstance(token, str) else None
+        if not token:
             raise Unauthorized("A token is required.")
         digest = sha256(token.encode(errors="surrogatepass")).digest()
         identity = self._verified.get(digest)
@@ -100,7 +114,7 @@ class Authenticator:
     async def _decode(self, token: str) -> Identity:
         try:
             key = await self._keys.key_for(token)
-            claims = jwt.decode(
+            claims = _decoder.decode(
                 token,
                 key.material,
                 algorithms=[key.algorithm],
@@ -131,6 +145,12 @@ class Authenticator:
             token_id=claims.get("jti"),
             key=key,
         )
+
+
+def without_scheme(credentials: str) -> str:
+    """Return a token without the scheme `Bearer`: many clients send it outside of the header too."""
+    scheme, *rest = credentials.split(maxsplit=1) or [""]
+    return (rest[0] if rest and scheme.lower() == SCHEME else credentials).strip()
 
 
 def _person(claims: Mapping[str, Any]) -> Person:
