@@ -404,6 +404,23 @@ async def test_a_file_without_a_name_gets_one(api: Site, ann: str) -> None:
     assert (status, answer["attachment"]["name"]) == (201, "file")
 
 
+@ONCE
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"caf\xe9 \x80.txt", "café €.txt"),
+        ("café €.txt".encode(), "café €.txt"),
+        (b"\x81.txt", "\ufffd.txt"),
+    ],
+)
+async def test_a_name_that_is_not_utf_8_is_taken_for_windows_1252(
+    api: Site, ann: str, sent: bytes, kept: str
+) -> None:
+    body = form((FILE, b"words")).replace(b"a.txt", sent)
+    status, answer = await api.post(ann, body, **TYPE)
+    assert (status, answer["attachment"]["name"]) == (201, kept)
+
+
 async def test_a_client_that_goes_away_leaves_nothing_behind(
     api: Site, ann: str, database: Any, storage: Storage
 ) -> None:

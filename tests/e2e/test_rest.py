@@ -120,6 +120,17 @@ async def test_a_known_parameter_beside_an_unknown_one_is_still_checked(baseline
     assert list(refused(await asked(baseline, "GET", path), 400, "INVALID")["details"]) == ["limit"]
 
 
+async def test_a_body_may_begin_with_a_byte_order_mark(users: ChatUsers) -> None:
+    ann, body = users.user("ann"), json.dumps({"participants": [users.user("ben").id]}).encode()
+    headers = {"Authorization": f"Bearer {ann.token}", "Content-Type": "application/json"}
+    answers = [
+        await request(users.url, "POST", CONVERSATIONS, data, **headers)
+        for data in (b"\xef\xbb\xbf" + body, body, b"\xef\xbb\xbf" * 2 + body)
+    ]
+    assert [answer.status for answer in answers] == [201, 201, 400]
+    assert answers[0].body["_id"] == answers[1].body["_id"]
+
+
 async def test_head_has_the_headers_of_get_and_no_body(baseline: Baseline) -> None:
     for path in (CONVERSATIONS, f"{CONVERSATIONS}/{baseline.group}/messages", f"{CONVERSATIONS}/none"):
         whole, head = [await asked(baseline, method, path) for method in ("GET", "HEAD")]

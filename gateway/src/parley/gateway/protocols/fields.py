@@ -11,6 +11,8 @@ from parley.shared.model import MAX_ID
 
 MAX_REASONS = 10
 """Reasons that one error names."""
+EXACT = 2**53
+"""The largest integer up to which a float, and so JavaScript, has all of them."""
 SECONDS_END, MILLISECONDS_END = (len(text) for text in ('"2026-01-01T00:00:00', '"2026-01-01T00:00:00.000'))
 
 _encode = msgspec.json.Encoder().encode
@@ -43,6 +45,15 @@ class Id(fields.String):
         super()._validate(value[: MAX_ID + 1] if isinstance(value, str) else value)
 
 
+def whole(value: Any) -> Any:
+    """Return a number without a fraction as an integer: some encoders write all numbers as 5.0.
+
+    A larger one stays as it is: its last digits are lost.
+    """
+    is_whole = isinstance(value, float) and abs(value) <= EXACT and value.is_integer()
+    return int(value) if is_whole else value
+
+
 class NumericId(Id):
     """An id that clients may also send as an integer; it is loaded as a string."""
 
@@ -50,6 +61,7 @@ class NumericId(Id):
     """The other accepted type, or several of them, for the generated API documents."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        value = whole(value)
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         return super()._deserialize(value, attr, data, **kwargs)
@@ -67,11 +79,14 @@ class Count(fields.Integer):
 
     Args:
         least: The smallest accepted value.
-        most: The largest accepted value; 2**53 by default, the largest that JavaScript counts exactly.
+        most: The largest accepted value; by default the largest that JavaScript counts exactly.
     """
 
     def __init__(self, *, least: int = 0, most: int | None = None, **kwargs: Any) -> None:
-        super().__init__(strict=True, validate=validate.Range(least, most or 2**53), **kwargs)
+        super().__init__(strict=True, validate=validate.Range(least, most or EXACT), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(whole(value), attr, data, **kwargs)
 
 
 class BoundedList(fields.List[Any]):

@@ -45,7 +45,7 @@ class FilePart:
         if part is None:
             raise Invalid.field(FIELD, "The file is missing.")
         self._part = part
-        return part.filename or ""
+        return _decoded(part.filename or "")
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the file's bytes; the iteration ends when the whole form was read.
@@ -91,6 +91,16 @@ class FilePart:
                 if chunk := await part.read_chunk(size):
                     return bytes(chunk)
         return b""
+
+
+def _decoded(name: str) -> str:
+    """Decode a name that is not UTF-8 as Windows-1252, which clients without Unicode use most."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode()
+    except UnicodeDecodeError:
+        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    except UnicodeEncodeError:
+        return name
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Mount the protocols' REST routes on aiohttp: request to command, result or error to response."""
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Coroutine
 from math import ceil
 from typing import Any
@@ -178,7 +179,7 @@ class RestApi:
 
 
 def _json(body: bytes, content_type: str) -> Payload:
-    raw = body.strip()
+    raw = body.removeprefix(BOM_UTF8).strip()
     if raw and content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
     try:
