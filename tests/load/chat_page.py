@@ -8,13 +8,13 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
 import uvloop
-from playwright.async_api import Browser, CDPSession, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from clients.chat import ChatUsers, Socket, User, eventually
 from load.arguments import Arguments
+from load.main_thread import Clock, busy, traced
 from parley.stack import Stack
 
 FLAGS = [
@@ -28,8 +28,13 @@ DESKTOP = {"width": 1100, "height": 760}
 WINDOW = 100
 """Unanswered sends while the thread is filled."""
 SAMPLES = 20
-PAGE, TASKS = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration"), "TaskDuration"
-"""Metrics of https://chromedevtools.github.io/devtools-protocol/tot/Performance/."""
+PAUSE = 0.5
+"""Seconds from one message to the next: its marks and receipts are through by then."""
+WARM_UP, AT_ONCE = 120, 4
+"""Messages that arrive before the measured ones, so that many are in the document; few at once, so that the
+reader sees each of them, and stays at the end."""
+ROUNDS = 3
+CLOCKS: dict[str, Clock] = {"processor time": "threadTicks", "by the clock": "timeTicks"}
 SLOW_4G = {
     "offline": False,
     "latency": 562.5,  # ms of each request
@@ -112,35 +117,49 @@ async def measure_thread(browser: Browser, url: str, ann: User, socket: Socket, 
     print(f"all messages loaded in {time.perf_counter() - begun:.1f} s; {in_document:,} in the document")
     await page.get_by_role("button", name="Scroll to the newest message").click()
     await asyncio.sleep(1)
-    session = await page.context.new_cdp_session(page)
-    await session.send("Performance.enable")
-    page_ms, all_ms = await incoming(session, page, socket, group)
-    print(f"incoming message: {page_ms:.1f} ms of the main thread for scripts, styles and layout")
-    print(f"incoming message: {all_ms:.1f} ms with painting, and with this command's own look for it")
+    for _ in range(WARM_UP // AT_ONCE):
+        await fill(socket, group, AT_ONCE)
+        await asyncio.sleep(2 * PAUSE)
+    await (
+        page.locator(".messages .content").filter(has_text=f"message {AT_ONCE} of {AT_ONCE}:").last.wait_for()
+    )
+    await measure_arrivals(page, socket, group)
     own = await own_sends(page)
     print(f"own send on screen after {statistics.median(own):.0f} ms, at most {max(own):.0f} ms")
     await page.context.close()
 
 
-async def incoming(session: CDPSession, page: Page, socket: Socket, group: str) -> tuple[float, float]:
-    """Return the main thread's time, in ms, for each message that arrives, its receipts included.
+async def measure_arrivals(page: Page, socket: Socket, group: str) -> None:
+    """Print the main thread's time for each message that arrives, its marks and receipts included.
 
-    The first is that of the page's scripts, styles and layout, the second that of all tasks.
+    Nothing asks the page for the messages meanwhile: the answers would cost more than the messages.
     """
-    page_before, all_before = await busy(session, *PAGE), await busy(session, TASKS)
-    for _ in range(SAMPLES):
-        content = f"incoming {uuid.uuid4()}"
-        await socket.send(group, content)
-        await page.locator(".messages .content", has_text=content).wait_for()
-        await asyncio.sleep(0.5)
-    page_after, all_after = await busy(session, *PAGE), await busy(session, TASKS)
-    return (page_after - page_before) / SAMPLES, (all_after - all_before) / SAMPLES
+    session = await page.context.new_cdp_session(page)
+    contents: list[str] = []
 
+    async def arrive() -> None:
+        for _ in range(SAMPLES):
+            contents.append(f"incoming {uuid.uuid4()}")
+            await socket.send(group, contents[-1])
+            await asyncio.sleep(PAUSE)
 
-async def busy(session: CDPSession, *durations: str) -> float:
-    """Return the sum of some of the main thread's durations, in ms."""
-    metrics: list[dict[str, Any]] = (await session.send("Performance.getMetrics"))["metrics"]
-    return sum(float(m["value"]) for m in metrics if m["name"] in durations) * 1_000
+    async def idle() -> None:
+        await asyncio.sleep(SAMPLES * PAUSE)
+
+    print(f"main thread, {SAMPLES} messages that arrive, ms for each; medians of {ROUNDS} rounds:")
+    for name, clock in CLOCKS.items():
+        rounds = [
+            [await busy(session, clock, work) / SAMPLES for work in (idle, arrive)] for _ in range(ROUNDS)
+        ]
+        without, taken = (statistics.median(times) for times in zip(*rounds, strict=True))
+        print(f"  {name}: {taken - without:.1f} ({taken:.1f} less {without:.1f} of an idle page)")
+    kinds = await traced(session, arrive)
+    shares = [(time / sum(kinds.values()), kind) for kind, time in kinds.items()]
+    print(f"  by a trace: {', '.join(f'{kind} {share:.0%}' for share, kind in sorted(shares)[::-1])}")
+    print(f"  with {await page.locator('.messages article').count()} messages in the document")
+    shown = page.locator(".messages .content")
+    for content in contents[-SAMPLES:]:
+        await shown.filter(has_text=content).wait_for()
 
 
 async def own_sends(page: Page) -> list[float]:

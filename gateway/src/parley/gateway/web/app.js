@@ -7,6 +7,9 @@ import { Store } from "./state/store.js";
 import { App } from "./views/app.js";
 import { html, render } from "./views/html.js";
 
+// A message in view is marked as read within this time, and does not change the title.
+const TITLE_MILLISECONDS = 500;
+
 const store = new Store();
 let chat = null;
 
@@ -79,10 +82,19 @@ store.subscribe(({ open: id }) => {
   if (opened && !id && location.hash.startsWith("#/")) history.replaceState(null, "", unopened());
   opened = id;
 });
-store.subscribe((state) => {
-  const unread = unreadTotal(state);
-  document.title = unread ? `(${unread}) Parley` : "Parley";
+let titleTimer = null;
+store.subscribe(() => {
+  titleTimer ??= setTimeout(showTitle, TITLE_MILLISECONDS);
 });
+
+/** Show the number of unread messages in the title. */
+function showTitle() {
+  titleTimer = null;
+  const unread = unreadTotal(store.state);
+  const title = unread ? `(${unread}) Parley` : "Parley";
+  // A browser passes each assignment on to its window, even of the same title.
+  if (title !== document.title) document.title = title;
+}
 
 addEventListener("hashchange", () => (location.hash.includes("token=") ? restoreSession() : openFromAddress()));
 addEventListener("popstate", openFromAddress);

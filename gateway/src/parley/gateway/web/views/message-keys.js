@@ -3,19 +3,23 @@
  * between a message and its buttons, Enter goes to the first button, Escape to the composer.
  */
 
-const STOP = 'article[tabindex="0"]';
-
+const stops = new WeakMap(); // scroller -> its message that is the tab stop
 const chosen = new WeakSet(); // messages that the user has focused
 
 /** Make one message the tab stop: the one that the user has focused last, else the last one. */
 export function takeTabStop(box, article = stopIn(box)) {
-  for (const other of box.querySelectorAll(STOP)) if (other !== article) other.tabIndex = -1;
+  const before = stops.get(box);
+  if (before === article) return;
+  if (before) before.tabIndex = -1;
   if (article) article.tabIndex = 0;
+  stops.set(box, article);
 }
 
 function stopIn(box) {
-  const before = box.querySelector(STOP);
-  return chosen.has(before) ? before : [...box.getElementsByTagName("article")].at(-1);
+  const before = stops.get(box);
+  if (chosen.has(before) && box.contains(before)) return before;
+  const articles = box.getElementsByTagName("article");
+  return articles[articles.length - 1];
 }
 
 /** Handle `focusin` in the thread. */

@@ -46,8 +46,9 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
   useForgottenLine(reader, conversation, chat, () => render((count) => count + 1));
   useAnnouncements(conversation, state.me, announce);
 
-  const row = useRows({ conversation, chat, edit, editing, remove: setDeleting, state });
-  const isEmpty = isReady && !reader.entries.length;
+  const first = shown?.from;
+  const rows = useRows({ conversation, first, chat, edit, editing, remove: setDeleting, state });
+  const empty = reader.entries.length ? "" : "No messages yet. Write the first one.";
   return html`
     <div
       class="messages"
@@ -59,11 +60,7 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
       aria-live="off"
       aria-label="Messages"
     >
-      <div class="rows">
-        ${isEmpty && html`<p class="hint empty">No messages yet. Write the first one.</p>`}
-        ${!isReady && html`<p class="hint empty">Loading…</p>`}
-        ${reader.entries.flatMap((entry) => row(entry, reader.newFrom))}
-      </div>
+      ${rows(reader.entries, reader.newFrom, isReady ? empty : "Loading…")}
     </div>
     ${
       deleting &&
@@ -77,21 +74,28 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
   `;
 }
 
-/** Return a function that makes the rows of an entry; a row whose input has not changed is not rendered again. */
-function useRows({ conversation, chat, edit, editing, remove, state }) {
+/**
+ * Return a function that makes the element with the rows of entries.
+ *
+ * Rows whose input has not changed are not rendered again; if none has, the element is the same as before.
+ */
+function useRows({ conversation, first, chat, edit, editing, remove, state }) {
   const known = useRef(new Map());
+  const last = useRef({ rows: [] });
   const isGroup = conversation.type === "group";
   const isOffline = state.connection !== "connected";
   const { participants } = conversation;
-  const lastOwn = conversation.messages.findLast((one) => one.sender._id === state.me.id)?.seq;
+  const lastOwn = lastOwnSince(first, conversation.messages, state.me);
 
-  function message(entry) {
+  function rowsOf(entry, newFrom) {
     const isEdited = Boolean(editing) && editing._id === entry._id;
-    const before = known.current.get(entry.key);
     const isLastOwn = entry.seq !== undefined && entry.seq === lastOwn;
-    const input = [entry, participants, isEdited, isOffline, isLastOwn];
-    if (before?.input.every((value, index) => value === input[index])) return before.row;
-    const row = html`
+    const hasLine = newFrom > 0 && entry.seq === newFrom;
+    const day = entry.day && dayName(entry.createdAt);
+    const input = [entry, participants, isEdited, isOffline, isLastOwn, hasLine, day];
+    const before = known.current.get(entry.key);
+    if (before && isSame(before.input, input)) return before.rows;
+    const message = html`
       <${Message}
         key=${entry.key}
         entry=${entry}
@@ -105,15 +109,36 @@ function useRows({ conversation, chat, edit, editing, remove, state }) {
         remove=${remove}
       />
     `;
-    known.current.set(entry.key, { input, row });
-    return row;
+    const rows = [
+      day && html`<${Divider} key=${`day ${entry.key}`} text=${day} />`,
+      hasLine && html`<${Divider} key="new" text="New" kind="new" />`,
+      message,
+    ].filter(Boolean);
+    known.current.set(entry.key, { input, rows });
+    return rows;
   }
 
-  return (entry, newFrom) => [
-    ...(entry.day ? [html`<${Divider} key=${`day ${entry.key}`} text=${dayName(entry.createdAt)} />`] : []),
-    ...(newFrom > 0 && entry.seq === newFrom ? [html`<${Divider} key="new" text="New" kind="new" />`] : []),
-    message(entry),
-  ];
+  return (entries, newFrom, hint) => {
+    const rows = [hint, ...entries.map((entry) => rowsOf(entry, newFrom))];
+    if (!isSame(last.current.rows, rows)) {
+      const shown = hint && html`<p class="hint empty">${hint}</p>`;
+      last.current = { rows, element: html`<div class="rows">${shown}${rows.slice(1).flat()}</div>` };
+    }
+    return last.current.element;
+  };
+}
+
+const isSame = (one, other) => one.length === other.length && one.every((value, index) => value === other[index]);
+
+/**
+ * Return the number of the user's last message, or undefined if it is below `first`.
+ *
+ * Rows below `first` are not rendered, so a thread of thousands without own messages is not searched to its top.
+ */
+function lastOwnSince(first, messages, me) {
+  for (let index = messages.length - 1; index >= 0 && messages[index].seq >= first; index -= 1)
+    if (messages[index].sender._id === me.id) return messages[index].seq;
+  return undefined;
 }
 
 function Divider({ text, kind = "" }) {
@@ -134,11 +159,15 @@ function useForgottenLine(reader, conversation, chat, render) {
   }, [isRead, reader.newFrom]);
 }
 
-/** Announce messages of others that arrive, and no loaded ones. */
+/**
+ * Announce messages of others that arrive, and no loaded ones.
+ *
+ * An effect after the frame would cost another one: the announcement is rendered in the frame of the message.
+ */
 function useAnnouncements(conversation, me, announce) {
   const before = useRef(null);
   const { history, newer, lastMessage, lastSeq } = conversation;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const last = before.current;
     before.current = history === "ready" ? lastSeq : null;
     if (last === null || lastSeq <= last || newer || !lastMessage || lastMessage.senderId === me.id) return;

@@ -12,7 +12,8 @@ export function Thread({ state, conversation, chat, back }) {
   const [isPeopleOpen, setPeopleOpen] = useState(false);
   const [editing, setEditing] = useState(chat.drafts.edit(_id)?.message ?? null);
   const [isAtEnd, setAtEnd] = useState(true);
-  const [announcement, announce] = useState("");
+  const announcer = useRef(null);
+  const announce = (text) => announcer.current(text);
   const position = useRef(null);
   const isOffline = state.connection !== "connected";
 
@@ -63,7 +64,7 @@ export function Thread({ state, conversation, chat, back }) {
         <p class="typing-line" role="status" dir="auto">${typingLine(conversation)}</p>
         ${!isAtEnd && html`<${ToEnd} unread=${conversation.unread} onClick=${() => position.current.toEnd()} />`}
       </div>
-      <p class="visually-hidden" role="status">${announcement}</p>
+      <${Announcer} announcer=${announcer} />
       <${Composer}
         key=${editing?._id ?? "new"}
         conversation=${conversation}
@@ -87,6 +88,13 @@ export function Thread({ state, conversation, chat, back }) {
       }
     </main>
   `;
+}
+
+/** What screen readers announce; `announcer` is a ref that is given a function for it, which renders only this. */
+function Announcer({ announcer }) {
+  const [text, announce] = useState("");
+  announcer.current = announce;
+  return html`<p class="visually-hidden" role="status">${text}</p>`;
 }
 
 /** The button to the newest message, with the number of those that the user has not read. */
