@@ -140,3 +140,10 @@ def test_a_forgotten_bucket_is_full() -> None:
     rates.forget("events", "socket")
     rates.count("events", "socket")
     rates.forget("sends", "socket")
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0001, 0.001), (0.0104, 0.011), (1.0, 1.0)])
+def test_the_time_to_retry_is_rounded_up_so_that_a_retry_is_not_too_early(
+    seconds: float, told: float
+) -> None:
+    assert RateLimited("Too many.", retry_after=seconds).retry_after == told

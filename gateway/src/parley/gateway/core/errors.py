@@ -1,6 +1,7 @@
 """Errors: the reasons for which a command is refused."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 
@@ -99,7 +100,8 @@ class RateLimited(ChatError):
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
-        self.retry_after = round(retry_after, 3)
+        # Rounded up: a client that retries a moment too early is refused again.
+        self.retry_after = ceil(retry_after * 1_000) / 1_000
 
 
 class Overloaded(ChatError):
