@@ -142,8 +142,8 @@ def test_a_forgotten_bucket_is_full() -> None:
     rates.forget("sends", "socket")
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.0001, 0.001), (0.0104, 0.011), (1.0, 1.0)])
+@pytest.mark.parametrize(("seconds", "announced"), [(0.0001, 0.001), (0.0104, 0.011), (1.0, 1.0)])
 def test_the_time_to_retry_is_rounded_up_so_that_a_retry_is_not_too_early(
-    seconds: float, told: float
+    seconds: float, announced: float
 ) -> None:
-    assert RateLimited("Too many.", retry_after=seconds).retry_after == told
+    assert RateLimited("Too many.", retry_after=seconds).retry_after == announced
