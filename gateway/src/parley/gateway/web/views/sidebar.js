@@ -7,7 +7,10 @@ import { NewConversation } from "./new-conversation.js";
 import { brief } from "./times.js";
 import { Unsent } from "./unsent.js";
 import { counted, OFFLINE } from "./words.js";
-import { Avatar, html, IconButton, useRef, useState } from "./html.js";
+import { isPageActive } from "../chat/marks.js";
+import { Avatar, html, IconButton, useEffect, useRef, useState } from "./html.js";
+
+const SETTLE_MILLISECONDS = 600; // longer than it takes to mark a message as read
 
 const CONNECTION = { connecting: "Connecting…", connected: "Connected", reconnecting: "Reconnecting…" };
 
@@ -126,8 +129,22 @@ function useEntries(state, open) {
   };
 }
 
+/**
+ * Return the unread count to show. In the conversation that is being read a message counts for a moment only:
+ * the count would appear and go with each one.
+ */
+function useSettledUnread(unread, isBeingRead) {
+  const [settled, settle] = useState(unread);
+  useEffect(() => {
+    const timer = setTimeout(() => settle(unread), isBeingRead ? SETTLE_MILLISECONDS : 0);
+    return () => clearTimeout(timer);
+  }, [unread, isBeingRead]);
+  return isBeingRead ? Math.min(unread, settled) : unread;
+}
+
 function Entry({ me, conversation, avatar, isChosen, open }) {
-  const { _id, unread, lastActivityAt } = conversation;
+  const { _id, lastActivityAt } = conversation;
+  const unread = useSettledUnread(conversation.unread, isChosen && isPageActive());
   const typing = typingLine(conversation);
   return html`
     <li>
