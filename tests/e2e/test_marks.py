@@ -11,7 +11,7 @@ from clients.invariants import assert_unread_counts
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
-BAD_SEQS: list[Any] = [0, -1, -(2**70), 1.5, 1.0, "1", "", None, True, False, [], [1], {}, {"$gt": 0}]
+BAD_SEQS: list[Any] = [0, -1, -(2**70), 1.5, "1", "", None, True, False, [], [1], {}, {"$gt": 0}]
 
 
 async def test_delivered_up_to_what_is_no_number_is_refused(baseline: Baseline) -> None:
