@@ -10,7 +10,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale token replay bench load edits overload soak search page reindex check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale partitions token replay bench load edits overload soak search page reindex check test faults images test-images clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ logs: $(VENV)/python ## follow all logs or one: [PART=gateway-1]
 
 scale: $(VENV)/python ## change the number of gateways and workers: GATEWAYS=4 WORKERS=3
 	@$(VENV)/python -m parley.stack scale $(SIZE)
+
+partitions: $(VENV)/python ## change the number of partitions while all runs: N=16 [ARGS=--status]
+	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.partitions $(N) $(ARGS)
 
 token: $(VENV)/python ## print a token for trying things out: USER=alice [NAME=Alice] [ROLE=admin] [TTL=24h]
 	@$(VENV)/python -m parley.stack token "$(if $(filter command line,$(origin USER)),$(USER))" --name "$(NAME)" --role "$(ROLE)" --ttl "$(TTL)"

@@ -21,7 +21,7 @@ from parley.shared.mongo_socket import HEADER, MongoSocket
 from parley.stack import Stack
 
 REDIS_COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n")
-PERIODIC = {1, "revocations"}
+PERIODIC = {1, "revocations", "layouts"}
 """The targets of what a gateway asks MongoDB all the time, besides the members who were removed."""
 BACKGROUND = {"PUBLISH", "PUBSUB", "HELLO", "CLIENT", "AUTH", "SELECT", "PING", "SCRIPT"}
 """Commands of Redis that belong to no connect: heartbeats, and what a connection begins with."""

@@ -64,7 +64,7 @@ class Workers:
         worker.stop()
         await work
 
-    def lock_name(self, partition: int) -> str:
+    def lock_name(self, partition: int, _epoch: int = 1) -> str:
         return f"{self._name}.{partition}"
 
     async def lock(self, *partitions: int) -> AbstractConnection:

@@ -174,6 +174,7 @@ class Gateway:
                     stop=background.stop,
                     stop_seconds=CLOSE_SECONDS,
                 ),
+                Component(name="layout", start=adapters.layout_watch.start, stop=adapters.layout_watch.stop),
                 Component(name="streams", stop=self.delivery.streams.stop, stop_seconds=CLOSE_SECONDS),
             ],
             [

@@ -16,6 +16,7 @@ from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.mongo.upload_quotas import MongoStorageSpace, MongoUploadQuotas, UnknownSpace
+from parley.gateway.adapters.rabbitmq.layout_watch import LayoutWatch
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.adapters.redis.presence import RedisPresence
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
@@ -46,6 +47,7 @@ from parley.gateway.state.load_shedder import LoadShedder
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.partition_windows import PartitionWindows
 from parley.gateway.state.rates import Rates
+from parley.shared.layouts import Layouts
 from parley.shared.partitions import Partitions
 from parley.shared.redis import connect
 
@@ -58,6 +60,7 @@ class Adapters:
     bus: Bus
     manager: RedisManager
     outbox: RabbitOutbox
+    layout_watch: LayoutWatch
     admission: AdmissionController
     shedder: LoadShedder
     presence: RedisPresence
@@ -87,18 +90,26 @@ def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn
     bus = Bus(settings.redis_url, settings.node_name)
     partitions = Partitions(settings.partitions)
     windows = PartitionWindows(partitions.count, settings.store_within_seconds)
+
+    def resize(partitions: Partitions) -> None:
+        windows.resize(partitions.count)
+        shedder.resize(partitions.count)
+
     outbox = RabbitOutbox(
         settings.rabbitmq_url,
         partitions,
         limit=settings.outbox_limit,
         name=settings.node_name,
         linger=windows.linger,
+        on_partitions=resize,
     )
+    layout_watch = LayoutWatch(Layouts(database), outbox, settings.node_name)
+    outbox.confirm_partitions = layout_watch.check
     hop_delays = HopDelays(lambda: bus.delay)
     shedder = LoadShedder(
         hop_delays, windows.__len__, partitions.count, outbox.unconfirmed, outbox.unconfirmed_age
     )
-    admission = AdmissionController(outbox, partitions.of, windows, shedder, outbox.refusal)
+    admission = AdmissionController(outbox, outbox.partition_of, windows, shedder, outbox.refusal)
     presence = RedisPresence(connect(settings.redis_url), bus)
     connect_reads = MongoConnectReads(database, spawn)
     return Adapters(
@@ -106,6 +117,7 @@ def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn
         bus=bus,
         manager=RedisManager(bus),
         outbox=outbox,
+        layout_watch=layout_watch,
         admission=admission,
         shedder=shedder,
         presence=presence,

@@ -12,7 +12,7 @@ from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
 from parley.shared import migrations, mongo
 from parley.shared.http_server import AppRunner
-from parley.shared.partitions import Partitions, check_count
+from parley.shared.layouts import Layouts
 from parley.shared.restoration import stop_when_restored
 
 log = structlog.get_logger()
@@ -38,8 +38,8 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await migrations.prepare(database, stopped)
-        name = f"gateway {settings.node_name}"
-        await check_count(settings.rabbitmq_url, Partitions(settings.partitions), name=name)
+        layout = await Layouts(database).check(settings, stopped, name=f"gateway {settings.node_name}")
+        gateway.adapters.layout_watch.apply(layout)
         gateway.start()
         stack.push_async_callback(gateway.stop)
         site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=BACKLOG)

@@ -16,7 +16,9 @@ from parley.persistence_worker.consume import Consumer, Limits
 from parley.persistence_worker.database_probe import DatabaseProbe
 from parley.persistence_worker.events_redis import RedisEventPublisher
 from parley.persistence_worker.group_commit import GroupCommit
-from parley.persistence_worker.ownership import Ownership
+from parley.persistence_worker.ownership import Fix, Ownership
+from parley.persistence_worker.partitions.follower import LayoutFollower, MakeOwnership
+from parley.persistence_worker.partitions.mover import Mover
 from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.persistence_worker.search.index_mongo import MongoSearchIndex
@@ -25,7 +27,8 @@ from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, health, migrations, mongo, redis
 from parley.shared.cancellation import end
 from parley.shared.http_server import AppRunner, json_errors, measure
-from parley.shared.partitions import Partitions, check_count
+from parley.shared.layouts import Layouts
+from parley.shared.partitions import Partitions
 from parley.shared.restoration import stop_when_restored
 
 log = structlog.get_logger()
@@ -53,22 +56,27 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         probe = DatabaseProbe(partial(mongo.answers, database))
         primary = PrimaryConnection(database)
         stack.callback(primary.close)
-        partitions = Partitions(settings.partitions)
-        indexer = Indexer(MongoSearchIndex(database), lambda each: partitions.of(each) in ownership.held)
-        ownership = _ownership(settings, primary, RedisEventPublisher(publisher), probe, indexer)
-        await _serve_health(settings, database, ownership, stopped, stack)
+        layouts = Layouts(database)
+        indexer = Indexer(MongoSearchIndex(database), lambda each: follower.holds(each))
+        make_ownership = _ownerships(settings, primary, RedisEventPublisher(publisher), probe, indexer)
+        follower = LayoutFollower(
+            layouts,
+            Partitions(settings.partitions),
+            make_ownership,
+            Mover(partial(_connect, settings), layouts, publisher),
+        )
+        await _serve_health(settings, database, follower, stopped, stack)
         await migrations.prepare(database, stopped)
-        name = f"worker {settings.worker_name}"
-        await check_count(settings.rabbitmq_url, Partitions(settings.partitions), name=name)
+        follower.begin_with(await layouts.check(settings, stopped, name=f"worker {settings.worker_name}"))
         # A collection of all objects would stall the batches for tens of ms: exclude those of the start.
         gc.freeze()
         watch = asyncio.create_task(probe.watch())
         index = asyncio.create_task(indexer.run())
-        work = asyncio.create_task(ownership.run())
+        work = asyncio.create_task(follower.run())
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         watch.cancel()
-        ownership.stop()
+        follower.stop()
         await _end(work)
         await end([index])
     log.info("worker.stopped")
@@ -83,13 +91,19 @@ async def _end(work: "asyncio.Task[None]") -> None:
         work.result()
 
 
-def _ownership(
+async def _connect(settings: Settings) -> AbstractConnection:
+    return await amqp.connect(
+        settings.rabbitmq_url, name=f"worker {settings.worker_name}", heartbeat=HEARTBEAT_SECONDS
+    )
+
+
+def _ownerships(
     settings: Settings,
     primary: PrimaryConnection,
     event_publisher: RedisEventPublisher,
     probe: DatabaseProbe,
     indexer: Indexer,
-) -> Ownership:
+) -> MakeOwnership:
     persister = Persister(
         AttachedMessages(store_mongo.MongoMessages(primary), MongoAttachmentReferences(primary.database)),
         store_mongo.MongoHeads(primary),
@@ -100,22 +114,22 @@ def _ownership(
     limits = Limits(settings.batch_limit, settings.prefetch)
     group = GroupCommit(NotingPersister(persister, indexer), settings.batch_limit)
 
-    async def connect() -> AbstractConnection:
-        return await amqp.connect(
-            settings.rabbitmq_url, name=f"worker {settings.worker_name}", heartbeat=HEARTBEAT_SECONDS
+    def make_ownership(partitions: Partitions, fix: Fix) -> Ownership:
+        def make_consumer(partition: int) -> Consumer:
+            indexer.look()
+            return Consumer(partition, group, event_publisher, attempts, limits, group.turn, partitions.epoch)
+
+        return Ownership(
+            partial(_connect, settings), partitions, make_consumer, is_able=probe.is_reachable, fix=fix
         )
 
-    def make_consumer(partition: int) -> Consumer:
-        indexer.look()
-        return Consumer(partition, group, event_publisher, attempts, limits, group.turn)
-
-    return Ownership(connect, Partitions(settings.partitions), make_consumer, is_able=probe.is_reachable)
+    return make_ownership
 
 
 async def _serve_health(
     settings: Settings,
     database: object,
-    ownership: Ownership,
+    follower: LayoutFollower,
     stopped: asyncio.Event,
     stack: AsyncExitStack,
 ) -> None:
@@ -123,7 +137,7 @@ async def _serve_health(
         if stopped.is_set():
             # A ping of a database that does not answer would delay the end of the process.
             return ["it is stopping"]
-        found = [] if ownership.settled else ["not connected to RabbitMQ"]
+        found = [] if follower.settled else ["not connected to RabbitMQ"]
         if not await mongo.answers(database):
             found.append("MongoDB does not answer")
         return found

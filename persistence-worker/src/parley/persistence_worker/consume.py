@@ -67,6 +67,7 @@ class Consumer:
         attempts: Counts attempts at records that may have killed a worker.
         limits: The size of a batch.
         turn: Waits until the persister can take a batch. Messages that arrive meanwhile belong to it.
+        epoch: The epoch of the partition.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Consumer:
         attempts: Attempts,
         limits: Limits = Limits(),
         turn: Callable[[], Awaitable[None]] = at_once,
+        epoch: int = 1,
     ) -> None:
         self.partition = partition
+        self._epoch = epoch
         self._persister = persister
         self._attempts = attempts
         self._event_publisher = event_publisher
@@ -99,7 +102,7 @@ class Consumer:
         """Consume until `stop`; return when the current batch is finished and acknowledged."""
         channel = await connection.channel(publisher_confirms=True)
         await channel.set_qos(prefetch_count=self._limits.prefetch)
-        queue = await channel.get_queue(queue_name(self.partition), ensure=False)
+        queue = await channel.get_queue(queue_name(self.partition, self._epoch), ensure=False)
         channel.close_callbacks.add(lambda *_: self._inbox.put_nowait(None))
         underlay = await channel.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(self._on_cancelled)

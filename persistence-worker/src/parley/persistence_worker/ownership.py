@@ -27,7 +27,7 @@ from parley.persistence_worker.partition_locks import PartitionLocks
 from parley.persistence_worker.worker_registry import WorkerRegistry
 from parley.shared import amqp
 from parley.shared.cancellation import end, we_are_cancelled
-from parley.shared.metrics import broker_connected, lag_seconds, partitions_held
+from parley.shared.metrics import broker_connected
 from parley.shared.partitions import Partitions, declare, fix_count, worker_name
 
 log = structlog.get_logger()
@@ -40,6 +40,7 @@ ORPHANED_SECONDS = 2.0
 """Time for which a lock was refused and claimed by nobody, after which its connection counts as lost."""
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
+Fix = Callable[[AbstractConnection], Awaitable[None]]
 MakeConsumer = Callable[[int], Consumer]
 
 
@@ -61,7 +62,15 @@ class Session:
 
 
 class Ownership:
-    """Takes a fair share of the partitions and runs a consumer on each, while `is_able()` is true."""
+    """Takes a fair share of the partitions and runs a consumer on each, while `is_able()` is true.
+
+    Args:
+        connect: Opens a connection to the broker.
+        partitions: The partitions.
+        make_consumer: Returns a consumer of a partition.
+        is_able: Whether this worker can store anything.
+        fix: Checks the number of partitions at each connection; by default that these are the broker's.
+    """
 
     def __init__(
         self,
@@ -69,26 +78,28 @@ class Ownership:
         partitions: Partitions,
         make_consumer: MakeConsumer,
         is_able: Callable[[], bool],
+        fix: Fix | None = None,
     ) -> None:
         self._connect = connect
-        self._partitions = partitions
+        self.partitions = partitions
         self._make_consumer = make_consumer
         self._is_able = is_able
+        self._fix = fix or self._fix_own
         self._unable_checks = 0
         self._others = OtherWorkers(worker_name(uuid.uuid4().hex))
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self._is_declared = False
         self.settled = False
-        partitions_held.set_function(lambda: len(self._held))
-        lag_seconds.set_function(self._lag)
 
     @property
     def held(self) -> list[int]:
         """The partitions that this worker owns."""
         return sorted(self._held)
 
-    def _lag(self) -> float:
+    @property
+    def lag(self) -> float:
+        """Age in seconds of the oldest AMQP message that is being written; 0 if none is."""
         return max((held.consumer.lag for held in self._held.values()), default=0.0)
 
     async def run(self) -> None:
@@ -111,13 +122,14 @@ class Ownership:
     async def _session(self) -> None:
         connection = await self._connect()
         try:
-            await fix_count(connection, self._partitions)
-            workers = WorkerRegistry(connection, self._others)
+            await self._fix(connection)
+            workers = WorkerRegistry(connection, self._others, self.partitions.epoch)
             # The others answer while the queues are declared.
             await workers.open(present=self._is_able())
             await self._declare(connection)
             broker_connected.set(1)
-            session = Session(connection, PartitionLocks(connection), workers)
+            locks = PartitionLocks(connection, self.partitions.epoch)
+            session = Session(connection, locks, workers)
             while not self._stopping.is_set():
                 await self._rebalance(session)
                 self.settled = True
@@ -131,10 +143,13 @@ class Ownership:
             await self._abandon()
             await amqp.close(connection)
 
+    async def _fix_own(self, connection: AbstractConnection) -> None:
+        await fix_count(connection, self.partitions)
+
     async def _declare(self, connection: AbstractConnection) -> None:
         """Declare the queues, once: with each connection, one whose node does not answer would delay it."""
         if not self._is_declared:
-            await declare(await connection.channel(), self._partitions)
+            await declare(await connection.channel(), self.partitions)
             self._is_declared = True
 
     async def _rebalance(self, session: Session) -> None:
@@ -159,10 +174,10 @@ class Ownership:
         self._unable_checks = self._unable_checks + 1 if alive and not able else 0
         if self._unable_checks >= UNREACHABLE_CHECKS:
             return 0
-        return ceil(self._partitions.count / max(1, alive))
+        return ceil(self.partitions.count / max(1, alive))
 
     async def _take_up_to(self, fair: int, session: Session) -> None:
-        for partition in range(self._partitions.count):
+        for partition in range(self.partitions.count):
             if len(self._held) >= fair:
                 break
             # A partition can be held without its lock, so a free lock is not enough.

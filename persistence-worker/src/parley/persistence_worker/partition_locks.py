@@ -18,8 +18,9 @@ GAP_SECONDS = 1.5
 class PartitionLocks:
     """Acquires and releases locks, and knows for how long one has been refused."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbstractConnection, epoch: int = 1) -> None:
         self._connection = connection
+        self._epoch = epoch
         self._channels: dict[int, AbstractChannel] = {}
         self._refused: dict[int, tuple[float, float]] = {}
         """When each lock was refused for the first and the last time in a row."""
@@ -39,7 +40,7 @@ class PartitionLocks:
         """
         channel = await self._connection.channel()
         try:
-            await channel.declare_queue(owner_name(partition), exclusive=True, timeout=ANSWER_SECONDS)
+            await channel.declare_queue(self._name(partition), exclusive=True, timeout=ANSWER_SECONDS)
         except (ChannelLockedResource, ChannelNotFoundEntity):
             # The broker does not find a queue whose node has failed, and up to version 4.1 removes it once
             # the node counts as lost.
@@ -62,8 +63,11 @@ class PartitionLocks:
         """Delete the exclusive queue, if this connection has it."""
         channel = self._channels.pop(partition, None)
         if channel is not None:
-            await channel.queue_delete(owner_name(partition), timeout=ANSWER_SECONDS)
+            await channel.queue_delete(self._name(partition), timeout=ANSWER_SECONDS)
             await channel.close()
+
+    def _name(self, partition: int) -> str:
+        return owner_name(partition, self._epoch)
 
     def refused_seconds(self, partition: int) -> float:
         """Return for how long each attempt at a lock has been refused."""

@@ -20,7 +20,7 @@ from parley.persistence_worker.counting_queue import CountingQueue
 from parley.persistence_worker.other_workers import OtherWorkers
 from parley.shared.amqp import ANSWER_SECONDS, CLOSE_SECONDS
 from parley.shared.cancellation import within
-from parley.shared.partitions import WORKERS
+from parley.shared.partitions import WORKERS, of_epoch
 
 log = structlog.get_logger()
 
@@ -36,10 +36,14 @@ EVERYONE = "all"
 
 
 class WorkerRegistry:
-    """Registers this worker, and receives the announcements of all others, on one connection."""
+    """Registers this worker, and receives the announcements of all others, on one connection.
 
-    def __init__(self, connection: AbstractConnection, others: OtherWorkers) -> None:
+    Each epoch of the partitions has a registry of its own: workers that know no epochs are in the first one.
+    """
+
+    def __init__(self, connection: AbstractConnection, others: OtherWorkers, epoch: int = 1) -> None:
         self._connection = connection
+        self._exchange = of_epoch(WORKERS, epoch)
         self._others = others
         self._queue = f"{others.worker_id}.{uuid.uuid4().hex[:8]}"
         self._present = False
@@ -48,14 +52,14 @@ class WorkerRegistry:
         self._channels: dict[str, AbstractChannel] = {}
         self._due: set[str] = set()
         self._writing: dict[str, asyncio.Task[None]] = {}
-        self._old = CountingQueue(connection)
+        self._old = CountingQueue(connection) if epoch == 1 else None
         self._has_older = False
 
     async def open(self, *, present: bool) -> None:
         """Register this worker, and ask the others to answer."""
         channel = await self._connection.channel()
         exchange = await channel.declare_exchange(
-            WORKERS, ExchangeType.DIRECT, durable=True, timeout=ANSWER_SECONDS
+            self._exchange, ExchangeType.DIRECT, durable=True, timeout=ANSWER_SECONDS
         )
         queue = await channel.declare_queue(
             self._queue, exclusive=True, arguments={"x-max-length": QUEUE_LIMIT}, timeout=ANSWER_SECONDS
@@ -76,7 +80,7 @@ class WorkerRegistry:
             # The channel is closed after the last message.
             self._write_to(silent)
         newer = self._others.count() + present
-        consumers = await self._old.count(present=present)
+        consumers = await self._old.count(present=present) if self._old is not None else 0
         self._has_older = consumers > newer
         return max(newer, consumers)
 
@@ -141,7 +145,7 @@ class WorkerRegistry:
             if channel is None:
                 channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
                 self._channels[key] = channel
-            exchange = await channel.get_exchange(WORKERS, ensure=False)
+            exchange = await channel.get_exchange(self._exchange, ensure=False)
             message = self._announcement().to_message()
             await exchange.publish(message, key, mandatory=True, timeout=ANSWER_SECONDS)
         except (AMQPError, TimeoutError, OSError, RuntimeError) as error:

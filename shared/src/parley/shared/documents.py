@@ -26,6 +26,7 @@ ATTEMPTS = "attempts"
 REVOCATIONS = "revocations"
 UPLOAD_QUOTAS = "upload_quotas"
 MIGRATIONS = "migrations"
+LAYOUTS = "layouts"
 SEARCH_BLOCKS = "search_blocks"
 SEARCH_WORDS = "search_words"
 

@@ -1,4 +1,8 @@
-"""Partitions: the exchange and the queues that carry records, and which conversation goes where."""
+"""Partitions: the exchange and the queues that carry records, and which conversation goes where.
+
+Each change of their number begins an *epoch*, with an exchange and queues of its own. Those of the first
+epoch have the names of earlier versions.
+"""
 
 import re
 from dataclasses import dataclass
@@ -21,6 +25,8 @@ EXCHANGE = "parley.records"
 COUNT = "parley.partitions"
 """An exchange that carries nothing. The number of partitions is in its argument `alternate-exchange`, for
 AMQP has no other value that the first of two services sets and the second finds changed."""
+DRAIN = "parley.drain"
+"""The exchange by which a worker reaches the queues of an epoch whose own exchange is gone."""
 DEAD_LETTERS = "parley.dead"
 """The exchange of dead letters; up to version 0.2.0 also an unbounded queue."""
 DEAD_LETTER_QUEUE = "parley.dead_letters"
@@ -43,23 +49,47 @@ MAX_QUEUE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """N partitions; all messages of a conversation go through the same one."""
+    """N partitions of an epoch; all messages of a conversation go through the same one."""
 
     count: int
+    epoch: int = 1
 
     def of(self, conversation_id: str) -> int:
         """Return the partition of a conversation, in `range(count)`."""
         return crc32(conversation_id.encode()) % self.count
 
+    @property
+    def queues(self) -> list[str]:
+        """The names of the queues of all partitions."""
+        return [queue_name(partition, self.epoch) for partition in range(self.count)]
 
-def queue_name(partition: int) -> str:
+    @property
+    def mark(self) -> str:
+        """The text by which the broker keeps the number.
+
+        Versions that know no epochs never find their own number in that of a later epoch.
+        """
+        return f"{COUNT}.{self.count}" + (f".epoch-{self.epoch}" if self.epoch > 1 else "")
+
+
+def of_epoch(name: str, epoch: int) -> str:
+    """Return the name that something has in an epoch; in the first one it is that of earlier versions."""
+    return name if epoch == 1 else f"{name}-{epoch}"
+
+
+def exchange_name(epoch: int = 1) -> str:
+    """Return the name of the exchange to which gateways publish records."""
+    return of_epoch(EXCHANGE, epoch)
+
+
+def queue_name(partition: int, epoch: int = 1) -> str:
     """Return the name of the queue that holds a partition's records."""
-    return f"{EXCHANGE}.{partition}"
+    return f"{exchange_name(epoch)}.{partition}"
 
 
-def owner_name(partition: int) -> str:
+def owner_name(partition: int, epoch: int = 1) -> str:
     """Return the name of the exclusive queue whose holder owns a partition."""
-    return f"parley.owner.{partition}"
+    return f"{of_epoch('parley.owner', epoch)}.{partition}"
 
 
 def worker_name(worker_id: str) -> str:
@@ -67,7 +97,23 @@ def worker_name(worker_id: str) -> str:
     return f"parley.worker.{worker_id}"
 
 
-async def check_count(url: str, partitions: Partitions, *, name: str) -> None:
+class PartitionsDiffer(StartupError):
+    """The broker's queues are for other partitions than a service's.
+
+    Attributes:
+        found: Those of the broker, if it tells.
+    """
+
+    def __init__(self, partitions: Partitions, found: Partitions | None) -> None:
+        number = found.count if found else "another number"
+        super().__init__(
+            f"PARTITIONS is {partitions.count}, but the queues in RabbitMQ are for {number}: set PARTITIONS "
+            f"to their number; to change it, run make partitions N={partitions.count} while the services run."
+        )
+        self.found = found
+
+
+async def check_count(url: str, partitions: Partitions, *others: Partitions, name: str) -> None:
     """Check the number of partitions before a service starts.
 
     A broker that cannot be reached does not keep a service from starting: the number is checked again
@@ -76,10 +122,11 @@ async def check_count(url: str, partitions: Partitions, *, name: str) -> None:
     Args:
         url: The broker's URL.
         partitions: The partitions that the service is set to.
+        others: Partitions that the queues may be for instead, while their number is being changed.
         name: The connection's name in the broker's own lists.
 
     Raises:
-        StartupError: The broker's queues are for another number.
+        PartitionsDiffer: The broker's queues are for another number.
     """
     try:
         connection = await amqp.connect(url, name=name, heartbeat=HEARTBEAT_SECONDS)
@@ -87,47 +134,64 @@ async def check_count(url: str, partitions: Partitions, *, name: str) -> None:
         log.warning("shared.partitions.unchecked", error=repr(error))
         return
     try:
-        await fix_count(connection, partitions)
+        await fix_count(connection, partitions, *others)
     except (AMQPError, OSError) as error:
         log.warning("shared.partitions.unchecked", error=repr(error))
     finally:
         await amqp.close(connection)
 
 
-async def fix_count(connection: AbstractConnection, partitions: Partitions) -> None:
+async def fix_count(connection: AbstractConnection, partitions: Partitions, *others: Partitions) -> None:
     """Fix the number of partitions in the broker, or check it against the number fixed before.
 
     A gateway that counts otherwise would publish to queues that no worker reads, or reorder conversations.
 
+    Args:
+        connection: A connection to the broker.
+        partitions: The partitions to fix.
+        others: Partitions that may be fixed instead, while their number is being changed.
+
     Raises:
-        StartupError: The broker's queues are for another number.
+        PartitionsDiffer: The broker's queues are for another number.
     """
     # Queues without a count are of version 0.1.0, unless another service fixes the count just now and
     # declares its queues: it does so in this order, so the count is there when it is asked for again.
     if (
-        not await _is_fixed(connection)
+        partitions.epoch == 1
+        and not await _is_fixed(connection)
         and await _queues_differ(connection, partitions)
         and not await _is_fixed(connection)
     ):
-        raise _differs(partitions, "another number")
+        raise PartitionsDiffer(partitions, None)
     channel = await connection.channel()
-    fixed: dict[str, Any] = {"alternate-exchange": f"{COUNT}.{partitions.count}"}
+    fixed: dict[str, Any] = {"alternate-exchange": partitions.mark}
     try:
         await channel.declare_exchange(
             COUNT, ExchangeType.FANOUT, durable=True, arguments=fixed, timeout=ANSWER_SECONDS
         )
     except ChannelPreconditionFailed as error:
-        found = re.search(r"current is '[^']*\.(\d+)'", str(error))
-        raise _differs(partitions, found[1] if found else "another number") from None
+        found = _found(str(error))
+        if found not in others:
+            raise PartitionsDiffer(partitions, found) from None
+        return
     await channel.close()
 
 
-def _differs(partitions: Partitions, found: str) -> StartupError:
-    return StartupError(
-        f"PARTITIONS is {partitions.count}, but the queues in RabbitMQ are for {found}: set PARTITIONS to "
-        f"their number; to change it, stop the gateways, let the workers empty the queues, stop the workers, "
-        f"and delete the exchange {COUNT} and the queues {EXCHANGE}.*."
-    )
+def _found(refusal: str) -> Partitions | None:
+    """Read the partitions from RabbitMQ's "inequivalent arg … received 'a' but current is 'b'"."""
+    found = re.search(r"current is '[^']*?\.(\d+)(?:\.epoch-(\d+))?'", refusal)
+    return Partitions(int(found[1]), int(found[2] or 1)) if found else None
+
+
+async def replace_count(connection: AbstractConnection, partitions: Partitions) -> None:
+    """Fix another number in the broker, in place of the one fixed before. A repetition changes nothing."""
+    while True:
+        try:
+            await fix_count(connection, partitions)
+            return
+        except PartitionsDiffer:
+            # A service of the epoch before may fix its number again between the two calls.
+            await (await connection.channel()).exchange_delete(COUNT, timeout=ANSWER_SECONDS)
 
 
 async def _is_fixed(connection: AbstractConnection) -> bool:
@@ -165,12 +229,12 @@ async def declare(channel: AbstractChannel, partitions: Partitions) -> AbstractE
         TimeoutError: The broker does not answer, because a node that it needs does not.
     """
     exchange = await channel.declare_exchange(
-        EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=ANSWER_SECONDS
+        exchange_name(partitions.epoch), ExchangeType.DIRECT, durable=True, timeout=ANSWER_SECONDS
     )
     await declare_dead_letters(channel)
-    for partition in range(partitions.count):
+    for partition, name in enumerate(partitions.queues):
         queue = await channel.declare_queue(
-            queue_name(partition),
+            name,
             durable=True,
             timeout=ANSWER_SECONDS,
             # The arguments of version 0.1.0: with others, or with one more, the broker would refuse the

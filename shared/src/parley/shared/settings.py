@@ -60,7 +60,10 @@ class SharedSettings:
         form=rf"mongodb(\+srv)?://{USER}{HOSTS}{REST}",
     )
     partitions: int = setting(
-        "How many queues the conversations are spread over; the same for all services.", 8, least=1, most=1024
+        "How many queues the conversations are spread over at first; `make partitions` changes it later.",
+        8,
+        least=1,
+        most=1024,
     )
     log_level: str = setting("debug, info, warning or error.", "info", form="(?i:debug|info|warning|error)")
     log_format: str = setting("json for machines, console for people.", "json", form="json|console")

@@ -87,5 +87,4 @@ class AdmissionController:
 
     def confirm(self, conversation_id: str, record_id: str) -> None:
         """Take note that a worker has stored a record, or refused it."""
-        window = self._windows[self._partition_of(conversation_id)]
-        window.confirm(record_id, self._windows.clock())
+        self._windows.confirm(self._partition_of(conversation_id), record_id)

@@ -43,13 +43,21 @@ class LoadShedder:
         self._clock = clock
         self._observed_at = clock()
         self._node = PendingLimit(pending, delays.ratio, LEAST_OF_NODE, clock)
+        self._unconfirmed, self._unconfirmed_age = unconfirmed, unconfirmed_age
+        self.resize(partitions)
+        self._was_shedding = False
+
+    def resize(self, partitions: int) -> None:
+        """Begin anew with another number of partitions."""
         self._outbox = [
             PendingLimit(
-                partial(unconfirmed, k), partial(_ratio, unconfirmed_age, k), LEAST_OF_PARTITION, clock
+                partial(self._unconfirmed, k),
+                partial(_ratio, self._unconfirmed_age, k),
+                LEAST_OF_PARTITION,
+                self._clock,
             )
             for k in range(partitions)
         ]
-        self._was_shedding = False
 
     @property
     def is_shedding(self) -> bool:

@@ -24,6 +24,8 @@ MIN_KNOWN_SECONDS = 3.0
 OUTAGE_FACTOR, GAP_DECAY = 3.0, 0.8
 """Nothing stored for `OUTAGE_FACTOR` seconds, or for that many times the recent gap between two batches, is
 an outage and not an overload. A recent gap counts `GAP_DECAY` of itself with each later batch."""
+FORMER_SECONDS = 30.0
+"""Time for which messages are tracked in partitions of before a change of their number."""
 CATCH_UP_SHARE = 0.8
 """The share of its throughput that a late partition admits, so that it catches up."""
 
@@ -159,6 +161,8 @@ class PartitionWindows:
     """
 
     def __init__(self, count: int, deadline: float, clock: Callable[[], float] = monotonic) -> None:
+        self._deadline = deadline
+        self._former: list[PartitionWindow] = []
         self._windows = [PartitionWindow(deadline) for _ in range(count)]
         self._admitted = [window.admitted_at for window in self._windows]
         self.clock = clock
@@ -169,6 +173,22 @@ class PartitionWindows:
 
     def __getitem__(self, partition: int) -> PartitionWindow:
         return self._windows[partition]
+
+    def resize(self, count: int) -> None:
+        """Begin anew with another number of partitions; messages admitted before are still confirmed."""
+        self._former = [window for window in self._windows if window.admitted_at]
+        self._windows = [PartitionWindow(self._deadline) for _ in range(count)]
+        self._admitted = [window.admitted_at for window in (*self._windows, *self._former)]
+
+    def confirm(self, partition: int, record_id: str) -> None:
+        """Count a message of a partition as stored, and all before it."""
+        now = self.clock()
+        window = self._windows[partition]
+        if self._former and record_id not in window.admitted_at:
+            window = next((each for each in self._former if record_id in each.admitted_at), window)
+            # The former partitions are stored within seconds: a message that is left had its event lost.
+            self._former = [each for each in self._former if each.oldest_age(now) < FORMER_SECONDS]
+        window.confirm(record_id, now)
 
     def linger(self, partition: int) -> float:
         """Return the seconds that a record may wait for its batch to fill: a small part of its whole wait."""

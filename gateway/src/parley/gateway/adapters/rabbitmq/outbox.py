@@ -1,7 +1,7 @@
 """The outbox on RabbitMQ: group commit, one batch in flight per partition."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic, time
 
 import structlog
@@ -9,13 +9,14 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from parley.gateway.adapters.rabbitmq.confirm_watch import ConfirmWatch
+from parley.gateway.adapters.rabbitmq.lanes import Lanes
 from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
 from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
 from parley.shared.amqp_publisher import NotConfirmed, Publisher, Unroutable
 from parley.shared.cancellation import end, we_are_cancelled, within
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
-from parley.shared.partitions import EXCHANGE, Partitions, declare, fix_count
+from parley.shared.partitions import Partitions, declare, exchange_name, fix_count
 from parley.shared.records import Record
 
 log = structlog.get_logger()
@@ -35,7 +36,16 @@ UNCERTAIN = "The server does not know yet whether this was accepted. Retry; a me
 class RabbitOutbox:
     """`Outbox`: records that gather while a batch awaits its confirm become the next batch.
 
-    `linger` gives the seconds that a partition's next batch may wait for more records.
+    While the number of partitions is being changed, records wait in the lanes of the next epoch: nothing is
+    published there before `open`.
+
+    Args:
+        url: The broker's URL.
+        partitions: The partitions.
+        limit: The most records that may wait for the broker.
+        name: The connection's name in the broker's own lists.
+        linger: Returns the seconds that a partition's next batch may wait for more records.
+        on_partitions: Called with the partitions of the next epoch, before the first record is put there.
     """
 
     def __init__(
@@ -46,12 +56,15 @@ class RabbitOutbox:
         limit: int,
         name: str,
         linger: Callable[[int], float] = lambda _partition: 0.0,
+        on_partitions: Callable[[Partitions], None] = lambda _partitions: None,
     ) -> None:
         self._url = url
-        self._partitions = partitions
+        self._lanes = Lanes(partitions)
+        self._former: Lanes | None = None
+        self._on_partitions = on_partitions
+        self.confirm_partitions: Callable[[], Awaitable[None]] | None = None
         self._limit = limit
         self._name = name
-        self._queues = [PartitionQueue() for _ in range(partitions.count)]
         self._connection: AbstractConnection | None = None
         self._watch = ConfirmWatch()
         self._given_up: str | None = None
@@ -60,7 +73,6 @@ class RabbitOutbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection_task: asyncio.Task[None] | None = None
         self._linger = linger
-        self._is_declared = False
         self._away = Unavailable(AWAY)
 
     @property
@@ -73,26 +85,52 @@ class RabbitOutbox:
         """The number of records that the broker has not confirmed yet."""
         return self._waiting
 
+    def partition_of(self, conversation_id: str) -> int:
+        """Return the partition of a conversation now."""
+        return self._lanes.partitions.of(conversation_id)
+
     def unconfirmed(self, partition: int) -> int:
         """Return the number of a partition's records that the broker has not confirmed."""
-        return self._queues[partition].unconfirmed
+        return self._lanes.queues[partition].unconfirmed
 
     def unconfirmed_age(self, partition: int) -> float:
         """Return for how many seconds the oldest of a partition's unconfirmed records has waited."""
-        return self._queues[partition].age()
+        return self._lanes.queues[partition].age()
 
     def refusal(self, partition: int) -> ChatError | None:
         """Return the error with which records are refused while the broker is away, else None."""
-        is_away = self._connection is None or self._queues[partition].refuses()
+        is_away = self._connection is None or self._lanes.queues[partition].refuses()
         return self._away if is_away else None
 
     def oldest_age(self) -> float:
         """Return for how many seconds the oldest unconfirmed record of all partitions has waited."""
-        return max(queue.age() for queue in self._queues)
+        return max(queue.age() for queue in self._lanes.queues)
 
     def fullness(self) -> float:
         """Return the waiting records as a share of the limit."""
         return self._waiting / self._limit
+
+    def close(self, successor: Partitions) -> bool:
+        """Publish what was put so far, and hold what is put from now on for the partitions of the next epoch.
+
+        Returns:
+            Whether all that was put before is confirmed, or refused.
+        """
+        if successor.epoch > self._lanes.partitions.epoch:
+            self._go_over(Lanes(successor, is_open=False))
+        return self._former is None or not self._former.unconfirmed
+
+    def open(self, partitions: Partitions) -> None:
+        """Publish to these partitions, unless they are of an earlier epoch than the present ones."""
+        if partitions.epoch > self._lanes.partitions.epoch:
+            self._go_over(Lanes(partitions))
+        elif partitions == self._lanes.partitions:
+            self._lanes.opened.set()
+
+    def _go_over(self, lanes: Lanes) -> None:
+        self._former, self._lanes = self._lanes, lanes
+        # One that was never opened will not be: its records are refused when their time is over.
+        self._on_partitions(lanes.partitions)
 
     def start(self) -> None:
         """Connect, and keep connected."""
@@ -110,40 +148,42 @@ class RabbitOutbox:
             raise Unavailable(AWAY)
         if self._waiting >= self._limit:
             raise Overloaded(TOO_MANY, retry_after=RETRY_SECONDS)
-        partition = self._partitions.of(record.conversation_id)
-        queue = self._queues[partition]
+        lanes = self._lanes
+        partition = lanes.partitions.of(record.conversation_id)
+        queue = lanes.queues[partition]
         if queue.refuses():
             raise Unavailable(AWAY)
         batch = queue.add(record)
         self._waiting += 1
         if not queue.flushing:
             queue.flushing = True
-            task = asyncio.create_task(self._flush(partition, queue))
+            task = asyncio.create_task(self._flush(lanes, partition, queue))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return batch.confirmed
 
-    async def _flush(self, partition: int, queue: PartitionQueue) -> None:
+    async def _flush(self, lanes: Lanes, partition: int, queue: PartitionQueue) -> None:
         try:
             while queue.waiting:
+                await lanes.wait_until_open(queue.waiting[0].deadline)
                 batch = queue.published = queue.waiting.popleft()
                 if monotonic() >= batch.deadline:
                     # The broker confirms, but too slowly, or this process has no time: it is not away.
                     self._finish(queue, batch, Overloaded(TOO_LATE, retry_after=RETRY_SECONDS))
                     continue
                 try:
-                    await self._publish(partition, queue, batch)
+                    await self._publish(lanes, partition, queue, batch)
                 except (Exception, asyncio.CancelledError) as error:
                     # The driver cancels waiting calls when the broker's heartbeat fails.
                     self._refuse(queue, error)
                     if we_are_cancelled():
                         raise
-                    await self._after(error, queue)
+                    await self._after(error, lanes, queue)
                 else:
                     self._finish(queue, batch)
                     queue.is_stalled = False
                     self._watch.confirmed()
-                    if queue.waiting and not queue.waiting[0].is_full():
+                    if lanes is self._lanes and queue.waiting and not queue.waiting[0].is_full():
                         await asyncio.sleep(self._linger(partition))
         finally:
             queue.flushing = False
@@ -176,11 +216,11 @@ class RabbitOutbox:
         if isinstance(error, TimeoutError) and self._has_other_nodes:
             self._watch.timed_out()
 
-    async def _publish(self, partition: int, queue: PartitionQueue, batch: Batch) -> None:
+    async def _publish(self, lanes: Lanes, partition: int, queue: PartitionQueue, batch: Batch) -> None:
         started, count = monotonic(), len(batch.records)
         publisher = queue.publisher
         if publisher is None or publisher.is_closed:
-            publisher = await within(batch.deadline - started, self._open_again(partition))
+            publisher = await within(batch.deadline - started, self._open_again(lanes, partition))
         body = records.pack(batch.records)
         batch.is_published = True
         await publisher.publish(body, count, int(time()), seconds=batch.deadline - monotonic())
@@ -205,17 +245,18 @@ class RabbitOutbox:
         )
         self._given_up = None
         try:
-            await fix_count(connection, self._partitions)
-            await self._declare(connection)
-            for partition, queue in enumerate(self._queues):
-                queue.channel, queue.publisher = await _open_channel(connection, partition)
+            lanes = self._lanes
+            await fix_count(connection, lanes.partitions)
+            await self._declare(connection, lanes)
+            for partition, queue in enumerate(lanes.queues):
+                queue.channel, queue.publisher = await _open_channel(connection, lanes, partition)
             self._watch, self._connection = ConfirmWatch(), connection
             broker_connected.set(1)
             await self._until_lost(connection)
         finally:
             self._connection = None
-            for queue in self._queues:
-                queue.channel = queue.publisher = None
+            for lanes in filter(None, (self._former, self._lanes)):
+                lanes.forget_channels()
             await amqp.close(connection)
 
     async def _until_lost(self, connection: AbstractConnection) -> None:
@@ -228,23 +269,28 @@ class RabbitOutbox:
             self._given_up = amqp.node_of(connection)
             log.warning("gateway.outbox.node_given_up", node=self._given_up)
 
-    async def _declare(self, connection: AbstractConnection) -> None:
+    async def _declare(self, connection: AbstractConnection, lanes: Lanes) -> None:
         """Declare the queues, once: with each connection, one whose node does not answer would delay it."""
-        if not self._is_declared:
-            await declare(await connection.channel(), self._partitions)
-            self._is_declared = True
+        if not lanes.is_declared:
+            await declare(await connection.channel(), lanes.partitions)
+            lanes.is_declared = True
+            if self.confirm_partitions is not None:
+                # The exchange may have been deleted, for good, between the check of the number and this.
+                await self.confirm_partitions()
+                if lanes is not self._lanes:
+                    raise ConnectionError("the number of partitions is being changed")
 
-    async def _open_again(self, partition: int) -> Publisher:
+    async def _open_again(self, lanes: Lanes, partition: int) -> Publisher:
         if self._connection is None:
             raise ConnectionError("RabbitMQ is away")
-        queue = self._queues[partition]
-        queue.channel, queue.publisher = await _open_channel(self._connection, partition)
+        queue = lanes.queues[partition]
+        queue.channel, queue.publisher = await _open_channel(self._connection, lanes, partition)
         return queue.publisher
 
-    async def _after(self, error: BaseException, queue: PartitionQueue) -> None:
+    async def _after(self, error: BaseException, lanes: Lanes, queue: PartitionQueue) -> None:
         """Make sure that the next batch does not fail for what the broker's channel remembers."""
         if isinstance(error, Unroutable | ChannelNotFoundEntity):  # The queue or the exchange is gone.
-            self._is_declared = False
+            lanes.is_declared = False
             if self._connection is not None:
                 await amqp.close(self._connection)
         elif isinstance(error, NotConfirmed) and queue.channel is not None:
@@ -254,7 +300,10 @@ class RabbitOutbox:
             await amqp.close(channel)
 
 
-async def _open_channel(connection: AbstractConnection, partition: int) -> tuple[AbstractChannel, Publisher]:
+async def _open_channel(
+    connection: AbstractConnection, lanes: Lanes, partition: int
+) -> tuple[AbstractChannel, Publisher]:
     channel = await connection.channel(publisher_confirms=True)
     underlay = await channel.get_underlay_channel()
-    return channel, Publisher(underlay, amqp.frames_of(connection), EXCHANGE, str(partition))
+    exchange = exchange_name(lanes.partitions.epoch)
+    return channel, Publisher(underlay, amqp.frames_of(connection), exchange, str(partition))

@@ -1,0 +1,1 @@
+"""Changes of the number of partitions while the services run."""

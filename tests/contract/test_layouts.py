@@ -1,0 +1,158 @@
+"""The stored layout of the partitions, and the number that the broker keeps."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aio_pika.abc import AbstractConnection
+
+from parley.persistence_worker.settings import Settings
+from parley.shared import amqp, layouts, partitions
+from parley.shared.layouts import CLOSING, OPEN, Layout, Layouts, Retired
+from parley.shared.mongo import Database
+from parley.shared.partitions import Partitions, PartitionsDiffer, fix_count, replace_count
+from parley.shared.settings import StartupError
+from parley.stack import Stack
+
+
+@pytest.fixture
+async def broker(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AbstractConnection]:
+    """A connection to a broker that keeps no number under the name in use."""
+    own = f"parley.test.{uuid.uuid4().hex[:8]}"
+    for name in ("EXCHANGE", "COUNT"):
+        monkeypatch.setattr(partitions, name, f"{own}.{name.lower()}")
+    connection = await amqp.connect(stack.rabbitmq_url, name="test", heartbeat=10)
+    yield connection
+    await (await connection.channel()).exchange_delete(partitions.COUNT)
+    await connection.close()
+
+
+@pytest.fixture
+async def stored(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Layouts]:
+    """A layout that no service uses."""
+    monkeypatch.setattr(layouts, "LAYOUTS", f"layouts_{uuid.uuid4().hex[:8]}")
+    yield Layouts(database)
+    await database.drop_collection(layouts.LAYOUTS)
+
+
+async def start(stack: Stack, stored: Layouts, count: int) -> Layout:
+    """Do what a service with this setting does at its start."""
+    settings: Any = Settings(rabbitmq_url=stack.rabbitmq_url, partitions=count)
+    return await stored.check(settings, asyncio.Event(), name="test")
+
+
+async def read(stored: Layouts) -> Layout:
+    layout = await stored.read()
+    assert layout is not None
+    return layout
+
+
+async def change(stored: Layouts, count: int) -> Layout:
+    """Take the steps of a change to the moment in which nothing is accepted."""
+    await stored.ask_for(count)
+    await stored.begin(await read(stored))
+    await stored.close(await read(stored))
+    return await read(stored)
+
+
+async def test_the_first_layout_is_that_of_the_settings(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    layout = await start(stack, stored, 4)
+    assert (layout.current, layout.phase) == (Partitions(4), OPEN)
+    assert await stored.read() is None
+
+    for _ in range(2):
+        await stored.create(4)
+    assert (await start(stack, stored, 4)).current == Partitions(4)
+
+
+async def test_a_superseded_number_starts_and_one_that_never_was_does_not(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    await stored.create(4)
+    await stored.open_next(await change(stored, 6))
+    await replace_count(broker, Partitions(6, 2))
+
+    for count in (4, 6):
+        assert (await start(stack, stored, count)).current == Partitions(6, 2)
+    with pytest.raises(StartupError, match="PARTITIONS is 5, but the stored number of partitions is 6: set"):
+        await start(stack, stored, 5)
+
+
+async def test_only_the_first_of_two_workers_that_take_a_step_changes_the_layout(stored: Layouts) -> None:
+    await stored.create(4)
+    closing = await change(stored, 6)
+
+    await asyncio.gather(*(stored.open_next(closing) for _ in range(3)))
+
+    opened = await read(stored)
+    assert (opened.version, opened.current, opened.phase) == (closing.version + 1, Partitions(6, 2), OPEN)
+    assert opened.retired == (Retired(Partitions(4), is_consumed=True),)
+    assert (opened.wanted, opened.next) == (None, None)
+    assert opened.consumed == [Partitions(4), Partitions(6, 2)]
+
+
+async def test_a_late_answer_to_an_earlier_phase_does_not_count(stored: Layouts) -> None:
+    await stored.create(4)
+    await stored.ask_for(6)
+    await stored.begin(await read(stored))
+    preparing = await read(stored)
+    await stored.answer(preparing, "g1")
+    await stored.close(await read(stored))
+
+    await stored.answer(preparing, "g2")
+
+    closing = await read(stored)
+    assert (closing.phase, closing.gateways, closing.answered) == (CLOSING, frozenset({"g1"}), frozenset())
+
+
+async def test_a_database_restored_to_before_a_change_takes_the_epoch_of_the_broker(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    await stored.create(4)
+    await replace_count(broker, Partitions(6, 3))
+
+    layout = await start(stack, stored, 4)
+
+    assert layout.current == Partitions(6, 3)
+    assert layout.consumed == [Partitions(4), Partitions(6, 3)]
+    assert (await start(stack, stored, 6)).current == Partitions(6, 3)
+
+
+async def test_an_emptied_database_takes_the_epoch_of_the_broker(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    await replace_count(broker, Partitions(6, 3))
+
+    assert (await start(stack, stored, 4)).current == Partitions(6, 3)
+
+
+async def test_a_broker_of_an_earlier_epoch_than_the_stored_one_is_refused(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    await stored.create(4)
+    await stored.open_next(await change(stored, 6))
+    await fix_count(broker, Partitions(4))
+
+    with pytest.raises(PartitionsDiffer, match="PARTITIONS is 6, but the queues in RabbitMQ are for 4: "):
+        await start(stack, stored, 6)
+
+
+async def test_a_service_without_epochs_never_finds_its_number_in_a_later_one(
+    broker: AbstractConnection,
+) -> None:
+    await fix_count(broker, Partitions(6, 2))
+
+    with pytest.raises(PartitionsDiffer) as refused:
+        await fix_count(broker, Partitions(6))
+    assert refused.value.found == Partitions(6, 2)
+
+
+async def test_the_number_of_the_next_epoch_passes_during_a_change(broker: AbstractConnection) -> None:
+    await fix_count(broker, Partitions(4))
+    await replace_count(broker, Partitions(6, 2))
+
+    await fix_count(broker, Partitions(4), Partitions(6, 2))
