@@ -223,14 +223,14 @@ async def test_a_body_may_name_its_charset_or_be_absent(users: ChatUsers) -> Non
     [
         "/chats",
         "/chats/",
-        "/chats/conversations/",
+        "/chats/conversations//",
         "/chats/conversation",
         "/Chats/conversations",
         "/chats/conversations/x/y",
         "/chats/conversations/x/messages/y",
         "/chats/messages",
         "/chats/users",
-        "/chats/../chats/conversations/",
+        "/chats/../chats/conversation/",
         "/api/v1/messages",
         "/admin",
         "/.env",
@@ -240,6 +240,19 @@ async def test_a_body_may_name_its_charset_or_be_absent(users: ChatUsers) -> Non
 async def test_a_path_that_does_not_exist_is_not_found(path: str, baseline: Baseline) -> None:
     refused(await asked(baseline, "GET", path), 404, "NOT_FOUND")
     refused(await request(baseline.users.url, "GET", path), 404, "NOT_FOUND")
+
+
+async def test_a_slash_at_the_end_of_a_path_is_ignored(baseline: Baseline) -> None:
+    for path in (
+        CONVERSATIONS,
+        f"{CONVERSATIONS}/{baseline.group}",
+        f"{CONVERSATIONS}/{baseline.group}/messages",
+    ):
+        with_slash, without = [
+            await asked(baseline, "GET", each) for each in (f"{path}/?limit=5", f"{path}?limit=5")
+        ]
+        assert (with_slash.status, with_slash.text) == (200, without.text)
+    assert (await request(baseline.users.url, "GET", "/docs/")).status == 200
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,13 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _observe(request: web.Request, status: int, began: float) -> None:
     resource = request.match_info.route.resource
     # A client may ask for any path, by any method: these are no labels.
-    known = (resource.canonical, request.method) if resource is not None else (UNKNOWN, UNKNOWN)
+    known = (_route(resource), request.method) if resource is not None else (UNKNOWN, UNKNOWN)
     http_seconds.labels(*known, status).observe(monotonic() - began)
+
+
+def _route(resource: web.AbstractResource) -> str:
+    """Return the path of a route, the same with and without a slash at the end."""
+    return resource.canonical.rstrip("/") or "/"
 
 
 @web.middleware

@@ -66,9 +66,11 @@ class AttachmentRoutes:
 
     def mount(self, app: web.Application) -> None:
         """Add the routes to an application."""
-        app.router.add_route("POST", PATH, self._with_errors(self._upload))
-        for method in ("GET", "HEAD"):
-            app.router.add_route(method, PATH + "/{attachmentId}", self._with_errors(self._download))
+        for slash in ("", "/"):
+            app.router.add_route("POST", PATH + slash, self._with_errors(self._upload))
+            for method in ("GET", "HEAD"):
+                path = PATH + "/{attachmentId}" + slash
+                app.router.add_route(method, path, self._with_errors(self._download))
 
     def _with_errors(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 import asyncio
 from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -92,10 +93,11 @@ class RestApi:
         """Add a protocol's routes to an application."""
         for route in protocol.routes:
             handler = self._handler(protocol, route)
-            app.router.add_route(route.method, route.path, handler)
-            if route.method == hdrs.METH_GET:
-                # aiohttp sends the headers of the same response, and no body.
-                app.router.add_route(hdrs.METH_HEAD, route.path, handler)
+            # aiohttp sends the headers of the same response to HEAD, and no body.
+            methods = [route.method, *([hdrs.METH_HEAD] if route.method == hdrs.METH_GET else [])]
+            # Express, which the guides' clients were written for, ignores a slash at the end.
+            for method, path in product(methods, (route.path, f"{route.path}/")):
+                app.router.add_route(method, path, handler)
 
     def _handler(
         self, protocol: ClientProtocol, route: Route

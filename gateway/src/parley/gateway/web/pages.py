@@ -50,7 +50,8 @@ class Asset:
 def add_routes(app: web.Application, proxies: TrustedProxies) -> None:
     """Register the routes of the pages and their assets; `proxies` tell the host that a page is at."""
     app.router.add_get("/", _page("index.html", proxies))
-    app.router.add_get("/docs", _page("docs.html", proxies))
+    for slash in ("", "/"):
+        app.router.add_get(f"/docs{slash}", _page("docs.html", proxies))
     app.router.add_get("/assets/{name:.+}", _asset)
 
 
