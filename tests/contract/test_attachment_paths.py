@@ -286,6 +286,7 @@ TYPE = {"Content-Type": "multipart/form-data; boundary=x"}
         form((FIELD, b"w" * (2 * OUTSIDE_BYTES)), (FILE, b"words")),
         form((CHARSET, b"x" * 40), (FILE, b"words")),
         form((CHARSET, b"\xff"), (FILE, b"words")),
+        form((FILE + "; a" * 100, b"words")),
         form(("Content-Type: multipart/mixed; boundary=y", b"--y\r\n\r\nz\r\n--y--"), (FILE, b"words")),
     ],
 )
@@ -417,6 +418,24 @@ async def test_a_name_that_is_not_utf_8_is_taken_for_windows_1252(
     api: Site, ann: str, sent: bytes, kept: str
 ) -> None:
     body = form((FILE, b"words")).replace(b"a.txt", sent)
+    status, answer = await api.post(ann, body, **TYPE)
+    assert (status, answer["attachment"]["name"]) == (201, kept)
+
+
+@ONCE
+@pytest.mark.parametrize(
+    ("disposition", "kept"),
+    [
+        ('name="file"; filename="C:\\fakepath\\plan.txt"', "plan.txt"),
+        ("name=file; filename=my plan.txt", "my plan.txt"),
+        ('name="file"; filename="the \\"old\\" plan.txt"', 'the "old" plan.txt'),
+        ('name="file"; filename="p.txt"; filename*=UTF-8\'\'Pl%C3%A4ne.txt', "Pläne.txt"),
+        ("name=\"file\"; filename*=UTF-8''Pl%C3%A4ne.txt", "Pläne.txt"),
+        ('NAME="file" ; FileName = "a;b.txt" ;', "a;b.txt"),
+    ],
+)
+async def test_a_name_is_read_as_clients_write_it(api: Site, ann: str, disposition: str, kept: str) -> None:
+    body = form((f"Content-Disposition: form-data; {disposition}", b"words"))
     status, answer = await api.post(ann, body, **TYPE)
     assert (status, answer["attachment"]["name"]) == (201, kept)
 

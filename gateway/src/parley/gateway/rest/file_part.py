@@ -1,10 +1,21 @@
 """Read the file of a multipart form (RFC 7578) as a stream."""
 
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import cast
 
-from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    MultipartReader,
+    StreamReader,
+    hdrs,
+    web,
+)
 from aiohttp.http_exceptions import HttpProcessingError
 
 from parley.gateway.core.errors import Invalid
@@ -16,7 +27,13 @@ MAX_PARTS = 20
 """Parts of one form: the file, and further fields, which some clients add and which are ignored."""
 MAX_HEADERS = 16
 """Header lines of a part, at most."""
+MAX_SEMICOLONS = 64
+"""Semicolons in a Content-Disposition: the time to parse it grows with their square."""
 IDENTITY_ENCODINGS = ("binary", "8bit", "7bit")
+
+# aiohttp's reader parses each part's disposition too, for a part named `_charset_`.
+for category in (BadContentDispositionHeader, BadContentDispositionParam):
+    warnings.simplefilter("ignore", category)
 
 
 class FilePart:
@@ -45,7 +62,7 @@ class FilePart:
         if part is None:
             raise Invalid.field(FIELD, "The file is missing.")
         self._part = part
-        return _decoded(part.filename or "")
+        return _parameters(part).get("filename", "")
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the file's bytes; the iteration ends when the whole form was read.
@@ -66,7 +83,7 @@ class FilePart:
     async def _next_file(self) -> BodyPartReader | None:
         while (found := await self._reader.next()) is not None:
             part = self._checked(found)
-            if part.name == FIELD:
+            if _parameters(part).get("name") == FIELD:
                 return part
             while await self._read(part, SKIP_BYTES):
                 pass
@@ -93,14 +110,32 @@ class FilePart:
         return b""
 
 
-def _decoded(name: str) -> str:
-    """Decode a name that is not UTF-8 as Windows-1252, which clients without Unicode use most."""
+def _parameters(part: BodyPartReader) -> dict[str, str]:
+    """Return the parameters of a part's Content-Disposition; `filename*` (RFC 5987) wins over `filename`.
+
+    aiohttp's parser refuses a name with spaces and without quotes, and takes each backslash for an escape:
+    old clients send the whole path of a file, with backslashes.
+
+    Raises:
+        Invalid: there are too many of them.
+    """
+    header = _decoded(part.headers.get(hdrs.CONTENT_DISPOSITION, ""))
+    if header.count(";") > MAX_SEMICOLONS:
+        raise Invalid("A part's Content-Disposition has too many parameters.")
+    message = Message()
+    message[hdrs.CONTENT_DISPOSITION] = header
+    parameters = message.get_params(header=hdrs.CONTENT_DISPOSITION) or []
+    # Of an extended parameter the value is a tuple.
+    parameters.sort(key=lambda parameter: isinstance(parameter[1], tuple))
+    return {name.lower(): collapse_rfc2231_value(value) for name, value in parameters}
+
+
+def _decoded(header: str) -> str:
+    """Decode a header that is not UTF-8 as Windows-1252, which clients without Unicode use most."""
     try:
-        return name.encode("utf-8", "surrogateescape").decode()
+        return header.encode("utf-8", "surrogateescape").decode()
     except UnicodeDecodeError:
-        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-    except UnicodeEncodeError:
-        return name
+        return header.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
 
 
 @contextmanager
