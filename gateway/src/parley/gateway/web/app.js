@@ -1,14 +1,14 @@
 /** The chat page: restores the session, and connects store, chat and views. */
 
 import { Chat } from "./chat/chat.js";
+import { isPageActive } from "./chat/marks.js";
 import * as session from "./chat/session.js";
 import { unreadTotal } from "./state/selectors.js";
 import { Store } from "./state/store.js";
 import { App } from "./views/app.js";
 import { html, render } from "./views/html.js";
 
-// A message in view is marked as read within this time, and does not change the title.
-const TITLE_MILLISECONDS = 500;
+const TITLE_MILLISECONDS = 500; // in which changes of the title are gathered
 
 const store = new Store();
 let chat = null;
@@ -83,14 +83,18 @@ store.subscribe(({ open: id }) => {
   opened = id;
 });
 let titleTimer = null;
-store.subscribe(() => {
-  titleTimer ??= setTimeout(showTitle, TITLE_MILLISECONDS);
-});
+store.subscribe(showTitleSoon);
 
-/** Show the number of unread messages in the title. */
+function showTitleSoon() {
+  titleTimer ??= setTimeout(showTitle, TITLE_MILLISECONDS);
+}
+
+/** Show the number of unread messages in the title: those of the conversation that is being read are in view. */
 function showTitle() {
   titleTimer = null;
-  const unread = unreadTotal(store.state);
+  const { conversations, open: id } = store.state;
+  const inView = isPageActive() ? (conversations[id]?.unread ?? 0) : 0;
+  const unread = unreadTotal(store.state) - inView;
   const title = unread ? `(${unread}) Parley` : "Parley";
   // A browser passes each assignment on to its window, even of the same title.
   if (title !== document.title) document.title = title;
@@ -99,6 +103,7 @@ function showTitle() {
 addEventListener("hashchange", () => (location.hash.includes("token=") ? restoreSession() : openFromAddress()));
 addEventListener("popstate", openFromAddress);
 for (const event of ["focus", "online"]) addEventListener(event, () => chat?.wake());
+for (const event of ["focus", "blur"]) addEventListener(event, showTitleSoon);
 document.addEventListener("visibilitychange", () => chat?.wake());
 
 restoreSession();

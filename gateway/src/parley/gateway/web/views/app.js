@@ -7,6 +7,7 @@ import { Thread } from "./thread.js";
 import { html, useEffect, useState } from "./html.js";
 
 const TOAST_MILLISECONDS = 5_000;
+const FRAME_MILLISECONDS = 16;
 
 export function App({ store, chat, open, back, signIn, signOut }) {
   const [state, setState] = useState(store.state);
@@ -39,19 +40,23 @@ export function App({ store, chat, open, back, signIn, signOut }) {
   `;
 }
 
-/** Return a function that calls `work()` once before the next frame, however often it is called. */
+/**
+ * Return a function that calls `work()` soon, and at most once a frame, however often it is called.
+ *
+ * It does not wait for a frame: a change that no view shows would cost one.
+ */
 function oncePerFrame(work) {
   let isDue = false;
+  let last = -FRAME_MILLISECONDS;
   const run = () => {
     isDue = false;
+    last = performance.now();
     work();
   };
   return () => {
     if (isDue) return;
     isDue = true;
-    // A hidden page has no frames.
-    if (document.visibilityState === "visible") requestAnimationFrame(run);
-    else setTimeout(run);
+    setTimeout(run, last + FRAME_MILLISECONDS - performance.now());
   };
 }
 

@@ -25,10 +25,21 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
 
   const lastOwn = state.outbox.findLast((entry) => entry.conversationId === conversation._id)?.clientMessageId;
   const shown = reader.choose(conversation, lastOwn);
-  reader.entries = shown ? timelineOf(state, conversation, shown) : [];
+  reader.entries = useTimeline(state, conversation, shown);
+  const rowsOf = useRows({
+    conversation,
+    first: shown?.from,
+    chat,
+    edit,
+    editing,
+    remove: setDeleting,
+    state,
+  });
+  const empty = reader.entries.length ? "" : "No messages yet. Write the first one.";
+  const rows = rowsOf(reader.entries, reader.newFrom, isReady ? empty : "Loading…");
 
   useLayoutEffect(() => {
-    reader.settle(box.current);
+    reader.settle(box.current, rows);
     takeTabStop(box.current);
     onPlace(reader.isAtEnd || !shown);
   });
@@ -46,9 +57,6 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
   useForgottenLine(reader, conversation, chat, () => render((count) => count + 1));
   useAnnouncements(conversation, state.me, announce);
 
-  const first = shown?.from;
-  const rows = useRows({ conversation, first, chat, edit, editing, remove: setDeleting, state });
-  const empty = reader.entries.length ? "" : "No messages yet. Write the first one.";
   return html`
     <div
       class="messages"
@@ -60,7 +68,7 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
       aria-live="off"
       aria-label="Messages"
     >
-      ${rows(reader.entries, reader.newFrom, isReady ? empty : "Loading…")}
+      ${rows}
     </div>
     ${
       deleting &&
@@ -72,6 +80,16 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
       />`
     }
   `;
+}
+
+/** Return the entries to show; the same array as before, if nothing that they are made from has changed. */
+function useTimeline(state, conversation, shown) {
+  const last = useRef({ input: [] });
+  const { messages, readUpTo, deliveredUpTo, marks } = conversation;
+  const input = [shown?.from, shown?.to, messages, readUpTo, deliveredUpTo, marks, state.outbox];
+  if (!isSame(last.current.input, input))
+    last.current = { input, entries: shown ? timelineOf(state, conversation, shown) : [] };
+  return last.current.entries;
 }
 
 /**

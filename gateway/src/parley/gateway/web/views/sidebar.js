@@ -8,7 +8,7 @@ import { brief } from "./times.js";
 import { Unsent } from "./unsent.js";
 import { counted, OFFLINE } from "./words.js";
 import { isPageActive } from "../chat/marks.js";
-import { Avatar, html, IconButton, useEffect, useRef, useState } from "./html.js";
+import { Avatar, html, IconButton, useLayoutEffect, useRef, useState } from "./html.js";
 
 const SETTLE_MILLISECONDS = 600; // longer than it takes to mark a message as read
 
@@ -135,7 +135,8 @@ function useEntries(state, open) {
  */
 function useSettledUnread(unread, isBeingRead) {
   const [settled, settle] = useState(unread);
-  useEffect(() => {
+  // An effect after the frame would ask for another one.
+  useLayoutEffect(() => {
     const timer = setTimeout(() => settle(unread), isBeingRead ? SETTLE_MILLISECONDS : 0);
     return () => clearTimeout(timer);
   }, [unread, isBeingRead]);

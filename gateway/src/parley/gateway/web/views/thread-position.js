@@ -25,6 +25,8 @@ export class ThreadPosition {
   #lastSeq = 0;
   #passed = 0; // the number of the last message when the reader went to the end
   #lastOwn = null;
+  #settled = []; // what the last `settle` found: the rows, the window, and the loaded messages
+  #looked = []; // what the last `look` found
 
   /** `render()` renders the thread again. */
   constructor(chat, me, render) {
@@ -84,9 +86,11 @@ export class ThreadPosition {
     else this.#render();
   }
 
-  /** Scroll to where the reader should be after a render. */
-  settle(box) {
-    if (!this.window) return;
+  /** Scroll to where the reader should be after a render; `rows` is the same as before if none has changed. */
+  settle(box, rows) {
+    const settled = [rows, this.window, this.#conversation.messages];
+    if (!this.window || (!this.#goal && isSame(settled, this.#settled))) return;
+    this.#settled = settled;
     if (this.#goal) this.#reach(box);
     else if (this.isAtEnd && this.window.to === Infinity) this.#followArrivals(box);
     else this.#hold(box);
@@ -148,6 +152,10 @@ export class ThreadPosition {
   look(box) {
     if (!this.window) return;
     const { scrollTop, clientHeight, scrollHeight } = box;
+    // A scroll of the page's own is reported, too.
+    const looked = [scrollTop, clientHeight, scrollHeight, ...this.#settled];
+    if (isSame(looked, this.#looked)) return;
+    this.#looked = looked;
     const below = scrollHeight - scrollTop - clientHeight;
     const wasAtEnd = this.isAtEnd;
     this.isAtEnd = this.window.to === Infinity && below < NEAR;
@@ -201,6 +209,7 @@ export class ThreadPosition {
   }
 }
 
+const isSame = (one, other) => one.length === other.length && one.every((value, index) => value === other[index]);
 const lineIn = (box) => box.querySelector(".divider.new");
 const articlesIn = (box) => box.getElementsByTagName("article");
 
