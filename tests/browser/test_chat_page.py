@@ -222,8 +222,9 @@ async def test_an_expired_token_signs_the_user_out_with_a_notice(
 ) -> None:
     short_lived = token(users.secret, users.user("ann").id, exp=int(time.time()) + 3)
     alice = await window(None)
-    await alice.sign_in_by_address(short_lived)
-    await expect(alice.page.get_by_role("alert")).to_have_text("The token has expired.", timeout=10_000)
+    # A busy machine may need longer to connect than the token lasts.
+    await alice.page.goto(f"{users.url}/#token={short_lived}")
+    await expect(alice.page.get_by_role("alert")).to_have_text("The token has expired.", timeout=15_000)
     await expect(alice.page.get_by_label("Your token")).to_be_visible()
 
     forged = await window(None)
