@@ -26,6 +26,9 @@ class FaultyIndex(MemorySearchIndex):
         self.away = False
         self.refused = 0
         self.faulty: set[str] = set()
+        self.writing = 0
+        self.is_open = asyncio.Event()
+        self.is_open.set()
 
     def store(self, conversation_id: str, *contents: str) -> list[Message]:
         """Store messages, and move the head."""
@@ -59,6 +62,8 @@ class FaultyIndex(MemorySearchIndex):
             raise StoreUnavailable("away")
         if self.faulty & set(marks):
             raise ValueError("a faulty message")
+        self.writing += 1
+        await self.is_open.wait()
         await super().add(messages, marks)
 
 
@@ -128,6 +133,17 @@ async def test_an_outage_of_the_database_delays_the_index_only(index: FaultyInde
         await eventually(lambda: index.refused > 1)
         assert indexer._lag() > 0
         index.away = False
+        await eventually(lambda: index.words("c") == {"tea"})
+        await eventually(lambda: indexer._lag() == 0)
+
+
+async def test_a_slow_write_of_the_index_counts_as_lag(index: FaultyIndex) -> None:
+    async with running(index) as indexer:
+        index.is_open.clear()
+        indexer.note(records(index.store("c", "tea")))
+        await eventually(lambda: index.writing)
+        assert indexer._lag() > 0
+        index.is_open.set()
         await eventually(lambda: index.words("c") == {"tea"})
         await eventually(lambda: indexer._lag() == 0)
 

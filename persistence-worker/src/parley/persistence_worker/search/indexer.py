@@ -48,6 +48,7 @@ class Indexer:
         self._index = index
         self._is_mine = is_mine
         self._waiting: dict[str, float] = {}
+        self._in_step: Mapping[str, float] = {}
         self._records = 0
         self._work = asyncio.Event()
         self._work.set()
@@ -74,7 +75,8 @@ class Indexer:
 
     def _lag(self) -> float:
         """Return for how many seconds the change that has waited longest is not indexed; 0 without any."""
-        return max(0.0, monotonic() - next(iter(self._waiting.values()), monotonic()))
+        oldest = [next(iter(each.values())) for each in (self._in_step, self._waiting) if each]
+        return max(0.0, monotonic() - min(oldest)) if oldest else 0.0
 
     async def run(self) -> None:
         """Index until cancelled."""
@@ -99,7 +101,7 @@ class Indexer:
             if self._look_above is None:
                 self._work.clear()
             return
-        since = {conversation_id: self._waiting.pop(conversation_id) for conversation_id in batch}
+        self._in_step = since = {each: self._waiting.pop(each) for each in batch}
         try:
             left = await index_changes(self._index, batch)
             self._wait_again({conversation_id: since[conversation_id] for conversation_id in left})
@@ -109,6 +111,8 @@ class Indexer:
             raise
         except Exception as error:
             self._isolate(since, error)
+        finally:
+            self._in_step = {}
 
     def _isolate(self, since: Mapping[str, float], error: Exception) -> None:
         """Try conversations alone after one of them has failed by its own fault; leave that one unindexed."""
