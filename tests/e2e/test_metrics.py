@@ -36,6 +36,11 @@ async def test_a_message_shows_in_the_events_and_the_times(users: ChatUsers, gro
         'parley_deliveries_total{event="newMessage"}',
         "parley_accepted_to_stored_seconds_count",
         "parley_accepted_to_delivered_seconds_count",
+        "parley_fan_out_seconds_count",
+        'parley_command_seconds_count{command="SendMessage"}',
+        'parley_command_seconds_sum{command="SendMessage"}',
+        'parley_batch_records_count{hop="publish"}',
+        'parley_batch_records_count{hop="bus"}',
     )
     assert not await grown(*names)
     await alice.send(group, "hello")
@@ -66,6 +71,55 @@ async def test_requests_show_by_route_and_those_of_unknown_paths_under_one_name(
     assert (await alice.rest("GET", "/chats/conversations"))[0] == 200
     assert (await alice.rest("GET", "/no/such/path"))[0] == 404
     await eventually(lambda: grown(known, unknown))
+
+
+async def test_bytes_show_by_the_name_of_the_event(users: ChatUsers, stack: Stack) -> None:
+    async def total(name: str) -> float:
+        return sum(await figures(stack.gateway_urls, name))
+
+    received, delivered = (
+        'parley_received_bytes_total{command="SendMessage"}',
+        'parley_delivered_bytes_total{event="newMessage"}',
+    )
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    for socket in (alice, bob):
+        await socket.call_ok("joinRoom", {"conversationId": group})
+    before = [await total(name) for name in (received, delivered)]
+    await alice.send(group, "x" * 1_000)
+    await bob.wait_for("newMessage")
+    await eventually(lambda: alice.messages(group))
+    grown = [await total(name) - value for name, value in zip((received, delivered), before, strict=True)]
+    assert grown[0] > 1_000
+    assert grown[1] > 2 * 1_000
+
+
+async def test_calls_of_mongodb_show_by_operation(users: ChatUsers, stack: Stack) -> None:
+    async def finds(urls: list[str]) -> float:
+        return sum(await figures(urls, 'parley_database_seconds_count{operation="find"}'))
+
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    gateways, workers = await finds(stack.gateway_urls), await finds(stack.worker_urls)
+    await alice.send(group, "hello")
+    assert (await users.user("bob").rest("GET", f"/chats/conversations/{group}/messages"))[0] == 200
+
+    async def have_grown() -> bool:
+        return await finds(stack.gateway_urls) > gateways and await finds(stack.worker_urls) > workers
+
+    await eventually(have_grown)
+
+
+async def test_each_service_shows_that_it_is_ready_and_its_partitions(stack: Stack) -> None:
+    urls = [*stack.gateway_urls, *stack.worker_urls]
+    for name, value in (("parley_ready", 1), ("parley_database_connected", 1), ("parley_partitions", 8)):
+        assert await figures(urls, name) == [value] * len(urls)
+
+
+async def test_each_service_shows_its_memory_and_its_garbage_collections(stack: Stack) -> None:
+    urls = [*stack.gateway_urls, *stack.worker_urls]
+    assert all(await figures(urls, 'parley_gc_seconds_count{generation="0"}'))
+    assert min(await figures(urls, "process_resident_memory_bytes")) > 1 << 20
 
 
 async def test_each_service_shows_its_version(stack: Stack) -> None:

@@ -29,6 +29,9 @@ async def test_a_hanging_database_shows_as_lag_until_all_records_are_stored(
         away = ["MongoDB does not answer"]
         services = ("gateway-1", "gateway-2", "worker-1", "worker-2")
         assert problems(fragile) == dict.fromkeys(services, away)
+        urls = [*fragile.gateway_urls, *fragile.worker_urls]
+        assert await figures(urls, "parley_database_connected") == [0] * len(urls)
+        assert await figures(urls, "parley_ready") == [0] * len(urls)
     finally:
         fragile.signal("mongodb", signal.SIGCONT)
 
@@ -54,6 +57,7 @@ async def test_a_dead_letter_is_counted_and_logged(
         return await count() == before + 1
 
     await eventually(is_counted)
+    assert sum(await figures(fragile.worker_urls, 'parley_errors_total{kind="record"}')) >= 1
     logs = "".join(fragile.log(f"worker-{number}").read_text() for number in (1, 2))
     assert '"event": "worker.record.unreadable"' in logs
 

@@ -27,3 +27,30 @@ def test_log_records_of_libraries_are_json_lines_too() -> None:
     assert (theirs["event"], theirs["level"], theirs["node"]) == ("it failed", "error", "g1")
     assert theirs["logger"] == "library"
     assert "ZeroDivisionError" in theirs["exception"]
+
+
+COUNT_CALLS = """
+import logging
+import structlog
+from prometheus_client import REGISTRY
+from parley.shared import logs
+logs.configure("info", "json")
+log = structlog.get_logger()
+for event in ("worker.record.failed", "worker.record.unreadable", "worker.search.failed"):
+    log.error(event)
+log.exception("gateway.event.failed")
+log.error("gateway.connect.failed")
+log.warning("gateway.bus.lost")
+logging.getLogger("library").error("it failed")
+for kind in ("record", "search", "other"):
+    print(REGISTRY.get_sample_value("parley_errors_total", {"kind": kind}))
+"""
+
+
+def test_errors_are_counted_by_kind() -> None:
+
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_CALLS], capture_output=True, text=True, timeout=30, check=True
+    )
+    counts = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert counts == ["2.0", "1.0", "3.0"]

@@ -12,7 +12,7 @@ from parley.gateway.settings import Settings as GatewaySettings
 from parley.persistence_worker.settings import Settings as WorkerSettings
 from parley.shared import metrics
 from parley.shared.settings import SharedSettings
-from parley.shared.tallies import Counts, Times
+from parley.shared.tallies import Counts, Sizes, SizesBy
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -45,7 +45,7 @@ def test_the_settings_table_matches_the_settings_classes() -> None:
 def test_the_metrics_table_names_every_metric() -> None:
     ours = [metric for module in (metrics, gauges) for metric in vars(module).values()]
     names = {metric.describe()[0].name for metric in ours if isinstance(metric, Collector)}
-    names |= {metric.name for metric in ours if isinstance(metric, Counts | Times)}
+    names |= {metric.name for metric in ours if isinstance(metric, Counts | Sizes | SizesBy)}
     assert len(names) > 10
     assert {name for name in names if name not in OPERATIONS} == set()
 

@@ -29,7 +29,7 @@ from parley.gateway.settings import Settings
 from parley.gateway.sockets.composition import SocketContext, build_sockets
 from parley.gateway.state.hop_delays import BUS, INBOX, LOOP
 from parley.gateway.transport.draining import drain_connections
-from parley.shared import mongo
+from parley.shared import metrics, mongo
 
 UNREAD_SECONDS = 0.1
 TYPING_SECONDS = 0.5
@@ -113,7 +113,9 @@ class Gateway:
             found.append("the Redis bus is stale")
         if not self.adapters.outbox.connected:
             found.append("RabbitMQ is away")
-        if not await mongo.answers(self.adapters.database):
+        database_answers = await mongo.answers(self.adapters.database)
+        metrics.database_connected.set(database_answers)
+        if not database_answers:
             found.append("MongoDB does not answer")
         return found
 
@@ -258,6 +260,7 @@ class Gateway:
             bus=lambda: delays[BUS],
             outbox=adapters.outbox.oldest_age,
         )
+        metrics.partitions.set_function(lambda: adapters.outbox.partitions.count)
         gauges.storage_free.set_function(lambda: self.domain.services.attachments.free_share)
         engine_sessions = self.sockets.server.eio.sockets
         gauges.show_transports(

@@ -7,7 +7,9 @@ from prometheus_client import Counter, Gauge
 
 from parley.gateway.core.errors import ChatError
 from parley.shared.metrics import SECONDS
-from parley.shared.tallies import Counts, Times
+from parley.shared.tallies import Counts, Sizes, SizesBy
+
+FAN_OUT = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
 
 bus_stale = Gauge("parley_bus_stale", "1 while this gateway does not receive its own heartbeat by Redis.")
 bus_stale_before = Gauge("parley_bus_deaf", "The former name of parley_bus_stale.")
@@ -31,6 +33,17 @@ events_received = Counts(
     "Events from clients that were handled, by command.",
     "command",
 )
+received_bytes = Counts(
+    "parley_received_bytes_total",
+    "Bytes of the events from clients that were handled, by command.",
+    "command",
+)
+command_seconds = SizesBy(
+    "parley_command_seconds",
+    "Time from a client's event until its acknowledgement, by command, seconds.",
+    "command",
+    SECONDS,
+)
 gaps = Counter(
     "parley_gaps_total", "Times that a conversation's events had a gap, or were behind, and MongoDB was read."
 )
@@ -38,12 +51,20 @@ backfilled = Counter(
     "parley_backfilled_messages_total", "Messages that were read from MongoDB because the bus had lost them."
 )
 deliveries = Counts("parley_deliveries_total", "Events written to sockets, by name.", "event")
-stored_seconds = Times(
+delivered_bytes = Counts(
+    "parley_delivered_bytes_total", "Bytes of the events written to sockets, by name.", "event"
+)
+fan_out_seconds = Sizes(
+    "parley_fan_out_seconds",
+    "Time to write a message or change to all sockets of this gateway, seconds.",
+    FAN_OUT,
+)
+stored_seconds = Sizes(
     "parley_accepted_to_stored_seconds",
     "Time from the acceptance of a message or change here until it is known to be stored, seconds.",
     SECONDS,
 )
-delivered_seconds = Times(
+delivered_seconds = Sizes(
     "parley_accepted_to_delivered_seconds",
     "Time from a message's acceptance, by that gateway's clock, to its delivery here, seconds.",
     SECONDS,
@@ -88,3 +109,9 @@ def count(error: ChatError) -> ChatError:
 @cache
 def _refused(code: str) -> Counter:
     return refusals.labels(code)
+
+
+_errors: list[type[ChatError]] = [ChatError, *ChatError.__subclasses__()]
+for _error in _errors:
+    # A counter that appears with its first refusal has not grown, as Prometheus sees it.
+    _refused(_error.code)

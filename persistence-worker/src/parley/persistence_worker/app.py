@@ -24,7 +24,7 @@ from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.persistence_worker.search.index_mongo import MongoSearchIndex
 from parley.persistence_worker.search.indexer import Indexer, NotingPersister
 from parley.persistence_worker.settings import Settings
-from parley.shared import amqp, health, migrations, mongo, redis
+from parley.shared import amqp, health, metrics, migrations, mongo, redis
 from parley.shared.cancellation import end
 from parley.shared.http_server import AppRunner, json_errors, measure
 from parley.shared.layouts import Layouts
@@ -138,7 +138,9 @@ async def _serve_health(
             # A ping of a database that does not answer would delay the end of the process.
             return ["it is stopping"]
         found = [] if follower.settled else ["not connected to RabbitMQ"]
-        if not await mongo.answers(database):
+        database_answers = await mongo.answers(database)
+        metrics.database_connected.set(database_answers)
+        if not database_answers:
             found.append("MongoDB does not answer")
         return found
 

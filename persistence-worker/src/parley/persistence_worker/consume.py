@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-persisted_records, persisted_seconds = batch_records.labels("persist"), batch_seconds.labels("persist")
+persisted_records, persisted_seconds = batch_records.of["persist"], batch_seconds.of["persist"]
 
 NOT_STORED = ("FAILED", "The message could not be stored.")
 RETRY_SECONDS = 0.5
@@ -197,8 +197,8 @@ class Consumer:
             await self._persist_suspects(batch, channel)
         else:
             await self._persist(batch, any(d.redelivered for d in deliveries), channel)
-        persisted_records.observe(len(batch))
-        persisted_seconds.observe(monotonic() - started)
+        persisted_records.add(len(batch))
+        persisted_seconds.add(monotonic() - started)
 
     async def _persist(self, batch: list[Record], redelivered: bool, channel: AbstractChannel) -> None:
         try:

@@ -1,9 +1,21 @@
 """Logs: one line for each event, as JSON or, for a console, coloured."""
 
 import logging
+from typing import Any
 
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
+from structlog.typing import EventDict
+
+from parley.shared.metrics import errors
+
+ERRORS = ("error", "exception", "critical")
+RECORD, SEARCH, OTHER = "record", "search", "other"
+KINDS = {"worker.record": RECORD, "worker.search": SEARCH}
+"""The kinds of errors that are no bugs of ours, by the component of the event."""
+for _kind in (RECORD, SEARCH, OTHER):
+    # A counter that appears with its first increment has not grown, as Prometheus sees it.
+    errors.labels(_kind)
 
 
 def configure(level: str, style: str, **always: str) -> None:
@@ -22,7 +34,7 @@ def configure(level: str, style: str, **always: str) -> None:
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*finished, renderer],
+        processors=[_count_error, *finished, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
@@ -31,12 +43,24 @@ def configure(level: str, style: str, **always: str) -> None:
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     # The outbox and the worker log themselves that the broker is away.
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
-    named = [structlog.stdlib.add_logger_name, *finished]
+    named = [_count_library_error, structlog.stdlib.add_logger_name, *finished]
     lines = logging.StreamHandler()
     lines.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=named, processors=[_without_record, renderer])
     )
     logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[lines])
+
+
+def _count_error(_logger: Any, level: str, line: EventDict) -> EventDict:
+    if level in ERRORS:
+        errors.labels(KINDS.get(line["event"].rpartition(".")[0], OTHER)).inc()
+    return line
+
+
+def _count_library_error(_logger: Any, level: str, line: EventDict) -> EventDict:
+    if level in ERRORS:
+        errors.labels(OTHER).inc()
+    return line
 
 
 _without_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta

@@ -4,6 +4,8 @@ from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from parley.shared.tallies import SizesBy
+
 BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -17,6 +19,10 @@ http_seconds = Histogram(
 )
 bus_failures = Counter("parley_bus_failures_total", "Redis operations that failed.", ["operation"])
 broker_connected = Gauge("parley_broker_connected", "1 while RabbitMQ is connected.")
+ready = Gauge("parley_ready", "1 if /readyz answered 200 when this was scraped.")
+database_connected = Gauge("parley_database_connected", "1 if MongoDB answered when this was scraped.")
+partitions = Gauge("parley_partitions", "Partitions that this service works with now.")
+errors = Counter("parley_errors_total", "Log lines of level error, by kind: record, search, other.", ["kind"])
 tasks = Gauge("parley_tasks", "Tasks of the event loop, including the one of this request.")
 partitions_held = Gauge("parley_partitions_held", "Partitions that this worker owns.")
 lag_seconds = Gauge("parley_lag_seconds", "Age of the oldest record being written, seconds; 0 without any.")
@@ -33,5 +39,23 @@ dead_letters = Counter(
 unknown_kinds = Counter(
     "parley_unknown_kinds_total", "Events or records of a kind that only a newer version knows.", ["what"]
 )
-batch_records = Histogram("parley_batch_records", "Records of one batch.", ["hop"], buckets=BATCH)
-batch_seconds = Histogram("parley_batch_seconds", "Time of one batch, seconds.", ["hop"], buckets=SECONDS)
+for _kind in ("event", "record"):
+    # A counter that appears with its first increment has not grown, as Prometheus sees it.
+    unknown_kinds.labels(_kind)
+batch_records = SizesBy("parley_batch_records", "Records or events of one batch, by hop.", "hop", BATCH)
+batch_seconds = SizesBy("parley_batch_seconds", "Time of one batch, by hop, seconds.", "hop", SECONDS)
+database_seconds = Histogram(
+    "parley_database_seconds",
+    "Time of MongoDB's commands, by operation, seconds.",
+    ["operation"],
+    buckets=SECONDS,
+)
+database_failures = Counter(
+    "parley_database_failures_total", "Commands that MongoDB did not do, by operation.", ["operation"]
+)
+collection_seconds = SizesBy(
+    "parley_gc_seconds",
+    "Time in which Python's garbage collector stopped the process, by generation, seconds.",
+    "generation",
+    SECONDS,
+)

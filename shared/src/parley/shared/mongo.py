@@ -17,6 +17,7 @@ from pymongo.read_concern import ReadConcern
 
 from parley.shared import daemon_threads
 from parley.shared.cancellation import within
+from parley.shared.mongo_times import CommandTimes
 
 __all__ = ["DUPLICATE_KEY", "Database", "answers", "connect", "is_outage", "translate_errors"]
 
@@ -50,7 +51,7 @@ async def connect(url: str, **options: Any) -> AsyncIterator[Any]:
         url: A MongoDB connection string.
         options: Further options of the driver's client, or others in place of these.
     """
-    client: Any = AsyncIOMotorClient(url, **{**OPTIONS, **options})
+    client: Any = AsyncIOMotorClient(url, **{**OPTIONS, "event_listeners": [CommandTimes()], **options})
     try:
         yield client.get_default_database("parley", **DURABLE)
     finally:

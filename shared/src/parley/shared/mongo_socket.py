@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from time import perf_counter
 from typing import Any
 
 import bson
@@ -209,10 +210,10 @@ def publish_command(database: Any, command: Document, address: Any) -> Callable[
     listeners = database.client.delegate._event_listeners
     if not listeners.enabled_for_commands:
         return _ignore
-    request_id, name = next(REQUESTS), next(iter(command))
+    request_id, name, began = next(REQUESTS), next(iter(command)), perf_counter()
     listeners.publish_command_start(command, database.name, request_id, address, None)
     return lambda answer: listeners.publish_command_success(
-        timedelta(), answer, name, request_id, address, None
+        timedelta(seconds=perf_counter() - began), answer, name, request_id, address, None
     )
 
 

@@ -12,6 +12,7 @@ import uvloop
 from dotenv import dotenv_values
 
 from parley.shared import logs
+from parley.shared.collection_times import watch_collections
 from parley.shared.settings import SharedSettings, StartupError, host_name, load
 
 CHECK = "--check"
@@ -39,6 +40,7 @@ def main(cls: type[S], named: str, run: Run[S], check: Callable[[S], None] = lam
         check(settings)
         if CHECK in sys.argv[1:]:
             return
+        watch_collections()
         logs.configure(settings.log_level, settings.log_format, **{named.partition("_")[0]: name})
         uvloop.run(_until_signalled(settings, run))
     except StartupError as error:

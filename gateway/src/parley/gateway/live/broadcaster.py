@@ -64,8 +64,9 @@ class Broadcaster:
             sockets = of_namespace.get(room + target.suffix)
             if sockets:
                 skip = self._skipped(target, event, hidden_from)
-                self._manager.write(sockets, target.encode(event, offset), skip)
-                gauges.deliveries.of[target.outbound.event] += len(sockets)
+                encoded = target.encode(event, offset)
+                self._manager.write(sockets, encoded, skip)
+                _count(target.outbound.event, encoded, len(sockets))
 
     def broadcast_to_users(self, event: Any, user_ids: Collection[str]) -> None:
         """Write an event to all sockets of these users, whatever room its protocols name for it."""
@@ -76,8 +77,9 @@ class Broadcaster:
             for user_id in user_ids:
                 sockets |= self._manager.members(target.namespace, rooms.user(user_id) + target.suffix)
             if sockets:
-                self._manager.write(sockets, target.encode(event, None))
-                gauges.deliveries.of[target.outbound.event] += len(sockets)
+                encoded = target.encode(event, None)
+                self._manager.write(sockets, encoded)
+                _count(target.outbound.event, encoded, len(sockets))
 
     def emit_to(self, session: Session, direct: DirectEvent, value: Any) -> None:
         """Write an event of one socket's own."""
@@ -151,8 +153,9 @@ class Broadcaster:
     def _write(self, session: Session, event: str, payload: Any) -> None:
         message = event_message(event_start(session.namespace, event), payload)
         socket = self._manager.members(session.namespace, session.sid)
-        self._manager.write(socket, EncodedEvents(message))
-        gauges.deliveries.of[event] += len(socket)
+        encoded = EncodedEvents(message)
+        self._manager.write(socket, encoded)
+        _count(event, encoded, len(socket))
 
     def _skipped(self, target: "_Target", event: Any, hidden_from: Collection[str]) -> Collection[str]:
         """Return the sockets that an event is kept from: those of excepted users and rooms."""
@@ -162,6 +165,11 @@ class Broadcaster:
         for room in (*target.excepted_rooms(event), *map(rooms.user, hidden_from)):
             skip.update(self._manager.members(target.namespace, room + target.suffix))
         return skip
+
+
+def _count(name: str, encoded: EncodedEvents, sockets: int) -> None:
+    gauges.deliveries.of[name] += sockets
+    gauges.delivered_bytes.of[name] += sockets * len(encoded.frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

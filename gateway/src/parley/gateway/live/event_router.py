@@ -11,9 +11,11 @@ from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.rates import Buckets, Rate
 from parley.shared import events as e
 from parley.shared import rooms
-from parley.shared.metrics import bus_failures, unknown_kinds
+from parley.shared.metrics import batch_records, bus_failures, unknown_kinds
 
 log = structlog.get_logger()
+
+received_events = batch_records.of["bus"]
 
 LOGGED_FAILURES = Rate(1, 10)
 """Every publication that cannot be decoded is counted; so many a second are logged."""
@@ -42,6 +44,7 @@ class EventRouter:
         An event that cannot be read is counted and skipped by itself.
         """
         room, events = rooms.of_channel(channel), e.unpack(body)
+        received_events.add(len(events))
         for start in range(0, len(events), EVENTS_AT_ONCE):
             for event in events[start : start + EVENTS_AT_ONCE]:
                 handler = self._handlers.get(type(event))

@@ -1,6 +1,6 @@
 """Message delivery: the effects of a stream's next event on the caches and the sockets."""
 
-from time import time
+from time import perf_counter, time
 
 from parley.gateway import gauges
 from parley.gateway.core.positions import Position, Tombstone
@@ -35,6 +35,8 @@ class MessageDelivery:
         elif isinstance(event, MessageDeleted):
             tombstone = Tombstone(event.message.seq, event.message.sender_id)
             self._membership_cache.add_deleted(event.conversation_id, [tombstone])
+        began = perf_counter()
         self._broadcaster.broadcast(event, position)
+        gauges.fan_out_seconds.add(perf_counter() - began)
         if not isinstance(event, MessageEdited):
             self._unread_counts.broadcast_of(event.conversation_id)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from parley.gateway.live.room_membership import RoomMembership
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.dispatch import Resolved, Unresolved, resolve, shown
-from parley.gateway.protocols.protocol import ClientProtocol
+from parley.gateway.protocols.protocol import ClientProtocol, InboundEvent
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
@@ -90,7 +91,7 @@ class EventDispatcher:
         }
         check_session_handlers(self._session_handlers)
 
-    def dispatch(self, session: Session, event: Any, args: list[Any]) -> Eventual[Any]:
+    def dispatch(self, session: Session, event: Any, args: list[Any], size: int = 0) -> Eventual[Any]:
         """Return an event's acknowledgement, a `DeferredAck` or a `Refusal`: at once, if nothing is awaited.
 
         Raises:
@@ -113,10 +114,12 @@ class EventDispatcher:
             self._room_membership.narrow(session, resolved.protocols)
         try:
             command = resolved.inbound.command(resolved.payload)
+            gauges.received_bytes.of[type(command).__name__] += size
+            began = perf_counter()
             result = self._execute(session, command)
             if is_awaitable(result):
-                return self._answer_later(session, event, resolved, command, result)
-            return self._answer(session, resolved, command, result)
+                return self._answer_later(session, event, resolved, command, result, began)
+            return self._answer(session, resolved, command, result, began)
         except RateLimited:
             raise
         except Exception as error:
@@ -134,23 +137,28 @@ class EventDispatcher:
         resolved: Resolved,
         command: c.Command,
         result: Coroutine[Any, Any, Any],
+        began: float,
     ) -> Any:
         try:
-            return self._answer(session, resolved, command, await result)
+            return self._answer(session, resolved, command, await result, began)
         except RateLimited:
             raise
         except Exception as error:
             return _failure(event, resolved, error)
 
-    def _answer(self, session: Session, resolved: Resolved, command: c.Command, result: Any) -> Any:
+    def _answer(
+        self, session: Session, resolved: Resolved, command: c.Command, result: Any, began: float
+    ) -> Any:
         inbound = resolved.inbound
         self._audience_costs.charge(session.user_id, command, result)
         if isinstance(result, PendingCommit):
             refuse = partial(refusal, resolved.protocols[0])
-            return DeferredAck(result.confirmed, partial(inbound.ack, result.result), refuse)
+            return DeferredAck(
+                result.confirmed, partial(_ack, inbound, command, result.result, began), refuse
+            )
         if inbound.reply is not None:
             self._broadcaster.emit_to(session, inbound.reply, result)
-        return inbound.ack(result)
+        return _ack(inbound, command, result, began)
 
     def _execute(self, session: Session, command: c.Command) -> Eventual[Any]:
         gauges.events_received.of[type(command).__name__] += 1
@@ -207,6 +215,12 @@ class EventDispatcher:
                 return await answer
         except TimeoutError as error:
             raise Unavailable("The archive is too slow at the moment; try again.") from error
+
+
+def _ack(inbound: InboundEvent, command: c.Command, result: Any, began: float) -> Any:
+    """Return a command's acknowledgement, and count the time since its event."""
+    gauges.command_seconds.of[type(command).__name__].add(perf_counter() - began)
+    return inbound.ack(result)
 
 
 def _failure(event: Any, resolved: Resolved, error: Exception) -> Refusal:

@@ -189,17 +189,18 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             return None
         match self._sessions.state(session):
             case SessionState.LIVE:
-                return self._dispatch(session, event, args, size_cost(size))
+                return self._dispatch(session, event, args, size)
             case SessionState.CLOSING:
                 return refusal(self._protocol(session), Unauthorized(CLOSING))
             case _:
                 return refusal(self._protocol(session), Unavailable(REPLAYING))
 
-    def _dispatch(self, session: Session, event: Any, args: list[Any], cost: int) -> Eventual[Any]:
+    def _dispatch(self, session: Session, event: Any, args: list[Any], size: int) -> Eventual[Any]:
         try:
+            cost = size_cost(size)
             self._rates.count("events", session.sid, cost)
             self._rates.count("requests", session.user_id, cost)
-            answer = self._dispatcher.dispatch(session, event, args)
+            answer = self._dispatcher.dispatch(session, event, args, size)
         except RateLimited as error:
             return self._refuse_by_rate(session, error)
         return self._dispatch_later(session, answer) if is_awaitable(answer) else answer

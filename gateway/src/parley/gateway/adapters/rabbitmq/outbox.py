@@ -21,7 +21,7 @@ from parley.shared.records import Record
 
 log = structlog.get_logger()
 
-published_records, published_seconds = batch_records.labels("publish"), batch_seconds.labels("publish")
+published_records, published_seconds = batch_records.of["publish"], batch_seconds.of["publish"]
 
 RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 4
@@ -84,6 +84,11 @@ class RabbitOutbox:
     def waiting(self) -> int:
         """The number of records that the broker has not confirmed yet."""
         return self._waiting
+
+    @property
+    def partitions(self) -> Partitions:
+        """The partitions that are published to now."""
+        return self._lanes.partitions
 
     def partition_of(self, conversation_id: str) -> int:
         """Return the partition of a conversation now."""
@@ -224,8 +229,8 @@ class RabbitOutbox:
         body = records.pack(batch.records)
         batch.is_published = True
         await publisher.publish(body, count, int(time()), seconds=batch.deadline - monotonic())
-        published_records.observe(count)
-        published_seconds.observe(monotonic() - started)
+        published_records.add(count)
+        published_seconds.add(monotonic() - started)
 
     async def _keep_connected(self) -> None:
         while True:
