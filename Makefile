@@ -81,9 +81,9 @@ test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]
 	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 	@echo "parley: make test-images tests the images in containers; no other test does."
 
-faults: ## inject faults under load and print what users saw: [CLUSTER=3] [ARGS="--rows a,b --write"]
+faults: ## inject faults under load and print what users saw: [CLUSTER=3] [ALERTS=yes] [ARGS="--rows a,b --write"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
-	@PYTHONPATH=tests $(VENV)/python -m faults $(if $(filter 3,$(CLUSTER)),--cluster) $(ARGS)
+	@PYTHONPATH=tests $(VENV)/python -m faults $(if $(filter 3,$(CLUSTER)),--cluster) $(if $(filter yes,$(ALERTS)),--alerts) $(ARGS)
 
 images: install ## build the images of the gateway, the worker and nginx by docker or podman: [BASES=registry|debian]
 	@$(VENV)/python -m parley.stack.images $(if $(BASES),--bases $(BASES))

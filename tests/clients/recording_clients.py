@@ -22,7 +22,7 @@ ACK_TIMEOUT = 3.0
 """Seconds that a client waits for an acknowledgement before it tries again."""
 
 SEND_TIMEOUT = 45.0
-"""Seconds after which a client gives up on a message."""
+"""Seconds after which a client gives up on a message, unless it has another limit of its own."""
 
 
 class RecordingClient:
@@ -32,6 +32,7 @@ class RecordingClient:
         self.user_id = user.id
         self._user = user
         self.sent: defaultdict[str, list[str]] = defaultdict(list)
+        self.gives_up_after = SEND_TIMEOUT
         self.accepted: dict[str, float] = {}
         """When each message was accepted, by its id and the monotonic clock."""
         self.received: defaultdict[str, list[str]] = defaultdict(list)
@@ -103,7 +104,7 @@ class RecordingClient:
 
     async def send_until_accepted(self, conversation_id: str, content: str) -> None:
         """Send a message with one client id until it is accepted."""
-        name, deadline = str(uuid4()), time.monotonic() + SEND_TIMEOUT
+        name, deadline = str(uuid4()), time.monotonic() + self.gives_up_after
         while time.monotonic() < deadline:
             try:
                 answer = await self.send(conversation_id, content, clientMessageId=name)
@@ -114,7 +115,7 @@ class RecordingClient:
                 return
             assert answer["error"]["retryable"], answer
             await asyncio.sleep(RETRY_SECONDS)
-        raise AssertionError(f"{self.user_id} could not say {content!r} within {SEND_TIMEOUT} s")
+        raise AssertionError(f"{self.user_id} could not say {content!r} within {self.gives_up_after} s")
 
     async def close(self) -> None:
         if self._socket is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from faults import cluster_table, document, render
+from faults import alert_table, cluster_table, document, render
 from faults.fault_run import in_thread, run_row
 from faults.row import Outcome, Row
 from faults.table import ROWS
@@ -21,7 +21,7 @@ from load.arguments import NOT_BEGUN, Arguments
 from parley.stack import Stack, StackError
 
 DIRECTORY = Path(__file__).resolve().parents[2] / ".run" / "faults"
-LONGEST_SECONDS, LONGEST_CLUSTER_SECONDS = 14 * 60.0, 45 * 60.0
+LONGEST_SECONDS, LONGEST_OF_OTHERS_SECONDS = 14 * 60.0, 45 * 60.0
 """Seconds after which no further row starts, and the running one is cancelled."""
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 130
@@ -56,10 +56,16 @@ async def _run(options: argparse.Namespace) -> int:
         _report("starting gateways, workers and their servers")
         await in_thread(stack.up)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_CLUSTER_SECONDS if options.cluster else LONGEST_SECONDS):
+            async with asyncio.timeout(
+                LONGEST_OF_OTHERS_SECONDS if options.cluster or options.alerts else LONGEST_SECONDS
+            ):
                 for number, row in enumerate(options.rows, 1):
                     _report(f"{number}/{len(options.rows)} {row.name}: {row.fault} ({row.done})")
-                    outcomes.append(await run_row(row, stack, lambda line: _report(f"    {line}")))
+                    outcomes.append(
+                        await run_row(
+                            row, stack, lambda line: _report(f"    {line}"), recorded=options.record
+                        )
+                    )
                     _report(f"    {render.line(outcomes[-1])}")
                     for reason in outcomes[-1].reasons:
                         _report(f"    - {reason}")
@@ -95,17 +101,25 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Arguments(prog="faults", description=__doc__)
     parser.add_argument("--rows", type=_rows, help="names with commas: " + ", ".join(_NAMED))
     parser.add_argument("--cluster", action="store_true", help="run the rows of a cluster of three hosts")
+    parser.add_argument(
+        "--alerts", action="store_true", help="run the rows that are held until an alert fires"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="write what the alert rules read into tests/alerts/series"
+    )
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--write", action="store_true", help="write the figures into tests/README.md")
     options = parser.parse_args(arguments)
-    table = cluster_table.ROWS if options.cluster else ROWS
+    table = cluster_table.ROWS if options.cluster else alert_table.ROWS if options.alerts else ROWS
     options.rows = options.rows or table
     if not set(options.rows) <= set(table):
-        parser.error("a cluster has rows of its own: give --cluster for these only")
+        parser.error("a cluster and alerts have rows of their own: give --cluster or --alerts for these only")
+    if options.alerts and options.write:
+        parser.error("the figures of --alerts are in no table: give --record")
     return options
 
 
-_NAMED = {row.name: row for row in (*ROWS, *cluster_table.ROWS)}
+_NAMED = {row.name: row for row in (*ROWS, *cluster_table.ROWS, *alert_table.ROWS)}
 
 
 def _rows(names: str) -> Sequence[Row]:

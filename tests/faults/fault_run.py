@@ -17,6 +17,7 @@ from clients.database import open_database
 from clients.load_generator import Stopwatch, longest_stop
 from clients.termination import terminate
 from clients.workers import DeadLetters, PartitionShares
+from faults.recording import Recording
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
 from faults.verdict import judge
@@ -31,8 +32,8 @@ ASKING = 0.5
 class FaultRun:
     """One run of a row on a working stack, with its own users and conversations."""
 
-    def __init__(self, row: Row, stack: Stack, report: Report) -> None:
-        self.stack, self.report = stack, report
+    def __init__(self, row: Row, stack: Stack, report: Report, *, recorded: bool = False) -> None:
+        self.stack, self.report, self._is_recorded = stack, report, recorded
         self.outcome = Outcome(row=row)
         self.users = ChatUsers(stack.url, stack.jwt_secret)
         self.dead_letters = DeadLetters(stack)
@@ -63,7 +64,7 @@ class FaultRun:
         await self.dead_letters.take()
         async with Traffic(self.stack, self.users) as traffic:
             try:
-                async with traffic.start_load():
+                async with self._recording(), traffic.start_load():
                     await traffic.wait_for_accepted()
                     try:
                         yield traffic
@@ -77,6 +78,16 @@ class FaultRun:
             await judge(self.outcome, traffic, self.users, self.database)
         if letters := await self.dead_letters.take():
             self.outcome.reasons.append(f"{len(letters)} dead letters")
+
+    @asynccontextmanager
+    async def _recording(self) -> AsyncIterator[None]:
+        """Record the metrics that the alerts read, where that was asked for."""
+        if not self._is_recorded:
+            yield
+            return
+        async with Recording(self.stack) as recording:
+            yield
+        recording.write(self.outcome.row.name)
 
     def _note_stop(self, seconds: float) -> None:
         """Count the longest time without an accepted send as recovery, where the row bounds it."""
@@ -152,10 +163,10 @@ async def in_thread(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
     return await asyncio.to_thread(call, *args, **more)
 
 
-async def run_row(row: Row, stack: Stack, report: Report) -> Outcome:
+async def run_row(row: Row, stack: Stack, report: Report, *, recorded: bool = False) -> Outcome:
     """Run a row within its bound; leave the stack working, or a reason why it is not."""
     start = time.monotonic()
-    async with FaultRun(row, stack, report) as run:
+    async with FaultRun(row, stack, report, recorded=recorded) as run:
         try:
             async with asyncio.timeout(row.bound) as bound:
                 await row.run(run)

@@ -17,7 +17,8 @@ class Row:
     `recovery` how long the effects may last after the fault's end, `bound` the whole run, `refused` how long
     a client may have no send accepted. Clients may lose their sockets only where the row `cuts`, and sends
     may be refused only with its `refusal` codes. Sends may stay without an acknowledgement only where a
-    gateway is `unreachable` for its clients. `tested` rows are also run as tests.
+    gateway is `unreachable` for its clients. `tested` rows are also run as tests. `alerts` are the names
+    of the alerts that fire, by the rules of deploy/observe/alerts.yml.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Row:
     refused: float = math.inf
     unreachable: bool = False
     tested: bool = False
+    alerts: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)

@@ -133,6 +133,7 @@ ROWS = (
         run=workers.poisoned,
         silence=5,
         recovery=5,
+        alerts=("ParleyDeadLetters",),
     ),
     Row(
         name="slow-reader",

@@ -55,15 +55,14 @@ async def _small_disk(run: FaultRun, name: str) -> AsyncIterator[Path]:
     await in_thread(run.stack.stop, name)
     await in_thread(directory.rename, aside)
     try:
-        await in_thread(_mount, aside, directory)
+        await in_thread(mount_small_disk, aside, directory)
         try:
             await in_thread(run.stack.start, name)
             await _make_primary(run, name)
             yield directory
         finally:
             await in_thread(run.stack.stop, name)
-            await in_thread(_run, "umount", str(directory))
-            directory.rmdir()
+            await in_thread(unmount_small_disk, directory)
     finally:
         await in_thread(aside.rename, directory)
         await in_thread(run.stack.start, name)
@@ -82,8 +81,12 @@ async def _make_primary(run: FaultRun, name: str) -> None:
     await eventually(is_primary, ELECTED_SECONDS)
 
 
-def _mount(source: Path, directory: Path) -> None:
-    """Copy a folder to a small file system in memory, mounted at `directory`."""
+def mount_small_disk(source: Path, directory: Path) -> None:
+    """Copy a folder to a small file system in memory, mounted at `directory`.
+
+    Raises:
+        StackError: This user may not mount.
+    """
     used = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
     directory.mkdir(mode=0o700)
     try:
@@ -92,6 +95,12 @@ def _mount(source: Path, directory: Path) -> None:
         directory.rmdir()
         raise
     shutil.copytree(source, directory, dirs_exist_ok=True)
+
+
+def unmount_small_disk(directory: Path) -> None:
+    """Undo `mount_small_disk`; the files there are lost."""
+    _run("umount", str(directory))
+    directory.rmdir()
 
 
 def _fill(file: Path) -> None:

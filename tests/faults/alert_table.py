@@ -1,0 +1,165 @@
+"""The faults that an operator has to end: each fires its alert, and no other one."""
+
+import math
+
+from faults.row import Row
+from faults.rows import held, held_data, held_servers
+
+UNAVAILABLE, OVERLOADED, RATE_LIMITED = "UNAVAILABLE", "OVERLOADED", "RATE_LIMITED"
+HELD = 300.0
+"""A bound of seconds for all that lasts as long as the fault."""
+
+
+def _row(name: str, fault: str, done: str, run: object, *alerts: str, **more: object) -> Row:
+    bounds = {"silence": HELD, "recovery": 60.0, "bound": 2 * HELD, "refused": math.inf}
+    return Row(name=name, fault=fault, done=done, run=run, alerts=alerts, **{**bounds, **more})  # type: ignore[arg-type]
+
+
+ROWS = (
+    _row("quiet", "nothing is broken", "80 s of the load", held.nothing),
+    _row("part-stuck", "a worker is stuck", "SIGSTOP for 80 s", held.worker_stuck, "ParleyPartDown"),
+    _row(
+        "part-crashing",
+        "a worker crashes again and again",
+        "SIGKILL after each start, four times",
+        held.worker_crashing,
+        "ParleyPartRestarting",
+    ),
+    _row(
+        "rabbitmq-away",
+        "RabbitMQ is away",
+        "stop_app for 80 s",
+        held_servers.rabbitmq_away,
+        "ParleyRabbitMQUnavailable",
+        refusal=(UNAVAILABLE,),
+    ),
+    _row(
+        "redis-away",
+        "Redis is away",
+        "SIGKILL, 80 s later started again",
+        held_servers.redis_away,
+        "ParleyRedisUnavailable",
+        refusal=(OVERLOADED,),
+    ),
+    _row(
+        "gateway-without-redis",
+        "a gateway cannot reach Redis",
+        "a proxy blocks all traffic for 80 s",
+        held_servers.gateway_without_redis,
+        "ParleyRedisUnavailable",
+    ),
+    _row(
+        "mongodb-away",
+        "MongoDB is away",
+        "SIGKILL, 80 s later started again",
+        held_servers.mongodb_away,
+        "ParleyMongoDBUnavailable",
+    ),
+    _row(
+        "partition-unowned",
+        "partitions have no worker",
+        "a worker registers and takes none for 100 s",
+        held.partition_unowned,
+        "ParleyPartitionsUnowned",
+        refusal=(OVERLOADED,),
+    ),
+    _row(
+        "disk-slow",
+        "MongoDB's disk is slow",
+        "fsyncLock for 3 of every 4 s",
+        held_servers.disk_slow,
+        "ParleyStorageSlow",
+        refusal=(OVERLOADED,),
+    ),
+    _row(
+        "rabbitmq-alarm",
+        "RabbitMQ's disk is full",
+        "disk alarm for 110 s",
+        held_servers.rabbitmq_full,
+        "ParleyRabbitMQBlocked",
+        refusal=(UNAVAILABLE,),
+    ),
+    _row(
+        "sockets-full",
+        "a gateway is full",
+        "MAX_SOCKETS is reached, and clients go on connecting for 110 s",
+        held.gateway_full,
+        "ParleyOverloaded",
+        refusal=(OVERLOADED,),
+    ),
+    _row(
+        "gateways-throttled",
+        "the gateways have too little processor time",
+        "SIGSTOP for 1.2 of every 1.5 s, for 200 s",
+        held.gateways_throttled,
+        "ParleyDeliverySlow",
+        refusal=(OVERLOADED,),
+    ),
+    _row(
+        "redis-cuts-off",
+        "Redis closes the gateways' subscriptions",
+        "CLIENT KILL TYPE pubsub every 15 s for 200 s",
+        held_servers.redis_cuts_off,
+        "ParleyEventsLost",
+    ),
+    _row(
+        "redis-full", "Redis is full", "maxmemory 1 for 110 s", held_servers.redis_full, "ParleyRedisFailing"
+    ),
+    _row(
+        "disk-filling",
+        "MongoDB's disk fills up",
+        "a small disk, filled to 7 % for 100 s",
+        held_servers.disk_filling,
+        "ParleyStorageFilling",
+    ),
+    _row(
+        "index-locked",
+        "the search index cannot be written",
+        "a transaction holds its blocks for 160 s",
+        held_data.index_locked,
+        "ParleySearchBehind",
+    ),
+    _row(
+        "message-not-indexable",
+        "a message cannot be indexed",
+        "the content of a stored message replaced by a number",
+        held_data.message_not_indexable,
+        "ParleySearchFailed",
+    ),
+    _row(
+        "newer-event",
+        "an event of a newer version arrives",
+        "an unknown kind, published on Redis",
+        held_data.newer_event,
+        "ParleyUnknownKinds",
+    ),
+    _row(
+        "newer-record",
+        "a record of a newer version arrives",
+        "an unknown kind, published on RabbitMQ",
+        held_data.newer_record,
+        "ParleyUnknownKinds",
+    ),
+    _row(
+        "record-unreadable",
+        "a record cannot be read",
+        "garbage, published on RabbitMQ",
+        held_data.unreadable_record,
+        "ParleyDeadLetters",
+    ),
+    _row(
+        "message-unreadable",
+        "a request meets a bug",
+        "the content of a stored message replaced by a number, and read",
+        held_data.message_not_readable,
+        "ParleyInternalErrors",
+    ),
+    _row(
+        "client-floods",
+        "a client floods",
+        "five reads a second for 100 s, with one a second allowed",
+        held.client_floods,
+        "ParleyRateLimited",
+        refusal=(RATE_LIMITED,),
+    ),
+)
