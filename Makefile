@@ -15,8 +15,8 @@ SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORK
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: install ## install missing packages, start everything, wait until it is ready: [CLUSTER=3]
-	@$(VENV)/python -m parley.stack up $(SIZE) $(if $(CLUSTER),--cluster $(CLUSTER))
+up: install ## install missing packages, start everything, wait until it is ready: [CLUSTER=3] [OBSERVE=yes]
+	@$(VENV)/python -m parley.stack up $(SIZE) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(OBSERVE),--observe $(OBSERVE))
 
 down: $(VENV)/python ## stop everything and keep the data
 	@$(VENV)/python -m parley.stack down
@@ -96,7 +96,7 @@ clean: $(VENV)/python ## delete the stack's data after confirmation: [CONFIRM=ye
 	@$(VENV)/python -m parley.stack clean $(if $(filter yes,$(CONFIRM)),--yes)
 
 install: # what most targets need
-	@$(PYTHON) deploy/src/parley/stack/install.py
+	@$(PYTHON) deploy/src/parley/stack/install.py $(if $(filter yes,$(OBSERVE)),--observe)
 
 named-log:
 	@test -n "$(LOG)" || { echo "parley: Name the log: make replay LOG=path/to/irc.log" >&2; exit 2; }

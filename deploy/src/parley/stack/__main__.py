@@ -28,7 +28,12 @@ class Command:
 _SIZE: dict[str, dict[str, Any]] = {"--gateways": {"type": int}, "--workers": {"type": int}}
 
 COMMANDS = (
-    Command("up", "start everything", commands.up, {**_SIZE, "--cluster": {"type": int}}),
+    Command(
+        "up",
+        "start everything",
+        commands.up,
+        {**_SIZE, "--cluster": {"type": int}, "--observe": {"choices": ("yes", "no")}},
+    ),
     Command("down", "stop everything", commands.down, {}),
     Command("status", "print a table of the parts", commands.status, {}),
     Command("url", "print the URL that clients connect to", commands.url, {}),

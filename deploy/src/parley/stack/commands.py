@@ -32,10 +32,18 @@ def up(arguments: Namespace) -> None:
     """Start everything and wait until it is ready; write .env before the first start."""
     if settings.create_env_file(arguments.root):
         _report("wrote .env with a fresh JWT_SECRET")
-    stack = _stack(arguments, gateways=arguments.gateways, workers=arguments.workers, hosts=arguments.cluster)
+    stack = _stack(
+        arguments,
+        gateways=arguments.gateways,
+        workers=arguments.workers,
+        hosts=arguments.cluster,
+        observed=arguments.observe and arguments.observe == "yes",
+    )
     stack.up()
     _report("all parts are ready")
     print(_WELCOME.format(url=_client_url(stack)))
+    if stack.is_observed:
+        print(f"\nPrometheus is at {stack.prometheus_url}")
 
 
 def down(arguments: Namespace) -> None:
@@ -119,6 +127,7 @@ def _stack(
     gateways: int | None = None,
     workers: int | None = None,
     hosts: int | None = None,
+    observed: bool | None = None,
 ) -> Stack:
     chosen = settings.load(arguments.root)
     return Stack(
@@ -126,6 +135,7 @@ def _stack(
         gateways=gateways,
         workers=workers,
         hosts=hosts,
+        observed=observed,
         http_port=settings.port(chosen, "HTTP_PORT"),
         host=chosen.get("HTTP_HOST", "").strip("[]") or "127.0.0.1",
         settings=chosen,

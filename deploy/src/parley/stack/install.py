@@ -33,6 +33,8 @@ SERVERS = (
 BROWSER = ("chromium", "chromium", None)
 # A library of the mongod that is installed as a Python package, and its place.
 MONGOD_LIBRARY = ("libcurl4", "/usr/lib/*/libcurl.so.4")
+MONITORING = ("prometheus", "prometheus", None)
+FOR_OBSERVING = "--observe"  # Also install Prometheus.
 FOR_TESTS = "--for-tests"  # Also install what only tests need: the browser, a parser, React.
 # Folders with a package.json, and a title of what it installs.
 NPM_FOLDERS = ((os.path.join(ROOT, "gateway", "src", "parley", "gateway", "web"), "the chat page's scripts"),)
@@ -227,7 +229,7 @@ def missing_packages(uv: str | None) -> list[str]:
     """Return the Debian packages that are needed and not installed."""
     missing = [
         package
-        for package, command, setting in (*SERVERS, *([BROWSER] if FOR_TESTS in sys.argv else []))
+        for package, command, setting in (*SERVERS, *optional_packages())
         if not is_installed(command) and not is_external(setting)
     ]
     if needs_mongod_library():
@@ -235,6 +237,13 @@ def missing_packages(uv: str | None) -> list[str]:
     if not uv and not has_venv_module():
         missing.append("python3-venv")
     return missing
+
+
+def optional_packages() -> list[tuple[str, str, None]]:
+    """Return the packages that the command line asks for."""
+    if FOR_TESTS in sys.argv:
+        return [BROWSER, MONITORING]
+    return [MONITORING] if FOR_OBSERVING in sys.argv else []
 
 
 def needs_mongod_library() -> bool:

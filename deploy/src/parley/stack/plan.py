@@ -8,6 +8,7 @@ from parley.stack import settings
 from parley.stack.hosts import Host, Network, loopback_hosts, single_host
 from parley.stack.parts.nginx import UNLIMITED, Edge, nginx
 from parley.stack.parts.part import Part
+from parley.stack.parts.prometheus import prometheus
 from parley.stack.parts.services import gateway, node, worker
 from parley.stack.parts.watchdog import watchdog
 from parley.stack.paths import StackPaths
@@ -102,6 +103,7 @@ class Plan:
             *self._workers(),
             *self._gateways(),
             nginx(self.paths, self.edge()),
+            *self._monitoring(),
         ]
 
     def environment(self) -> dict[str, str]:
@@ -113,6 +115,15 @@ class Plan:
             "MONGO_URL": self.servers.mongo_url,
             "JWT_SECRET": self.jwt_secret,
         }
+
+    def _monitoring(self) -> list[Part]:
+        if not self.state.observed:
+            return []
+        targets = {
+            job: {part.name: f"{part.address}:{part.port}" for part in parts}
+            for job, parts in (("parley-gateway", self._gateways()), ("parley-worker", self._workers()))
+        }
+        return [prometheus(self.paths, self.ports.prometheus, targets)]
 
     def _most_connections(self) -> int:
         is_limited = self.settings.get("RATE_LIMITS", "on").lower() not in ("off", "false", "0")

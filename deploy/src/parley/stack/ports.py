@@ -50,6 +50,10 @@ class Ports:
     def sentinel(self) -> int:
         return self.base + 8
 
+    @property
+    def prometheus(self) -> int:
+        return self.base + 61
+
     def gateway(self, number: int) -> int:
         return self.base + _FIRST_GATEWAY + number
 

@@ -14,8 +14,16 @@ from parley.stack.plan import Plan
 from parley.stack.ports import require_free
 from parley.stack.supervisor import STOPPED_STATES, Process, Supervisor
 
-START_ORDER = ({Tier.NAMES}, {Tier.SERVERS}, {Tier.WORKERS, Tier.GATEWAYS}, {Tier.EDGE})
-STOP_ORDER = (Tier.EDGE, Tier.GATEWAYS, Tier.WORKERS, Tier.SERVERS, Tier.NAMES, Tier.WATCHDOG)
+START_ORDER = ({Tier.NAMES}, {Tier.SERVERS}, {Tier.WORKERS, Tier.GATEWAYS}, {Tier.EDGE}, {Tier.MONITORING})
+STOP_ORDER = (
+    Tier.MONITORING,
+    Tier.EDGE,
+    Tier.GATEWAYS,
+    Tier.WORKERS,
+    Tier.SERVERS,
+    Tier.NAMES,
+    Tier.WATCHDOG,
+)
 
 START_TIMEOUT = 90.0
 RELOAD_TIMEOUT = 10.0
@@ -190,6 +198,7 @@ def tier_of(name: str) -> Tier:
         "gateway": Tier.GATEWAYS,
         "worker": Tier.WORKERS,
         "epmd": Tier.NAMES,
+        "prometheus": Tier.MONITORING,
         "watchdog": Tier.WATCHDOG,
     }
     return kinds.get(name.partition("-")[0], Tier.SERVERS)

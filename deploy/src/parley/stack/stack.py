@@ -37,6 +37,7 @@ class Stack:
         gateways: their number; by default the saved one, else 2, or one for each host of a cluster.
         workers: their number; by default the saved one, else 2, or one for each host of a cluster.
         hosts: 1, or 3 for a cluster; by default the saved number, else 1.
+        observed: whether Prometheus runs beside it; by default as saved, else not.
         http_port: nginx's port; by default a free one.
         host: the address that nginx listens on; all other ports are on 127.0.0.1.
         settings: the services' environment variables; `REDIS_URL`, `RABBITMQ_URL` and `MONGO_URL` among them
@@ -53,6 +54,7 @@ class Stack:
         gateways: int | None = None,
         workers: int | None = None,
         hosts: int | None = None,
+        observed: bool | None = None,
         http_port: int | None = None,
         host: str = LOOPBACK,
         settings: Mapping[str, str] | None = None,
@@ -61,7 +63,7 @@ class Stack:
         report: Report = lambda line: None,
     ) -> None:
         paths = StackPaths(directory.resolve())
-        state = StackState.load(paths).sized(gateways, workers, hosts)
+        state = StackState.load(paths).sized(gateways, workers, hosts).with_monitoring(observed)
         self._http_port = http_port
         self._report = report
         self._plan = Plan(
@@ -101,6 +103,15 @@ class Stack:
     @property
     def worker_urls(self) -> list[str]:
         return [f"http://{address}" for address in self._plan.workers]
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether Prometheus runs beside the stack."""
+        return self._plan.state.observed
+
+    @property
+    def prometheus_url(self) -> str:
+        return f"http://{LOOPBACK}:{self._plan.ports.prometheus}"
 
     @property
     def redis_url(self) -> str:

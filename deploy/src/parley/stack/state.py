@@ -20,6 +20,7 @@ class StackState:
         workers: their number.
         hosts: 1, or the number of a cluster's hosts.
         namespaces: whether the hosts of a cluster are network namespaces.
+        observed: whether Prometheus runs beside the stack.
     """
 
     base: int
@@ -29,6 +30,7 @@ class StackState:
     jwt_secret: str
     hosts: int = 1
     namespaces: bool = False
+    observed: bool = False
 
     @classmethod
     def load(cls, paths: StackPaths) -> "StackState":
@@ -59,6 +61,10 @@ class StackState:
             workers=_count("workers", max(self.workers, hosts) if workers is None else workers),
             hosts=hosts,
         )
+
+    def with_monitoring(self, observed: bool | None) -> "StackState":
+        """Return this state with or without Prometheus; None keeps it as it is."""
+        return self if observed is None else replace(self, observed=observed)
 
     def on_this_machine(self) -> "StackState":
         """Return this state with network namespaces for the hosts of a cluster, if they can be made here."""

@@ -23,6 +23,7 @@ class Tier(IntEnum):
     WORKERS = 3
     GATEWAYS = 4
     EDGE = 5
+    MONITORING = 6
     WATCHDOG = 9
 
 
