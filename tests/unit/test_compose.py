@@ -14,6 +14,8 @@ from parley.persistence_worker.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
+OBSERVERS = ("prometheus", "grafana")
+DEFAULT = ("nginx", "gateway", "worker", "redis", "rabbitmq", "mongo")
 BUILT = ("nginx", "gateway", "worker")
 SERVERS = ("redis", "rabbitmq", "mongo")
 SERVICES = (("gateway", GatewaySettings), ("worker", WorkerSettings))
@@ -62,7 +64,7 @@ def stages() -> dict[str, Stage]:
 
 
 def test_only_nginx_publishes_a_port() -> None:
-    assert [name for name in compose()["services"] if "ports" in service(name)] == ["nginx"]
+    assert [name for name in DEFAULT if "ports" in service(name)] == ["nginx"]
     assert all("network_mode" not in service(name) for name in compose()["services"])
 
 
@@ -141,8 +143,9 @@ def test_images_contain_the_locked_packages_without_development_tools(name: str)
 
 
 def test_every_image_is_pinned_to_a_minor_version() -> None:
-    images = {stage.base for stage in stages().values()} | {service(name)["image"] for name in SERVERS}
-    assert [image for image in images if not re.search(r":\d+\.\d+|/node:\d+-", image)] == []
+    pulled = {service(name)["image"] for name in (*SERVERS, *OBSERVERS)}
+    images = {stage.base for stage in stages().values()} | pulled
+    assert [image for image in images if not re.search(r":v?\d+\.\d+|/node:\d+-", image)] == []
 
 
 def test_the_build_context_has_the_copied_files_and_no_secret() -> None:
@@ -224,3 +227,40 @@ def test_redis_refuses_the_default_user() -> None:
     assert "--user default off" in command
     assert "--requirepass" not in command
     assert "nopass" not in command
+
+
+def test_prometheus_and_grafana_start_with_their_profile_only() -> None:
+    assert [name for name in compose()["services"] if "profiles" not in service(name)] == list(DEFAULT)
+    assert all(service(name)["profiles"] == ["observe"] for name in OBSERVERS)
+
+
+@pytest.mark.parametrize("name", OBSERVERS)
+def test_observers_are_published_on_the_loopback_and_gain_no_privileges(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in service(name)["ports"])
+    assert service(name)["security_opt"] == ["no-new-privileges:true"]
+    assert service(name)["healthcheck"]["test"]
+
+
+def test_the_observers_files_exist_and_are_mounted_to_be_read_only() -> None:
+    mounts = [mount for name in OBSERVERS for mount in service(name)["volumes"] if mount.startswith("./")]
+    assert len(mounts) == 5
+    assert [mount for mount in mounts if not mount.endswith(":ro")] == []
+    assert [mount for mount in mounts if not (ROOT / mount.split(":")[0]).is_file()] == []
+
+
+def test_prometheus_shares_a_network_with_the_services_and_grafana_with_prometheus_only() -> None:
+    networks = {name: set(service(name)["networks"]) for name in (*OBSERVERS, "gateway", "worker")}
+    assert networks["prometheus"] & networks["gateway"]
+    assert networks["prometheus"] & networks["worker"]
+    assert [name for name in networks if networks[name] & networks["grafana"]] == list(OBSERVERS)
+
+
+@pytest.mark.parametrize(("name", "settings"), SERVICES)
+def test_prometheus_scrapes_a_service_at_its_port_under_the_job_of_the_rules(
+    name: str, settings: type
+) -> None:
+    config = yaml.safe_load((ROOT / "deploy/observe/prometheus.yml").read_text())
+    targets = {each["job_name"]: each["dns_sd_configs"][0] for each in config["scrape_configs"]}
+    (port,) = (f.default for f in fields(settings) if f.name == f"{name}_port")
+    assert len(targets) == len(SERVICES)
+    assert (targets[f"parley-{name}"]["names"], targets[f"parley-{name}"]["port"]) == ([name], port)
