@@ -14,6 +14,7 @@ import pytest
 from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_consistent
 from clients.load_generator import LoadGenerator, longest_stop
+from clients.metrics import figures
 from clients.reconnecting_client import ReconnectingClient
 from clients.recording_clients import RecordingClient, RecordingClients
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
@@ -132,6 +133,14 @@ async def queues(stack: Stack) -> list[str]:
     return sorted(name for name in listed.split() if name.startswith("parley.records"))
 
 
+async def show(stack: Stack, count: int) -> bool:
+    """Return whether the metrics show so many partitions, all held, and all services connected."""
+    urls = [*stack.gateway_urls, *stack.worker_urls]
+    held = sum(await figures(stack.worker_urls, "parley_partitions_held"))
+    connected = await figures(urls, "parley_broker_connected")
+    return held == count and await figures(urls, "parley_partitions") == [count] * 4 and all(connected)
+
+
 async def test_the_number_is_doubled_and_quartered_under_load_without_a_refusal(
     stack: Stack,
     users: ChatUsers,
@@ -150,6 +159,7 @@ async def test_the_number_is_doubled_and_quartered_under_load_without_a_refusal(
             await load.wait_for_accepted(200)
             assert await queues(stack) == sorted(layout.current.queues)
             assert output.splitlines()[-1].startswith(f"{count} partitions (epoch {layout.current.epoch})")
+            await eventually(lambda count=count: show(stack, count))  # type: ignore[misc]
 
     stop = longest_stop(senders)
     print(f"the longest time without an accepted send of a client: {stop:.2f} s")

@@ -27,7 +27,6 @@ from parley.persistence_worker.partition_locks import PartitionLocks
 from parley.persistence_worker.worker_registry import WorkerRegistry
 from parley.shared import amqp
 from parley.shared.cancellation import end, we_are_cancelled
-from parley.shared.metrics import broker_connected
 from parley.shared.partitions import Partitions, declare, fix_count, worker_name
 
 log = structlog.get_logger()
@@ -90,7 +89,7 @@ class Ownership:
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self._is_declared = False
-        self.settled = False
+        self.settled = self.is_connected = False
 
     @property
     def held(self) -> list[int]:
@@ -127,7 +126,7 @@ class Ownership:
             # The others answer while the queues are declared.
             await workers.open(present=self._is_able())
             await self._declare(connection)
-            broker_connected.set(1)
+            self.is_connected = True
             locks = PartitionLocks(connection, self.partitions.epoch)
             session = Session(connection, locks, workers)
             while not self._stopping.is_set():
@@ -139,7 +138,7 @@ class Ownership:
             await self._release(list(self._held), session)
         finally:
             self.settled = False
-            broker_connected.set(0)
+            self.is_connected = False
             await self._abandon()
             await amqp.close(connection)
 

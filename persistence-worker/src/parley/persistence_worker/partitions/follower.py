@@ -10,9 +10,9 @@ from aiormq.exceptions import AMQPError
 
 from parley.persistence_worker.ownership import Fix, Ownership
 from parley.persistence_worker.partitions.mover import Mover
+from parley.shared import metrics
 from parley.shared.cancellation import end
 from parley.shared.layouts import MOVING_SECONDS, READ_SECONDS, Layout, Layouts, LayoutsUnavailable
-from parley.shared.metrics import lag_seconds, partitions_held
 from parley.shared.partitions import Partitions, fix_count
 from parley.shared.redis import FAULTS
 
@@ -50,8 +50,11 @@ class LayoutFollower:
         self._mover = mover
         self._running: dict[Partitions, Running] = {}
         self._stopping = asyncio.Event()
-        partitions_held.set_function(lambda: sum(len(each.held) for each in self._ownerships))
-        lag_seconds.set_function(lambda: max((each.lag for each in self._ownerships), default=0.0))
+        metrics.partitions.set_function(lambda: self._layout.current.count)
+        metrics.partitions_held.set_function(lambda: sum(len(each.held) for each in self._ownerships))
+        metrics.lag_seconds.set_function(lambda: max((each.lag for each in self._ownerships), default=0.0))
+
+        metrics.broker_connected.set_function(self._is_connected)
 
     @property
     def settled(self) -> bool:
@@ -83,6 +86,10 @@ class LayoutFollower:
         finally:
             await end([moving, *(running.work for running in self._running.values())])
             await self._mover.close()
+
+    def _is_connected(self) -> bool:
+        """Return whether each ownership is connected to RabbitMQ, without those that a change has ended."""
+        return bool(self._running) and all(each.is_connected for each in self._ownerships)
 
     @property
     def _ownerships(self) -> list[Ownership]:
