@@ -121,7 +121,7 @@ async def test_the_line_goes_when_the_new_messages_have_been_read(
     alice = await window(users.user("ann"))
     await alice.open("A group")
     await expect(alice.line).to_be_visible()
-    await expect(alice.line).to_have_count(0)
+    await expect(alice.line).to_have_count(0, timeout=15_000)
     await write(socket, group, 4, 4)
     await expect(alice.message("message 4")).to_be_in_viewport()
     await expect(alice.line).to_have_count(0)

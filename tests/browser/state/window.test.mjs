@@ -58,10 +58,12 @@ test("a window around a message has messages on both sides, and ends where they 
   assert.deepEqual(around(long(1, 60, "60"), 30), { from: 1, to: 60 });
 });
 
-test("a window that follows the end drops its first messages, and one that is left behind stops following", () => {
+test("a window that follows the end drops what is far out of view, and one that is left behind stops following", () => {
   const history = long(1, SIZE + STEP + 1);
-  assert.deepEqual(trimmed({ from: 1, to: Infinity }, history, true), { from: STEP + 2, to: Infinity });
-  assert.deepEqual(trimmed({ from: 1, to: Infinity }, history, false), { from: 1, to: SIZE });
+  const all = { from: 1, to: Infinity };
+  assert.deepEqual(trimmed(all, history, { isFollowing: true, hasSpare: true }), { from: STEP + 1, to: Infinity });
+  assert.equal(trimmed(all, history, { isFollowing: true, hasSpare: false }), all);
+  assert.deepEqual(trimmed(all, history, { isFollowing: false, hasSpare: true }), { from: 1, to: SIZE });
 });
 
 test("a message beyond the loaded part leaves no gap, and is there when the end is", () => {

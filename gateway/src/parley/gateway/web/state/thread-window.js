@@ -40,12 +40,16 @@ export function movedDown(window, { messages, newer }) {
   return { from: seqAt(messages, Math.max(first, last - SIZE - STEP + 1)), to };
 }
 
-/** Return a window that follows the end without its excess at the top, or without following, at the end. */
-export function trimmed(window, { messages }, isFollowing) {
+/**
+ * Return a shorter window that still ends at the end or, if it does not follow that, begins where it did.
+ *
+ * `hasSpare` is whether a step at the top is far out of view. Each message in the document makes the next one dearer.
+ */
+export function trimmed(window, { messages }, { isFollowing, hasSpare }) {
   const first = indexFrom(messages, window.from);
-  if (window.to !== Infinity || messages.length - first <= SIZE + STEP) return window;
-  if (isFollowing) return { ...window, from: seqAt(messages, messages.length - SIZE) };
-  return { ...window, to: seqAt(messages, first + SIZE - 1) };
+  if (window.to !== Infinity) return window;
+  if (isFollowing) return hasSpare ? { ...window, from: seqAt(messages, first + STEP) } : window;
+  return messages.length - first > SIZE + STEP ? { ...window, to: seqAt(messages, first + SIZE - 1) } : window;
 }
 
 const lastIndex = ({ to }, messages) => (to === Infinity ? messages.length : indexFrom(messages, to + 1)) - 1;

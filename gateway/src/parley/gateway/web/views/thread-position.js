@@ -1,7 +1,7 @@
 /** The reader's position in a thread: the part that is in the document, and the scroller's place in it. */
 
 import { firstUnread } from "../state/selectors.js";
-import { around, atEnd, movedDown, movedUp, trimmed } from "../state/thread-window.js";
+import { around, atEnd, movedDown, movedUp, STEP, trimmed } from "../state/thread-window.js";
 import { indexFrom } from "../state/timeline.js";
 
 const NEAR = 60; // pixels from the end that count as the end
@@ -167,7 +167,8 @@ export class ThreadPosition {
     this.#save();
     this.#report(firstBelow(articles, scrollTop + clientHeight + 2));
     if (wasAtEnd !== this.isAtEnd) this.#render();
-    this.#extend(scrollTop < EDGE, below < EDGE);
+    const hasSpare = articles.length > STEP && articles[STEP].offsetTop < scrollTop - 2 * EDGE;
+    this.#extend(scrollTop < EDGE, below < EDGE, hasSpare);
   }
 
   #save() {
@@ -183,7 +184,7 @@ export class ThreadPosition {
     if (last) this.#chat.look({ conversationId: this.#conversation._id, seq: last.seq, messageId: last._id });
   }
 
-  #extend(isNearTop, isNearBottom) {
+  #extend(isNearTop, isNearBottom, hasSpare) {
     const conversation = this.#conversation;
     const { older, newer } = conversation;
     let next = this.window;
@@ -193,7 +194,7 @@ export class ThreadPosition {
       next = movedDown(next, conversation);
       if (next === this.window && newer) this.#load(() => this.#chat.loadNewer(conversation));
     }
-    if (next === this.window) next = trimmed(next, conversation, this.isAtEnd);
+    if (next === this.window) next = trimmed(next, conversation, { isFollowing: this.isAtEnd, hasSpare });
     if (next === this.window) return;
     this.window = next;
     this.#render();
