@@ -10,7 +10,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale partitions token replay bench load edits overload soak search page reindex check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale partitions token replay bench load edits overload soak scale-model search page reindex check test faults images test-images clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ overload: install ## offer more load than capacity and plot the throughput: [ARG
 
 soak: install ## connect and drop clients for minutes, then check for leaks: [ARGS="--minutes 3"]
 	@PYTHONPATH=tests $(VENV)/python -m load.soak $(ARGS)
+
+scale-model: ## measure what users cost in each part, and calculate large systems: [ARGS="--check-sockets 3000"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m load.scale_model $(ARGS)
 
 search: ## measure searches in a million messages, and what their index costs: [ARGS="--messages 100000"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests

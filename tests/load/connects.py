@@ -95,8 +95,9 @@ def cpu_of(pid: int) -> float:
 class Users:
     """Users with stored conversations, and their sockets."""
 
-    def __init__(self, scenario: Scenario, stack: Stack) -> None:
-        self._scenario, self._stack = scenario, stack
+    def __init__(self, scenario: Scenario, stack: Stack, urls: Sequence[str] = ()) -> None:
+        self._scenario = scenario
+        self._urls = urls or stack.gateway_urls
         prefix = uuid.uuid4().hex[:6]
         self.ids = [f"{prefix}-{n}" for n in range(scenario.users)]
         self._tokens = {user: token(stack.jwt_secret, user, iat=int(time.time())) for user in self.ids}
@@ -139,7 +140,7 @@ class Users:
             async with turns:
                 began = time.perf_counter()
                 auth = {"token": self._tokens[user]}
-                url = self._stack.gateway_urls[hash(user) % len(self._stack.gateway_urls)]
+                url = self._urls[hash(user) % len(self._urls)]
                 self._sockets.append(await LeanSocket.connect(url, namespace, auth, self._on_event))
                 seconds.append(time.perf_counter() - began)
 

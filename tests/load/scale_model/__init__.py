@@ -1,0 +1,1 @@
+"""The costs of users in each part, measured in small and calculated for large systems."""
