@@ -14,8 +14,6 @@ from faults.row import Row
 
 AUTHORED = {
     "partitions-uneven": ("ParleyPartitionsUneven",),
-    "rabbitmq-unavailable": ("ParleyRabbitMQUnavailable",),
-    "rabbitmq-blocked": ("ParleyRabbitMQBlocked",),
     "delivery-slow": ("ParleyDeliverySlow",),
 }
 """Series that were written by hand, and their alerts."""

@@ -1,6 +1,8 @@
 """Records, events and documents that something else than this version has written."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
@@ -31,8 +33,7 @@ async def index_locked(run: FaultRun) -> None:
 
 async def message_not_indexable(run: FaultRun) -> None:
     """Break a stored message, and have its conversation indexed anew."""
-    async with calm_traffic(run) as traffic:
-        group, socket = await _group_with_broken_message(run)
+    async with calm_traffic(run) as traffic, _broken_message(run) as (group, socket):
         await run.database[CONVERSATIONS].update_one({"_id": group}, {"$unset": {INDEXED: 1}})
         await socket.send(group, "index me")
         await asyncio.sleep(MARGIN)
@@ -41,15 +42,16 @@ async def message_not_indexable(run: FaultRun) -> None:
 
 async def message_not_readable(run: FaultRun) -> None:
     """Break a stored message, and read its conversation."""
-    async with calm_traffic(run) as traffic:
-        group, _ = await _group_with_broken_message(run)
+    async with calm_traffic(run) as traffic, _broken_message(run) as (group, _):
         status, answer = await run.users.user("writer").rest("GET", f"/chats/conversations/{group}/messages")
         run.expect(status == 500, f"REST answered {status}: {answer}")
         await asyncio.sleep(MARGIN)
         await run.wait_for_recovery(traffic)
 
 
-async def _group_with_broken_message(run: FaultRun) -> tuple[str, Socket]:
+@asynccontextmanager
+async def _broken_message(run: FaultRun) -> AsyncIterator[tuple[str, Socket]]:
+    """Store a group's message with a content that is no text; give it a text again at the end."""
     (socket,) = await run.users.sockets("writer")
     group = await run.users.group(socket, "reader")
     message = await socket.send(group, "to be broken")
@@ -59,8 +61,12 @@ async def _group_with_broken_message(run: FaultRun) -> tuple[str, Socket]:
         return bool(head and head.get(INDEXED, {}).get("rev", 0) >= 1)
 
     await eventually(is_indexed, 30)
-    await run.database[MESSAGES].update_one({"_id": message["_id"]}, {"$set": {"content": 5}})
-    return group, socket
+    stored = {"_id": message["_id"]}
+    await run.database[MESSAGES].update_one(stored, {"$set": {"content": 5}})
+    try:
+        yield group, socket
+    finally:
+        await run.database[MESSAGES].update_one(stored, {"$set": {"content": "repaired"}})
 
 
 async def newer_event(run: FaultRun) -> None:
