@@ -1,5 +1,6 @@
 """The images as containers: permissions, health checks, exit codes, and messages past killed containers."""
 
+import json
 import re
 import secrets
 import time
@@ -54,6 +55,16 @@ def test_an_image_contains_no_build_tool(site: ContainerSite, name: str) -> None
         name, "sh", "-c", "for tool in uv node npm gcc; do command -v $tool; done"
     )
     assert found == ""
+
+
+@pytest.mark.parametrize("name", ["gateway-1", "worker-1"])
+def test_an_image_contains_the_operators_command(site: ContainerSite, name: str) -> None:
+    checked = json.loads(site.containers.execute(name, "parley", "config", "check", "--json"))
+    assert [each["ok"] for each in checked["services"]] == [True]
+
+    found = json.loads(site.containers.execute(name, "parley", "doctor", "--json"))["findings"]
+    reached = [each for each in found if each["check"] == "reachable" and each["level"] == "ok"]
+    assert {"redis", "rabbitmq", "mongodb"} <= {each["server"] for each in reached}
 
 
 async def test_a_message_passes_through_containers(site: ContainerSite, users: ChatUsers) -> None:

@@ -1,6 +1,7 @@
 """docker-compose.yml and the images: networks, permissions, settings and secrets."""
 
 import re
+import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -138,8 +139,25 @@ def test_images_contain_the_locked_packages_without_development_tools(name: str)
     syncs = [run for run in stages()[f"{name}-build"].all("RUN") if run.startswith("uv sync")]
     package = {"gateway": "parley-gateway", "worker": "parley-persistence-worker"}[name]
     assert syncs
-    assert all(f"--locked --no-dev --package {package} " in sync for sync in syncs)
+    assert all(f"--locked --no-dev --package {package} --package parley-deploy " in sync for sync in syncs)
     assert syncs[-1].endswith("--no-editable")
+
+
+def test_images_contain_the_operators_command_without_the_native_stack() -> None:
+    deploy = tomllib.loads((ROOT / "deploy/pyproject.toml").read_text())
+    assert deploy["tool"]["uv"]["build-backend"]["module-name"] == "parley.cli"
+    assert deploy["project"]["scripts"] == {"parley": "parley.cli.__main__:main"}
+    needed = " ".join(deploy["project"]["dependencies"])
+    assert "supervisor" not in needed
+    assert "fiftyone" not in needed
+    for name in ("gateway", "worker"):
+        copies = stages()[f"{name}-build"].all("COPY")
+        assert [copy for copy in copies if copy.startswith("deploy/src")] == [
+            "deploy/src/parley/cli deploy/src/parley/cli"
+        ]
+        assert not any(
+            "--extra" in run or "--all-extras" in run for run in stages()[f"{name}-build"].all("RUN")
+        )
 
 
 def test_every_image_is_pinned_to_a_minor_version() -> None:

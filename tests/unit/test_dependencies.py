@@ -12,7 +12,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-DISTRIBUTIONS = ("gateway", "persistence-worker", "shared", "deploy")
+DISTRIBUTIONS = {
+    "gateway/src": (),
+    "persistence-worker/src": (),
+    "shared/src": (),
+    "deploy/src": ("native",),
+    # The images contain the command without what the native stack needs besides.
+    "deploy/src/parley/cli": (),
+}
+"""The extras with which the modules below each folder are installed."""
 OWN = "parley"
 
 
@@ -61,8 +69,9 @@ def _applies(requirement: Requirement, extras: frozenset[str]) -> bool:
     return any(requirement.marker.evaluate({"extra": extra}) for extra in (*extras, ""))
 
 
-@pytest.mark.parametrize("folder", DISTRIBUTIONS)
-def test_a_distribution_is_installed_with_all_that_it_imports(folder: str) -> None:
-    declared = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    missing = imported(ROOT / folder / "src") - installed_with(declared)
+@pytest.mark.parametrize(("folder", "extras"), DISTRIBUTIONS.items())
+def test_a_distribution_is_installed_with_all_that_it_imports(folder: str, extras: tuple[str, ...]) -> None:
+    project = tomllib.loads((ROOT / folder.partition("/")[0] / "pyproject.toml").read_text())["project"]
+    optional = [name for extra in extras for name in project["optional-dependencies"][extra]]
+    missing = imported(ROOT / folder) - installed_with([*project["dependencies"], *optional])
     assert missing == set()

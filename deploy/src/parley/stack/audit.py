@@ -77,7 +77,8 @@ def audit_python_packages() -> Sequence[str]:
     uv = find_uv()
     if uv is None:
         raise AuditUnavailable("uv is not installed.")
-    export = [uv, "export", "--locked", "--no-dev", "--all-packages", "--no-emit-workspace", "--quiet"]
+    everything = ["--no-dev", "--all-packages", "--all-extras", "--no-emit-workspace"]
+    export = [uv, "export", "--locked", *everything, "--quiet"]
     listed = _run([*export, "--format", "requirements-txt"])
     if listed.returncode:
         raise AuditUnavailable(_reason(listed.stderr))

@@ -9,11 +9,8 @@ import msgspec
 from parley.persistence_worker.ports import Head, MemberKey
 from parley.shared import rooms
 from parley.shared.events import Event, MessageStored, RecordRefused
-from parley.shared.model import Digest, Message, now
+from parley.shared.model import Message, now
 from parley.shared.records import DeliveredMark, NewMessage, Record
-
-PREVIEW = 200
-"""Characters of the last message in a list of conversations."""
 
 
 @dataclass(slots=True)
@@ -71,19 +68,6 @@ def number(
         fields = {"seq": head.seq, "rev": head.rev, "epoch": epoch, "stored_at": stored_at}
         numbered.append(msgspec.structs.replace(message, **fields))
     return numbered, moved
-
-
-def digest(message: Message) -> Digest:
-    """Return the part of a message that lists of conversations show."""
-    return Digest(
-        id=message.id,
-        seq=message.seq,
-        sender_id=message.sender_id,
-        content=message.content[:PREVIEW],
-        type=message.type,
-        created_at=message.created_at,
-        deleted_at=message.deleted_at,
-    )
 
 
 def refusal(record: Record, code: str, reason: str, *, failed: bool) -> RecordRefused:

@@ -1,5 +1,7 @@
 """Dead letters: records that cannot be stored, kept in a queue with the reason."""
 
+from time import time
+
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, HeadersType
 
@@ -20,7 +22,7 @@ async def dead_letter_body(body: bytes, reason: str, partition: int, channel: Ab
     """Publish an AMQP body, readable or not, to the dead-letter queue and wait for the confirm."""
     exchange = await channel.get_exchange(DEAD_LETTERS, ensure=False)
     headers: HeadersType = {"x-reason": reason[:REASON_CHARACTERS], "x-partition": partition}
-    letter = Message(body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT)
+    letter = Message(body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT, timestamp=int(time()))
     await exchange.publish(letter, routing_key="")
     dead_letters.inc()
 

@@ -19,6 +19,7 @@ from math import ceil
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
+from prometheus_client import Info
 
 from parley.persistence_worker.claims import Claims
 from parley.persistence_worker.consume import Consumer
@@ -30,6 +31,8 @@ from parley.shared.cancellation import end, we_are_cancelled
 from parley.shared.partitions import Partitions, declare, fix_count, worker_name
 
 log = structlog.get_logger()
+
+worker_info = Info("parley_worker", "The id by which other workers, and operators, know this one.")
 
 CHECK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
@@ -85,7 +88,9 @@ class Ownership:
         self._is_able = is_able
         self._fix = fix or self._fix_own
         self._unable_checks = 0
-        self._others = OtherWorkers(worker_name(uuid.uuid4().hex))
+        worker_id = uuid.uuid4().hex
+        worker_info.info({"id": worker_id})
+        self._others = OtherWorkers(worker_name(worker_id))
         self._held: dict[int, Held] = {}
         self._stopping = asyncio.Event()
         self._is_declared = False

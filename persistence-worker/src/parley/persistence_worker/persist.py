@@ -8,7 +8,7 @@ step can be repeated after a crash at any point, by this worker or by another.
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from parley.persistence_worker.batch import Batch, digest, number
+from parley.persistence_worker.batch import Batch, number
 from parley.persistence_worker.changing import Changing
 from parley.persistence_worker.counting import Counting
 from parley.persistence_worker.epochs import Epochs
@@ -25,7 +25,7 @@ from parley.persistence_worker.ports import (
 )
 from parley.shared import rooms
 from parley.shared.events import MessageRepeated, MessageStored
-from parley.shared.model import Message
+from parley.shared.model import Message, digest
 from parley.shared.records import Change, DeliveredMark, NewMessage, ReadMark, Record
 
 NO_HEAD = Head(0, 0)

@@ -37,6 +37,8 @@ MAX_SYNCED = 100
 """Conversations of one `sync`."""
 REMEMBERED_CHANGES = 8
 """Changes of a message that `changed_by` names; the collection `changes` has the earlier ones."""
+PREVIEW = 200
+"""Characters of the last message in a list of conversations."""
 REMEMBERED_EPOCHS = 16
 """Epochs of a conversation that are kept, the last ones."""
 MAX_CHANGES = 500
@@ -225,6 +227,19 @@ class Membership(Struct, frozen=True, kw_only=True, rename="camel"):
             deleted: The number of others' messages above the read mark that were deleted.
         """
         return max(0, last_seq - self.base - self.own_since_read - deleted)
+
+
+def digest(message: Message) -> Digest:
+    """Return the part of a message that lists of conversations show."""
+    return Digest(
+        id=message.id,
+        seq=message.seq,
+        sender_id=message.sender_id,
+        content=message.content[:PREVIEW],
+        type=message.type,
+        created_at=message.created_at,
+        deleted_at=message.deleted_at,
+    )
 
 
 def now() -> datetime:

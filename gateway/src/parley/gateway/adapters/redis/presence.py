@@ -15,12 +15,12 @@ from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import EventPublisher
 from parley.gateway.pubsub.pipelined_connection import Command, PipelinedConnection, raise_first
 from parley.shared.metrics import bus_failures
+from parley.shared.presence import LEASES, LEAVING, SOCKETS, lease_name
 from parley.shared.redis import FAULTS
 
 log = structlog.get_logger()
 
-KEYS = ("parley:presence:leases", "parley:presence:sockets", "parley:presence:leaving")
-LEASES, SOCKETS, LEAVING = KEYS
+KEYS = (LEASES, SOCKETS, LEAVING)
 LEASE_SECONDS = 15.0
 GRACE_SECONDS = 3.0
 RENEW_SECONDS = LEASE_SECONDS / 3
@@ -72,7 +72,7 @@ class RedisPresence:
         await self._redis.aclose()
 
     async def add_socket(self, user_id: str, socket_id: str, contacts: Collection[str]) -> list[str]:
-        member = _member(user_id, socket_id)
+        member = lease_name(user_id, socket_id)
         self._mine.add(member)
         try:
             return await self._arrivals.call(_Arrival(member, contacts))
@@ -81,10 +81,10 @@ class RedisPresence:
             raise
 
     def forget_socket(self, user_id: str, socket_id: str) -> None:
-        self._mine.discard(_member(user_id, socket_id))
+        self._mine.discard(lease_name(user_id, socket_id))
 
     async def remove_socket(self, user_id: str, socket_id: str) -> None:
-        member = _member(user_id, socket_id)
+        member = lease_name(user_id, socket_id)
         self._mine.discard(member)
         try:
             await self._departures.call(member)
@@ -176,10 +176,6 @@ def _states(user_ids: Sequence[str]) -> list[Command]:
 def _online(user_ids: Sequence[str], sockets: Sequence[Any], leaving: Sequence[Any]) -> list[str]:
     states = zip(user_ids, sockets, leaving, strict=True)
     return [user_id for user_id, count, grace in states if count or grace]
-
-
-def _member(user_id: str, socket_id: str) -> str:
-    return f"{user_id}\0{socket_id}"
 
 
 def _away(operation: str, error: Exception) -> Unavailable:

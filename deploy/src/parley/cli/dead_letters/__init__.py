@@ -1,0 +1,1 @@
+"""`parley dead-letters`: list, show, replay and drop the records that could not be stored."""

@@ -1,0 +1,1 @@
+"""`parley doctor`: try each server and service, and say what to do."""

@@ -1,0 +1,36 @@
+"""The partitions in use: MongoDB has their number, which may be changed while all runs."""
+
+from parley.cli.environment import Environment
+from parley.cli.errors import CommandError
+from parley.cli.faults import named
+from parley.shared import mongo
+from parley.shared.layouts import Layout, Layouts, LayoutsUnavailable
+from parley.shared.partitions import Partitions
+
+
+async def read(env: Environment) -> Layout:
+    """Return the layout; that of the settings if none is stored yet.
+
+    Raises:
+        CommandError: MongoDB is away.
+    """
+    try:
+        with named("MongoDB", "MONGO_URL"):
+            async with mongo.connect(env.settings.mongo_url) as database:
+                stored = await Layouts(database).read()
+    except LayoutsUnavailable as error:
+        with named("MongoDB", "MONGO_URL"):
+            raise error.__cause__ or OSError(str(error)) from error
+    return stored or Layout(current=Partitions(env.settings.partitions))
+
+
+async def writable(env: Environment) -> Partitions:
+    """Return the partitions to which records may be published.
+
+    Raises:
+        CommandError: Their number is being changed, or MongoDB is away.
+    """
+    layout = await read(env)
+    if layout.next or layout.wanted:
+        raise CommandError("The number of partitions is being changed: try again when that is done.")
+    return layout.current

@@ -1,0 +1,1 @@
+"""`parley verify`: recount what MongoDB holds, and repair what can be repaired safely."""
