@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from parley.shared.amqp import ANSWER_SECONDS, close
-from parley.shared.partitions import WORKERS
+from parley.shared.partitions import WORKERS, of_epoch
 
 EVERYONE = "all"
 LISTEN_SECONDS = 2.6
@@ -41,8 +41,8 @@ class Owners:
         self.workers[message.app_id] = frozenset(each for each in held if isinstance(each, int))
 
 
-async def watch_owners(connection: AbstractConnection, seconds: float = LISTEN_SECONDS) -> Owners:
-    """Listen for the announcements of all workers, and return what they claim."""
+async def watch_owners(connection: AbstractConnection, epoch: int) -> Owners:
+    """Listen for the announcements of all workers, and return what they claim of an epoch's partitions."""
     channel = await connection.channel()
     queue = await channel.declare_queue(
         f"parley.owners.{uuid.uuid4().hex}",
@@ -56,12 +56,12 @@ async def watch_owners(connection: AbstractConnection, seconds: float = LISTEN_S
     async def take(message: AbstractIncomingMessage) -> None:
         owners.add(message)
 
-    exchange = await channel.get_exchange(WORKERS, ensure=False)
+    exchange = await channel.get_exchange(of_epoch(WORKERS, epoch), ensure=False)
     try:
         await queue.bind(exchange, EVERYONE, timeout=ANSWER_SECONDS)
     except ChannelNotFoundEntity:
         return owners  # No worker has ever been here.
     await queue.consume(take, no_ack=True, timeout=ANSWER_SECONDS)
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(LISTEN_SECONDS)
     await close(channel)
     return owners

@@ -105,9 +105,12 @@ async def _publish(env: Environment, record: NewMessage) -> None:
             await fix_count(connection, partitions)
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             exchange = await channel.get_exchange(exchange_name(partitions.epoch), ensure=False)
-            body, headers = records.pack([record]), {"records": 1}
+            headers: dict[str, Any] = {"records": 1}
             message = AmqpMessage(
-                body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT, timestamp=now()
+                records.pack([record]),
+                headers=headers,
+                delivery_mode=DeliveryMode.PERSISTENT,
+                timestamp=now(),
             )
             key = str(partitions.of(record.conversation_id))
             await exchange.publish(message, key, mandatory=True, timeout=CONFIRM_SECONDS)

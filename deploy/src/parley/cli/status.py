@@ -103,7 +103,7 @@ async def broker(env: Environment) -> Fields:
     with named("RabbitMQ", "RABBITMQ_URL"):
         connection = await amqp.connect(env.settings.rabbitmq_url, name="status", heartbeat=HEARTBEAT_SECONDS)
         try:
-            owners = await watch_owners(connection)
+            owners = await watch_owners(connection, current.epoch)
             partitions = []
             for partition in range(current.count):
                 state = await queue_state(connection, queue_name(partition, current.epoch))

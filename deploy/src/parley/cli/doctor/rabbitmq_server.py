@@ -66,7 +66,7 @@ async def _findings(connection: AbstractConnection, layout: Layout, setting: int
         return
     async for finding in _queues(connection, parts):
         yield finding
-    yield _owned(await watch_owners(connection), parts)
+    yield _owned(await watch_owners(connection, parts.epoch), parts)
     yield await _dead_letters(connection)
 
 
