@@ -1,6 +1,7 @@
 """One timer pings all sessions, and finds those that do not answer."""
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
@@ -92,7 +93,12 @@ async def test_an_earlier_time_than_the_one_that_is_waited_for_is_kept() -> None
     assert not silent.missed
 
 
-async def test_many_sessions_of_one_tick_are_pinged_in_several_turns(
+def block_loop(seconds: float) -> None:
+    """Do what busy code does: the event loop stands still."""
+    time.sleep(seconds)
+
+
+async def test_many_sessions_are_pinged_in_several_turns_also_after_a_delay(
     wheel: Heartbeats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 10)
@@ -102,8 +108,12 @@ async def test_many_sessions_of_one_tick_are_pinged_in_several_turns(
         def ping(self) -> None:
             pings[turn] += 1
 
-    for _ in range(35):
-        wheel.schedule_ping(Counting())
+    for _ in range(5):
+        for _ in range(7):
+            wheel.schedule_ping(Counting())
+        # The sessions are of several ticks, all of which are due when the loop goes on.
+        block_loop(INTERVAL / 4)
+    block_loop(INTERVAL)
     async with asyncio.timeout(5):
         while pings.total() < 35:
             await asyncio.sleep(0)

@@ -76,11 +76,13 @@ class Heartbeats:
         self._timer = asyncio.get_running_loop().call_at(tick * self._tick_seconds, self._on_timer)
 
     def _on_timer(self) -> None:
-        """Look at a part of the sessions that are due."""
+        """Look at a part of the sessions that are due: after a delay several ticks are."""
         now = (asyncio.get_running_loop().time() + EARLY_SECONDS) / self._tick_seconds
+        left = AT_ONCE
         try:
             for tick in sorted(tick for tick in self._sessions if tick <= now):
-                if not self._look_at(self._sessions[tick]):
+                left -= self._look_at(self._sessions[tick], left)
+                if self._sessions[tick]:
                     break
                 del self._sessions[tick]
         finally:
@@ -88,9 +90,10 @@ class Heartbeats:
             if self._sessions:
                 self._start_timer(min(self._sessions))
 
-    def _look_at(self, sessions: set[Pinged]) -> bool:
-        """Look at sessions; returns whether these were all."""
-        for _ in range(min(AT_ONCE, len(sessions))):
+    def _look_at(self, sessions: set[Pinged], most: int) -> int:
+        """Look at some sessions, and forget them; returns their number."""
+        count = min(most, len(sessions))
+        for _ in range(count):
             session = sessions.pop()
             session.tick = 0
             if session.awaits_pong:
@@ -99,4 +102,4 @@ class Heartbeats:
                 session.awaits_pong = True
                 self._move(session, self._timeout)
                 session.ping()
-        return not sessions
+        return count
