@@ -78,6 +78,7 @@ def recounted(*seqs: int, last_seq: int, rev: int | None = None, own: int = 0) -
     for seq in seqs:
         counted.add({"seq": seq, "rev": seq, "senderId": "ann"})
     counted.end()
+    counted.head_is_behind = counted.is_past(head)
     return [(found.kind, found.text) for found in counted.inconsistencies()]
 
 

@@ -2,22 +2,26 @@
 
 The services may run meanwhile. A worker writes messages, then counters, then the head. So the head is read
 first here, then the counters, then the messages: up to that head, counters and messages must be complete.
+Messages above it may just have arrived: the head is behind only if it is still below them a moment later.
 Memory grows with the members of one conversation, not with its messages.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from parley.cli.verify import repairs
 from parley.cli.verify.inconsistency import Inconsistency
-from parley.shared.documents import MEMBERSHIPS, MESSAGES, Document
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, Document
 
 MEMBER = ("userId", "readSeq", "joinSeq", "ownSeq", "ownSinceRead", "leftAt")
 MESSAGE = {"seq": 1, "rev": 1, "senderId": 1, "deletedAt": 1, "attachments.id": 1}
 BY_NUMBER = [("conversationId", 1), ("seq", 1)]
 AT_ONCE = 1_000
 SHOWN = 5
+STORED_SECONDS = 1.0
+"""Time from a message to its head: a worker writes both in one batch."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ class Recount:
     messages: int = 0
     last_seq: int = 0
     last_rev: int = 0
+    head_is_behind: bool = False
     holes: list[tuple[int, int]] = field(default_factory=list)
     hole_count: int = 0
     doubles: list[int] = field(default_factory=list)
@@ -50,9 +55,9 @@ class Recount:
     def conversation_id(self) -> str:
         return str(self.head["_id"])
 
-    @property
-    def head_is_behind(self) -> bool:
-        return bool(self.last_seq > self.head["lastSeq"] or self.last_rev > self.head["rev"])
+    def is_past(self, head: Document) -> bool:
+        """Return whether messages were found that a head does not include."""
+        return bool(self.last_seq > head["lastSeq"] or self.last_rev > head["rev"])
 
     def add(self, message: Document) -> None:
         """Count the next message, in the order of the numbers."""
@@ -147,6 +152,10 @@ async def recount(database: Any, head: Document) -> AsyncIterator[Document | Rec
         counted.add(message)
         yield message
     counted.end()
+    if counted.is_past(head):
+        await asyncio.sleep(STORED_SECONDS)
+        now = await database[CONVERSATIONS].find_one({"_id": head["_id"]}, {"lastSeq": 1, "rev": 1})
+        counted.head_is_behind = now is not None and counted.is_past(now)
     yield counted
 
 
