@@ -20,6 +20,8 @@ from parley.shared.mongo import Database
 from parley.shared.partitions import DEAD_LETTER_QUEUE, DEAD_LETTERS
 from parley.stack import Stack
 
+pytestmark = pytest.mark.slow  # Each test starts the command some times.
+
 MANY = 7_500
 """More than are in the command's memory at once."""
 

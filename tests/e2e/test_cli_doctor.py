@@ -16,6 +16,8 @@ from parley.shared import amqp
 from parley.shared.partitions import DEAD_LETTER_QUEUE
 from parley.stack import Stack
 
+pytestmark = pytest.mark.slow  # Each test starts the command some times.
+
 
 @pytest.fixture
 def operator(stack: Stack, tmp_path: Path) -> Operator:

@@ -20,6 +20,8 @@ from parley.shared.model import Attachment, Conversation, Membership, Message, n
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
+pytestmark = pytest.mark.slow  # Each test starts the command some times.
+
 
 @pytest.fixture
 def operator(stack: Stack, tmp_path: Path) -> Operator:

@@ -203,6 +203,7 @@ async def test_a_change_goes_on_when_the_command_a_gateway_and_the_worker_are_ki
         await assert_consistent(database, users, group, senders=senders, listeners=[])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["mongodb", "rabbitmq", "redis"])
 async def test_a_change_goes_on_when_a_server_is_killed_while_nothing_is_published(
     stack: Stack,
@@ -234,6 +235,7 @@ async def test_a_change_goes_on_when_a_server_is_killed_while_nothing_is_publish
         await assert_consistent(database, users, group, senders=senders, listeners=[])
 
 
+@pytest.mark.slow
 async def test_a_frozen_gateway_is_waited_for_and_can_be_cut_off(
     stack: Stack,
     users: ChatUsers,
