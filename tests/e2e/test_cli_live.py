@@ -14,6 +14,8 @@ from clients.operators import Operator
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
+pytestmark = pytest.mark.slow  # Each test starts the command some times.
+
 
 @pytest.fixture
 def operator(stack: Stack, tmp_path: Path) -> Operator:

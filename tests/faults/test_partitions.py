@@ -141,6 +141,7 @@ async def show(stack: Stack, count: int) -> bool:
     return held == count and await figures(urls, "parley_partitions") == [count] * 4 and all(connected)
 
 
+@pytest.mark.slow
 async def test_the_number_is_doubled_and_quartered_under_load_without_a_refusal(
     stack: Stack,
     users: ChatUsers,
@@ -169,6 +170,7 @@ async def test_the_number_is_doubled_and_quartered_under_load_without_a_refusal(
         await assert_consistent(database, users, group, senders=senders, listeners=listeners)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_in", [PREPARING, CLOSING])
 async def test_a_change_goes_on_when_the_command_a_gateway_and_the_worker_are_killed(
     stack: Stack,
@@ -267,6 +269,7 @@ async def test_a_frozen_gateway_is_waited_for_and_can_be_cut_off(
         await assert_consistent(database, users, group, senders=senders, listeners=[])
 
 
+@pytest.mark.slow
 async def test_a_gateway_that_knows_no_epochs_holds_the_change_up_and_is_fenced_when_it_is_forced(
     stack: Stack, layouts: Layouts
 ) -> None:
