@@ -114,6 +114,13 @@ async def phase(layouts: Layouts, wanted: str, seconds: float = 20.0) -> Layout:
             await asyncio.sleep(0)
 
 
+async def another_number(layouts: Layouts) -> tuple[Layout, int]:
+    """Return the present layout, and a number of partitions that it does not have."""
+    layout = await layouts.read()
+    assert layout is not None
+    return layout, 8 if layout.current.count != 8 else 16
+
+
 async def changed(layouts: Layouts, count: int) -> Layout:
     """Wait until there are so many partitions, and no change goes on."""
     found: list[Layout] = []
@@ -181,9 +188,7 @@ async def test_a_change_goes_on_when_the_command_a_gateway_and_the_worker_are_ki
     senders: list[ReconnectingClient],
     killed_in: str,
 ) -> None:
-    before = await layouts.read()
-    assert before is not None
-    count = 8 if before.current.count != 8 else 16
+    before, count = await another_number(layouts)
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(200)
         process = await command(stack, str(count))
@@ -216,9 +221,7 @@ async def test_a_change_goes_on_when_a_server_is_killed_while_nothing_is_publish
     senders: list[ReconnectingClient],
     server: str,
 ) -> None:
-    before = await layouts.read()
-    assert before is not None
-    count = 8 if before.current.count != 8 else 16
+    _, count = await another_number(layouts)
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(200)
         process = await command(stack, str(count))

@@ -13,6 +13,7 @@ from clients.poison import clear_away, send_unstorable
 from clients.tokens import fresh
 from clients.uploads import attached
 from parley.gateway.protocols.connections import CONNECTIONS
+from parley.shared.search_index import INDEXED
 from parley.stack import Stack
 
 LIST = "/chat/conversations"
@@ -535,9 +536,9 @@ async def test_an_invalid_payload_is_refused_by_field_and_changes_nothing(
 
 
 async def stored(database: Any, conversation_id: str) -> list[Any]:
-    """Return all documents of a conversation."""
+    """Return all documents of a conversation, without the mark of the search index, which comes later."""
     return [
-        await database.conversations.find({"_id": conversation_id}).to_list(None),
+        await database.conversations.find({"_id": conversation_id}, {INDEXED: 0}).to_list(None),
         await database.memberships.find({"conversationId": conversation_id}).to_list(None),
         await database.messages.find({"conversationId": conversation_id}).to_list(None),
     ]

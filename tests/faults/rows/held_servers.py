@@ -2,7 +2,10 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -13,34 +16,34 @@ from faults.rows.held import MARGIN, MINUTE, calm_traffic
 from faults.rows.servers import ENOUGH_DISK, NO_DISK
 
 
-async def rabbitmq_away(run: FaultRun) -> None:
+@asynccontextmanager
+async def broken(run: FaultRun, repair: Callable[[], Awaitable[Any]], seconds: float) -> AsyncIterator[None]:
+    """Break a server inside of the context; it is repaired after these seconds, and all is waited for."""
     async with calm_traffic(run) as traffic:
-        await in_thread(run.stack.rabbitmqctl, "stop_app")
         try:
-            await asyncio.sleep(MINUTE + MARGIN)
+            yield
+            await asyncio.sleep(seconds)
         finally:
-            await in_thread(run.stack.rabbitmqctl, "start_app")
+            await repair()
         await run.wait_for_recovery(traffic)
+
+
+async def rabbitmq_away(run: FaultRun) -> None:
+    async with broken(run, lambda: in_thread(run.stack.rabbitmqctl, "start_app"), MINUTE + MARGIN):
+        await in_thread(run.stack.rabbitmqctl, "stop_app")
 
 
 async def rabbitmq_full(run: FaultRun) -> None:
-    async with calm_traffic(run) as traffic:
+    def repair() -> Awaitable[Any]:
+        return in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
+
+    async with broken(run, repair, 1.5 * MINUTE + MARGIN):
         await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", NO_DISK)
-        try:
-            await asyncio.sleep(1.5 * MINUTE + MARGIN)
-        finally:
-            await in_thread(run.stack.rabbitmqctl, "set_disk_free_limit", ENOUGH_DISK)
-        await run.wait_for_recovery(traffic)
 
 
 async def redis_away(run: FaultRun) -> None:
-    async with calm_traffic(run) as traffic:
+    async with broken(run, lambda: in_thread(run.stack.start, "redis"), MINUTE + MARGIN):
         await in_thread(run.stack.kill, "redis")
-        try:
-            await asyncio.sleep(MINUTE + MARGIN)
-        finally:
-            await in_thread(run.stack.start, "redis")
-        await run.wait_for_recovery(traffic)
 
 
 async def gateway_without_redis(run: FaultRun) -> None:
@@ -76,13 +79,8 @@ async def redis_cuts_off(run: FaultRun, period: float = 15.0) -> None:
 
 
 async def mongodb_away(run: FaultRun) -> None:
-    async with calm_traffic(run) as traffic:
+    async with broken(run, lambda: in_thread(run.stack.start, "mongodb"), MINUTE + MARGIN):
         await in_thread(run.stack.kill, "mongodb")
-        try:
-            await asyncio.sleep(MINUTE + MARGIN)
-        finally:
-            await in_thread(run.stack.start, "mongodb")
-        await run.wait_for_recovery(traffic)
 
 
 async def disk_slow(run: FaultRun, blocked: float = 3.0, open_for: float = 1.0) -> None:

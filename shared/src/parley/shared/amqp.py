@@ -9,7 +9,7 @@ import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import Connection, make_url
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from parley.shared.amqp_frames import FrameReader, FrameReaders
 from parley.shared.cancellation import within
@@ -96,6 +96,21 @@ async def _connect_to(url: str, seconds: float, name: str, heartbeat: int) -> Ab
         await connection.close()
         raise
     return connection
+
+
+async def has_exchange(connection: AbstractConnection, name: str) -> bool:
+    """Return whether the broker has an exchange.
+
+    Raises:
+        AMQPError, OSError: The broker is away.
+    """
+    channel = await connection.channel()
+    try:
+        await channel.declare_exchange(name, passive=True, timeout=ANSWER_SECONDS)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
 
 
 async def close(opened: AbstractConnection | AbstractChannel) -> None:

@@ -38,6 +38,12 @@ def error_body(status: int, reason: str) -> bytes:
     return orjson.dumps({"success": False, "error": {"code": code, "message": message, "retryable": False}})
 
 
+def add_route(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    """Add a route whose path may end with a slash, as with Express, which the guides' clients expect."""
+    for slash in ("", "/"):
+        app.router.add_route(method, path + slash, handler)
+
+
 @web.middleware
 async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Measure the time of requests."""

@@ -158,9 +158,9 @@ async def fix_count(connection: AbstractConnection, partitions: Partitions, *oth
     # declares its queues: it does so in this order, so the count is there when it is asked for again.
     if (
         partitions.epoch == 1
-        and not await _is_fixed(connection)
+        and not await amqp.has_exchange(connection, COUNT)
         and await _queues_differ(connection, partitions)
-        and not await _is_fixed(connection)
+        and not await amqp.has_exchange(connection, COUNT)
     ):
         raise PartitionsDiffer(partitions, None)
     channel = await connection.channel()
@@ -192,16 +192,6 @@ async def replace_count(connection: AbstractConnection, partitions: Partitions) 
         except PartitionsDiffer:
             # A service of the epoch before may fix its number again between the two calls.
             await (await connection.channel()).exchange_delete(COUNT, timeout=ANSWER_SECONDS)
-
-
-async def _is_fixed(connection: AbstractConnection) -> bool:
-    channel = await connection.channel()
-    try:
-        await channel.declare_exchange(COUNT, passive=True, timeout=ANSWER_SECONDS)
-    except ChannelNotFoundEntity:
-        return False
-    await channel.close()
-    return True
 
 
 async def _queues_differ(connection: AbstractConnection, partitions: Partitions) -> bool:

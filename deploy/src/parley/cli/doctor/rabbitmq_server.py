@@ -7,7 +7,7 @@ from typing import Any
 
 from aio_pika import ExchangeType, Message
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
 from parley.cli.broker import queue_state, server_version
 from parley.cli.doctor.finding import Finding, Findings
@@ -57,7 +57,7 @@ async def _findings(connection: AbstractConnection, layout: Layout, setting: int
     yield findings.ok("reachable", f"The node {amqp.node_of(connection)} answers.")
     yield _version(connection)
     yield await _takes(connection)
-    if not await _exists(connection, COUNT):
+    if not await amqp.has_exchange(connection, COUNT):
         yield findings.warning("partitions", "There are no queues yet: start a worker, which declares them.")
         return
     count = await _count(connection, layout, setting)
@@ -101,16 +101,6 @@ async def _takes(connection: AbstractConnection) -> Finding:
         return findings.error("rights", sentence(error, "RabbitMQ", "RABBITMQ_URL"))
     await amqp.close(channel)
     return findings.speed(monotonic() - started, "A message with its confirm")
-
-
-async def _exists(connection: AbstractConnection, exchange: str) -> bool:
-    channel = await connection.channel()
-    try:
-        await channel.declare_exchange(exchange, passive=True, timeout=ANSWER_SECONDS)
-    except ChannelNotFoundEntity:
-        return False
-    await channel.close()
-    return True
 
 
 async def _count(connection: AbstractConnection, layout: Layout, setting: int) -> Finding:

@@ -15,6 +15,7 @@ from parley.gateway.rest.file_part import FilePart
 from parley.gateway.rest.form_body import BodyTooSlow, MinDataRate
 from parley.gateway.services.attachments import AttachmentService, Download, too_large
 from parley.gateway.state.rates import Rates
+from parley.shared.http_server import add_route
 from parley.shared.model import Attachment, Person
 
 log = structlog.get_logger()
@@ -66,11 +67,9 @@ class AttachmentRoutes:
 
     def mount(self, app: web.Application) -> None:
         """Add the routes to an application."""
-        for slash in ("", "/"):
-            app.router.add_route("POST", PATH + slash, self._with_errors(self._upload))
-            for method in ("GET", "HEAD"):
-                path = PATH + "/{attachmentId}" + slash
-                app.router.add_route(method, path, self._with_errors(self._download))
+        add_route(app, "POST", PATH, self._with_errors(self._upload))
+        for method in ("GET", "HEAD"):
+            add_route(app, method, PATH + "/{attachmentId}", self._with_errors(self._download))
 
     def _with_errors(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

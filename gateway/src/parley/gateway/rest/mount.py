@@ -3,7 +3,6 @@
 import asyncio
 from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Coroutine
-from itertools import product
 from math import ceil
 from typing import Any
 
@@ -38,6 +37,7 @@ from parley.gateway.services.command_table import answer_bytes, count_command
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.rates import WRONG_COST, Rates, size_cost
+from parley.shared.http_server import add_route
 from parley.shared.model import Person
 
 log = structlog.get_logger()
@@ -93,11 +93,10 @@ class RestApi:
         """Add a protocol's routes to an application."""
         for route in protocol.routes:
             handler = self._handler(protocol, route)
-            # aiohttp sends the headers of the same response to HEAD, and no body.
-            methods = [route.method, *([hdrs.METH_HEAD] if route.method == hdrs.METH_GET else [])]
-            # Express, which the guides' clients were written for, ignores a slash at the end.
-            for method, path in product(methods, (route.path, f"{route.path}/")):
-                app.router.add_route(method, path, handler)
+            add_route(app, route.method, route.path, handler)
+            if route.method == hdrs.METH_GET:
+                # aiohttp sends the headers of the same response, and no body.
+                add_route(app, hdrs.METH_HEAD, route.path, handler)
 
     def _handler(
         self, protocol: ClientProtocol, route: Route

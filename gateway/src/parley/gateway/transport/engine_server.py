@@ -44,6 +44,7 @@ from parley.gateway.transport.socketio_adapter import EngineHooks
 from parley.gateway.transport.trusted_proxies import TrustedProxies
 from parley.gateway.transport.upgrade import accept, can_upgrade
 from parley.gateway.transport.websocket import CLOSE_SECONDS
+from parley.shared.http_server import add_route
 
 log = structlog.get_logger()
 
@@ -108,8 +109,7 @@ class EngineServer(EngineHooks):
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve a path of an application, with and without a slash at its end."""
-        for slash in ("/", ""):
-            app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}{slash}", self.handle_request)
+        add_route(app, hdrs.METH_ANY, f"/{engineio_path.strip('/')}", self.handle_request)
         app.on_shutdown.append(self._close_websockets)
 
     async def handle_message(self, sid: str, data: str | bytes) -> None:

@@ -12,9 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ETag, web
+from aiohttp import ETag, hdrs, web
 
 from parley.gateway.transport.trusted_proxies import TrustedProxies
+from parley.shared.http_server import add_route
 
 HERE = Path(__file__).parent
 INSTALLED = HERE / "node_modules"
@@ -50,8 +51,8 @@ class Asset:
 def add_routes(app: web.Application, proxies: TrustedProxies) -> None:
     """Register the routes of the pages and their assets; `proxies` tell the host that a page is at."""
     app.router.add_get("/", _page("index.html", proxies))
-    for slash in ("", "/"):
-        app.router.add_get(f"/docs{slash}", _page("docs.html", proxies))
+    for method in (hdrs.METH_GET, hdrs.METH_HEAD):
+        add_route(app, method, "/docs", _page("docs.html", proxies))
     app.router.add_get("/assets/{name:.+}", _asset)
 
 

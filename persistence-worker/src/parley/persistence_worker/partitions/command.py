@@ -76,7 +76,7 @@ def _state(layout: Layout, *, with_note: bool) -> Iterator[str]:
     if layout.phase == PREPARING:
         yield f"workers and gateways prepare for {_next(layout)}"
     elif layout.phase == CLOSING:
-        yield f"going over to {_next(layout)}"
+        yield f"switching to {_next(layout)}"
     elif layout.wanted not in (None, layout.current.count):
         yield f"{layout.wanted} asked for"
         if with_note:

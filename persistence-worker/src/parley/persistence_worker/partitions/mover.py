@@ -113,7 +113,7 @@ class Mover:
         return ""
 
     async def _move(self, layout: Layout) -> None:
-        """Make sure that nothing is published to the current queues, wait until they are stored, go over."""
+        """Have all current records stored, while nothing is published, and switch to the next queues."""
         assert layout.next is not None
         missing = layout.gateways - layout.answered
         if missing and self._waited(layout.current, CLOSING) < ANSWERS_SECONDS:

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from parley.gateway.adapters.rabbitmq.confirm_watch import ConfirmWatch
-from parley.gateway.adapters.rabbitmq.lanes import Lanes
+from parley.gateway.adapters.rabbitmq.epoch_queues import EpochQueues
 from parley.gateway.adapters.rabbitmq.partition_queue import Batch, PartitionQueue
 from parley.gateway.core.errors import ChatError, Overloaded, Unavailable
 from parley.shared import amqp, records
@@ -36,7 +36,7 @@ UNCERTAIN = "The server does not know yet whether this was accepted. Retry; a me
 class RabbitOutbox:
     """`Outbox`: records that gather while a batch awaits its confirm become the next batch.
 
-    While the number of partitions is being changed, records wait in the lanes of the next epoch: nothing is
+    While the number of partitions is being changed, records wait in the queues of the next epoch: nothing is
     published there before `open`.
 
     Args:
@@ -59,8 +59,8 @@ class RabbitOutbox:
         on_partitions: Callable[[Partitions], None] = lambda _partitions: None,
     ) -> None:
         self._url = url
-        self._lanes = Lanes(partitions)
-        self._former: Lanes | None = None
+        self._present = EpochQueues(partitions)
+        self._former: EpochQueues | None = None
         self._on_partitions = on_partitions
         self.confirm_partitions: Callable[[], Awaitable[None]] | None = None
         self._limit = limit
@@ -88,28 +88,28 @@ class RabbitOutbox:
     @property
     def partitions(self) -> Partitions:
         """The partitions that are published to now."""
-        return self._lanes.partitions
+        return self._present.partitions
 
     def partition_of(self, conversation_id: str) -> int:
         """Return the partition of a conversation now."""
-        return self._lanes.partitions.of(conversation_id)
+        return self._present.partitions.of(conversation_id)
 
     def unconfirmed(self, partition: int) -> int:
         """Return the number of a partition's records that the broker has not confirmed."""
-        return self._lanes.queues[partition].unconfirmed
+        return self._present.queues[partition].unconfirmed
 
     def unconfirmed_age(self, partition: int) -> float:
         """Return for how many seconds the oldest of a partition's unconfirmed records has waited."""
-        return self._lanes.queues[partition].age()
+        return self._present.queues[partition].age()
 
     def refusal(self, partition: int) -> ChatError | None:
         """Return the error with which records are refused while the broker is away, else None."""
-        is_away = self._connection is None or self._lanes.queues[partition].refuses()
+        is_away = self._connection is None or self._present.queues[partition].refuses()
         return self._away if is_away else None
 
     def oldest_age(self) -> float:
         """Return for how many seconds the oldest unconfirmed record of all partitions has waited."""
-        return max(queue.age() for queue in self._lanes.queues)
+        return max(queue.age() for queue in self._present.queues)
 
     def fullness(self) -> float:
         """Return the waiting records as a share of the limit."""
@@ -121,21 +121,21 @@ class RabbitOutbox:
         Returns:
             Whether all that was put before is confirmed, or refused.
         """
-        if successor.epoch > self._lanes.partitions.epoch:
-            self._go_over(Lanes(successor, is_open=False))
+        if successor.epoch > self._present.partitions.epoch:
+            self._switch_to(EpochQueues(successor, is_open=False))
         return self._former is None or not self._former.unconfirmed
 
     def open(self, partitions: Partitions) -> None:
         """Publish to these partitions, unless they are of an earlier epoch than the present ones."""
-        if partitions.epoch > self._lanes.partitions.epoch:
-            self._go_over(Lanes(partitions))
-        elif partitions == self._lanes.partitions:
-            self._lanes.opened.set()
+        if partitions.epoch > self._present.partitions.epoch:
+            self._switch_to(EpochQueues(partitions))
+        elif partitions == self._present.partitions:
+            self._present.opened.set()
 
-    def _go_over(self, lanes: Lanes) -> None:
-        self._former, self._lanes = self._lanes, lanes
+    def _switch_to(self, epoch: EpochQueues) -> None:
+        self._former, self._present = self._present, epoch
         # One that was never opened will not be: its records are refused when their time is over.
-        self._on_partitions(lanes.partitions)
+        self._on_partitions(epoch.partitions)
 
     def start(self) -> None:
         """Connect, and keep connected."""
@@ -153,42 +153,42 @@ class RabbitOutbox:
             raise Unavailable(AWAY)
         if self._waiting >= self._limit:
             raise Overloaded(TOO_MANY, retry_after=RETRY_SECONDS)
-        lanes = self._lanes
-        partition = lanes.partitions.of(record.conversation_id)
-        queue = lanes.queues[partition]
+        epoch = self._present
+        partition = epoch.partitions.of(record.conversation_id)
+        queue = epoch.queues[partition]
         if queue.refuses():
             raise Unavailable(AWAY)
         batch = queue.add(record)
         self._waiting += 1
         if not queue.flushing:
             queue.flushing = True
-            task = asyncio.create_task(self._flush(lanes, partition, queue))
+            task = asyncio.create_task(self._flush(epoch, partition, queue))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return batch.confirmed
 
-    async def _flush(self, lanes: Lanes, partition: int, queue: PartitionQueue) -> None:
+    async def _flush(self, epoch: EpochQueues, partition: int, queue: PartitionQueue) -> None:
         try:
             while queue.waiting:
-                await lanes.wait_until_open(queue.waiting[0].deadline)
+                await epoch.wait_until_open(queue.waiting[0].deadline)
                 batch = queue.published = queue.waiting.popleft()
                 if monotonic() >= batch.deadline:
                     # The broker confirms, but too slowly, or this process has no time: it is not away.
                     self._finish(queue, batch, Overloaded(TOO_LATE, retry_after=RETRY_SECONDS))
                     continue
                 try:
-                    await self._publish(lanes, partition, queue, batch)
+                    await self._publish(epoch, partition, queue, batch)
                 except (Exception, asyncio.CancelledError) as error:
                     # The driver cancels waiting calls when the broker's heartbeat fails.
                     self._refuse(queue, error)
                     if we_are_cancelled():
                         raise
-                    await self._after(error, lanes, queue)
+                    await self._after(error, epoch, queue)
                 else:
                     self._finish(queue, batch)
                     queue.is_stalled = False
                     self._watch.confirmed()
-                    if lanes is self._lanes and queue.waiting and not queue.waiting[0].is_full():
+                    if epoch is self._present and queue.waiting and not queue.waiting[0].is_full():
                         await asyncio.sleep(self._linger(partition))
         finally:
             queue.flushing = False
@@ -221,11 +221,11 @@ class RabbitOutbox:
         if isinstance(error, TimeoutError) and self._has_other_nodes:
             self._watch.timed_out()
 
-    async def _publish(self, lanes: Lanes, partition: int, queue: PartitionQueue, batch: Batch) -> None:
+    async def _publish(self, epoch: EpochQueues, partition: int, queue: PartitionQueue, batch: Batch) -> None:
         started, count = monotonic(), len(batch.records)
         publisher = queue.publisher
         if publisher is None or publisher.is_closed:
-            publisher = await within(batch.deadline - started, self._open_again(lanes, partition))
+            publisher = await within(batch.deadline - started, self._open_again(epoch, partition))
         body = records.pack(batch.records)
         batch.is_published = True
         await publisher.publish(body, count, int(time()), seconds=batch.deadline - monotonic())
@@ -250,18 +250,18 @@ class RabbitOutbox:
         )
         self._given_up = None
         try:
-            lanes = self._lanes
-            await fix_count(connection, lanes.partitions)
-            await self._declare(connection, lanes)
-            for partition, queue in enumerate(lanes.queues):
-                queue.channel, queue.publisher = await _open_channel(connection, lanes, partition)
+            epoch = self._present
+            await fix_count(connection, epoch.partitions)
+            await self._declare(connection, epoch)
+            for partition, queue in enumerate(epoch.queues):
+                queue.channel, queue.publisher = await _open_channel(connection, epoch, partition)
             self._watch, self._connection = ConfirmWatch(), connection
             broker_connected.set(1)
             await self._until_lost(connection)
         finally:
             self._connection = None
-            for lanes in filter(None, (self._former, self._lanes)):
-                lanes.forget_channels()
+            for epoch in filter(None, (self._former, self._present)):
+                epoch.forget_channels()
             await amqp.close(connection)
 
     async def _until_lost(self, connection: AbstractConnection) -> None:
@@ -274,28 +274,28 @@ class RabbitOutbox:
             self._given_up = amqp.node_of(connection)
             log.warning("gateway.outbox.node_given_up", node=self._given_up)
 
-    async def _declare(self, connection: AbstractConnection, lanes: Lanes) -> None:
+    async def _declare(self, connection: AbstractConnection, epoch: EpochQueues) -> None:
         """Declare the queues, once: with each connection, one whose node does not answer would delay it."""
-        if not lanes.is_declared:
-            await declare(await connection.channel(), lanes.partitions)
-            lanes.is_declared = True
+        if not epoch.is_declared:
+            await declare(await connection.channel(), epoch.partitions)
+            epoch.is_declared = True
             if self.confirm_partitions is not None:
                 # The exchange may have been deleted, for good, between the check of the number and this.
                 await self.confirm_partitions()
-                if lanes is not self._lanes:
+                if epoch is not self._present:
                     raise ConnectionError("the number of partitions is being changed")
 
-    async def _open_again(self, lanes: Lanes, partition: int) -> Publisher:
+    async def _open_again(self, epoch: EpochQueues, partition: int) -> Publisher:
         if self._connection is None:
             raise ConnectionError("RabbitMQ is away")
-        queue = lanes.queues[partition]
-        queue.channel, queue.publisher = await _open_channel(self._connection, lanes, partition)
+        queue = epoch.queues[partition]
+        queue.channel, queue.publisher = await _open_channel(self._connection, epoch, partition)
         return queue.publisher
 
-    async def _after(self, error: BaseException, lanes: Lanes, queue: PartitionQueue) -> None:
+    async def _after(self, error: BaseException, epoch: EpochQueues, queue: PartitionQueue) -> None:
         """Make sure that the next batch does not fail for what the broker's channel remembers."""
         if isinstance(error, Unroutable | ChannelNotFoundEntity):  # The queue or the exchange is gone.
-            lanes.is_declared = False
+            epoch.is_declared = False
             if self._connection is not None:
                 await amqp.close(self._connection)
         elif isinstance(error, NotConfirmed) and queue.channel is not None:
@@ -306,9 +306,9 @@ class RabbitOutbox:
 
 
 async def _open_channel(
-    connection: AbstractConnection, lanes: Lanes, partition: int
+    connection: AbstractConnection, epoch: EpochQueues, partition: int
 ) -> tuple[AbstractChannel, Publisher]:
     channel = await connection.channel(publisher_confirms=True)
     underlay = await channel.get_underlay_channel()
-    exchange = exchange_name(lanes.partitions.epoch)
+    exchange = exchange_name(epoch.partitions.epoch)
     return channel, Publisher(underlay, amqp.frames_of(connection), exchange, str(partition))

@@ -2,6 +2,7 @@
 
 import { nameOf, senderName } from "../state/selectors.js";
 import { timelineOf } from "../state/entries.js";
+import { isSame } from "../state/same.js";
 import { ConfirmDeletion } from "./confirm-deletion.js";
 import { Message } from "./message.js";
 import { messageFocused, messageKeys, takeTabStop } from "./message-keys.js";
@@ -46,11 +47,8 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
   useEffect(() => {
     const observer = new ResizeObserver(() => reader.resized(box.current));
     observer.observe(box.current);
-    const look = () => reader.look(box.current);
-    addEventListener("focus", look);
     return () => {
       observer.disconnect();
-      removeEventListener("focus", look);
       chat.look(null);
     };
   }, []);
@@ -145,8 +143,6 @@ function useRows({ conversation, first, chat, edit, editing, remove, state }) {
     return last.current.element;
   };
 }
-
-const isSame = (one, other) => one.length === other.length && one.every((value, index) => value === other[index]);
 
 /**
  * Return the number of the user's last message, or undefined if it is below `first`.

@@ -2,6 +2,7 @@
 
 import { avatarOf, byActivity, previewOf, titleOf, typingLine } from "../state/selectors.js";
 import { lostEntries } from "../state/outbox.js";
+import { isSame } from "../state/same.js";
 import { Dialog } from "./dialog.js";
 import { NewConversation } from "./new-conversation.js";
 import { brief } from "./times.js";
@@ -113,7 +114,7 @@ function useEntries(state, open) {
     const isChosen = state.open === conversation._id;
     const input = [conversation, avatar.name, avatar.online, isChosen, new Date().toDateString()];
     const before = known.current.get(conversation._id);
-    if (before?.input.every((value, index) => value === input[index])) return before.entry;
+    if (before && isSame(before.input, input)) return before.entry;
     const entry = html`
       <${Entry}
         key=${conversation._id}

@@ -1,5 +1,6 @@
 /** The reader's position in a thread: the part that is in the document, and the scroller's place in it. */
 
+import { isSame } from "../state/same.js";
 import { firstUnread } from "../state/selectors.js";
 import { around, atEnd, movedDown, movedUp, STEP, trimmed } from "../state/thread-window.js";
 import { indexFrom } from "../state/timeline.js";
@@ -210,7 +211,6 @@ export class ThreadPosition {
   }
 }
 
-const isSame = (one, other) => one.length === other.length && one.every((value, index) => value === other[index]);
 const lineIn = (box) => box.querySelector(".divider.new");
 const articlesIn = (box) => box.getElementsByTagName("article");
 

@@ -9,7 +9,7 @@ from parley.shared.cancellation import within
 from parley.shared.partitions import Partitions
 
 
-class Lanes:
+class EpochQueues:
     """A queue for each partition of an epoch."""
 
     def __init__(self, partitions: Partitions, *, is_open: bool = True) -> None:
