@@ -64,7 +64,6 @@ ROWS = (
         silence=15,
         recovery=5,
         refusal=(UNAVAILABLE,),
-        tested=True,
     ),
     Row(
         name="redis-connections",
@@ -152,7 +151,6 @@ ROWS = (
         silence=3,
         recovery=5,
         cuts=True,
-        tested=True,
     ),
     Row(
         name="worker-stopped",

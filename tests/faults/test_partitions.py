@@ -314,6 +314,7 @@ def mark() -> DeliveredMark:
     return DeliveredMark(id=new_id(), conversation_id="none", user_id="ann", seq=1, at=now())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["gateway", "persistence_worker"])
 async def test_a_number_that_the_partitions_never_had_is_refused_at_start(stack: Stack, service: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -56,6 +56,7 @@ async def new_users(new_stack: Stack) -> AsyncIterator[ChatUsers]:
     await users.close()
 
 
+@pytest.mark.slow
 async def test_new_queues_keep_their_records_when_rabbitmq_is_killed(
     new_stack: Stack, new_users: ChatUsers
 ) -> None:

@@ -37,6 +37,7 @@ RETIRED_NAMES = """
     air alike beat echoes fly following house land mention play pressure reach recall serves shape
     stays trap uses visits what who world
 """
+_RETIRED_WORDS, _RETIRED_NAMES = (frozenset(words.split()) for words in (RETIRED_WORDS, RETIRED_NAMES))
 FIRST_OF_A_NAME = ("who", "whoever", "whom", "whose", "what", "whatever", "those")
 """Words that the name of a function may not begin with."""
 FIRST_OF_A_TEST = (*FIRST_OF_A_NAME, "of", "that", "which")
@@ -52,13 +53,13 @@ class Finding(NamedTuple):
 
 def findings(path: str, source: str) -> list[Finding]:
     """Return all breaches of a module."""
-    tree = ast.parse(source)
-    prose = [*_docstrings(tree), *_comments(source)]
+    nodes = list(ast.walk(ast.parse(source)))
+    prose = [*_docstrings(nodes), *_comments(source)]
     found = [
         (line, f"no subject: {start}") for line, text in prose for start in _starts_without_subject(text)
     ]
-    found += [(line, f"retired name {name}") for line, name in _names(tree, path) if _is_retired(name)]
-    found += [(line, f"no subject: {name}") for line, name in _functions(tree) if _has_no_subject(name)]
+    found += [(line, f"retired name {name}") for line, name in _names(nodes, path) if _is_retired(name)]
+    found += [(line, f"no subject: {name}") for line, name in _functions(nodes) if _has_no_subject(name)]
     return [Finding(path, line, complaint) for line, complaint in sorted(set(found))]
 
 
@@ -66,9 +67,9 @@ def _starts_without_subject(text: str) -> list[str]:
     return SUBJECT.findall(text.strip("#: \n"))
 
 
-def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _docstrings(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield the texts that stand as statements: of modules, classes, functions and attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
                 yield node.lineno, text
@@ -83,17 +84,17 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
         yield lines[0][0][0], " ".join(text for _, text in lines)
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _functions(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, node.name
 
 
-def _names(tree: ast.Module, path: str) -> Iterator[tuple[int, str]]:
+def _names(nodes: list[ast.AST], path: str) -> Iterator[tuple[int, str]]:
     """Yield the names that a module gives: its own, and those of what it defines."""
     yield 1, Path(path).stem
-    yield from _functions(tree)
-    for node in ast.walk(tree):
+    yield from _functions(nodes)
+    for node in nodes:
         match node:
             case ast.ClassDef(name=name) | ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
                 yield node.lineno, name
@@ -107,9 +108,7 @@ def _words(name: str) -> list[str]:
 
 def _is_retired(name: str) -> bool:
     words = _words(name)
-    return not set(words).isdisjoint(RETIRED_WORDS.split()) or (
-        len(words) == 1 and words[0] in RETIRED_NAMES.split()
-    )
+    return not _RETIRED_WORDS.isdisjoint(words) or (len(words) == 1 and words[0] in _RETIRED_NAMES)
 
 
 def _has_no_subject(name: str) -> bool:
