@@ -330,6 +330,10 @@ def test_random_secrets_are_accepted(bytes_: int) -> None:
         check_secret(load(GatewaySettings, {"JWT_SECRET": secrets.token_hex(bytes_)}))
 
 
+def test_a_random_secret_that_begins_with_your_is_accepted() -> None:
+    check_secret(load(GatewaySettings, {"JWT_SECRET": "YoUr9tqW3zRk-7LpVx2_bNf8HsDg4JcM"}))
+
+
 @pytest.mark.parametrize("environment", ["prod", "staging", "Development"])
 def test_an_environment_other_than_production_and_development_is_refused(environment: str) -> None:
     with pytest.raises(SettingsError, match=r"^ENVIRONMENT has an invalid value"):

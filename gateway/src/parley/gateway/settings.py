@@ -11,7 +11,9 @@ from parley.shared.settings import HIGHEST_PORT, SettingsError, SharedSettings, 
 SECRET_BYTES = 32
 SECRET_CHARACTERS = 6
 PLACEHOLDERS = ("changeme", "changethis", "changein", "replaceme", "placeholder", "secretkey", "supersecret")
-"""Parts of secrets copied from examples; anything that begins with `your` is one too."""
+"""Parts of secrets copied from examples."""
+NAMED_PLACEHOLDER = re.compile("your.*(secret|password|token|jwt|key)")
+"""A secret copied from an example that names it. One random secret in a million begins with `your` alone."""
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
 """An origin as browsers send it: without a path, even without a slash."""
 RATE = r"[0-9]{1,9}(\.[0-9]{1,3})?:[1-9][0-9]{0,8}"
@@ -231,7 +233,7 @@ def check_secret(settings: Settings) -> None:
 
 def _weakness(secret: str) -> str:
     plain = "".join(filter(str.isalnum, secret.lower()))
-    if plain.startswith("your") or any(word in plain for word in PLACEHOLDERS):
+    if NAMED_PLACEHOLDER.match(plain) or any(word in plain for word in PLACEHOLDERS):
         return "is a publicly known placeholder"
     if len(secret.encode()) < SECRET_BYTES:
         return f"is shorter than {SECRET_BYTES} bytes"
