@@ -72,6 +72,13 @@ page: ## measure the chat page with a long thread, and its load on a slow networ
 reindex: $(VENV)/python ## build the search index of the running stack anew
 	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.search
 
+backup: $(VENV)/python ## write the stored data to a file while all runs: TO=/backups/
+	@$(VENV)/parley backup $(if $(TO),"$(TO)",.) $(ARGS)
+
+restore: $(VENV)/python ## replace the stored data by a backup; the services stop meanwhile: FROM=file [ARGS=--replace]
+	@test -n "$(FROM)" || { echo "parley: Name the backup: make restore FROM=file" >&2; exit 2; }
+	@$(VENV)/python -m parley.stack restore "$(FROM)" $(ARGS)
+
 check: install ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability audit
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .

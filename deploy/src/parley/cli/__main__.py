@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from parley.cli import config, partitions, presence, search, send, status, tail, tokens, top
+from parley.cli.backup import command as backup
+from parley.cli.backup import restore
 from parley.cli.dead_letters import command as dead_letters
 from parley.cli.doctor import command as doctor
 from parley.cli.environment import Options
@@ -31,6 +33,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("doctor")(doctor.doctor)
 app.command("verify")(verify.verify)
+app.command("backup")(backup.backup)
+app.command("restore")(restore.restore)
 app.command("status")(status.status)
 app.command("top")(top.top)
 app.command("tail")(tail.tail)

@@ -50,6 +50,13 @@ COMMANDS = (
         commands.print_token,
         {"user": {}, "--name": {}, "--ttl": {"default": "24h"}, "--role": {}},
     ),
+    Command("reload", "have the services reload signing keys and log level", commands.reload, {}),
+    Command(
+        "restore",
+        "replace the data by a backup while the services are stopped",
+        commands.restore,
+        {"options": {"nargs": argparse.REMAINDER}},
+    ),
     Command("clean", "delete the stack's data", commands.clean, {"--yes": {"action": "store_true"}}),
     Command(
         "exec",

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from argparse import Namespace
@@ -82,11 +84,12 @@ def print_token(arguments: Namespace) -> None:
     chosen = settings.load(arguments.root)
     if chosen.get("JWT_JWKS_URL"):
         raise StackError("JWT_JWKS_URL is set, so only its issuer can sign tokens: get a token there.")
-    if not chosen.get("JWT_SECRET"):
+    secret = settings.secret(chosen)
+    if not secret:
         raise StackError("There is no JWT_SECRET in .env yet: run `make up` first.")
     optional = {"iss": chosen.get("JWT_ISSUER"), "aud": chosen.get("JWT_AUDIENCE"), "role": arguments.role}
     claims = {claim: value for claim, value in optional.items() if value}
-    print(create_token(chosen["JWT_SECRET"], arguments.user, arguments.name or None, arguments.ttl, **claims))
+    print(create_token(secret, arguments.user, arguments.name or None, arguments.ttl, **claims))
 
 
 def url(arguments: Namespace) -> None:
@@ -101,6 +104,41 @@ def execute(arguments: Namespace) -> None:
         raise StackError(_NOT_RUNNING)
     command = arguments.command
     os.execvpe(command[0], command, {**os.environ, **stack.environment})
+
+
+def reload(arguments: Namespace) -> None:
+    """Have the services read again the files that their settings name (SIGHUP)."""
+    stack = _stack(arguments)
+    if not stack.is_up():
+        raise StackError(_NOT_RUNNING)
+    for name in stack.services:
+        stack.signal(name, signal.SIGHUP)
+    _report(f"{', '.join(stack.services)} reload their settings; `make logs` shows what has changed")
+
+
+def restore(arguments: Namespace) -> None:
+    """Stop the services, have `parley restore` replace the data, and start the services again."""
+    stack = _stack(arguments)
+    if not stack.is_up():
+        raise StackError(_NOT_RUNNING)
+    stack.stop_services()
+    command = [
+        sys.executable,
+        "-m",
+        "parley.cli",
+        "--root",
+        str(arguments.root),
+        "restore",
+        *arguments.options,
+    ]
+    try:
+        done = subprocess.run(command, check=False)
+    finally:
+        # A restore that did not end keeps them from starting, and they say so.
+        stack.start_services()
+    if done.returncode:
+        raise StackError("The restore has failed, or left something to do: see above.")
+    _report("all parts are ready")
 
 
 def clean(arguments: Namespace) -> None:

@@ -62,7 +62,7 @@ class Plan:
 
     @property
     def jwt_secret(self) -> str:
-        return self.settings.get("JWT_SECRET") or self.state.jwt_secret
+        return settings.secret(self.settings) or self.state.jwt_secret
 
     @property
     def gateways(self) -> dict[str, str]:
@@ -109,11 +109,13 @@ class Plan:
     def environment(self) -> dict[str, str]:
         """Return the environment of every service; an empty setting keeps the service's default."""
         given = {name: value for name, value in self.settings.items() if value}
+        # The services read a file themselves, at the start and when they reload.
+        secret = {} if "JWT_SECRET_FILE" in given else {"JWT_SECRET": self.jwt_secret}
         return given | {
             "REDIS_URL": self.servers.redis_url,
             "RABBITMQ_URL": self.servers.rabbitmq_url,
             "MONGO_URL": self.servers.mongo_url,
-            "JWT_SECRET": self.jwt_secret,
+            **secret,
         }
 
     def _monitoring(self) -> list[Part]:

@@ -40,6 +40,21 @@ def port(settings: Mapping[str, str], name: str) -> int:
     return int(value)
 
 
+def secret(settings: Mapping[str, str]) -> str:
+    """Return the present secret of tokens, also one that JWT_SECRET_FILE names; empty if none is set.
+
+    Raises:
+        StackError: the file cannot be read.
+    """
+    path = settings.get("JWT_SECRET_FILE", "")
+    if not path:
+        return settings.get("JWT_SECRET", "")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StackError(f"JWT_SECRET_FILE names a file that cannot be read: {error}.") from None
+
+
 def positive(settings: Mapping[str, str], name: str, default: int) -> int:
     """Return the value of a setting that is a number above 0, or the default if it is not set.
 

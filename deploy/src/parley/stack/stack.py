@@ -14,7 +14,7 @@ from typing import Self
 from parley.stack import processes, programs
 from parley.stack.errors import StackError
 from parley.stack.hosts import Host, Network
-from parley.stack.parts.part import Part, Report
+from parley.stack.parts.part import Part, Report, Tier
 from parley.stack.parts.rabbitmq import run_rabbitmqctl
 from parley.stack.parts.watchdog import NAME as WATCHDOG
 from parley.stack.paths import StackPaths
@@ -195,6 +195,22 @@ class Stack:
         """Stop a part (SIGTERM) and wait until it has ended; it stays stopped until `start` or `up`."""
         self._part(name)
         self._supervisor.stop({name})
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the workers and gateways."""
+        tiers = (Tier.WORKERS, Tier.GATEWAYS)
+        return tuple(part.name for part in self._plan.parts() if part.tier in tiers)
+
+    def stop_services(self) -> None:
+        """Stop the gateways, then the workers, which store what the gateways accepted; servers go on."""
+        self._require_up()
+        self._report("stopping the gateways and workers")
+        stop_in_order(self._supervisor, self.services)
+
+    def start_services(self) -> None:
+        """Start the workers and gateways that are stopped, and wait until they are ready."""
+        Reconciliation(self._plan, self._supervisor, self._report).start(self.services)
 
     def kill(self, name: str) -> None:
         """Kill a part (SIGKILL); unlike after `signal` it stays stopped until `start` or `up`."""

@@ -24,7 +24,9 @@ BACKLOG = 4096
 async def run(settings: Settings, stopped: asyncio.Event) -> None:
     """Serve until `stopped` is set; then close the listener, drain the clients, and stop the parts."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(mongo.connect(settings.mongo_url))
+        database = await stack.enter_async_context(
+            mongo.connect(settings.mongo_url, service=f"gateway {settings.node_name}")
+        )
         await stack.enter_async_context(stop_when_restored(database, stopped))
         files = await stack.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files)

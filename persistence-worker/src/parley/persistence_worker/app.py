@@ -46,6 +46,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
             mongo.connect(
                 settings.mongo_url,
                 # The consumer retries a batch itself, until it is told to stop.
+                service=f"worker {settings.worker_name}",
                 retryReads=False,
                 retryWrites=False,
             )

@@ -27,6 +27,7 @@ REVOCATIONS = "revocations"
 UPLOAD_QUOTAS = "upload_quotas"
 MIGRATIONS = "migrations"
 LAYOUTS = "layouts"
+RESTORATIONS = "restorations"
 SEARCH_BLOCKS = "search_blocks"
 SEARCH_WORDS = "search_words"
 

@@ -20,6 +20,7 @@ from parley.shared.documents import MIGRATIONS
 from parley.shared.indexes import INDEXES
 from parley.shared.model import now
 from parley.shared.mongo import is_outage
+from parley.shared.restoration import check_finished
 from parley.shared.settings import StartupError
 
 log = structlog.get_logger()
@@ -57,10 +58,11 @@ async def prepare(database: Any, stopped: asyncio.Event) -> None:
     """Migrate the database; wait for one that is away until `stopped`.
 
     Raises:
-        StartupError: An index cannot be built.
+        StartupError: An index cannot be built, or the database is being restored.
     """
     while not stopped.is_set():
         try:
+            await check_finished(database)
             await migrate(database)
             return
         except PyMongoError as error:

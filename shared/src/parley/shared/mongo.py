@@ -19,7 +19,7 @@ from parley.shared import daemon_threads
 from parley.shared.cancellation import within
 from parley.shared.mongo_times import CommandTimes
 
-__all__ = ["DUPLICATE_KEY", "Database", "answers", "connect", "is_outage", "translate_errors"]
+__all__ = ["DUPLICATE_KEY", "Database", "answers", "connect", "is_outage", "service_name", "translate_errors"]
 
 OPTIONS: dict[str, Any] = {
     "tz_aware": True,
@@ -33,6 +33,10 @@ DURABLE: dict[str, Any] = {
     "read_concern": ReadConcern("majority"),
     "read_preference": ReadPreference.PRIMARY,
 }
+DATABASE = "parley"
+"""The database if the URL names none."""
+SERVICE = "parley "
+NAME_BYTES = 128
 PING_SECONDS = CLOSE_SECONDS = 1.0
 DUPLICATE_KEY = 11000
 BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE = 2, 14, 121, 10334
@@ -41,7 +45,7 @@ FAULTY_REQUEST = {DUPLICATE_KEY, BAD_VALUE, TYPE_MISMATCH, INVALID, TOO_LARGE}
 
 
 @asynccontextmanager
-async def connect(url: str, **options: Any) -> AsyncIterator[Any]:
+async def connect(url: str, *, service: str = "", **options: Any) -> AsyncIterator[Any]:
     """Open the database that `url` names, `parley` if it names none.
 
     Each call answers or fails within seconds. Write concern, read concern and read preference are those
@@ -49,15 +53,25 @@ async def connect(url: str, **options: Any) -> AsyncIterator[Any]:
 
     Args:
         url: A MongoDB connection string.
+        service: The name of the service, which MongoDB then lists with its connections.
         options: Further options of the driver's client, or others in place of these.
     """
-    client: Any = AsyncIOMotorClient(url, **{**OPTIONS, "event_listeners": [CommandTimes()], **options})
+    named = {"appname": service_name(url, service)} if service else {}
+    client: Any = AsyncIOMotorClient(
+        url, **{**OPTIONS, "event_listeners": [CommandTimes()], **named, **options}
+    )
     try:
-        yield client.get_default_database("parley", **DURABLE)
+        yield client.get_default_database(DATABASE, **DURABLE)
     finally:
         # It tells the server that its sessions end; one that hangs does not answer.
         with suppress(TimeoutError):
             await within(CLOSE_SECONDS, daemon_threads.run(client.close))
+
+
+def service_name(url: str, service: str) -> str:
+    """Return the name by which a service tells MongoDB who it is, and which database it works on."""
+    database = url.partition("://")[2].partition("?")[0].partition("/")[2] or DATABASE
+    return f"{SERVICE}{database} {service}".encode()[:NAME_BYTES].decode(errors="ignore")
 
 
 async def answers(database: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Stop a service whose driver refuses the primary of a restored MongoDB.
+"""Refuse to start while MongoDB is being restored; stop a service whose driver refuses the restored primary.
 
 The driver takes no primary of an older election than the newest that it has seen, so that it never writes to
 a primary that was replaced. A replica set that is restored to an earlier point counts its elections from
@@ -13,12 +13,31 @@ from typing import Any
 import structlog
 
 from parley.shared.cancellation import end
+from parley.shared.documents import RESTORATIONS
+from parley.shared.settings import StartupError
 
 log = structlog.get_logger()
 
 REFUSED_SECONDS = 10.0
 """Longer than an election, during which the former primary may be refused for a moment."""
 LOOK_SECONDS = 1.0
+UNFINISHED = "unfinished"
+"""The `_id` of the mark, in `restorations`, that `parley restore` has begun and not ended."""
+
+
+async def check_finished(database: Any) -> None:
+    """Check that the database is not being restored: numbers given from a part of it would be given twice.
+
+    Raises:
+        StartupError: A restore has begun, and has not ended.
+        PyMongoError: The database is away.
+    """
+    mark = await database[RESTORATIONS].find_one({"_id": UNFINISHED})
+    if mark is not None:
+        raise StartupError(
+            f"MongoDB is being restored from {mark['backup']} since {mark['at']:%Y-%m-%d %H:%M} UTC: wait "
+            "until `parley restore` ends; repeat it with --replace if it was interrupted."
+        )
 
 
 @asynccontextmanager

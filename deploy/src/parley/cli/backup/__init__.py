@@ -1,0 +1,1 @@
+"""`parley backup` and `parley restore`: the stored data of one point in time, in one file."""

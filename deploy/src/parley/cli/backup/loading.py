@@ -1,0 +1,85 @@
+"""The steps by which a restore replaces the contents of a database; only indexes and checks come after."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import WriteConcern
+from pymongo.errors import BulkWriteError
+
+from parley.cli.backup import archive
+from parley.cli.backup.manifest import COLLECTIONS, Manifest
+from parley.cli.errors import CommandError
+from parley.shared.documents import ATTEMPTS, LAYOUTS, MIGRATIONS, RESTORATIONS, REVOCATIONS
+from parley.shared.mongo import DUPLICATE_KEY
+
+MAJORITY = WriteConcern("majority", j=True)
+"""Without a time limit: a secondary may be behind while much is written."""
+FEW = (LAYOUTS, MIGRATIONS)
+"""Collections in which services write at their first start, when nothing else is stored."""
+
+Advance = Callable[[int], None]
+
+
+async def held(database: Any) -> int:
+    """Return about how many documents a database holds that a restore would replace."""
+    counts = [await database[name].estimated_document_count() for name in COLLECTIONS if name not in FEW]
+    return sum(counts)
+
+
+async def clear(database: Any) -> None:
+    """Drop all collections of Parley except the revocations.
+
+    A token that was revoked after the backup must stay revoked.
+    """
+    for name in (*COLLECTIONS, ATTEMPTS):
+        if name != REVOCATIONS:
+            await database.get_collection(name, write_concern=MAJORITY).drop()
+
+
+async def load(database: Any, path: Path, contents: Manifest, advance: Advance) -> None:
+    """Write the documents of a checked archive.
+
+    Raises:
+        CommandError: The archive has a collection that this version does not know.
+    """
+    unknown = contents.by_collection.keys() - set(COLLECTIONS)
+    if unknown:
+        raise CommandError(f"{path} has collections that are none of Parley's: {', '.join(sorted(unknown))}.")
+    parts = archive.read(path, contents)
+    while (found := await asyncio.to_thread(next, parts, None)) is not None:
+        part, data = found
+        await _insert(database.get_collection(part.collection, write_concern=MAJORITY), data)
+        advance(part.documents)
+
+
+async def _insert(collection: Any, data: bytes) -> None:
+    documents = [RawBSONDocument(document) for document in archive.split(data)]
+    try:
+        await collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        # Nothing but a revocation can be there already.
+        codes = {each.get("code") for each in error.details.get("writeErrors") or ()}
+        if collection.name != REVOCATIONS or codes != {DUPLICATE_KEY}:
+            raise
+
+
+class Mark:
+    """The mark, in the database, that a restore has begun and not ended: services refuse to start with it."""
+
+    def __init__(self, database: Any) -> None:
+        self._marks = database.get_collection(RESTORATIONS, write_concern=MAJORITY)
+
+    async def is_set(self) -> bool:
+        """Return whether an earlier restore has not ended."""
+        return await self._marks.find_one({}) is not None
+
+    async def set(self, document: dict[str, Any]) -> None:
+        """Set the mark."""
+        await self._marks.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    async def remove(self) -> None:
+        """Remove the mark: the data are complete."""
+        await self._marks.drop()
