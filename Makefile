@@ -10,7 +10,7 @@ JOBS ?= $(if $(ARGS),0,2)
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale partitions token replay bench load edits overload soak scale-model search page reindex check test faults images test-images clean install named-log
+.PHONY: help up down status logs scale partitions token replay bench load edits overload soak scale-model search page reindex check test faults images test-images reload backup restore clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ logs: $(VENV)/python ## follow all logs or one: [PART=gateway-1]
 
 scale: $(VENV)/python ## change the number of gateways and workers: GATEWAYS=4 WORKERS=3
 	@$(VENV)/python -m parley.stack scale $(SIZE)
+
+reload: $(VENV)/python ## have the services read JWT_SECRET_FILE and LOG_LEVEL_FILE again, without a restart
+	@$(VENV)/python -m parley.stack reload
 
 partitions: $(VENV)/python ## change the number of partitions while all runs: N=16 [ARGS=--status]
 	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.partitions $(N) $(ARGS)
@@ -69,15 +72,15 @@ page: ## measure the chat page with a long thread, and its load on a slow networ
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m load.chat_page $(ARGS)
 
-reindex: $(VENV)/python ## build the search index of the running stack anew
-	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.search
-
 backup: $(VENV)/python ## write the stored data to a file while all runs: TO=/backups/
 	@$(VENV)/parley backup $(if $(TO),"$(TO)",.) $(ARGS)
 
 restore: $(VENV)/python ## replace the stored data by a backup; the services stop meanwhile: FROM=file [ARGS=--replace]
 	@test -n "$(FROM)" || { echo "parley: Name the backup: make restore FROM=file" >&2; exit 2; }
 	@$(VENV)/python -m parley.stack restore "$(FROM)" $(ARGS)
+
+reindex: $(VENV)/python ## build the search index of the running stack anew
+	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.search
 
 check: install ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability audit
 	$(VENV)/ruff check .

@@ -54,3 +54,35 @@ def test_errors_are_counted_by_kind() -> None:
     )
     counts = [line for line in done.stdout.splitlines() if not line.startswith("{")]
     assert counts == ["2.0", "1.0", "3.0"]
+
+
+LEVEL_CALLS = """
+import logging
+import structlog
+from parley.shared import logs
+logs.configure("warning", "json")
+log = structlog.get_logger()
+library = logging.getLogger("library")
+for level in ("warning", "debug", "error"):
+    logs.set_level(level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(log, name)(f"{name} at {level}")
+        getattr(library, name)(f"{name} of a library at {level}")
+"""
+
+
+def test_the_level_of_a_logger_in_use_is_changed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEVEL_CALLS], capture_output=True, text=True, timeout=30, check=True
+    )
+    ours, theirs = (
+        [json.loads(line)["event"] for line in out.splitlines()] for out in (done.stdout, done.stderr)
+    )
+    shown = {
+        "warning": ["warning", "error"],
+        "debug": ["debug", "info", "warning", "error"],
+        "error": ["error"],
+    }
+    assert ours == [f"{name} at {level}" for level, names in shown.items() for name in names]
+    assert "info of a library at debug" not in theirs
+    assert [each for each in theirs if each.endswith("at error")] == ["error of a library at error"]

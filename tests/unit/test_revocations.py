@@ -47,7 +47,7 @@ class Node:
     def __init__(self, store: MemoryRevocations) -> None:
         self.bus = RecordingEventPublisher()
         self.revocations = RevocationService(store, self.bus, DAY)
-        self.authenticator = Authenticator(SigningKeys(SECRET, ""), self.revocations)
+        self.authenticator = Authenticator(SigningKeys([SECRET], ""), self.revocations)
 
     async def has_changed(self) -> bool:
         """Whether more tokens are revoked than when this was asked last."""

@@ -50,7 +50,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 @pytest.fixture
 def trusted(issuer: Issuer) -> SigningKeys:
     """The published keys; a secret is set too, which must not be used."""
-    return SigningKeys(SECRET, issuer.url)
+    return SigningKeys([SECRET], issuer.url)
 
 
 @pytest.fixture
@@ -212,11 +212,11 @@ async def test_a_key_that_is_too_short_is_not_trusted(issuer: Issuer, authentica
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 async def test_a_secret_that_is_too_short_is_not_trusted() -> None:
-    await is_refused(checks(SigningKeys("short", "")), signed("short", "HS256", None))
+    await is_refused(checks(SigningKeys(["short"], "")), signed("short", "HS256", None))
 
 
 async def test_an_unreachable_key_set_is_a_retryable_error(issuer: Issuer) -> None:
-    authenticator = checks(SigningKeys("", issuer.url.replace("/keys", "/elsewhere")))
+    authenticator = checks(SigningKeys([], issuer.url.replace("/keys", "/elsewhere")))
 
     with pytest.raises(Unavailable):
         await authenticator.identify(signed(OWN, "RS256", "one"))
@@ -288,7 +288,7 @@ async def test_unknown_key_ids_do_not_flood_the_issuer(issuer: Issuer, authentic
 
 async def test_unknown_key_ids_do_not_flood_a_failing_issuer(issuer: Issuer) -> None:
     issuer.status = 500
-    authenticator = checks(SigningKeys("", issuer.url))
+    authenticator = checks(SigningKeys([], issuer.url))
 
     asked = (authenticator.identify(signed(ANOTHER, "RS256", f"random {n}")) for n in range(50))
     answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -339,7 +339,7 @@ async def test_a_token_with_an_unsupported_algorithm_causes_no_fetch(
 async def test_a_token_must_have_the_configured_issuer_and_audience(
     claims: dict[str, Any], trusted: bool
 ) -> None:
-    authenticator = checks(SigningKeys(SECRET, ""), "https://id.example", "parley")
+    authenticator = checks(SigningKeys([SECRET], ""), "https://id.example", "parley")
     token = jwt.encode({"sub": "alice", "exp": 2**40, **claims}, SECRET, "HS256")
 
     if trusted:
@@ -377,3 +377,39 @@ async def test_a_token_that_was_verified_before_is_refused_once_it_expires(
     monkeypatch.setattr(auth, "time", lambda: expires_at)
 
     await is_refused(authenticator, token)
+
+
+FORMER, NEXT = ("another shared secret that is long enough", "the next shared secret, long enough too")
+
+
+async def test_tokens_of_the_previous_secret_are_accepted_until_it_is_removed() -> None:
+    trusted = SigningKeys([SECRET, FORMER], "")
+    authenticator = checks(trusted)
+    present, former = [
+        await authenticator.identify(signed(secret, "HS256", None)) for secret in (SECRET, FORMER)
+    ]
+    await is_refused(authenticator, signed(NEXT, "HS256", None))
+    await trusted.replace([NEXT, SECRET], "")
+    assert [authenticator.is_valid(each) for each in (present, former)] == [True, False]
+    await authenticator.identify(signed(NEXT, "HS256", None))
+    await is_refused(authenticator, signed(FORMER, "HS256", None))
+
+
+async def test_an_expired_token_of_the_previous_secret_is_refused_as_expired() -> None:
+    authenticator = checks(SigningKeys([SECRET, FORMER], ""))
+    with pytest.raises(Unauthorized, match="has expired"):
+        await authenticator.identify(signed(FORMER, "HS256", None, exp=1))
+
+
+async def test_keys_that_cannot_be_fetched_replace_nothing(issuer: Issuer) -> None:
+    trusted = SigningKeys([SECRET], "")
+    authenticator = checks(trusted)
+    identity = await authenticator.identify(signed(SECRET, "HS256", None))
+    issuer.status = 500
+    with pytest.raises(Unavailable):
+        await trusted.replace([NEXT], issuer.url)
+    assert authenticator.is_valid(identity)
+    issuer.status = 200
+    await trusted.replace([SECRET], issuer.url)
+    assert not authenticator.is_valid(identity)
+    await authenticator.identify(signed(OWN, "RS256", "one"))

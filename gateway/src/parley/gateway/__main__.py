@@ -5,4 +5,4 @@ from parley.gateway.settings import Settings, check
 from parley.shared import process
 
 if __name__ == "__main__":
-    process.main(Settings, "node_name", run, check)
+    process.serve(Settings, "node_name", run, check)

@@ -1,6 +1,7 @@
 """Authenticate users by JSON Web Tokens (RFC 7519); each key allows one algorithm only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from time import time
@@ -113,21 +114,7 @@ class Authenticator:
 
     async def _decode(self, token: str) -> Identity:
         try:
-            key = await self._keys.key_for(token)
-            claims = _decoder.decode(
-                token,
-                key.material,
-                algorithms=[key.algorithm],
-                leeway=self._leeway,
-                issuer=self._issuer,
-                audience=self._audience,
-                options={
-                    "require": ["exp"],
-                    "verify_aud": self._audience is not None,
-                    "verify_sub": False,
-                    "enforce_minimum_key_length": not self._short_keys,
-                },
-            )
+            key, claims = self._verify(token, await self._keys.keys_for(token))
             expires_at = float(claims["exp"])
             issued_at = float(claims["iat"]) if "iat" in claims else None
             if expires_at <= time():
@@ -144,6 +131,33 @@ class Authenticator:
             issued_at=issued_at,
             token_id=claims.get("jti"),
             key=key,
+        )
+
+    def _verify(self, token: str, keys: Sequence[SigningKey]) -> tuple[SigningKey, dict[str, Any]]:
+        """Return the key that has signed a token, and the token's claims.
+
+        Raises:
+            PyJWTError: None of the keys has, or the claims are not valid now.
+        """
+        for key in keys:
+            with suppress(jwt.InvalidSignatureError):
+                return key, self._claims(token, key)
+        raise jwt.InvalidSignatureError
+
+    def _claims(self, token: str, key: SigningKey) -> dict[str, Any]:
+        return _decoder.decode(
+            token,
+            key.material,
+            algorithms=[key.algorithm],
+            leeway=self._leeway,
+            issuer=self._issuer,
+            audience=self._audience,
+            options={
+                "require": ["exp"],
+                "verify_aud": self._audience is not None,
+                "verify_sub": False,
+                "enforce_minimum_key_length": not self._short_keys,
+            },
         )
 
 

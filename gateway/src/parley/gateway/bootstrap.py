@@ -11,6 +11,7 @@ from parley.gateway.adapters.redis.presence import RENEW_SECONDS
 from parley.gateway.application import build_application
 from parley.gateway.background import Background
 from parley.gateway.builders import build_adapters, build_domain, build_recovery
+from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import Files
 from parley.gateway.lifecycle import Component, Lifecycle
 from parley.gateway.live.audits import AUDIT_STEP_SECONDS
@@ -30,6 +31,7 @@ from parley.gateway.sockets.composition import SocketContext, build_sockets
 from parley.gateway.state.hop_delays import BUS, INBOX, LOOP
 from parley.gateway.transport.draining import drain_connections
 from parley.shared import metrics, mongo
+from parley.shared.reloading import ReloadRefused
 
 UNREAD_SECONDS = 0.1
 TYPING_SECONDS = 0.5
@@ -97,6 +99,18 @@ class Gateway:
             commit_waiters=self.domain.commit_waiters,
             problems=self.problems,
         )
+
+    async def reload(self, settings: Settings) -> None:
+        """Trust the signing keys of new settings from now on.
+
+        Raises:
+            ReloadRefused: The keys cannot be fetched; those of before stay trusted.
+        """
+        secrets = (settings.jwt_secret, settings.jwt_secret_previous)
+        try:
+            await self.domain.keys.replace(secrets, settings.jwt_jwks_url)
+        except Unavailable as error:
+            raise ReloadRefused(f"{error} The keys of before stay trusted.") from error
 
     def start(self) -> None:
         """Start what runs beside the requests."""

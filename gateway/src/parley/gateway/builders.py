@@ -171,7 +171,7 @@ def build_domain(settings: Settings, adapters: Adapters) -> Domain:
     commit_waiters = CommitWaiters(adapters.manager)
     barrier = RecordBarrier(adapters.admission, commit_waiters, adapters.manager)
     services = build_services(adapters.ports, membership_cache, load_monitor, revocations, barrier)
-    keys = SigningKeys(settings.jwt_secret, settings.jwt_jwks_url)
+    keys = SigningKeys((settings.jwt_secret, settings.jwt_secret_previous), settings.jwt_jwks_url)
     authenticator = Authenticator(
         keys,
         revocations,

@@ -13,15 +13,18 @@ from parley.gateway.settings import Settings
 from parley.shared import migrations, mongo
 from parley.shared.http_server import AppRunner
 from parley.shared.layouts import Layouts
+from parley.shared.reloading import Reloads
 from parley.shared.restoration import stop_when_restored
 
 log = structlog.get_logger()
 
 SHUTDOWN_SECONDS = 1.0
 BACKLOG = 4096
+KEY_SETTINGS = ("jwt_secret", "jwt_secret_previous", "jwt_jwks_url")
+"""The settings that a reload applies, besides the log level."""
 
 
-async def run(settings: Settings, stopped: asyncio.Event) -> None:
+async def run(settings: Settings, stopped: asyncio.Event, reloads: Reloads[Settings]) -> None:
     """Serve until `stopped` is set; then close the listener, drain the clients, and stop the parts."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
@@ -30,6 +33,7 @@ async def run(settings: Settings, stopped: asyncio.Event) -> None:
         await stack.enter_async_context(stop_when_restored(database, stopped))
         files = await stack.enter_async_context(open_files(settings, database))
         gateway = Gateway(settings, database, files)
+        reloads.on_reload(KEY_SETTINGS, gateway.reload)
         runner = AppRunner(
             gateway.application(),
             access_log=None,

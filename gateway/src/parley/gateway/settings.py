@@ -31,6 +31,9 @@ class Settings(SharedSettings):
     gateway_host: str = setting("The address that the gateway listens on.", "127.0.0.1")
     gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1, most=HIGHEST_PORT)
     jwt_secret: str = setting("The secret of HS256 tokens; not needed with JWT_JWKS_URL.", "")
+    jwt_secret_previous: str = setting(
+        "A secret whose HS256 tokens are accepted too, while JWT_SECRET is being replaced.", ""
+    )
     environment: str = setting(
         "production or development; only development allows a weak JWT_SECRET.",
         "production",
@@ -223,10 +226,16 @@ def check_secret(settings: Settings) -> None:
         return
     if not settings.jwt_secret:
         raise SettingsError("JWT_SECRET is not set; set it, or JWT_JWKS_URL.")
-    weakness = _weakness(settings.jwt_secret)
+    _check_strength("JWT_SECRET", settings.jwt_secret, settings)
+    if settings.jwt_secret_previous:
+        _check_strength("JWT_SECRET_PREVIOUS", settings.jwt_secret_previous, settings)
+
+
+def _check_strength(name: str, secret: str, settings: Settings) -> None:
+    weakness = _weakness(secret)
     if weakness and settings.environment != "development":
         raise SettingsError(
-            f"JWT_SECRET {weakness}: generate one with `openssl rand -base64 48`, "
+            f"{name} {weakness}: generate one with `openssl rand -base64 48`, "
             "or set ENVIRONMENT=development to try Parley out."
         )
 

@@ -1,7 +1,7 @@
 """Keys that verify tokens: a shared secret, or a JWK set (RFC 7517) fetched from a URL."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -42,19 +42,21 @@ class SigningKeys:
     """The keys that are currently trusted.
 
     Args:
-        secret: The secret of HS256 tokens; used only without a URL.
+        secrets: The secrets of HS256 tokens, the present one first; used only without a URL.
         jwks_url: The URL of the JWK set; empty for none.
     """
 
-    def __init__(self, secret: str, jwks_url: str) -> None:
-        self._secret = SigningKey(secret, "HS256")
+    def __init__(self, secrets: Sequence[str], jwks_url: str) -> None:
+        self._secrets = _secret_keys(secrets)
         self._url = jwks_url
         self._set: dict[KeyName, SigningKey] = {}
         self._fetched = self._failed = -REFETCH_SECONDS
         self._lock = asyncio.Lock()
 
-    async def key_for(self, token: str) -> SigningKey:
-        """Return the key that a token's header names; fetch the set again if it is unknown.
+    async def keys_for(self, token: str) -> Sequence[SigningKey]:
+        """Return the keys one of which must have signed a token.
+
+        That is the key of the set that the token's header names, which is fetched again if it is unknown.
 
         Raises:
             PyJWTError: the text is not a token.
@@ -62,7 +64,7 @@ class SigningKeys:
             Unavailable: the set cannot be fetched.
         """
         if not self._url:
-            return self._secret
+            return self._secrets
         header = jwt.get_unverified_header(token)
         # A header is any JSON: only texts can name a key.
         name = str(header.get("kid", "")), str(header.get("alg"))
@@ -71,11 +73,24 @@ class SigningKeys:
             await self._fetch_again()
         if name not in self._set:
             raise Unauthorized("The token is signed by an unknown key.")
-        return self._set[name]
+        return (self._set[name],)
 
     def trusts(self, key: SigningKey) -> bool:
         """Tell whether a key returned before is still trusted."""
-        return key is self._secret or any(key is each for each in self._set.values())
+        return any(key is each for each in (self._set.values() if self._url else self._secrets))
+
+    async def replace(self, secrets: Sequence[str], jwks_url: str) -> None:
+        """Trust other keys from now on; a set is fetched anew. Keys that were trusted before stay the same.
+
+        Raises:
+            Unavailable: The set cannot be fetched; nothing has changed.
+        """
+        async with self._lock:
+            if jwks_url:
+                await self._fetch(jwks_url)
+            self._url = jwks_url
+            known = {key.material: key for key in self._secrets}
+            self._secrets = tuple(known.get(key.material, key) for key in _secret_keys(secrets))
 
     async def refresh(self) -> None:
         """Fetch the set and drop the keys it no longer has; on failure the known keys stay trusted.
@@ -85,7 +100,7 @@ class SigningKeys:
         """
         if self._url:
             async with self._lock:
-                await self._fetch()
+                await self._fetch(self._url)
 
     async def _fetch_again(self) -> None:
         async with self._lock:
@@ -93,14 +108,14 @@ class SigningKeys:
                 return
             if monotonic() - self._failed < RETRY_SECONDS:
                 raise Unavailable("The token signing keys cannot be fetched.")
-            await self._fetch()
+            await self._fetch(self._url)
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, url: str) -> None:
         timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as http,
-                http.get(self._url) as answer,
+                http.get(url) as answer,
             ):
                 found = _keys(await answer.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -113,6 +128,10 @@ class SigningKeys:
         """Return the known object of an unchanged key: sessions are compared by identity and stay trusted."""
         old = self._set.get(name)
         return old if old is not None and key.is_same(old) else key
+
+
+def _secret_keys(secrets: Sequence[str]) -> tuple[SigningKey, ...]:
+    return tuple(SigningKey(secret, "HS256") for secret in secrets if secret)
 
 
 def _keys(jwk_set: Any) -> list[tuple[KeyName, SigningKey]]:

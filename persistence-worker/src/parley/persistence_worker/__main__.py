@@ -5,4 +5,4 @@ from parley.persistence_worker.settings import Settings
 from parley.shared import process
 
 if __name__ == "__main__":
-    process.main(Settings, "worker_name", run)
+    process.serve(Settings, "worker_name", run)

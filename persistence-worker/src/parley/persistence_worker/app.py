@@ -29,6 +29,7 @@ from parley.shared.cancellation import end
 from parley.shared.http_server import AppRunner, json_errors, measure
 from parley.shared.layouts import Layouts
 from parley.shared.partitions import Partitions
+from parley.shared.reloading import Reloads
 from parley.shared.restoration import stop_when_restored
 
 log = structlog.get_logger()
@@ -39,14 +40,14 @@ STOP_SECONDS = 5.0
 """Time to finish the batches in flight when the worker stops; unfinished ones are redelivered."""
 
 
-async def run(settings: Settings, stopped: asyncio.Event) -> None:
+async def run(settings: Settings, stopped: asyncio.Event, _reloads: Reloads[Settings]) -> None:
     """Work until `stopped` is set; then finish the batches in flight and release the partitions."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             mongo.connect(
                 settings.mongo_url,
-                # The consumer retries a batch itself, until it is told to stop.
                 service=f"worker {settings.worker_name}",
+                # The consumer retries a batch itself, until it is told to stop.
                 retryReads=False,
                 retryWrites=False,
             )

@@ -13,6 +13,7 @@ ERRORS = ("error", "exception", "critical")
 RECORD, SEARCH, OTHER = "record", "search", "other"
 KINDS = {"worker.record": RECORD, "worker.search": SEARCH}
 """The kinds of errors that are no bugs of ours, by the component of the event."""
+LEVELS = logging.getLevelNamesMapping()
 for _kind in (RECORD, SEARCH, OTHER):
     # A counter that appears with its first increment has not grown, as Prometheus sees it.
     errors.labels(_kind)
@@ -26,7 +27,6 @@ def configure(level: str, style: str, **always: str) -> None:
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if style == "console" else structlog.processors.JSONRenderer()
     )
-    numeric = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     finished: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -34,8 +34,9 @@ def configure(level: str, style: str, **always: str) -> None:
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[_count_error, *finished, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        processors=[_drop_below_level, _count_error, *finished, renderer],
+        # Loggers are cached, so what may change is not in them but in the first processor.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -48,7 +49,27 @@ def configure(level: str, style: str, **always: str) -> None:
     lines.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=named, processors=[_without_record, renderer])
     )
-    logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[lines])
+    logging.basicConfig(handlers=[lines])
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log events of this level and above from now on; those of libraries from warnings on."""
+    _level.number = LEVELS.get(level.upper(), logging.INFO)
+    logging.getLogger().setLevel(max(_level.number, logging.WARNING))
+
+
+class _Level:
+    number = logging.INFO
+
+
+_level = _Level()
+
+
+def _drop_below_level(_logger: Any, level: str, line: EventDict) -> EventDict:
+    if LEVELS[level.upper()] < _level.number:
+        raise structlog.DropEvent
+    return line
 
 
 def _count_error(_logger: Any, level: str, line: EventDict) -> EventDict:
