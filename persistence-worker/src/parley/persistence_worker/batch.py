@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 
 from parley.persistence_worker.ports import Head, MemberKey
 from parley.shared import rooms
 from parley.shared.events import Event, MessageStored, RecordRefused
 from parley.shared.model import Message, now
 from parley.shared.records import DeliveredMark, NewMessage, Record
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -52,6 +55,13 @@ class Batch:
 
     def refuse(self, record: Record, code: str, reason: str) -> None:
         """Add a refusal for the author of a record."""
+        log.debug(
+            "worker.record.refused",
+            record=record.id,
+            message_id=message_id_of(record),
+            conversation=record.conversation_id,
+            code=code,
+        )
         self.emit(rooms.user(record.user_id), refusal(record, code, reason, failed=False))
 
 

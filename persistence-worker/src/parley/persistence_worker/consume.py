@@ -11,7 +11,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from parley.persistence_worker.acknowledgements import ACK_SECONDS, Acknowledgements
-from parley.persistence_worker.batch import refusal
+from parley.persistence_worker.batch import message_id_of, refusal
 from parley.persistence_worker.dead_letters import dead_letter, dead_letter_body
 from parley.persistence_worker.group_commit import Persists
 from parley.persistence_worker.ports import Attempts, EventPublisher, StoreUnavailable
@@ -219,14 +219,14 @@ class Consumer:
                 raise
             except Exception as error:
                 if not left:
-                    log.error("worker.record.failed", record=record.id, error=repr(error))
+                    log.error("worker.record.failed", error=repr(error), **_named(record))
                     await self._dead_letter(record, repr(error), channel)
 
     async def _persist_suspects(self, batch: list[Record], channel: AbstractChannel) -> None:
         """Persist one by one. A mark in the database outlives a worker that a record kills."""
         for record in batch:
             if await self._retry_outages(partial(self._mark, record)) > ATTEMPTS:
-                log.error("worker.record.killed_workers", record=record.id)
+                log.error("worker.record.killed_workers", **_named(record))
                 await self._dead_letter(record, "it killed its worker several times", channel)
             else:
                 await self._persist_singly(record, channel)
@@ -239,9 +239,14 @@ class Consumer:
     async def _dead_letter_unreadable(self, record: UnreadableRecord, channel: AbstractChannel) -> None:
         if record.kind is not None:
             unknown_kinds.labels("record").inc()
-        log.error("worker.record.unreadable", partition=self.partition, error=record.reason)
-        await dead_letter_body(record.body, record.reason, self.partition, channel)
         refused = refusal_of(record, *NOT_STORED)
+        log.error(
+            "worker.record.unreadable",
+            partition=self.partition,
+            error=record.reason,
+            message_id=refused.message_id if refused is not None else None,
+        )
+        await dead_letter_body(record.body, record.reason, self.partition, channel)
         if refused is not None:
             await self._notify_sender(refused)
 
@@ -284,6 +289,10 @@ class Consumer:
 
 async def _ignore(_message: object) -> None:
     """Take nothing: the connection's frame reader gives the deliveries to the consumer itself."""
+
+
+def _named(record: Record) -> dict[str, str | None]:
+    return {"record": record.id, "message_id": message_id_of(record), "conversation": record.conversation_id}
 
 
 def _size(delivery: Delivery) -> int:

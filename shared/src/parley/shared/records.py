@@ -18,6 +18,11 @@ class NewMessage(Struct, frozen=True, kw_only=True, tag="new"):
     sender: Person
 
     @property
+    def message_id(self) -> str:
+        """The id of the message."""
+        return self.message.id
+
+    @property
     def conversation_id(self) -> str:
         """The conversation of the message."""
         return self.message.conversation_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from parley.gateway.core.positions import Revision
-from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, Kind, MessageType
+from parley.shared.model import MAX_PAGE, MAX_PARTICIPANTS, Kind, MessageType, message_id
 
 
 class SendMessage(Struct, frozen=True, kw_only=True):
@@ -321,3 +321,15 @@ Command = (
     | CountUnread
     | Search
 )
+
+
+def message_named_by(command: object, user_id: str) -> str | None:
+    """Return the id of the message that a user's command names, None if it names none.
+
+    A send without a `client_message_id` names none: its message gets a random id when it is accepted.
+    """
+    if isinstance(command, SendMessage):
+        client_id = command.client_message_id
+        return message_id(user_id, command.conversation_id, client_id) if client_id else None
+    named: str | None = getattr(command, "message_id", None)
+    return named

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import structlog
 
 from parley.gateway.core.errors import ChatError, Conflict, NotFound, Unavailable
-from parley.gateway.core.results import PendingCommit
+from parley.gateway.core.results import MessageView, PendingCommit
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.shared import rooms
 from parley.shared.events import Event, RecordRefused, records_of
@@ -47,7 +47,8 @@ class CommitWaiters:
                 await self._manager.subscribe(names)
                 event = await asyncio.wait_for(asyncio.shield(committed), WAIT_SECONDS)
             except (Unavailable, TimeoutError):
-                log.debug("gateway.commit.wait_abandoned")
+                message = pending.result.message.id if isinstance(pending.result, MessageView) else None
+                log.debug("gateway.commit.wait_abandoned", record=pending.record_id, message_id=message)
                 return
         if isinstance(event, RecordRefused):
             raise REFUSALS.get(event.code, ChatError)(event.reason)

@@ -13,6 +13,7 @@ from marshmallow import EXCLUDE
 
 from parley.gateway import gauges
 from parley.gateway.auth import Authenticator
+from parley.gateway.core.commands import message_named_by
 from parley.gateway.core.errors import (
     ChatError,
     Conflict,
@@ -102,10 +103,13 @@ class RestApi:
         self, protocol: ClientProtocol, route: Route
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
+            user_id, command = "", None
             try:
                 person = await self.authenticate(request)
-                payload = await self._load(route, request, person.id)
-                result = await self._execute(person, route.command(payload))
+                user_id = person.id
+                payload = await self._load(route, request, user_id)
+                command = route.command(payload)
+                result = await self._execute(person, command)
                 if route.then is not None:
                     result = await self._read(person, route.then(payload))
                 return json_response(route.response(result), route.status)
@@ -114,7 +118,8 @@ class RestApi:
             except web.HTTPException:
                 raise
             except Exception:
-                log.exception("gateway.rest.request_failed", path=route.path)
+                named = message_named_by(command, user_id)
+                log.exception("gateway.rest.request_failed", path=route.path, message_id=named)
                 return error_response(protocol.refusal, ChatError("Something went wrong."))
 
         return handle

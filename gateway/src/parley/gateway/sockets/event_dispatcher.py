@@ -123,7 +123,7 @@ class EventDispatcher:
         except RateLimited:
             raise
         except Exception as error:
-            return _failure(event, resolved, error)
+            return _failure(session, event, resolved, error)
 
     def introduction(self, session: Session) -> Introduction:
         """Return what a client is told of itself: its user, its socket, and who is online."""
@@ -144,7 +144,7 @@ class EventDispatcher:
         except RateLimited:
             raise
         except Exception as error:
-            return _failure(event, resolved, error)
+            return _failure(session, event, resolved, error)
 
     def _answer(
         self, session: Session, resolved: Resolved, command: c.Command, result: Any, began: float
@@ -223,12 +223,21 @@ def _ack(inbound: InboundEvent, command: c.Command, result: Any, began: float) -
     return inbound.ack(result)
 
 
-def _failure(event: Any, resolved: Resolved, error: Exception) -> Refusal:
+def _failure(session: Session, event: Any, resolved: Resolved, error: Exception) -> Refusal:
     """Return the refusal for what was raised while an event was handled."""
     if not isinstance(error, ChatError):
-        log.error("gateway.event.failed", name=shown(event), exc_info=error)
+        named = _message_id(session, resolved)
+        log.error("gateway.event.failed", name=shown(event), message_id=named, exc_info=error)
         error = ChatError("Something went wrong.")
     return refusal(resolved.protocols[0], error)
+
+
+def _message_id(session: Session, resolved: Resolved) -> str | None:
+    try:
+        # Made again, since the failure may have been its making.
+        return c.message_named_by(resolved.inbound.command(resolved.payload), session.user_id)
+    except Exception:
+        return None
 
 
 def refusal(protocol: ClientProtocol, error: ChatError) -> Refusal:

@@ -1,7 +1,8 @@
 """The outbox on RabbitMQ: group commit, one batch in flight per partition."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from time import monotonic, time
 
 import structlog
@@ -17,7 +18,7 @@ from parley.shared.amqp_publisher import NotConfirmed, Publisher, Unroutable
 from parley.shared.cancellation import end, we_are_cancelled, within
 from parley.shared.metrics import batch_records, batch_seconds, broker_connected
 from parley.shared.partitions import Partitions, declare, exchange_name, fix_count
-from parley.shared.records import Record
+from parley.shared.records import Change, NewMessage, Record
 
 log = structlog.get_logger()
 
@@ -27,6 +28,8 @@ RECONNECT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 4
 """After about two of these a node that was cut off is given up, and another one of the cluster is used."""
 RETRY_SECONDS = 1.0
+LOGGED_IDS = 20
+"""Messages that a line names; a batch has up to 500."""
 TOO_LATE = "The server is overloaded. Retry later."
 TOO_MANY = "The server is overloaded: too many messages wait. Retry later."
 AWAY = "Messages cannot be accepted at the moment. Retry later."
@@ -213,7 +216,14 @@ class RabbitOutbox:
         knows nothing of the others.
         """
         batches = [each for each in (queue.published, *queue.waiting) if each is not None]
-        log.warning("gateway.outbox.batch_failed", error=repr(error), batches=len(batches))
+        refused = [record for batch in batches for record in batch.records]
+        log.warning(
+            "gateway.outbox.batch_failed",
+            error=repr(error),
+            batches=len(batches),
+            records=len(refused),
+            message_ids=_message_ids(refused),
+        )
         for batch in batches:
             self._finish(queue, batch, Unavailable(UNCERTAIN if batch.is_published else AWAY))
         queue.waiting.clear()
@@ -303,6 +313,11 @@ class RabbitOutbox:
             # After a time-out it stays: it may publish the batch yet, which must not come after later ones.
             channel, queue.channel, queue.publisher = queue.channel, None, None
             await amqp.close(channel)
+
+
+def _message_ids(unconfirmed: Sequence[Record]) -> list[str]:
+    named = (record.message_id for record in unconfirmed if isinstance(record, NewMessage | Change))
+    return list(islice(named, LOGGED_IDS))
 
 
 async def _open_channel(
