@@ -37,7 +37,10 @@ def token(secret: str, user_id: str, **claims: Any) -> str:
 class Socket:
     """One Socket.IO connection in the groups protocol."""
 
-    def __init__(self, url: str, auth: dict[str, Any], transports: list[str]) -> None:
+    def __init__(
+        self, url: str, auth: dict[str, Any], transports: list[str], headers: dict[str, str] | None = None
+    ) -> None:
+        self._headers = headers or {}
         self.received: list[tuple[str, Any]] = []
         self._url, self._auth, self._transports = url, auth, transports
         self._io = socketio.AsyncClient(reconnection=False)
@@ -45,7 +48,12 @@ class Socket:
 
     async def connect(self) -> Self:
         await self._io.connect(
-            self._url, namespaces=[NAMESPACE], auth=self._auth, transports=self._transports, wait_timeout=10
+            self._url,
+            headers=self._headers,
+            namespaces=[NAMESPACE],
+            auth=self._auth,
+            transports=self._transports,
+            wait_timeout=10,
         )
         return self
 
@@ -123,9 +131,11 @@ class User:
         self._sockets: list[Socket] = []
         self._http: aiohttp.ClientSession | None = None
 
-    async def socket(self, transport: str = "websocket", *, url: str | None = None) -> Socket:
+    async def socket(
+        self, transport: str = "websocket", *, url: str | None = None, headers: dict[str, str] | None = None
+    ) -> Socket:
         """Open a socket through nginx, or straight to the gateway at `url`."""
-        socket = Socket(url or self._url, {"token": self.token}, [transport])
+        socket = Socket(url or self._url, {"token": self.token}, [transport], headers)
         self._sockets.append(socket)
         return await socket.connect()
 

@@ -15,6 +15,7 @@ from parley.gateway.rest.attachments import AttachmentRoutes
 from parley.gateway.rest.content_encoding import reject_encoded_bodies
 from parley.gateway.rest.cors import Cors
 from parley.gateway.rest.mount import RestApi, error_response
+from parley.gateway.rest.traced_api import TracedRestApi
 from parley.gateway.services.attachments import AttachmentService
 from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
@@ -28,6 +29,7 @@ from parley.gateway.transport.websocket_openings import WebsocketOpenings
 from parley.gateway.web import pages
 from parley.shared import health
 from parley.shared.http_server import TAKE_FIRST, json_errors, measure
+from parley.shared.tracing import Tracer
 
 
 def build_application(
@@ -44,6 +46,7 @@ def build_application(
     profiles: Profiles,
     commit_waiters: CommitWaiters,
     problems: health.Problems,
+    tracer: Tracer | None,
 ) -> web.Application:
     """Return the application that serves `protocols`; `problems` are what `/readyz` shows."""
     limiter = ConnectionLimiter(rates, server.eio.count_sessions, settings.max_sockets, server.eio.proxies)
@@ -55,7 +58,8 @@ def build_application(
     safe_headers.install(app)
     server.attach(app)
     app[TAKE_FIRST] = WebsocketOpenings(server.eio, limiter.admits).take
-    rest = RestApi(
+    make_rest = RestApi if tracer is None else partial(TracedRestApi, tracer)
+    rest = make_rest(
         command_bus=command_bus,
         profiles=profiles,
         authenticator=authenticator,

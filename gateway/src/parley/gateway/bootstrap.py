@@ -32,6 +32,7 @@ from parley.gateway.state.hop_delays import BUS, INBOX, LOOP
 from parley.gateway.transport.draining import drain_connections
 from parley.shared import metrics, mongo
 from parley.shared.reloading import ReloadRefused
+from parley.shared.tracing import Tracer
 
 UNREAD_SECONDS = 0.1
 TYPING_SECONDS = 0.5
@@ -59,11 +60,13 @@ class Gateway:
         database: Any,
         files: Files,
         protocols: tuple[ClientProtocol, ...] = PROTOCOLS,
+        tracer: Tracer | None = None,
     ) -> None:
         self.settings = settings
         self.protocols = protocols
+        self.tracer = tracer
         self.background = Background()
-        self.adapters = build_adapters(settings, database, files, self.background.spawn)
+        self.adapters = build_adapters(settings, database, files, self.background.spawn, tracer)
         self.domain = build_domain(settings, self.adapters)
         context = self._live_context()
         self.delivery = build_delivery(context)
@@ -98,6 +101,7 @@ class Gateway:
             profiles=self.domain.services.profiles,
             commit_waiters=self.domain.commit_waiters,
             problems=self.problems,
+            tracer=self.tracer,
         )
 
     async def reload(self, settings: Settings) -> None:
@@ -148,6 +152,7 @@ class Gateway:
             presence_seconds=1.5 * RENEW_SECONDS,
             presence_members=self.settings.presence_members,
             audit_seconds=self.settings.audit_seconds,
+            tracer=self.tracer,
         )
 
     def _socket_context(self) -> SocketContext:
@@ -170,6 +175,7 @@ class Gateway:
             admission=self.adapters.admission,
             inbox_delay=self.adapters.shedder.delays.inbox,
             spawn=self.background.spawn,
+            tracer=self.tracer,
         )
 
     def _stages(self) -> Sequence[Sequence[Component]]:

@@ -20,6 +20,7 @@ from parley.gateway.adapters.rabbitmq.layout_watch import LayoutWatch
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.adapters.redis.presence import RedisPresence
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
+from parley.gateway.adapters.traced_outbox import TracedOutbox
 from parley.gateway.auth import Authenticator
 from parley.gateway.core.ports import Files
 from parley.gateway.live.commit_barrier import RecordBarrier
@@ -50,6 +51,7 @@ from parley.gateway.state.rates import Rates
 from parley.shared.layouts import Layouts
 from parley.shared.partitions import Partitions
 from parley.shared.redis import connect
+from parley.shared.tracing import Tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,9 @@ class Domain:
     authenticator: Authenticator
 
 
-def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn) -> Adapters:
+def build_adapters(
+    settings: Settings, database: Any, files: Files, spawn: Spawn, tracer: Tracer | None
+) -> Adapters:
     """Build the adapters; nothing is connected before the life cycle starts."""
     bus = Bus(settings.redis_url, settings.node_name)
     partitions = Partitions(settings.partitions)
@@ -109,7 +113,8 @@ def build_adapters(settings: Settings, database: Any, files: Files, spawn: Spawn
     shedder = LoadShedder(
         hop_delays, windows.__len__, partitions.count, outbox.unconfirmed, outbox.unconfirmed_age
     )
-    admission = AdmissionController(outbox, outbox.partition_of, windows, shedder, outbox.refusal)
+    published = outbox if tracer is None else TracedOutbox(outbox, tracer)
+    admission = AdmissionController(published, outbox.partition_of, windows, shedder, outbox.refusal)
     presence = RedisPresence(connect(settings.redis_url), bus)
     connect_reads = MongoConnectReads(database, spawn)
     return Adapters(

@@ -15,6 +15,7 @@ from parley.shared.http_server import AppRunner
 from parley.shared.layouts import Layouts
 from parley.shared.reloading import Reloads
 from parley.shared.restoration import stop_when_restored
+from parley.shared.tracing import open_tracer
 
 log = structlog.get_logger()
 
@@ -27,12 +28,13 @@ KEY_SETTINGS = ("jwt_secret", "jwt_secret_previous", "jwt_jwks_url")
 async def run(settings: Settings, stopped: asyncio.Event, reloads: Reloads[Settings]) -> None:
     """Serve until `stopped` is set; then close the listener, drain the clients, and stop the parts."""
     async with AsyncExitStack() as stack:
+        tracer = await stack.enter_async_context(open_tracer(settings, "parley-gateway", settings.node_name))
         database = await stack.enter_async_context(
             mongo.connect(settings.mongo_url, service=f"gateway {settings.node_name}")
         )
         await stack.enter_async_context(stop_when_restored(database, stopped))
         files = await stack.enter_async_context(open_files(settings, database))
-        gateway = Gateway(settings, database, files)
+        gateway = Gateway(settings, database, files, tracer=tracer)
         reloads.on_reload(KEY_SETTINGS, gateway.reload)
         runner = AppRunner(
             gateway.application(),

@@ -15,15 +15,17 @@ from parley.persistence_worker.attachment_references_mongo import MongoAttachmen
 from parley.persistence_worker.consume import Consumer, Limits
 from parley.persistence_worker.database_probe import DatabaseProbe
 from parley.persistence_worker.events_redis import RedisEventPublisher
-from parley.persistence_worker.group_commit import GroupCommit
+from parley.persistence_worker.group_commit import GroupCommit, Persists
 from parley.persistence_worker.ownership import Fix, Ownership
 from parley.persistence_worker.partitions.follower import LayoutFollower, MakeOwnership
 from parley.persistence_worker.partitions.mover import Mover
 from parley.persistence_worker.persist import Persister
+from parley.persistence_worker.ports import EventPublisher
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.persistence_worker.search.index_mongo import MongoSearchIndex
 from parley.persistence_worker.search.indexer import Indexer, NotingPersister
 from parley.persistence_worker.settings import Settings
+from parley.persistence_worker.traced_batches import TracedEventPublisher, TracedPersister
 from parley.shared import amqp, health, metrics, migrations, mongo, redis
 from parley.shared.cancellation import end
 from parley.shared.http_server import AppRunner, json_errors, measure
@@ -31,6 +33,7 @@ from parley.shared.layouts import Layouts
 from parley.shared.partitions import Partitions
 from parley.shared.reloading import Reloads
 from parley.shared.restoration import stop_when_restored
+from parley.shared.tracing import Tracer, open_tracer
 
 log = structlog.get_logger()
 
@@ -43,6 +46,7 @@ STOP_SECONDS = 5.0
 async def run(settings: Settings, stopped: asyncio.Event, _reloads: Reloads[Settings]) -> None:
     """Work until `stopped` is set; then finish the batches in flight and release the partitions."""
     async with AsyncExitStack() as stack:
+        tracer = await stack.enter_async_context(open_tracer(settings, "parley-worker", settings.worker_name))
         database = await stack.enter_async_context(
             mongo.connect(
                 settings.mongo_url,
@@ -60,7 +64,9 @@ async def run(settings: Settings, stopped: asyncio.Event, _reloads: Reloads[Sett
         stack.callback(primary.close)
         layouts = Layouts(database)
         indexer = Indexer(MongoSearchIndex(database), lambda each: follower.holds(each))
-        make_ownership = _ownerships(settings, primary, RedisEventPublisher(publisher), probe, indexer)
+        make_ownership = _ownerships(
+            settings, primary, RedisEventPublisher(publisher), probe, indexer, tracer
+        )
         follower = LayoutFollower(
             layouts,
             Partitions(settings.partitions),
@@ -102,10 +108,14 @@ async def _connect(settings: Settings) -> AbstractConnection:
 def _ownerships(
     settings: Settings,
     primary: PrimaryConnection,
-    event_publisher: RedisEventPublisher,
+    redis_publisher: RedisEventPublisher,
     probe: DatabaseProbe,
     indexer: Indexer,
+    tracer: Tracer | None,
 ) -> MakeOwnership:
+    event_publisher: EventPublisher = redis_publisher
+    if tracer is not None:
+        event_publisher = TracedEventPublisher(redis_publisher, tracer)
     persister = Persister(
         AttachedMessages(store_mongo.MongoMessages(primary), MongoAttachmentReferences(primary.database)),
         store_mongo.MongoHeads(primary),
@@ -114,7 +124,8 @@ def _ownerships(
     )
     attempts = store_mongo.MongoAttempts(primary.database)
     limits = Limits(settings.batch_limit, settings.prefetch)
-    group = GroupCommit(NotingPersister(persister, indexer), settings.batch_limit)
+    noting: Persists = NotingPersister(persister, indexer)
+    group = GroupCommit(noting if tracer is None else TracedPersister(noting, tracer), settings.batch_limit)
 
     def make_ownership(partitions: Partitions, fix: Fix) -> Ownership:
         def make_consumer(partition: int) -> Consumer:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from parley.persistence_worker.ports import Head, MemberKey
 from parley.shared import rooms
 from parley.shared.events import Event, MessageStored, RecordRefused
 from parley.shared.model import Message, now
-from parley.shared.records import DeliveredMark, NewMessage, Record
+from parley.shared.records import DeliveredMark, NewMessage, ReadMark, Record
 
 log = structlog.get_logger()
 
@@ -93,6 +94,7 @@ def refusal(record: Record, code: str, reason: str, *, failed: bool) -> RecordRe
         message_id=message_id_of(record),
         client_message_id=message.client_message_id if message else None,
         temp_id=message.temp_id if message else None,
+        traceparent=UNSET if isinstance(record, ReadMark | DeliveredMark) else record.traceparent,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from parley.shared.envelope import UNREADABLE
 from parley.shared.events import RecordRefused
@@ -30,6 +31,7 @@ def refusal_of(record: UnreadableRecord, code: str, reason: str) -> RecordRefuse
         message_id=_text(message, "id") or _text(fields, "message_id"),
         client_message_id=_text(message, "clientMessageId") or _text(fields, "client_message_id"),
         temp_id=_text(message, "tempId") or _text(fields, "temp_id"),
+        traceparent=_text(fields, "traceparent") or UNSET,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-SCHEMA = 1
+SCHEMA = 2
 """Grows with each release that adds a field or a kind. Readers pass over what they do not know."""
 WRITER = version("parley-shared")
 """The version of this distribution, which names the release that wrote an envelope."""

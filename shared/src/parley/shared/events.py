@@ -1,11 +1,14 @@
-"""Events: facts on their way from a worker or a gateway to the gateways whose clients they concern."""
+"""Events: facts on their way from a worker or a gateway to the gateways whose clients they concern.
+
+The event of a sampled message has a `traceparent`, whose span is the parent of what the gateways do with it.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from parley.shared.envelope import UNREADABLE, Envelope, kind_of, kinds_of, seal, split
 from parley.shared.model import Conversation, Member, Message, Person, Revocation
@@ -17,6 +20,7 @@ class MessageStored(Struct, frozen=True, kw_only=True, tag="stored"):
     record_id: str
     message: Message
     sender: Person
+    traceparent: str | UnsetType = UNSET
 
     @property
     def conversation_id(self) -> str:
@@ -33,6 +37,7 @@ class MessageEdited(Struct, frozen=True, kw_only=True, tag="edited"):
     message: Message
     sender: Person
     record_ids: tuple[str, ...] = ()
+    traceparent: str | UnsetType = UNSET
 
     @property
     def conversation_id(self) -> str:
@@ -46,6 +51,7 @@ class MessageDeleted(Struct, frozen=True, kw_only=True, tag="deleted"):
     message: Message
     sender: Person
     record_ids: tuple[str, ...] = ()
+    traceparent: str | UnsetType = UNSET
 
     @property
     def conversation_id(self) -> str:
@@ -59,6 +65,7 @@ class MessageRepeated(Struct, frozen=True, kw_only=True, tag="repeated"):
     record_id: str
     message: Message
     sender: Person
+    traceparent: str | UnsetType = UNSET
 
     @property
     def conversation_id(self) -> str:
@@ -106,6 +113,7 @@ class RecordRefused(Struct, frozen=True, kw_only=True, tag="refused"):
     message_id: str | None = None
     client_message_id: str | None = None
     temp_id: str | None = None
+    traceparent: str | UnsetType = UNSET
 
 
 class ConversationCreated(Struct, frozen=True, kw_only=True, tag="created"):

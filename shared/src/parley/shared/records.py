@@ -1,10 +1,13 @@
-"""Records: accepted commands on their way from a gateway to a worker."""
+"""Records: accepted commands on their way from a gateway to a worker.
+
+The record of a sampled message has a `traceparent`, whose span is the parent of what the worker does with it.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from parley.shared.envelope import UNREADABLE, Envelope, kind_of, kinds_of, seal, split
 from parley.shared.model import Message, Person
@@ -16,6 +19,7 @@ class NewMessage(Struct, frozen=True, kw_only=True, tag="new"):
     id: str
     message: Message
     sender: Person
+    traceparent: str | UnsetType = UNSET
 
     @property
     def message_id(self) -> str:
@@ -42,6 +46,7 @@ class Edit(Struct, frozen=True, kw_only=True, tag="edit"):
     user: Person
     content: str
     at: datetime
+    traceparent: str | UnsetType = UNSET
 
     @property
     def user_id(self) -> str:
@@ -57,6 +62,7 @@ class Deletion(Struct, frozen=True, kw_only=True, tag="delete"):
     message_id: str
     user_id: str
     at: datetime
+    traceparent: str | UnsetType = UNSET
 
 
 class ReadMark(Struct, frozen=True, kw_only=True, tag="read"):

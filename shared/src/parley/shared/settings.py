@@ -67,6 +67,25 @@ class SharedSettings:
     )
     log_level: str = setting("debug, info, warning or error.", "info", form="(?i:debug|info|warning|error)")
     log_format: str = setting("json for machines, console for people.", "json", form="json|console")
+    otel_exporter_otlp_endpoint: str = setting(
+        "The URL of a receiver of traces by OTLP over HTTP, without /v1/traces; empty traces nothing.",
+        "",
+        form="https?://.+",
+    )
+    otel_exporter_otlp_headers: str = setting(
+        "Headers for the receiver of traces, such as a key: name=value, separated by commas.", ""
+    )
+    otel_traces_sampler: str = setting(
+        "traceidratio decides by the share alone, parentbased_traceidratio by a client's traceparent first.",
+        "parentbased_traceidratio",
+        form="(parentbased_)?traceidratio",
+    )
+    otel_traces_sampler_arg: float = setting(
+        "The share of the messages that are traced, from 0 to 1.",
+        0.01,
+        least=0,
+        most=1,
+    )
 
 
 def load(cls: type[T], environ: Mapping[str, str]) -> T:

@@ -74,7 +74,7 @@ class _Channel:
         if inbound.reply is not None:
             about += " " + texts.ALSO_SENT_AS.format(event=inbound.reply.event)
         request = self._add_message(
-            f"client.{event}", event, self.schemas.of_input(inbound.schema), name=event
+            f"client.{event}", event, self.schemas.of_event(inbound.schema), name=event
         )
         done = self._add_message(f"done.{event}", f"{event} is done", self.schemas.of_output(inbound.ack))
         self._operate(

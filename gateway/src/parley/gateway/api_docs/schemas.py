@@ -8,8 +8,10 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
+from parley.gateway.api_docs import texts
 from parley.gateway.protocols.fields import Id
 from parley.gateway.protocols.serializer import ToPayload
+from parley.shared.tracing import TRACEPARENT
 
 Json = dict[str, Any]
 
@@ -45,6 +47,13 @@ class Schemas:
         described["properties"] = _without(described["properties"], without)
         kept = [field for field in described.pop("required", ()) if field not in without]
         return described | ({"required": kept} if kept else {})
+
+    def of_event(self, schema: Schema) -> Json:
+        """Describe what an event with this schema accepts: a trace's context besides, as every event does."""
+        described = self._component(schema)
+        properties = self.components[described["$ref"].rpartition("/")[2]].setdefault("properties", {})
+        properties[TRACEPARENT] = {"description": texts.TRACEPARENT}
+        return described
 
     def _component(self, schema: Schema) -> Json:
         described: Json = self._converter.resolve_nested_schema(schema)

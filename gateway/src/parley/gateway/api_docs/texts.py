@@ -56,6 +56,7 @@ IDEMPOTENCY_KEY = (
     "A name for the request, instead of `{field}` in the body: a retry with the same key does nothing again. "
     "A key that is no UUID stands for one."
 )
+TRACEPARENT = "The client's trace, as W3C Trace Context writes it. A value of another form is ignored."
 WHEN: dict[type, str] = {
     e.MessageStored: "A message is stored and has its number.",
     e.MessageEdited: "A message's content has changed.",

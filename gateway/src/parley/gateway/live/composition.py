@@ -26,6 +26,7 @@ from parley.gateway.live.room_membership import MembershipObserver, RoomMembersh
 from parley.gateway.live.session_rooms import SessionRooms
 from parley.gateway.live.sessions import Sessions
 from parley.gateway.live.streams import Streams
+from parley.gateway.live.traced_handlers import traced
 from parley.gateway.live.typing_events import TypingEvents
 from parley.gateway.live.unread_counts import UnreadCounts
 from parley.gateway.live.user_loader import UserLoader
@@ -40,6 +41,7 @@ from parley.gateway.state.contact_index import ContactIndex
 from parley.gateway.state.load_monitor import LoadMonitor
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.typing_board import TypingBoard
+from parley.shared.tracing import Tracer
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
@@ -52,6 +54,7 @@ class LiveContext:
         spawn: runs a coroutine in the background.
         presence_seconds: within this time every node has renewed its leases in a Redis that lost them.
         presence_members: members past which a conversation does not announce who comes and goes.
+        tracer: traces messages, if they are.
     """
 
     bus: Bus
@@ -67,6 +70,7 @@ class LiveContext:
     presence_seconds: float
     presence_members: int
     audit_seconds: float
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +159,7 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         manager=context.manager,
         bus=context.bus,
         spawn=context.spawn,
-    )
+    ).table()
     return LiveParts(
         room_membership=parts.room_membership,
         presence_tracker=parts.presence_tracker,
@@ -180,7 +184,11 @@ def build_live(context: LiveContext, delivery: DeliveryParts, observer: Membersh
         deferred_presence=deferred_presence,
         typing_board=board,
         typing_events=typing_events,
-        router=EventRouter(handlers.table(), context.commit_waiters, context.admission),
+        router=EventRouter(
+            handlers if context.tracer is None else traced(handlers, context.tracer),
+            context.commit_waiters,
+            context.admission,
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from parley.gateway.protocols.fields import MAX_REASONS
 from parley.gateway.protocols.protocol import Payload
 from parley.gateway.protocols.usual_payloads import plan_of
 from parley.shared.model import MAX_ID
+from parley.shared.tracing import TRACEPARENT
 
 MAX_VALUES = 5_000
 """Values of one payload, those of nested lists and objects included; each may cost an error."""
@@ -24,7 +25,7 @@ _plan_of = cache(plan_of)
 
 
 def load(schema: Schema, payload: Payload, *, unknown: Literal["exclude"] | None = None) -> Payload:
-    """Load a payload by a schema.
+    """Load a payload by a schema. A `traceparent` is for the tracer, and is left out.
 
     Args:
         schema: The schema.
@@ -38,6 +39,10 @@ def load(schema: Schema, payload: Payload, *, unknown: Literal["exclude"] | None
     usual = plan.load(payload) if plan is not None else None
     if usual is not None:
         return usual
+    if TRACEPARENT in payload:
+        # Only now: payloads without one, which are most, need not be searched for it.
+        without = {name: value for name, value in payload.items() if name != TRACEPARENT}
+        return load(schema, without, unknown=unknown)
     if has_too_many_values(payload):
         raise Invalid(
             f"The payload has more than {MAX_VALUES} values, or more than {MAX_NAMES} in one object."

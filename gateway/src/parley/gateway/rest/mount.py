@@ -64,6 +64,7 @@ WaitForCommit = Callable[[PendingCommit], Coroutine[Any, Any, None]]
 
 Raises the `ChatError` with which a worker has refused the command by then.
 """
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class RestApi:
@@ -93,15 +94,15 @@ class RestApi:
     def mount(self, app: web.Application, protocol: ClientProtocol) -> None:
         """Add a protocol's routes to an application."""
         for route in protocol.routes:
-            handler = self._handler(protocol, route)
+            handler = self.handler(protocol, route)
             add_route(app, route.method, route.path, handler)
             if route.method == hdrs.METH_GET:
                 # aiohttp sends the headers of the same response, and no body.
                 add_route(app, hdrs.METH_HEAD, route.path, handler)
 
-    def _handler(
-        self, protocol: ClientProtocol, route: Route
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def handler(self, protocol: ClientProtocol, route: Route) -> Handler:
+        """Return the handler of a route's requests."""
+
         async def handle(request: web.Request) -> web.Response:
             user_id, command = "", None
             try:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from parley.gateway.auth import Authenticator
 from parley.gateway.live.composition import DeliveryParts, LiveParts
+from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
@@ -23,13 +25,16 @@ from parley.gateway.sockets.namespace import ChatNamespace
 from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
 from parley.gateway.sockets.socket_answers import SocketAnswers
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
+from parley.gateway.sockets.traced_dispatcher import TracedDispatcher
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
+from parley.gateway.transport.engine_server import HANDSHAKE_CONTEXT
 from parley.gateway.transport.server import ChatServer
 from parley.gateway.transport.trusted_proxies import TrustedProxies
+from parley.shared.tracing import Tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class SocketContext:
     admission: AdmissionController
     inbox_delay: DelayGauge
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
+    tracer: Tracer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ def build_sockets(context: SocketContext) -> SocketParts:
     """Build the Socket.IO edge."""
     identities = Identities(context.profiles)
     server = _server(context)
-    dispatcher = _dispatcher(context, identities)
+    dispatcher = _dispatcher(context, identities, server)
     for namespace in {protocol.namespace for protocol in context.protocols}:
         server.register_namespace(_namespace(context, namespace, identities, dispatcher))
     return SocketParts(
@@ -110,8 +116,13 @@ def _server(context: SocketContext) -> ChatServer:
     )
 
 
-def _dispatcher(context: SocketContext, identities: Identities) -> EventDispatcher:
-    return EventDispatcher(
+def _dispatcher(context: SocketContext, identities: Identities, server: ChatServer) -> EventDispatcher:
+    make: Callable[..., EventDispatcher] = EventDispatcher
+    if context.tracer is not None:
+        make = partial(
+            TracedDispatcher, context.tracer, context.protocols, partial(_handshake_context, server)
+        )
+    return make(
         authenticator=context.authenticator,
         identities=identities,
         profiles=context.profiles,
@@ -148,6 +159,12 @@ def _namespace(
         rates=context.rates,
         max_sockets_of_user=context.settings.max_sockets_of_user,
     )
+
+
+def _handshake_context(server: ChatServer, session: Session) -> str | None:
+    eio_sid = server.manager.eio_sid_from_sid(session.sid, session.namespace)
+    found: str | None = server.environ.get(eio_sid, {}).get(HANDSHAKE_CONTEXT)
+    return found
 
 
 def _has_joined(context: SocketContext, eio_sid: str) -> bool:

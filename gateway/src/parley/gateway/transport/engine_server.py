@@ -45,6 +45,7 @@ from parley.gateway.transport.trusted_proxies import TrustedProxies
 from parley.gateway.transport.upgrade import accept, can_upgrade
 from parley.gateway.transport.websocket import CLOSE_SECONDS
 from parley.shared.http_server import add_route
+from parley.shared.tracing import TRACEPARENT, parse
 
 log = structlog.get_logger()
 
@@ -54,6 +55,8 @@ CLOSING_AT_ONCE = 256
 PACKETS_PER_TURN = 50
 """Packets of a body that are handled between two returns to the event loop."""
 NO_CREDENTIALS: Mapping[str, str] = {}
+HANDSHAKE_CONTEXT = "HTTP_TRACEPARENT"
+"""The name of the handshake's `traceparent` in what is kept of the request."""
 BeginMessage = Callable[[str, str | bytes], Coroutine[Any, Any, None] | None]
 OnOpen = Callable[[str, Mapping[str, str]], None]
 METHODS = (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS)
@@ -268,7 +271,10 @@ class EngineServer(EngineHooks):
 
 def _environ(request: web.Request) -> Mapping[str, str]:
     """Return what a namespace may need of the request: python-engineio's would keep the whole of it."""
-    if hdrs.AUTHORIZATION not in request.headers and "token" not in request.query:
-        return NO_CREDENTIALS
-    authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-    return {"HTTP_AUTHORIZATION": authorization, "QUERY_STRING": request.query_string}
+    environ = NO_CREDENTIALS
+    if hdrs.AUTHORIZATION in request.headers or "token" in request.query:
+        authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+        environ = {"HTTP_AUTHORIZATION": authorization, "QUERY_STRING": request.query_string}
+    context = request.headers.get(TRACEPARENT)
+    # One of another form could be long, and is kept as long as the connection.
+    return environ if not context or parse(context) is None else {**environ, HANDSHAKE_CONTEXT: context}
