@@ -12,6 +12,7 @@ import pytest
 from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually, token
 from clients.logs import logs_of
 from clients.raw import RawSocket
+from parley.shared import events, redis, rooms
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -24,7 +25,7 @@ class Visitor:
 
     def __init__(self, stack: Stack, user: User) -> None:
         self.user = user
-        self.pid = ""
+        self.sid = self.pid = ""
         self.offset: str | None = None
         self._stack = stack
         self._sockets: list[RawSocket] = []
@@ -39,7 +40,8 @@ class Visitor:
         before, kept = self.pid, {"pid": self.pid, "offset": self.offset} if self.pid else {}
         self._sockets.append(await RawSocket(self._stack.gateway_urls[node]).open())
         await self.raw.connect_namespace({"token": self.user.token, **kept, **auth})
-        self.pid = json.loads((await self.raw.wait_for(CONNECTED)).removeprefix(CONNECTED))["pid"]
+        greeting = json.loads((await self.raw.wait_for(CONNECTED)).removeprefix(CONNECTED))
+        self.sid, self.pid = greeting["sid"], greeting["pid"]
         return self.pid == before
 
     async def lose(self) -> None:
@@ -105,6 +107,22 @@ async def group(users: ChatUsers, alice: Socket, bob: Visitor) -> str:
     await bob.come()
     assert (await bob.ask("joinRoom", conversationId=group))["success"] is True
     return group
+
+
+async def test_a_client_that_is_sent_away_recovers_at_another_gateway(
+    stack: Stack, alice: Socket, bob: Visitor, group: str
+) -> None:
+    await alice.send(group, "before")
+    await bob.inbound(group, "before")
+    await eventually(bob.last_offset)
+    order = events.Control(method=events.RECONNECT, namespace=NAMESPACE, sid=bob.sid)
+    async with redis.connect(stack.redis_url) as client:
+        await client.publish(rooms.channel(rooms.node("g1")), events.pack([order]))
+    await bob.raw.wait_until_closed()
+    bob.offset = bob.last_offset()
+    await alice.send(group, "meanwhile")
+    assert await bob.come(node=1)
+    await bob.inbound(group, "meanwhile")
 
 
 async def test_a_client_recovers_at_another_gateway_and_gets_the_missed_messages(

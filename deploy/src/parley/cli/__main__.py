@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from parley.cli import config, partitions, presence, search, send, status, tail, tokens, top
+from parley.cli import config, partitions, presence, rebalance, search, send, status, tail, tokens, top
 from parley.cli.backup import command as backup
 from parley.cli.backup import restore
 from parley.cli.dead_letters import command as dead_letters
@@ -40,6 +40,7 @@ app.command("top")(top.top)
 app.command("tail")(tail.tail)
 app.command("who")(presence.show_user)
 app.command("disconnect")(presence.disconnect)
+app.command("rebalance")(rebalance.rebalance)
 app.command("token")(tokens.token)
 app.command("send")(send.send)
 app.add_typer(search.app, name="search")

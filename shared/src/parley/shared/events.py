@@ -201,6 +201,11 @@ class Emit(Struct, frozen=True, kw_only=True, tag="emit"):
     skip: tuple[str, ...] = ()
 
 
+RECONNECT = "reconnect"
+"""The method of a `Control` that closes a socket's connection as a stopping gateway does: its client connects
+again. Gateways of version 0.5.0 ignore it."""
+
+
 class Control(Struct, frozen=True, kw_only=True, tag="control"):
     """A Socket.IO operation on a room, or on a socket that another node holds."""
 

@@ -11,10 +11,11 @@ from socketio import packet
 from parley.gateway.pubsub.bus import Bus
 from parley.gateway.pubsub.channel_subscriptions import ChannelSubscriptions
 from parley.gateway.state.small_sets import SmallSet, with_value, with_values, without_value
+from parley.gateway.transport.draining import drain_connections
 from parley.gateway.transport.packets import EncodedEvents, EncodedPacket
 from parley.gateway.transport.socketio_adapter import ManagerHooks
 from parley.shared import events, rooms
-from parley.shared.events import Control, Emit
+from parley.shared.events import RECONNECT, Control, Emit
 
 NOBODY: Mapping[str, str] = {}
 
@@ -237,10 +238,18 @@ class RedisManager(ManagerHooks):
             return
         elif control.method == "disconnect":
             await self.server.disconnect(sid, namespace=namespace, ignore_queue=True)
+        elif control.method == RECONNECT:
+            await self._send_away(sid, namespace)
         elif control.method == "enter_room" and room is not None:
             await self.enter_room(sid, namespace, room)
         elif control.method == "leave_room":
             self.basic_leave_room(sid, namespace, room)
+
+    async def _send_away(self, sid: str, namespace: str) -> None:
+        """Close the connection of a socket once its client has its answers; the client connects again."""
+        socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
+        if socket is not None:
+            await drain_connections([socket], 0)
 
     def on_emit(self, emit: Emit) -> None:
         """Deliver an event that any process emitted."""
