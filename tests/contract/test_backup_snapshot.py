@@ -12,12 +12,13 @@ import pytest
 from clients.chat import eventually
 from clients.database import open_database
 from clients.replica_set import Member, ReplicaSet
-from parley.cli.backup import archive, loading, running_services, snapshot
+from parley.cli.backup import archive, loading, restore, running_services, snapshot
+from parley.cli.backup.manifest import Manifest
 from parley.cli.backup.snapshot import Snapshot
 from parley.cli.errors import CommandError
 from parley.shared import migrations, mongo
-from parley.shared.documents import ATTEMPTS, MESSAGES, REVOCATIONS
-from parley.shared.model import now
+from parley.shared.documents import ATTEMPTS, MESSAGES, REVOCATIONS, to_document
+from parley.shared.model import Conversation, Membership, Message, new_id, now
 from parley.shared.restoration import UNFINISHED
 from parley.shared.settings import StartupError
 from parley.stack import Stack
@@ -123,6 +124,33 @@ async def test_revocations_of_after_the_backup_stay_and_counted_attempts_do_not(
     kept = {each["_id"]: each.get("count") async for each in own[REVOCATIONS].find()}
     assert kept == {"count": 2, "after the backup": None, "before": None}
     assert await own[ATTEMPTS].count_documents({}) == await own[MESSAGES].count_documents({}) == 0
+
+
+async def test_a_batch_that_the_backup_shows_half_done_is_completed(own: Any) -> None:
+    conversation = Conversation(
+        id=new_id(), kind="group", created_by="a", created_at=now(), last_seq=3, rev=3
+    )
+    await own.conversations.insert_one(to_document(conversation))
+    for user in ("a", "b"):
+        member = Membership(conversation_id=conversation.id, user_id=user, joined_at=now(), own_seq=3)
+        await own.memberships.insert_one(to_document(member))
+    messages = [
+        Message(
+            id=new_id(), conversation_id=conversation.id, sender_id="b", content="x", created_at=now(),
+            seq=seq, rev=seq,
+        )
+        for seq in range(1, 6)
+    ]  # fmt: skip
+    await own[MESSAGES].insert_many([to_document(message) for message in messages])
+    contents = Manifest(
+        parley="0.5.0", mongodb="6.0.5", database=own.name, taken_at=now(), cluster_time=(1, 1),
+        attachments="gridfs", parts=(),
+    )  # fmt: skip
+    restored = await restore._recount(own, contents)
+    assert (restored.wrong, restored.repaired) == (0, 2)
+    head = await own.conversations.find_one({})
+    assert (head["lastSeq"], head["rev"], head["lastMessage"]["seq"]) == (5, 5, 5)
+    assert await restore._recount(own, contents) == restore.Restored()
 
 
 async def test_a_service_is_found_by_its_connection_to_the_database(own: Any, stack: Stack) -> None:

@@ -15,7 +15,7 @@ from clients.chat import ChatUsers, eventually
 from clients.database import open_database
 from clients.invariants import assert_numbered, assert_unread_counts, how_many, stored_messages
 from clients.load_generator import LoadGenerator
-from clients.operators import Answer, Operator
+from clients.operators import Answer, Operator, finding
 from clients.reconnecting_client import ReconnectingClient
 from clients.recording_clients import RecordingClients
 from clients.uploads import attached, read
@@ -46,6 +46,12 @@ class Scene:
 
     async def stop_services(self) -> None:
         await asyncio.gather(*(asyncio.to_thread(self.stack.stop, name) for name in SERVICES))
+
+    async def accept_without_workers(self, count: int) -> int:
+        """Stop the workers and send messages, which wait in RabbitMQ; return how many were accepted."""
+        await asyncio.gather(*(asyncio.to_thread(self.stack.stop, name) for name in SERVICES[2:]))
+        sent = [await self.speakers[0].send(self.groups[0], f"waiting {n}") for n in range(count)]
+        return sum(answer["success"] for answer in sent)
 
     async def start_services(self) -> None:
         for name in reversed(SERVICES):
@@ -122,6 +128,7 @@ async def test_a_backup_under_load_is_restored_and_every_client_learns_of_the_ne
         await scene.operator.run("restore", backup, "--replace"), "gateway g1", "worker w2", "stop all"
     )
     assert await scene.stored() == before
+    waiting = await scene.accept_without_workers(5)
     await scene.stop_services()
     restored = await scene.operator.run("restore", backup, "--replace", "--json")
     assert restored.code == 0, restored
@@ -132,6 +139,8 @@ async def test_a_backup_under_load_is_restored_and_every_client_learns_of_the_ne
     assert all(kept[group].items() <= before[group].items() for group in scene.groups)
     assert 100 < sum(map(len, kept.values())) < len(load.accepted)
     await scene.start_services()
+    await scene.wait_until_stored(sum(map(len, kept.values())) + waiting)
+    kept = await scene.stored()
 
     changes = await sync(scene, "bob", lost)
     assert [group for group in scene.groups if not changes[group].get("tooFar")] == []
@@ -180,6 +189,8 @@ async def test_a_restore_that_was_interrupted_keeps_services_away_until_it_is_re
     await eventually(scene.is_being_restored)
     restoring.kill()
     await restoring.wait()
+    doctor = await scene.operator.run("doctor", "--json")
+    assert finding(doctor, "mongodb", "restore").startswith("error: MongoDB is being restored from backup")
     assert_refused(await scene.operator.run("restore", str(backup)), "did not end", "--replace")
     restored = await asyncio.to_thread(make_restore, tmp_path, "restore", str(backup), "--replace")
     assert restored.returncode == 0, restored

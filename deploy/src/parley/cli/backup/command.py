@@ -20,9 +20,10 @@ from parley.cli.errors import CommandError
 from parley.cli.faults import named
 from parley.cli.output import Json, print_json, print_line, progress
 from parley.shared import mongo
+from parley.shared.documents import ATTACHMENTS, FILES
 
 STDOUT = Path("-")
-GRIDFS = "gridfs"
+GRIDFS, S3 = "gridfs", "s3"
 SOCKET_MS = 60_000
 """Time for one answer of MongoDB: it may have to read much from its disk."""
 
@@ -84,7 +85,7 @@ async def _back_up(env: Environment, file: BinaryIO) -> Manifest:
             database=database.name,
             taken_at=taken.cluster_time.as_datetime(),
             cluster_time=(taken.cluster_time.time, taken.cluster_time.inc),
-            attachments=env.setting("ATTACHMENTS") or GRIDFS,
+            attachments=env.setting("ATTACHMENTS") or _storage(writer),
             parts=tuple(writer.parts),
         )
     await asyncio.to_thread(writer.close, contents)
@@ -99,6 +100,12 @@ async def _open_snapshot(env: Environment) -> AsyncIterator[tuple[Any, snapshot.
             snapshot.take(database) as taken,
         ):
             yield database, taken
+
+
+def _storage(writer: ArchiveWriter) -> str:
+    """Return the storage of uploads where the setting is not known, as in the container of a worker."""
+    collections = {part.collection for part in writer.parts}
+    return S3 if ATTACHMENTS in collections and FILES not in collections else GRIDFS
 
 
 async def _total(database: Any) -> int:

@@ -15,6 +15,8 @@ from parley.shared.documents import MIGRATIONS
 from parley.shared.indexes import INDEXES
 from parley.shared.migrations import Definition
 from parley.shared.model import now
+from parley.shared.restoration import check_finished
+from parley.shared.settings import StartupError
 
 LEAST_VERSION = (5, 0)
 LEAST_FREE = 0.10
@@ -45,6 +47,8 @@ async def _findings(database: Any) -> AsyncIterator[Finding]:
     yield _version((await database.client.server_info())["version"])
     yield findings.clock(hello["localTime"].replace(tzinfo=UTC))
     yield await _write(database)
+    for finding in await _restoration(database):
+        yield finding
     yield await _disk(database)
     for finding in await _indexes(database):
         yield finding
@@ -75,6 +79,14 @@ async def _write(database: Any) -> Finding:
     seconds = monotonic() - started
     await database[MIGRATIONS].delete_one({"_id": document["_id"]})
     return findings.speed(seconds, "A write that a majority confirms")
+
+
+async def _restoration(database: Any) -> list[Finding]:
+    try:
+        await check_finished(database)
+    except StartupError as error:
+        return [findings.error("restore", str(error))]
+    return []
 
 
 async def _disk(database: Any) -> Finding:
