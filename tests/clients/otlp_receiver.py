@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """A span, with the service and the process that it comes from."""
+    """A span, with the service and the process that it comes from; times in ns since 1970."""
 
     trace_id: str
     span_id: str
@@ -23,6 +23,8 @@ class ReceivedSpan:
     kind: str
     service: str
     instance: str
+    began: int
+    ended: int
     error: str | None
     attributes: dict[str, Any]
 
@@ -93,6 +95,8 @@ def _span(span: Any, resource: dict[str, Any]) -> ReceivedSpan:
         kind=type(span).SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(),
         service=resource["service.name"],
         instance=resource["service.instance.id"],
+        began=span.start_time_unix_nano,
+        ended=span.end_time_unix_nano,
         error=attributes.pop("error.type", None),
         attributes=attributes,
     )

@@ -116,7 +116,10 @@ async def test_a_send_is_one_trace_from_its_client_to_both_gateways(
         message["_id"]
     }
     assert accept.attributes["messaging.message.conversation_id"] == pair.group
+    assert accept.began <= publish.began <= persist.began <= announce.began <= min(w.began for w in writes)
+    assert publish.ended <= accept.ended
     assert [span.error for span in spans] == [None] * len(spans)
+    print_waterfall(spans)
     assert SECRET not in str(spans)
     assert pair.users.user("ann").token not in str(spans)
 
@@ -227,6 +230,14 @@ async def test_an_endpoint_that_hangs_or_fails_harms_no_message(
         (line,) = lines(traced, part, FAILED)
         assert line["endpoint"] == receiver.url.removeprefix("http://")
     assert not any("opentelemetry" in traced.log(part).read_text() for part in ("gateway-1", "worker-1"))
+
+
+def print_waterfall(spans: list[ReceivedSpan]) -> None:
+    """Print the spans by their begin, with their times in ms."""
+    first = min(span.began for span in spans)
+    for span in sorted(spans, key=lambda each: each.began):
+        began, ended = ((at - first) / 1e6 for at in (span.began, span.ended))
+        print(f"{span.name:24} {span.service:15} {span.instance:4} {began:8.2f} {ended:8.2f}")
 
 
 def has_received(pair: Pair, number: int) -> bool:

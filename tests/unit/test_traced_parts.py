@@ -1,18 +1,26 @@
 """The parts that trace: a sampled message takes its context along, any other passes as it is."""
 
 import asyncio
+import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec import UNSET
 
+from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.adapters.traced_outbox import TracedOutbox
+from parley.gateway.bootstrap import Gateway
 from parley.gateway.core.errors import Overloaded
+from parley.gateway.core.ports import Files
+from parley.gateway.live.event_handlers import EventHandlers
 from parley.gateway.live.traced_handlers import TRACED, traced
+from parley.gateway.settings import Settings
+from parley.gateway.sockets.event_dispatcher import EventDispatcher
 from parley.persistence_worker.batch import refusal
 from parley.persistence_worker.ports import StoreUnavailable
 from parley.persistence_worker.traced_batches import TracedEventPublisher, TracedPersister
+from parley.shared import mongo
 from parley.shared.events import Event, MessageEdited, MessageStored, RecordRefused
 from parley.shared.model import Message, Person, now
 from parley.shared.records import Deletion, DeliveredMark, Edit, NewMessage, Record
@@ -202,6 +210,21 @@ async def test_an_attempt_that_fails_ends_its_spans_with_the_type_of_the_error()
     with pytest.raises(StoreUnavailable):
         await TracedPersister(persister, tracer).persist([new(1, traceparent="publish-7")])
     assert [span.ends for span in tracer.spans] == [["StoreUnavailable"]]
+
+
+@pytest.mark.parametrize("tracer", [None, FakeTracer()], ids=["off", "on"])
+async def test_a_gateway_is_made_of_parts_that_trace_only_with_a_tracer(tracer: FakeTracer | None) -> None:
+    settings = Settings(node_name="g1", jwt_secret=secrets.token_hex(32))
+    async with mongo.connect("mongodb://127.0.0.1:9/parley", connect=False) as database:
+        gateway = Gateway(settings, database, cast(Files, None), tracer=tracer)
+    namespace = gateway.sockets.server.namespace_handlers["/chat"]
+    stored = gateway.live.router._handlers[MessageStored]
+    found = [
+        type(namespace._dispatcher) is EventDispatcher,
+        type(gateway.adapters.admission._outbox) is RabbitOutbox,
+        stored.__module__ == EventHandlers.__module__,
+    ]
+    assert found == [tracer is None] * 3
 
 
 def test_a_refusal_carries_the_context_of_its_record() -> None:
