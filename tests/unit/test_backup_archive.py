@@ -5,6 +5,7 @@ import io
 import random
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import bson
 import msgspec
 import pytest
 
-from parley.cli.backup import archive, manifest
+from parley.cli.backup import archive, command, manifest
 from parley.cli.backup.archive import ArchiveWriter
 from parley.cli.backup.manifest import COLLECTIONS, NAME, Manifest
 from parley.cli.errors import CommandError
@@ -182,6 +183,45 @@ def test_a_file_that_changes_after_the_check_is_refused(backup: Backup) -> None:
     rewrite(backup.path, lambda members: [(name, data.replace(b"xx", b"yy", 1)) for name, data in members])
     with pytest.raises(CommandError, match="was changed while it was read"):
         list(archive.read(backup.path, contents))
+
+
+def test_a_backup_gets_its_name_when_it_is_complete_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    with command.open_target(tmp_path / "a") as (file, path):
+        file.write(b"all")
+        assert path is not None
+        assert not path.exists()
+    assert (path.read_bytes(), path.stat().st_mode & 0o077) == (b"all", 0)
+    with pytest.raises(CommandError, match="exists already"), command.open_target(path):
+        pass
+
+
+def test_a_backup_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    def back_up() -> None:
+        with command.open_target(tmp_path) as (file, _):
+            file.write(b"a part")
+            raise CommandError("MongoDB is away.")
+
+    with pytest.raises(CommandError, match="is away"):
+        back_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    # Closing it fails too.
+    with suppress(OSError), open("/dev/full", "wb") as full:
+        writer = ArchiveWriter(full)
+        writer.add("messages", bson.encode({"text": RANDOM.randbytes(1 << 20)}))
+        with pytest.raises(CommandError, match=r"cannot be written \(No space left on device\)"):
+            writer.end("messages")
+
+
+def test_a_target_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(CommandError, match=r"cannot be written \(Not a directory\)"),
+        command.open_target(tmp_path / "file" / "backup"),
+    ):
+        pass
 
 
 def test_every_collection_is_backed_up_or_left_out_on_purpose() -> None:

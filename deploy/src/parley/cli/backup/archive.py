@@ -33,9 +33,11 @@ class ArchiveWriter:
     """Writes an archive to a file that need not be seekable."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._gzip = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, filename="")
-        # Closed by `close`, or not at all where the backup fails: an end would hide that the rest is missing.
-        self._tar = tarfile.open(fileobj=self._gzip, mode="w|")  # noqa: SIM115
+        self._file = file
+        with _writable():
+            self._gzip = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, filename="")
+            # Closed by `close`, and not at all where a backup fails; a stream (`w|`) would end itself then.
+            self._tar = tarfile.open(fileobj=self._gzip, mode="w")  # noqa: SIM115
         self._waiting: dict[str, bytearray] = {}
         self._documents: dict[str, int] = {}
         self.parts: list[Part] = []
@@ -62,13 +64,16 @@ class ArchiveWriter:
     def close(self, contents: Manifest) -> None:
         """Write the manifest and the end of the archive; the file is left open."""
         self._write(NAME, manifest.encode(contents))
-        self._tar.close()
-        self._gzip.close()
+        with _writable():
+            self._tar.close()
+            self._gzip.close()
+            self._file.flush()
 
     def _write(self, name: str, data: bytes) -> None:
         member = tarfile.TarInfo(name)
         member.size, member.mode, member.mtime = len(data), 0o600, int(time.time())
-        self._tar.addfile(member, io.BytesIO(data))
+        with _writable():
+            self._tar.addfile(member, io.BytesIO(data))
 
 
 def check(path: Path, advance: Advance = lambda _bytes: None) -> Manifest:
@@ -178,6 +183,15 @@ def _members(path: Path, advance: Advance) -> Iterator[tuple[str, bytes]]:
             # The digest of gzip stands at its very end, behind the end of the tar file.
             while unzipped.read(PART_BYTES):
                 pass
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # A broken pipe too: elsewhere it ends a command with 0, but a backup that nobody reads has failed.
+        raise CommandError(f"The backup cannot be written ({error.strerror or error}).") from error
 
 
 @contextmanager

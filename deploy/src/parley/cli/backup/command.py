@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -39,19 +39,24 @@ def backup(context: typer.Context, target: Target, as_json: Json = False) -> Non
     It needs no right but the services'. Files of uploads are in it, unless ATTACHMENTS is s3.
     """
     env = environment.of(context)
-    with _open(target) as (file, path):
+    with open_target(target) as (file, path):
         contents = asyncio.run(_back_up(env, file))
     _show(contents, path, as_json=as_json)
 
 
 @contextmanager
-def _open(target: Path) -> Iterator[tuple[BinaryIO, Path | None]]:
-    """Open the target; a file gets its name when it is complete, and is removed on any failure."""
+def open_target(target: Path) -> Iterator[tuple[BinaryIO, Path | None]]:
+    """Open the target, and yield it with its path, which the output has not.
+
+    A file gets its name when it is complete, and is removed on any failure.
+
+    Raises:
+        CommandError: It exists, cannot be written, or is a terminal.
+    """
     if target == STDOUT:
         if sys.stdout.isatty():
             raise CommandError("A backup is no text for a terminal: redirect the output, or name a file.")
         yield sys.stdout.buffer, None
-        sys.stdout.buffer.flush()
         return
     path = target / f"parley-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz" if target.is_dir() else target
     if path.exists():
@@ -67,7 +72,8 @@ def _open(target: Path) -> Iterator[tuple[BinaryIO, Path | None]]:
     except OSError as error:
         raise CommandError(f"{path} cannot be written ({error.strerror or error}).") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 async def _back_up(env: Environment, file: BinaryIO) -> Manifest:
