@@ -160,9 +160,5 @@ async def test_a_service_is_found_by_its_connection_to_the_database(own: Any, st
     async with mongo.connect(url, service="gateway g7") as database:
         assert await mongo.answers(database)
         assert await running_services.find(url, own) == ["gateway g7"]
-    assert await running_services.find(stack.mongo_url, own) == [
-        "gateway g1",
-        "gateway g2",
-        "worker w1",
-        "worker w2",
-    ]
+    services = {"gateway g1", "gateway g2", "worker w1", "worker w2"}
+    assert services <= set(await running_services.find(stack.mongo_url, own))

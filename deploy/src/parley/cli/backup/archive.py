@@ -19,7 +19,7 @@ from parley.cli.backup import manifest
 from parley.cli.backup.manifest import FORMAT, NAME, Manifest, Part
 from parley.cli.errors import CommandError
 
-PART_BYTES = 8 << 20
+PART_BYTES = 4 << 20
 """A part is ended past this size; so many bytes are held in memory at once."""
 COMPRESSION = 1
 """The fastest level of gzip: MongoDB keeps the snapshot for some minutes only."""

@@ -20,6 +20,8 @@ from parley.shared.documents import CONVERSATIONS
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 """Leaves documents as they are: their fields do not matter here."""
+FIRST_BATCH, BATCH_DOCUMENTS, BATCH_BYTES = 20, 2_000, 2 << 20
+"""Without these MongoDB sends 16 MB at a time, which take 100 MB here: a container may not have so much."""
 TOO_OLD, CHANGED = 239, 246
 """Error codes of MongoDB: SnapshotTooOld, and SnapshotUnavailable, as after an index was built."""
 NO_REPLICA_SET = (72, 123, 263)
@@ -46,7 +48,7 @@ class Snapshot:
         self.cluster_time = cluster_time
 
     async def documents(self, collection: str) -> AsyncIterator[bytes]:
-        """Yield the documents of a collection in BSON, up to 16 MB at a time.
+        """Yield the documents of a collection in BSON, some MB at a time.
 
         Raises:
             CommandError: MongoDB has this state no more.
@@ -54,13 +56,16 @@ class Snapshot:
         if collection not in self._collections:
             return
         concern = {"level": "snapshot", "atClusterTime": self.cluster_time}
-        cursor = await self._ask({"find": collection, "readConcern": concern})
+        cursor = await self._ask({"find": collection, "readConcern": concern, "batchSize": FIRST_BATCH})
         documents = cursor["firstBatch"]
         while documents:
-            yield b"".join(document.raw for document in documents)
+            batch = b"".join(document.raw for document in documents)
+            size = _batch_size(len(batch), len(documents))
+            yield batch
             if not cursor["id"]:
                 return
-            cursor = await self._ask({"getMore": cursor["id"], "collection": collection})
+            more = {"getMore": cursor["id"], "collection": collection, "batchSize": size}
+            cursor = await self._ask(more)
             documents = cursor["nextBatch"]
 
     async def _ask(self, command: dict[str, Any]) -> Any:
@@ -85,6 +90,11 @@ class Snapshot:
                 f"MongoDB no longer has the state of {seconds:,.0f} s ago, from which the backup is read: "
                 "raise minSnapshotHistoryWindowInSeconds as deploy/BACKUP.md says, and try again."
             ) from error
+
+
+def _batch_size(read_bytes: int, read_documents: int) -> int:
+    """Return the number of documents of the next batch, by the size of those before."""
+    return max(1, min(BATCH_DOCUMENTS, BATCH_BYTES * read_documents // read_bytes))
 
 
 @asynccontextmanager
