@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -66,6 +67,7 @@ def _start(read: Callable[[], S], named: str, run: Run[S]) -> None:
         settings = read()
         if CHECK in sys.argv[1:]:
             return
+        raise_open_files()
         watch_collections()
         name = getattr(settings, named)
         logs.configure(settings.log_level, settings.log_format, **{named.partition("_")[0]: name})
@@ -80,6 +82,15 @@ def _read(cls: type[S], named: str, check: Check[S]) -> S:
     settings: S = replace(found, **{named: getattr(found, named) or host_name()})
     check(settings)
     return settings
+
+
+def raise_open_files() -> None:
+    """Let this process open as many files, and so sockets, as it may.
+
+    Container engines give a process 1,024 at first, and allow it more.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _until_signalled(settings: S, run: Run[S]) -> None:
