@@ -109,9 +109,9 @@ def nginx_config(template: Path, port: int, health_port: int, gateways: Mapping[
     routes = "".join(f'"~^{node}[.]" {address}; ' for node, address in gateways.items())
     servers = "".join(f"server {address} max_fails=0; " for address in gateways.values())
     for old, new in {
-        '"~^(?<node>[0-9a-f]{12})\\."   $node:8001;': routes,
-        "server gateway:8001 resolve max_fails=0;": servers,
-        "listen 127.0.0.1:8081;": f"listen 127.0.0.1:{health_port};",
+        '"~^(?<node>@NODE@)\\."         $node@NODE_ADDRESS@;': routes,
+        "server @GATEWAYS@ resolve max_fails=0;": servers,
+        "listen 8081;": f"listen 127.0.0.1:{health_port};",
         "listen 8080 backlog=4096;": f"listen 127.0.0.1:{port};",
     }.items():
         assert text.count(old) == 1, old

@@ -142,19 +142,42 @@ def _image(
     for text, replaced in (
         ("daemon off;", f"{user}daemon off;"),
         ("worker_connections 30000;", "worker_connections 8000;"),
-        ("gateway:8001 resolve", f"127.0.0.1:{upstream}"),
-        ("listen 127.0.0.1:8081;", f"listen 127.0.0.1:{_free_port()};"),
+        ("@GATEWAYS@ resolve", f"127.0.0.1:{upstream}"),
+        ("listen 8081;", f"listen 127.0.0.1:{_free_port()};"),
         ("listen 8080 ", f"listen 127.0.0.1:{port} "),
         ("access_log /dev/stdout", f"access_log {directory}/access.log"),
     ):
         assert text in conf
         conf = conf.replace(text, replaced)
+    script, environment = _entrypoint(directory, _with(conf, directives), settings)
+    return subprocess.Popen(["sh", "-c", script], env=environment)
+
+
+def image_configuration(directory: Path, **settings: str) -> str:
+    """Return the configuration that the image's entry point makes of some settings.
+
+    Args:
+        directory: An empty directory.
+        settings: The environment of the container.
+
+    Raises:
+        ValueError: The entry point refused the settings; the text is its sentence.
+    """
+    script, environment = _entrypoint(directory, (DOCKER / "nginx.conf").read_text(), settings)
+    script = re.sub(r"^exec nginx .*$", f"cat {directory}/nginx.conf", script, flags=re.MULTILINE)
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.strip())
+    return done.stdout
+
+
+def _entrypoint(directory: Path, conf: str, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the image's entry point with files below another directory, and its environment."""
     (directory / "etc").mkdir()
-    (directory / "etc/nginx.conf").write_text(_with(conf, directives))
+    (directory / "etc/nginx.conf").write_text(conf)
     script = (DOCKER / "nginx-entrypoint.sh").read_text()
     script = script.replace("/tmp/", f"{directory}/").replace("/etc/nginx/", f"{directory}/etc/")
-    environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin", **settings}
-    return subprocess.Popen(["sh", "-c", script], env=environment)
+    return script, {"PATH": f"{os.environ['PATH']}:/usr/sbin", **settings}
 
 
 def _with(conf: str, directives: Mapping[str, str]) -> str:

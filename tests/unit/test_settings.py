@@ -359,3 +359,14 @@ async def test_the_drivers_use_tls_for_these_urls() -> None:
     assert isinstance(connection, SSLConnection)
     assert aio_pika.Connection(URL("amqps://parley:secret@rabbitmq.example/chat")).url.scheme == "amqps"
     assert find_spec("dns") is not None, "mongodb+srv:// asks the DNS for the hosts"
+
+
+@pytest.mark.parametrize("name", ["g1", "0123456789ab", "a-long-release-parley-gateway-12", "x" * 63])
+def test_a_gateway_may_have_the_name_of_a_container_or_a_pod(name: str) -> None:
+    assert load(GatewaySettings, {"NODE_NAME": name}).node_name == name
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "g.1", "G1", "g_1"])
+def test_a_gateway_s_name_is_one_that_dns_accepts(name: str) -> None:
+    with pytest.raises(SettingsError, match="NODE_NAME"):
+        load(GatewaySettings, {"NODE_NAME": name})

@@ -16,6 +16,8 @@ NAMED_PLACEHOLDER = re.compile("your.*(secret|password|token|jwt|key)")
 """A secret copied from an example that names it. One random secret in a million begins with `your` alone."""
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/*\s]+"
 """An origin as browsers send it: without a path, even without a slash."""
+NODE_NAME = "[a-z0-9-]{1,63}"
+"""A name that DNS accepts, such as a pod's in Kubernetes."""
 RATE = r"[0-9]{1,9}(\.[0-9]{1,3})?:[1-9][0-9]{0,8}"
 
 
@@ -26,7 +28,7 @@ class Settings(SharedSettings):
     node_name: str = setting(
         "The gateway's name, unique among gateways: letters, digits and dashes; empty takes the host's name.",
         "",
-        form="[a-z0-9-]{1,32}",
+        form=NODE_NAME,
     )
     gateway_host: str = setting("The address that the gateway listens on.", "127.0.0.1")
     gateway_port: int = setting("The port that the gateway listens on.", 8001, least=1, most=HIGHEST_PORT)
@@ -192,8 +194,8 @@ def check(settings: Settings) -> None:
     """
     check_attachments(settings)
     check_secret(settings)
-    if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.node_name):
-        raise SettingsError("NODE_NAME must be 1 to 32 lower-case letters, digits and dashes.")
+    if not re.fullmatch(NODE_NAME, settings.node_name):
+        raise SettingsError("NODE_NAME must be 1 to 63 lower-case letters, digits and dashes.")
     if "*" in settings.cors_origins:
         raise SettingsError("CORS_ORIGINS must list origins: with * any web page could act for its visitors.")
     for name in ("trusted_proxies", "nginx_networks"):
