@@ -11,6 +11,7 @@ import {
   movedDown,
   movedUp,
   SIZE,
+  SPARE,
   STEP,
   trimmed,
 } from "../../../gateway/src/parley/gateway/web/state/thread-window.js";
@@ -61,7 +62,7 @@ test("a window around a message has messages on both sides, and ends where they 
 test("a window that follows the end drops what is far out of view, and one that is left behind stops following", () => {
   const history = long(1, SIZE + STEP + 1);
   const all = { from: 1, to: Infinity };
-  assert.deepEqual(trimmed(all, history, { isFollowing: true, hasSpare: true }), { from: STEP + 1, to: Infinity });
+  assert.deepEqual(trimmed(all, history, { isFollowing: true, hasSpare: true }), { from: SPARE + 1, to: Infinity });
   assert.equal(trimmed(all, history, { isFollowing: true, hasSpare: false }), all);
   assert.deepEqual(trimmed(all, history, { isFollowing: false, hasSpare: true }), { from: 1, to: SIZE });
 });

@@ -8,6 +8,7 @@ import { indexFrom } from "./timeline.js";
 
 export const SIZE = 150; // messages
 export const STEP = 50;
+export const SPARE = 20; // messages that leave the top of a window at once
 
 const seqAt = (messages, index) => messages[Math.max(0, Math.min(index, messages.length - 1))]?.seq ?? 0;
 
@@ -43,12 +44,12 @@ export function movedDown(window, { messages, newer }) {
 /**
  * Return a shorter window that still ends at the end or, if it does not follow that, begins where it did.
  *
- * `hasSpare` is whether a step at the top is far out of view. Each message in the document makes the next one dearer.
+ * `hasSpare` is whether `SPARE` messages at the top are far out of view. Each message in the document makes the next one dearer.
  */
 export function trimmed(window, { messages }, { isFollowing, hasSpare }) {
   const first = indexFrom(messages, window.from);
   if (window.to !== Infinity) return window;
-  if (isFollowing) return hasSpare ? { ...window, from: seqAt(messages, first + STEP) } : window;
+  if (isFollowing) return hasSpare ? { ...window, from: seqAt(messages, first + SPARE) } : window;
   return messages.length - first > SIZE + STEP ? { ...window, to: seqAt(messages, first + SIZE - 1) } : window;
 }
 

@@ -4,7 +4,7 @@ import { NothingOpen } from "./nothing-open.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
 import { Thread } from "./thread.js";
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useMemo, useState } from "./html.js";
 
 const TOAST_MILLISECONDS = 5_000;
 const FRAME_MILLISECONDS = 16;
@@ -15,12 +15,18 @@ export function App({ store, chat, open, back, signIn, signOut }) {
     setState(store.state);
     return store.subscribe(oncePerFrame(() => setState(store.state)));
   }, [store]);
+  // Preact does not render the same element again.
+  const banner = useMemo(() => html`<${Banner} connection=${state.connection} />`, [state.connection]);
+  const toast = useMemo(() => {
+    const expire = (id) => store.dispatch({ type: "toastExpired", id });
+    return html`<${Toast} toast=${state.toast} expire=${expire} />`;
+  }, [store, state.toast]);
 
   if (!state.me) return html`<${SignIn} notice=${state.notice} signIn=${signIn} />`;
   const conversation = state.conversations[state.open];
   return html`
     <div class="app ${state.open || state.left ? "has-open" : ""}">
-      <${Banner} connection=${state.connection} />
+      ${banner}
       <${Sidebar} state=${state} chat=${chat()} open=${open} signOut=${signOut} />
       ${
         conversation
@@ -35,7 +41,7 @@ export function App({ store, chat, open, back, signIn, signOut }) {
             `
           : html`<${NothingOpen} state=${state} chat=${chat()} back=${back} />`
       }
-      <${Toast} toast=${state.toast} expire=${(id) => store.dispatch({ type: "toastExpired", id })} />
+      ${toast}
     </div>
   `;
 }

@@ -11,10 +11,9 @@ const hasKeyboard = () => matchMedia("(hover: hover) and (pointer: fine)").match
 /** Whether a key belongs to an input method. Safari ends the composition before it reports the Enter. */
 const isComposing = (event) => event.isComposing || event.keyCode === INPUT_METHOD;
 
-export function Composer({ conversation, chat, editing, isOffline, editLast, done }) {
-  const { _id } = conversation;
+export function Composer({ conversationId, chat, editing, isOffline, editLast, done }) {
   const [text, setText] = useState(
-    editing ? (chat.drafts.edit(_id)?.text ?? editing.content) : chat.drafts.text(_id),
+    editing ? (chat.drafts.edit(conversationId)?.text ?? editing.content) : chat.drafts.text(conversationId),
   );
   const field = useRef(null);
   const excess = [...text.trim()].length - MAX_LENGTH;
@@ -29,9 +28,9 @@ export function Composer({ conversation, chat, editing, isOffline, editLast, don
 
   function write(value) {
     setText(value);
-    if (editing) return chat.drafts.writeEdit(_id, { message: editing, text: value });
-    chat.drafts.write(_id, value);
-    if (value.trim()) chat.typing.typed(_id);
+    if (editing) return chat.drafts.writeEdit(conversationId, { message: editing, text: value });
+    chat.drafts.write(conversationId, value);
+    if (value.trim()) chat.typing.typed(conversationId);
     else chat.typing.stop();
     return undefined;
   }
@@ -43,8 +42,8 @@ export function Composer({ conversation, chat, editing, isOffline, editLast, don
       // After an error the text stays in the field, so that the user can retry.
       if (text === editing.content || (await chat.edit(editing, text))) done();
     } else {
-      chat.send(_id, text.trim());
-      chat.drafts.write(_id, "");
+      chat.send(conversationId, text.trim());
+      chat.drafts.write(conversationId, "");
       setText("");
     }
   }

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/preact.js";
 
-export { html, render, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
+export { html, render, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 
 const PATHS = {
   back: "M15 5l-7 7 7 7",

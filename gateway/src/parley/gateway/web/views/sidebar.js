@@ -9,7 +9,7 @@ import { brief } from "./times.js";
 import { Unsent } from "./unsent.js";
 import { counted, OFFLINE } from "./words.js";
 import { isPageActive } from "../chat/marks.js";
-import { Avatar, html, IconButton, useLayoutEffect, useRef, useState } from "./html.js";
+import { Avatar, html, IconButton, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
 
 const SETTLE_MILLISECONDS = 600; // longer than it takes to mark a message as read
 
@@ -20,25 +20,17 @@ export function Sidebar({ state, chat, open, signOut }) {
   const entry = useEntries(state, open);
   const isOffline = state.connection !== "connected";
   const isEmpty = state.listed && !Object.keys(state.conversations).length;
+  const { me, connection, outbox, gone } = state;
+  const start = () => setStarting(true);
+  // Preact does not render the same element again.
+  const header = useMemo(
+    () => html`<${Header} me=${me} connection=${connection} signOut=${signOut} start=${start} />`,
+    [me, connection, signOut],
+  );
+  const lost = useMemo(() => html`<${Lost} entries=${lostEntries(state)} chat=${chat} />`, [outbox, gone, chat]);
   return html`
     <nav class="sidebar" aria-label="Conversations">
-      <header>
-        <${Avatar} name=${state.me.name} />
-        <div class="titles">
-          <strong dir="auto">${state.me.name}</strong>
-          <span class="connection ${state.connection}">${CONNECTION[state.connection]}</span>
-        </div>
-        <${IconButton} name="leave" label="Sign out" onClick=${() => signOut()} />
-        <${IconButton}
-          name="plus"
-          label="New conversation"
-          class="icon-button strong"
-          disabled=${isOffline}
-          reason=${isOffline && OFFLINE}
-          onClick=${() => setStarting(true)}
-        />
-      </header>
-      <${Lost} entries=${lostEntries(state)} chat=${chat} />
+      ${header} ${lost}
       <ul class="conversations">${byActivity(state).map(entry)}</ul>
       ${
         isEmpty &&
@@ -50,7 +42,7 @@ export function Sidebar({ state, chat, open, signOut }) {
               class="link"
               disabled=${isOffline}
               title=${isOffline ? OFFLINE : undefined}
-              onClick=${() => setStarting(true)}
+              onClick=${start}
             >
               Start one
             </button>
@@ -83,6 +75,28 @@ export function Sidebar({ state, chat, open, signOut }) {
         />`
       }
     </nav>
+  `;
+}
+
+function Header({ me, connection, signOut, start }) {
+  const isOffline = connection !== "connected";
+  return html`
+    <header>
+      <${Avatar} name=${me.name} />
+      <div class="titles">
+        <strong dir="auto">${me.name}</strong>
+        <span class="connection ${connection}">${CONNECTION[connection]}</span>
+      </div>
+      <${IconButton} name="leave" label="Sign out" onClick=${() => signOut()} />
+      <${IconButton}
+        name="plus"
+        label="New conversation"
+        class="icon-button strong"
+        disabled=${isOffline}
+        reason=${isOffline && OFFLINE}
+        onClick=${start}
+      />
+    </header>
   `;
 }
 

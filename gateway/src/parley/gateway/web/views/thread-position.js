@@ -2,7 +2,7 @@
 
 import { isSame } from "../state/same.js";
 import { firstUnread } from "../state/selectors.js";
-import { around, atEnd, movedDown, movedUp, STEP, trimmed } from "../state/thread-window.js";
+import { around, atEnd, movedDown, movedUp, SPARE, trimmed } from "../state/thread-window.js";
 import { indexFrom } from "../state/timeline.js";
 
 const NEAR = 60; // pixels from the end that count as the end
@@ -162,19 +162,23 @@ export class ThreadPosition {
     this.isAtEnd = this.window.to === Infinity && below < NEAR;
     if (this.isAtEnd && !wasAtEnd) this.#passed = this.#lastSeq;
     const articles = articlesIn(box);
-    const top = firstBelow(articles, scrollTop);
-    this.#anchor = articles[top] &&
-      this.entries[top].seq && { seq: this.entries[top].seq, top: articles[top].offsetTop - scrollTop };
+    this.#anchor = this.isAtEnd ? null : this.#firstInView(articles, scrollTop);
     this.#save();
     this.#report(firstBelow(articles, scrollTop + clientHeight + 2));
     if (wasAtEnd !== this.isAtEnd) this.#render();
-    const hasSpare = articles.length > STEP && articles[STEP].offsetTop < scrollTop - 2 * EDGE;
+    const hasSpare = articles.length > SPARE && articles[SPARE].offsetTop < scrollTop - 1.5 * EDGE;
     this.#extend(scrollTop < EDGE, below < EDGE, hasSpare);
+  }
+
+  #firstInView(articles, scrollTop) {
+    const top = firstBelow(articles, scrollTop);
+    const seq = this.entries[top]?.seq;
+    return seq ? { seq, top: articles[top].offsetTop - scrollTop } : null;
   }
 
   #save() {
     const { _id } = this.#conversation;
-    if (this.isAtEnd || !this.#anchor) this.#chat.places.delete(_id);
+    if (!this.#anchor) this.#chat.places.delete(_id);
     else this.#chat.places.set(_id, this.#anchor);
   }
 
@@ -217,9 +221,12 @@ const articlesIn = (box) => box.getElementsByTagName("article");
 /** Return the index of the first article that ends below a height. */
 function firstBelow(articles, height) {
   let [low, high] = [0, articles.length];
+  const endsAbove = (index) => articles[index].offsetTop + articles[index].offsetHeight <= height;
+  // Each look at a height costs; at the end of a thread the first one suffices.
+  if (high && endsAbove(high - 1)) return high;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (articles[middle].offsetTop + articles[middle].offsetHeight <= height) low = middle + 1;
+    if (endsAbove(middle)) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -5,7 +5,7 @@ import { Composer } from "./composer.js";
 import { Group } from "./group.js";
 import { Messages } from "./messages.js";
 import { counted } from "./words.js";
-import { Avatar, html, Icon, IconButton, useRef, useState } from "./html.js";
+import { Avatar, html, Icon, IconButton, useMemo, useRef, useState } from "./html.js";
 
 export function Thread({ state, conversation, chat, back }) {
   const { _id } = conversation;
@@ -16,6 +16,8 @@ export function Thread({ state, conversation, chat, back }) {
   const announce = (text) => announcer.current(text);
   const position = useRef(null);
   const isOffline = state.connection !== "connected";
+  const latest = useRef(null);
+  latest.current = conversation;
 
   function edit(message) {
     const { content } = message;
@@ -25,7 +27,7 @@ export function Thread({ state, conversation, chat, back }) {
 
   function editLast() {
     const isOwn = (message) => message.sender._id === state.me.id && !message.deletedAt && message.content;
-    const last = isOffline ? null : conversation.messages.findLast(isOwn);
+    const last = isOffline ? null : latest.current.messages.findLast(isOwn);
     if (last) edit(last);
   }
 
@@ -35,21 +37,35 @@ export function Thread({ state, conversation, chat, back }) {
   }
 
   function openPeople() {
-    if (conversation.participants.length < countOf(conversation)) chat.refresh(_id);
+    if (latest.current.participants.length < countOf(latest.current)) chat.refresh(_id);
     setPeopleOpen(true);
   }
 
+  // Preact does not render the same element again. The handlers read the conversation from the ref.
+  const { name, online } = avatarOf(conversation, state);
+  const [title, hint] = [titleOf(conversation, state.me), about(state, conversation)];
+  const header = useMemo(
+    () => html`<${Header} avatar=${{ name, online }} title=${title} hint=${hint} back=${back} openPeople=${openPeople} />`,
+    [name, online, title, hint, back, chat],
+  );
+  const composer = useMemo(
+    () => html`
+      <${Composer}
+        key=${editing?._id ?? "new"}
+        conversationId=${_id}
+        chat=${chat}
+        editing=${editing}
+        isOffline=${isOffline}
+        editLast=${editLast}
+        done=${done}
+      />
+    `,
+    [_id, chat, editing, isOffline],
+  );
+
   return html`
     <main class="thread">
-      <header>
-        <${IconButton} name="back" label="Back to the list" class="icon-button back" onClick=${back} />
-        <${Avatar} ...${avatarOf(conversation, state)} />
-        <div class="titles">
-          <h1 dir="auto">${titleOf(conversation, state.me)}</h1>
-          <span class="hint">${about(state, conversation)}</span>
-        </div>
-        <${IconButton} name="people" label="People" onClick=${openPeople} />
-      </header>
+      ${header}
       <${Messages}
         state=${state}
         conversation=${conversation}
@@ -65,15 +81,7 @@ export function Thread({ state, conversation, chat, back }) {
         ${!isAtEnd && html`<${ToEnd} unread=${conversation.unread} onClick=${() => position.current.toEnd()} />`}
       </div>
       <${Announcer} announcer=${announcer} />
-      <${Composer}
-        key=${editing?._id ?? "new"}
-        conversation=${conversation}
-        chat=${chat}
-        editing=${editing}
-        isOffline=${isOffline}
-        editLast=${editLast}
-        done=${done}
-      />
+      ${composer}
       ${
         isPeopleOpen &&
         html`
@@ -87,6 +95,20 @@ export function Thread({ state, conversation, chat, back }) {
         `
       }
     </main>
+  `;
+}
+
+function Header({ avatar, title, hint, back, openPeople }) {
+  return html`
+    <header>
+      <${IconButton} name="back" label="Back to the list" class="icon-button back" onClick=${back} />
+      <${Avatar} ...${avatar} />
+      <div class="titles">
+        <h1 dir="auto">${title}</h1>
+        <span class="hint">${hint}</span>
+      </div>
+      <${IconButton} name="people" label="People" onClick=${openPeople} />
+    </header>
   `;
 }
 
