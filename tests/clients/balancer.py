@@ -17,11 +17,11 @@ async def balancer(servers: Sequence[str]) -> AsyncIterator[str]:
     Args:
         servers: their URLs.
     """
-    following = itertools.cycle(servers)
+    addresses = itertools.cycle(servers)
     async with aiohttp.ClientSession(auto_decompress=False) as http:
 
         async def pass_on(request: web.Request) -> web.Response:
-            url = f"{next(following)}{request.raw_path}"
+            url = f"{next(addresses)}{request.raw_path}"
             headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
             async with http.request(
                 request.method, url, headers=headers, data=await request.read()

@@ -36,8 +36,8 @@ class Pod:
 
     Attributes:
         name: its name in the cluster.
-        spec: what the chart says.
-        played: what podman gets.
+        spec: the pod of the chart.
+        played: the pod as podman gets it.
     """
 
     name: str
@@ -91,7 +91,7 @@ class PlayedPods:
         self.publish(set(self.pods))
         try:
             for pod in self.pods.values():
-                self.play(pod)
+                self.start(pod)
         except BaseException:
             self._remove()
             raise
@@ -106,7 +106,7 @@ class PlayedPods:
         """Return a part's pods."""
         return [pod for pod in self.pods.values() if pod.part == part]
 
-    def play(self, pod: Pod) -> None:
+    def start(self, pod: Pod) -> None:
         """Start a pod, as the kubelet does on a node that it was assigned to."""
         pod.played = self._played(pod)
         manifest = self._directory / f"{pod.name}.yaml"
@@ -124,7 +124,7 @@ class PlayedPods:
     def replace(self, pod: Pod) -> None:
         """Remove a pod and play it again: a StatefulSet gives the new pod the same name."""
         self.podman("pod", "rm", "--force", pod.name)
-        self.play(pod)
+        self.start(pod)
         self.publish(set(self.pods))
 
     def publish(self, running: set[str]) -> None:

@@ -114,8 +114,8 @@ async def test_a_polling_session_stays_at_its_gateway_through_any_nginx(
             for member in (socket, bob):
                 await member.call_ok("joinRoom", {"conversationId": group})
             sent = await socket.send(group, "hello")
-            heard = await bob.wait_for("newMessage", conversationId=group)
-            assert heard["message"]["_id"] == sent["_id"]
+            received = await bob.wait_for("newMessage", conversationId=group)
+            assert received["message"]["_id"] == sent["_id"]
         for socket in (*sockets, bob):
             await socket.close()
 
@@ -162,9 +162,9 @@ async def test_a_gateway_drains_in_its_time_and_comes_back_under_its_name(
 
 def test_a_replay_through_the_chart_is_proved(pods: PlayedPods, servers: Stack, tmp_path: Path) -> None:
     joins = (f"=== {name} [{name}@example.org] has joined #parley\n" for name in NAMES)
-    said = (f"[10:{number // 60:02}] <{NAMES[number % 3]}> line {number}\n" for number in range(LINES))
+    lines = (f"[10:{number // 60:02}] <{NAMES[number % 3]}> line {number}\n" for number in range(LINES))
     log = tmp_path / "parley.log"
-    log.write_text("".join((*joins, *said)))
+    log.write_text("".join((*joins, *lines)))
 
     url = pods.of("nginx")[1].url()
     done = subprocess.run(
