@@ -16,6 +16,7 @@ from parley.gateway.core.results import (
     Left,
     MessageView,
     Renewed,
+    SlowClient,
 )
 from parley.gateway.protocols.protocol import Admitted, UnreadChanged
 from parley.shared import events as e
@@ -126,6 +127,11 @@ RESULTS: dict[type, Sequence[Any]] = {
         Revocation(id="x-1", user_id="ann", before=AT.timestamp(), until=AT),
         Revocation(id="x-1", token_id="t-1", before=AT.timestamp(), until=AT),
         Revocation(id="x-1", user_id="ann", token_id="t-1", before=AT.timestamp(), until=AT),
+    ),
+    c.CheckAdministrator: (BARE, KNOWN),
+    c.ListSlowClients: (
+        [],
+        [SlowClient("ann", "websocket", 4_096, 65_536), SlowClient(None, "polling", 1, 65_536)],
     ),
     c.Reauthenticate: (Renewed(AT),),
     c.EditMessage: VIEWS[2:3],

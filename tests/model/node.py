@@ -165,6 +165,7 @@ class Node:
             sniffer=nothing,
             upload_quotas=nothing,
             storage_space=nothing,
+            client_buffers=nothing,
             max_upload=0,
             max_upload_of_day=0,
             min_free_share=0,

@@ -257,6 +257,7 @@ class Gateway:
         await self.live.connection_manager.wait_for_departures()
 
     def _show_sizes(self) -> None:
+        gauges.gateway_info.info({"name": self.settings.node_name})
         adapters, cache = self.adapters, self.domain.membership_cache
         gauges.show(
             sockets=lambda: len(self.sockets.server.eio.sockets),

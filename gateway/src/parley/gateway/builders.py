@@ -30,6 +30,7 @@ from parley.gateway.live.composition import (
     LiveParts,
 )
 from parley.gateway.pubsub.bus import Bus
+from parley.gateway.pubsub.client_buffers import ClientBuffers
 from parley.gateway.pubsub.redis_manager import RedisManager
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
@@ -92,6 +93,7 @@ def build_adapters(
 ) -> Adapters:
     """Build the adapters; nothing is connected before the life cycle starts."""
     bus = Bus(settings.redis_url, settings.node_name)
+    manager = RedisManager(bus)
     partitions = Partitions(settings.partitions)
     windows = PartitionWindows(partitions.count, settings.store_within_seconds)
 
@@ -120,7 +122,7 @@ def build_adapters(
     return Adapters(
         database=database,
         bus=bus,
-        manager=RedisManager(bus),
+        manager=manager,
         outbox=outbox,
         layout_watch=layout_watch,
         admission=admission,
@@ -128,7 +130,7 @@ def build_adapters(
         presence=presence,
         connect_reads=connect_reads,
         snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
-        ports=_ports(settings, database, files, bus, admission, presence, connect_reads),
+        ports=_ports(settings, database, files, bus, manager, admission, presence, connect_reads),
     )
 
 
@@ -137,6 +139,7 @@ def _ports(
     database: Any,
     files: Files,
     bus: Bus,
+    manager: RedisManager,
     admission: AdmissionController,
     presence: RedisPresence,
     connect_reads: MongoConnectReads,
@@ -160,6 +163,7 @@ def _ports(
         sniffer=ByteSniffer,
         upload_quotas=MongoUploadQuotas(database),
         storage_space=MongoStorageSpace(database) if settings.attachments == "gridfs" else UnknownSpace(),
+        client_buffers=ClientBuffers(manager),
         max_upload_of_day=settings.max_upload_of_day,
         min_free_share=settings.min_free_storage / 100,
         max_upload=settings.max_upload,

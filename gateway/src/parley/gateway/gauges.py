@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Info
 
 from parley.gateway.core.errors import ChatError
 from parley.shared.metrics import SECONDS
@@ -11,6 +11,7 @@ from parley.shared.tallies import Counts, Sizes, SizesBy
 
 FAN_OUT = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
 
+gateway_info = Info("parley_gateway", "The name by which session ids and leases know this gateway.")
 bus_stale = Gauge("parley_bus_stale", "1 while this gateway does not receive its own heartbeat by Redis.")
 bus_stale_before = Gauge("parley_bus_deaf", "The former name of parley_bus_stale.")
 bus_sessions = Counter(

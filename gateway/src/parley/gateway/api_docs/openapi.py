@@ -106,6 +106,8 @@ class _Paths:
         statuses = [400, 401, 429, 503]
         if has_ids(route.schema):
             statuses += [403, 404]
+        elif self._protocol is ADMINISTRATION:
+            statuses += [403]
         if route.body:
             statuses += [409]
         refused = self.errors.of(statuses) | self._own.of([413, 415] if route.body else [414])

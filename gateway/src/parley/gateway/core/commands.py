@@ -60,6 +60,18 @@ class Revoke:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckAdministrator:
+    """Return the user, who must be an administrator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSlowClients:
+    """Return the clients of this gateway that read slowly, those with the most unread bytes first."""
+
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reauthenticate:
     """Continue the connection with another token of the same user."""
 
@@ -294,6 +306,8 @@ Command = (
     | SendToContract
     | PutContract
     | Revoke
+    | CheckAdministrator
+    | ListSlowClients
     | Reauthenticate
     | EditMessage
     | DeleteMessage

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from parley.gateway.core.pagination import Page, PageRequest, SortKey
 from parley.gateway.core.positions import Position, Tombstone
+from parley.gateway.core.results import SlowClient
 from parley.shared.events import Event
 from parley.shared.model import (
     Attachment,
@@ -309,6 +310,13 @@ class Presence(Protocol):
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
         """Return the users of these who are online."""
+
+
+class ClientBuffers(Protocol):
+    """The bytes that wait for the clients of this node."""
+
+    def fullest(self, count: int) -> list[SlowClient]:
+        """Return the clients with the most unread bytes, the most first, of those that are slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

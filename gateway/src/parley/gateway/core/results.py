@@ -19,6 +19,23 @@ class Done:
     """The command succeeded and returns nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class SlowClient:
+    """A client that has not read all that was written to it.
+
+    Attributes:
+        user_id: Its user; None while it connects.
+        transport: `websocket` or `polling`.
+        unread_bytes: The bytes that wait for it.
+        unread_limit: The bytes past which its connection is closed.
+    """
+
+    user_id: str | None
+    transport: str
+    unread_bytes: int
+    unread_limit: int
+
+
 class PendingCommit(Struct, frozen=True):
     """A result that holds once the broker has confirmed its record.
 

@@ -131,6 +131,8 @@ COMMANDS: Mapping[type, CommandSpec] = {
         people_per_token=REACHED_PER_TOKEN,
         is_bounded=True,
     ),
+    c.CheckAdministrator: CommandSpec("reads", lambda services: services.administration.check),
+    c.ListSlowClients: CommandSpec("reads", lambda services: services.administration.slow_clients),
     c.ListOnline: CommandSpec(
         "reads", lambda services: services.presence.online, answer=_members, is_bounded=True
     ),

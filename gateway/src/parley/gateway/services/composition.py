@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from parley.gateway.core.ports import (
     Attachments,
+    ClientBuffers,
     CommitBarrier,
     ConnectReads,
     Contracts,
@@ -24,6 +25,7 @@ from parley.gateway.core.ports import (
     UploadQuotas,
 )
 from parley.gateway.services.access import Access
+from parley.gateway.services.administration import AdministrationService
 from parley.gateway.services.attachments import AttachmentService
 from parley.gateway.services.contracts import ContractService
 from parley.gateway.services.conversations import ConversationService
@@ -60,6 +62,7 @@ class Ports:
     sniffer: Callable[[], Sniffer]
     upload_quotas: UploadQuotas
     storage_space: StorageSpace
+    client_buffers: ClientBuffers
     max_upload: int
     max_upload_of_day: int
     min_free_share: float
@@ -80,6 +83,7 @@ class Services:
     presence: PresenceService
     profiles: Profiles
     revocations: RevocationService
+    administration: AdministrationService
 
 
 def build_services(
@@ -130,4 +134,5 @@ def build_services(
         ),
         profiles=Profiles(ports.people, ports.event_publisher),
         revocations=revocations,
+        administration=AdministrationService(ports.client_buffers),
     )

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from time import time
 
 from parley.gateway.core.commands import Revoke
-from parley.gateway.core.errors import Forbidden, Invalid
+from parley.gateway.core.errors import Invalid
 from parley.gateway.core.ports import EventPublisher, Revocations
+from parley.gateway.services.administration import require_admin
 from parley.shared import rooms
 from parley.shared.events import TokensRevoked
 from parley.shared.model import Person, Revocation, new_id, now
-
-ADMIN = "admin"
 
 
 class RevokedTokens:
@@ -66,8 +65,7 @@ class RevocationService:
             Invalid: The command names neither a user nor a token.
             Unavailable: Storing failed; the revocation may hold on some gateways, or on none.
         """
-        if person.role != ADMIN:
-            raise Forbidden("Only an admin may revoke tokens.")
+        require_admin(person, "revoke tokens")
         if command.user_id is None and command.token_id is None:
             raise Invalid.field("userId", "Name a user, a token by its jti, or both.")
         revocation = Revocation(

@@ -59,11 +59,16 @@ class EngineSession(InboundPackets):
         return self._polled is not None and self._polled.unread_bytes > self.server.unread_limit
 
     @property
+    def unread_bytes(self) -> int:
+        """Bytes that the client has not read yet, as far as this process knows."""
+        if self.writer is not None:
+            return self.writer.unread_bytes
+        return self._polled.unread_bytes if self._polled is not None else 0
+
+    @property
     def unread_ratio(self) -> float:
         """Unread bytes as a share of the limit, from 0 to 1 and above."""
-        if self.writer is not None:
-            return self.writer.unread_bytes / self.server.unread_limit
-        return self._polled.unread_bytes / self.server.unread_limit if self._polled is not None else 0.0
+        return self.unread_bytes / self.server.unread_limit
 
     def put_nowait(self, packet: eio.Packet) -> None:
         """Queue a packet for the next poll, or write it to the websocket."""
