@@ -1,11 +1,12 @@
 """The workers' metrics, and their dead letters."""
 
 import aiohttp
+from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
 
 from clients.chat import eventually
 from parley.shared import amqp
-from parley.shared.partitions import DEAD_LETTER_QUEUE
+from parley.shared.partitions import DEAD_LETTER_QUEUE, DEAD_LETTERS
 from parley.stack import Stack
 
 PARTITIONS = 8
@@ -65,6 +66,12 @@ class DeadLetters:
 
     def __init__(self, stack: Stack) -> None:
         self._url = stack.rabbitmq_url
+
+    async def put(self, body: bytes, reason: str) -> None:
+        """Add a dead letter, as a worker does."""
+        async with await amqp.connect(self._url, name="test", heartbeat=10) as connection:
+            exchange = await (await connection.channel()).get_exchange(DEAD_LETTERS, ensure=False)
+            await exchange.publish(Message(body, headers={"x-reason": reason, "x-partition": 3}), "")
 
     async def take(self) -> list[AbstractIncomingMessage]:
         """Remove and return all dead letters."""

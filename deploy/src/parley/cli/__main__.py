@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from parley.cli import config, partitions, presence, rebalance, search, send, status, tail, tokens, top
+from parley.cli.admin import command as admin
 from parley.cli.backup import command as backup
 from parley.cli.backup import restore
 from parley.cli.dead_letters import command as dead_letters
@@ -37,6 +38,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.command("status")(status.status)
 app.command("top")(top.top)
+app.command("admin")(admin.admin)
 app.command("tail")(tail.tail)
 app.command("who")(presence.show_user)
 app.command("disconnect")(presence.disconnect)
@@ -51,10 +53,10 @@ app.add_typer(partitions.app, name="partitions")
 def options(
     context: typer.Context,
     gateways: Annotated[
-        str, typer.Option(envvar="PARLEY_GATEWAYS", help="The gateways' own addresses: host:port,…")
+        str, typer.Option(envvar="PARLEY_GATEWAYS", help="The gateways' own addresses: host:port,… or @file")
     ] = "",
     workers: Annotated[
-        str, typer.Option(envvar="PARLEY_WORKERS", help="The workers' own addresses: host:port,…")
+        str, typer.Option(envvar="PARLEY_WORKERS", help="The workers' own addresses: host:port,… or @file")
     ] = "",
     root: Annotated[
         Path | None, typer.Option(help="The checkout of a native stack, with .env and .run.")

@@ -96,7 +96,16 @@ def _layered(*layers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    """Return the URLs of a list of addresses; each address of a host's name is one."""
+    """Return the URLs of a list of addresses; each address of a host's name is one.
+
+    Raises:
+        CommandError: An address is malformed, or a file that `@` names cannot be read.
+    """
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{text[1:]} cannot be read: {error}") from None
     return _resolved(each.strip() for each in text.split(",") if each.strip())
 
 

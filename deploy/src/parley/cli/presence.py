@@ -37,7 +37,7 @@ class Lease:
 
 def show_user(context: typer.Context, user: User, as_json: Json = False) -> None:
     """Show whether a user is online, by which sockets of which gateways, and what is stored of the user."""
-    found = asyncio.run(_look_up(environment.of(context), user))
+    found = asyncio.run(look_up(environment.of(context), user))
     if as_json:
         print_json(found)
         return
@@ -62,7 +62,12 @@ def disconnect(context: typer.Context, user: User, as_json: Json = False) -> Non
     raise typer.Exit(1 if left else 0)
 
 
-async def _look_up(env: Environment, user: str) -> dict[str, Any]:
+async def look_up(env: Environment, user: str) -> dict[str, Any]:
+    """Return whether a user is online, by which sockets, and what is stored of the user.
+
+    Raises:
+        CommandError: Redis or MongoDB is away.
+    """
     async with open_redis(env.settings.redis_url) as client:
         leases = await _leases(client, user)
         sockets = await client.hget(SOCKETS, user)

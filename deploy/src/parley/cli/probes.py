@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from errno import ECONNREFUSED
 from typing import Any
 
 import aiohttp
@@ -69,22 +70,35 @@ async def ask_all(urls: Iterable[str]) -> list[Probe]:
     """Ask services at the same time; one that does not answer has an `error`."""
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        return await asyncio.gather(*(_ask(http, url) for url in urls))
+        return await asyncio.gather(*(ask(http, url) for url in urls))
 
 
-async def _ask(http: aiohttp.ClientSession, url: str) -> Probe:
+async def ask(http: aiohttp.ClientSession, url: str) -> Probe:
+    """Ask one service; both answers take a second where MongoDB does not answer, so they are read at once."""
     try:
-        async with http.get(f"{url}/readyz") as answer:
-            state: dict[str, Any] = await answer.json()
-            date = _date(answer.headers.get("Date"))
-        async with http.get(f"{url}/metrics") as answer:
-            metrics = Metrics.parse(await answer.text())
+        (state, date), metrics = await asyncio.gather(_state(http, url), _metrics(http, url))
     except TimeoutError:
-        return Probe(url=url, error=f"no answer within {SECONDS:.0f} s")
+        return Probe(url=url, error=f"no answer within {http.timeout.total or SECONDS:.0f} s")
     except (aiohttp.ClientError, ValueError, UnicodeDecodeError) as error:
-        return Probe(url=url, error=str(error) or type(error).__name__)
+        return Probe(url=url, error=_sentence(error))
     problems = [str(each) for each in state.get("problems", ())]
     return Probe(url=url, ready=bool(state.get("ready")), problems=problems, metrics=metrics, date=date)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno == ECONNREFUSED:
+        return "nothing listens at its address"
+    return str(error) or type(error).__name__
+
+
+async def _state(http: aiohttp.ClientSession, url: str) -> tuple[dict[str, Any], float | None]:
+    async with http.get(f"{url}/readyz") as answer:
+        return await answer.json(), _date(answer.headers.get("Date"))
+
+
+async def _metrics(http: aiohttp.ClientSession, url: str) -> Metrics:
+    async with http.get(f"{url}/metrics") as answer:
+        return Metrics.parse(await answer.text())
 
 
 def _date(text: str | None) -> float | None:
