@@ -10,7 +10,7 @@ from typing import Any
 Object = dict[str, Any]
 
 KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"
-PARTS = ("gateway", "worker", "nginx")
+PARTS = ("gateway", "worker", "nginx", "admin")
 ALL_OPTIONS: dict[str, Any] = {
     "image": {"registry": "registry.example.org/chat", "pullSecrets": ["registry"]},
     "secrets": {
@@ -35,8 +35,12 @@ ALL_OPTIONS: dict[str, Any] = {
         "podAnnotations": {"example.org/note": "nginx"},
         "service": {"type": "LoadBalancer", "annotations": {"example.org/note": "nginx"}},
     },
+    "admin": {"podAnnotations": {"example.org/note": "admin"}},
     "ingress": {"enabled": True, "className": "nginx", "tlsSecret": "tls", "annotations": {"a.b/c": "d"}},
-    "networkPolicy": {"clients": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
+    "networkPolicy": {
+        "clients": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "admin": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "operators"}}}],
+    },
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
 }
 """Values with which the chart renders each of its lines, but those for KEDA."""

@@ -26,7 +26,7 @@ from parley.stack.install import ROOT
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 PLAY_SECONDS = 120.0
 NGINX = Path(ROOT, "deploy/docker/nginx.conf")
-HOSTS = {"gateway": "GATEWAY_HOST", "worker": "WORKER_HOST"}
+HOSTS = {"gateway": "GATEWAY_HOST", "worker": "WORKER_HOST", "admin": "ADMIN_HOST"}
 """The setting of the address that a service listens on, which in a cluster are all of the pod's network."""
 
 
@@ -215,7 +215,8 @@ class PlayedPods:
         if pod.part == "nginx":
             self._listen(pod, spec)
         else:
-            container["env"].append({"name": HOSTS[pod.part], "value": pod.address})
+            others = [each for each in container["env"] if each["name"] != HOSTS[pod.part]]
+            container["env"] = [*others, {"name": HOSTS[pod.part], "value": pod.address}]
         spec["hostNetwork"] = True
         # podman takes the machine's name server for such a pod, whatever its dnsConfig says.
         names = f"nameserver {self._network}.53\nsearch parley.svc.cluster.local\n"

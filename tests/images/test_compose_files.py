@@ -140,7 +140,8 @@ def log(tmp_path: Path) -> Path:
 def running(name: str, files: list[Path], engine: Engine, directory: Path) -> Iterator[Compose]:
     settings = {name: secrets.token_hex(16) for name in SECRETS} | {
         "JWT_SECRET": secrets.token_hex(32),
-        "HTTP_PORT": str(free_base()),
+        "HTTP_PORT": str(base := free_base()),
+        "ADMIN_PORT": str(base + 1),
         # Not the default: a cluster may be running on this machine.
         "CLUSTER_SUBNET": f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(256)}",
         "RATE_LIMITS": "off",

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
+from parley.cli.admin import command as admin
 from parley.gateway.settings import Settings as GatewaySettings
 from parley.persistence_worker.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 OBSERVERS = ("prometheus", "grafana")
-DEFAULT = ("nginx", "gateway", "worker", "redis", "rabbitmq", "mongo")
+DEFAULT = ("nginx", "gateway", "worker", "admin", "redis", "rabbitmq", "mongo")
 BUILT = ("nginx", "gateway", "worker")
+OWN = (*BUILT, "admin")
 SERVERS = ("redis", "rabbitmq", "mongo")
 SERVICES = (("gateway", GatewaySettings), ("worker", WorkerSettings))
 SET_BY_THE_IMAGE = {
@@ -64,13 +66,27 @@ def stages() -> dict[str, Stage]:
     return found
 
 
-def test_only_nginx_publishes_a_port() -> None:
-    assert [name for name in DEFAULT if "ports" in service(name)] == ["nginx"]
+def test_only_nginx_and_the_admin_page_publish_a_port() -> None:
+    assert [name for name in DEFAULT if "ports" in service(name)] == ["nginx", "admin"]
     assert all("network_mode" not in service(name) for name in compose()["services"])
 
 
 def test_nginx_is_published_on_the_loopback_by_default() -> None:
     assert service("nginx")["ports"] == ["${HTTP_HOST:-127.0.0.1}:${HTTP_PORT:-8080}:8080"]
+
+
+def test_the_admin_page_is_published_on_the_loopback_by_default_at_a_port_of_its_own() -> None:
+    assert service("admin")["ports"] == ["${ADMIN_HOST:-127.0.0.1}:${ADMIN_PORT:-8082}:8082"]
+    assert str(admin.PORT) == service("admin")["ports"][0].rpartition(":")[2]
+
+
+def test_the_admin_page_is_served_by_the_command_of_an_image_without_the_secret_of_tokens() -> None:
+    own = service("admin")
+    assert (own["image"], own["build"]) == ("parley-worker", service("worker")["build"])
+    assert own["command"] == ["parley", "admin"]
+    assert "JWT_SECRET" not in own["environment"]
+    assert own["environment"]["ADMIN_HOST"] == "0.0.0.0"
+    assert set(own["networks"]) == {"servers", "outward"}
 
 
 def test_nginx_shares_a_network_with_the_gateways_only() -> None:
@@ -87,20 +103,21 @@ def test_servers_are_in_an_internal_network(name: str) -> None:
     assert compose()["networks"][network] == {"internal": True}
 
 
-@pytest.mark.parametrize("name", [*BUILT, *SERVERS])
+@pytest.mark.parametrize("name", [*OWN, *SERVERS])
 def test_every_service_has_a_health_check(name: str) -> None:
     own = stages()[name].all("HEALTHCHECK") if name in BUILT else []
     assert own or service(name)["healthcheck"]["test"]
 
 
 @pytest.mark.parametrize(
-    ("name", "needed"), [("nginx", ("gateway",)), ("gateway", SERVERS), ("worker", SERVERS)]
+    ("name", "needed"),
+    [("nginx", ("gateway",)), ("gateway", SERVERS), ("worker", SERVERS), ("admin", SERVERS)],
 )
 def test_a_service_starts_after_its_dependencies_are_healthy(name: str, needed: tuple[str, ...]) -> None:
     assert service(name)["depends_on"] == {other: {"condition": "service_healthy"} for other in needed}
 
 
-@pytest.mark.parametrize("name", [*BUILT, *SERVERS])
+@pytest.mark.parametrize("name", [*OWN, *SERVERS])
 def test_a_service_is_restarted_and_has_time_to_stop(name: str) -> None:
     assert service(name)["restart"] == "unless-stopped"
     assert service(name)["stop_grace_period"] == "20s"
@@ -113,7 +130,7 @@ def test_images_run_as_an_unprivileged_user(name: str) -> None:
     assert "user" not in service(name)
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", OWN)
 def test_containers_can_write_to_tmp_only(name: str) -> None:
     assert service(name)["read_only"] is True
     assert service(name)["tmpfs"] == ["/tmp"]
@@ -122,7 +139,7 @@ def test_containers_can_write_to_tmp_only(name: str) -> None:
     assert "volumes" not in service(name)
 
 
-@pytest.mark.parametrize("name", [*BUILT, *SERVERS])
+@pytest.mark.parametrize("name", [*OWN, *SERVERS])
 def test_containers_gain_no_privileges(name: str) -> None:
     assert service(name)["security_opt"] == ["no-new-privileges:true"]
 

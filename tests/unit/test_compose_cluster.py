@@ -72,7 +72,7 @@ def test_a_service_accepts_the_urls_of_the_cluster(name: str, settings: type) ->
     assert len(node_urls(loaded.rabbitmq_url)) == len(MEMBERS["rabbitmq"])
 
 
-@pytest.mark.parametrize("name", ["gateway", "worker"])
+@pytest.mark.parametrize("name", ["gateway", "worker", "admin"])
 def test_a_url_names_all_servers_of_its_kind(name: str) -> None:
     given = urls(name)
     assert set(given) == {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL"}
@@ -81,7 +81,7 @@ def test_a_url_names_all_servers_of_its_kind(name: str) -> None:
         assert tuple(host.partition(":")[0] for host in hosts) == MEMBERS[kind]
 
 
-@pytest.mark.parametrize("name", ["gateway", "worker"])
+@pytest.mark.parametrize("name", ["gateway", "worker", "admin"])
 def test_a_service_waits_for_the_added_servers(name: str) -> None:
     added = set(read(FILE.name)["services"]) - set(read("docker-compose.yml")["services"])
     waited = cluster(name)["depends_on"]

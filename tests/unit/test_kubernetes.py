@@ -156,7 +156,7 @@ def test_probes_and_services_name_a_port_of_the_container(part: str) -> None:
     for service in of_kind("Service").values():
         if selected(service["spec"]["selector"]) == {part}:
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
-    assert ports["http"] == {"gateway": 8001, "worker": 9001, "nginx": 8080}[part]
+    assert ports["http"] == {"gateway": 8001, "worker": 9001, "nginx": 8080, "admin": 8082}[part]
 
 
 @pytest.mark.parametrize(("drain", "least"), [(5, 5 + 5 + 15), (90.5, 5 + 91 + 15)])
@@ -200,6 +200,8 @@ def test_the_name_of_a_gateway_s_pod_is_a_node_name(release: str) -> None:
         ("gateway", ALL_OPTIONS, [*SECRETS, TRACES, *SECRETS_OF_GATEWAYS]),
         ("gateway", {"secrets": {"JWT_SECRET": None}}, SECRETS),
         ("worker", ALL_OPTIONS, [*SECRETS, TRACES]),
+        ("admin", {}, SECRETS),
+        ("admin", ALL_OPTIONS, [*SECRETS, TRACES]),
     ],
 )
 def test_a_service_reads_its_secrets_from_files(part: str, values: dict[str, Any], names: list[str]) -> None:
@@ -212,7 +214,7 @@ def test_a_service_reads_its_secrets_from_files(part: str, values: dict[str, Any
     assert not set(names) & set(variables_of(part, values))
 
 
-@pytest.mark.parametrize("part", ["gateway", "worker", "nginx"])
+@pytest.mark.parametrize("part", PARTS)
 def test_a_network_policy_allows_what_a_part_needs(part: str) -> None:
     spec = of_kind("NetworkPolicy")[f"parley-{part}"]["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
@@ -220,11 +222,32 @@ def test_a_network_policy_allows_what_a_part_needs(part: str) -> None:
     assert peers == ({"gateway"} if part == "nginx" else {"gateway", "worker"})
     open_to_all = {port["port"] for rule in spec["egress"] if "to" not in rule for port in rule["ports"]}
     servers = {6379, 6380, 26379, 5672, 5671, 27017}
-    assert open_to_all == {"nginx": {53}, "gateway": {53, 443} | servers, "worker": {53} | servers}[part]
+    served = {"nginx": {53}, "gateway": {53, 443} | servers}
+    assert open_to_all == served.get(part, {53} | servers)
+    if part == "admin":
+        assert spec["ingress"] == []
+        return
     (rule,) = spec["ingress"]
     assert [port["port"] for port in rule["ports"]] == ["http"]
-    senders = {"nginx": set(), "gateway": set(PARTS), "worker": {"gateway", "worker"}}
+    senders = {"nginx": set(), "gateway": set(PARTS), "worker": {"gateway", "worker", "admin"}}
     assert parts_of(rule.get("from", ())) == senders[part]
+
+
+def test_the_admin_page_is_reached_from_where_it_is_allowed_only() -> None:
+    (rule,) = of_kind("NetworkPolicy", ALL_OPTIONS)["parley-admin"]["spec"]["ingress"]
+    assert rule["from"] == ALL_OPTIONS["networkPolicy"]["admin"]
+    assert [port["port"] for port in rule["ports"]] == ["http"]
+    assert "parley-admin" not in str(of_kind("Ingress", ALL_OPTIONS))
+
+
+def test_the_admin_page_is_the_command_of_the_worker_s_image_and_knows_all_services() -> None:
+    container, variables = container_of("admin"), variables_of("admin")
+    assert container["image"] == container_of("worker")["image"]
+    assert container["command"] == ["parley", "admin"]
+    assert variables["PARLEY_GATEWAYS"] == variables_of("gateway")["PARLEY_GATEWAYS"]
+    assert variables["PARLEY_WORKERS"] == variables_of("worker")["PARLEY_WORKERS"]
+    assert "JWT_SECRET_FILE" not in variables
+    assert workloads({"admin": {"replicas": 0}})["admin"]["spec"]["replicas"] == 0
 
 
 def parts_of(peers: Sequence[Object]) -> set[str]:

@@ -18,6 +18,7 @@ SOURCES = {
     "worker": "persistence-worker/src/parley/persistence_worker",
     "shared": "shared/src/parley/shared",
     "stack": "deploy/src/parley/stack",
+    "admin": "deploy/src/parley/cli/admin",
 }
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 NAME = re.compile(rf"({'|'.join(SOURCES)})(\.[a-z0-9_]+)+")

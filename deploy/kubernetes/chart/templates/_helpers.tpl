@@ -28,7 +28,7 @@ metadata:
 
 {{- define "parley.image" -}}
 {{- with .root.Values.image.registry }}{{ . }}/{{ end -}}
-parley-{{ .part }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+parley-{{ .image | default .part }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
 {{/* A pod's settings that all parts have in common. */}}

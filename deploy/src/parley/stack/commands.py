@@ -46,6 +46,8 @@ def up(arguments: Namespace) -> None:
     print(_WELCOME.format(url=_client_url(stack)))
     if stack.is_observed:
         print(f"\nPrometheus is at {stack.prometheus_url}")
+    if stack.admin_url:
+        print(f"\nThe admin page is at {stack.admin_url} (make token USER=you ROLE=admin)")
 
 
 def down(arguments: Namespace) -> None:
@@ -176,6 +178,8 @@ def _stack(
         observed=observed,
         http_port=settings.port(chosen, "HTTP_PORT"),
         host=chosen.get("HTTP_HOST", "").strip("[]") or "127.0.0.1",
+        admin_port=settings.port(chosen, "ADMIN_PORT") if chosen.get("ADMIN_PORT") else None,
+        admin_host=chosen.get("ADMIN_HOST", "").strip("[]") or "127.0.0.1",
         settings=chosen,
         detached=True,
         report=_report,

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from parley.stack import settings
 from parley.stack.hosts import Host, Network, loopback_hosts, single_host
+from parley.stack.parts.admin import admin
 from parley.stack.parts.nginx import UNLIMITED, Edge, nginx
 from parley.stack.parts.part import Part
 from parley.stack.parts.prometheus import prometheus
 from parley.stack.parts.services import gateway, node, worker
 from parley.stack.parts.watchdog import watchdog
 from parley.stack.paths import StackPaths
-from parley.stack.ports import Ports
+from parley.stack.ports import LOOPBACK, Ports
 from parley.stack.servers import Servers
 from parley.stack.state import StackState
 
@@ -31,7 +32,8 @@ class Plan:
 
     `settings` are the services' environment variables; an external server's URL among them replaces the
     stack's own server. `overrides` are environment variables of single services by part name and win over
-    `settings`. `owner` is the pid of the process that the stack ends with, or None.
+    `settings`. `owner` is the pid of the process that the stack ends with, or None. `admin_host` is the
+    address of the admin page, which is started if `ports` has a port for it.
     """
 
     paths: StackPaths
@@ -41,6 +43,7 @@ class Plan:
     settings: Mapping[str, str]
     commands: Commands
     owner: int | None
+    admin_host: str = LOOPBACK
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -103,6 +106,7 @@ class Plan:
             *self._workers(),
             *self._gateways(),
             nginx(self.paths, self.edge()),
+            *self._admin(),
             *self._monitoring(),
         ]
 
@@ -117,6 +121,12 @@ class Plan:
             "MONGO_URL": self.servers.mongo_url,
             **secret,
         }
+
+    def _admin(self) -> list[Part]:
+        if self.ports.admin is None:
+            return []
+        gateways, settings = self.gateways.values(), self.environment()
+        return [admin(self.paths, self.admin_host, self.ports.admin, gateways, self.workers, settings)]
 
     def _monitoring(self) -> list[Part]:
         if not self.state.observed:

@@ -21,10 +21,11 @@ _FIRST_GATEWAY, _FIRST_WORKER = 8, 36
 
 @dataclass(frozen=True)
 class Ports:
-    """A block of consecutive ports from `base`, and nginx's port."""
+    """A block of consecutive ports from `base`, and those of nginx and of the admin page, if there is one."""
 
     base: int
     http: int
+    admin: int | None = None
 
     @property
     def redis(self) -> int:

@@ -14,6 +14,7 @@ from typing import Self
 from parley.stack import processes, programs
 from parley.stack.errors import StackError
 from parley.stack.hosts import Host, Network
+from parley.stack.parts.admin import reachable
 from parley.stack.parts.part import Part, Report, Tier
 from parley.stack.parts.rabbitmq import run_rabbitmqctl
 from parley.stack.parts.watchdog import NAME as WATCHDOG
@@ -40,6 +41,8 @@ class Stack:
         observed: whether Prometheus runs beside it; by default as saved, else not.
         http_port: nginx's port; by default a free one.
         host: the address that nginx listens on; all other ports are on 127.0.0.1.
+        admin_port: the port of the admin page, which is not started without one.
+        admin_host: the address that the admin page listens on.
         settings: the services' environment variables; `REDIS_URL`, `RABBITMQ_URL` and `MONGO_URL` among them
             replace the stack's own servers.
         commands: command lines of `gateway` and `worker` instead of the default ones.
@@ -57,6 +60,8 @@ class Stack:
         observed: bool | None = None,
         http_port: int | None = None,
         host: str = LOOPBACK,
+        admin_port: int | None = None,
+        admin_host: str = LOOPBACK,
         settings: Mapping[str, str] | None = None,
         commands: Commands | None = None,
         detached: bool = False,
@@ -69,8 +74,9 @@ class Stack:
         self._plan = Plan(
             paths=paths,
             state=state,
-            ports=Ports(state.base, http_port or state.base),
+            ports=Ports(state.base, http_port or state.base, admin_port),
             host=host,
+            admin_host=admin_host,
             settings=settings or {},
             commands={**SERVICES, **(commands or {})},
             owner=None if detached else os.getpid(),
@@ -112,6 +118,12 @@ class Stack:
     @property
     def prometheus_url(self) -> str:
         return f"http://{LOOPBACK}:{self._plan.ports.prometheus}"
+
+    @property
+    def admin_url(self) -> str | None:
+        """The URL of the admin page; None if it is not started."""
+        port = self._plan.ports.admin
+        return None if port is None else f"http://{joined(reachable(self._plan.admin_host), port)}/admin"
 
     @property
     def redis_url(self) -> str:
@@ -307,9 +319,9 @@ class Stack:
         paths = self._plan.paths
         processes.kill_all(paths.root)
         state = self._plan.state.on_free_ports().on_this_machine()
-        ports = Ports(state.base, self._http_port or state.base)
+        ports = replace(self._plan.ports, base=state.base, http=self._http_port or state.base)
         self._plan = replace(self._plan, state=state, ports=ports)
-        self._require_http_port()
+        self._require_ports()
         self._create_network()
         self._supervisor.launch(programs.write_config(paths, self._plan.parts()))
 
@@ -322,8 +334,11 @@ class Stack:
                 "and cannot be cut off from each other"
             )
 
-    def _require_http_port(self) -> None:
-        require_free(self._plan.ports.http, self._plan.host, "HTTP_PORT")
+    def _require_ports(self) -> None:
+        plan = self._plan
+        require_free(plan.ports.http, plan.host, "HTTP_PORT")
+        if plan.ports.admin is not None:
+            require_free(plan.ports.admin, plan.admin_host, "ADMIN_PORT")
 
     def _stop_all(self) -> None:
         if self.is_up():
