@@ -22,6 +22,12 @@ box => {
   }).observe(box, { subtree: true, childList: true, characterData: true, attributes: true });
 }
 """
+COUNT_AT_NEXT_FRAME = """
+document.querySelector(".composer textarea").addEventListener("keydown", ({ key }) => {
+  const count = () => (window.atNextFrame = document.querySelectorAll(".messages article").length);
+  if (key === "Enter") requestAnimationFrame(count);
+}, true);
+"""
 
 
 async def test_a_part_of_a_long_thread_is_in_the_document(users: ChatUsers, window: OpenWindow) -> None:
@@ -63,6 +69,26 @@ async def test_a_message_that_arrives_renders_no_other_one_again(
     await expect(alice.message("message 61")).to_be_in_viewport()
     await alice.entry("A group").get_by_text("unread").wait_for(state="detached")
     assert await alice.page.evaluate("changed") == 0
+
+
+async def test_ones_own_send_is_in_the_next_frame_and_removes_no_message(
+    users: ChatUsers, window: OpenWindow
+) -> None:
+    ann = users.user("ann")
+    socket, group = await group_of(users, 60)
+    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
+    alice = await window(ann)
+    await alice.open("A group")
+    await expect(alice.message("message 60")).to_be_in_viewport()
+    await write(socket, group, 61, 70)
+    await expect(alice.message("message 70")).to_be_in_viewport()
+    await alice.page.evaluate(COUNT_AT_NEXT_FRAME)
+    articles = alice.thread.get_by_role("article")
+    before = await articles.count()
+    await alice.send("my own")
+    await expect(alice.message("my own")).to_be_in_viewport()
+    # The frame after the key already has the message, and nothing was removed for it.
+    assert await alice.page.evaluate("atNextFrame") == before + 1
 
 
 async def test_an_incoming_message_costs_little_of_the_main_thread(

@@ -2,12 +2,22 @@
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from browser.windows import OpenWindow
 from clients.chat import ChatUsers
 
 HEBREW = "שלום, מה שלומך? 123"
+WITHOUT_FIELD_SIZING = """
+const supports = CSS.supports.bind(CSS);
+CSS.supports = (name, ...value) => name !== "field-sizing" && supports(name, ...value);
+addEventListener("DOMContentLoaded", () => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("textarea { field-sizing: fixed !important; }");
+  document.adoptedStyleSheets = [sheet];
+});
+"""
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -52,10 +62,14 @@ async def test_words_are_separated_by_spaces(users: ChatUsers, window: OpenWindo
     assert re.match(r"Hello \d", text), text
 
 
+@pytest.mark.parametrize("engine", ["new", "old"])
 async def test_the_composer_keeps_the_height_of_its_text_when_the_window_is_resized(
-    users: ChatUsers, window: OpenWindow
+    users: ChatUsers, window: OpenWindow, engine: str
 ) -> None:
-    alice = await window(users.user("ann"))
+    alice = await window(None)
+    if engine == "old":
+        await alice.page.add_init_script(WITHOUT_FIELD_SIZING)
+    await alice.sign_in_by_address(users.user("ann").token)
     await alice.start([users.user("ben")], "Plans")
     await alice.field.fill("a few words " * 9)
     wide = await alice.field.evaluate("it => it.offsetHeight")

@@ -47,10 +47,10 @@ export class Store {
   dispatch(event) {
     const before = this.state;
     this.state = reduce(before, event);
-    if (this.state !== before) for (const listener of [...this.#listeners]) listener(this.state);
+    if (this.state !== before) for (const listener of [...this.#listeners]) listener(this.state, event);
   }
 
-  /** Call `listener(state)` after each change; returns a function that unsubscribes. */
+  /** Call `listener(state, event)` after each change; returns a function that unsubscribes. */
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -4,16 +4,20 @@ import { NothingOpen } from "./nothing-open.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
 import { Thread } from "./thread.js";
+import { isPageActive } from "../chat/marks.js";
 import { html, useEffect, useMemo, useState } from "./html.js";
 
 const TOAST_MILLISECONDS = 5_000;
 const FRAME_MILLISECONDS = 16;
+const SETTLE_MILLISECONDS = 400; // longer than it takes to mark a message as read
+const AT_ONCE = -1;
 
 export function App({ store, chat, open, back, signIn, signOut }) {
   const [state, setState] = useState(store.state);
   useEffect(() => {
     setState(store.state);
-    return store.subscribe(oncePerFrame(() => setState(store.state)));
+    const render = gathered(() => setState(store.state));
+    return store.subscribe((now, event) => render(delayOf(now, event)));
   }, [store]);
   // Preact does not render the same element again.
   const banner = useMemo(() => html`<${Banner} connection=${state.connection} />`, [state.connection]);
@@ -46,23 +50,39 @@ export function App({ store, chat, open, back, signIn, signOut }) {
   `;
 }
 
+/** Return in how many milliseconds a change has to be rendered. */
+function delayOf({ open, me }, { type, conversationId, userId }) {
+  if (type === "composed" || type === "opened") return AT_ONCE;
+  // The count comes and goes with each message that is read at once: only the last of these changes is rendered.
+  const isCount = type === "unreadChanged" || (type === "receiptReceived" && userId === me?.id);
+  return isCount && conversationId === open && isPageActive() ? SETTLE_MILLISECONDS : 0;
+}
+
 /**
- * Return a function that calls `work()` soon, and at most once a frame, however often it is called.
+ * Return a function that calls `work()` within some milliseconds, once for all calls meanwhile.
  *
- * It does not wait for a frame: a change that no view shows would cost one.
+ * It calls it once a frame at most, but does not wait for a frame: a change that no view shows would cost one.
+ * What the user does is rendered before the next frame, which comes before timers: `AT_ONCE` needs none.
  */
-function oncePerFrame(work) {
-  let isDue = false;
+function gathered(work) {
+  let timer = null;
+  let dueAt = Infinity;
   let last = -FRAME_MILLISECONDS;
   const run = () => {
-    isDue = false;
+    clearTimeout(timer);
+    dueAt = Infinity;
     last = performance.now();
     work();
   };
-  return () => {
-    if (isDue) return;
-    isDue = true;
-    setTimeout(run, last + FRAME_MILLISECONDS - performance.now());
+  return (delay) => {
+    if (delay === AT_ONCE) return queueMicrotask(run);
+    const now = performance.now();
+    const at = Math.max(now + delay, last + FRAME_MILLISECONDS);
+    if (at >= dueAt) return undefined;
+    clearTimeout(timer);
+    dueAt = at;
+    timer = setTimeout(run, at - now);
+    return undefined;
   };
 }
 

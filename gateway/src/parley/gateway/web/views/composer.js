@@ -102,8 +102,10 @@ function excessive(excess) {
   return `A message may have ${limit} characters. Shorten it by ${surplus} to send it.`;
 }
 
-/** Keep the field as high as its text, also when its width changes. */
-function useHeight(field, text) {
+/** Keep the field as high as its text, also when its width changes; newer browsers do so by `field-sizing`. */
+const useHeight = CSS.supports("field-sizing", "content") ? () => {} : useMeasuredHeight;
+
+function useMeasuredHeight(field, text) {
   const fit = () => {
     const { current: box } = field;
     box.style.height = "auto";

@@ -7,6 +7,7 @@ import { indexFrom } from "../state/timeline.js";
 
 const NEAR = 60; // pixels from the end that count as the end
 const EDGE = 900; // pixels from an edge at which the next part is put into the document
+const TRIM_MILLISECONDS = 200;
 const MARGIN = 24; // pixels above the line of new messages
 
 export class ThreadPosition {
@@ -27,6 +28,7 @@ export class ThreadPosition {
   #passed = 0; // the number of the last message when the reader went to the end
   #lastOwn = null;
   #settled = []; // what the last `settle` found: the rows, the window, and the loaded messages
+  #trimming = null; // the timer of the next trim
   #looked = []; // what the last `look` found
 
   /** `render()` renders the thread again. */
@@ -42,13 +44,9 @@ export class ThreadPosition {
     if (conversation.history !== "ready") this.window = null;
     else if (!this.window) this.#open();
     else this.#drawLine();
-    if (lastOwn && lastOwn !== this.#lastOwn && this.window && this.#lastOwn !== null) this.toEnd();
+    if (lastOwn && lastOwn !== this.#lastOwn && this.window && this.#lastOwn !== null) this.#jump();
     this.#lastOwn = lastOwn ?? "";
-    if (this.#isJumping && this.window && !conversation.newer) {
-      this.#isJumping = false;
-      this.window = atEnd(conversation.messages);
-      this.#goal = "end";
-    }
+    if (this.#isJumping && this.window && !conversation.newer) this.#land();
     this.#lastSeq = conversation.messages.at(-1)?.seq ?? 0;
     return this.window;
   }
@@ -81,10 +79,22 @@ export class ThreadPosition {
 
   /** Go to the newest message. */
   toEnd() {
+    this.#jump();
+    this.#render();
+  }
+
+  /** Have the next `choose` go to the newest message, as soon as that is loaded. */
+  #jump() {
     this.newFrom = this.#chat.isActive() ? 0 : this.newFrom;
     this.#isJumping = true;
     if (this.#conversation.newer) this.#load(() => this.#chat.loadEnd(this.#conversation));
-    else this.#render();
+  }
+
+  /** Put the end of the thread into the document; messages that would leave it at its end can leave it later. */
+  #land() {
+    this.#isJumping = false;
+    if (!this.isAtEnd || this.window.to !== Infinity) this.window = atEnd(this.#conversation.messages);
+    this.#goal = "end";
   }
 
   /** Scroll to where the reader should be after a render; `rows` is the same as before if none has changed. */
@@ -199,10 +209,24 @@ export class ThreadPosition {
       next = movedDown(next, conversation);
       if (next === this.window && newer) this.#load(() => this.#chat.loadNewer(conversation));
     }
-    if (next === this.window) next = trimmed(next, conversation, { isFollowing: this.isAtEnd, hasSpare });
-    if (next === this.window) return;
-    this.window = next;
+    if (hasSpare && this.isAtEnd) return this.#trimSoon();
+    const follows = { isFollowing: this.isAtEnd, hasSpare };
+    return this.#move(next === this.window ? trimmed(next, conversation, follows) : next);
+  }
+
+  #move(window) {
+    if (window === this.window) return;
+    this.window = window;
     this.#render();
+  }
+
+  /** Drop what is far out of view, but not in the frame that shows a message: the removal would delay it. */
+  #trimSoon() {
+    this.#trimming ??= setTimeout(() => {
+      this.#trimming = null;
+      if (this.window && this.isAtEnd)
+        this.#move(trimmed(this.window, this.#conversation, { isFollowing: true, hasSpare: true }));
+    }, TRIM_MILLISECONDS);
   }
 
   /** Load one page at a time. After a failure only another scroll tries again. */
