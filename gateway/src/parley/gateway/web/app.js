@@ -83,7 +83,11 @@ store.subscribe(({ open: id }) => {
   opened = id;
 });
 let titleTimer = null;
-store.subscribe(showTitleSoon);
+store.subscribe(({ open: id }, { type, conversationId }) => {
+  // The title does not count the messages of the conversation that is being read.
+  const isBeingRead = type !== "opened" && conversationId === id && isPageActive();
+  if (!isBeingRead) showTitleSoon();
+});
 
 function showTitleSoon() {
   titleTimer ??= setTimeout(showTitle, TITLE_MILLISECONDS);

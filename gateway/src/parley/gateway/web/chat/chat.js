@@ -37,7 +37,7 @@ export class Chat {
     this.drafts = new Drafts(store.state.me.id);
     this.places = new Map(); // conversation id -> where its reader was: {seq, top}
     this.typing = new Typing(this.#server);
-    this.#unsubscribe = store.subscribe(() => this.#onStateChange());
+    this.#unsubscribe = store.subscribe((_state, event) => this.#onStateChange(event));
     listen(this.#server.socket, store, (id) => this.#joinNew(id));
     this.#server.socket.on("connect", () => this.#onConnect());
     this.#server.socket.on("disconnect", (reason) => this.#onDisconnect(reason));
@@ -188,14 +188,15 @@ export class Chat {
     }
   }
 
-  #onStateChange() {
+  #onStateChange({ type, unread }) {
     const { conversations, open } = this.#store.state;
     const conversation = conversations[open];
     const isOpening = open !== this.#opened;
     this.#opened = open;
     if (conversation?.joined && (conversation.history === "none" || (isOpening && hasUnreadBelow(conversation))))
       this.#history.open(conversation);
-    this.#marks.schedule();
+    // The answers to a mark ask for no further one.
+    if (type !== "receiptReceived" && unread !== 0) this.#marks.schedule();
   }
 
   async #onConnect() {

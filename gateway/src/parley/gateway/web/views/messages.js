@@ -39,6 +39,8 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
   const empty = reader.entries.length ? "" : "No messages yet. Write the first one.";
   const rows = rowsOf(reader.entries, reader.newFrom, isReady ? empty : "Loading…");
 
+  // Before the layout that settling asks for.
+  useAnnouncements(conversation, state.me, announce);
   useLayoutEffect(() => {
     reader.settle(box.current, rows);
     takeTabStop(box.current);
@@ -53,7 +55,6 @@ export function Messages({ state, conversation, chat, edit, editing, position, o
     };
   }, []);
   useForgottenLine(reader, conversation, chat, () => render((count) => count + 1));
-  useAnnouncements(conversation, state.me, announce);
 
   return html`
     <div

@@ -13,7 +13,8 @@ export function Thread({ state, conversation, chat, back }) {
   const [editing, setEditing] = useState(chat.drafts.edit(_id)?.message ?? null);
   const [isAtEnd, setAtEnd] = useState(true);
   const announcer = useRef(null);
-  const announce = (text) => announcer.current(text);
+  // A render of its own would lay the page out once more.
+  const announce = (text) => (announcer.current.textContent = text);
   const position = useRef(null);
   const isOffline = state.connection !== "connected";
   const latest = useRef(null);
@@ -80,7 +81,7 @@ export function Thread({ state, conversation, chat, back }) {
         <p class="typing-line" role="status" dir="auto">${typingLine(conversation)}</p>
         ${!isAtEnd && html`<${ToEnd} unread=${conversation.unread} onClick=${() => position.current.toEnd()} />`}
       </div>
-      <${Announcer} announcer=${announcer} />
+      <p class="visually-hidden" role="status" ref=${announcer}></p>
       ${composer}
       ${
         isPeopleOpen &&
@@ -110,13 +111,6 @@ function Header({ avatar, title, hint, back, openPeople }) {
       <${IconButton} name="people" label="People" onClick=${openPeople} />
     </header>
   `;
-}
-
-/** What screen readers announce; `announcer` is a ref that is given a function for it, which renders only this. */
-function Announcer({ announcer }) {
-  const [text, announce] = useState("");
-  announcer.current = announce;
-  return html`<p class="visually-hidden" role="status">${text}</p>`;
 }
 
 /** The button to the newest message, with the number of those that the user has not read. */
