@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 PAGE := gateway/src/parley/gateway/web
+ADMIN_PAGE := deploy/src/parley/cli/admin/page
 SPEED ?= max
 TTL ?= 24h
 # Tests mostly wait, so two workers suit any machine; a selection runs without workers to print progress.
@@ -87,7 +88,7 @@ check: install ## run ruff, mypy (strict), import-linter, oxlint and the vulnera
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
-	$(VENV)/node $(PAGE)/node_modules/oxlint/bin/oxlint -c $(PAGE)/.oxlintrc.json $(PAGE)
+	$(VENV)/node $(PAGE)/node_modules/oxlint/bin/oxlint -c $(PAGE)/.oxlintrc.json $(PAGE) $(ADMIN_PAGE)
 	$(VENV)/python -m parley.stack.audit
 
 test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]

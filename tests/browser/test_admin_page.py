@@ -207,7 +207,7 @@ async def test_the_page_waits_for_a_server_that_is_away_and_goes_on(
     await window.is_live()
 
 
-@pytest.mark.parametrize("options", [{}, DARK, {**PHONE, **DARK}], ids=str)
+@pytest.mark.parametrize("options", [{}, {**PHONE, **DARK}], ids=["desktop", "phone"])
 async def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     options: dict[str, Any], open_window: Any, admin: User, stack: Stack
 ) -> None:

@@ -11,6 +11,9 @@ from parley.cli.admin.server import serve
 from parley.cli.environment import Environment
 from parley.stack import Stack
 
+LOOK_SECONDS = 0.4
+"""Between two looks, so that tests wait less than operators."""
+
 
 @dataclass
 class AdminPage:
@@ -53,7 +56,7 @@ class AdminPage:
 async def serving(environment: Environment) -> AsyncIterator[AdminPage]:
     """Serve the page on a free port of the loopback."""
     page = AdminPage("", environment)
-    async with serve("127.0.0.1", 0, lambda: page.environment) as port:
+    async with serve("127.0.0.1", 0, lambda: page.environment, LOOK_SECONDS) as port:
         page.url = f"http://127.0.0.1:{port}"
         yield page
 

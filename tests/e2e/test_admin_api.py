@@ -132,7 +132,8 @@ async def test_a_client_that_does_not_read_is_listed_with_its_user(
             await asyncio.gather(*(alice.send(group, "x" * 8_000) for _ in range(10)))
             status, answer = await gateway.rest("GET", "/admin/slow-clients")
             assert status == 200, answer
-            return [each for each in answer["clients"] if each["userId"] == bob.id]
+            # With fewer, the kernel might still take them.
+            return [e for e in answer["clients"] if e["userId"] == bob.id and e["unreadBytes"] > 200_000]
 
         assert await eventually(is_slow, 30)
         await gateway.close()
@@ -155,7 +156,7 @@ async def test_a_dead_letter_is_counted_and_shown_without_its_content(
     await send_unstorable(stack, alice, group)
     try:
         found = await until(page, admin.token, lambda it: it["rabbitmq"].get("deadLetters") == 1)
-        assert "1 record(s) could not be stored" in str(found["attention"])
+        assert "One record could not be stored" in str(found["attention"])
         status, letters = await page.ask("dead-letters", admin.token)
         assert (status, letters["count"]) == (200, 1)
         (letter,) = letters["letters"]
@@ -255,7 +256,6 @@ async def test_nothing_is_asked_while_nobody_looks(
     page: AdminPage, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "IDLE_SECONDS", 0.5)
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.2)
 
     await page.overview(admin.token)
     assert watching()

@@ -33,15 +33,15 @@ class History:
 
 
 def point(gateways: Sequence[Node], workers: Sequence[Node], broker: Fields) -> Fields:
-    """Return the figures of now, of all nodes that answer.
+    """Return the figures of now, of all nodes that have answered lately; None where none has.
 
     Args:
         gateways: The gateways.
         workers: The workers.
         broker: The last look at RabbitMQ.
     """
-    answering = [node for node in gateways if is_answering(node)]
-    working = [node for node in workers if is_answering(node)]
+    answering = [node for node in gateways if node.is_known]
+    working = [node for node in workers if node.is_known]
     waiting = [partition["waiting"] or 0 for partition in broker.get("partitions", ())]
     return {
         "at": round(time(), 3),
@@ -53,11 +53,6 @@ def point(gateways: Sequence[Node], workers: Sequence[Node], broker: Fields) -> 
         "lagSeconds": _most(working, "parley_lag_seconds"),
         "loopSeconds": _most(answering, "parley_hop_delay_seconds", hop="loop"),
     }
-
-
-def is_answering(node: Node) -> bool:
-    """Return whether a node has answered lately."""
-    return node.probe is not None and not node.error and not node.is_silent
 
 
 def _percentiles(gateways: Sequence[Node]) -> dict[str, float | None]:
@@ -75,8 +70,9 @@ def _values(nodes: Sequence[Node], metric: str, **labels: str) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _sum(nodes: Sequence[Node], metric: str, **labels: str) -> float:
-    return sum(_values(nodes, metric, **labels))
+def _sum(nodes: Sequence[Node], metric: str, **labels: str) -> float | None:
+    values = _values(nodes, metric, **labels)
+    return sum(values) if values else None
 
 
 def _most(nodes: Sequence[Node], metric: str, **labels: str) -> float | None:

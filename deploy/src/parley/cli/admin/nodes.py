@@ -14,6 +14,8 @@ from parley.cli.probes import Probe, ask
 ANSWER_SECONDS = 1.0
 """A node that has not answered by then is shown as silent; its answer is still taken when it comes."""
 LIMIT_SECONDS = 5.0
+KNOWN_SECONDS = 6.0
+"""How long the figures of a node's last answer count as those of now: three looks."""
 KEPT_SECONDS = 300.0
 """How long a node is shown that answers no more and that no address names any more."""
 SLOW_CLIENTS = 20
@@ -70,6 +72,11 @@ class Node:
         """Whether a question has waited for its answer for too long."""
         is_asked = self._asking is not None and not self._asking.done()
         return is_asked and monotonic() - self._asked_at >= ANSWER_SECONDS
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the last answer still counts: a node that is silent for a moment goes on working."""
+        return self.probe is not None and not self.error and monotonic() - self._answered_at < KNOWN_SECONDS
 
     @property
     def is_forgotten(self) -> bool:

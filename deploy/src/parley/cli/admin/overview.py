@@ -111,7 +111,8 @@ def _of_partitions(broker: Fields) -> Attention:
     elif orphaned:
         yield "error", f"No worker owns the partitions {', '.join(orphaned)}: their messages wait."
     if letters := broker.get("deadLetters"):
-        yield "warning", f"{letters:,} record(s) could not be stored: see the dead letters below."
+        records = "One record" if letters == 1 else f"{letters:,} records"
+        yield "warning", f"{records} could not be stored: see the dead letters below."
 
 
 def _of_versions(nodes: Sequence[Fields]) -> Attention:

@@ -10,7 +10,7 @@ from parley.cli.admin import assets
 from parley.cli.admin.access import Access
 from parley.cli.admin.api import AdminApi
 from parley.cli.admin.latest_environment import LatestEnvironment
-from parley.cli.admin.watch import Watch
+from parley.cli.admin.watch import LOOK_SECONDS, Watch
 from parley.cli.environment import Environment
 from parley.shared.http_server import AppRunner, json_errors
 
@@ -20,7 +20,9 @@ STOP_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def serve(host: str, port: int, find_environment: Callable[[], Environment]) -> AsyncIterator[int]:
+async def serve(
+    host: str, port: int, find_environment: Callable[[], Environment], look_seconds: float = LOOK_SECONDS
+) -> AsyncIterator[int]:
     """Serve the page until the end of the context; yield the port, which is a free one for port 0.
 
     Nothing is asked, and no connection is open, while nobody has the page open.
@@ -29,12 +31,13 @@ async def serve(host: str, port: int, find_environment: Callable[[], Environment
         host: The address to listen on.
         port: The port to listen on.
         find_environment: Returns the servers and the present addresses of gateways and workers; may block.
+        look_seconds: Time between two looks at everything.
 
     Raises:
         OSError: The port cannot be listened on.
     """
     latest = LatestEnvironment(find_environment)
-    watch = Watch(latest)
+    watch = Watch(latest, look_seconds)
     async with aiohttp.ClientSession() as http:
         app = web.Application(middlewares=[json_errors], client_max_size=LARGEST_BODY)
         assets.add_routes(app)

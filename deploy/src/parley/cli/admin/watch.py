@@ -33,10 +33,12 @@ class Watch:
 
     Args:
         environment: The servers and the present addresses of gateways and workers.
+        look_seconds: Time between two looks.
     """
 
-    def __init__(self, environment: LatestEnvironment) -> None:
+    def __init__(self, environment: LatestEnvironment, look_seconds: float = LOOK_SECONDS) -> None:
         self._environment = environment
+        self._look_seconds = look_seconds
         self._history = History()
         self._nodes: Nodes
         self._broker = BrokerLook()
@@ -60,7 +62,7 @@ class Watch:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._has_looked.wait(), FIRST_SECONDS)
         found = overview(self._nodes.gateways, self._nodes.workers, self._broker, self._stores)
-        return {**found, "lookSeconds": LOOK_SECONDS, "history": self._history.since(since)}
+        return {**found, "lookSeconds": self._look_seconds, "history": self._history.since(since)}
 
     async def close(self) -> None:
         """Stop looking."""
@@ -106,7 +108,7 @@ class Watch:
             self._first_looks.add(name)
             if len(self._first_looks) == 3:
                 self._has_looked.set()
-            await asyncio.sleep(max(0.1, LOOK_SECONDS - (monotonic() - began)))
+            await asyncio.sleep(max(0.1, self._look_seconds - (monotonic() - began)))
 
     async def _look_at_nodes(self, env: Environment) -> None:
         await self._nodes.look(env.gateways, env.workers, self._token)

@@ -68,7 +68,8 @@ function makeTable() {
 
 function fillTime(cell, letter) {
   if (cell.children.length) return;
-  const button = element("button", { type: "button", class: "link" }, dateTime(letter.at));
+  const button = element("button", { type: "button", class: "link" },
+    letter.at ? dateTime(letter.at) : "unknown time");
   button.addEventListener("click", () => show(letter));
   cell.append(button);
 }

@@ -9,7 +9,7 @@ import { gatewayTable, showPartitions, workerTable } from "./services.js";
 import { forget, keep, takeFromAddress, token } from "./session.js";
 import { clearUsers, listenForUsers, showOnline, slowClientTable, storedText } from "./users.js";
 
-const LOOK_MS = 2000;
+const RETRY_MS = 2000;
 const KEPT_SECONDS = 300;
 const FINE = { level: "fine", text: "Every part answers, and every partition has an owner." };
 
@@ -78,13 +78,14 @@ function show(found) {
 async function look() {
   clearTimeout(timer);
   const own = ++turn;
-  let wait = LOOK_MS;
+  let wait = RETRY_MS;
   try {
     const found = await overview(points.at(-1)?.at ?? 0);
     if (own !== turn || !token()) return;
     showPage(true);
     show(found);
     connection("live", "Live");
+    wait = found.lookSeconds * 1000;
   } catch (error) {
     if (own !== turn) return;
     if (error.status === undefined) throw error;
