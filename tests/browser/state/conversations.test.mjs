@@ -7,6 +7,7 @@ import {
   avatarOf,
   byActivity,
   firstUnread,
+  looksSame,
   previewOf,
   titleOf,
   typingLine,
@@ -133,4 +134,15 @@ test("listeners are notified of changes only, until they unsubscribe", () => {
   unsubscribe();
   store.dispatch({ type: "toastShown", text: "again" });
   assert.deepEqual(states, ["hello"]);
+});
+
+test("a message that has been read leaves a state that looks as before, but its count does not", () => {
+  const shown = reduce(after(ready, received(message(1, BOB))), { type: "opened", conversationId: "c" });
+  const counted = (unread) => ({ type: "unreadChanged", conversationId: "c", unread });
+  const read = { type: "receiptReceived", conversationId: "c", userId: ME.id, seq: 1, kind: "read" };
+  assert.equal(looksSame(shown, reduce(shown, counted(1))), false);
+  assert.equal(looksSame(shown, after(shown, counted(1), read, counted(0))), true);
+  assert.equal(looksSame(shown, reduce(shown, { ...read, userId: BOB._id })), false);
+  assert.equal(looksSame(shown, after(shown, received(message(2, BOB)))), false);
+  assert.equal(looksSame(shown, reduce(shown, { type: "opened", conversationId: null })), false);
 });

@@ -1,5 +1,6 @@
 /** Values that the views derive from the state. */
 
+import { isSameExcept } from "./same.js";
 import { indexFrom } from "./timeline.js";
 
 const byName = (one, other) => one.localeCompare(other);
@@ -70,3 +71,13 @@ export function firstUnread({ messages, readSeq }, me) {
 /** Return the number of unread messages of all conversations. */
 export const unreadTotal = (state) =>
   Object.values(state.conversations).reduce((sum, c) => sum + c.unread, 0);
+
+/** Return whether two states look the same: no view shows up to which number the user has read. */
+export function looksSame(one, other) {
+  const { open } = one;
+  return (
+    isSameExcept("conversations", one, other) &&
+    isSameExcept(open, one.conversations, other.conversations) &&
+    isSameExcept("readSeq", one.conversations[open] ?? {}, other.conversations[open] ?? {})
+  );
+}

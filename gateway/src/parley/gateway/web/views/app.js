@@ -1,5 +1,6 @@
 /** The page as a whole. */
 
+import { looksSame } from "../state/selectors.js";
 import { NothingOpen } from "./nothing-open.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
@@ -16,7 +17,7 @@ export function App({ store, chat, open, back, signIn, signOut }) {
   const [state, setState] = useState(store.state);
   useEffect(() => {
     setState(store.state);
-    const render = gathered(() => setState(store.state));
+    const render = gathered(() => setState((shown) => (looksSame(shown, store.state) ? shown : store.state)));
     return store.subscribe((now, event) => render(delayOf(now, event)));
   }, [store]);
   // Preact does not render the same element again.

@@ -28,7 +28,7 @@ export class ThreadPosition {
   #passed = 0; // the number of the last message when the reader went to the end
   #lastOwn = null;
   #settled = []; // what the last `settle` found: the rows, the window, and the loaded messages
-  #trimming = null; // the timer of the next trim
+  #isTrimming = false; // a trim is due soon
   #looked = []; // what the last `look` found
 
   /** `render()` renders the thread again. */
@@ -176,7 +176,7 @@ export class ThreadPosition {
     this.#save();
     this.#report(firstBelow(articles, scrollTop + clientHeight + 2));
     if (wasAtEnd !== this.isAtEnd) this.#render();
-    const hasSpare = articles.length > SPARE && articles[SPARE].offsetTop < scrollTop - 1.5 * EDGE;
+    const hasSpare = articles.length > SPARE && articles[SPARE].offsetTop < scrollTop - 1.1 * EDGE;
     this.#extend(scrollTop < EDGE, below < EDGE, hasSpare);
   }
 
@@ -222,8 +222,10 @@ export class ThreadPosition {
 
   /** Drop what is far out of view, but not in the frame that shows a message: the removal would delay it. */
   #trimSoon() {
-    this.#trimming ??= setTimeout(() => {
-      this.#trimming = null;
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    setTimeout(() => {
+      this.#isTrimming = false;
       if (this.window && this.isAtEnd)
         this.#move(trimmed(this.window, this.#conversation, { isFollowing: true, hasSpare: true }));
     }, TRIM_MILLISECONDS);
