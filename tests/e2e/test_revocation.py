@@ -128,6 +128,20 @@ async def test_a_token_is_revoked_by_its_jti_and_no_other_is(
     assert "userId" not in answer
 
 
+async def test_a_token_with_a_numeric_jti_is_revoked_by_its_digits(
+    admin: User, alice: User, guarded: Stack
+) -> None:
+    number = int(time.time() * 1_000_000)
+    alice.token = fresh(guarded.jwt_secret, alice.id, jti=number)
+    sockets = await everywhere(alice, guarded)
+
+    await revoke(admin, jti=str(number))
+
+    await are_closed(sockets)
+    for url in guarded.gateway_urls:
+        await assert_refused(url, alice.token)
+
+
 async def test_a_reauthenticated_socket_depends_on_its_new_token_only(
     admin: User, alice: User, guarded: Stack
 ) -> None:

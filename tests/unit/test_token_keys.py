@@ -107,6 +107,21 @@ async def test_other_text_around_a_token_is_refused(form: str, authenticator: Au
     await is_refused(authenticator, form.format(signed(OWN, "RS256", "one")))
 
 
+@pytest.mark.parametrize(("jti", "token_id"), [(4711, "4711"), ("4711", "4711"), (0, "0")])
+async def test_a_numeric_token_id_is_taken_as_a_string(
+    authenticator: Authenticator, jti: object, token_id: str
+) -> None:
+    identity = await authenticator.identify(signed(OWN, "RS256", "one", jti=jti))
+    assert identity.token_id == token_id
+
+
+@pytest.mark.parametrize("jti", [True, 1.5, ["a"], {"a": 1}])
+async def test_a_token_id_that_is_neither_text_nor_number_is_refused(
+    authenticator: Authenticator, jti: object
+) -> None:
+    await is_refused(authenticator, signed(OWN, "RS256", "one", jti=jti))
+
+
 async def test_a_claim_that_is_null_counts_as_if_it_were_not_there(authenticator: Authenticator) -> None:
     nulls = dict.fromkeys(["iat", "nbf", "jti", "aud", "name", "userId", "permissions"])
     identity = await authenticator.identify(signed(OWN, "RS256", "one", **nulls))

@@ -117,6 +117,7 @@ class Authenticator:
             key, claims = self._verify(token, await self._keys.keys_for(token))
             expires_at = float(claims["exp"])
             issued_at = float(claims["iat"]) if "iat" in claims else None
+            token_id = _token_id(claims.get("jti"))
             if expires_at <= time():
                 raise jwt.ExpiredSignatureError
         except jwt.ExpiredSignatureError:
@@ -129,7 +130,7 @@ class Authenticator:
             person=_person(claims),
             expires_at=expires_at,
             issued_at=issued_at,
-            token_id=claims.get("jti"),
+            token_id=token_id,
             key=key,
         )
 
@@ -156,6 +157,7 @@ class Authenticator:
                 "require": ["exp"],
                 "verify_aud": self._audience is not None,
                 "verify_sub": False,
+                "verify_jti": False,
                 "enforce_minimum_key_length": not self._short_keys,
             },
         )
@@ -165,6 +167,19 @@ def without_scheme(credentials: str) -> str:
     """Return a token without the scheme `Bearer`: many clients send it outside of the header too."""
     scheme, *rest = credentials.split(maxsplit=1) or [""]
     return (rest[0] if rest and scheme.lower() == SCHEME else credentials).strip()
+
+
+def _token_id(jti: Any) -> str | None:
+    """Return the id of a token: many issuers number their tokens, though RFC 7519 (4.1.7) wants a string.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if jti is None or isinstance(jti, str):
+        return jti
+    if isinstance(jti, bool) or not isinstance(jti, int):
+        raise ValueError("jti")
+    return str(jti)
 
 
 def _person(claims: Mapping[str, Any]) -> Person:
