@@ -140,6 +140,9 @@ async def test_a_gateway_that_is_killed_is_shown_as_gone(open_window: Any, admin
     await asyncio.to_thread(stack.kill, "gateway-2")
     try:
         await expect(window.row("Gateways", "g2")).to_contain_text("gone")
+        await expect(window.row("Gateways", "g2").get_by_role("cell").nth(1)).not_to_contain_text(
+            re.compile(r"\d")
+        )
         attention = window.page.get_by_role("region", name="Attention")
         await expect(attention).to_contain_text("The gateway g2 does not answer")
         await expect(window.row("Gateways", "g1")).to_contain_text("ready")

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from json import dumps
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from parley.cli import presence
 from parley.cli.admin.access import Access, Refusal
 from parley.cli.admin.latest_environment import LatestEnvironment
 from parley.cli.admin.letters import LettersReader
-from parley.cli.admin.watch import Watch
+from parley.cli.admin.watch import IDLE_SECONDS, Watch
 from parley.cli.errors import CommandError
 from parley.shared.model import MAX_ID
 
@@ -39,12 +40,13 @@ class AdminApi:
         self._access = access
         self._watch = watch
         self._letters = LettersReader()
+        self._looked_at: dict[str, float] = {}
 
     def add_routes(self, app: web.Application) -> None:
         """Add the routes to an application."""
         for path, answer in (
             ("overview", self._overview),
-            ("users/{user}", self._user),
+            ("users", self._user),
             ("dead-letters", self._dead_letters),
         ):
             app.router.add_get(f"/admin/api/{path}", self._guarded(answer))
@@ -68,18 +70,25 @@ class AdminApi:
         return handle
 
     async def _overview(self, request: web.Request, user_id: str) -> Fields:
-        if not self._watch.is_looking:
-            log.info("admin.look.began", user=user_id)
+        self._note_look(user_id)
         try:
             since = float(request.query.get("since", "0"))
         except ValueError:
             raise Refusal(400, "INVALID", "since: Not a valid number.") from None
         return {"administrator": user_id, **await self._watch.overview(_token(request), since)}
 
+    def _note_look(self, user_id: str) -> None:
+        """Log that an administrator begins to look, and not each time that the page asks again."""
+        now = monotonic()
+        if now - self._looked_at.get(user_id, float("-inf")) > IDLE_SECONDS:
+            log.info("admin.look.began", user=user_id)
+        self._looked_at = {user: at for user, at in self._looked_at.items() if now - at <= IDLE_SECONDS}
+        self._looked_at[user_id] = now
+
     async def _user(self, request: web.Request, user_id: str) -> Fields:
-        wanted = request.match_info["user"]
-        if len(wanted) > MAX_ID:
-            raise Refusal(400, "INVALID", f"user: Longer than {MAX_ID} characters.")
+        wanted = request.query.get("id", "")
+        if not 0 < len(wanted) <= MAX_ID:
+            raise Refusal(400, "INVALID", f"id: Length must be between 1 and {MAX_ID}.")
         log.info("admin.user.looked_up", user=user_id, subject=wanted)
         return await presence.look_up(await self._environment.get(), wanted)
 

@@ -85,7 +85,8 @@ class Node:
 
     def shown(self) -> Fields:
         """Return what the page shows of every node."""
-        metrics = self.probe.metrics if self.probe is not None else None
+        # The figures of a node that has gone would be taken for those of now.
+        metrics = self.probe.metrics if self.probe is not None and not self.error else None
         started = metrics.value("process_start_time_seconds") if metrics is not None else None
         return {
             "address": self.url.partition("://")[2],
@@ -95,7 +96,7 @@ class Node:
             "version": self.probe.version if self.probe is not None else None,
             "uptimeSeconds": round(time() - started) if started is not None else None,
             "memoryBytes": metrics.value("process_resident_memory_bytes") if metrics is not None else None,
-            "rates": {name: round(rate, 2) for name, rate in self.samples.rates().items()},
+            "rates": {n: round(rate, 2) for n, rate in self.samples.rates().items()} if metrics else {},
         }
 
     def _state(self) -> str:
@@ -126,7 +127,7 @@ class Node:
             async with http.get(f"{self.url}/admin/slow-clients", headers=headers, params=params) as answer:
                 found: list[Fields] = (await answer.json()).get("clients", [])
                 return found
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+        except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError):
             # Also of a version without this path: it has no slow clients, as far as is known.
             return []
 

@@ -41,14 +41,14 @@ def overview(
 
 def gateway(node: Node) -> Fields:
     """Return what the page shows of a gateway."""
-    shown: Fields = {**node.shown(), "name": None, "websocket": None, "polling": None, "users": None}
-    if node.probe is None:
+    name = node.probe.metrics.label("parley_gateway_info", "name") if node.probe is not None else None
+    shown: Fields = {**node.shown(), "name": name, "websocket": None, "polling": None, "users": None}
+    if node.probe is None or node.error:
         return shown
     metrics, state = node.probe.metrics, of_gateway(node.probe)
     transports = metrics.by("parley_sockets", "transport")
     return {
         **shown,
-        "name": metrics.label("parley_gateway_info", "name"),
         "websocket": int(transports.get("websocket", 0)),
         "polling": int(transports.get("polling", 0)),
         "users": state["users"],
@@ -60,7 +60,7 @@ def gateway(node: Node) -> Fields:
 def worker(node: Node) -> Fields:
     """Return what the page shows of a worker."""
     shown: Fields = {**node.shown(), "id": None, "partitions": None, "lagSeconds": None}
-    if node.probe is None:
+    if node.probe is None or node.error:
         return shown
     state = of_worker(node.probe)
     return {**shown, **{name: state[name] for name in ("id", "partitions", "lagSeconds")}}
@@ -78,7 +78,7 @@ def slow_clients(gateways: Sequence[Node]) -> list[Fields]:
 
 
 Attention = Iterator[tuple[str, str]]
-"""A level, `error` or `warning`, and a sentence."""
+"""A level, `error` or `warning`, and a sentence; one that changed with each look would be announced again."""
 
 
 def _of_nodes(kind: str, nodes: Sequence[Fields]) -> Attention:
@@ -88,13 +88,13 @@ def _of_nodes(kind: str, nodes: Sequence[Fields]) -> Attention:
         name = f"The {kind} {node.get('name') or node['address']}"
         if node["state"] == "silent":
             known = f" ({'; '.join(node['problems'])})" if node["problems"] else ""
-            yield "error", f"{name} has not answered for {node['silentSeconds']:.0f} s{known}."
+            yield "error", f"{name} does not answer in time{known}."
         elif node["state"] == "gone":
             yield "error", f"{name} does not answer: {'; '.join(node['problems'])}."
         elif node["state"] == "notReady":
             yield "error", f"{name} is not ready: {'; '.join(node['problems'])}."
         if (node.get("lagSeconds") or 0) > LAG_SECONDS:
-            yield "warning", f"{name} is {node['lagSeconds']:,.0f} s behind."
+            yield "warning", f"{name} is more than {LAG_SECONDS:.0f} s behind."
 
 
 def _of_servers(broker: BrokerLook, stores: StoresLook) -> Attention:

@@ -73,11 +73,6 @@ class Watch:
             with suppress(asyncio.CancelledError):
                 await self._running
 
-    @property
-    def is_looking(self) -> bool:
-        """Whether it looks at all."""
-        return self._running is not None and not self._running.done()
-
     def _begin(self) -> None:
         self._broker, self._stores = BrokerLook(), StoresLook()
         self._first_looks.clear()

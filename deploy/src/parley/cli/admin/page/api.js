@@ -41,7 +41,7 @@ async function ask(path) {
 export const overview = (since) => ask(`overview?since=${since}`);
 
 /** A user's sockets. */
-export const user = (id) => ask(`users/${encodeURIComponent(id)}`);
+export const user = (id) => ask(`users?id=${encodeURIComponent(id)}`);
 
 /** The newest dead letters. */
 export const deadLetters = () => ask("dead-letters");
