@@ -83,7 +83,8 @@ restore: $(VENV)/python ## replace the stored data by a backup; the services sto
 reindex: $(VENV)/python ## build the search index of the running stack anew
 	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.search
 
-check: install ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability audit
+check: ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability audit
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy

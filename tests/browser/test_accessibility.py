@@ -21,7 +21,16 @@ async def has_outline(window: Window, state: str) -> None:
     await window.is_accessible(state)
 
 
-@pytest.mark.parametrize("options", [{}, DARK, PHONE, {**PHONE, **DARK}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param(DARK, marks=pytest.mark.slow),
+        pytest.param(PHONE, marks=pytest.mark.slow),
+        {**PHONE, **DARK},
+    ],
+    ids=str,
+)
 async def test_axe_finds_nothing_in_any_state(
     users: ChatUsers, window: OpenWindow, options: dict[str, Any]
 ) -> None:

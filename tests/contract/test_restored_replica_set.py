@@ -29,6 +29,7 @@ async def restart(replicas: ReplicaSet) -> None:
     await replicas.primary()
 
 
+@pytest.mark.slow
 async def test_a_service_stops_when_a_restoration_has_undone_elections_that_its_driver_has_seen(
     replicas: ReplicaSet, tmp_path: Path
 ) -> None:

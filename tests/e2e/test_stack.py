@@ -369,6 +369,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_second_stack_ends_with_its_owner_and_leaves_the_first_alone(
     running: Stack, tmp_path: Path
 ) -> None:

@@ -123,7 +123,6 @@ ROWS = (
         silence=workers.REPLACED_SECONDS,
         recovery=10,
         bound=90,
-        tested=True,
     ),
     Row(
         name="poison",
@@ -141,7 +140,6 @@ ROWS = (
         run=clients.stops_reading,
         silence=5,
         recovery=5,
-        tested=True,
     ),
     Row(
         name="gateway-stopped",

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from clients.broker import Exchange
 from clients.chat import ChatUsers, eventually
 from clients.metrics import figures
@@ -13,6 +15,7 @@ def problems(stack: Stack) -> dict[str, list[str]]:
     return {part.name: list(part.problems) for part in stack.status() if part.problems}
 
 
+@pytest.mark.slow
 async def test_a_hanging_database_shows_as_lag_until_all_records_are_stored(
     fragile: Stack, users: ChatUsers
 ) -> None:

@@ -37,6 +37,7 @@ async def distant_database(fragile: Stack) -> AsyncIterator[Proxy]:
         await asyncio.to_thread(fragile.set_overrides, {})
 
 
+@pytest.mark.slow
 async def test_overloaded_gateways_refuse_sends_at_once_and_deliver_all_accepted_messages(
     fragile: Stack, distant_database: Proxy, users: ChatUsers
 ) -> None:

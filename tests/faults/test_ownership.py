@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from clients.chat import ChatUsers
 from clients.invariants import assert_consistent
 from clients.load_generator import LoadGenerator
@@ -14,6 +16,7 @@ SENDERS = [f"sender-{number}" for number in range(6)]
 PAUSE = 0.02
 
 
+@pytest.mark.slow
 async def test_a_third_worker_takes_its_share_of_partitions_and_gives_it_back(
     fragile: Stack,
     users: ChatUsers,

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from clients.chat import ChatUsers, eventually
 from clients.proxy import Proxy
 from parley.shared.mongo import Database
@@ -82,6 +84,7 @@ async def test_a_member_removed_during_a_redis_outage_receives_no_more_presence(
     assert bob.messages(group) == []
 
 
+@pytest.mark.slow
 async def test_a_gateway_reports_users_as_offline_who_left_while_it_was_cut_off(
     fragile: Stack, users: ChatUsers
 ) -> None:

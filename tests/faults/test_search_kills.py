@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from clients.chat import ChatUsers, User, eventually
 from parley.shared.documents import CONVERSATIONS
 from parley.shared.mongo import Database
@@ -32,6 +34,7 @@ async def unindexed(database: Database, groups: list[str]) -> list[str]:
     return [head["_id"] for head in heads if head.get(INDEXED, {}).get("rev", 0) < head["rev"]]
 
 
+@pytest.mark.slow
 async def test_killed_indexers_leave_nothing_unfound_and_nothing_unindexed(
     fragile: Stack, users: ChatUsers, database: Database
 ) -> None:

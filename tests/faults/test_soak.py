@@ -1,6 +1,7 @@
 """Clients that vanish abruptly leave no resources behind."""
 
 import aiohttp
+import pytest
 
 from load.soak.resource_counts import Margins
 from load.soak.soak import Soak, remains, table
@@ -11,6 +12,7 @@ MARGINS = Margins(memory=48, lapsing=10_000)
 """Wide margins: the services are not warmed up, so their pools still fill, and keys take minutes to lapse."""
 
 
+@pytest.mark.slow
 async def test_vanished_clients_leave_no_socket_task_room_key_or_queue_behind(fragile: Stack) -> None:
     async with aiohttp.ClientSession() as http:
         soak = Soak(fragile, http, slow=False)

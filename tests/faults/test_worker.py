@@ -76,6 +76,7 @@ async def test_a_worker_killed_amid_5000_messages_loses_and_doubles_none(
         await assert_consistent(database, users, group, senders=senders, listeners=listeners)
 
 
+@pytest.mark.slow
 async def test_a_worker_cut_off_from_mongodb_releases_its_partitions_to_the_other(
     fragile: Stack,
     users: ChatUsers,
@@ -104,7 +105,7 @@ async def test_a_worker_cut_off_from_mongodb_releases_its_partitions_to_the_othe
         await assert_consistent(database, users, group, senders=[client], listeners=[listener])
 
 
-@pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
+@pytest.mark.parametrize("server", ["mongo", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 async def test_a_worker_that_stops_while_a_server_hangs_exits_in_time_and_loses_nothing(
     fragile: Stack,
     users: ChatUsers,

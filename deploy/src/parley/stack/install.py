@@ -35,7 +35,7 @@ BROWSER = ("chromium", "chromium", None)
 MONGOD_LIBRARY = ("libcurl4", "/usr/lib/*/libcurl.so.4")
 MONITORING = ("prometheus", "prometheus", None)
 FOR_OBSERVING = "--observe"  # Also install Prometheus.
-FOR_TESTS = "--for-tests"  # Also install what only tests need: the browser, a parser, React.
+FOR_TESTS = "--for-tests"  # Also install what only checks and tests need: linters, the browser, React.
 # Folders with a package.json, and a title of what it installs.
 NPM_FOLDERS = ((os.path.join(ROOT, "gateway", "src", "parley", "gateway", "web"), "the chat page's scripts"),)
 TEST_NPM_FOLDERS = (
@@ -129,9 +129,14 @@ def install_uv() -> str:
     return local_uv()
 
 
+def needs_all_groups() -> bool:
+    """Whether .venv is to have what checks and tests import: now, or since an earlier command."""
+    return FOR_TESTS in sys.argv or os.path.exists(stamp_file(for_tests=True))
+
+
 def is_synced() -> bool:
     """Whether no dependency file changed since the last sync."""
-    return os.path.exists(venv_python()) and is_up_to_date(stamp_file(), dependency_files())
+    return os.path.exists(venv_python()) and is_up_to_date(stamp_file(needs_all_groups()), dependency_files())
 
 
 def is_up_to_date(stamp: str, files: list[str]) -> bool:
@@ -152,12 +157,13 @@ def sync(uv: str) -> None:
     """Install the locked packages and the workspace into .venv."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
+    groups = [] if needs_all_groups() else ["--no-default-groups", "--group", "run"]
     run_step(
         "installing the workspace into .venv (uv sync --locked)",
-        [uv, "sync", "--locked", "--quiet"],
+        [uv, "sync", "--locked", "--quiet", *groups],
         environment,
     )
-    touch(stamp_file())
+    touch(stamp_file(needs_all_groups()))
 
 
 def touch(path: str) -> None:
@@ -166,9 +172,9 @@ def touch(path: str) -> None:
         pass
 
 
-def stamp_file() -> str:
-    """Return the file whose time is that of the last sync."""
-    return os.path.join(ROOT, ".venv", "parley-synced")
+def stamp_file(for_tests: bool) -> str:
+    """Return the file whose time is that of the last sync, of all groups or of what `make up` needs."""
+    return os.path.join(ROOT, ".venv", "parley-synced-for-tests" if for_tests else "parley-synced")
 
 
 def venv_python() -> str:
