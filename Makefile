@@ -94,7 +94,7 @@ check: ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability a
 
 test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
-	$(VENV)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(VENV)/pytest -n $(JOBS) $(ARGS)
 	@echo "parley: make test-images tests the images in containers; no other test does."
 
 faults: ## inject faults under load and print what users saw: [CLUSTER=3] [ALERTS=yes] [ARGS="--rows a,b --write"]

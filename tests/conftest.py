@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from clients.chat import ChatUsers
 from clients.database import open_database
@@ -22,6 +24,20 @@ settings.register_profile("long", database=None)
 # A time limit of each example would fail tests on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives a file to one worker, so that one starts its stack, and all faults to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "faults" if file.startswith("tests/faults/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Take files in the order of their collection: the longest parts, faults and browser, run at once."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +72,8 @@ async def primary(database: Database) -> AsyncIterator[PrimaryConnection]:
         yield primary
 
 
-@pytest.fixture(scope="session")
+# Of each module, not of the session: three idle nodes take a quarter of a core from all later tests.
+@pytest.fixture(scope="module")
 def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitCluster]:
     """Three RabbitMQ nodes; a test starts again what it killed."""
     cluster = RabbitCluster(tmp_path_factory.mktemp("rabbitmq"))
@@ -67,7 +84,7 @@ def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbi
         cluster.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
     """A Redis with one replica and three sentinels; a test repairs what it broke."""
     sentinel = RedisSentinel(tmp_path_factory.mktemp("sentinel"))

@@ -220,7 +220,13 @@ class BeforeCommitting(Interrupted):
 
 
 @pytest.mark.parametrize("between", ["insert and counters", "counters and heads"])
-@pytest.mark.parametrize("comes_back", [False, True], ids=["another primary", "the same primary again"])
+@pytest.mark.parametrize(
+    "comes_back",
+    [
+        pytest.param(False, id="another primary"),
+        pytest.param(True, id="the same primary again", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_primary_that_loses_a_batch_amid_its_writes_leaves_no_trace_of_it(
     replicas: ReplicaSet, replicated: Any, between: str, comes_back: bool
 ) -> None:

@@ -16,6 +16,8 @@ from clients.round_trip import assert_message_round_trip
 from parley.stack import Stack
 from parley.stack.ports import LOOPBACK, free_base
 
+pytestmark = pytest.mark.slow  # A stack of its own is started.
+
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
 PASSWORD = "least"
 RIGHTS = dict(

@@ -283,7 +283,7 @@ async def test_a_last_page_that_is_full_has_no_next(library: Library) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, library: Library) -> None:
     await assert_pages_are_whole(seed, library)
 

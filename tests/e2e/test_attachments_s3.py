@@ -12,6 +12,8 @@ from clients.uploads import attached, read
 from parley.gateway.adapters.s3.files import PREFIX, Bucket
 from parley.stack import Stack
 
+pytestmark = pytest.mark.slow  # A stack of its own is started.
+
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Bucket]:

@@ -15,6 +15,8 @@ from parley.stack import Stack
 
 FIRED_SECONDS = 30.0
 
+pytestmark = pytest.mark.slow  # A stack of its own is started.
+
 
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -49,7 +49,7 @@ def ask(case: Case, stack: Stack, resources: Resources) -> Any:
 
 
 @SCHEMA.parametrize()
-@settings(SAME_EACH_TIME, max_examples=15)
+@settings(SAME_EACH_TIME, max_examples=8)
 def test_every_generated_request_is_answered_as_described(
     case: Case, stack: Stack, resources: Resources
 ) -> None:
@@ -60,7 +60,7 @@ def test_every_generated_request_is_answered_as_described(
 def test_every_operation_succeeds(operation: Any, stack: Stack, resources: Resources) -> None:
     answered: list[int] = []
 
-    @settings(SAME_EACH_TIME, max_examples=15)
+    @settings(SAME_EACH_TIME, max_examples=8)
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def hold(case: Case) -> None:
         resources.fill_in(case.method, case.path, case.path_parameters, case.query, case.body)

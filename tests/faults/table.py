@@ -36,7 +36,6 @@ ROWS = (
         silence=servers.AWAY_SECONDS + 10,
         recovery=5,
         refusal=(UNAVAILABLE,),
-        tested=True,
     ),
     Row(
         name="rabbitmq-full",
@@ -80,7 +79,6 @@ ROWS = (
         run=servers.redis_restarted,
         silence=servers.NOT_READY_SECONDS + 10,
         recovery=5,
-        tested=True,
     ),
     Row(
         name="redis-cut-off",
