@@ -1,7 +1,9 @@
 """No payload costs much or makes a long answer, whatever the protocol, the event, the route and the field."""
 
+import gc
 import json
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -112,6 +114,22 @@ def assert_is_cheap(name: str, action: Callable[[], object]) -> None:
 def test_a_hostile_payload_is_cheap_for_each_event_and_route(name: str) -> None:
     for kind, payload in payloads(ALL[name]):
         assert_is_cheap(f"{name}: {kind}", lambda payload=payload: load(ALL[name], payload))  # type: ignore[misc]
+
+
+class Referable(list[Any]):
+    """A value that a weak reference can refer to."""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_refused_payload_is_not_kept_in_memory(name: str) -> None:
+    kept = []
+    for field, of in ALL[name].fields.items():
+        payload = {of.data_key or field: Referable([[]])}
+        kept.append(weakref.ref(payload[of.data_key or field]))
+        error_of(lambda payload=payload: load(ALL[name], payload))  # type: ignore[misc]
+    payload = {}
+    gc.collect()
+    assert [each() for each in kept if each() is not None] == []
 
 
 @pytest.mark.parametrize("namespace", sorted({p.namespace for p in PROTOCOLS if p.inbound}))

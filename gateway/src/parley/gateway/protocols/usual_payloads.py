@@ -17,14 +17,11 @@ CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Payload = dict[str, Any]
 Convert = Callable[[Any], Any]
-"""Loads a value; raises `ValidationError` if that is marshmallow's to decide."""
+"""Loads a value; raises `_Unusual` or `ValidationError` if that is marshmallow's to decide."""
 
 
-class _Unusual(ValidationError):
-    """Marshmallow decides."""
-
-
-UNUSUAL = _Unusual("")
+class _Unusual(Exception):
+    """Marshmallow decides. Raised as a class: a lasting instance would keep the frames of all its raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class Plan:
                     return None
                 elif step.default is not missing:
                     loaded[step.name] = step.default() if callable(step.default) else step.default
-        except ValidationError:
+        except (ValidationError, _Unusual):
             return None
         return None if unread else loaded
 
@@ -97,19 +94,19 @@ def _convert(field: fields.Field[Any]) -> Convert:
 def _id(value: Any) -> str:
     if type(value) is str and 0 < len(value) <= MAX_ID and value.isascii() and value.isprintable():
         return value
-    raise UNUSUAL
+    raise _Unusual
 
 
 def _uuid(value: Any) -> str:
     if type(value) is str and CANONICAL_UUID.fullmatch(value):
         return value
-    raise UNUSUAL
+    raise _Unusual
 
 
 def _string(field: fields.Field[Any]) -> Convert:
     def convert(value: Any) -> str:
         if type(value) is not str:
-            raise UNUSUAL
+            raise _Unusual
         for validate in field.validators:
             validate(value)
         return value
@@ -122,7 +119,7 @@ def _list(field: BoundedList) -> Convert:
 
     def convert(value: Any) -> list[Any]:
         if type(value) is not list or len(value) > field.most:
-            raise UNUSUAL
+            raise _Unusual
         return [inner(each) for each in value]
 
     return convert
@@ -132,7 +129,7 @@ def _scalar(field: fields.Field[Any]) -> Convert:
     def convert(value: Any) -> Any:
         # The values within one that has many are counted before marshmallow looks at them.
         if isinstance(value, dict | list):
-            raise UNUSUAL
+            raise _Unusual
         return field.deserialize(value)
 
     return convert
