@@ -17,13 +17,21 @@ def _row(name: str, fault: str, done: str, run: object, *alerts: str, **more: ob
 
 ROWS = (
     _row("quiet", "nothing is broken", "80 s of the load", held.nothing),
-    _row("part-stuck", "a worker is stuck", "SIGSTOP for 80 s", held.worker_stuck, "ParleyPartDown"),
+    _row(
+        "part-stuck",
+        "a worker is stuck",
+        "SIGSTOP for 80 s",
+        held.worker_stuck,
+        "ParleyPartDown",
+        finding="worker-1 (reachable)",
+    ),
     _row(
         "part-crashing",
         "a worker crashes again and again",
         "SIGKILL after each start, four times",
         held.worker_crashing,
         "ParleyPartRestarting",
+        finding="worker-1 (started)",
     ),
     _row(
         "rabbitmq-away",
@@ -32,6 +40,7 @@ ROWS = (
         held_servers.rabbitmq_away,
         "ParleyRabbitMQUnavailable",
         refusal=(UNAVAILABLE,),
+        finding="rabbitmq (reachable)",
     ),
     _row(
         "redis-away",
@@ -40,6 +49,7 @@ ROWS = (
         held_servers.redis_away,
         "ParleyRedisUnavailable",
         refusal=(OVERLOADED,),
+        finding="redis (reachable)",
     ),
     _row(
         "gateway-without-redis",
@@ -47,6 +57,7 @@ ROWS = (
         "a proxy blocks all traffic for 80 s",
         held_servers.gateway_without_redis,
         "ParleyRedisUnavailable",
+        finding="gateway-1 (bus)",
     ),
     _row(
         "mongodb-away",
@@ -54,6 +65,7 @@ ROWS = (
         "SIGKILL, 80 s later started again",
         held_servers.mongodb_away,
         "ParleyMongoDBUnavailable",
+        finding="mongodb (reachable)",
     ),
     _row(
         "partition-unowned",
@@ -62,6 +74,7 @@ ROWS = (
         held.partition_unowned,
         "ParleyPartitionsUnowned",
         refusal=(OVERLOADED,),
+        finding="rabbitmq (owners)",
     ),
     _row(
         "disk-slow",
@@ -70,6 +83,7 @@ ROWS = (
         held_servers.disk_slow,
         "ParleyStorageSlow",
         refusal=(OVERLOADED,),
+        finding="mongodb (speed)",
     ),
     _row(
         "rabbitmq-alarm",
@@ -78,6 +92,7 @@ ROWS = (
         held_servers.rabbitmq_full,
         "ParleyRabbitMQBlocked",
         refusal=(UNAVAILABLE,),
+        finding="rabbitmq (alarm)",
     ),
     _row(
         "sockets-full",
@@ -86,6 +101,7 @@ ROWS = (
         held.gateway_full,
         "ParleyOverloaded",
         refusal=(OVERLOADED,),
+        finding="gateway-1 (refusals)",
     ),
     _row(
         "gateways-throttled",
@@ -94,6 +110,7 @@ ROWS = (
         held.gateways_throttled,
         "ParleyDeliverySlow",
         refusal=(OVERLOADED,),
+        finding="gateway-1 (delivery)",
     ),
     _row(
         "redis-cuts-off",
@@ -101,9 +118,15 @@ ROWS = (
         "CLIENT KILL TYPE pubsub every 15 s for 200 s",
         held_servers.redis_cuts_off,
         "ParleyEventsLost",
+        finding="gateway-1 (gaps)",
     ),
     _row(
-        "redis-full", "Redis is full", "maxmemory 1 for 110 s", held_servers.redis_full, "ParleyRedisFailing"
+        "redis-full",
+        "Redis is full",
+        "maxmemory 1 for 110 s",
+        held_servers.redis_full,
+        "ParleyRedisFailing",
+        finding="redis (memory)",
     ),
     _row(
         "disk-filling",
@@ -111,6 +134,7 @@ ROWS = (
         "a small disk, filled to 7 % for 100 s",
         held_servers.disk_filling,
         "ParleyStorageFilling",
+        finding="mongodb (disk)",
     ),
     _row(
         "index-locked",
@@ -118,6 +142,7 @@ ROWS = (
         "a transaction holds its blocks for 160 s",
         held_data.index_locked,
         "ParleySearchBehind",
+        finding="(search)",
     ),
     _row(
         "message-not-indexable",
@@ -125,6 +150,7 @@ ROWS = (
         "the content of a stored message replaced by a number",
         held_data.message_not_indexable,
         "ParleySearchFailed",
+        finding="(errors)",
     ),
     _row(
         "newer-event",
@@ -132,6 +158,7 @@ ROWS = (
         "an unknown kind, published on Redis",
         held_data.newer_event,
         "ParleyUnknownKinds",
+        finding="gateway-1 (kinds)",
     ),
     _row(
         "newer-record",
@@ -139,6 +166,7 @@ ROWS = (
         "an unknown kind, published on RabbitMQ",
         held_data.newer_record,
         "ParleyUnknownKinds",
+        finding="(kinds)",
     ),
     _row(
         "record-unreadable",
@@ -146,6 +174,7 @@ ROWS = (
         "garbage, published on RabbitMQ",
         held_data.unreadable_record,
         "ParleyDeadLetters",
+        finding="rabbitmq (dead_letters)",
     ),
     _row(
         "message-unreadable",
@@ -153,6 +182,7 @@ ROWS = (
         "the content of a stored message replaced by a number, and read",
         held_data.message_not_readable,
         "ParleyInternalErrors",
+        finding="(errors)",
     ),
     _row(
         "client-floods",
@@ -161,5 +191,6 @@ ROWS = (
         held.client_floods,
         "ParleyRateLimited",
         refusal=(RATE_LIMITED,),
+        finding="(refusals)",
     ),
 )

@@ -17,6 +17,7 @@ from clients.database import open_database
 from clients.load_generator import Stopwatch, longest_stop
 from clients.termination import terminate
 from clients.workers import DeadLetters, PartitionShares
+from faults.examinations import Examinations
 from faults.recording import Recording
 from faults.row import Outcome, Row
 from faults.traffic import Traffic
@@ -81,13 +82,14 @@ class FaultRun:
 
     @asynccontextmanager
     async def _recording(self) -> AsyncIterator[None]:
-        """Record the metrics that the alerts read, where that was asked for."""
+        """Record the metrics that the alerts read and the doctor's findings, where that was asked for."""
         if not self._is_recorded:
             yield
             return
-        async with Recording(self.stack) as recording:
+        async with Examinations(self.stack) as examinations, Recording(self.stack) as recording:
             yield
         recording.write(self.outcome.row.name)
+        examinations.write(self.outcome.row.name)
 
     def _note_stop(self, seconds: float) -> None:
         """Count the longest time without an accepted send as recovery, where the row bounds it."""

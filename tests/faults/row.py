@@ -18,7 +18,8 @@ class Row:
     a client may have no send accepted. Clients may lose their sockets only where the row `cuts`, and sends
     may be refused only with its `refusal` codes. Sends may stay without an acknowledgement only where a
     gateway is `unreachable` for its clients. `tested` rows are also run as tests. `alerts` are the names
-    of the alerts that fire, by the rules of deploy/observe/alerts.yml.
+    of the alerts that fire, by the rules of deploy/observe/alerts.yml, and `finding` is what `parley doctor`
+    finds: a part or server and the word of the check, such as "worker-1 (reachable)".
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     unreachable: bool = False
     tested: bool = False
     alerts: tuple[str, ...] = ()
+    finding: str = ""
 
 
 @dataclass(kw_only=True)

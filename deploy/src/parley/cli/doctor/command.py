@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from time import monotonic
 
 import typer
 from rich.text import Text
 
 from parley.cli import environment
-from parley.cli.doctor import mongodb_server, rabbitmq_server, redis_server, services
+from parley.cli.doctor import mongodb_server, rabbitmq_server, redis_server, services, traffic
 from parley.cli.doctor.finding import Finding
 from parley.cli.environment import Environment
 from parley.cli.errors import CommandError
 from parley.cli.layout import read as read_layout
 from parley.cli.output import Json, console, print_json
+from parley.cli.probes import ask_all
 from parley.shared.layouts import Layout
 from parley.shared.partitions import Partitions
 
@@ -45,6 +47,8 @@ async def _collect(env: Environment, *, quiet: bool) -> list[Finding]:
 async def examine(env: Environment) -> AsyncIterator[Finding]:
     """Yield the findings on all servers and services."""
     settings = env.settings
+    urls = [*env.gateways, *env.workers]
+    before, asked_at = await ask_all(urls), monotonic()
     layout = await _layout(env)
     async for finding in redis_server.check(settings.redis_url):
         yield finding
@@ -52,7 +56,12 @@ async def examine(env: Environment) -> AsyncIterator[Finding]:
         yield finding
     async for finding in mongodb_server.check(settings.mongo_url):
         yield finding
-    for finding in await services.check(env.gateways, env.workers, layout.current.count):
+    await asyncio.sleep(asked_at + traffic.LEAST_SECONDS - monotonic())
+    after, seconds = await ask_all(urls), monotonic() - asked_at
+    gateways, workers = after[: len(env.gateways)], after[len(env.gateways) :]
+    for finding in services.check(gateways, workers, layout.current.count):
+        yield finding
+    for finding in traffic.check(before, after, seconds):
         yield finding
 
 

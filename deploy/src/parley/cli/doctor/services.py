@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from parley.cli.doctor.finding import Finding, Findings
-from parley.cli.probes import Probe, ask_all
+from parley.cli.probes import Probe
 
 DATE_SECONDS = 1.0
 """The precision of HTTP's header Date."""
@@ -15,10 +15,9 @@ ADVICE = {
 }
 
 
-async def check(gateways: Sequence[str], workers: Sequence[str], partitions: int) -> list[Finding]:
-    """Return the findings on the services at these URLs."""
-    probes = await ask_all([*gateways, *workers])
-    of_gateways, of_workers = probes[: len(gateways)], probes[len(gateways) :]
+def check(of_gateways: Sequence[Probe], of_workers: Sequence[Probe], partitions: int) -> list[Finding]:
+    """Return the findings on the services that gave these answers."""
+    probes = [*of_gateways, *of_workers]
     return [
         *_of("gateway", of_gateways, "PARLEY_GATEWAYS", "gateway:8001"),
         *_of("worker", of_workers, "PARLEY_WORKERS", "worker:9001"),
