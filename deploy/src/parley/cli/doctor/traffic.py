@@ -100,7 +100,7 @@ def _refusals(findings: Findings, before: Probe, after: Probe, seconds: float) -
 
 def _delays(findings: Findings, before: Probe, after: Probe) -> Iterator[Finding]:
     slow = _quantile(before, after, "parley_accepted_to_delivered_seconds_bucket", 0.95)
-    if slow > SLOW_SECONDS:
+    if slow >= SLOW_SECONDS:
         yield findings.warning(
             "delivery",
             f"One message in twenty takes more than {slow:g} s to its readers: see the findings on "
