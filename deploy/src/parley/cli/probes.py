@@ -1,6 +1,7 @@
 """Probes of gateways and workers: their answers on `/readyz` and `/metrics`."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -56,6 +57,8 @@ class Probe:
     metrics: Metrics = Metrics()
     date: float | None = None
     """Its clock, Unix time in whole seconds."""
+    received_at: float = 0.0
+    """This machine's clock when that came, Unix time in seconds."""
 
     @property
     def address(self) -> str:
@@ -76,13 +79,20 @@ async def ask_all(urls: Iterable[str]) -> list[Probe]:
 async def ask(http: aiohttp.ClientSession, url: str) -> Probe:
     """Ask one service; both answers take a second where MongoDB does not answer, so they are read at once."""
     try:
-        (state, date), metrics = await asyncio.gather(_state(http, url), _metrics(http, url))
+        (state, date, received_at), metrics = await asyncio.gather(_state(http, url), _metrics(http, url))
     except TimeoutError:
         return Probe(url=url, error=f"no answer within {http.timeout.total or SECONDS:.0f} s")
     except (aiohttp.ClientError, ValueError, UnicodeDecodeError) as error:
         return Probe(url=url, error=_sentence(error))
     problems = [str(each) for each in state.get("problems", ())]
-    return Probe(url=url, ready=bool(state.get("ready")), problems=problems, metrics=metrics, date=date)
+    return Probe(
+        url=url,
+        ready=bool(state.get("ready")),
+        problems=problems,
+        metrics=metrics,
+        date=date,
+        received_at=received_at,
+    )
 
 
 def _sentence(error: Exception) -> str:
@@ -91,9 +101,11 @@ def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _state(http: aiohttp.ClientSession, url: str) -> tuple[dict[str, Any], float | None]:
+async def _state(http: aiohttp.ClientSession, url: str) -> tuple[dict[str, Any], float | None, float]:
+    """Return the state, the service's clock, and this machine's clock when they came."""
     async with http.get(f"{url}/readyz") as answer:
-        return await answer.json(), _date(answer.headers.get("Date"))
+        received_at = time.time()
+        return await answer.json(), _date(answer.headers.get("Date")), received_at
 
 
 async def _metrics(http: aiohttp.ClientSession, url: str) -> Metrics:

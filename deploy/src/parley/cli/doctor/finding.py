@@ -1,7 +1,8 @@
 """A finding: the outcome of one check of the doctor, in a sentence that says how to go on."""
 
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 Level = Literal["ok", "warning", "error"]
@@ -36,15 +37,18 @@ class Findings:
     def error(self, check: str, text: str) -> Finding:
         return Finding(server=self.server, check=check, level="error", text=text)
 
-    def clock(self, theirs: datetime | float, precision: float = 0.0) -> Finding:
+    def clock(
+        self, theirs: datetime | float, precision: float = 0.0, received_at: float | None = None
+    ) -> Finding:
         """Compare a server's clock with this machine's.
 
         Args:
             theirs: The server's time.
             precision: Seconds by which it is coarse.
+            received_at: This machine's time when it came, Unix time in seconds; by default that of now.
         """
-        at = theirs if isinstance(theirs, datetime) else datetime.fromtimestamp(theirs, UTC)
-        difference = (at - datetime.now(UTC)).total_seconds()
+        at = theirs.timestamp() if isinstance(theirs, datetime) else theirs
+        difference = at - (time.time() if received_at is None else received_at)
         if abs(difference) <= CLOCK_SECONDS + precision:
             return self.ok("clock", "Its clock agrees with this machine's.")
         ahead = "ahead of" if difference > 0 else "behind"

@@ -44,7 +44,7 @@ def _service(findings: Findings, probe: Probe) -> Iterator[Finding]:
     if probe.ready:
         yield findings.ok("ready", f"It is ready, version {probe.version}.")
     if probe.date is not None:
-        yield findings.clock(probe.date, DATE_SECONDS)
+        yield findings.clock(probe.date, DATE_SECONDS, probe.received_at)
     yield from _measured(findings, probe)
 
 
