@@ -106,7 +106,7 @@ ROWS = (
     _row(
         "gateways-throttled",
         "the gateways have too little processor time",
-        "SIGSTOP for 1.2 of every 1.5 s, for 200 s",
+        "SIGSTOP for 2.4 of every 3 s, for 200 s",
         held.gateways_throttled,
         "ParleyDeliverySlow",
         refusal=(OVERLOADED,),

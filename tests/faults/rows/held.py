@@ -91,7 +91,7 @@ async def gateway_full(run: FaultRun, most: int = 9) -> None:
         await run.wait_for_recovery(traffic)
 
 
-async def gateways_throttled(run: FaultRun, frozen: float = 1.2, running: float = 0.3) -> None:
+async def gateways_throttled(run: FaultRun, frozen: float = 2.4, running: float = 0.6) -> None:
     """Give the gateways a fifth of the time, as on a machine that is too small."""
     async with calm_traffic(run) as traffic:
         watch = Stopwatch()
