@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
 
+from redis.exceptions import OutOfMemoryError
+
 from parley.cli.doctor.finding import Finding, Findings
 from parley.cli.faults import FAULTS, is_denied, sentence
 from parley.shared import redis
@@ -30,6 +32,10 @@ async def check(url: str) -> AsyncIterator[Finding]:
     try:
         async for finding in _findings(client):
             yield finding
+    except OutOfMemoryError:
+        yield findings.error(
+            "memory", "It is full and refuses writes: raise its maxmemory, or look for what fills it."
+        )
     except FAULTS as error:
         yield findings.error("reachable", sentence(error, "Redis", "REDIS_URL"))
     finally:
@@ -68,10 +74,6 @@ async def _write(client: Any) -> Finding:
         await client.set(key, "1", px=5_000)
         await client.delete(key)
     except FAULTS as error:
-        if "OOM" in str(error):
-            return findings.error(
-                "memory", "It is full and refuses writes: raise its maxmemory, or look for what fills it."
-            )
         if not is_denied(error):
             raise
         return findings.error("rights", sentence(error, "Redis", "REDIS_URL"))
