@@ -93,6 +93,6 @@ async def unreadable_record(run: FaultRun) -> None:
     """Publish garbage."""
     async with Exchange(run.stack) as exchange, calm_traffic(run) as traffic:
         await exchange.publish(traffic.groups[0], b"\xc1garbage")
-        await run.wait_for("a dead letter", run.dead_letters.take, 10)
         await asyncio.sleep(MARGIN)
+        await run.wait_for("a dead letter", run.dead_letters.take, 10)
         await run.wait_for_recovery(traffic)
