@@ -1,4 +1,4 @@
-"""What `parley doctor` finds while a fault lasts, as a transcript in tests/alerts/doctor."""
+"""Transcripts of `parley doctor`, in tests/alerts/doctor, while a fault lasts."""
 
 import asyncio
 import tempfile
@@ -20,7 +20,7 @@ Finding = Mapping[str, Any]
 class Examinations:
     """Runs `parley doctor` again and again, and keeps the run that found most.
 
-    What it found before the fault is left out: some counts last until a service is restarted.
+    Findings from before the fault are left out: some counts last until a service is restarted.
     """
 
     def __init__(self, stack: Stack) -> None:
