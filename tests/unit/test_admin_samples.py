@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from parley.cli.admin.samples import WINDOW_SECONDS, Sample, Samples, quantile, total
+from parley.cli.admin.samples import WINDOW_SECONDS, Sample, Samples
+from parley.cli.histograms import quantile, total
 from parley.cli.probes import Metrics
 
 EXPOSED = """

@@ -43,7 +43,7 @@ def test_refusals_before_the_first_reading_are_not_reported() -> None:
 def test_a_slow_delivery_is_reported() -> None:
     before = reading(bucket("1.0", 50), bucket("2.5", 50), bucket("+Inf", 50))
     after = reading(bucket("1.0", 59), bucket("2.5", 70), bucket("+Inf", 70))
-    assert "takes more than 1 s to its readers" in found(before, after)["delivery"]
+    assert "takes more than 2.4 s to its readers" in found(before, after)["delivery"]
 
 
 def test_a_delivery_within_a_second_is_not_reported() -> None:

@@ -6,7 +6,8 @@ from time import time
 from typing import Any
 
 from parley.cli.admin.nodes import Node
-from parley.cli.admin.samples import HISTOGRAMS, quantile, total
+from parley.cli.admin.samples import HISTOGRAMS
+from parley.cli.histograms import quantile, total
 
 KEPT_SECONDS = 300.0
 SHARES = {"P50": 0.5, "P95": 0.95, "P99": 0.99}

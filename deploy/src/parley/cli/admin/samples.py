@@ -1,9 +1,10 @@
 """Samples of a service's counters and histograms, and what two of them show: rates and percentiles."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from parley.cli.histograms import Buckets, buckets, growth
 from parley.cli.probes import Metrics
 
 COUNTERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -25,9 +26,6 @@ HISTOGRAMS = {
 WINDOW_SECONDS = 30.0
 """Percentiles are of the messages of so long."""
 
-Buckets = Mapping[float, float]
-"""The number of values up to each bound of a histogram."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -42,15 +40,11 @@ class Sample:
     def of(cls, metrics: Metrics, at: float) -> "Sample":
         """Take from metrics what rates and percentiles need."""
         values = {name: metrics.value(metric, **labels) for name, (metric, labels) in COUNTERS.items()}
-        buckets = {name: metrics.by(f"{metric}_bucket", "le") for name, metric in HISTOGRAMS.items()}
         return cls(
             at=at,
             started=metrics.value("process_start_time_seconds"),
             counters={name: value for name, value in values.items() if value is not None},
-            histograms={
-                name: {float(bound): count for bound, count in of_bound.items()}
-                for name, of_bound in buckets.items()
-            },
+            histograms={name: buckets(metrics, metric) for name, metric in HISTOGRAMS.items()},
         )
 
 
@@ -84,35 +78,4 @@ class Samples:
         if len(self._samples) < 2:
             return {}
         before, now = self._samples[0].histograms[histogram], self._samples[-1].histograms[histogram]
-        return {bound: count - before.get(bound, 0.0) for bound, count in now.items()}
-
-
-def total(parts: Iterable[Buckets]) -> Buckets:
-    """Return the sum of histograms with the same bounds."""
-    found: dict[float, float] = {}
-    for part in parts:
-        for bound, count in part.items():
-            found[bound] = found.get(bound, 0.0) + count
-    return found
-
-
-def quantile(buckets: Buckets, share: float) -> float | None:
-    """Estimate a quantile of a histogram, as Prometheus' `histogram_quantile` does.
-
-    Args:
-        buckets: The number of values up to each bound.
-        share: The share of the values that are below it, from 0 to 1.
-
-    Returns:
-        The quantile, the last finite bound if it is above that, and None without values.
-    """
-    bounds: Sequence[float] = sorted(buckets)
-    if not bounds or not buckets[bounds[-1]]:
-        return None
-    rank, lower, below = share * buckets[bounds[-1]], 0.0, 0.0
-    for bound in bounds:
-        if buckets[bound] >= rank and bound != float("inf"):
-            return lower + (bound - lower) * (rank - below) / max(buckets[bound] - below, 1e-9)
-        if bound != float("inf"):
-            lower, below = bound, buckets[bound]
-    return lower
+        return growth(before, now)

@@ -3,20 +3,21 @@
 Counts that ought to stay 0 are judged since the start of the process, everything else by its growth.
 """
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import pairwise
 
 from parley.cli.doctor.finding import Finding, Findings
+from parley.cli.histograms import buckets, growth, quantile
 from parley.cli.probes import Probe
 
 LEAST_SECONDS = 3.0
 """The time between the two readings, at least."""
 NEW_SECONDS = 120.0
 """A process younger than this, beside older ones, may be one that ends again and again."""
+DELIVERED = "parley_accepted_to_delivered_seconds"
 SLOW_SECONDS = 1.0
+"""As in the alert ParleyDeliverySlow."""
 SEARCH_SECONDS = 60.0
 GAPS_AN_HOUR = 10.0
 HOUR = 3600.0
@@ -99,11 +100,12 @@ def _refusals(findings: Findings, before: Probe, after: Probe, seconds: float) -
 
 
 def _delays(findings: Findings, before: Probe, after: Probe) -> Iterator[Finding]:
-    slow = _quantile(before, after, "parley_accepted_to_delivered_seconds_bucket", 0.95)
-    if slow >= SLOW_SECONDS:
+    earlier, later = buckets(before.metrics, DELIVERED), buckets(after.metrics, DELIVERED)
+    slow = quantile(growth(earlier, later), 0.95)
+    if slow is not None and slow > SLOW_SECONDS:
         yield findings.warning(
             "delivery",
-            f"One message in twenty takes more than {slow:g} s to its readers: see the findings on "
+            f"One message in twenty takes more than {slow:.1f} s to its readers: see the findings on "
             "partitions, speed and lag; else the gateways have too little processor time.",
         )
     behind = after.metrics.value("parley_search_lag_seconds") or 0.0
@@ -118,16 +120,3 @@ def _delays(findings: Findings, before: Probe, after: Probe) -> Iterator[Finding
 def _growth(before: Probe, after: Probe, name: str, **labels: str) -> float:
     earlier, later = before.metrics.value(name, **labels), after.metrics.value(name, **labels)
     return max(0.0, (later or 0.0) - (earlier or 0.0))
-
-
-def _quantile(before: Probe, after: Probe, name: str, share: float) -> float:
-    """Return the lower bound of the bucket in which this share of the new observations ends, else 0."""
-    earlier, later = before.metrics.by(name, "le"), after.metrics.by(name, "le")
-    grown = sorted((float(bound), count - earlier.get(bound, 0.0)) for bound, count in later.items())
-    total = grown[-1][1] if grown else 0.0
-    if not total:
-        return 0.0
-    for (lower, _), (_, count) in pairwise([(0.0, 0.0), *grown]):
-        if count >= share * total:
-            return lower
-    return math.inf
