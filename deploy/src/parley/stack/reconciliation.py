@@ -14,7 +14,8 @@ from parley.stack.plan import Plan
 from parley.stack.ports import require_free
 from parley.stack.supervisor import STOPPED_STATES, Process, Supervisor
 
-START_ORDER = ({Tier.NAMES}, {Tier.SERVERS}, {Tier.WORKERS, Tier.GATEWAYS}, {Tier.EDGE}, {Tier.MONITORING})
+# Monitoring waits for nobody, and RabbitMQ takes the longest of all.
+START_ORDER = ({Tier.NAMES}, {Tier.SERVERS, Tier.MONITORING}, {Tier.WORKERS, Tier.GATEWAYS}, {Tier.EDGE})
 STOP_ORDER = (
     Tier.MONITORING,
     Tier.EDGE,
@@ -198,6 +199,7 @@ def tier_of(name: str) -> Tier:
         "gateway": Tier.GATEWAYS,
         "worker": Tier.WORKERS,
         "epmd": Tier.NAMES,
+        "admin": Tier.MONITORING,
         "prometheus": Tier.MONITORING,
         "watchdog": Tier.WATCHDOG,
     }

@@ -16,7 +16,7 @@ Report = Callable[[str], None]
 
 
 class Tier(IntEnum):
-    """The start order; parts are stopped in the reverse order, tier by tier."""
+    """Parts that are stopped together, the highest first; `reconciliation.START_ORDER` is that of starts."""
 
     NAMES = 1
     SERVERS = 2
