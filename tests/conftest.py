@@ -1,5 +1,6 @@
 """Fixtures of all tests: one real stack for the session, and new users for each test."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +33,12 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return "faults" if file.startswith("tests/faults/") else file
+
+
+def pytest_collection_finish() -> None:
+    """Leave out the six thousand collected tests, which stay until the end, when garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

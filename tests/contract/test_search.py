@@ -32,6 +32,8 @@ from parley.shared.model import Conversation, Digest, Message, Person
 from parley.shared.mongo import Database
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+# Each seed takes ten seconds, six times in all.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))]
 
 
 class Library:
@@ -283,12 +285,12 @@ async def test_a_last_page_that_is_full_has_no_next(library: Library) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_pages_of_any_size_miss_nothing_and_repeat_nothing(seed: int, library: Library) -> None:
     await assert_pages_are_whole(seed, library)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_pages_of_a_common_word_miss_nothing_and_repeat_nothing(
     seed: int, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ async def test_read_marks_of_a_redis_outage_are_sent_when_redis_is_back(
         await socket.call_ok("joinRoom", {"conversationId": group})
     await alice.send(group, "hello")
     received = await bob.wait_for("newMessage", conversationId=group)
+    # Counts follow their message by up to a second, and a count that was never sent is not taken back.
+    await bob.wait_for("unreadCount", conversationId=group, unread=1)
 
     await asyncio.to_thread(fragile.stop, "redis")
     await bob.call_ok("markAsRead", {"messageId": received["message"]["_id"]})
