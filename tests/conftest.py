@@ -26,13 +26,24 @@ settings.register_profile("long", database=None)
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+FAULTS = "tests/faults/"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the faults where tests run beside each other: their bounds of time need an idle processor.
+
+    The other worker runs unit tests meanwhile, one process, and no browser.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(FAULTS))
+
 
 class ByFile(LoadScopeScheduling):
     """Gives a file to one worker, so that one starts its stack, and all faults to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "faults" if file.startswith("tests/faults/") else file
+        return FAULTS if file.startswith(FAULTS) else file
 
 
 def pytest_collection_finish() -> None:
@@ -42,7 +53,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    """Take files in the order of their collection: the longest parts, faults and browser, run at once."""
+    """Take files in the order of their collection."""
     config.option.loadscopereorder = False
     return ByFile(config, log)
 

@@ -1,6 +1,5 @@
 """A headless browser with a window for each user."""
 
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,27 +8,15 @@ from playwright.async_api import Browser, async_playwright
 
 from browser.windows import OpenWindow, Window
 from clients.chat import ChatUsers, User
+from clients.chromium import launch_chromium
 
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP = {"width": 1100, "height": 760}
 
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """Debian's chromium with a temporary profile."""
-    program = shutil.which("chromium")
-    assert program, "chromium is missing: `make test` installs it"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = await launch_chromium(playwright)
         yield browser
         await browser.close()
 

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import tempfile
 import time
@@ -13,17 +12,11 @@ import uvloop
 from playwright.async_api import Browser, Page, async_playwright
 
 from clients.chat import ChatUsers, Socket, User, eventually
+from clients.chromium import launch_chromium
 from load.arguments import Arguments
 from load.main_thread import Clock, busy, traced
 from parley.stack import Stack
 
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 DESKTOP = {"width": 1100, "height": 760}
 WINDOW = 100
 """Unanswered sends while the thread is filled."""
@@ -90,7 +83,7 @@ async def measure(stack: Stack, args: argparse.Namespace) -> None:
     await fill(socket, group, args.messages)
     await ann.rest("POST", f"/chats/conversations/{group}/read", {})
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        browser = await launch_chromium(playwright)
         await measure_thread(browser, stack.url, ann, socket, group)
         await measure_load(browser, stack.url, ann)
         await browser.close()

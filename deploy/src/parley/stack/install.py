@@ -32,7 +32,7 @@ SERVERS = (
     ("rabbitmq-server", "rabbitmq-server", "RABBITMQ_URL"),
     ("nginx", "nginx", None),
 )
-BROWSER = ("chromium", "chromium", None)
+BROWSER = ("chromium-headless-shell", "chromium-headless-shell", None)
 # A library of the mongod that is installed as a Python package, and its place.
 MONGOD_LIBRARY = ("libcurl4", "/usr/lib/*/libcurl.so.4")
 MONITORING = ("prometheus", "prometheus", None)
