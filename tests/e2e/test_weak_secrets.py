@@ -14,11 +14,6 @@ ADVICE = "generate one with `openssl rand -base64 48`, or set ENVIRONMENT=develo
     [
         ("", "JWT_SECRET is not set; set it, or JWT_JWKS_URL."),
         ("secret", f"JWT_SECRET is shorter than 32 bytes: {ADVICE}"),
-        ("x" * 40, f"JWT_SECRET repeats a few characters: {ADVICE}"),
-        (
-            "your-secret-key-change-in-production",
-            f"JWT_SECRET is a publicly known placeholder: {ADVICE}",
-        ),
     ],
 )
 def test_a_gateway_with_a_weak_secret_does_not_start(secret: str, complaint: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from parley.shared.model import Message
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BLOCK = 8
+SEEDS = [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 40))]
 
 
 class StoredMessages:
@@ -128,7 +129,7 @@ def _bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("_bounds")
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_all_pages_together_are_all_matches_newest_first(seed: int) -> None:
     chance = random.Random(seed)
     stored = StoredMessages(

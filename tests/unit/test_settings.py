@@ -12,7 +12,7 @@ from redis.asyncio import SSLConnection
 from yarl import URL
 
 from parley.gateway.settings import Settings as GatewaySettings
-from parley.gateway.settings import check_attachments, check_secret
+from parley.gateway.settings import check, check_attachments, check_secret
 from parley.persistence_worker.settings import Settings as WorkerSettings
 from parley.shared.amqp import node_urls
 from parley.shared.redis import connect
@@ -284,6 +284,29 @@ def test_contradictory_settings_of_attachments_are_reported_in_one_sentence(
 )
 def test_valid_settings_of_attachments_are_accepted(environ: dict[str, str]) -> None:
     check_attachments(load(GatewaySettings, environ))
+
+
+VALID = {"JWT_SECRET": secrets.token_hex(32), "NODE_NAME": "gateway-1"}
+
+
+@pytest.mark.parametrize("origins", ["*", "https://a.example,*"])
+def test_a_list_of_origins_does_not_allow_all(origins: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check(load(GatewaySettings, {**VALID, "CORS_ORIGINS": origins}))
+    assert str(caught.value) == (
+        "CORS_ORIGINS must list origins: with * any web page could act for its visitors."
+    )
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example/", "a.example", "null", "https://*.example", "https://"]
+)
+def test_an_invalid_origin_cannot_be_listed(origin: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check(load(GatewaySettings, {**VALID, "CORS_ORIGINS": origin}))
+    assert str(caught.value) == (
+        f"CORS_ORIGINS must list origins as https://chat.example:8443, not {origin!r}."
+    )
 
 
 WEAK = [
