@@ -223,7 +223,7 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     await window.is_accessible("live")
     stack.signal("gateway-2", signal.SIGSTOP)
     try:
-        await expect(window.row("Gateways", "g2")).to_contain_text("no answer")
+        await expect(window.row("Gateways", "g2")).to_contain_text("no answer", timeout=15_000)
         await window.is_accessible("a gateway that hangs")
     finally:
         stack.signal("gateway-2", signal.SIGCONT)

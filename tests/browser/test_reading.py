@@ -124,7 +124,8 @@ async def test_the_line_goes_when_the_new_messages_have_been_read(
     await expect(alice.line).to_have_count(0, timeout=15_000)
     await write(socket, group, 4, 4)
     await expect(alice.message("message 4")).to_be_in_viewport()
-    await expect(alice.line).to_have_count(0)
+    # On a busy machine the message may arrive before the page knows that the end is in view.
+    await expect(alice.line).to_have_count(0, timeout=15_000)
 
 
 async def test_a_window_in_the_background_reads_nothing_and_gets_a_line(

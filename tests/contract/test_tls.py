@@ -56,7 +56,7 @@ def servers(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
         stack = open_.enter_context(Stack(tmp_path_factory.mktemp("tls"), gateways=1, workers=1))
         urls = (stack.redis_url, stack.rabbitmq_url, stack.mongo_url)
         yield Servers(stack, *(open_.enter_context(Proxy(url, context)).url for url in urls))
-        stack.set_overrides({})
+        stack.stop_services()
 
 
 async def test_a_message_is_stored_and_delivered_over_tls(

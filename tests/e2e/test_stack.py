@@ -385,6 +385,7 @@ def test_a_second_stack_ends_with_its_owner_and_leaves_the_first_alone(
     assert pids(running) == before
 
 
+@pytest.mark.slow
 def test_down_leaves_no_process(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "100 % 'our' own" / ("deep" * 20), gateways=1, workers=1)
     stack.up()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 import socketio
 from yarl import URL
@@ -202,12 +203,14 @@ async def break_http(secrets: Secrets, stack: Stack, user_id: str) -> None:
             f"POST {head} HTTP/1.1\r\nHost: x\r\n{bearer}\r\nTransfer-Encoding: chunked\r\n\r\nzz{token}",
         ):
             await unreadable(url, text)
-    io = socketio.AsyncClient(reconnection=False)
-    await io.connect(stack.url, auth={"token": token}, namespaces=[NAMESPACE], transports=["polling"])
-    secrets.ids_of("a poll whose body is none", io)
-    for body in (token, f"4{token}", f"b{token}", f"42{NAMESPACE},{token}", f"9{token}"):
-        await request(stack.url, "POST", f"/socket.io/?EIO=4&transport=polling&sid={io.eio.sid}", body)
-    await io.disconnect()
+    # The client leaves a session of its own open when the server has closed the connection.
+    async with aiohttp.ClientSession() as http:
+        io = socketio.AsyncClient(reconnection=False, http_session=http)
+        await io.connect(stack.url, auth={"token": token}, namespaces=[NAMESPACE], transports=["polling"])
+        secrets.ids_of("a poll whose body is none", io)
+        for body in (token, f"4{token}", f"b{token}", f"42{NAMESPACE},{token}", f"9{token}"):
+            await request(stack.url, "POST", f"/socket.io/?EIO=4&transport=polling&sid={io.eio.sid}", body)
+        await io.disconnect()
 
 
 async def unreadable(url: str, text: str) -> None:

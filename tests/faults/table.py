@@ -16,7 +16,6 @@ ROWS = (
         silence=10,
         recovery=10,
         refusal=(OVERLOADED,),
-        tested=True,
     ),
     Row(
         name="gateway-killed",

@@ -105,7 +105,8 @@ async def test_a_worker_cut_off_from_mongodb_releases_its_partitions_to_the_othe
         await assert_consistent(database, users, group, senders=[client], listeners=[listener])
 
 
-@pytest.mark.parametrize("server", ["mongo", pytest.param("rabbitmq", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["mongo", "rabbitmq"])
 async def test_a_worker_that_stops_while_a_server_hangs_exits_in_time_and_loses_nothing(
     fragile: Stack,
     users: ChatUsers,

@@ -7,6 +7,6 @@ ANY = settings(
 )
 
 settings.register_profile(
-    "short", ANY, max_examples=300, stateful_step_count=60, derandomize=True, database=None
+    "short", ANY, max_examples=200, stateful_step_count=60, derandomize=True, database=None
 )
 settings.register_profile("long", ANY, max_examples=20_000, stateful_step_count=80)
