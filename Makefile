@@ -6,8 +6,8 @@ PAGE := gateway/src/parley/gateway/web
 ADMIN_PAGE := deploy/src/parley/cli/admin/page
 SPEED ?= max
 TTL ?= 24h
-# Tests mostly wait, so two workers suit any machine; a selection runs without workers to print progress.
-JOBS ?= $(if $(ARGS),0,2)
+# Tests mostly wait, so three workers suit any machine; a selection runs without workers to print progress.
+JOBS ?= $(if $(ARGS),0,3)
 # Each service imports 800 modules: compiling them at every start takes three quarters of its start's time.
 unexport PYTHONDONTWRITEBYTECODE
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
@@ -94,7 +94,7 @@ check: ## run ruff, mypy (strict), import-linter, oxlint and the vulnerability a
 	$(VENV)/node $(PAGE)/node_modules/oxlint/bin/oxlint -c $(PAGE)/.oxlintrc.json $(PAGE) $(ADMIN_PAGE)
 	$(VENV)/python -m parley.stack.audit
 
-test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=2]
+test: ## run the tests against real servers: [ARGS="-k word"] [JOBS=3]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	$(VENV)/pytest -n $(JOBS) $(ARGS)
 	@echo "parley: make test-images tests the images in containers; no other test does."

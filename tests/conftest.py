@@ -32,7 +32,7 @@ FAULTS = "tests/faults/"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the faults where tests run beside each other: their bounds of time need an idle processor.
 
-    The other worker runs unit tests meanwhile, one process, and no browser.
+    The other workers run unit tests meanwhile, a process each, and no browser.
     """
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: not item.nodeid.startswith(FAULTS))

@@ -31,6 +31,14 @@ def is_alive(pid: int) -> bool:
     return bool(fields) and fields[0] != b"Z"
 
 
+def wait_until_suspended(group: int, seconds: float = 1.0) -> None:
+    """Wait until each thread of a process group stands still: after a SIGSTOP some run on for a moment."""
+    deadline = time.monotonic() + seconds
+    members = [pid for pid in _all() if _group(pid) == group]
+    while not all(map(_is_suspended, members)) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def kill_all(directory: Path) -> None:
     """End all processes of a stack: SIGTERM, then SIGKILL two seconds later."""
     for request in (signal.SIGTERM, signal.SIGKILL):
@@ -39,6 +47,11 @@ def kill_all(directory: Path) -> None:
             _send(pid, request)
         while belonging_to(directory) and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def _is_suspended(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").glob("*")
+    return all(_stat(int(thread.name))[:1] in ([b"T"], [b"Z"], []) for thread in threads)
 
 
 def _belongs(pid: int, directory: Path) -> bool:
@@ -64,6 +77,11 @@ def _all() -> Iterator[int]:
 def _parent(pid: int) -> int | None:
     fields = _stat(pid)
     return int(fields[1]) if fields else None
+
+
+def _group(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[2]) if fields else None
 
 
 def _stat(pid: int) -> list[bytes]:

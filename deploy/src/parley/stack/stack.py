@@ -257,12 +257,14 @@ class Stack:
         return pid
 
     def signal(self, name: str, number: int) -> None:
-        """Send a signal to a part; supervisor restarts it if that ends it."""
+        """Send a signal to a part; supervisor restarts it if that ends it. Return when a SIGSTOP works."""
         pid = self.pid(name)
         if number in GROUP_SIGNALS:
             os.killpg(pid, number)
         else:
             os.kill(pid, number)
+        if number == signals.SIGSTOP:
+            processes.wait_until_suspended(pid)
 
     def status(self) -> list[PartStatus]:
         """Return the status of all parts in start order; empty when the stack is down."""
