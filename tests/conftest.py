@@ -15,6 +15,7 @@ from clients.database import open_database
 from clients.external_servers import external_servers
 from clients.nginx_edge import PROXY
 from clients.rabbitmq_cluster import RabbitCluster
+from clients.redis_cluster import RedisCluster
 from clients.redis_sentinel import RedisSentinel
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.mongo import Database
@@ -111,3 +112,23 @@ def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSe
         yield sentinel
     finally:
         sentinel.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A Redis Cluster of three masters with a replica each; a test repairs what it broke."""
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(params=["redis", "cluster"])
+def redis_url(request: pytest.FixtureRequest, stack: Stack) -> str:
+    """The URL of the stack's Redis, and that of a Redis Cluster."""
+    if request.param == "redis":
+        return stack.redis_url
+    cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+    return cluster.url

@@ -14,10 +14,10 @@ from redis.asyncio.connection import AbstractConnection
 
 from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
-from parley.gateway.pubsub.reply_reader import ConnectionStreams
 from parley.gateway.settings import Settings
 from parley.shared import mongo
 from parley.shared.mongo_socket import HEADER, MongoSocket
+from parley.shared.reply_streams import ConnectionStreams
 from parley.stack import Stack
 
 REDIS_COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n")

@@ -69,6 +69,12 @@ class RedisServer:
             self._process.wait(10)
 
     @property
+    def pid(self) -> int:
+        """The id of the server's process."""
+        assert self._process is not None, "it was never started"
+        return self._process.pid
+
+    @property
     def runs(self) -> bool:
         """Whether the server's process runs."""
         return self._process is not None and self._process.poll() is None

@@ -1,15 +1,25 @@
-"""Fixtures of the attachment tests: both file storages, each on a real server."""
+"""Fixtures of several contract tests: both file storages, each on a real server, and a Redis Cluster."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
+from clients.redis_cluster import RedisCluster
 from clients.storages import Storage, client_of, s3_server
 from parley.gateway.adapters.mongo.gridfs_files import GridFiles
 from parley.gateway.adapters.s3.files import PREFIX, Bucket, connect
 from parley.shared.documents import FILE_CHUNKS, FILES
 from parley.shared.migrations import migrate
+
+
+@pytest.fixture
+async def redis_servers(redis_cluster: RedisCluster) -> AsyncIterator[RedisCluster]:
+    """A Redis Cluster, which is repaired before and after the test."""
+    await asyncio.to_thread(redis_cluster.repair)
+    yield redis_cluster
+    await asyncio.to_thread(redis_cluster.repair)
 
 
 @pytest.fixture(scope="session")

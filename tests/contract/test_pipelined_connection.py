@@ -10,8 +10,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
-from parley.gateway.pubsub import pipelined_connection
-from parley.gateway.pubsub.pipelined_connection import PipelinedConnection
+from parley.shared import pipelined_connection
+from parley.shared.pipelined_connection import PipelinedConnection
 from parley.shared.redis import connect
 from parley.stack import Stack
 

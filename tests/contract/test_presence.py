@@ -5,16 +5,16 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
 
 from clients.chat import eventually
 from fakes.memory_revocations import RecordingEventPublisher
 from parley.gateway.adapters.redis.presence import RedisPresence
+from parley.gateway.adapters.redis.presence_store import PresenceStore
 from parley.gateway.core.errors import Unavailable
 from parley.shared import rooms
 from parley.shared.events import PresenceChanged
-from parley.shared.redis import connect
-from parley.stack import Stack
+from parley.shared.presence import buckets
+from parley.shared.redis import connect, open_commands
 
 
 class Counted:
@@ -22,7 +22,7 @@ class Counted:
 
     def __init__(self, url: str) -> None:
         self.published = RecordingEventPublisher()
-        self.presence = RedisPresence(connect(url), self.published)
+        self.presence = RedisPresence(PresenceStore(open_commands(url), buckets(url)), self.published)
 
     def changes(self, user_id: str) -> list[bool]:
         events = [event for room, event in self.published.events if room == rooms.everyone()]
@@ -30,8 +30,8 @@ class Counted:
 
 
 @pytest.fixture
-async def here(stack: Stack) -> AsyncIterator[Counted]:
-    counted = Counted(stack.redis_url)
+async def here(redis_url: str) -> AsyncIterator[Counted]:
+    counted = Counted(redis_url)
     yield counted
     await counted.presence.stop()
 
@@ -85,17 +85,18 @@ async def test_contacts_who_are_offline_are_left_out(here: Counted) -> None:
     assert await here.presence.add_socket(cem, "1", [ann, ben]) == [ann, ben]
 
 
-async def test_a_redis_that_has_lost_the_script_gets_it_again(here: Counted, stack: Stack) -> None:
+async def test_a_redis_that_has_lost_the_script_gets_it_again(here: Counted, redis_url: str) -> None:
     ann, ben = users(2)
     await here.presence.add_socket(ann, "1", [])
-    async with Redis.from_url(stack.redis_url) as redis:
+    async with connect(redis_url) as redis:
         await redis.script_flush()
     assert await here.presence.add_socket(ben, "1", [ann, ben]) == [ann, ben]
     await eventually(lambda: here.changes(ben) == [True])
 
 
-async def test_all_who_wait_learn_that_redis_is_away() -> None:
-    away = Counted("redis://127.0.0.1:9/0")
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_all_who_wait_learn_that_redis_is_away(scheme: str) -> None:
+    away = Counted(f"{scheme}://127.0.0.1:9/0")
     waiting = [away.presence.add_socket(user, "1", []) for user in users(3)]
     errors = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(error) for error in errors] == [Unavailable] * 3

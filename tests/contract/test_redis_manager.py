@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import socketio
 from aiohttp import web
-from redis.asyncio import Redis
 
 from clients.chat import eventually
 from model.node import NoSnapshots
@@ -25,7 +24,8 @@ from parley.gateway.transport.engine_server import EngineServer
 from parley.gateway.transport.packets import ClientPacket
 from parley.gateway.transport.socketio_adapter import SocketHooks
 from parley.shared import events, rooms
-from parley.stack import Stack
+from parley.shared.pubsub import count_subscribers
+from parley.shared.redis import connect
 
 NAMESPACE = "/test"
 
@@ -41,7 +41,7 @@ class Node:
     """A Socket.IO server of its own, and its clients."""
 
     name: str
-    redis: "Redis"
+    redis: Any
     bus: Bus
     manager: RedisManager
     server: socketio.AsyncServer
@@ -72,13 +72,13 @@ MakeNode = Callable[[], Coroutine[Any, Any, Node]]
 
 
 @pytest.fixture
-async def make_node(stack: Stack) -> AsyncIterator[MakeNode]:
+async def make_node(redis_url: str) -> AsyncIterator[MakeNode]:
     nodes: list[Node] = []
 
     async def make() -> Node:
         name = f"n{uuid.uuid4().hex[:8]}"
-        redis = Redis.from_url(stack.redis_url)
-        bus = Bus(stack.redis_url, name)
+        redis = connect(redis_url)
+        bus = Bus(redis_url, name)
         manager = RedisManager(bus)
         server = Server(
             client_manager=manager, serializer=ClientPacket, json=json, namespaces="*", node_name=name
@@ -141,12 +141,12 @@ async def test_an_emit_to_a_room_reaches_its_sockets_on_every_node_once(make_nod
     assert received_outside == []
 
 
-async def test_a_process_that_serves_no_socket_can_emit(make_node: MakeNode, stack: Stack) -> None:
+async def test_a_process_that_serves_no_socket_can_emit(make_node: MakeNode, redis_url: str) -> None:
     node = await make_node()
     room = room_name()
     sid, received = await node.client()
     await node.server.enter_room(sid, room, namespace=NAMESPACE)
-    bus = Bus(stack.redis_url, "emitter")
+    bus = Bus(redis_url, "emitter")
     emitter = RedisManager(bus)
     await emitter.emit("news", ("a", {"b": 1}), namespace=NAMESPACE, room=room)
     await emitter.emit("private", b"\x00\xff", namespace=NAMESPACE, room=sid)
@@ -165,7 +165,7 @@ async def test_a_socket_misses_no_event_after_entering_a_room(make_node: MakeNod
 
 
 async def test_a_node_without_a_socket_in_a_room_is_not_subscribed(
-    make_node: MakeNode, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("parley.gateway.pubsub.channel_subscriptions.UNSUBSCRIBE_SECONDS", 0.2)
     one, two = await make_node(), await make_node()
@@ -213,8 +213,7 @@ async def test_a_room_stays_subscribed_while_its_socket_connects(
 
 
 async def subscribers(node: Node, channel: str) -> int:
-    ((_, count),) = await node.redis.pubsub_numsub(channel)
-    return int(count)
+    return await count_subscribers(node.redis, channel)
 
 
 async def is_unsubscribed(node: Node, channel: str) -> bool:
@@ -290,8 +289,9 @@ async def test_a_callback_needs_a_socket_of_this_node(make_node: MakeNode) -> No
         await two.server.call("question", 41, to=sid, namespace=NAMESPACE)
 
 
-async def test_an_emit_raises_while_redis_is_away() -> None:
-    bus = Bus("redis://127.0.0.1:1", "alone")
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_an_emit_raises_while_redis_is_away(scheme: str) -> None:
+    bus = Bus(f"{scheme}://127.0.0.1:1", "alone")
     with pytest.raises(Unavailable):
         await RedisManager(bus).emit("news", 1, room="room:x", namespace=NAMESPACE)
     await bus.stop()

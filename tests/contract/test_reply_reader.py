@@ -62,8 +62,8 @@ async def test_channels_are_subscribed_to_and_unsubscribed_from_later(redis: "Re
     kept, dropped, added = (f"test:{uuid.uuid4()}-ü" for _ in range(3))
     await pubsub.subscribe(kept)
     reader = ReplyReader(pubsub)
-    await reader.subscribe(dropped, added)
-    await reader.unsubscribe(dropped)
+    await reader.subscribe([[dropped], [added]])
+    await reader.unsubscribe([[dropped]])
     replies = [[kind, channel.decode(), count] for kind, channel, count in await read(reader, 4)]
     assert replies == [
         [b"subscribe", kept, 1],

@@ -5,13 +5,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from redis.asyncio import Redis
 
 from clients.chat import eventually
 from fakes.memory_snapshot_store import MemorySnapshotStore
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.session_snapshot import SnapshotChange, SnapshotStore
+from parley.shared.redis import open_commands
 from parley.stack import Stack
 
 Make = Callable[[int], SnapshotStore]
@@ -19,16 +19,17 @@ MINUTES = 120_000
 FIELDS = {"user": "ann", "c:room": "1 2"}
 
 
-@pytest.fixture(params=["redis", "memory"])
+@pytest.fixture(params=["redis", "cluster", "memory"])
 async def make(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[Make]:
     """Return a store whose snapshots expire after this many milliseconds."""
-    redis = Redis.from_url(stack.redis_url)
-    yield (
-        lambda ms: (
-            MemorySnapshotStore(ms / 1000) if request.param == "memory" else RedisSnapshotStore(redis, ms)
-        )
-    )
-    await redis.aclose()
+    if request.param == "memory":
+        yield lambda ms: MemorySnapshotStore(ms / 1000)
+        return
+    is_cluster = request.param == "cluster"
+    url = request.getfixturevalue("redis_cluster").url if is_cluster else stack.redis_url
+    commands = open_commands(url)
+    yield lambda ms: RedisSnapshotStore(commands, ms)
+    await commands.close()
 
 
 @pytest.fixture
@@ -109,13 +110,13 @@ async def test_a_renewed_snapshot_stays(make: Make, pid: str) -> None:
     assert await kept.find(pid) == FIELDS
 
 
-async def test_a_redis_that_is_away_is_unavailable_and_names_no_private_id(pid: str) -> None:
-    redis = Redis.from_url("redis://127.0.0.1:1")
-    kept = RedisSnapshotStore(redis)
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_a_redis_that_is_away_is_unavailable_and_names_no_private_id(pid: str, scheme: str) -> None:
+    kept = RedisSnapshotStore(open_commands(f"{scheme}://127.0.0.1:1"))
     waits = (kept.find(pid), kept.apply([take(pid)]), kept.renew([pid]))
 
     for error in await asyncio.gather(*waits, return_exceptions=True):
         assert isinstance(error, Unavailable)
         assert pid not in repr(error)
         assert error.__cause__ is None
-    await redis.aclose()
+    await kept.close()

@@ -32,7 +32,6 @@ from parley.persistence_worker.search.index_mongo import MongoSearchIndex
 from parley.persistence_worker.search.indexer import Indexer, NotingPersister, index_changes
 from parley.persistence_worker.search.rebuild import catch_up
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
-from parley.shared import redis
 from parley.shared.cancellation import end
 from parley.shared.documents import (
     CONVERSATIONS,
@@ -272,21 +271,21 @@ class Inserts:
 
 async def compare_inserts(archive: Archive, stack: Stack, rounds: int, progress: Progress) -> str:
     """Insert without and with an indexer, in turns; return the medians."""
-    publisher = redis.connect(stack.redis_url, connections=4)
+    publisher = RedisEventPublisher(stack.redis_url)
     figures: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     with closing(PrimaryConnection(archive.database)) as primary:
         persister = Persister(
             MongoMessages(primary),
             MongoHeads(primary),
             MongoMemberships(primary),
-            RedisEventPublisher(publisher),
+            publisher,
         )
         inserts = Inserts(archive, persister, await pid_of(archive.database))
         for n in range(rounds):
             for indexed in (False, True):
                 figures[indexed].append(await inserts.run(INSERT_SECONDS, indexed=indexed))
             progress.show("rounds of inserts", n + 1, rounds)
-    await publisher.aclose()
+    await publisher.close()
     rates = {indexed: statistics.median(rate for rate, _ in each) for indexed, each in figures.items()}
     used = {indexed: statistics.median(cpu for _, cpu in each) for indexed, each in figures.items()}
     return (

@@ -14,8 +14,9 @@ from yarl import URL
 from parley.gateway.settings import Settings as GatewaySettings
 from parley.gateway.settings import check, check_attachments, check_secret
 from parley.persistence_worker.settings import Settings as WorkerSettings
+from parley.shared import cluster_url
 from parley.shared.amqp import node_urls
-from parley.shared.redis import connect
+from parley.shared.redis import connect, open_commands
 from parley.shared.settings import SettingsError, SharedSettings, host_name, load, setting
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -145,6 +146,10 @@ def test_a_switch_accepts_on_true_and_1_and_their_opposites(text: str, value: bo
             (WorkerSettings, "REDIS_URL", f"redis+sentinel://{wrong}")
             for wrong in ("a,b", "a,b/", "/name", "a,/name", "a:66000,b/name", "a,b/name/x", "a b/name")
         ),
+        *(
+            (WorkerSettings, "REDIS_URL", f"redis+cluster://{wrong}")
+            for wrong in ("", "/0", "a,,b", "a:66000,b", "a,b/1", "a,b/name", "a b", "a,b/0/x")
+        ),
         *((WorkerSettings, "MONGO_URL", f"mongodb://{wrong}") for wrong in ("::::", "h:port/x", "a:1,b:c/x")),
         (GatewaySettings, "JWT_JWKS_URL", "id.example/keys"),
         *((GatewaySettings, "AUDIT_SECONDS", wrong) for wrong in ("nan", "inf", "1e999")),
@@ -181,6 +186,9 @@ def test_mongo_url_accepts_every_kind_of_mongodb_url(value: str) -> None:
         ("RABBITMQ_URL", "amqp://user:p%40w@h1:5672,h2:65535,h3/vhost?connection_timeout=1"),
         ("RABBITMQ_URL", "amqps://[::1]:5671,h2/?cafile=/ca.pem"),
         ("REDIS_URL", "redis+sentinel://h1:26379,h2,h3/parley"),
+        ("REDIS_URL", "redis+cluster://h1"),
+        ("REDIS_URL", "redis+cluster://h1:6379,h2,h3/0"),
+        ("REDIS_URL", "rediss+cluster://user:p%40w@h1:6379,[::1]:2,h3/?ssl_ca_certs=/ca.pem"),
         ("REDIS_URL", "rediss+sentinel://user:p%40w@h1:26379,[::1]:2,h3/parley/2?ssl_ca_certs=/ca.pem"),
     ],
 )
@@ -203,12 +211,24 @@ def test_a_rabbitmq_url_is_one_of_each_host(url: str, urls: list[str]) -> None:
 
 
 @pytest.mark.parametrize("option", ["unknown=1", "socket_timeout=soon"])
-@pytest.mark.parametrize("url", ["redis://ann:secret@h/0", "redis+sentinel://ann:secret@h/name"])
+@pytest.mark.parametrize(
+    "url", ["redis://ann:secret@h/0", "redis+sentinel://ann:secret@h/name", "redis+cluster://ann:secret@h,i"]
+)
 def test_an_unusable_option_of_a_redis_url_is_reported_in_one_sentence(url: str, option: str) -> None:
     complaint = "REDIS_URL has an unknown option, or one with an invalid value."
-    with pytest.raises(SettingsError) as caught:
-        connect(f"{url}?{option}")
-    assert str(caught.value) == complaint
+    for opened in (connect, open_commands):
+        with pytest.raises(SettingsError) as caught:
+            opened(f"{url}?{option}")
+        assert str(caught.value) == complaint
+
+
+def test_the_url_of_a_redis_cluster_holds_for_all_of_its_nodes() -> None:
+    url = "rediss+cluster://ann:p%40w@h1:6379,[::1]:2,h3/0?ssl_ca_certs=/ca.pem"
+    assert cluster_url.addresses(url) == [("h1", 6379), ("::1", 2), ("h3", 6379)]
+    assert cluster_url.node_url(url, ("::2", 7)) == "rediss://ann:p%40w@[::2]:7/0?ssl_ca_certs=/ca.pem"
+    options = connect(url).connection_kwargs
+    assert (options["username"], options["password"], options["ssl_ca_certs"]) == ("ann", "p@w", "/ca.pem")
+    assert issubclass(options["connection_class"], SSLConnection)
 
 
 def test_host_name_leaves_out_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 from aiormq.exceptions import AMQPError
 from pymongo.errors import OperationFailure, PyMongoError
 from redis.exceptions import AuthenticationError as RedisAuthenticationError
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisClusterException, RedisError, ResponseError
 
 from parley.cli.errors import CommandError
 from parley.shared import redis
 from parley.shared.settings import SettingsError
 
-FAULTS = (OSError, TimeoutError, AMQPError, PyMongoError, RedisError)
+FAULTS = (OSError, TimeoutError, AMQPError, PyMongoError, RedisError, RedisClusterException)
 """Exceptions of a server that is away, or refuses something."""
 NOT_AUTHORIZED, AUTHENTICATION_FAILED = 13, 18
 """Error codes of MongoDB."""

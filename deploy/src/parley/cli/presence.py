@@ -15,7 +15,8 @@ from parley.cli.output import Json, print_json, print_line, print_table
 from parley.shared import events, mongo, rooms
 from parley.shared.documents import MEMBERSHIPS, USERS
 from parley.shared.events import Control
-from parley.shared.presence import LEASES, LEAVING, SOCKETS, lease_name
+from parley.shared.presence import PresenceKeys, buckets, lease_name
+from parley.shared.pubsub import publish
 
 User = Annotated[str, typer.Argument(help="The user's id.")]
 
@@ -24,6 +25,8 @@ NAMESPACES = ("/chat", "/", "/messages")
 SCANNED_AT_ONCE = 1_000
 CLOSE_SECONDS = 5.0
 LOOK_SECONDS = 0.2
+CLOCK = "return redis.call('TIME')"
+"""Run with a key: in a cluster the clock is that of the key's master."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ async def look_up(env: Environment, user: str) -> dict[str, Any]:
     Raises:
         CommandError: Redis or MongoDB is away.
     """
+    keys = buckets(env.settings.redis_url).of(user)
     async with open_redis(env.settings.redis_url) as client:
-        leases = await _leases(client, user)
-        sockets = await client.hget(SOCKETS, user)
-        leaving = await client.zscore(LEAVING, user)
+        leases = await _leases(client, keys, user)
+        sockets = await client.hget(keys.sockets, user)
+        leaving = await client.zscore(keys.leaving, user)
     with named("MongoDB", "MONGO_URL"):
         async with mongo.connect(env.settings.mongo_url) as database:
             stored = await database[USERS].find_one({"_id": user}) or {}
@@ -87,26 +91,27 @@ async def look_up(env: Environment, user: str) -> dict[str, Any]:
 
 
 async def _disconnect(env: Environment, user: str) -> tuple[int, int]:
+    keys = buckets(env.settings.redis_url).of(user)
     async with open_redis(env.settings.redis_url) as client:
-        leases = await _leases(client, user)
+        leases = await _leases(client, keys, user)
         for lease in leases:
             channel = rooms.channel(rooms.node(lease.gateway))
             orders: list[events.Event] = [
                 Control(method="disconnect", namespace=namespace, sid=lease.socket)
                 for namespace in NAMESPACES
             ]
-            await client.publish(channel, events.pack(orders))
-        left = await _wait_until_closed(client, user, {lease.socket for lease in leases})
+            await publish(client, channel, events.pack(orders))
+        left = await _wait_until_closed(client, keys, user, {lease.socket for lease in leases})
     return len(leases) - left, left
 
 
-async def _wait_until_closed(client: Any, user: str, sockets: set[str]) -> int:
+async def _wait_until_closed(client: Any, keys: PresenceKeys, user: str, sockets: set[str]) -> int:
     """Wait until no lease of these sockets is left; return how many are after a while."""
     names = [lease_name(user, socket) for socket in sockets]
     deadline = monotonic() + CLOSE_SECONDS
     left = len(names)
     while names and monotonic() < deadline:
-        scores = await client.zmscore(LEASES, names)
+        scores = await client.zmscore(keys.leases, names)
         left = sum(score is not None for score in scores)
         if not left:
             break
@@ -114,12 +119,13 @@ async def _wait_until_closed(client: Any, user: str, sockets: set[str]) -> int:
     return left
 
 
-async def _leases(client: Any, user: str) -> list[Lease]:
-    seconds, microseconds = await client.time()
-    now = seconds + microseconds / 1e6
+async def _leases(client: Any, keys: PresenceKeys, user: str) -> list[Lease]:
+    seconds, microseconds = await client.eval(CLOCK, 1, keys.leases)
+    now = int(seconds) + int(microseconds) / 1e6
     prefix = lease_name(user, "")
     found = {}
-    async for name, score in client.zscan_iter(LEASES, _escaped(prefix) + "*", count=SCANNED_AT_ONCE):
+    pattern = _escaped(prefix) + "*"
+    async for name, score in client.zscan_iter(keys.leases, pattern, count=SCANNED_AT_ONCE):
         socket = name.decode().removeprefix(prefix)
         found[socket] = Lease(socket, socket.partition(".")[0], round(score / 1000 - now, 1))
     return [found[socket] for socket in sorted(found)]

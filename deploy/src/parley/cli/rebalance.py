@@ -17,7 +17,8 @@ from parley.cli.output import Json, print_json, print_line, print_table, progres
 from parley.cli.presence import NAMESPACES
 from parley.shared import events, rooms
 from parley.shared.events import RECONNECT, Control
-from parley.shared.presence import LEASES
+from parley.shared.presence import PresenceBuckets, buckets
+from parley.shared.pubsub import publish_command, subscribed_channels
 
 PerSecond = Annotated[
     float, typer.Option("--per-second", min=1, max=10_000, help="Sockets that are closed in a second.")
@@ -68,8 +69,9 @@ def rebalance(
 
 async def _rebalance(env: Environment, per_second: float, within: float) -> Outcome:
     closed = 0
+    presence = buckets(env.settings.redis_url)
     async with open_redis(env.settings.redis_url) as client:
-        sockets = await _sockets(client)
+        sockets = await _sockets(client, presence)
         if not sockets:
             raise CommandError("No gateway is connected to Redis: start one, or correct REDIS_URL.")
         before = _counts(sockets)
@@ -79,7 +81,7 @@ async def _rebalance(env: Environment, per_second: float, within: float) -> Outc
                 break
             await _send_away(client, chosen, per_second)
             closed += len(chosen)
-            sockets = await _wait_until_back(client, set(chosen), sum(before.values()))
+            sockets = await _wait_until_back(client, presence, set(chosen), sum(before.values()))
         return Outcome(
             before=before, after=_counts(sockets), closed=closed, is_balanced=not choose(sockets, within)
         )
@@ -111,7 +113,7 @@ async def _send_away(client: Any, chosen: Sequence[str], per_second: float) -> N
             some = chosen[start : start + at_once]
             async with client.pipeline(transaction=False) as pipeline:
                 for socket in some:
-                    pipeline.publish(*_order(socket))
+                    pipeline.execute_command(publish_command(client), *_order(socket))
                 await pipeline.execute()
             bar.advance(task, len(some))
             await asyncio.sleep(len(some) / per_second)
@@ -125,7 +127,7 @@ def _order(socket: str) -> tuple[str, bytes]:
     return rooms.channel(rooms.node(_gateway(socket))), events.pack(orders)
 
 
-async def _wait_until_back(client: Any, chosen: set[str], total: int) -> Sockets:
+async def _wait_until_back(client: Any, presence: PresenceBuckets, chosen: set[str], total: int) -> Sockets:
     """Wait until the chosen sockets are closed, and as many others are there.
 
     Raises:
@@ -133,7 +135,7 @@ async def _wait_until_back(client: Any, chosen: set[str], total: int) -> Sockets
     """
     deadline = monotonic() + BACK_SECONDS
     while True:
-        sockets = await _sockets(client)
+        sockets = await _sockets(client, presence)
         left = {name for name, held in sockets.items() if not chosen.isdisjoint(held)}
         if not left and sum(map(len, sockets.values())) >= total:
             return sockets
@@ -148,15 +150,16 @@ async def _wait_until_back(client: Any, chosen: set[str], total: int) -> Sockets
     return sockets
 
 
-async def _sockets(client: Any) -> Sockets:
+async def _sockets(client: Any, presence: PresenceBuckets) -> Sockets:
     """Return the sockets of each gateway that is connected to Redis, by their leases of presence."""
     prefix = rooms.channel(rooms.node(""))
-    channels = await client.pubsub_channels(f"{prefix}*")
-    found: dict[str, list[str]] = {name.decode().removeprefix(prefix): [] for name in sorted(channels)}
-    async for lease, _ in client.zscan_iter(LEASES, count=SCANNED_AT_ONCE):
-        socket = lease.decode().rpartition("\0")[2]
-        if _gateway(socket) in found:
-            found[_gateway(socket)].append(socket)
+    channels = await subscribed_channels(client, f"{prefix}*")
+    found: dict[str, list[str]] = {name.removeprefix(prefix): [] for name in channels}
+    for keys in presence.all:
+        async for lease, _ in client.zscan_iter(keys.leases, count=SCANNED_AT_ONCE):
+            socket = lease.decode().rpartition("\0")[2]
+            if _gateway(socket) in found:
+                found[_gateway(socket)].append(socket)
     # A scan may find a lease twice while others come and go.
     return {name: list(dict.fromkeys(held)) for name, held in found.items()}
 

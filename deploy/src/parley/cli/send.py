@@ -5,6 +5,7 @@ first part, from a client to a gateway.
 """
 
 import asyncio
+from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,7 @@ from parley.shared.documents import USERS, from_document
 from parley.shared.events import MessageRepeated, MessageStored, RecordRefused
 from parley.shared.model import MAX_CONTENT, Message, Person, message_id, new_id, now
 from parley.shared.partitions import HEARTBEAT_SECONDS, exchange_name, fix_count
+from parley.shared.pubsub import Subscription, subscription
 from parley.shared.records import NewMessage
 from parley.shared.settings import StartupError
 
@@ -64,19 +66,10 @@ async def _send(
 ) -> Outcome:
     record = await _record(env, conversation, text, user, client_message_id)
     async with open_redis(env.settings.redis_url) as client:
-        subscriber = client.pubsub(ignore_subscribe_messages=True)
         channels = [rooms.channel(room) for room in (rooms.conversation(conversation), rooms.user(user))]
-        await subscriber.subscribe(*channels)
-        try:
+        async with subscription(client, *channels) as events_of_both:
             await _publish(env, record)
-            return await asyncio.wait_for(_outcome(subscriber, record.id), STORED_SECONDS)
-        except TimeoutError:
-            raise CommandError(
-                f"It was accepted, but no worker has stored it within {STORED_SECONDS:.0f} s: see parley "
-                "doctor."
-            ) from None
-        finally:
-            await subscriber.aclose()
+            return await _outcome(events_of_both, record.id)
 
 
 async def _record(
@@ -122,10 +115,13 @@ async def _publish(env: Environment, record: NewMessage) -> None:
             await amqp.close(connection)
 
 
-async def _outcome(subscriber: Any, record_id: str) -> Outcome:
+async def _outcome(subscribed: Subscription, record_id: str) -> Outcome:
     """Wait for the event that says what became of a record."""
-    async for message in subscriber.listen():
-        for event in events.unpack(message["data"]):
+    deadline = monotonic() + STORED_SECONDS
+    while (publication := await subscribed.next(deadline - monotonic())) is not None:
+        for event in events.unpack(publication.body):
             if isinstance(event, Outcome) and event.record_id == record_id:
                 return event
-    raise CommandError("Redis was lost while the message was stored: see parley doctor.")
+    raise CommandError(
+        f"It was accepted, but no worker has stored it within {STORED_SECONDS:.0f} s: see parley doctor."
+    )

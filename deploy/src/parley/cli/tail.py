@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
@@ -14,11 +16,23 @@ from parley.cli.masking import masked
 from parley.cli.output import Json, print_json, print_line
 from parley.shared import events, rooms
 from parley.shared.events import Event, Heartbeat, UnknownEvent, UnreadableEvent
+from parley.shared.pubsub import Subscription, is_cluster, subscribed_channels, subscription
 
 EVERYTHING = f"{rooms.CHANNEL_PREFIX}*"
 BRIEF = ("conversation_id", "user_id", "seq", "record_id")
 
+LOOK_SECONDS = 1.0
+"""How often new channels are looked for in a cluster."""
+
 AnyEvent = Event | UnknownEvent | UnreadableEvent
+
+
+@dataclass
+class Known:
+    """The channels that were found in a cluster, and when."""
+
+    channels: set[str] = field(default_factory=set)
+    looked_at: float = -LOOK_SECONDS
 
 
 def tail(
@@ -31,7 +45,8 @@ def tail(
 ) -> None:
     """Print events as they pass, until Ctrl-C; contents of users are hidden without --content.
 
-    Redis may lose events, and gateways then read them from MongoDB: this shows only what passes.
+    Redis may lose events, and gateways then read them from MongoDB: this shows only what passes. Of a Redis
+    Cluster it shows the channels that a gateway subscribes to, each about a second later than the gateway.
     """
     url = environment.of(context).settings.redis_url
     asyncio.run(_tail(url, conversation, user, count, content=content, as_json=as_json))
@@ -57,21 +72,41 @@ async def watch(url: str, conversation: str | None = None) -> AsyncIterator[tupl
     Raises:
         CommandError: Redis is away.
     """
-    async with open_redis(url) as client:
-        subscriber = client.pubsub(ignore_subscribe_messages=True)
-        if conversation is None:
-            # The users of Redis that docker-compose.yml creates may subscribe to this pattern as it is.
-            await subscriber.psubscribe(EVERYTHING)
-        else:
-            await subscriber.subscribe(rooms.channel(rooms.conversation(conversation)))
-        try:
-            async for message in subscriber.listen():
-                room = rooms.of_channel(message["channel"].decode())
-                for event in events.unpack(message["data"]):
-                    if not isinstance(event, Heartbeat):
-                        yield room, event
-        finally:
-            await subscriber.aclose()
+    async with open_redis(url) as client, subscription(client) as subscribed:
+        known = await _begin(client, subscribed, conversation)
+        while True:
+            if known is not None:
+                await _add_new(client, subscribed, known)
+            publication = await subscribed.next(LOOK_SECONDS)
+            if publication is None:
+                continue
+            room = rooms.of_channel(publication.channel)
+            for event in events.unpack(publication.body):
+                if not isinstance(event, Heartbeat):
+                    yield room, event
+
+
+async def _begin(client: Any, subscribed: Subscription, conversation: str | None) -> "Known | None":
+    """Subscribe; return an empty `Known` if new channels have to be looked for."""
+    if conversation is not None:
+        await subscribed.add([rooms.channel(rooms.conversation(conversation))])
+    elif is_cluster(client):
+        return Known()
+    else:
+        # The users of Redis that docker-compose.yml creates may subscribe to this pattern as it is.
+        await subscribed.add_pattern(EVERYTHING)
+    return None
+
+
+async def _add_new(client: Any, subscribed: Subscription, known: "Known") -> None:
+    """Subscribe to the channels that gateways have subscribed to: a cluster has no patterns of channels."""
+    if monotonic() - known.looked_at < LOOK_SECONDS:
+        return
+    new = set(await subscribed_channels(client, EVERYTHING)) - known.channels
+    if new:
+        await subscribed.add(sorted(new))
+    known.channels |= new
+    known.looked_at = monotonic()
 
 
 def concerns(event: AnyEvent, room: str, user: str) -> bool:

@@ -19,6 +19,7 @@ from parley.gateway.adapters.mongo.upload_quotas import MongoStorageSpace, Mongo
 from parley.gateway.adapters.rabbitmq.layout_watch import LayoutWatch
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.adapters.redis.presence import RedisPresence
+from parley.gateway.adapters.redis.presence_store import PresenceStore
 from parley.gateway.adapters.redis.snapshots import RedisSnapshotStore
 from parley.gateway.adapters.traced_outbox import TracedOutbox
 from parley.gateway.auth import Authenticator
@@ -51,7 +52,8 @@ from parley.gateway.state.partition_windows import PartitionWindows
 from parley.gateway.state.rates import Rates
 from parley.shared.layouts import Layouts
 from parley.shared.partitions import Partitions
-from parley.shared.redis import connect
+from parley.shared.presence import buckets
+from parley.shared.redis import open_commands
 from parley.shared.tracing import Tracer
 
 
@@ -117,7 +119,8 @@ def build_adapters(
     )
     published = outbox if tracer is None else TracedOutbox(outbox, tracer)
     admission = AdmissionController(published, outbox.partition_of, windows, shedder, outbox.refusal)
-    presence = RedisPresence(connect(settings.redis_url), bus)
+    leases = PresenceStore(open_commands(settings.redis_url), buckets(settings.redis_url))
+    presence = RedisPresence(leases, bus)
     connect_reads = MongoConnectReads(database, spawn)
     return Adapters(
         database=database,
@@ -129,7 +132,7 @@ def build_adapters(
         shedder=shedder,
         presence=presence,
         connect_reads=connect_reads,
-        snapshot_store=RedisSnapshotStore(connect(settings.redis_url)),
+        snapshot_store=RedisSnapshotStore(open_commands(settings.redis_url)),
         ports=_ports(settings, database, files, bus, manager, admission, presence, connect_reads),
     )
 

@@ -57,21 +57,21 @@ async def run(settings: Settings, stopped: asyncio.Event, _reloads: Reloads[Sett
             )
         )
         await stack.enter_async_context(stop_when_restored(database, stopped))
-        publisher = redis.connect(settings.redis_url, connections=16)
-        stack.push_async_callback(publisher.aclose)
+        publisher = RedisEventPublisher(settings.redis_url)
+        stack.push_async_callback(publisher.close)
+        watched_redis = redis.connect(settings.redis_url, connections=4)
+        stack.push_async_callback(watched_redis.aclose)
         probe = DatabaseProbe(partial(mongo.answers, database))
         primary = PrimaryConnection(database)
         stack.callback(primary.close)
         layouts = Layouts(database)
         indexer = Indexer(MongoSearchIndex(database), lambda each: follower.holds(each))
-        make_ownership = _ownerships(
-            settings, primary, RedisEventPublisher(publisher), probe, indexer, tracer
-        )
+        make_ownership = _ownerships(settings, primary, publisher, probe, indexer, tracer)
         follower = LayoutFollower(
             layouts,
             Partitions(settings.partitions),
             make_ownership,
-            Mover(partial(_connect, settings), layouts, publisher),
+            Mover(partial(_connect, settings), layouts, watched_redis),
         )
         await _serve_health(settings, database, follower, stopped, stack)
         await migrations.prepare(database, stopped)
@@ -108,7 +108,7 @@ async def _connect(settings: Settings) -> AbstractConnection:
 def _ownerships(
     settings: Settings,
     primary: PrimaryConnection,
-    redis_publisher: RedisEventPublisher,
+    redis_publisher: EventPublisher,
     probe: DatabaseProbe,
     indexer: Indexer,
     tracer: Tracer | None,

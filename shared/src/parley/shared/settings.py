@@ -45,9 +45,12 @@ class SharedSettings:
     """The settings of both services."""
 
     redis_url: str = setting(
-        "Where Redis listens, or its sentinels: redis+sentinel://host,host/master.",
+        "Where Redis listens, its sentinels (redis+sentinel://host,host/master), or a cluster, which has "
+        "database 0 only (redis+cluster://host,host).",
         "redis://127.0.0.1:6379/0",
-        form=rf"rediss?://{USER}{HOST}{REST}|rediss?\+sentinel://{USER}{HOSTS}/[^/?#,\s]+(/[0-9]*)?(\?.*)?",
+        form=rf"rediss?://{USER}{HOST}{REST}"
+        rf"|rediss?\+sentinel://{USER}{HOSTS}/[^/?#,\s]+(/[0-9]*)?(\?.*)?"
+        rf"|rediss?\+cluster://{USER}{HOSTS}(/0?)?(\?.*)?",
     )
     rabbitmq_url: str = setting(
         "Where RabbitMQ listens: one host, or the nodes of a cluster separated by commas.",

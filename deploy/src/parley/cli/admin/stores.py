@@ -11,7 +11,7 @@ from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MESSAGES
 from parley.shared.layouts import Layout, Layouts, LayoutsUnavailable
 from parley.shared.partitions import Partitions
-from parley.shared.presence import SOCKETS
+from parley.shared.presence import buckets
 
 SOME_USERS = 30
 
@@ -42,7 +42,7 @@ class StoresLook:
         if self._database is None:
             self._database = await self._opened.enter_async_context(mongo.connect(env.settings.mongo_url))
             self._redis = await self._opened.enter_async_context(open_redis(env.settings.redis_url))
-        await asyncio.gather(self._look_at_stored(env), self._look_at_online())
+        await asyncio.gather(self._look_at_stored(env), self._look_at_online(env))
         self.has_looked.set()
 
     async def close(self) -> None:
@@ -68,11 +68,15 @@ class StoresLook:
             raise error.__cause__ or OSError(str(error)) from error
         self.layout = stored or Layout(current=Partitions(env.settings.partitions))
 
-    async def _look_at_online(self) -> None:
+    async def _look_at_online(self, env: Environment) -> None:
+        users = 0
+        some: list[bytes] = []
         try:
             with named("Redis", "REDIS_URL"):
-                users = await self._redis.hlen(SOCKETS)
-                _, some = await self._redis.hscan(SOCKETS, count=SOME_USERS)
+                for keys in buckets(env.settings.redis_url).all:
+                    users += await self._redis.hlen(keys.sockets)
+                    if len(some) < SOME_USERS:
+                        some += (await self._redis.hscan(keys.sockets, count=SOME_USERS))[1]
         except CommandError as error:
             self.online = {"error": str(error)}
             return

@@ -1,8 +1,8 @@
 """The checks of Redis, each by what the services themselves do; the user needs no right beyond theirs."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from itertools import count
 from time import monotonic
 from typing import Any
 
@@ -10,12 +10,15 @@ from redis.exceptions import OutOfMemoryError
 
 from parley.cli.doctor.finding import Finding, Findings
 from parley.cli.faults import FAULTS, is_denied, sentence
-from parley.shared import redis
+from parley.shared import cluster_url, redis
+from parley.shared.cluster import SLOTS, Cluster, slot_of
+from parley.shared.cluster_url import Address
+from parley.shared.pubsub import publish, subscription
 from parley.shared.rooms import CHANNEL_PREFIX
 from parley.shared.settings import SettingsError
 
-LEAST_VERSION = (6, 2)
-"""ZMSCORE came with it."""
+LEAST_VERSION, LEAST_CLUSTER_VERSION = (6, 2), (7, 0)
+"""ZMSCORE came with the first, SPUBLISH with the second."""
 ANSWER_SECONDS = 2.0
 SCRIPT = "return redis.call('TIME')"
 
@@ -30,8 +33,12 @@ async def check(url: str) -> AsyncIterator[Finding]:
         yield findings.error("reachable", str(error))
         return
     try:
-        async for finding in _findings(client):
-            yield finding
+        if cluster_url.is_cluster(url):
+            async for finding in _cluster_findings(url, client):
+                yield finding
+        else:
+            async for finding in _findings(client):
+                yield finding
     except OutOfMemoryError:
         yield findings.error(
             "memory", "It is full and refuses writes: raise its maxmemory, or look for what fills it."
@@ -45,20 +52,67 @@ async def check(url: str) -> AsyncIterator[Finding]:
 async def _findings(client: Any) -> AsyncIterator[Finding]:
     await client.ping()
     yield findings.ok("reachable", "It answers.")
-    yield await _version(client)
+    yield await _version(client, LEAST_VERSION)
     yield findings.clock(await _clock(client))
-    yield await _write(client)
-    yield await _publish(client)
+    yield await _write(client, _name())
+    yield await _publish(client, _name())
 
 
-async def _version(client: Any) -> Finding:
+async def _cluster_findings(url: str, client: Any) -> AsyncIterator[Finding]:
+    """Yield one finding of a kind: the first that is bad, of any master."""
+    nodes = redis.open_cluster(url)
+    try:
+        await nodes.refresh()
+        masters = nodes.masters()
+        yield findings.ok("reachable", f"It answers: a cluster of {len(masters)} masters.")
+        yield _slots(nodes)
+        of_masters = [await _of_master(nodes, master, client) for master in masters]
+        for of_one_kind in zip(*of_masters, strict=True):
+            yield next((each for each in of_one_kind if each.level != "ok"), of_one_kind[0])
+    finally:
+        await nodes.close()
+
+
+def _slots(nodes: Cluster) -> Finding:
+    missing = sum(owner is None for owner in nodes.owners())
+    if missing:
+        return findings.error(
+            "slots",
+            f"{missing:,} of its {SLOTS:,} hash slots have no master: run `redis-cli --cluster fix`.",
+        )
+    alone = [master for master in nodes.masters() if not nodes.replicas(master)]
+    if alone:
+        host, port = alone[0]
+        return findings.warning(
+            "slots",
+            f"{len(alone)} of its masters have no replica ({host}:{port}): while such a one is away, a part "
+            "of the live stream is.",
+        )
+    return findings.ok("slots", "All hash slots have a master, and each master has a replica.")
+
+
+async def _of_master(nodes: Cluster, master: Address, client: Any) -> list[Finding]:
+    direct = nodes.client(master)
+    # Any number whose slot the master has: each slot has some.
+    name = _name(next(n for n in count() if nodes.owner(slot_of(str(n))) == master))
+    return [
+        await _version(direct, LEAST_CLUSTER_VERSION),
+        findings.clock(await _clock(direct)),
+        await _write(direct, name),
+        await _publish(client, name),
+    ]
+
+
+async def _version(client: Any, least: tuple[int, int]) -> Finding:
     # INFO is one of the dangerous commands, which the services' user may not have.
     answer = await client.execute_command("HELLO")
     pairs = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=False))
     version = _text(pairs.get(b"version", pairs.get("version", "?")))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
-    if numbers < LEAST_VERSION:
-        return findings.error("version", f"Its version is {version}: 6.2 or newer is needed.")
+    if numbers < least:
+        return findings.error(
+            "version", f"Its version is {version}: {least[0]}.{least[1]} or newer is needed."
+        )
     return findings.ok("version", f"Its version is {version}.")
 
 
@@ -67,8 +121,7 @@ async def _clock(client: Any) -> float:
     return int(seconds) + int(microseconds) / 1e6
 
 
-async def _write(client: Any) -> Finding:
-    key = f"{CHANNEL_PREFIX}doctor:{uuid.uuid4().hex}"
+async def _write(client: Any, key: str) -> Finding:
     started = monotonic()
     try:
         await client.set(key, "1", px=5_000)
@@ -80,37 +133,25 @@ async def _write(client: Any) -> Finding:
     return findings.speed(monotonic() - started, "A write")
 
 
-async def _publish(client: Any) -> Finding:
-    channel = f"{CHANNEL_PREFIX}doctor:{uuid.uuid4().hex}"
-    subscriber = client.pubsub(ignore_subscribe_messages=True)
+async def _publish(client: Any, channel: str) -> Finding:
     try:
-        await subscriber.subscribe(channel)
-        await _confirmed(subscriber)
-        await client.publish(channel, "1")
-        arrived = await _arrives(subscriber)
+        async with subscription(client, channel) as subscribed:
+            await publish(client, channel, b"1")
+            arrived = await subscribed.next(ANSWER_SECONDS)
     except FAULTS as error:
         if not is_denied(error):
             raise
         return findings.error("rights", sentence(error, "Redis", "REDIS_URL"))
-    finally:
-        await subscriber.aclose()
-    if not arrived:
+    if arrived is None:
         return findings.error(
             "pubsub", "It delivers nothing to a subscriber: restart it; the gateways repair what was missed."
         )
     return findings.ok("pubsub", "It delivers to subscribers.")
 
 
-async def _confirmed(subscriber: Any) -> None:
-    await asyncio.wait_for(subscriber.get_message(timeout=ANSWER_SECONDS), ANSWER_SECONDS)
-
-
-async def _arrives(subscriber: Any) -> bool:
-    deadline = monotonic() + ANSWER_SECONDS
-    while (left := deadline - monotonic()) > 0:
-        if await subscriber.get_message(timeout=left) is not None:
-            return True
-    return False
+def _name(tag: object = "") -> str:
+    """Return a new key or channel; a tag in braces decides its slot."""
+    return f"{CHANNEL_PREFIX}doctor:{{{tag}}}:{uuid.uuid4().hex}"
 
 
 def _text(value: object) -> str:

@@ -23,6 +23,9 @@ class Confirmations:
     def __len__(self) -> int:
         return len(self._confirmed)
 
+    def __contains__(self, channel: object) -> bool:
+        return channel in self._confirmed
+
     def missing(self, channels: Iterable[str]) -> set[str]:
         """Return the channels that are not confirmed."""
         return set(channels) - self._confirmed
@@ -52,7 +55,3 @@ class Confirmations:
     def drop(self, channels: Iterable[str]) -> None:
         """Forget that channels are confirmed."""
         self._confirmed.difference_update(channels)
-
-    def clear(self) -> None:
-        """Forget all confirmations: the connection is lost."""
-        self._confirmed.clear()

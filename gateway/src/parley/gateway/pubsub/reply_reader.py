@@ -1,66 +1,50 @@
-"""The replies of a Redis connection, all that one read brought at a time.
+"""The replies of a subscriber's connection, all that one read brought at a time."""
 
-It is the one module that uses private names of redis-py; `tests/contract/test_reply_reader.py` tests them.
-"""
-
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from hiredis import pack_command
-from redis._parsers.hiredis import NOT_ENOUGH_DATA
-from redis.exceptions import NoPermissionError
+from redis.exceptions import MovedError, NoPermissionError
+
+from parley.shared.reply_streams import ConnectionStreams
 
 log = structlog.get_logger()
 
-MESSAGES = (b"message", b"pmessage")
-SUBSCRIBED = b"subscribe"
+MESSAGES = (b"message", b"smessage", b"pmessage")
+SUBSCRIBED = (b"subscribe", b"ssubscribe")
+TAKEN_AWAY = b"sunsubscribe"
+"""The answer to SUNSUBSCRIBE, and what Redis sends when the slot of a channel has moved to another master."""
+MOVED = b"moved"
 
 Reply = list[Any]
-"""The kind of the reply, the channel, and the body of a publication; a pattern stands before the channel."""
+"""The kind of the reply, the channel, and the body of a publication; a pattern stands before the channel.
+`MOVED` is followed by the error, and the reply to a PING is its text alone."""
 
 
-class ConnectionStreams:
-    """Writes to and reads from a connection of `redis.asyncio`, without the client's calls and tasks."""
+class SubscriberCommands(NamedTuple):
+    """The commands of a subscriber: those of a Redis Cluster are others."""
 
-    def __init__(self, connection: Any) -> None:
-        self._parser = connection._parser
-        self._writer = connection._writer
+    subscribe: str
+    unsubscribe: str
+    publish: str
 
-    def write(self, data: bytes) -> None:
-        """Write packed commands.
 
-        Raises:
-            RuntimeError: The connection is lost.
-        """
-        self._writer.write(data)
-
-    async def read(self) -> list[Any]:
-        """Wait for replies; return all that are here, errors of Redis among them.
-
-        Raises:
-            redis.exceptions.RedisError, OSError: The connection is lost.
-        """
-        while not (replies := self._buffered()):
-            await self._parser.read_from_socket()
-        return replies
-
-    def _buffered(self) -> list[Any]:
-        replies: list[Any] = []
-        take = self._parser._reader.gets
-        while (reply := take(False)) is not NOT_ENOUGH_DATA:
-            replies.append(reply)
-        return replies
+PLAIN = SubscriberCommands("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
+SHARDED = SubscriberCommands("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH")
+"""https://redis.io/docs/latest/develop/pubsub/#sharded-pubsub"""
 
 
 class ReplyReader:
-    """Reads the connection of a `redis.asyncio.client.PubSub` that has subscribed.
+    """Reads the connection of a `redis.asyncio.client.PubSub` that is connected.
 
     `get_message` takes an await, a timeout and a dictionary for each publication, which were an eighth of a
     gateway's processor time; `subscribe` keeps each channel once more.
     """
 
-    def __init__(self, pubsub: Any) -> None:
+    def __init__(self, pubsub: Any, commands: SubscriberCommands = PLAIN) -> None:
         self._streams = ConnectionStreams(pubsub.connection)
+        self._commands = commands
 
     async def read(self) -> list[Reply]:
         """Wait for replies; return all that are here.
@@ -72,17 +56,24 @@ class ReplyReader:
             pass
         return replies
 
-    async def subscribe(self, *channels: str) -> None:
+    async def subscribe(self, groups: Iterable[Sequence[str]]) -> None:
         """Ask for the publications on channels, each of which is confirmed by a reply.
+
+        Args:
+            groups: The channels, of one command each; in a cluster they are of one slot.
 
         Raises:
             RuntimeError: The connection is lost.
         """
-        self._streams.write(_packed("SUBSCRIBE", *channels))
+        self._streams.write(b"".join([_packed(self._commands.subscribe, *group) for group in groups]))
 
-    async def unsubscribe(self, *channels: str) -> None:
+    async def unsubscribe(self, groups: Iterable[Sequence[str]]) -> None:
         """Ask for no more publications on channels. Raises `RuntimeError` when the connection is lost."""
-        self._streams.write(_packed("UNSUBSCRIBE", *channels))
+        self._streams.write(b"".join([_packed(self._commands.unsubscribe, *group) for group in groups]))
+
+    def ping(self, text: str) -> None:
+        """Ask for a text, which comes behind all before it. Raises `RuntimeError` as `subscribe` does."""
+        self._streams.write(_packed("PING", text))
 
 
 def _packed(*words: str) -> bytes:
@@ -94,10 +85,15 @@ def _successful(replies: list[Any]) -> list[Reply]:
     """Return replies without the errors that may be; raises the others."""
     if not any(isinstance(reply, Exception) for reply in replies):
         return replies
+    kept = []
     for reply in replies:
         if isinstance(reply, NoPermissionError):
             # Of a pattern that the access list of an earlier version does not name: the channels do.
             log.warning("gateway.bus.denied", error=str(reply))
+        elif isinstance(reply, MovedError):
+            kept.append([MOVED, reply])
         elif isinstance(reply, Exception):
             raise reply
-    return [reply for reply in replies if not isinstance(reply, Exception)]
+        else:
+            kept.append(reply)
+    return kept

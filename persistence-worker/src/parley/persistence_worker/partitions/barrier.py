@@ -12,6 +12,7 @@ from parley.shared.amqp import ANSWER_SECONDS
 from parley.shared.events import RecordRefused
 from parley.shared.model import new_id, now
 from parley.shared.partitions import DRAIN, Partitions
+from parley.shared.pubsub import Publication, subscription
 from parley.shared.records import Deletion
 
 AGAIN_SECONDS = 1.0
@@ -43,17 +44,15 @@ class Barrier:
         """
         user = new_id()
         deadline = monotonic() + seconds
-        async with self._redis.pubsub(ignore_subscribe_messages=False) as refusals:
-            await refusals.subscribe(rooms.channel(rooms.user(user)))
-            await refusals.get_message(timeout=AGAIN_SECONDS)
+        async with subscription(self._redis, rooms.channel(rooms.user(user))) as refusals:
             waiting: dict[str, str] = {}
             missing = set(partitions.queues)
             while missing and monotonic() < deadline:
                 waiting.update(await self._send(missing, user))
                 until = min(deadline, monotonic() + AGAIN_SECONDS)
                 while missing and monotonic() < until:
-                    message = await refusals.get_message(timeout=until - monotonic())
-                    missing -= {waiting.get(each, "") for each in _refused(message)}
+                    publication = await refusals.next(until - monotonic())
+                    missing -= {waiting.get(each, "") for each in _refused(publication)}
         return not missing
 
     async def _send(self, queues: Iterable[str], user: str) -> dict[str, str]:
@@ -86,7 +85,7 @@ def _message(record: Deletion) -> Message:
     )
 
 
-def _refused(message: Any) -> list[str]:
-    if message is None or message["type"] != "message":
+def _refused(publication: Publication | None) -> list[str]:
+    if publication is None:
         return []
-    return [each.record_id for each in events.unpack(message["data"]) if isinstance(each, RecordRefused)]
+    return [each.record_id for each in events.unpack(publication.body) if isinstance(each, RecordRefused)]

@@ -26,6 +26,7 @@ from parley.shared.partitions import (
     of_epoch,
     replace_count,
 )
+from parley.shared.pubsub import count_subscribers
 
 log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ class Mover:
         sizes = await _sizes(connection, layout.next)
         if not all(consumers for _, consumers in sizes):
             return "workers have not taken the new partitions yet"
-        ((_, gateways),) = await self._redis.pubsub_numsub(rooms.channel(rooms.everyone()))
+        gateways = await count_subscribers(self._redis, rooms.channel(rooms.everyone()))
         if len(layout.answered) < gateways and not layout.forced:
             return (
                 f"{gateways - len(layout.answered)} of {gateways} gateways do not take part: they are of an "

@@ -1,26 +1,20 @@
 """Presence in Redis: leases that the node renews, and that expire when it is killed."""
 
 from collections.abc import Collection, Sequence
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from parley.gateway.adapters.call_batches import CallBatches
 from parley.gateway.adapters.redis.presence_changes import PresenceChanges
+from parley.gateway.adapters.redis.presence_store import Changed, PresenceStore
 from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import EventPublisher
-from parley.gateway.pubsub.pipelined_connection import Command, PipelinedConnection, raise_first
-from parley.shared.metrics import bus_failures
-from parley.shared.presence import LEASES, LEAVING, SOCKETS, lease_name
-from parley.shared.redis import FAULTS
+from parley.shared.presence import PresenceKeys, lease_name
 
 log = structlog.get_logger()
 
-KEYS = (LEASES, SOCKETS, LEAVING)
 LEASE_SECONDS = 15.0
 GRACE_SECONDS = 3.0
 RENEW_SECONDS = LEASE_SECONDS / 3
@@ -37,16 +31,12 @@ class _Arrival(NamedTuple):
 class RedisPresence:
     """`Presence`."""
 
-    def __init__(self, redis: "Redis", event_publisher: EventPublisher) -> None:
-        self._redis = redis
-        self._pipeline = PipelinedConnection(redis)
-        self._script = redis.register_script(
-            resources.files("parley.gateway.adapters.redis").joinpath("presence.lua").read_text()
-        )
+    def __init__(self, store: PresenceStore, event_publisher: EventPublisher) -> None:
+        self._store = store
         self._mine: set[str] = set()
         self._unreported: set[str] = set()
         self._background = Background()
-        self._arrivals = CallBatches(self._arrive_and_ask, self._background.spawn)
+        self._arrivals = CallBatches(self._arrive, self._background.spawn)
         self._departures = CallBatches(self._leave, self._background.spawn)
         self._changes = PresenceChanges(event_publisher, self._background.spawn)
 
@@ -64,12 +54,11 @@ class RedisPresence:
         await self._background.stop()
         if self._mine:
             try:
-                await self._run("leave", GRACE_SECONDS, *self._mine)
+                _raise((await self._store.leave(self._mine, GRACE_SECONDS)).error)
             except Unavailable:
                 log.warning("gateway.presence.leases_left", sockets=len(self._mine))
         await self._changes.publish()
-        await self._pipeline.close()
-        await self._redis.aclose()
+        await self._store.close()
 
     async def add_socket(self, user_id: str, socket_id: str, contacts: Collection[str]) -> list[str]:
         member = lease_name(user_id, socket_id)
@@ -93,91 +82,59 @@ class RedisPresence:
             raise
 
     async def online(self, user_ids: Collection[str]) -> list[str]:
-        ids = list(user_ids)
-        if not ids:
+        if not user_ids:
             return []
-        return _online(ids, *await self._ask("online", _states(ids)))
+        online = await self._store.online(user_ids)
+        return [user_id for user_id in user_ids if user_id in online]
 
     async def _leave(self, members: Sequence[str]) -> Sequence[None]:
-        await self._run("leave", GRACE_SECONDS, *members)
+        _raise((await self._store.leave(members, GRACE_SECONDS)).error)
         return [None] * len(members)
 
-    async def _arrive_and_ask(self, arrivals: Sequence[_Arrival]) -> Sequence[list[str]]:
+    async def _arrive(self, arrivals: Sequence[_Arrival]) -> Sequence[list[str]]:
         """Take leases; return the contacts of each who are online then."""
         asked = {user_id for arrival in arrivals for user_id in arrival.contacts}
-        online = await self._arrive_with([arrival.member for arrival in arrivals], list(asked))
+        members = [arrival.member for arrival in arrivals]
+        changed, online = await self._store.arrive(members, LEASE_SECONDS, asked)
+        self._announce(changed, online=True)
         return [[user_id for user_id in arrival.contacts if user_id in online] for arrival in arrivals]
 
-    async def _arrive_with(self, members: Sequence[str], ids: Sequence[str]) -> set[str]:
-        """Take the leases of members; return the users of these who are online then."""
-        sha = str(self._script.sha)
-        lease: Command = (
-            "EVALSHA",
-            sha,
-            len(KEYS),
-            *KEYS,
-            "arrive",
-            int(LEASE_SECONDS * 1000),
-            *members,
-        )
-        try:
-            changed, *states = await self._ask("arrive", [lease, *(_states(ids) if ids else [])])
-        except NoScriptError:
-            # Redis was restarted and has lost the script: this loads it again.
-            await self._arrive(members)
-            return set(await self.online(ids))
-        self._changes.add(map(bytes.decode, changed), online=True)
-        return set(_online(ids, *states)) if ids else set()
-
-    async def _ask(self, operation: str, commands: Sequence[Command]) -> list[Any]:
-        try:
-            replies = await self._pipeline.run(commands)
-            raise_first(replies)
-        except NoScriptError:
-            raise
-        except FAULTS as error:
-            raise _away(operation, error) from error
-        return replies
-
-    async def _arrive(self, members: Collection[str]) -> None:
-        self._changes.add(await self._run("arrive", LEASE_SECONDS, *members), online=True)
+    def _announce(self, changed: Changed, *, online: bool) -> None:
+        """Publish what has changed; then raise `Unavailable` if a part of Redis is away."""
+        self._changes.add(changed.users, online=online)
+        _raise(changed.error)
 
     async def _renew(self) -> None:
         # Redis may have lost a lease in a restart, or ended it while this node was suspended.
         mine = list(self._mine)
+        away: set[PresenceKeys] = set()
+        error = None
         for start in range(0, len(mine), RENEW_AT_ONCE):
-            await self._arrive([m for m in mine[start : start + RENEW_AT_ONCE] if m in self._mine])
+            some = [m for m in mine[start : start + RENEW_AT_ONCE] if m in self._mine]
+            # The leases of one master must not expire while another is away, nor be waited for each time.
+            changed, _ = await self._store.arrive(
+                [m for m in some if not away or self._store.keys_of(m) not in away], LEASE_SECONDS
+            )
+            self._changes.add(changed.users, online=True)
+            away |= changed.failed
+            error = error or changed.error
+        _raise(error)
 
     async def _report_departures(self) -> None:
         # Redis may have lost the leases of users who left while it was away. Other users still see them
         # online, so the leases are taken again before they are ended.
         unreported = list(self._unreported)[:RENEW_AT_ONCE]
         if unreported:
-            await self._run("arrive", LEASE_SECONDS, *unreported)
-            await self._run("leave", GRACE_SECONDS, *unreported)
-            self._unreported.difference_update(unreported)
+            arrived, _ = await self._store.arrive(unreported, LEASE_SECONDS)
+            left = await self._store.leave(unreported, GRACE_SECONDS)
+            away = arrived.failed | left.failed
+            self._unreported.difference_update(m for m in unreported if self._store.keys_of(m) not in away)
 
     async def _sweep(self) -> None:
         await self._report_departures()
-        self._changes.add(await self._run("sweep", 0, str(SWEEP_LIMIT)), online=False)
-
-    async def _run(self, action: str, seconds: float, *members: str) -> list[str]:
-        try:
-            changed = await self._script(keys=KEYS, args=[action, int(seconds * 1000), *members])
-        except FAULTS as error:
-            raise _away(action, error) from error
-        return [user.decode() for user in changed]
+        self._announce(await self._store.sweep(SWEEP_LIMIT), online=False)
 
 
-def _states(user_ids: Sequence[str]) -> list[Command]:
-    return [("HMGET", SOCKETS, *user_ids), ("ZMSCORE", LEAVING, *user_ids)]
-
-
-def _online(user_ids: Sequence[str], sockets: Sequence[Any], leaving: Sequence[Any]) -> list[str]:
-    states = zip(user_ids, sockets, leaving, strict=True)
-    return [user_id for user_id, count, grace in states if count or grace]
-
-
-def _away(operation: str, error: Exception) -> Unavailable:
-    bus_failures.labels(f"presence_{operation}").inc()
-    return Unavailable("Presence is unavailable. Retry later.")
+def _raise(error: Unavailable | None) -> None:
+    if error is not None:
+        raise error

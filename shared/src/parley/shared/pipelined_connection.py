@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as TimedOut
 
-from parley.gateway.pubsub.reply_reader import ConnectionStreams
+from parley.shared.reply_streams import ConnectionStreams
 
 SECONDS = 2.0
 """As long as a command of the client may take."""
@@ -37,6 +37,7 @@ class PipelinedConnection:
     """A connection of a client's pool, which is opened when it is needed, and again after an error."""
 
     def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
         self._pool: Any = redis.connection_pool
         self._opening: asyncio.Task[_Link] | None = None
         self._link: _Link | None = None
@@ -58,12 +59,13 @@ class PipelinedConnection:
             return await (await self._open()).ask(data, len(commands))
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and the client that it is of."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
         if self._link is not None:
             await self._link.close()
+        await self._redis.aclose()
 
     async def _open(self) -> "_Link":
         if self._link is not None and not self._link.is_closed:
