@@ -71,6 +71,10 @@ search: ## measure searches in a million messages, and what their index costs: [
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m load.search $(ARGS)
 
+bus: ## measure the bus on one Redis and on a Redis Cluster of three masters: [ARGS="--channels 100000"]
+	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
+	@PYTHONPATH=tests $(VENV)/python -m load.bus $(ARGS)
+
 page: ## measure the chat page with a long thread, and its load on a slow network: [ARGS="--messages 5000"]
 	@$(PYTHON) deploy/src/parley/stack/install.py --for-tests
 	@PYTHONPATH=tests $(VENV)/python -m load.chat_page $(ARGS)
