@@ -8,7 +8,7 @@ SPEED ?= max
 TTL ?= 24h
 # Tests mostly wait, so three workers suit any machine; a selection runs without workers to print progress.
 JOBS ?= $(if $(ARGS),0,3)
-# Each service imports 800 modules: compiling them at every start takes three quarters of its start's time.
+# Each service imports 800 modules: compiling them takes more than half of the processor time of a start.
 unexport PYTHONDONTWRITEBYTECODE
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 

@@ -2,9 +2,9 @@
 
 import gc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -59,6 +59,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
+class Servers(Protocol):
+    """Servers that make a cluster."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=Servers)
+
+
+@contextmanager
+def started(servers: S) -> Iterator[S]:
+    """Start servers; stop what runs of them in the end, also after a start that failed."""
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two gateways and two workers behind nginx, with their own servers unless the environment names some."""
@@ -95,34 +115,22 @@ async def primary(database: Database) -> AsyncIterator[PrimaryConnection]:
 @pytest.fixture(scope="module")
 def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitCluster]:
     """Three RabbitMQ nodes; a test starts again what it killed."""
-    cluster = RabbitCluster(tmp_path_factory.mktemp("rabbitmq"))
-    try:
-        cluster.start()
+    with started(RabbitCluster(tmp_path_factory.mktemp("rabbitmq"))) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture(scope="module")
 def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
     """A Redis with one replica and three sentinels; a test repairs what it broke."""
-    sentinel = RedisSentinel(tmp_path_factory.mktemp("sentinel"))
-    try:
-        sentinel.start()
-        yield sentinel
-    finally:
-        sentinel.stop()
+    with started(RedisSentinel(tmp_path_factory.mktemp("sentinel"))) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """A Redis Cluster of three masters with a replica each; a test repairs what it broke."""
-    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"))
-    try:
-        cluster.start()
+    with started(RedisCluster(tmp_path_factory.mktemp("redis-cluster"))) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture(params=["redis", "cluster"])

@@ -49,17 +49,23 @@ async def group(clients: RecordingClients) -> str:
 
 
 @pytest.fixture
-async def senders(fragile: Stack, clients: RecordingClients, group: str) -> list[RecordingClient]:
+def groups(group: str) -> list[str]:
+    """The groups that the listeners join, and that the senders are members of."""
+    return [group]
+
+
+@pytest.fixture
+async def senders(fragile: Stack, clients: RecordingClients, groups: list[str]) -> list[RecordingClient]:
     """A client of each sender, spread over both gateways."""
     return await clients.connect_all(SENDERS, fragile.gateway_urls)
 
 
 @pytest.fixture
-async def listeners(fragile: Stack, clients: RecordingClients, group: str) -> list[RecordingClient]:
-    """Clients of the listener in the group: on each gateway, one for each transport."""
+async def listeners(fragile: Stack, clients: RecordingClients, groups: list[str]) -> list[RecordingClient]:
+    """Clients of the listener in the groups: on each gateway, one for each transport."""
     listeners = await clients.connect_listeners("idler", fragile.gateway_urls)
     for listener in listeners:
-        await listener.join(group)
+        await listener.join_all(groups)
     return listeners
 
 

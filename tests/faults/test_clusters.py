@@ -64,19 +64,6 @@ async def groups(clients: RecordingClients) -> list[str]:
     return await clients.create_group_per_partition(*SENDERS, "idler")
 
 
-@pytest.fixture
-async def listeners(fragile: Stack, clients: RecordingClients, groups: list[str]) -> list[RecordingClient]:
-    listeners = await clients.connect_listeners("idler", fragile.gateway_urls)
-    for listener in listeners:
-        await listener.join_all(groups)
-    return listeners
-
-
-@pytest.fixture
-async def senders(fragile: Stack, clients: RecordingClients, groups: list[str]) -> list[RecordingClient]:
-    return await clients.connect_all(SENDERS, fragile.gateway_urls)
-
-
 def assert_refused_in_time(senders: list[RecordingClient]) -> None:
     """Check that no send was without an answer, and that refusals came soon."""
     refusals = [refusal for sender in senders for refusal in sender.refusals]

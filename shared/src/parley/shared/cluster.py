@@ -15,9 +15,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MovedError, RedisClusterException, RedisError
+from redis.exceptions import MovedError, RedisError
 
-from parley.shared.cluster_url import Address, addresses, node_url
+from parley.shared.cluster_url import addresses, node_url
+from parley.shared.host_lists import Address
+from parley.shared.majority import latest_answer
 
 ANSWER_SECONDS = 1.0
 SLOTS = REDIS_CLUSTER_HASH_SLOTS
@@ -127,7 +129,8 @@ class Cluster:
             await each.aclose()
 
     async def _refresh(self) -> None:
-        ranges = await self._ask()
+        questions = map(self._ask, {*self._known, *self._seeds})
+        ranges = await latest_answer(questions, "no node of the Redis Cluster answers")
         owners: list[Address | None] = [None] * SLOTS
         known = set()
         followers = {}
@@ -148,29 +151,7 @@ class Cluster:
             for address in clients.keys() - self._known - set(self._seeds):
                 await clients.pop(address).aclose()
 
-    async def _ask(self) -> list[Any]:
-        # A node that was cut off still names the old masters. The answer of the latest epoch among a majority
-        # counts; further nodes may be down, so they are not waited for.
-        addresses = {*self._known, *self._seeds}
-        tasks = [asyncio.create_task(self._ask_one(address)) for address in addresses]
-        answers: list[tuple[int, list[Any]]] = []
-        errors = []
-        try:
-            for answer in asyncio.as_completed(tasks):
-                try:
-                    answers.append(await answer)
-                except (RedisError, RedisClusterException, OSError, RuntimeError, TimeoutError) as error:
-                    errors.append(repr(error))
-                if len(answers) > len(tasks) // 2:
-                    break
-        finally:
-            for task in tasks:
-                task.cancel()
-        if not answers:
-            raise RedisConnectionError(f"no node of the Redis Cluster answers: {'; '.join(errors)}")
-        return max(answers, key=lambda answer: answer[0])[1]
-
-    async def _ask_one(self, address: Address) -> tuple[int, list[Any]]:
+    async def _ask(self, address: Address) -> tuple[int, list[Any]]:
         """Return the epoch that a node knows, and the ranges of slots, each with its nodes."""
         async with asyncio.timeout(ANSWER_SECONDS):
             pipeline = self._asker(address).pipeline(transaction=False)

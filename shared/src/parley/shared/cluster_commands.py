@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as TimedOut
 
 from parley.shared.cancellation import end
 from parley.shared.cluster import Cluster, refresh_quietly, slot_of
-from parley.shared.cluster_url import Address
+from parley.shared.host_lists import Address
 from parley.shared.pipelined_connection import Command, PipelinedConnection
 
 ROUNDS = 5

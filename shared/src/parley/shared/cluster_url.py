@@ -2,13 +2,10 @@
 
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from parley.shared.host_lists import split_hosts
+from parley.shared.host_lists import Address, address_of, host_of, split_hosts
 
 SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 DEFAULT_PORT = 6379
-
-Address = tuple[str, int]
-"""A node's host and port."""
 
 
 def is_cluster(url: str) -> bool:
@@ -18,7 +15,7 @@ def is_cluster(url: str) -> bool:
 
 def addresses(url: str) -> list[Address]:
     """Return the addresses of the nodes that a URL names."""
-    return [_address(host) for host in split_hosts(url).hosts]
+    return [address_of(host, DEFAULT_PORT) for host in split_hosts(url).hosts]
 
 
 def node_url(url: str, address: Address) -> str:
@@ -26,15 +23,5 @@ def node_url(url: str, address: Address) -> str:
     parts = urlsplit(split_hosts(url).urls()[0])
     user, at, _ = parts.netloc.rpartition("@")
     return urlunsplit(
-        SplitResult(SCHEMES[parts.scheme], f"{user}{at}{_text(address)}", "/0", parts.query, "")
+        SplitResult(SCHEMES[parts.scheme], f"{user}{at}{host_of(address)}", "/0", parts.query, "")
     )
-
-
-def _address(host: str) -> Address:
-    parts = urlsplit(f"//{host}")
-    return parts.hostname or "", parts.port or DEFAULT_PORT
-
-
-def _text(address: Address) -> str:
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"{host}:{address[1]}"

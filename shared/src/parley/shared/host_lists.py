@@ -5,9 +5,13 @@ The standard library refuses an address in brackets behind another host.
 
 import re
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 FORM = re.compile(r"(?P<start>[^:/?#]*://(?:[^/?#]*@)?)(?P<hosts>[^/?#]*)(?P<end>.*)", re.DOTALL)
 """The parts of https://www.rfc-editor.org/rfc/rfc3986#appendix-B, with a list in place of the host."""
+
+Address = tuple[str, int]
+"""A host and a port."""
 
 
 class HostList(NamedTuple):
@@ -32,3 +36,15 @@ def split_hosts(url: str) -> HostList:
     if parts is None:
         raise ValueError("a URL without hosts")
     return HostList(parts["start"], parts["hosts"].split(","), parts["end"])
+
+
+def address_of(host: str, default_port: int) -> Address:
+    """Return the address of `name`, `name:port` or `[::1]:port`."""
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "", parts.port or default_port
+
+
+def host_of(address: Address) -> str:
+    """Return an address as it stands in a URL."""
+    name, port = address
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

@@ -72,6 +72,7 @@ def open_commands(url: str) -> Commands:
 
 def open_cluster(url: str) -> cluster.Cluster:
     """Return the masters of a cluster. Raises `SettingsError` as `connect` does."""
+    # Its nodes are connected to later, but an option that is wrong has to be reported now.
     connect(cluster_url.node_url(url, cluster_url.addresses(url)[0]))
     return cluster.Cluster(url, partial(connect, retries=0))
 

@@ -12,9 +12,10 @@ from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError
 
-from parley.shared.host_lists import split_hosts
+from parley.shared.host_lists import Address, address_of, host_of, split_hosts
+from parley.shared.majority import latest_answer
 
 log = structlog.get_logger()
 
@@ -23,8 +24,6 @@ DEFAULT_PORT = 26379
 ANSWER_SECONDS = 1.0
 FRESH_SECONDS = 1.0
 """Time for which an answer of the sentinels is used again."""
-
-Address = tuple[str, int]
 
 
 def is_url(url: str) -> bool:
@@ -48,8 +47,8 @@ def master_pool(url: str, **options: Any) -> "MasterPool":
     parts = urlsplit(listed.urls()[0])
     user, at, _ = parts.netloc.rpartition("@")
     name, _, db = parts.path.strip("/").partition("/")
-    first, *_ = addresses = [_address(host) for host in listed.hosts]
-    plain = SplitResult(SCHEMES[parts.scheme], f"{user}{at}{_text(first)}", f"/{db}", parts.query, "")
+    first, *_ = addresses = [address_of(host, DEFAULT_PORT) for host in listed.hosts]
+    plain = SplitResult(SCHEMES[parts.scheme], f"{user}{at}{host_of(first)}", f"/{db}", parts.query, "")
     found: dict[str, Any] = {**parse_url(urlunsplit(plain))}
     own = {key: found.pop(f"sentinel_{key}", None) for key in ("username", "password")}
     is_tls = found.pop("connection_class", None) is SSLConnection
@@ -77,7 +76,8 @@ class Master:
         """
         async with self._lock:
             if self._address is None or monotonic() - self._asked_at > FRESH_SECONDS:
-                self._address = await self._ask()
+                questions = map(self._ask, self._sentinels)
+                self._address = await latest_answer(questions, f"no sentinel knows the master {self._name}")
                 self._asked_at = monotonic()
             return self._address
 
@@ -94,28 +94,7 @@ class Master:
         for sentinel in self._sentinels:
             await sentinel.aclose()
 
-    async def _ask(self) -> Address:
-        # A sentinel that was cut off may still name the old master. The answer of the latest failover among
-        # a majority counts; further sentinels may be down, so they are not waited for.
-        tasks = [asyncio.create_task(self._ask_one(sentinel)) for sentinel in self._sentinels]
-        answers: list[tuple[int, Address]] = []
-        errors = []
-        try:
-            for answer in asyncio.as_completed(tasks):
-                try:
-                    answers.append(await answer)
-                except (RedisError, OSError, RuntimeError, TimeoutError, KeyError) as error:
-                    errors.append(repr(error))
-                if len(answers) > len(tasks) // 2:
-                    break
-        finally:
-            for task in tasks:
-                task.cancel()
-        if not answers:
-            raise RedisConnectionError(f"no sentinel knows the master {self._name}: {'; '.join(errors)}")
-        return max(answers)[1]
-
-    async def _ask_one(self, sentinel: "Redis") -> tuple[int, Address]:
+    async def _ask(self, sentinel: "Redis") -> tuple[int, Address]:
         """Return the number of the failover that made the master one, and its address."""
         async with asyncio.timeout(ANSWER_SECONDS):
             state: Any = await sentinel.sentinel_master(self._name)
@@ -187,13 +166,3 @@ def _sentinel(address: Address, **options: Any) -> "Redis":
         retry=Retry(NoBackoff(), 1),
         **options,
     )
-
-
-def _address(host: str) -> Address:
-    parts = urlsplit(f"//{host}")
-    return parts.hostname or "", parts.port or DEFAULT_PORT
-
-
-def _text(address: Address) -> str:
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"{host}:{address[1]}"

@@ -69,14 +69,15 @@ class StoresLook:
         self.layout = stored or Layout(current=Partitions(env.settings.partitions))
 
     async def _look_at_online(self, env: Environment) -> None:
-        users = 0
+        hashes = [keys.sockets for keys in buckets(env.settings.redis_url).all]
         some: list[bytes] = []
         try:
             with named("Redis", "REDIS_URL"):
-                for keys in buckets(env.settings.redis_url).all:
-                    users += await self._redis.hlen(keys.sockets)
-                    if len(some) < SOME_USERS:
-                        some += (await self._redis.hscan(keys.sockets, count=SOME_USERS))[1]
+                users = sum(await asyncio.gather(*map(self._redis.hlen, hashes)))
+                for each in hashes:
+                    some += (await self._redis.hscan(each, count=SOME_USERS))[1]
+                    if len(some) >= SOME_USERS:
+                        break
         except CommandError as error:
             self.online = {"error": str(error)}
             return

@@ -12,7 +12,7 @@ from parley.cli.doctor.finding import Finding, Findings
 from parley.cli.faults import FAULTS, is_denied, sentence
 from parley.shared import cluster_url, redis
 from parley.shared.cluster import SLOTS, Cluster, slot_of
-from parley.shared.cluster_url import Address
+from parley.shared.host_lists import Address
 from parley.shared.pubsub import publish, subscription
 from parley.shared.rooms import CHANNEL_PREFIX
 from parley.shared.settings import SettingsError

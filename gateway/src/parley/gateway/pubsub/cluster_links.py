@@ -16,7 +16,7 @@ from parley.gateway.pubsub.wanted_channels import WantedChannels
 from parley.shared.cancellation import end
 from parley.shared.cluster import SLOTS, slot_of
 from parley.shared.cluster_commands import ClusterCommands
-from parley.shared.cluster_url import Address
+from parley.shared.host_lists import Address
 from parley.shared.metrics import bus_failures
 from parley.shared.redis import FAULTS, open_cluster
 

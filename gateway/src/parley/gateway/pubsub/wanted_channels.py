@@ -20,10 +20,6 @@ class WantedChannels:
     def __len__(self) -> int:
         return sum(map(len, self._by_slot.values()))
 
-    def slot_of(self, channel: str) -> int:
-        """Return a channel's slot."""
-        return self._slot_of(channel)
-
     def add(self, channels: Iterable[str]) -> list[str]:
         """Add channels; return those that are new."""
         fresh = []
