@@ -40,7 +40,8 @@ cluster_formation.peer_discovery_backend = classic_config
 
 ERLANG = (
     "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none "
-    f"-kernel inet_dist_use_interface {{127,0,0,1}} net_ticktime {TICK_SECONDS} -start_epmd false"
+    f"-kernel inet_dist_use_interface {{127,0,0,1}} net_ticktime {TICK_SECONDS} net_setuptime 1 "
+    "-start_epmd false"
 )
 
 

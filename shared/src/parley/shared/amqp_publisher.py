@@ -54,6 +54,8 @@ class Publisher:
         names = b"".join(bytes([len(name)]) + name for name in (exchange.encode(), routing_key.encode()))
         self._publish = self._frame(METHOD, PUBLISH.pack(BASIC, BASIC_PUBLISH, 0) + names + MANDATORY)
         self._tag = 0
+        self.has_confirmed = False
+        """Whether the broker has confirmed anything on this channel."""
         self._unconfirmed: dict[int, asyncio.Future[None]] = {}
         frames.take_confirms(self._number, self)
 
@@ -114,6 +116,7 @@ class Publisher:
             if confirmed is None or confirmed.done():
                 continue
             if is_taken:
+                self.has_confirmed = True
                 confirmed.set_result(None)
             else:
                 confirmed.set_exception(NotConfirmed("the broker does not take the message"))

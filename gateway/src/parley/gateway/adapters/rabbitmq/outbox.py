@@ -165,10 +165,12 @@ class RabbitOutbox:
         self._waiting += 1
         if not queue.flushing:
             queue.flushing = True
-            task = asyncio.create_task(self._flush(epoch, partition, queue))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(asyncio.create_task(self._flush(epoch, partition, queue)))
         return batch.confirmed
+
+    def _keep(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _flush(self, epoch: EpochQueues, partition: int, queue: PartitionQueue) -> None:
         try:
@@ -308,11 +310,20 @@ class RabbitOutbox:
             epoch.is_declared = False
             if self._connection is not None:
                 await amqp.close(self._connection)
-        elif isinstance(error, NotConfirmed) and queue.channel is not None:
-            # After a failover the channel may refuse everything, because it asks the former leader for ever.
-            # After a time-out it stays: it may publish the batch yet, which must not come after later ones.
+        elif queue.channel is not None and _asks_former_leader(error, queue):
             channel, queue.channel, queue.publisher = queue.channel, None, None
-            await amqp.close(channel)
+            # A channel that waits for a node that does not answer is closed when it has given that up.
+            self._keep(asyncio.create_task(amqp.close(channel)))
+
+
+def _asks_former_leader(error: BaseException, queue: PartitionQueue) -> bool:
+    """Return whether the channel may ask the queue's former leader for ever, because it was opened too early.
+
+    One that has confirmed before is told of the new leader. After a time-out it stays, for it may publish the
+    batch yet, which must not come after later ones.
+    """
+    has_confirmed = queue.publisher is not None and queue.publisher.has_confirmed
+    return isinstance(error, NotConfirmed) or (isinstance(error, TimeoutError) and not has_confirmed)
 
 
 def _message_ids(unconfirmed: Sequence[Record]) -> list[str]:
