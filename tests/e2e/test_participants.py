@@ -1,16 +1,19 @@
 """Invalid lists of participants are refused, in new conversations and in additions."""
 
+import uuid
 from typing import Any
 
 import pytest
 
 from clients.baseline import Baseline, refusal
-from clients.chat import ChatUsers
+from clients.chat import ChatUsers, token
+from clients.raw import request
+from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
 CONVERSATIONS = "/chats/conversations"
-NOT_IDS: list[Any] = [None, 5, True, [], ["x"], {}, {"$ne": ""}, "", "x" * 129, "a\x00b", "a\nb", "\x7f"]
+NOT_IDS: list[Any] = [None, 1.5, True, [], ["x"], {}, {"$ne": ""}, "", "x" * 129, "a\x00b", "a\nb", "\x7f"]
 NOT_LISTS: list[Any] = [None, "bob", 5, True, {}, {"0": "bob"}, {"$in": ["bob"]}]
 
 
@@ -47,6 +50,25 @@ async def test_a_direct_conversation_is_of_two(baseline: Baseline) -> None:
 
     await baseline.assert_refused("INVALID", "createConversation", body)
     await baseline.assert_refused_by_rest(400, "INVALID", "POST", CONVERSATIONS, body)
+
+
+async def test_users_may_be_named_by_numbers_as_their_tokens_name_them(
+    users: ChatUsers, stack: Stack
+) -> None:
+    (alice,) = await users.sockets("alice")
+    number = uuid.uuid4().int >> 80
+    headers = {"Authorization": f"Bearer {token(stack.jwt_secret, str(number))}"}
+
+    created = await alice.call_ok("createConversation", {"type": "group", "participants": [number]})
+    group = created["conversation"]["_id"]
+    status, _ = await users.user("alice").rest(
+        "POST", f"{CONVERSATIONS}/{group}/participants", {"participants": [number + 1, float(number + 2)]}
+    )
+
+    assert status == 200
+    seen = await request(stack.url, "GET", f"{CONVERSATIONS}/{group}", **headers)
+    found = {each["_id"] for each in seen.body["participants"]}
+    assert found == {users.user("alice").id, *(str(number + each) for each in range(3))}
 
 
 async def test_both_names_of_the_list_at_once_are_refused(baseline: Baseline) -> None:

@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import Id, InboundSchema
+from parley.gateway.protocols.fields import InboundSchema, NumericId
 from parley.gateway.protocols.protocol import ClientProtocol, Route
 from parley.gateway.protocols.serializer import (
     Serializer,
@@ -25,7 +25,7 @@ MAX_TOKEN_ID = 500
 class RevokeDto(InboundSchema):
     """The tokens to revoke: all that a user was issued until now, the one with this `jti`, or both."""
 
-    user_id = Id(data_key="userId")
+    user_id = NumericId(data_key="userId")
     token_id = fields.String(
         data_key="jti",
         validate=[

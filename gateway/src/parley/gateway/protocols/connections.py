@@ -9,7 +9,7 @@ from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Invalid
 from parley.gateway.core.results import ConversationView, Introduction
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import Id, InboundSchema
+from parley.gateway.protocols.fields import Id, InboundSchema, NumericId
 from parley.gateway.protocols.protocol import (
     Admitted,
     ClientProtocol,
@@ -83,7 +83,7 @@ class SendMessageDto(SendOptions, ConversationRef):
 class CreateConversationDto(InboundSchema):
     """The other participant of a direct conversation."""
 
-    participant_id = Id(required=True, data_key="participantId")
+    participant_id = NumericId(required=True, data_key="participantId")
 
 
 class ConversationsDto(InboundSchema):

@@ -12,6 +12,7 @@ from parley.gateway.protocols.fields import (
     Count,
     Id,
     InboundSchema,
+    NumericId,
     Uuid,
     check_length,
 )
@@ -38,8 +39,8 @@ class MarkAsDeliveredDto(ConversationRef):
 class CreateConversationDto(InboundSchema):
     """A conversation to create; `participantIds` is an alias of `participants`."""
 
-    participants = BoundedList(Id(), most=MAX_PARTICIPANTS)
-    participant_ids = BoundedList(Id(), most=MAX_PARTICIPANTS, data_key="participantIds")
+    participants = BoundedList(NumericId(), most=MAX_PARTICIPANTS)
+    participant_ids = BoundedList(NumericId(), most=MAX_PARTICIPANTS, data_key="participantIds")
     kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
     title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
     client_conversation_id = Uuid(data_key="clientConversationId", allow_none=True, load_default=None)
@@ -53,13 +54,13 @@ class CreateConversationDto(InboundSchema):
 class AddParticipantsDto(ConversationRef):
     """Users to add to a group."""
 
-    participants = BoundedList(Id(), most=MAX_PARTICIPANTS, required=True)
+    participants = BoundedList(NumericId(), most=MAX_PARTICIPANTS, required=True)
 
 
 class RemoveParticipantDto(ConversationRef):
     """A user to remove from a group."""
 
-    user_id = Id(required=True, data_key="userId")
+    user_id = NumericId(required=True, data_key="userId")
 
 
 class RevisionDto(InboundSchema):
