@@ -94,7 +94,7 @@ def test_an_unknown_event_is_refused(event: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["text"], [5], [[{}]], [{"text": "a"}, {"text": "b"}], [{"text": "a"}, None]]
+    "args", [["text"], [5], [[{}]], [{"text": "a"}, {"text": "b"}], [{"text": "a"}, None, {}]]
 )
 def test_a_payload_must_be_one_object(args: list[Any]) -> None:
     with pytest.raises(Unresolved, match="one object"):
@@ -104,3 +104,9 @@ def test_a_payload_must_be_one_object(args: list[Any]) -> None:
 def test_a_decided_socket_has_no_events_of_other_protocols() -> None:
     with pytest.raises(Unresolved):
         resolve((ROOMS,), "hum", [{"chat": "a"}])
+
+
+@pytest.mark.parametrize("further", [[None], [None, None]])
+def test_null_behind_the_payload_is_a_callback_that_is_undefined(further: list[None]) -> None:
+    assert resolve(BOTH, "say", [{"text": "hello"}, *further]).payload == {"text": "hello"}
+    assert resolve((GROUPS,), "getOnlineUsers", [None, *further]).payload == {}

@@ -41,7 +41,8 @@ def resolve(protocols: Protocols, event: Any, args: Sequence[Any]) -> Resolved:
     Args:
         protocols: The protocols that the socket may still use.
         event: The event's name as received, of any type.
-        args: The event's arguments as received: none, or one object.
+        args: The event's arguments as received: none, or one object. Further ones may only be `null`, which
+            JavaScript's client writes for a callback that is `undefined`.
 
     Returns:
         The accepting protocols in the order given. With a single one the socket's protocol is decided; with
@@ -54,7 +55,7 @@ def resolve(protocols: Protocols, event: Any, args: Sequence[Any]) -> Resolved:
     if not candidates:
         raise Unresolved(protocols[0], UnknownEvent(f"There is no event {shown(event)!r}."))
     payload = args[0] if args and args[0] is not None else {}
-    if len(args) > 1 or not isinstance(payload, dict):
+    if not isinstance(payload, dict) or any(each is not None for each in args[1:]):
         raise Unresolved(candidates[0], Invalid("The payload must be one object."))
     return _load(candidates, event, payload)
 

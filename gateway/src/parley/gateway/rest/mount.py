@@ -134,7 +134,7 @@ class RestApi:
         """
         self._rates.count("requests", user_id)
         try:
-            payload: Payload = await self._body(request, user_id) if route.body else dict(request.query)
+            payload = await self._body(request, user_id) if route.body else _query(route, request)
             if route.idempotency is not None and payload.get(route.idempotency) is None:
                 payload[route.idempotency] = idempotency_key(request)
             # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
@@ -183,6 +183,13 @@ class RestApi:
         finally:
             commit.cancel()
         return result.result
+
+
+def _query(route: Route, request: web.Request) -> Payload:
+    """Return the parameters of a query; an empty one counts as `null`, which a query cannot say otherwise."""
+    fields = route.schema.load_fields
+    needed = {field.data_key or name for name, field in fields.items() if field.required}
+    return {name: value for name in request.query if (value := request.query[name]) or name in needed}
 
 
 def _json(body: bytes, content_type: str) -> Payload:
