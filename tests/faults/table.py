@@ -3,7 +3,7 @@
 from functools import partial
 
 from faults.row import Row
-from faults.rows import clients, gateways, servers, upgrades, workers
+from faults.rows import clients, gateways, partitions, servers, upgrades, workers
 
 UNAVAILABLE, OVERLOADED = "UNAVAILABLE", "OVERLOADED"
 
@@ -211,5 +211,16 @@ ROWS = (
         silence=5,
         recovery=5,
         cuts=True,
+    ),
+    # The last one: others publish to the partitions of the first epoch.
+    Row(
+        name="partitions-changed",
+        fault="the number of partitions is changed",
+        done="8 to 12 and back; first the command and a worker are killed",
+        run=partitions.changed_and_back,
+        silence=20,
+        recovery=10,
+        bound=120,
+        refusal=(UNAVAILABLE, OVERLOADED),
     ),
 )

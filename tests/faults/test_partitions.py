@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -15,6 +15,7 @@ from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_consistent
 from clients.load_generator import LoadGenerator, longest_stop
 from clients.metrics import figures
+from clients.partition_changes import CHANGED_SECONDS, change_partitions, start_change
 from clients.reconnecting_client import ReconnectingClient
 from clients.recording_clients import RecordingClient, RecordingClients
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
@@ -30,7 +31,6 @@ from parley.stack import Stack
 SENDERS = [f"sender-{number}" for number in range(8)]
 GROUPS = 12
 PAUSE = 0.02
-CHANGED_SECONDS = 60.0
 QUIET_STOP_SECONDS = 2.0
 """The longest time without an accepted send of one client, while nothing is killed."""
 KILLED_STOP_SECONDS = 20.0
@@ -83,25 +83,6 @@ async def senders(
         senders.append(await clients.add(ReconnectingClient(users.user(name), users.url)))
         await senders[-1].join_all(groups)
     return senders
-
-
-async def command(stack: Stack, *arguments: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "parley.persistence_worker.partitions", *arguments),
-        cwd=stack.directory,
-        env={**os.environ, **stack.environment},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-
-
-async def run(stack: Stack, *arguments: str) -> str:
-    """Run the command to its end; return what it printed."""
-    process = await command(stack, *arguments)
-    async with asyncio.timeout(CHANGED_SECONDS):
-        output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return output.decode()
 
 
 async def phase(layouts: Layouts, wanted: str, seconds: float = 20.0) -> Layout:
@@ -161,7 +142,7 @@ async def test_the_number_is_doubled_and_quartered_under_load_without_a_refusal(
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(200)
         for count in (16, 4):
-            output = await run(stack, str(count))
+            output = await change_partitions(stack, str(count))
             print(output)
             layout = await changed(layouts, count)
             await load.wait_for_accepted(200)
@@ -191,7 +172,7 @@ async def test_a_change_goes_on_when_the_command_a_gateway_and_the_worker_are_ki
     before, count = await another_number(layouts)
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(200)
-        process = await command(stack, str(count))
+        process = await start_change(stack, str(count))
         await phase(layouts, killed_in)
         process.kill()
         for part in ("worker-1", "gateway-1", "worker-2"):
@@ -224,7 +205,7 @@ async def test_a_change_goes_on_when_a_server_is_killed_while_nothing_is_publish
     _, count = await another_number(layouts)
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(200)
-        process = await command(stack, str(count))
+        process = await start_change(stack, str(count))
         await phase(layouts, CLOSING)
         await asyncio.to_thread(stack.signal, server, signal.SIGKILL)
         output, errors = await process.communicate()
@@ -255,15 +236,15 @@ async def test_a_frozen_gateway_is_waited_for_and_can_be_cut_off(
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(100)
         stack.signal("gateway-2", signal.SIGSTOP)
-        process = await command(stack, str(count))
+        process = await start_change(stack, str(count))
 
         async def is_noted() -> bool:
-            return "1 of 2 gateways do not take part" in await run(stack, "--status")
+            return "1 of 2 gateways do not take part" in await change_partitions(stack, "--status")
 
         await eventually(is_noted, 20)
         process.terminate()
         await process.wait()
-        await run(stack, str(count), "--force")
+        await change_partitions(stack, str(count), "--force")
         stack.signal("gateway-2", signal.SIGCONT)
         await load.wait_for_accepted(200)
 
@@ -287,12 +268,12 @@ async def test_a_gateway_that_knows_no_epochs_holds_the_change_up_and_is_fenced_
         await subscriber.subscribe(rooms.channel(rooms.everyone()))
         await eventually(lambda: old.connected)
         await old.put(mark())
-        process = await command(stack, str(count))
+        process = await start_change(stack, str(count))
         held_up = await phase(layouts, PREPARING)
         await eventually(lambda: _has_note(layouts), 20)
         await old.put(mark())
         assert held_up.current == before.current
-        await run(stack, str(count), "--force")
+        await change_partitions(stack, str(count), "--force")
         await process.wait()
 
         with pytest.raises(Unavailable):
