@@ -225,7 +225,18 @@ async def polling_session(stack: Stack, token: str) -> str:
 
 @pytest.mark.parametrize(
     "body",
-    [b"hello", b"4x", b"9", b"\xff\xfe", b"\x1e", b"d=", b"bnot base64!", b'42/chat,1["x"]\x1e4x', b"4"],
+    [
+        b"hello",
+        b"4x",
+        b"9",
+        b"\xff\xfe",
+        b"\x1e",
+        b"d=",
+        b"bnot base64!",
+        b'42/chat,1["x"]\x1e4x',
+        b"4",
+        b"40/ch\xffat,{}",
+    ],
 )
 async def test_a_post_that_breaks_the_protocol_closes_its_session(
     body: bytes, baseline: Baseline, stack: Stack
@@ -251,6 +262,26 @@ async def test_a_wrong_packet_of_a_post_does_not_harm_its_neighbours(users: Chat
     await alice.wait_for("messageSent", seq=2)
     assert [m["content"] for m in await users.user("alice").history(group)] == ["one", "two"]
     assert '"exception"' in (await request(stack.url, "GET", path)).text
+
+
+async def test_an_event_of_a_post_that_is_not_utf_8_is_refused_by_itself(
+    users: ChatUsers, stack: Stack
+) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    path = await polling_session(stack, users.user("alice").token)
+    send = f'42{NAMESPACE},["sendMessage",{{"conversationId":"{group}","content":"%s"}}]'
+    parts = [(send % content).encode("latin-1") for content in ("one", "caf\u00e9", "two")]
+    named = parts[1].replace(f"{NAMESPACE},".encode(), f"{NAMESPACE},7".encode())
+
+    assert (await request(stack.url, "POST", path, b"\x1e".join([*parts, named]))).status == 200
+
+    await alice.wait_for("messageSent", seq=2)
+    assert [m["content"] for m in await users.user("alice").history(group)] == ["one", "two"]
+    answers = (await request(stack.url, "GET", path)).text
+    assert "not valid JSON" in answers
+    assert '"exception"' in answers
+    assert f'43{NAMESPACE},7[{{"success":false' in answers
 
 
 async def test_polls_without_a_session_are_refused(stack: Stack) -> None:

@@ -6,11 +6,13 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.http import HttpProcessingError
 from engineio import packet as eio
 from engineio.exceptions import ContentTooLongError, EngineIOError
+from socketio import packet
 
 from parley.gateway.transport.inbound_rates import PACKET_BYTES, REQUEST_BYTES
 from parley.gateway.transport.packets import engine_packet
 
 SEPARATOR = b"\x1e"
+EVENT = f"{eio.MESSAGE}{packet.EVENT}".encode()
 MAX_PACKETS = 2_000
 """Packets of one body: a client posts everything that has gathered, and may send 1,000 events at once."""
 
@@ -44,9 +46,22 @@ async def read_packets(request: web.Request, limit: int, count: Count) -> list[e
         raise EngineIOError("The body has too many packets.")
     count(packets * PACKET_BYTES - max(len(body), REQUEST_BYTES))
     try:
-        return [engine_packet(encoded.decode()) for encoded in body.split(SEPARATOR)]
+        return [_packet(encoded) for encoded in body.split(SEPARATOR)]
     except (ValueError, LookupError) as error:
         raise EngineIOError("The body is not an Engine.IO payload.") from error
+
+
+def _packet(encoded: bytes) -> eio.Packet:
+    """Decode a packet.
+
+    An event that is not UTF-8 gets lone surrogates, which JSON does not have: it is refused by itself, and
+    its neighbours are taken.
+
+    Raises:
+        ValueError: It is no packet.
+    """
+    errors = "surrogateescape" if encoded.startswith(EVENT) else "strict"
+    return engine_packet(encoded.decode(errors=errors))
 
 
 async def _read(request: web.Request, limit: int, count: Count) -> bytes:
