@@ -93,7 +93,8 @@ async def test_the_case_of_a_client_message_id_does_not_matter(
     again = one if through == "the same gateway" else other
 
     first = await one.send(group, "hello", clientMessageId=name.upper(), tempId="one")
-    await one.wait_for("messageSent", tempId="one")
+    confirmed = await one.wait_for("messageSent", tempId="one")
+    assert first["clientMessageId"] == confirmed["clientMessageId"] == name.upper()
     second = await again.send(group, "hello", clientMessageId=name, tempId="two")
 
     assert first["_id"] == second["_id"]

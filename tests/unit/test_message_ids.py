@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from marshmallow import Schema
+from marshmallow.fields import Field
 from structlog.testing import capture_logs
 
 from parley.gateway.adapters.rabbitmq.outbox import LOGGED_IDS, RabbitOutbox
@@ -48,6 +50,26 @@ def new(number: int) -> NewMessage:
 )
 def test_a_command_names_its_message(command: Any, named: str | None) -> None:
     assert c.message_named_by(command, "ann") == named
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [CLIENT_ID.upper(), CLIENT_ID.replace("-", ""), f"{{{CLIENT_ID.upper()}}}", f"urn:uuid:{CLIENT_ID}"],
+)
+def test_a_client_s_id_names_one_message_and_stays_as_it_is_spelled(spelled: str) -> None:
+    fields = [field for schema in _schemas() if (field := _fields(schema).get("clientMessageId"))]
+    assert len(fields) > len(PROTOCOLS)
+    assert {field.deserialize(spelled) for field in fields} == {spelled}
+    assert message_id("ann", "c", spelled) == message_id("ann", "c", CLIENT_ID)
+
+
+def _schemas() -> list[Schema]:
+    events = [inbound.schema for protocol in PROTOCOLS for inbound in protocol.inbound.values()]
+    return events + [route.schema for protocol in PROTOCOLS for route in protocol.routes]
+
+
+def _fields(schema: Schema) -> dict[str, Field[Any]]:
+    return {field.data_key or name: field for name, field in schema.fields.items()}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The values that all services share, and their limits."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha1
 from os import urandom
@@ -17,6 +18,8 @@ MAX_CONTENT = 8_000
 """Characters of a message's content."""
 MAX_ID = 128
 """Characters of an id that Parley does not assign: user ids, temporary ids."""
+UUID_LENGTH = 36
+"""Characters of a UUID in its usual form."""
 MAX_ATTACHMENTS = 10
 """Attachments of one message."""
 MAX_EXTRA = 2_000
@@ -261,7 +264,7 @@ def message_id(sender_id: str, conversation_id: str, client_message_id: str | No
     """
     if client_message_id is None:
         return new_id()
-    return _named_id(f"{sender_id}\0{conversation_id}\0{client_message_id.lower()}")
+    return _named_id(f"{sender_id}\0{conversation_id}\0{_canonical(client_message_id)}")
 
 
 def conversation_id(creator_id: str, client_conversation_id: str) -> str:
@@ -270,6 +273,14 @@ def conversation_id(creator_id: str, client_conversation_id: str) -> str:
     It is a UUIDv5 (RFC 9562, section 5.5) of the creator and the client's id.
     """
     return _named_id(f"conversation\0{creator_id}\0{client_conversation_id.lower()}")
+
+
+def _canonical(client_id: str) -> str:
+    """Return a client's id in one spelling, if it is a UUID: in upper case, without dashes, in braces."""
+    if len(client_id) != UUID_LENGTH:
+        with suppress(ValueError):
+            return str(UUID(client_id))
+    return client_id.lower()
 
 
 def _named_id(name: str) -> str:

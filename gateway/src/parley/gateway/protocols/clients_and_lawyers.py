@@ -7,7 +7,7 @@ from marshmallow import INCLUDE, ValidationError, fields, post_load, validates_s
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, Uuid
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, UuidAsSent
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -54,7 +54,7 @@ class SendMessageDto(InboundSchema):
     message = fields.String()
     text = fields.String()
     attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
-    clientMessageId = Uuid(allow_none=True, load_default=None)
+    clientMessageId = UuidAsSent(allow_none=True, load_default=None)
 
     @validates_schema
     def _require_one_text(self, data: Payload, **_: Any) -> None:

@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericId, Uuid
+from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericId, UuidAsSent
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -81,7 +81,7 @@ class SendMessageDto(ChatRef, Content):
     """A message to send; it may name uploads by their ids."""
 
     attachments = BoundedList(NumericId(), most=MAX_ATTACHMENTS)
-    client_message_id = Uuid(data_key="clientMessageId")
+    client_message_id = UuidAsSent(data_key="clientMessageId")
 
 
 class UpdateMessageDto(MessageRef, Content):

@@ -74,6 +74,14 @@ class Uuid(fields.UUID):
         return str(super()._deserialize(value, attr, data, **kwargs))
 
 
+class UuidAsSent(Uuid):
+    """A UUID, loaded as the client spells it: Swift's is in upper case, and its client compares texts."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, attr, data, **kwargs)
+        return value
+
+
 class Count(fields.Integer):
     """An integer given as a JSON number, not as a string or a fraction.
 

@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.expressions import unless_empty
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, Uuid
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, UuidAsSent
 from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
     Field,
@@ -72,7 +72,7 @@ class SendOptions(InboundSchema):
     """Options that every event and route for sending has: uploads, and the client's id for the message."""
 
     attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
-    client_message_id = Uuid(data_key="clientMessageId", load_default=None)
+    client_message_id = UuidAsSent(data_key="clientMessageId", load_default=None)
 
 
 def send_arguments(p: Payload) -> Payload:

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, missing
 
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId, Uuid
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId, Uuid, UuidAsSent
 from parley.shared.model import MAX_ID
 
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -82,7 +82,7 @@ def _step(name: str, field: fields.Field[Any]) -> _Step:
 def _convert(field: fields.Field[Any]) -> Convert:
     if type(field) in (Id, NumericId):
         return _id
-    if type(field) is Uuid:
+    if type(field) in (Uuid, UuidAsSent):
         return _uuid
     if type(field) is fields.String:
         return _string(field)
