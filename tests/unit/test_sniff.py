@@ -130,8 +130,13 @@ def test_a_type_is_recognized_however_the_bytes_are_split(media_type: str) -> No
         b"\xff\xfe\x00\xd8 no UTF-16",
         "é in UTF-8, and ".encode() + b"word " * HEAD_BYTES + b"caf\xe9",
         b"words\0with nothing between",
-        b"\x1b[31mred\x1b[0m",
+        b"\x1b[31mred\x1b[0m" + bytes(8),
         bytes(100),
+        b"MZ\x90\0\3 %PDF-1.4\n" + bytes(60),
+        b"\xff\xea\x90\x64" + bytes(40) + b"\xff\xea",
+        b"\xff\xfb\xfc\x64"[:1] + b"\xe2\xf8\x64" + bytes(40) + b"\xff\xe2",
+        b"\0\0\0\x18\0\0\0\0isom" + bytes(60),
+        b"\x47" + bytes(187) + b"\x47" + bytes(300),
     ],
 )
 def test_an_unlisted_type_is_refused(data: bytes) -> None:
@@ -193,6 +198,26 @@ def test_a_few_characters_beyond_ascii_are_those_of_windows(data: bytes) -> None
     assert sniffed(data, step=1) == "text/plain; charset=windows-1252"
 
 
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [
+        (b"\x1b[31mred\x1b[0m of a terminal's log\r\n", ""),
+        (b"name;number\r\nann;1\r\n\x1a", ""),
+        ("Grüße".encode() + b"\x1b[0m", ""),
+        ("会議は午後三時からです。\r\n".encode("iso2022_jp"), "; charset=iso-2022-jp"),
+    ],
+)
+def test_text_may_have_escapes_and_the_end_mark_of_dos(text: bytes, charset: str) -> None:
+    assert sniffed(text) == f"text/plain{charset}"
+    assert sniffed(text, step=1) == f"text/plain{charset}"
+
+
+@pytest.mark.parametrize("front", [b"\r\n", b"\xef\xbb\xbf", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"])
+def test_a_pdf_may_begin_behind_a_few_lines(front: bytes) -> None:
+    assert sniffed(front + REAL["application/pdf"] + bytes(60)) == "application/pdf"
+    assert sniffed(b"A file with %PDF- in front is a PDF.\n") == "text/plain"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("step", [1, 2, 3, 1 << 16])
 def test_utf_16_with_a_mark_is_text(encoding: str, step: int) -> None:
@@ -207,6 +232,18 @@ def test_utf_16_with_a_mark_is_text(encoding: str, step: int) -> None:
         (ftyp("heix", "heix", "mif1"), "image/heic"),
         (ftyp("hevc", "hevc"), "image/heic"),
         (b"caff\0\1\0\0" + bytes(20), "audio/x-caf"),
+        (ftyp("iso5", "iso5", "hlsf", "mp41"), "video/mp4"),
+        (ftyp("iso6", "iso6", "dash"), "video/mp4"),
+        (ftyp("isoX"), "video/mp4"),
+        (ftyp("msf1", "msf1", "hevc"), "image/heic"),
+        (ftyp("M4P ", "M4P "), "audio/mp4"),
+        (b"#!AMR-WB\n\x44" + bytes(60), "audio/amr-wb"),
+        ((b"\xff\xe3\x18\xc4" + bytes(100)) * 3, "audio/mpeg"),
+        ((b"\xff\xfa\x90\x64" + bytes(413)) * 3, "audio/mpeg"),
+        ((b"\xff\xf0\x50\x80" + bytes(200)) * 3, "audio/aac"),
+        ((b"\x47\x40\0\x10" + bytes(184)) * 4, "video/mp2t"),
+        ((bytes(4) + b"\x47\x40\0\x10" + bytes(184)) * 4, "video/mp2t"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "image/jp2"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c" + bytes(20), "video/x-ms-wmv"),
     ],
 )

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Callable
 
 from parley.gateway.adapters.media_types import ALL_TEXT, OLE_TYPES, PRECISE_TYPES, media_type_of
-from parley.gateway.adapters.text_charset import CONTROL, Utf16, charset_of
+from parley.gateway.adapters.text_charset import CONTROL, ISO_2022_JP, SHIFT, Utf16, charset_of
 from parley.gateway.core.errors import Unsupported
 
 HEAD_BYTES = 16 * 1024
@@ -50,7 +50,7 @@ class ByteSniffer:
         if found in ALL_TEXT or (found is not None and (CONTROL.search(head) and not _is_utf16(head))):
             self._type = found
             return
-        self._type = TEXT
+        self._type = f"{TEXT}; charset={ISO_2022_JP}" if SHIFT.search(head) else TEXT
         self._check = self._check_utf16 if _is_utf16(head) else self._check_utf8
         self._check(head, final)
 

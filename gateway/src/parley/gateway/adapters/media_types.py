@@ -8,9 +8,14 @@ import puremagic
 from filetype.types import archive, audio, document, image, video
 from filetype.types.base import Type
 
+from parley.gateway.adapters.media_signatures import built_type_of, signed_type_of
+from parley.gateway.adapters.text_charset import CONTROL
+
 PDF, RTF = "application/pdf", "application/rtf"
 ALL_TEXT = (PDF, RTF)
 """Types whose files may consist of readable characters only."""
+PDF_MARK, PDF_WITHIN = b"%PDF-", 1024
+"""Readers find the mark in this many bytes; lines in front come from scanners, mails and web servers."""
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 OLE = "application/x-ole-storage"
 OLE_STREAMS = {
@@ -89,7 +94,15 @@ def media_type_of(head: bytes) -> str | None:
             return media_type
     if head.startswith(OLE_MAGIC):
         return _ole_type(head)
-    return _listed_medium(head)
+    if _has_late_pdf(head):
+        return PDF
+    return signed_type_of(head) or _listed_medium(head) or built_type_of(head)
+
+
+def _has_late_pdf(head: bytes) -> bool:
+    """Tell whether a PDF follows a few lines: a text may name the mark, a program may hide behind it."""
+    front, mark, _ = head[:PDF_WITHIN].partition(PDF_MARK)
+    return bool(mark and CONTROL.search(head) and not CONTROL.search(front))
 
 
 def _ole_type(head: bytes) -> str:

@@ -29,11 +29,17 @@ USUAL = "windows-1252"
 FEW = 8
 """So few bytes beyond ASCII do not distinguish charsets: the usual one is assumed."""
 
-CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x19\x1c-\x1f]")
+"""Bytes of binary files: https://mimesniff.spec.whatwg.org/#binary-data-byte.
+
+They do not include the escapes of terminals, which logs have. Of texts of DOS the last byte is 0x1A.
+"""
+ISO_2022_JP, SHIFT = "iso-2022-jp", re.compile(rb"\x1b\$[@B]")
+"""Japanese text of mails, and the beginning of a part of it that is not ASCII."""
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 """Bytes without a character in windows-1252."""
-_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffe\uffff]")
+_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b\x0e-\x19\x1c-\x1f\ufffe\uffff]")
 
 
 class Utf16:
