@@ -431,6 +431,8 @@ async def test_a_name_that_is_not_utf_8_is_taken_for_windows_1252(
         ('name="file"; filename="the \\"old\\" plan.txt"', 'the "old" plan.txt'),
         ('name="file"; filename="p.txt"; filename*=UTF-8\'\'Pl%C3%A4ne.txt', "Pläne.txt"),
         ("name=\"file\"; filename*=UTF-8''Pl%C3%A4ne.txt", "Pläne.txt"),
+        ('name="file"; filename="%22old%22%0D%0A100%25.txt"', '"old" 100%25.txt'),
+        ("name=\"file\"; filename*=UTF-8''%2522old%2522.txt", "%22old%22.txt"),
         ('NAME="file" ; FileName = "a;b.txt" ;', "a;b.txt"),
     ],
 )

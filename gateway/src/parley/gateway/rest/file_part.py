@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from email.message import Message
 from email.utils import collapse_rfc2231_value
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import (
     BadContentDispositionHeader,
@@ -29,6 +29,7 @@ MAX_HEADERS = 16
 """Header lines of a part, at most."""
 MAX_SEMICOLONS = 64
 """Semicolons in a Content-Disposition: the time to parse it grows with their square."""
+ESCAPED = {"%22": '"', "%0A": "\n", "%0D": "\r"}
 IDENTITY_ENCODINGS = ("binary", "8bit", "7bit")
 
 # aiohttp's reader parses each part's disposition too, for a part named `_charset_`.
@@ -127,7 +128,19 @@ def _parameters(part: BodyPartReader) -> dict[str, str]:
     parameters = message.get_params(header=hdrs.CONTENT_DISPOSITION) or []
     # Of an extended parameter the value is a tuple.
     parameters.sort(key=lambda parameter: isinstance(parameter[1], tuple))
-    return {name.lower(): collapse_rfc2231_value(value) for name, value in parameters}
+    return {name.lower(): _unescaped(value) for name, value in parameters}
+
+
+def _unescaped(value: Any) -> str:
+    """Return a parameter's text.
+
+    In a value that is not extended, browsers escape three characters, but no percent sign:
+    https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data.
+    """
+    text = collapse_rfc2231_value(value)
+    for escaped, character in ESCAPED.items() if isinstance(value, str) else ():
+        text = text.replace(escaped, character)
+    return text
 
 
 def _decoded(header: str) -> str:
