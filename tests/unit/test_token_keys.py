@@ -115,6 +115,16 @@ async def test_a_numeric_token_id_is_taken_as_a_string(
     assert identity.token_id == token_id
 
 
+@pytest.mark.parametrize(("length", "kept"), [(500, True), (2_048, True), (2_049, False)])
+async def test_a_picture_s_url_is_kept_whole_or_not_at_all(
+    authenticator: Authenticator, length: int, kept: bool
+) -> None:
+    url = "https://a.example/".ljust(length, "x")
+    identity = await authenticator.identify(signed(OWN, "RS256", "one", avatar=url, name="n" * 501))
+    assert identity.person.avatar == (url if kept else None)
+    assert identity.person.name == "n" * 500
+
+
 @pytest.mark.parametrize("jti", [True, 1.5, ["a"], {"a": 1}])
 async def test_a_token_id_that_is_neither_text_nor_number_is_refused(
     authenticator: Authenticator, jti: object

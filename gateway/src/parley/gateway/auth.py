@@ -17,6 +17,8 @@ from parley.shared.model import MAX_ID, Person
 
 VERIFIED_TOKENS = 2_000
 """Tokens whose signatures are not verified again: clients that reconnect, and requests, show them often."""
+MAX_CLAIM, MAX_URL = 500, 2_048
+"""Characters of a claim; a signed URL of a picture is longer."""
 SUBJECTS = ("sub", "userId", "id")
 """The claims that may hold the user's id, in the order of preference."""
 SCHEME = "bearer"
@@ -194,7 +196,7 @@ def _person(claims: Mapping[str, Any]) -> Person:
         username=_text(claims, "username") or "",
         first_name=first,
         last_name=last,
-        avatar=_text(claims, "avatar"),
+        avatar=_url(claims, "avatar"),
         role=_text(claims, "role"),
         type=_text(claims, "type"),
         department=_text(claims, "department"),
@@ -217,10 +219,16 @@ def _text(claims: Mapping[str, Any], name: str) -> str | None:
     return _clean(value) if isinstance(value, str | int) else None
 
 
+def _url(claims: Mapping[str, Any], name: str) -> str | None:
+    """Return a claim that is a URL; a part of a longer one would lead nowhere."""
+    value = claims.get(name)
+    return _clean(value, MAX_URL) if isinstance(value, str) and len(value) <= MAX_URL else None
+
+
 def _first_text(claims: Mapping[str, Any], *names: str) -> str | None:
     return next(filter(None, (_text(claims, name) for name in names)), None)
 
 
-def _clean(value: Any) -> str:
-    """Cut a claim at 500 characters; replace lone surrogates, which JSON allows but UTF-8 cannot encode."""
-    return str(value)[:500].encode(errors="replace").decode()
+def _clean(value: Any, most: int = MAX_CLAIM) -> str:
+    """Cut a claim, and replace lone surrogates, which JSON allows but UTF-8 cannot encode."""
+    return str(value)[:most].encode(errors="replace").decode()
