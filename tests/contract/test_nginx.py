@@ -96,6 +96,12 @@ async def test_a_proxy_that_names_no_scheme_and_no_host_changes_neither(port: in
     assert (headers["X-Forwarded-Proto"], headers["Host"]) == ("http", "chat.example")
 
 
+@pytest.mark.parametrize(("named", "scheme"), [("HTTPS", "https"), ("Https,http", "https"), ("wss", "wss")])
+async def test_a_proxy_may_spell_a_scheme_in_any_case(port: int, named: str, scheme: str) -> None:
+    headers = await seen(port, PROXY, get(X_Forwarded_Proto=named))
+    assert headers["X-Forwarded-Proto"].lower() == scheme
+
+
 async def test_the_first_of_several_schemes_and_hosts_is_that_of_the_client(port: int) -> None:
     forwarded = {"X_Forwarded_Proto": "https, http", "X_Forwarded_Host": "front.example, inner.example"}
     headers = await seen(port, PROXY, get(**forwarded))
