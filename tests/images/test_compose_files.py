@@ -1,6 +1,7 @@
 """The compose files as containers: the replay of a log through them."""
 
 import asyncio
+import json
 import os
 import secrets
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -36,12 +38,19 @@ SESSIONS = 12
 
 
 class Compose:
-    """A project's containers, and the replay through them."""
+    """A project's containers, and the replay through them.
 
-    def __init__(self, project: ComposeProject, settings: dict[str, str]) -> None:
-        self.project = project
+    Args:
+        project: The project.
+        settings: The variables of its `.env`.
+        gateways: How many gateways the files ask for; there are as many workers.
+    """
+
+    def __init__(self, project: ComposeProject, settings: dict[str, str], gateways: int) -> None:
+        self.project, self.gateways = project, gateways
         self._settings = settings
         self._url = f"http://127.0.0.1:{settings['HTTP_PORT']}"
+        self.admin_url = f"http://127.0.0.1:{settings['ADMIN_PORT']}/admin"
 
     def replay(self, log: Path, mongo: str) -> str:
         """Replay a log through nginx, prove the result, and return what was printed."""
@@ -57,6 +66,12 @@ class Compose:
         assert done.returncode == 0, done.stdout + done.stderr + self.project.logs()
         print(done.stdout)
         return done.stdout
+
+    async def parley(self, *arguments: str) -> str:
+        """Run the operators' command in a gateway's container, and return its output."""
+        container = self.project.containers("gateway", running=True)[0]
+        command = ("exec", container, "parley", *arguments)
+        return await asyncio.to_thread(self.project.podman, *command)
 
     def mongo_url(self, service: str) -> str:
         """Return the URL of one MongoDB server in its container, with the services' user."""
@@ -137,7 +152,9 @@ def log(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(name: str, files: list[Path], engine: Engine, directory: Path) -> Iterator[Compose]:
+def running(files: list[Path], engine: Engine, directory: Path) -> Iterator[Compose]:
+    """Run the containers of these files."""
+    name = f"parley-test-{secrets.token_hex(3)}"
     settings = {name: secrets.token_hex(16) for name in SECRETS} | {
         "JWT_SECRET": secrets.token_hex(32),
         "HTTP_PORT": str(base := free_base()),
@@ -147,7 +164,19 @@ def running(name: str, files: list[Path], engine: Engine, directory: Path) -> It
         "RATE_LIMITS": "off",
     }
     with ComposeProject(name, files, settings, engine, directory) as project:
-        yield Compose(project, settings)
+        yield Compose(project, settings, gateways=3 if CLUSTER in files else 2)
+
+
+@pytest.fixture(scope="module", params=[[COMPOSE], [COMPOSE, CLUSTER]], ids=["one-of-each-server", "cluster"])
+def compose(
+    request: pytest.FixtureRequest,
+    _servers: None,
+    engine: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Compose]:
+    """The containers of the compose file, and then with the cluster's."""
+    with running(request.param, engine, tmp_path_factory.mktemp("compose")) as compose:
+        yield compose
 
 
 async def healthy(compose: Compose, *services: str) -> None:
@@ -165,29 +194,60 @@ def _check(compose: Compose, container: str) -> Callable[[], bool]:
     return lambda: compose.project.is_healthy(container)
 
 
-@pytest.mark.usefixtures("_servers")
-async def test_a_replay_through_the_compose_file_is_proved(engine: Engine, log: Path, tmp_path: Path) -> None:
-    with running(f"parley-test-{secrets.token_hex(3)}", [COMPOSE], engine, tmp_path) as compose:
-        await healthy(compose, "gateway", "worker", "nginx")
+async def test_a_replay_through_the_compose_files_is_proved(compose: Compose, log: Path) -> None:
+    await healthy(compose, "gateway", "worker", "nginx")
+    assert len(compose.project.containers("gateway")) == compose.gateways
+    primary = await compose.primary("mongo", "mongo-2", "mongo-3")
 
-        printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url("mongo"))
+    printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url(primary))
 
-        assert "points proved" in printed
+    assert "points proved" in printed
 
 
-@pytest.mark.usefixtures("_servers")
-async def test_a_replay_through_the_cluster_s_compose_file_is_proved(
-    engine: Engine, log: Path, tmp_path: Path
-) -> None:
-    files = [COMPOSE, CLUSTER]
-    with running(f"parley-test-{secrets.token_hex(3)}", files, engine, tmp_path) as compose:
-        await healthy(compose, "gateway", "worker", "nginx")
-        assert len(compose.project.containers("gateway")) == 3
-        primary = await compose.primary("mongo", "mongo-2", "mongo-3")
+async def test_the_command_shows_all_services_from_a_container(compose: Compose) -> None:
+    await healthy(compose, "gateway", "worker", "nginx")
 
-        printed = await asyncio.to_thread(compose.replay, log, compose.mongo_url(primary))
+    async def all_are_ready() -> bool:
+        status = json.loads(await compose.parley("status", "--json"))
+        return all(_count_ready(status[part]) == compose.gateways for part in ("gateways", "workers"))
 
-        assert "points proved" in printed
+    await eventually(all_are_ready, HEALTHY_SECONDS)
+
+
+async def test_the_doctor_finds_no_error_from_a_container(compose: Compose) -> None:
+    await healthy(compose, "gateway", "worker", "nginx")
+
+    report = json.loads(await compose.parley("doctor", "--json"))
+
+    assert [each for each in report["findings"] if each["level"] == "error"] == []
+
+
+async def test_the_admin_page_shows_all_services_to_an_administrator_only(compose: Compose) -> None:
+    await healthy(compose, "gateway", "worker", "nginx", "admin")
+    administrator = (await compose.parley("token", "root", "--role", "admin")).strip()
+    user = (await compose.parley("token", "alice")).strip()
+
+    async with aiohttp.ClientSession() as http:
+        async with http.get(compose.admin_url) as page:
+            assert (page.status, page.content_type) == (HTTPStatus.OK, "text/html")
+
+        async def overview(token: str) -> tuple[int, Any]:
+            headers = {"Authorization": f"Bearer {token}"}
+            async with http.get(f"{compose.admin_url}/api/overview", headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        async def shows_all() -> bool:
+            status, found = await overview(administrator)
+            assert status == HTTPStatus.OK, found
+            states = {part: [each["state"] for each in found[part]] for part in ("gateways", "workers")}
+            return states == dict.fromkeys(states, ["ready"] * compose.gateways)
+
+        await eventually(shows_all, HEALTHY_SECONDS)
+        assert (await overview(user))[0] == HTTPStatus.FORBIDDEN
+
+
+def _count_ready(services: list[dict[str, Any]]) -> int:
+    return sum(each["ready"] for each in services)
 
 
 @pytest.mark.usefixtures("_servers")
@@ -195,7 +255,7 @@ async def test_a_cluster_in_containers_loses_a_server_of_each_kind_and_no_messag
     engine: Engine, log: Path, tmp_path: Path
 ) -> None:
     files = [COMPOSE, CLUSTER]
-    with running(f"parley-test-{secrets.token_hex(3)}", files, engine, tmp_path) as compose:
+    with running(files, engine, tmp_path) as compose:
         await healthy(compose, "gateway", "worker", "nginx")
 
         compose.kill("redis", await compose.node_of_most_partitions(), "mongo", "gateway", "worker")
