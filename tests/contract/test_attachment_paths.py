@@ -221,6 +221,12 @@ async def test_a_removed_member_reads_no_file_not_even_an_own_one(api: Site, ann
 
 
 @ONCE
+async def test_an_id_may_be_in_upper_case(api: Site, ann: str) -> None:
+    _, answer = await api.post(ann, form((FILE, b"words")), **TYPE)
+    assert (await api.read(ann, answer["attachment"]["id"].upper()))[0].status == 200
+
+
+@ONCE
 @pytest.mark.parametrize("odd", ["x", "%00", "%ED%A0%80", "..", "A" * 5_000, "%24ne"])
 async def test_an_invalid_id_is_not_found(api: Site, ann: str, odd: str) -> None:
     assert (await api.read(ann, odd))[0].status == 404

@@ -323,6 +323,22 @@ async def test_an_id_of_dots_is_encoded_twice_in_a_path(users: ChatUsers) -> Non
     assert {each["_id"] for each in left["participants"]} == {alice.id, users.user("bob").id}
 
 
+async def test_an_id_of_the_server_may_be_in_upper_case(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    group = await users.group(alice, "bob")
+    ann = users.user("alice")
+    await bob.call_ok("joinRoom", {"conversationId": group.upper()})
+    sent = await alice.send(group.upper(), "hello")
+
+    received = await bob.wait_for("newMessage", conversationId=group)
+    status, page = await ann.rest("GET", f"{CONVERSATIONS}/{group.upper()}/messages")
+    deleted = await alice.call("deleteMessage", {"messageId": sent["_id"].upper()})
+
+    assert received["message"]["conversationId"] == group
+    assert (status, [m["_id"] for m in page["messages"]]) == (200, [sent["_id"]])
+    assert deleted["success"]
+
+
 async def test_every_part_answers_an_unknown_path_by_the_default_schema(stack: Stack) -> None:
     for url in (stack.url, *stack.gateway_urls, *stack.worker_urls):
         refused(await request(url, "GET", "/no/such/path"), 404, "NOT_FOUND")

@@ -7,7 +7,7 @@ from marshmallow import INCLUDE, ValidationError, fields, post_load, validates_s
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import REFUSAL
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, UuidAsSent
+from parley.gateway.protocols.fields import BoundedList, InboundSchema, ServerId, UuidAsSent
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -49,11 +49,11 @@ class SendMessageDto(InboundSchema):
 
     # The attributes have the names of the payload's fields, without `data_key`: an extra field with an
     # attribute's name could otherwise overwrite it.
-    conversationId = Id(required=True)
+    conversationId = ServerId(required=True)
     content = fields.String()
     message = fields.String()
     text = fields.String()
-    attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
+    attachments = BoundedList(ServerId(), most=MAX_ATTACHMENTS, load_default=list)
     clientMessageId = UuidAsSent(allow_none=True, load_default=None)
 
     @validates_schema

@@ -9,7 +9,7 @@ from parley.gateway.core import commands as c
 from parley.gateway.core.errors import ChatError, Invalid
 from parley.gateway.core.results import ConversationView, Introduction
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import Id, InboundSchema, NumericId
+from parley.gateway.protocols.fields import InboundSchema, NumericId, ServerId
 from parley.gateway.protocols.protocol import (
     Admitted,
     ClientProtocol,
@@ -98,13 +98,13 @@ class MessagesDto(ConversationRef):
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=MAX_PAGE, validate=validate.Range(1, MAX_PAGE))
-    before = Id()
+    before = ServerId()
 
 
 class MarkAsReadDto(InboundSchema):
     """The message to mark as read."""
 
-    message_id = Id(required=True, data_key="messageId")
+    message_id = ServerId(required=True, data_key="messageId")
 
 
 def _send(p: Payload) -> c.SendMessage:

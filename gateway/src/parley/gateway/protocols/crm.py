@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.error_payloads import ERROR
-from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericId, UuidAsSent
+from parley.gateway.protocols.fields import BoundedList, InboundSchema, NumericServerId, UuidAsSent
 from parley.gateway.protocols.protocol import (
     ClientProtocol,
     InboundEvent,
@@ -55,14 +55,14 @@ from parley.shared.model import MAX_ATTACHMENTS, MAX_PAGE
 class ChatRef(InboundSchema):
     """A chat by its id."""
 
-    conversation_id = NumericId(required=True, data_key="chatId")
+    conversation_id = NumericServerId(required=True, data_key="chatId")
 
 
 class MessageRef(InboundSchema):
     """A message by its id; its chat may be given too."""
 
-    message_id = NumericId(required=True, data_key="messageId")
-    conversation_id = NumericId(data_key="chatId")
+    message_id = NumericServerId(required=True, data_key="messageId")
+    conversation_id = NumericServerId(data_key="chatId")
 
 
 class Content(InboundSchema):
@@ -80,7 +80,7 @@ class Content(InboundSchema):
 class SendMessageDto(ChatRef, Content):
     """A message to send; it may name uploads by their ids."""
 
-    attachments = BoundedList(NumericId(), most=MAX_ATTACHMENTS)
+    attachments = BoundedList(NumericServerId(), most=MAX_ATTACHMENTS)
     client_message_id = UuidAsSent(data_key="clientMessageId")
 
 
@@ -97,7 +97,7 @@ class TypingDto(ChatRef):
 class MarkAsReadDto(ChatRef):
     """The message up to which a chat is read."""
 
-    message_id = NumericId(required=True, data_key="messageId")
+    message_id = NumericServerId(required=True, data_key="messageId")
 
 
 class PageDto(ChatRef):
@@ -105,13 +105,13 @@ class PageDto(ChatRef):
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
-    before = NumericId()
+    before = NumericServerId()
 
 
 class OneMessageDto(InboundSchema):
     """A message by its id."""
 
-    message_id = NumericId(required=True, data_key="messageId")
+    message_id = NumericServerId(required=True, data_key="messageId")
 
 
 def _content(p: Payload) -> str:

@@ -1,5 +1,6 @@
 """The base of all schemas that clients send, and fields that protocols share: ids, counts, timestamps."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ EXACT = 2**53
 """The largest integer up to which a float, and so JavaScript, has all of them."""
 SECONDS_END, MILLISECONDS_END = (len(text) for text in ('"2026-01-01T00:00:00', '"2026-01-01T00:00:00.000'))
 
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -65,6 +67,25 @@ class NumericId(Id):
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class ServerId(Id):
+    """An id that Parley has given: a UUID, whose case does not matter (RFC 9562, section 4)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return _lower_uuid(super()._deserialize(value, attr, data, **kwargs))
+
+
+class NumericServerId(NumericId):
+    """A `ServerId`, or the integer that a client without such ids would send."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return _lower_uuid(super()._deserialize(value, attr, data, **kwargs))
+
+
+def _lower_uuid(value: Any) -> Any:
+    # Swift encodes a UUID that it has decoded in upper case.
+    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else value
 
 
 class Uuid(fields.UUID):

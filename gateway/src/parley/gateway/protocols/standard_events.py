@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.expressions import unless_empty
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, UuidAsSent
+from parley.gateway.protocols.fields import BoundedList, InboundSchema, ServerId, UuidAsSent
 from parley.gateway.protocols.protocol import InboundEvent, OutboundEvent, Payload, user_room
 from parley.gateway.protocols.serializer import (
     Field,
@@ -40,14 +40,14 @@ class EmptyPayload(InboundSchema):
 class ConversationRef(InboundSchema):
     """A conversation by its id."""
 
-    conversation_id = Id(required=True, data_key="conversationId")
+    conversation_id = ServerId(required=True, data_key="conversationId")
 
 
 class MessageRef(InboundSchema):
     """A message by its id; its conversation may be given too."""
 
-    message_id = Id(required=True, data_key="messageId")
-    conversation_id = Id(data_key="conversationId")
+    message_id = ServerId(required=True, data_key="messageId")
+    conversation_id = ServerId(data_key="conversationId")
 
 
 class EditMessageDto(MessageRef):
@@ -71,7 +71,7 @@ class ReauthenticateDto(InboundSchema):
 class SendOptions(InboundSchema):
     """Options that every event and route for sending has: uploads, and the client's id for the message."""
 
-    attachments = BoundedList(Id(), most=MAX_ATTACHMENTS, load_default=list)
+    attachments = BoundedList(ServerId(), most=MAX_ATTACHMENTS, load_default=list)
     client_message_id = UuidAsSent(data_key="clientMessageId", load_default=None)
 
 

@@ -10,7 +10,16 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, missing
 
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId, Uuid, UuidAsSent
+from parley.gateway.protocols.fields import (
+    BoundedList,
+    Id,
+    InboundSchema,
+    NumericId,
+    NumericServerId,
+    ServerId,
+    Uuid,
+    UuidAsSent,
+)
 from parley.shared.model import MAX_ID
 
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -82,6 +91,8 @@ def _step(name: str, field: fields.Field[Any]) -> _Step:
 def _convert(field: fields.Field[Any]) -> Convert:
     if type(field) in (Id, NumericId):
         return _id
+    if type(field) in (ServerId, NumericServerId):
+        return _server_id
     if type(field) in (Uuid, UuidAsSent):
         return _uuid
     if type(field) is fields.String:
@@ -95,6 +106,13 @@ def _id(value: Any) -> str:
     if type(value) is str and 0 < len(value) <= MAX_ID and value.isascii() and value.isprintable():
         return value
     raise _Unusual
+
+
+def _server_id(value: Any) -> str:
+    found = _id(value)
+    if found != found.lower():
+        raise _Unusual
+    return found
 
 
 def _uuid(value: Any) -> str:

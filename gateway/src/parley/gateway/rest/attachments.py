@@ -107,7 +107,7 @@ class AttachmentRoutes:
     async def _download(self, request: web.Request) -> web.StreamResponse:
         person = await self._authenticate(request)
         self._rates.count("reads", person.id)
-        download = await self._attachments.open(person, request.match_info["attachmentId"])
+        download = await self._attachments.open(person, request.match_info["attachmentId"].lower())
         attachment = download.attachment
         headers = _headers(attachment)
         if _is_known(request, headers["ETag"]):

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import INCLUDE, fields, validate
 
 from parley.gateway.core import commands as c
-from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId
+from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId, ServerId
 from parley.gateway.protocols.protocol import Payload
 from parley.gateway.protocols.standard_events import MAX_PAGES, ConversationRef, SendOptions
 from parley.shared.model import MAX_ATTACHMENTS, MAX_MILESTONES, MAX_PAGE, MEMBERS_SHOWN
@@ -21,7 +21,7 @@ class Identified(InboundSchema):
     id = Id(required=True)
 
 
-class IdOrObject(Id):
+class IdOrObject(ServerId):
     """An id, or an object with an id."""
 
     also = fields.Nested(Identified)
@@ -110,7 +110,7 @@ class MessagesDto(ConversationRef):
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGES))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
-    before_id = Id(data_key="before")
+    before_id = ServerId(data_key="before")
 
 
 class ArchiveDto(ConversationRef):

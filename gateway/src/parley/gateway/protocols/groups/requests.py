@@ -13,6 +13,7 @@ from parley.gateway.protocols.fields import (
     Id,
     InboundSchema,
     NumericId,
+    ServerId,
     Uuid,
     check_length,
 )
@@ -27,7 +28,7 @@ class SendMessageDto(SendOptions, ConversationRef):
     content = fields.String(load_default="")
     type = fields.String(load_default="text", validate=validate.OneOf(["text", "file", "system"]))
     temp_id = Id(data_key="tempId")
-    reply_to = Id(data_key="replyTo")
+    reply_to = ServerId(data_key="replyTo")
 
 
 class MarkAsDeliveredDto(ConversationRef):
@@ -91,7 +92,7 @@ class HeldRevision(Count):
 class SyncDto(InboundSchema):
     """The newest revision that the client has of each conversation."""
 
-    conversations = BoundedDict(keys=Id(), values=HeldRevision(), most=MAX_SYNCED, required=True)
+    conversations = BoundedDict(keys=ServerId(), values=HeldRevision(), most=MAX_SYNCED, required=True)
 
 
 class PageDto(InboundSchema):
@@ -130,7 +131,7 @@ class SearchDto(InboundSchema):
     """Words to search for, in one conversation or in all of the user's."""
 
     text = fields.String(required=True, data_key="q")
-    conversation_id = Id(data_key="conversationId")
+    conversation_id = ServerId(data_key="conversationId")
     limit = fields.Integer(load_default=20, validate=validate.Range(1, MAX_PAGE))
     before = fields.String(validate=validate.Length(1, 200))
 
