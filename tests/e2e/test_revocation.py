@@ -208,7 +208,7 @@ async def test_without_a_token_nothing_is_revoked(alice: User, guarded: Stack) -
     [
         {},
         {"userId": ""},
-        {"userId": 5},
+        {"userId": 5.5},
         {"userId": None},
         {"jti": ""},
         {"jti": "a\x00b"},

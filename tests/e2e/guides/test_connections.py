@@ -515,7 +515,7 @@ async def test_an_invalid_payload_is_refused_by_field_and_changes_nothing(
     for body, field in (
         ({}, "participantId"),
         ({"participantId": ann.id}, "participantId"),
-        ({"participantId": 7}, "participantId"),
+        ({"participantId": ["x"]}, "participantId"),
         ({"participantId": ben.id, "name": "x"}, "name"),
     ):
         status, answer = await ann.rest("POST", LIST, body)
@@ -525,7 +525,7 @@ async def test_an_invalid_payload_is_refused_by_field_and_changes_nothing(
         (LIST, "page", "0"),
         (f"{LIST}/{talk}/messages", "limit", "many"),
         (f"{LIST}/{talk}/messages", "page", "9" * 30),
-        (f"{LIST}/{talk}/messages", "before", ""),
+        (f"{LIST}/{talk}/messages", "before", "x" * 129),
     ):
         status, answer = await ann.rest("GET", path, **{name: value})
         assert (status, list(refusal(answer, "INVALID")["details"])) == (400, [name])

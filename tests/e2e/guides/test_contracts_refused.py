@@ -136,7 +136,7 @@ async def test_a_bad_request_names_the_wrong_field(users: ChatUsers, contract: S
         ("includeArchived", ALL, {"includeArchived": "maybe"}),
         ("page", f"{ALL}/{conversation}/messages", {"page": "x"}),
         ("limit", f"{ALL}/{conversation}/messages", {"limit": 0}),
-        ("before", f"{ALL}/{conversation}/messages", {"before": ""}),
+        ("before", f"{ALL}/{conversation}/messages", {"before": "x" * 129}),
     ]
     for field, path, query in wrong:
         bad(await contract.ann.rest("GET", path, **query), "INVALID", field)
