@@ -122,8 +122,8 @@ def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbi
 @pytest.fixture(scope="module")
 def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
     """A Redis with one replica and three sentinels; a test repairs what it broke."""
-    with started(RedisSentinel(tmp_path_factory.mktemp("sentinel"))) as cluster:
-        yield cluster
+    with started(RedisSentinel(tmp_path_factory.mktemp("sentinel"))) as sentinel:
+        yield sentinel
 
 
 @pytest.fixture(scope="session")

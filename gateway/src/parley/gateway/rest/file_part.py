@@ -138,7 +138,10 @@ def _unescaped(value: Any) -> str:
     https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data.
     """
     text = collapse_rfc2231_value(value)
-    for escaped, character in ESCAPED.items() if isinstance(value, str) else ():
+    is_extended = not isinstance(value, str)
+    if is_extended:
+        return text
+    for escaped, character in ESCAPED.items():
         text = text.replace(escaped, character)
     return text
 

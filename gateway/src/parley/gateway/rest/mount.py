@@ -2,7 +2,7 @@
 
 import asyncio
 from codecs import BOM_UTF8
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from math import ceil
 from typing import Any
 
@@ -102,13 +102,14 @@ class RestApi:
 
     def handler(self, protocol: ClientProtocol, route: Route) -> Handler:
         """Return the handler of a route's requests."""
+        required = _required(route)
 
         async def handle(request: web.Request) -> web.Response:
             user_id, command = "", None
             try:
                 person = await self.authenticate(request)
                 user_id = person.id
-                payload = await self._load(route, request, user_id)
+                payload = await self._load(route, required, request, user_id)
                 command = route.command(payload)
                 result = await self._execute(person, command)
                 if route.then is not None:
@@ -125,7 +126,9 @@ class RestApi:
 
         return handle
 
-    async def _load(self, route: Route, request: web.Request, user_id: str) -> Payload:
+    async def _load(
+        self, route: Route, required: Collection[str], request: web.Request, user_id: str
+    ) -> Payload:
         """Load the route's schema from the path, and from the body or the query.
 
         Raises:
@@ -134,7 +137,7 @@ class RestApi:
         """
         self._rates.count("requests", user_id)
         try:
-            payload = await self._body(request, user_id) if route.body else _query(route, request)
+            payload = await self._body(request, user_id) if route.body else _query(request, required)
             if route.idempotency is not None and payload.get(route.idempotency) is None:
                 payload[route.idempotency] = idempotency_key(request)
             # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
@@ -185,11 +188,19 @@ class RestApi:
         return result.result
 
 
-def _query(route: Route, request: web.Request) -> Payload:
-    """Return the parameters of a query; an empty one counts as `null`, which a query cannot say otherwise."""
-    fields = route.schema.load_fields
-    needed = {field.data_key or name for name, field in fields.items() if field.required}
-    return {name: value for name in request.query if (value := request.query[name]) or name in needed}
+def _required(route: Route) -> frozenset[str]:
+    """Return the names of the fields that a route's schema requires."""
+    fields = route.schema.load_fields.items()
+    return frozenset(field.data_key or name for name, field in fields if field.required)
+
+
+def _query(request: web.Request, required: Collection[str]) -> Payload:
+    """Return the parameters of a query.
+
+    An empty one counts as `null`, which a query cannot say otherwise, unless it is required.
+    """
+    query = request.query
+    return {name: value for name in query if (value := query[name]) or name in required}
 
 
 def _json(body: bytes, content_type: str) -> Payload:
