@@ -58,6 +58,19 @@ def test_a_socket_learns_of_a_conversation_that_only_a_later_socket_of_its_user_
     machine.settle()
 
 
+def test_a_return_whose_events_were_lost_reaches_each_socket(
+    machine: ChatMachine,
+) -> None:
+    machine.remove(by=0, node=1, where="first", number=1)
+    machine.deliver(node=1, count=6)
+    machine.lose_events(node=0)
+    machine.reconnect(number=1, where=0)
+    machine.wait(seconds=1)
+    machine.add(by=0, node=1, where="first", number=0)
+    machine.lose_events(node=0)
+    machine.settle()
+
+
 def test_an_edit_whose_worker_froze_is_seen_though_a_retry_is_announced_first(
     machine: ChatMachine,
 ) -> None:

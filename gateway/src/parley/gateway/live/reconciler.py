@@ -115,10 +115,12 @@ class Reconciler:
         known = {(u, c) for u in user_ids for c in cache.known_conversations_of(u)}
         memberships = await self._memberships.of_users(user_ids)
         stored = {(m.user_id, m.conversation_id): m for m in memberships}
-        for user_id, conversation_id in known - stored.keys():
+        # A socket that connected while its user was removed does not know that the user has come back.
+        gone = [key for key in known if key not in stored or cache.has_rejoined(stored[key])]
+        for user_id, conversation_id in gone:
             log.warning("gateway.reconciler.removal_lost", user=user_id, conversation=conversation_id)
             self._local_conversations.remove_missed(conversation_id, user_id)
-        for user_id, conversation_id in known - stored.keys():
+        for user_id, conversation_id in gone:
             await self._presence_tracker.removed(conversation_id, user_id)
         for user_id, conversation_id in known & stored.keys():
             # A removal that came while the memberships were read must not be undone by them.

@@ -29,6 +29,7 @@ class CachedMembership:
         is_unreported: Whether a new socket has not received `reported` yet.
         own: The numbers of the user's recent messages; None before the first.
         hidden: The number up to which messages are not the user's to read.
+        joined_at: When the user joined, as Unix time.
     """
 
     role: Role | None = None
@@ -39,6 +40,7 @@ class CachedMembership:
     is_unreported: bool = False
     own: deque[int] | None = None
     hidden: int = 0
+    joined_at: float = 0.0
 
     def unread(self, last_seq: int, deleted: int) -> int:
         """Return the messages of other members above the read mark, without `deleted` of them."""
@@ -160,10 +162,20 @@ class MembershipCache:
             self.expect_membership(conversation_id, membership.user_id)
         cached = user.memberships[conversation_id]
         cached.role, cached.hidden = membership.role, membership.hidden_seq
+        cached.joined_at = membership.joined_at.timestamp()
         if cached.hidden:
             self.conversations[conversation_id].hides = True
         cached.update(membership.base, membership.own_since_read, membership.own_seq)
         self._changed.add(conversation_id)
+
+    def has_rejoined(self, membership: Membership) -> bool:
+        """Return whether a local user left and joined again since this membership was put here before."""
+        cached = self._membership(membership.conversation_id, membership.user_id)
+        return (
+            cached is not None
+            and cached.role is not None
+            and membership.joined_at.timestamp() > cached.joined_at
+        )
 
     def set_owner(self, conversation_id: str, user_id: str) -> None:
         """Make a local member the owner."""
