@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clients.chat import eventually
+from clients.local_gateway import DatabaseCalls
 from parley.gateway.adapters.mongo import search as archive_search
 from parley.gateway.adapters.mongo import search_blocks, search_spans
 from parley.gateway.adapters.mongo.conversations import MongoConversations
@@ -18,6 +19,7 @@ from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.search import MongoSearch
+from parley.gateway.adapters.mongo.search_scan import Position, write_cursor
 from parley.gateway.core.commands import Search
 from parley.gateway.core.errors import Invalid, RateLimited
 from parley.gateway.services.access import Access
@@ -26,10 +28,12 @@ from parley.gateway.services.search import SearchService
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.persistence_worker.search.index_mongo import MongoSearchIndex
 from parley.persistence_worker.search.indexer import index_changes
+from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Message, Person
 from parley.shared.mongo import Database
+from parley.stack import Stack
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 # Each seed takes ten seconds, six times in all.
@@ -298,6 +302,37 @@ async def test_pages_of_a_common_word_miss_nothing_and_repeat_nothing(
     monkeypatch.setattr(search_spans, "ENOUGH", 2)
     monkeypatch.setattr(search_spans, "ACTIVE", (1, 2))
     await assert_pages_are_whole(seed, library)
+
+
+async def test_further_pages_of_a_common_word_are_full_and_read_little(
+    stack: Stack, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(database)
+    monkeypatch.setattr(search_blocks, "MAX_BLOCKS", 50)
+    monkeypatch.setattr(search_spans, "MAX_BLOCKS", 50)
+    stored = Library(database, "all")
+    expected = []
+    for number in range(200):
+        conversation = stored.begin()
+        times = [NOON + timedelta(minutes=n, seconds=number / 4) for n in range(100)]
+        contents = [(at, f"tea {n} {number}") for n, at in enumerate(times)]
+        await stored.store_at(conversation, contents)
+        expected += contents
+    start = NOON + timedelta(minutes=50) - timedelta(milliseconds=1)
+    calls = DatabaseCalls()
+    async with mongo.connect(stack.mongo_url, event_listeners=[calls]) as counted:
+        # The other conversations have fifty messages each above this one.
+        shown, cursor = [], write_cursor(Position(start, conversation, 51))
+        for _ in range(6):
+            found, cursor = await MongoSearch(counted).find(
+                dict.fromkeys(stored.heads, 0), ["tea"], 20, cursor
+            )
+            shown.append([message.content for message in found])
+
+    below = [each for each in expected if each[0] < start]
+    newest_first = [content for _, content in sorted(below, reverse=True)]
+    assert shown == [newest_first[start : start + 20] for start in range(0, 120, 20)]
+    assert calls.counts[f"find {MESSAGES}"] < 6 * 20
 
 
 async def assert_pages_are_whole(seed: int, library: Library) -> None:

@@ -89,10 +89,13 @@ class MemorySearch(MongoSearch):
                 return pages
             assert len(pages) < 2_000, "the cursor never ends"
 
-    async def find(self, hidden: Mapping[str, int], words: Sequence[str], *_: Any, newest: bool) -> Any:
+    async def find(self, hidden: Mapping[str, int], words: Sequence[str], until: Position | None) -> Any:
         """Return what to read, sometimes only since a time."""
         chance = self._stored.chance
-        since = NOON + timedelta(seconds=chance.randrange(45)) if newest and chance.random() < 0.7 else None
+        since = None
+        if chance.random() < 0.7:
+            newest = NOON + timedelta(seconds=45) if until is None else until.at
+            since = newest - timedelta(seconds=chance.uniform(0.001, 45))
         searched = [
             Searched(i, len(each), each[-1]["createdAt"], spans)
             for i, each in self._stored.documents.items()

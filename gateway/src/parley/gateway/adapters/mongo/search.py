@@ -89,8 +89,26 @@ class MongoSearch:
         self, hidden: Mapping[str, int], words: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[Message], str | None]:
         wanted, budget = _wanted(needle(words)), ReadBudget()
+        found, cursor = await self._page(hidden, words, limit, before, wanted, budget)
+        while cursor is not None and len(found) < limit and not budget.spent:
+            # The index told of too few matches since the time that was looked back to.
+            rest = limit - len(found)
+            more, cursor = await self._page(hidden, words, rest, cursor, wanted, budget)
+            found += more
+        return found, cursor
+
+    async def _page(
+        self,
+        hidden: Mapping[str, int],
+        words: Sequence[str],
+        limit: int,
+        before: str | None,
+        wanted: WindowQuery,
+        budget: ReadBudget,
+    ) -> tuple[list[Message], str | None]:
+        """Return matches below a cursor, as far back as one plan goes."""
         last = read_cursor(before) if before is not None else None
-        plan = await self._spans.find(hidden, words, newest=before is None)
+        plan = await self._spans.find(hidden, words, last)
         end = Position(plan.since, "", 0) if plan.since is not None else None
         scans = [scan for each in plan.searched if not (scan := _scan(each, last)).finished]
         heapify(scans)
@@ -128,7 +146,7 @@ class MongoSearch:
             lowest = documents[-1] if documents and documents[-1]["seq"] == window.low else None
             budget.spend(window.high - window.low + 1 if scan.opened else 0)
             scan.add(window, matches, lowest)
-            if scan.start is not None and scan.spans:
+            if scan.start is not None and scan.is_far_above_start:
                 await self._seek(scan, scan.start, size)
 
     async def _windows(self, windows: Mapping[str, Span], wanted: WindowQuery) -> dict[str, list[Document]]:

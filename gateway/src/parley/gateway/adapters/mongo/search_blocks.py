@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.mongo.errors import translate_errors
@@ -20,6 +20,8 @@ MAX_TERMS = 3
 """Terms of a search that are looked up, the longest ones."""
 MAX_QUERY_MS = 2_000
 """Milliseconds after which the server aborts a query."""
+MAX_SKEW = timedelta(seconds=10)
+"""By so much the clocks of two workers may differ, of which one stores a conversation after the other."""
 
 LAST = "\U0010ffff"
 
@@ -51,7 +53,11 @@ class SearchBlocks:
         return [hashes for hashes in looked_up if hashes is not None]
 
     async def find(
-        self, conversation_ids: Collection[str], terms: Sequence[Sequence[int]], since: datetime | None = None
+        self,
+        conversation_ids: Collection[str],
+        terms: Sequence[Sequence[int]],
+        since: datetime | None = None,
+        most: int = MAX_BLOCKS,
     ) -> dict[str, list[Block]] | None:
         """Return the blocks that have all terms, those of each conversation from the highest down.
 
@@ -59,6 +65,7 @@ class SearchBlocks:
             conversation_ids: The conversations whose blocks count.
             terms: The result of `terms`.
             since: Only blocks with messages that were stored since then.
+            most: More blocks are too many.
 
         Returns:
             The blocks by conversation; None if they are too many.
@@ -72,8 +79,8 @@ class SearchBlocks:
                 cursor = self._blocks.find(query, {"at": 1}).hint(BLOCKS_BY_TERM)
             else:
                 cursor = self._blocks.find({**query, "at": {"$gte": since}}, {"at": 1}).hint(NEWEST_BLOCKS)
-            found = await cursor.limit(MAX_BLOCKS + 1).max_time_ms(MAX_QUERY_MS).to_list(None)
-        return _by_conversation(found, frozenset(conversation_ids)) if len(found) <= MAX_BLOCKS else None
+            found = await cursor.limit(most + 1).max_time_ms(MAX_QUERY_MS).to_list(None)
+        return _by_conversation(found, frozenset(conversation_ids)) if len(found) <= most else None
 
     async def _hashes(self, term: Term) -> list[int] | None:
         """Return the hashes of the words that a term stands for; None if they are too many."""
@@ -91,6 +98,16 @@ class SearchBlocks:
 
 def _distinction(term: Term) -> tuple[int, bool]:
     return len(term.text.encode()), term.whole
+
+
+def below(blocks: Sequence[Block], time: datetime) -> list[Block]:
+    """Return the blocks of a conversation that may have messages stored by a time, from the highest down.
+
+    Of the blocks with later messages only the lowest one may also have earlier ones, if clocks agree.
+    """
+    time += MAX_SKEW
+    later = [block for block in blocks if block.at > time]
+    return [*later[-1:], *(block for block in blocks if block.at <= time)]
 
 
 def _by_conversation(found: Sequence[Document], of: frozenset[str]) -> dict[str, list[Block]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from parley.gateway.core.errors import Invalid
 from parley.shared.documents import Document, from_document
 from parley.shared.model import Message
+from parley.shared.search_terms import BLOCK
 
 MAX_STORE_DELAY = timedelta(hours=1)
 """Bound of the time between a message's acceptance and its storage, up to which it is found in order.
@@ -60,6 +61,14 @@ class ConversationScan:
     @property
     def finished(self) -> bool:
         return not self.found and not self.spans
+
+    @property
+    def is_far_above_start(self) -> bool:
+        """Whether the search's start may lie more than a block of the index below: it is sought then."""
+        if self.start is None or not self.spans:
+            return False
+        low, high, at = self.spans[0]
+        return high - low >= BLOCK and (at is None or at > self.start.at)
 
     def window(self, size: int) -> Span:
         """Return the next numbers to read, at most `size` of them."""

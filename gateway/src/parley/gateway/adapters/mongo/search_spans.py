@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.search_blocks import Block, SearchBlocks
-from parley.gateway.adapters.mongo.search_scan import Span
+from parley.gateway.adapters.mongo.search_blocks import MAX_BLOCKS, Block, SearchBlocks, below
+from parley.gateway.adapters.mongo.search_scan import Position, Span
 from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
 from parley.shared.indexes import BY_REVISION
 from parley.shared.search_index import INDEXED, Mark, behind, mark_of
@@ -30,6 +30,9 @@ ACTIVE = (20, 200, 2_000)
 FURTHER = 4
 """Steps further back, each over four times the time of the one before."""
 FURTHEST = timedelta(days=10_000)
+LEAST_STEP = timedelta(seconds=1)
+MAX_LATER_BLOCKS = 10_000
+"""Blocks of a common word that a search which continues looks through, most of them read before."""
 EVERY: Document = {}
 FIELDS = {"lastSeq": 1, "rev": 1, "createdAt": 1, "lastMessage.createdAt": 1, INDEXED: 1}
 
@@ -64,13 +67,15 @@ class SearchSpans:
         self._messages = database[MESSAGES]
         self._blocks = SearchBlocks(database)
 
-    async def find(self, hidden: Mapping[str, int], words: Sequence[str], *, newest: bool) -> SearchPlan:
+    async def find(
+        self, hidden: Mapping[str, int], words: Sequence[str], until: Position | None
+    ) -> SearchPlan:
         """Return the conversations that may have matches.
 
         Args:
             hidden: The conversations, and the number up to which the messages of each are left out.
             words: The words of which a match has all.
-            newest: The newest matches suffice.
+            until: The newest matches below this position suffice; None for the newest ones of all.
         """
         ids = list(hidden)
         build = await self._blocks.build()
@@ -83,8 +88,10 @@ class SearchSpans:
         if blocks is None:
             # The heads that are behind stay as they were.
             heads = {**await self._heads(ids), **heads}
-            if terms and newest:
-                blocks, since = await self._newest(ids, terms, _times(heads, build))
+            if terms:
+                blocks, since = await self._newest(ids, terms, _times(heads, build), until)
+        elif until is not None:
+            blocks = _below(blocks, until)
         if blocks is not None and await self._blocks.build() != build:
             blocks, since = None, None  # The index was begun anew meanwhile, without these blocks.
         also = [i for i in (ids if blocks is None else blocks) if i not in heads]
@@ -94,7 +101,11 @@ class SearchSpans:
         return SearchPlan(self._searched(heads, marks, blocks, edited, hidden), since)
 
     async def _newest(
-        self, ids: Sequence[str], terms: Sequence[Sequence[int]], times: Sequence[datetime]
+        self,
+        ids: Sequence[str],
+        terms: Sequence[Sequence[int]],
+        times: Sequence[datetime],
+        until: Position | None,
     ) -> tuple[dict[str, list[Block]] | None, datetime | None]:
         """Return the blocks since a time such that they are enough and not too many, and that time.
 
@@ -102,12 +113,17 @@ class SearchSpans:
             ids: The conversations.
             terms: The terms that blocks must have.
             times: When each conversation had its latest message, from the newest down.
+            until: The blocks may have messages below it.
         """
-        for since in _steps(times):
-            blocks = await self._blocks.find(ids, terms, since)
+        steps = _steps(times) if until is None else _steps_before(until.at, times)
+        for since in steps:
+            most = MAX_BLOCKS if until is None else MAX_LATER_BLOCKS
+            blocks = await self._blocks.find(ids, terms, since, most)
             if blocks is None:
                 break
-            if sum(map(len, blocks.values())) >= ENOUGH:
+            if until is not None:
+                blocks = _below(blocks, until)
+            if _count(blocks, until) >= ENOUGH:
                 return blocks, since
         return None, None
 
@@ -173,6 +189,19 @@ def _times(heads: Mapping[str, Document], build: int) -> list[datetime]:
     return sorted((mark.at for mark in marks if mark and mark.at), reverse=True)
 
 
+def _below(blocks: Mapping[str, list[Block]], until: Position) -> dict[str, list[Block]]:
+    # The position's own conversation is read below its number: a worker's clock may have been set back there.
+    return {
+        conversation_id: each if conversation_id == until.conversation_id else below(each, until.at)
+        for conversation_id, each in blocks.items()
+    }
+
+
+def _count(blocks: Mapping[str, list[Block]], until: Position | None) -> int:
+    """Return the number of blocks whose messages were all stored by then."""
+    return sum(until is None or block.at <= until.at for each in blocks.values() for block in each)
+
+
 def _steps(times: Sequence[datetime]) -> Iterator[datetime]:
     """Yield times to look back to, from the newest down."""
     if not times:
@@ -184,6 +213,15 @@ def _steps(times: Sequence[datetime]) -> Iterator[datetime]:
     since = times[min(ACTIVE[-1], len(times)) - 1]
     steps = [(times[0] - since) * 4**step for step in range(1, FURTHER + 1)]
     yield from (since - step for step in steps if step < FURTHEST)
+
+
+def _steps_before(until: datetime, times: Sequence[datetime]) -> Iterator[datetime]:
+    """Yield times to look back to from one: matches lie about as close there as they did above it."""
+    if not times:
+        return
+    seen = max(times[0] - until, LEAST_STEP)
+    steps = [seen / 4 * 4**step for step in range(FURTHER + 1)]
+    yield from (until - step for step in steps if step < FURTHEST)
 
 
 def _has_edits(head: Document, mark: Mark) -> bool:
