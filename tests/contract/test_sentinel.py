@@ -181,7 +181,7 @@ def test_a_url_with_tls_uses_it_for_redis_and_its_sentinels() -> None:
     connection = pool.make_connection()
     assert isinstance(connection, sentinel.TlsMasterConnection)
     assert connection.ca_certs == "/ca.pem"
-    of_sentinel = pool._master._sentinels[1].connection_pool.make_connection()  # type: ignore[attr-defined]
+    of_sentinel = pool.master.sentinels[1].connection_pool.make_connection()
     assert isinstance(of_sentinel, redis.asyncio.SSLConnection)
     assert (of_sentinel.host, of_sentinel.port, of_sentinel.ca_certs) == ("b", 26379, "/ca.pem")
     assert (of_sentinel.password, connection.password) == ("p", None)

@@ -62,8 +62,9 @@ class Master:
     """The address of the master, by what a majority of its sentinels answers."""
 
     def __init__(self, name: str, sentinels: Sequence["Redis"]) -> None:
-        self._name = name
-        self._sentinels = sentinels
+        self.name = name
+        """The sentinels' name for it."""
+        self.sentinels = sentinels
         self._lock = asyncio.Lock()
         self._address: Address | None = None
         self._asked_at = 0.0
@@ -76,8 +77,8 @@ class Master:
         """
         async with self._lock:
             if self._address is None or monotonic() - self._asked_at > FRESH_SECONDS:
-                questions = map(self._ask, self._sentinels)
-                self._address = await latest_answer(questions, f"no sentinel knows the master {self._name}")
+                questions = map(self._ask, self.sentinels)
+                self._address = await latest_answer(questions, f"no sentinel knows the master {self.name}")
                 self._asked_at = monotonic()
             return self._address
 
@@ -91,13 +92,13 @@ class Master:
 
     async def close(self) -> None:
         """Close the connections to the sentinels."""
-        for sentinel in self._sentinels:
+        for sentinel in self.sentinels:
             await sentinel.aclose()
 
     async def _ask(self, sentinel: "Redis") -> tuple[int, Address]:
         """Return the number of the failover that made the master one, and its address."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            state: Any = await sentinel.sentinel_master(self._name)
+            state: Any = await sentinel.sentinel_master(self.name)
         return int(state["config-epoch"]), (state["ip"], int(state["port"]))
 
 
@@ -105,14 +106,14 @@ class MasterPool(BlockingConnectionPool):
     """A pool of connections to the master."""
 
     def __init__(self, *, master: Master, **options: Any) -> None:
-        self._master = master
+        self.master = master
         super().__init__(master=master, **options)
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         """Close the connections; those to the sentinels too, as a client does when it is closed."""
         await super().disconnect(inuse_connections)
         if inuse_connections:
-            await self._master.close()
+            await self.master.close()
 
 
 class MasterConnection(Connection):

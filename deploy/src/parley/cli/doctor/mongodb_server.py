@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.errors import ConfigurationError, OperationFailure
 
 from parley.cli.doctor.finding import Finding, Findings
+from parley.cli.doctor.redundancy import mongodb_members
 from parley.cli.faults import FAULTS, is_denied, sentence
 from parley.shared import mongo
 from parley.shared.documents import MIGRATIONS
@@ -54,6 +55,9 @@ async def _findings(database: Any) -> AsyncIterator[Finding]:
         yield finding
     for finding in await _replica_set(database, hello):
         yield finding
+    if "setName" in hello:
+        for finding in await mongodb_members(database):
+            yield finding
 
 
 def _version(version: str) -> Finding:

@@ -11,6 +11,7 @@ from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
 from parley.cli.broker import queue_state, server_version
 from parley.cli.doctor.finding import Finding, Findings
+from parley.cli.doctor.redundancy import rabbitmq_nodes
 from parley.cli.faults import FAULTS, is_denied, sentence
 from parley.cli.owners import Owners, watch_owners
 from parley.shared import amqp, partitions
@@ -45,6 +46,8 @@ async def check(url: str, layout: Layout, setting: int) -> AsyncIterator[Finding
         return
     try:
         async for finding in _findings(connection, layout, setting):
+            yield finding
+        for finding in await rabbitmq_nodes(url):
             yield finding
     except FAULTS as error:
         yield findings.error("reachable", sentence(error, "RabbitMQ", "RABBITMQ_URL"))

@@ -9,8 +9,9 @@ from typing import Any
 from redis.exceptions import OutOfMemoryError
 
 from parley.cli.doctor.finding import Finding, Findings
+from parley.cli.doctor.redundancy import redis_standby
 from parley.cli.faults import FAULTS, is_denied, sentence
-from parley.shared import cluster_url, redis
+from parley.shared import cluster_url, redis, sentinel
 from parley.shared.cluster import SLOTS, Cluster, slot_of
 from parley.shared.host_lists import Address
 from parley.shared.pubsub import publish, subscription
@@ -38,6 +39,9 @@ async def check(url: str) -> AsyncIterator[Finding]:
                 yield finding
         else:
             async for finding in _findings(client):
+                yield finding
+        if sentinel.is_url(url):
+            for finding in await redis_standby(client.connection_pool.master):
                 yield finding
     except OutOfMemoryError:
         yield findings.error(
