@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from time import monotonic
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ Within = Annotated[
 ]
 
 ROUNDS = 10
-"""Clients choose no gateway, nginx does: each round moves at least half of the excess."""
+"""Clients choose no gateway, nginx does: each round moves about half of the excess."""
 TURN_SECONDS = 0.2
 BACK_SECONDS = 10.0
 """Clients connect again within 5 s, which is the longest delay of Socket.IO's clients."""
@@ -75,34 +76,45 @@ async def _rebalance(env: Environment, per_second: float, within: float) -> Outc
         if not sockets:
             raise CommandError("No gateway is connected to Redis: start one, or correct REDIS_URL.")
         before = _counts(sockets)
+        first = frozenset(chain.from_iterable(sockets.values()))
         for _ in range(ROUNDS):
-            chosen = choose(sockets, within)
+            chosen = choose(sockets, within, first)
             if not chosen:
                 break
             await _send_away(client, chosen, per_second)
             closed += len(chosen)
             sockets = await _wait_until_back(client, presence, set(chosen), sum(before.values()))
         return Outcome(
-            before=before, after=_counts(sockets), closed=closed, is_balanced=not choose(sockets, within)
+            before=before,
+            after=_counts(sockets),
+            closed=closed,
+            is_balanced=not choose(sockets, within, first),
         )
 
 
-def choose(sockets: Sockets, within: float) -> list[str]:
+def choose(sockets: Sockets, within: float, first: Collection[str] = ()) -> list[str]:
     """Return sockets to close, at random and of all gateways in turn.
 
     Args:
         sockets: The sockets of each gateway.
         within: The part of the fair share by which a gateway may exceed it; one socket is never too many.
+        first: Sockets that are closed before others. An nginx that has reloaded its configuration counts the
+            connections since then only: in place of such a one it opens another to the same gateway.
     """
     share = sum(map(len, sockets.values())) / len(sockets)
     chosen = [
         socket
         for held in sockets.values()
         if len(held) > share + max(1, within * share)
-        for socket in random.sample(held, int(len(held) - share))
+        for socket in _sample(held, int(len(held) - share), first)
     ]
     random.shuffle(chosen)
     return chosen
+
+
+def _sample(held: Sequence[str], count: int, first: Collection[str]) -> list[str]:
+    in_any_order = random.sample(held, len(held))
+    return sorted(in_any_order, key=lambda socket: socket not in first)[:count]
 
 
 async def _send_away(client: Any, chosen: Sequence[str], per_second: float) -> None:
