@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -18,6 +19,8 @@ from parley.stack.ports import LOOPBACK, free_base
 
 NAME = "parley-tests"
 START_SECONDS = 60.0
+ANSWER_SECONDS = 5.0
+"""Time to tell a member that is frozen or starts from one that answers."""
 ELECTION_MILLISECONDS = 1_500
 OPLOG_MEGABYTES = 990
 """The least that MongoDB takes; the file grows only as far as it is used."""
@@ -40,7 +43,7 @@ class Member:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1_000, socketTimeoutMS=5_000
+            LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1_000, socketTimeoutMS=30_000
         )
 
     def back_up(self, folder: Path) -> None:
@@ -94,7 +97,7 @@ class Member:
 
     async def is_writable(self) -> bool:
         """Return whether this member is the primary and takes writes."""
-        with suppress(PyMongoError):
+        with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS):
             return bool((await self.admin("hello"))["isWritablePrimary"])
         return False
 
@@ -170,7 +173,8 @@ class ReplicaSet:
 
     async def _is_up(self, member: Member) -> bool:
         try:
-            await member.admin("ping")
+            with pymongo.timeout(ANSWER_SECONDS):
+                await member.admin("ping")
         except OperationFailure:
             return True
         except PyMongoError:
