@@ -112,7 +112,8 @@ class Connection(asyncio.Protocol):
         if self._opened.done() and not self._opened.cancelled() and self._opened.exception() is None:
             self._receiver.on_closed()
         else:
-            self._fail("closed before the namespace was entered")
+            step = "the namespace was entered" if self._upgraded else "a websocket was open"
+            self._fail(f"closed before {step}: {error or 'without an error'}")
 
     def data_received(self, data: bytes) -> None:
         now = perf_counter()
