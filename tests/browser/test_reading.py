@@ -11,8 +11,8 @@ from clients.chat import ChatUsers, Socket, User, eventually
 
 MANY = 200
 AT_ONCE = 50
-FREEZE = "() => { const end = performance.now() + 2000; while (performance.now() < end); }"
-"""Occupies the page's main thread, as a sleeping machine would."""
+FREEZE = "() => { const end = performance.now() + 5000; while (performance.now() < end); }"
+"""Occupies the page's main thread, as a sleeping machine would, for longer than a busy one takes to send."""
 
 
 async def group_of(users: ChatUsers, count: int, *names: str) -> tuple[Socket, str]:

@@ -224,7 +224,7 @@ async def test_half_sent_headers_keep_others_out_only_for_the_time_of_a_header(
 ) -> None:
     directives = {"worker_connections": "128", "client_header_timeout": "1s"}
     half = b"GET /x HTTP/1.1\r\nHost: chat.example\r\nX-Half"
-    async with run_edge(kind, tmp_path, {}, directives) as port, held(port, half, 400, STRANGER):
+    async with run_edge(kind, tmp_path, {}, directives) as port, held(port, half, 600, STRANGER):
         started = time.monotonic()
 
         async def is_served() -> bool:

@@ -312,9 +312,9 @@ async def test_further_pages_of_a_common_word_are_full_and_read_little(
     monkeypatch.setattr(search_spans, "MAX_BLOCKS", 50)
     stored = Library(database, "all")
     expected = []
-    for number in range(200):
+    for number in range(80):
         conversation = stored.begin()
-        times = [NOON + timedelta(minutes=n, seconds=number / 4) for n in range(100)]
+        times = [NOON + timedelta(minutes=n, seconds=number / 2) for n in range(70)]
         contents = [(at, f"tea {n} {number}") for n, at in enumerate(times)]
         await stored.store_at(conversation, contents)
         expected += contents

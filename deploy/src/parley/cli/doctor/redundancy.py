@@ -33,7 +33,8 @@ async def mongodb_members(database: Any) -> list[Finding]:
 
 
 def _members(members: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    newest = max(each["optimeDate"] for each in members if each["stateStr"] == "PRIMARY")
+    # An arbiter has none, and there may be no primary just now.
+    newest = max(each["optimeDate"] for each in members if "optimeDate" in each)
     for member in members:
         state = member["stateStr"]
         if not member["health"] or state not in SERVING:
