@@ -404,6 +404,10 @@ async def test_all_conversations_of_users_and_all_members_of_conversations_are_f
     await archive.changes.remove(d, user)
     assert await archive.memberships.conversations_of(user) == {c}
     await archive.changes.add([member(d, user)])
+    await archive.changes.archive(d, user, True)
+    assert await archive.memberships.conversations_of(user) == {c, d}
+    assert await archive.memberships.conversations_of(user, archived=False) == {c}
+    assert (await archive.memberships.of_user(user, [d, "nowhere"])).keys() == {d}
     assert await archive.memberships.contacts([c, d], 10) == {user, "bob", "cem"}
     assert len(await archive.memberships.contacts([c, d], 2)) == 2
 

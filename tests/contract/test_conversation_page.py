@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import pytest
@@ -14,12 +14,13 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.core.commands import CreateConversation, ListConversations
+from parley.gateway.core.commands import CountUnread, CreateConversation, ListConversations
 from parley.gateway.core.pagination import SortKey
 from parley.gateway.services.access import Access
 from parley.gateway.services.conversations import ConversationService
 from parley.gateway.services.member_summaries import CONCURRENT_READS
 from parley.gateway.state.membership_cache import MembershipCache
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS
 from parley.shared.migrations import migrate
 from parley.shared.model import Membership, Person
 
@@ -47,13 +48,27 @@ class CountedPeople(MongoPeople):
 
 
 class HeldMemberships(MongoMemberships):
-    """Blocks and counts the queries for members while the gate is shut."""
+    """Blocks and counts the queries for members while the gate is shut; commits before a user's are read."""
 
     def __init__(self, database: Any) -> None:
         super().__init__(database)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = self.most = 0
+        self.batches: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+
+    async def _commit(self, read: str) -> None:
+        while self.batches and self.batches[-1][0] == read:
+            await self.batches.pop()[1]()
+
+    async def conversations_of(self, user_id: str, *, archived: bool = True) -> set[str]:
+        found = await super().conversations_of(user_id, archived=archived)
+        await self._commit("heads")
+        return found
+
+    async def of_user(self, user_id: str, conversation_ids: Collection[str]) -> dict[str, Membership]:
+        await self._commit("counters")
+        return await super().of_user(user_id, conversation_ids)
 
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None
@@ -70,6 +85,7 @@ class Desk:
     """One user's direct conversations, each with another user, and the service that lists them."""
 
     def __init__(self, database: Any) -> None:
+        self.database = database
         self.ann = Person(id=str(uuid.uuid4()))
         self.people, self.memberships = CountedPeople(database), HeldMemberships(database)
         self.service = ConversationService(
@@ -87,6 +103,20 @@ class Desk:
     async def start(self, other: Person) -> None:
         await self.people.save(other)
         await self.service.create(self.ann, CreateConversation(kind="direct", participants=(other.id,)))
+
+    async def store_message(self) -> None:
+        """Write the head of a message of the other user."""
+        await self._move_head(1)
+
+    async def store_own_message(self) -> None:
+        """Write what a batch with a message of the user writes behind it: the counters, then the head."""
+        counted = {"$set": {"ownSeq": 2, "ownSinceRead": 1}}
+        await self.database[MEMBERSHIPS].update_one({"userId": self.ann.id}, counted)
+        await self._move_head(2)
+
+    async def _move_head(self, seq: int) -> None:
+        moved = {"$set": {"lastSeq": seq, "rev": seq}}
+        await self.database[CONVERSATIONS].update_one({"createdBy": self.ann.id}, moved)
 
 
 @pytest.fixture
@@ -117,3 +147,22 @@ async def test_a_page_queries_people_once_and_members_concurrently(desk: Desk) -
 async def test_a_page_without_conversations_is_empty(desk: Desk) -> None:
     page = await desk.service.page(desk.ann, ListConversations(limit=100))
     assert page.items == ()
+
+
+@pytest.mark.parametrize("read", ["heads", "counters"])
+async def test_a_page_counts_no_own_message_that_is_stored_meanwhile(desk: Desk, read: str) -> None:
+    await desk.start(Person(id=str(uuid.uuid4())))
+    await desk.store_message()
+    desk.memberships.batches.append((read, desk.store_own_message))
+    page = await desk.service.page(desk.ann, ListConversations(limit=100))
+    assert [view.unread for view in page.items] == [1]
+    assert not desk.memberships.batches
+
+
+@pytest.mark.parametrize("read", ["heads", "counters"])
+async def test_a_total_counts_no_own_message_that_is_stored_meanwhile(desk: Desk, read: str) -> None:
+    await desk.start(Person(id=str(uuid.uuid4())))
+    await desk.store_message()
+    desk.memberships.batches.append((read, desk.store_own_message))
+    assert await desk.service.unread(desk.ann, CountUnread()) == 1
+    assert not desk.memberships.batches

@@ -129,8 +129,13 @@ class MemoryMembers:
     async def hidden_of(self, user_id: str) -> dict[str, int]:
         return {m.conversation_id: m.hidden_seq for m in self._present() if m.user_id == user_id}
 
-    async def conversations_of(self, user_id: str) -> set[str]:
-        return {m.conversation_id for m in self._present() if m.user_id == user_id}
+    async def of_user(self, user_id: str, conversation_ids: Collection[str]) -> dict[str, Membership]:
+        of = (m for m in self._present() if m.user_id == user_id)
+        return {m.conversation_id: m for m in of if m.conversation_id in conversation_ids}
+
+    async def conversations_of(self, user_id: str, *, archived: bool = True) -> set[str]:
+        of = (m for m in self._present() if m.user_id == user_id)
+        return {m.conversation_id for m in of if archived or not m.archived}
 
     async def of_conversation(
         self, conversation_id: str, limit: int, after: SortKey | None = None

@@ -112,8 +112,16 @@ class Memberships(Protocol):
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         """Return all memberships of these users."""
 
-    async def conversations_of(self, user_id: str) -> set[str]:
-        """Return the conversations of a user: the same as by `of_users`, for a part of its cost."""
+    async def of_user(self, user_id: str, conversation_ids: Collection[str]) -> dict[str, Membership]:
+        """Return a user's memberships of these conversations, by conversation."""
+
+    async def conversations_of(self, user_id: str, *, archived: bool = True) -> set[str]:
+        """Return the conversations of a user: the same as by `of_users`, for a part of its cost.
+
+        Args:
+            user_id: The user.
+            archived: Whether those that the user has archived are among them.
+        """
 
     async def hidden_of(self, user_id: str) -> dict[str, int]:
         """Return the user's conversations, and the number up to which the messages of each are hidden."""

@@ -228,13 +228,10 @@ class ConversationService:
         """Return a page of the user's conversations, most recent first. Raises `Invalid` for a bad cursor."""
         if command.before is not None and command.after is not None:
             raise Invalid.field("before", "Give before or after, not both.")
-        mine = {
-            m.conversation_id: m
-            for m in await self._memberships.of_users([person.id])
-            if command.archived or not m.archived
-        }
+        ids = await self._memberships.conversations_of(person.id, archived=command.archived)
         request = PageRequest(command.limit, command.page, command.before, command.after)
-        found = await self._conversations.most_recent(list(mine), request, command.contract_id)
+        found = await self._conversations.most_recent(list(ids), request, command.contract_id)
+        mine = await self._memberships.of_user(person.id, [c.id for c in found.items])
         contracts = await self._contracts_of(found.items)
         summaries = await self._summaries.of({c.id: mine.get(c.id) for c in found.items}, MEMBERS_SHOWN)
         unread = await self._counts(mine, found.items)
@@ -248,15 +245,14 @@ class ConversationService:
 
     async def unread(self, person: Person, _command: CountUnread) -> int:
         """Return the user's unread messages in all conversations."""
-        mine = await self._memberships.of_users([person.id])
-        heads = await self._conversations.get([m.conversation_id for m in mine])
-        by_conversation = {m.conversation_id: m for m in mine}
-        return sum((await self._counts(by_conversation, list(heads.values()))).values())
+        heads = await self._conversations.get(await self._memberships.conversations_of(person.id))
+        mine = await self._memberships.of_user(person.id, heads)
+        return sum((await self._counts(mine, list(heads.values()))).values())
 
     async def _counts(
         self, mine: Mapping[str, Membership], conversations: Sequence[Conversation]
     ) -> dict[str, int]:
-        """Return the unread counts of a user in these conversations."""
+        """Return the unread counts of a user in conversations that were read before the memberships."""
         heads = {c.id: c.last_seq for c in conversations}
         return await self._unread.count([m for m in mine.values() if m.conversation_id in heads], heads)
 

@@ -18,12 +18,13 @@ class UnreadCounter:
 
         Args:
             memberships: The user's memberships.
-            heads: The number of the last message of each of their conversations.
+            heads: The number of the last message of each of their conversations, read before `memberships`.
         """
-        most = {m.conversation_id: m.unread(heads[m.conversation_id], 0) for m in memberships}
-        above = {m.conversation_id: m.base for m in memberships if most[m.conversation_id]}
+        # A worker writes the counters of a batch before its heads, so a user's own message may be newer.
+        last = {m.conversation_id: max(heads[m.conversation_id], m.own_seq) for m in memberships}
+        above = {m.conversation_id: m.base for m in memberships if m.unread(last[m.conversation_id], 0)}
         deleted = await self._messages.deleted(above) if above else {}
-        return {m.conversation_id: _unread(m, heads[m.conversation_id], deleted) for m in memberships}
+        return {m.conversation_id: _unread(m, last[m.conversation_id], deleted) for m in memberships}
 
 
 def _unread(m: Membership, last_seq: int, deleted: Mapping[str, Sequence[Tombstone]]) -> int:

@@ -43,8 +43,14 @@ class MongoMemberships:
                 hidden.update((d["conversationId"], d.get("hiddenSeq", 0)) for d in documents)
         return hidden
 
-    async def conversations_of(self, user_id: str) -> set[str]:
-        query = {"userId": user_id, **PRESENT}
+    async def of_user(self, user_id: str, conversation_ids: Collection[str]) -> dict[str, Membership]:
+        ids = [membership_id(conversation_id, user_id) for conversation_id in conversation_ids]
+        query = {"_id": {"$in": ids}, "userId": user_id, **PRESENT}
+        found = await all_values(Membership, self._memberships.find(query))
+        return {m.conversation_id: m for m in found}
+
+    async def conversations_of(self, user_id: str, *, archived: bool = True) -> set[str]:
+        query = {"userId": user_id, **PRESENT} | ({} if archived else {"archivedAt": {"$exists": False}})
         with translate_errors():
             documents = await self._memberships.find(query, {"_id": 0, "conversationId": 1}).to_list(None)
         return {document["conversationId"] for document in documents}
