@@ -88,7 +88,7 @@ async def _rebalance(env: Environment, per_second: float, within: float) -> Outc
             before=before,
             after=_counts(sockets),
             closed=closed,
-            is_balanced=not choose(sockets, within, first),
+            is_balanced=not choose(sockets, within),
         )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -9,7 +10,7 @@ from pymongo.errors import OperationFailure
 from parley.cli.doctor.finding import Finding, Findings
 from parley.cli.faults import FAULTS, is_denied
 from parley.shared import amqp
-from parley.shared.host_lists import split_hosts
+from parley.shared.host_lists import host_of, split_hosts
 from parley.shared.partitions import HEARTBEAT_SECONDS
 from parley.shared.sentinel import ANSWER_SECONDS, Master
 
@@ -18,7 +19,9 @@ SERVING = ("PRIMARY", "SECONDARY", "ARBITER")
 BEHIND_SECONDS = 10.0
 """A member that is further behind takes part in no majority for the time being."""
 
-mongodb_findings, rabbitmq_findings, redis_findings = map(Findings, ("mongodb", "rabbitmq", "redis"))
+mongodb_findings = Findings("mongodb")
+rabbitmq_findings = Findings("rabbitmq")
+redis_findings = Findings("redis")
 
 
 async def mongodb_members(database: Any) -> list[Finding]:
@@ -48,7 +51,7 @@ def _members(members: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         if behind > BEHIND_SECONDS:
             yield mongodb_findings.warning(
                 "members",
-                f"The member {member['name']} is {behind:,.0f} s behind the primary: look at its disk and "
+                f"The member {member['name']} is {behind:,.0f} s behind the newest one: look at its disk and "
                 "its network.",
             )
 
@@ -85,7 +88,9 @@ async def redis_standby(master: Master) -> list[Finding]:
     """Return whether the sentinels answer, and whether there is a replica that a failover can promote."""
     asked = await asyncio.gather(*(_replicas(master.name, each) for each in master.sentinels))
     silent = [host for host, replicas in asked if replicas is None]
-    known = {name: lost for _, replicas in asked for name, lost in (replicas or {}).items()}
+    known: dict[str, bool] = {}
+    for name, is_lost in chain.from_iterable((replicas or {}).items() for _, replicas in asked):
+        known[name] = known.get(name, False) or is_lost
     problems = [
         redis_findings.warning(
             "sentinels",
@@ -108,11 +113,13 @@ async def redis_standby(master: Master) -> list[Finding]:
 async def _replicas(master: str, sentinel: Any) -> tuple[str, dict[str, bool] | None]:
     """Return a sentinel's address, and whether it misses each replica; None if it does not answer."""
     at = sentinel.connection_pool.connection_kwargs
+    address = host_of((at["host"], at["port"]))
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             replicas = await sentinel.sentinel_slaves(master)
     except FAULTS:
-        return f"{at['host']}:{at['port']}", None
-    return f"{at['host']}:{at['port']}", {
-        f"{each['ip']}:{each['port']}": bool(each["is_sdown"] or each["is_disconnected"]) for each in replicas
+        return address, None
+    return address, {
+        host_of((each["ip"], each["port"])): bool(each["is_sdown"] or each["is_disconnected"])
+        for each in replicas
     }

@@ -88,12 +88,11 @@ class MongoSearch:
     async def find(
         self, hidden: Mapping[str, int], words: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[Message], str | None]:
-        wanted, budget = _wanted(needle(words)), ReadBudget()
-        found, cursor = await self._page(hidden, words, limit, before, wanted, budget)
+        budget = ReadBudget()
+        found, cursor = await self._page(hidden, words, limit, before, budget)
         while cursor is not None and len(found) < limit and not budget.spent:
             # The index told of too few matches since the time that was looked back to.
-            rest = limit - len(found)
-            more, cursor = await self._page(hidden, words, rest, cursor, wanted, budget)
+            more, cursor = await self._page(hidden, words, limit - len(found), cursor, budget)
             found += more
         return found, cursor
 
@@ -103,10 +102,10 @@ class MongoSearch:
         words: Sequence[str],
         limit: int,
         before: str | None,
-        wanted: WindowQuery,
         budget: ReadBudget,
     ) -> tuple[list[Message], str | None]:
         """Return matches below a cursor, as far back as one plan goes."""
+        wanted = _wanted(needle(words))
         last = read_cursor(before) if before is not None else None
         plan = await self._spans.find(hidden, words, last)
         end = Position(plan.since, "", 0) if plan.since is not None else None

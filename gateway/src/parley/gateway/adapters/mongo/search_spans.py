@@ -115,9 +115,11 @@ class SearchSpans:
             times: When each conversation had its latest message, from the newest down.
             until: The blocks may have messages below it.
         """
-        steps = _steps(times) if until is None else _steps_before(until.at, times)
+        if until is None:
+            steps, most = _steps(times), MAX_BLOCKS
+        else:
+            steps, most = _steps_before(until.at, times), MAX_LATER_BLOCKS
         for since in steps:
-            most = MAX_BLOCKS if until is None else MAX_LATER_BLOCKS
             blocks = await self._blocks.find(ids, terms, since, most)
             if blocks is None:
                 break
