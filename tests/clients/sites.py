@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from parley.gateway.adapters.content_sniffer import ByteSniffer
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.upload_quotas import MongoUploadQuotas, UnknownSpace
 from parley.gateway.core.errors import Unauthorized
 from parley.gateway.core.ports import Files
@@ -82,12 +83,13 @@ async def site(
     max_upload_of_day: int = 1 << 40,
 ) -> AsyncIterator[Site]:
     """Serve attachments over real storages."""
-    memberships, attachments = MongoMemberships(database), MongoAttachments(database)
+    reads = PrimaryReads(database)
+    memberships, attachments = MongoMemberships(database, reads), MongoAttachments(database)
     service = AttachmentService(
-        Access(MembershipCache(), memberships, MongoMessages(database)),
+        Access(MembershipCache(), memberships, MongoMessages(database, reads)),
         attachments,
         files,
-        messages=MongoMessages(database),
+        messages=MongoMessages(database, reads),
         orphaned=attachments,
         sniffer=ByteSniffer,
         quota=UploadQuota(MongoUploadQuotas(database), UnknownSpace(), max_upload_of_day, 0),
@@ -105,7 +107,8 @@ async def site(
     server = TestServer(app)
     await server.start_server(auto_decompress=False)
     async with server, aiohttp.ClientSession() as http:
-        yield Site(service, attachments, memberships, server, http)
+        with closing(reads):
+            yield Site(service, attachments, memberships, server, http)
 
 
 async def _authenticate(request: web.Request) -> Person:

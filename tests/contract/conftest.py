@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from clients.redis_cluster import RedisCluster
 from clients.storages import Storage, client_of, s3_server
 from parley.gateway.adapters.mongo.gridfs_files import GridFiles
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.s3.files import PREFIX, Bucket, connect
 from parley.shared.documents import FILE_CHUNKS, FILES
 from parley.shared.migrations import migrate
@@ -20,6 +22,13 @@ async def redis_servers(redis_cluster: RedisCluster) -> AsyncIterator[RedisClust
     await asyncio.to_thread(redis_cluster.repair)
     yield redis_cluster
     await asyncio.to_thread(redis_cluster.repair)
+
+
+@pytest.fixture
+def reads(database: Any) -> Iterator[PrimaryReads]:
+    """The connection by which a gateway reads what each client needs."""
+    with closing(PrimaryReads(database)) as reads:
+        yield reads
 
 
 @pytest.fixture(scope="session")

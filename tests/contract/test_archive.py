@@ -27,6 +27,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages as MongoHistory
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.background import Background
 from parley.gateway.core import ports
 from parley.gateway.core.pagination import PageRequest
@@ -82,7 +83,7 @@ def member(conversation_id: str, user: str, **more: Any) -> Membership:
 
 @pytest.fixture(params=["memory", "mongodb"])
 async def archive(
-    request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection
+    request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection, reads: PrimaryReads
 ) -> AsyncIterator[Archive]:
     if request.param == "memory":
         tables = Tables()
@@ -99,18 +100,19 @@ async def archive(
         )
         return
     await migrate(database)
-    stored, reads = MongoMemberships(database), MongoConnectReads(database, Background().spawn)
+    stored = MongoMemberships(database, reads)
+    connect_reads = MongoConnectReads(database, Background().spawn)
     yield Archive(
-        MongoConversations(database),
-        MongoHistory(database),
+        MongoConversations(database, reads),
+        MongoHistory(database, reads),
         stored,
         stored,
-        MongoPeople(database),
+        MongoPeople(database, reads),
         MongoContracts(database),
         CommittedMessages(primary),
-        reads,
+        connect_reads,
     )
-    await reads.close()
+    await connect_reads.close()
 
 
 async def test_a_direct_conversation_is_begun_once(archive: Archive) -> None:
@@ -360,19 +362,21 @@ async def test_a_returning_member_starts_with_a_fresh_count(archive: Archive) ->
 
 
 async def test_a_member_can_return_while_a_worker_counts(
-    database: Database, primary: PrimaryConnection
+    database: Database, primary: PrimaryConnection, reads: PrimaryReads
 ) -> None:
     await migrate(database)
     c, worker = str(uuid.uuid4()), CommittedMemberships(primary)
-    await MongoMemberships(database).add([member(c, "bob")])
-    await MongoMemberships(database).remove(c, "bob")
+    await MongoMemberships(database, reads).add([member(c, "bob")])
+    await MongoMemberships(database, reads).remove(c, "bob")
     (left,) = (await worker.read([(c, "bob")])).values()
     counted = replace(left, own_seq=5, own_since_read=1, read_seq=3, delivered_seq=4)
     overtaken = Overtaken(database[MEMBERSHIPS], lambda: worker.save([(left, counted)]))
 
-    assert await MongoMemberships({MEMBERSHIPS: overtaken}).add([member(c, "bob", join_seq=4)]) == ["bob"]
+    assert await MongoMemberships({MEMBERSHIPS: overtaken}, reads).add([member(c, "bob", join_seq=4)]) == [
+        "bob"
+    ]
 
-    bob = await MongoMemberships(database).get(c, "bob")
+    bob = await MongoMemberships(database, reads).get(c, "bob")
     assert bob is not None
     assert (bob.join_seq, bob.own_seq, bob.own_since_read) == (5, 5, 0)
     assert (bob.read_seq, bob.delivered_seq) == (3, 4)

@@ -13,6 +13,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.commands import PutContract, SendToContract
 from parley.gateway.core.errors import NotFound
 from parley.gateway.services.access import Access
@@ -60,21 +61,21 @@ class Hesitant(MongoContracts):
 class Gateway:
     """The contract services of one gateway."""
 
-    def __init__(self, database: Any, contracts: MongoContracts | None = None) -> None:
+    def __init__(self, database: Any, reads: PrimaryReads, contracts: MongoContracts | None = None) -> None:
         self.contracts = contracts or MongoContracts(database)
-        self.memberships = MongoMemberships(database)
-        self.conversations = MongoConversations(database)
+        self.memberships = MongoMemberships(database, reads)
+        self.conversations = MongoConversations(database, reads)
         self.sent = Sent()
         self.now = 0.0
-        access = Access(MembershipCache(), self.memberships, MongoMessages(database))
+        access = Access(MembershipCache(), self.memberships, MongoMessages(database, reads))
         starting = ConversationService(
             access,
             self.conversations,
             self.memberships,
             self.memberships,
             self.contracts,
-            MongoMessages(database),
-            MongoPeople(database),
+            MongoMessages(database, reads),
+            MongoPeople(database, reads),
             Silence(),
             NothingAccepted(),
         )
@@ -109,8 +110,10 @@ class Deal:
         return SendToContract(contract_id=self.id, milestone_id=milestone, content="hello")
 
 
-async def test_a_party_replaced_while_a_conversation_begins_is_no_member(database: Any) -> None:
-    deal, one, other = Deal(), Gateway(database), Gateway(database, Hesitant(database))
+async def test_a_party_replaced_while_a_conversation_begins_is_no_member(
+    database: Any, reads: PrimaryReads
+) -> None:
+    deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads, Hesitant(database))
     await one.service.put(deal.admin, deal.put(deal.old))
     assert isinstance(other.contracts, Hesitant)
     starting = asyncio.create_task(other.service.send(deal.old, deal.send()))
@@ -123,8 +126,10 @@ async def test_a_party_replaced_while_a_conversation_begins_is_no_member(databas
     assert other.sent.commands == []
 
 
-async def test_two_concurrent_changes_leave_the_members_that_the_contract_names(database: Any) -> None:
-    deal, one, other = Deal(), Gateway(database), Gateway(database)
+async def test_two_concurrent_changes_leave_the_members_that_the_contract_names(
+    database: Any, reads: PrimaryReads
+) -> None:
+    deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads)
     await one.service.put(deal.admin, deal.put(deal.old))
     await one.service.send(deal.client, deal.send())
     reached, gate = asyncio.Event(), asyncio.Event()
@@ -146,8 +151,10 @@ async def test_two_concurrent_changes_leave_the_members_that_the_contract_names(
     assert await one.seated(deal.id) == {contract.client_id, contract.freelancer_id}
 
 
-async def test_a_milestone_removed_by_another_gateway_leaves_the_cache_soon(database: Any) -> None:
-    deal, one, other = Deal(), Gateway(database), Gateway(database)
+async def test_a_milestone_removed_by_another_gateway_leaves_the_cache_soon(
+    database: Any, reads: PrimaryReads
+) -> None:
+    deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads)
     await one.service.put(deal.admin, deal.put(deal.old, "design"))
     await other.service.send(deal.client, deal.send("design"))
     await one.service.put(deal.admin, deal.put(deal.old))
@@ -156,8 +163,10 @@ async def test_a_milestone_removed_by_another_gateway_leaves_the_cache_soon(data
         await other.service.send(deal.client, deal.send("design"))
 
 
-async def test_a_gateway_with_a_stale_contract_admits_the_new_party(database: Any) -> None:
-    deal, one, other = Deal(), Gateway(database), Gateway(database)
+async def test_a_gateway_with_a_stale_contract_admits_the_new_party(
+    database: Any, reads: PrimaryReads
+) -> None:
+    deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads)
     await one.service.put(deal.admin, deal.put(deal.old))
     await other.service.send(deal.client, deal.send())
     # A gateway changed the contract and was killed before it changed the memberships.

@@ -8,6 +8,7 @@ import pytest
 from fakes.memory_archive import MemoryConversations
 from fakes.memory_store import Tables
 from parley.gateway.adapters.mongo.conversations import MongoConversations
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.errors import Invalid
 from parley.gateway.core.pagination import PageRequest
 from parley.gateway.core.ports import Conversations
@@ -19,11 +20,13 @@ AT = now().replace(microsecond=0)
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-async def conversations(request: pytest.FixtureRequest, database: Database) -> Conversations:
+async def conversations(
+    request: pytest.FixtureRequest, database: Database, reads: PrimaryReads
+) -> Conversations:
     if request.param == "memory":
         return MemoryConversations(Tables())
     await migrate(database)
-    return MongoConversations(database)
+    return MongoConversations(database, reads)
 
 
 def conversation(created: int, active: int | None = None, contract_id: str | None = None) -> Conversation:

@@ -14,6 +14,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.commands import CountUnread, CreateConversation, ListConversations
 from parley.gateway.core.pagination import SortKey
 from parley.gateway.services.access import Access
@@ -38,8 +39,8 @@ class Silence:
 class CountedPeople(MongoPeople):
     """Counts the queries."""
 
-    def __init__(self, database: Any) -> None:
-        super().__init__(database)
+    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+        super().__init__(database, reads)
         self.asked = 0
 
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
@@ -50,8 +51,8 @@ class CountedPeople(MongoPeople):
 class HeldMemberships(MongoMemberships):
     """Blocks and counts the queries for members while the gate is shut; commits before a user's are read."""
 
-    def __init__(self, database: Any) -> None:
-        super().__init__(database)
+    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+        super().__init__(database, reads)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = self.most = 0
@@ -84,17 +85,17 @@ class HeldMemberships(MongoMemberships):
 class Desk:
     """One user's direct conversations, each with another user, and the service that lists them."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Any, reads: PrimaryReads) -> None:
         self.database = database
         self.ann = Person(id=str(uuid.uuid4()))
-        self.people, self.memberships = CountedPeople(database), HeldMemberships(database)
+        self.people, self.memberships = CountedPeople(database, reads), HeldMemberships(database, reads)
         self.service = ConversationService(
-            Access(MembershipCache(), self.memberships, MongoMessages(database)),
-            MongoConversations(database),
+            Access(MembershipCache(), self.memberships, MongoMessages(database, reads)),
+            MongoConversations(database, reads),
             self.memberships,
             self.memberships,
             MongoContracts(database),
-            MongoMessages(database),
+            MongoMessages(database, reads),
             self.people,
             Silence(),
             NothingAccepted(),
@@ -120,9 +121,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: Any) -> Desk:
+async def desk(database: Any, reads: PrimaryReads) -> Desk:
     await migrate(database)
-    return Desk(database)
+    return Desk(database, reads)
 
 
 async def test_a_page_queries_people_once_and_members_concurrently(desk: Desk) -> None:

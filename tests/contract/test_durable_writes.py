@@ -20,6 +20,7 @@ from parley.gateway.adapters.mongo.gridfs_files import GridFiles
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.core.errors import Unavailable
 from parley.persistence_worker.persist import Persister
@@ -78,9 +79,9 @@ def member(conversation_id: str, user_id: str) -> Membership:
     return Membership(conversation_id=conversation_id, user_id=user_id, joined_at=now())
 
 
-async def operations(database: Any) -> dict[str, Operation]:
+async def operations(database: Any, reads: PrimaryReads) -> dict[str, Operation]:
     """Prepare one document for each kind of write, and return the writes, each of which can be repeated."""
-    conversations, memberships = MongoConversations(database), MongoMemberships(database)
+    conversations, memberships = MongoConversations(database, reads), MongoMemberships(database, reads)
     attachments, revocations = MongoAttachments(database), MongoRevocations(database)
     one, other = str(uuid.uuid4()), str(uuid.uuid4())
     at = now()
@@ -113,7 +114,7 @@ async def operations(database: Any) -> dict[str, Operation]:
         "a contract": lambda: MongoContracts(database).put(
             Contract(id=group.id, client_id=one, freelancer_id=other)
         ),
-        "a profile": lambda: MongoPeople(database).save(Person(id=one, name="Ann")),
+        "a profile": lambda: MongoPeople(database, reads).save(Person(id=one, name="Ann")),
         "a revocation": lambda: revocations.put(
             Revocation(id=str(uuid.uuid4()), user_id=one, before=1.0, until=at)
         ),
@@ -130,7 +131,7 @@ async def operations(database: Any) -> dict[str, Operation]:
 async def test_a_write_fails_until_a_majority_has_it_however_often_it_is_retried(
     replicas: ReplicaSet, impatient: Any
 ) -> None:
-    writes = await operations(impatient)
+    writes = await operations(impatient, PrimaryReads(impatient))
     secondaries = await replicas.pause_replication()
     try:
         succeeded = await asyncio.gather(*(succeeds_in(RETRIES, write) for write in writes.values()))
@@ -145,7 +146,8 @@ async def test_a_write_fails_until_a_majority_has_it_however_often_it_is_retried
 
 async def test_a_gateway_reads_what_a_majority_has(replicas: ReplicaSet) -> None:
     async with mongo.connect(replicas.url) as database:
-        messages, conversations = MongoMessages(database), MongoConversations(database)
+        reads = PrimaryReads(database)
+        messages, conversations = MongoMessages(database, reads), MongoConversations(database, reads)
         c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
         await conversations.create(c, [member(c.id, "ann")])
         at_once = {"write_concern": WriteConcern(1)}
@@ -183,6 +185,7 @@ async def test_a_gateway_reads_what_a_majority_has(replicas: ReplicaSet) -> None
             return all(await read())
 
         await eventually(read_all)
+        reads.close()
 
 
 class Sent(CommandListener):
@@ -217,7 +220,7 @@ async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet
     sent = Sent()
     async with worker_store(f"{replicas.url}&{weaker}", sent) as (database, store):
         c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
-        await MongoConversations(database).create(c, [member(c.id, "ann")])
+        await MongoConversations(database, PrimaryReads(database)).create(c, [member(c.id, "ann")])
         message = Message(
             id=str(uuid.uuid4()), conversation_id=c.id, sender_id="ann", content="", created_at=now()
         )
@@ -240,9 +243,11 @@ async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet
 async def test_no_url_weakens_what_a_gateway_asks_of_mongodb(replicas: ReplicaSet, weaker: str) -> None:
     sent = Sent()
     async with mongo.connect(f"{replicas.url}&{weaker}", event_listeners=[sent]) as database:
-        for operation in (await operations(database)).values():
+        reads = PrimaryReads(database)
+        for operation in (await operations(database, reads)).values():
             await operation()
-        await MongoMessages(database).page("none", 1, None, None)
+        await MongoMessages(database, reads).page("none", 1, None, None)
+        reads.close()
 
     reads = [command for command in sent.commands if command["name"] == "find"]
     writes = [command for command in sent.commands if command["name"] in WRITES]

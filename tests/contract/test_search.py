@@ -18,6 +18,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.mongo.search_scan import Position, write_cursor
 from parley.gateway.core.commands import Search
@@ -403,10 +404,12 @@ async def test_a_part_of_a_long_word_is_no_match(library: Library) -> None:
     assert await library.find("internationalization") == contents[::-2]
 
 
-async def test_a_user_has_at_most_two_concurrent_searches(library: Library, database: Any) -> None:
+async def test_a_user_has_at_most_two_concurrent_searches(
+    library: Library, database: Any, reads: PrimaryReads
+) -> None:
     ann, bob = Person(id=str(uuid.uuid4())), Person(id=str(uuid.uuid4()))
     slow = SlowSearch(database)
-    service = search_service(database, slow)
+    service = search_service(database, reads, slow)
     under_way = [asyncio.create_task(service.find(ann, Search(text="tea"))) for _ in range(2)]
     await eventually(lambda: slow.begun == 2)
 
@@ -439,10 +442,12 @@ class SlowSearch(MongoSearch):
         return await super().find(*asked)
 
 
-def search_service(database: Any, search: MongoSearch) -> SearchService:
-    memberships, messages = MongoMemberships(database), MongoMessages(database)
+def search_service(database: Any, reads: PrimaryReads, search: MongoSearch) -> SearchService:
+    memberships, messages = MongoMemberships(database, reads), MongoMessages(database, reads)
     access = Access(MembershipCache(), memberships, messages)
-    history = HistoryService(access, messages, MongoConversations(database), MongoPeople(database))
+    history = HistoryService(
+        access, messages, MongoConversations(database, reads), MongoPeople(database, reads)
+    )
     return SearchService(access, memberships, search, history)
 
 

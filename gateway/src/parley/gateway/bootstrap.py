@@ -207,9 +207,7 @@ class Gateway:
                     name="snapshot_store", stop=adapters.snapshot_store.close, stop_seconds=CLOSE_SECONDS
                 ),
                 Component(name="manager", stop=adapters.manager.stop, stop_seconds=CLOSE_SECONDS),
-                Component(
-                    name="connect_reads", stop=adapters.connect_reads.close, stop_seconds=CLOSE_SECONDS
-                ),
+                Component(name="reads", stop=self._close_reads, stop_seconds=CLOSE_SECONDS),
             ],
         ]
 
@@ -220,6 +218,10 @@ class Gateway:
                 on_reconnect=self.live.reconciler.resynchronize,
             )
         )
+
+    async def _close_reads(self) -> None:
+        self.adapters.reads.close()
+        await self.adapters.connect_reads.close()
 
     def _start_background(self) -> None:
         repeat, live, services = self.background.repeat, self.live, self.domain.services

@@ -13,6 +13,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.mongo.upload_quotas import MongoStorageSpace, MongoUploadQuotas, UnknownSpace
@@ -69,6 +70,7 @@ class Adapters:
     admission: AdmissionController
     shedder: LoadShedder
     presence: RedisPresence
+    reads: PrimaryReads
     connect_reads: MongoConnectReads
     snapshot_store: RedisSnapshotStore
     ports: Ports
@@ -121,7 +123,7 @@ def build_adapters(
     admission = AdmissionController(published, outbox.partition_of, windows, shedder, outbox.refusal)
     leases = PresenceStore(open_commands(settings.redis_url), buckets(settings.redis_url))
     presence = RedisPresence(leases, bus)
-    connect_reads = MongoConnectReads(database, spawn)
+    reads, connect_reads = PrimaryReads(database), MongoConnectReads(database, spawn)
     return Adapters(
         database=database,
         bus=bus,
@@ -131,15 +133,17 @@ def build_adapters(
         admission=admission,
         shedder=shedder,
         presence=presence,
+        reads=reads,
         connect_reads=connect_reads,
         snapshot_store=RedisSnapshotStore(open_commands(settings.redis_url)),
-        ports=_ports(settings, database, files, bus, manager, admission, presence, connect_reads),
+        ports=_ports(settings, database, reads, files, bus, manager, admission, presence, connect_reads),
     )
 
 
 def _ports(
     settings: Settings,
     database: Any,
+    reads: PrimaryReads,
     files: Files,
     bus: Bus,
     manager: RedisManager,
@@ -147,18 +151,18 @@ def _ports(
     presence: RedisPresence,
     connect_reads: MongoConnectReads,
 ) -> Ports:
-    memberships, attachments = MongoMemberships(database), MongoAttachments(database)
+    memberships, attachments = MongoMemberships(database, reads), MongoAttachments(database)
     return Ports(
         outbox=admission,
         event_publisher=bus,
         presence=presence,
-        conversations=MongoConversations(database),
+        conversations=MongoConversations(database, reads),
         memberships=memberships,
         membership_changes=memberships,
         contracts=MongoContracts(database),
-        messages=MongoMessages(database),
+        messages=MongoMessages(database, reads),
         search=MongoSearch(database),
-        people=MongoPeople(database),
+        people=MongoPeople(database, reads),
         connect_reads=connect_reads,
         attachments=attachments,
         orphaned_attachments=attachments,

@@ -6,6 +6,7 @@ epochs of the revisions differ then, because each run of a worker has its own.
 
 from parley.gateway.core.ports import Conversations, Messages
 from parley.gateway.core.positions import Revision
+from parley.shared.model import Conversation
 
 
 class Epochs:
@@ -15,18 +16,24 @@ class Epochs:
         self._conversations = conversations
         self._messages = messages
 
-    async def continues(self, conversation_id: str, held: Revision) -> bool:
+    async def continues(self, conversation_id: str, held: Revision, head: Conversation | None = None) -> bool:
         """Return whether the stored history goes on from a revision that a client or a gateway holds.
 
         A holder that does not know the epoch of its revision, or has one of version 0.1.0, which gave none,
         is only told of a revision that was never given.
+
+        Args:
+            conversation_id: The conversation.
+            held: The revision, and the epoch that gave it.
+            head: The stored conversation, if it has just been read.
 
         Raises:
             Unavailable: MongoDB is away.
         """
         if held.rev == 0:
             return True
-        head = (await self._conversations.get([conversation_id])).get(conversation_id)
+        if head is None:
+            head = (await self._conversations.get([conversation_id])).get(conversation_id)
         if head is None or head.rev < held.rev:
             head = await self._conversations.latest(conversation_id)
         if head is not None and head.rev >= held.rev:

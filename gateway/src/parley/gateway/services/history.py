@@ -103,7 +103,7 @@ class HistoryService:
         self, conversation_id: str, held: Revision, budget: "ByteBudget", hidden: int
     ) -> Changes:
         head = await existing_conversation(self._conversations, conversation_id)
-        if head.rev - held.rev > MAX_CHANGES or not await self._epochs.continues(head.id, held):
+        if head.rev - held.rev > MAX_CHANGES or not await self._epochs.continues(head.id, held, head):
             return Changes(conversation_id, head.rev, head.epoch, too_far=True)
         found: list[Message] = []
         rev, epoch, more = held.rev, held.epoch, True

@@ -6,6 +6,7 @@ from typing import Any
 from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.pagination import Page, PageRequest, page_of
 from parley.shared.documents import (
@@ -18,6 +19,8 @@ from parley.shared.documents import (
 )
 from parley.shared.model import Conversation, Membership
 
+SHARED_CONVERSATIONS = 100
+"""Conversations of a read by the shared connection: others would wait for the page of thousands."""
 LAST_ACTIVITY: Document = {"$ifNull": ["$lastMessage.createdAt", "$createdAt"]}
 """The expression for `Conversation.last_activity_at`."""
 
@@ -25,7 +28,8 @@ LAST_ACTIVITY: Document = {"$ifNull": ["$lastMessage.createdAt", "$createdAt"]}
 class MongoConversations:
     """`Conversations`."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+        self._reads = reads
         self._conversations = database[CONVERSATIONS]
         self._memberships = database[MEMBERSHIPS]
 
@@ -56,8 +60,13 @@ class MongoConversations:
         await insert_missing(self._memberships, documents)
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
-        found = self._conversations.find({"_id": {"$in": list(conversation_ids)}})
-        return {each.id: each for each in await all_values(Conversation, found)}
+        query = {"_id": {"$in": list(conversation_ids)}}
+        if len(conversation_ids) > SHARED_CONVERSATIONS:
+            found = await all_values(Conversation, self._conversations.find(query))
+        else:
+            (documents,) = await self._reads.find({"find": CONVERSATIONS, "filter": query})
+            found = [from_document(Conversation, document) for document in documents]
+        return {each.id: each for each in found}
 
     async def revisions(self, conversation_ids: Collection[str]) -> dict[str, int]:
         query = {"_id": {"$in": list(conversation_ids)}}

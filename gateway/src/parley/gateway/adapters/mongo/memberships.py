@@ -7,12 +7,11 @@ from typing import Any
 from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
+from parley.gateway.adapters.mongo.primary_reads import AT_ONCE, PrimaryReads
 from parley.gateway.core.pagination import SortKey
 from parley.shared.documents import MEMBERSHIPS, Document, from_document, membership_id, to_document
 from parley.shared.model import Membership, Role, now
 
-AT_ONCE = 1_000
-"""Documents of one reply: more would hold up all clients while they are decoded."""
 ENDED = ("leftAt", "archivedAt")
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
@@ -20,15 +19,15 @@ PRESENT: Document = {"leftAt": {"$exists": False}}
 class MongoMemberships:
     """`Memberships` and `MembershipChanges`."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+        self._reads = reads
         self._memberships = database[MEMBERSHIPS]
 
     async def get(self, conversation_id: str, user_id: str) -> Membership | None:
         # Ids may contain colons, so the `_id` alone may be that of another user's membership.
         query = {"_id": membership_id(conversation_id, user_id), "userId": user_id, **PRESENT}
-        with translate_errors():
-            document = await self._memberships.find_one(query)
-        return from_document(Membership, document) if document else None
+        (found,) = await self._reads.find({"find": MEMBERSHIPS, "filter": query, "limit": 1})
+        return from_document(Membership, found[0]) if found else None
 
     async def of_users(self, user_ids: Collection[str]) -> list[Membership]:
         query = {"userId": {"$in": list(user_ids)}, **PRESENT}
@@ -62,9 +61,9 @@ class MongoMemberships:
         if after is not None:
             at, last = after[0], membership_id(conversation_id, after[1])
             query["$or"] = [{"joinedAt": {"$gt": at}}, {"joinedAt": at, "_id": {"$gt": last}}]
-        with translate_errors():
-            cursor = self._memberships.find(query).sort([("joinedAt", 1), ("_id", 1)]).limit(limit)
-        return await all_values(Membership, cursor)
+        command = {"find": MEMBERSHIPS, "filter": query, "sort": {"joinedAt": 1, "_id": 1}, "limit": limit}
+        (documents,) = await self._reads.find(command)
+        return [from_document(Membership, document) for document in documents]
 
     async def count(self, conversation_id: str) -> int:
         with translate_errors():

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.positions import Tombstone
 from parley.shared.documents import (
     ATTACHMENT_USES,
@@ -22,15 +23,15 @@ FURTHEST = ("readSeq", "deliveredSeq")
 class MongoMessages:
     """`Messages`."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+        self._reads = reads
         self._messages = database[MESSAGES]
         self._memberships = database[MEMBERSHIPS]
         self._references = database[ATTACHMENT_USES]
 
     async def get(self, message_id: str) -> Message | None:
-        with translate_errors():
-            document = await self._messages.find_one({"_id": message_id})
-        return from_document(Message, document) if document else None
+        (found,) = await self._reads.find({"find": MESSAGES, "filter": {"_id": message_id}, "limit": 1})
+        return from_document(Message, found[0]) if found else None
 
     async def page(
         self, conversation_id: str, limit: int, before: int | None, after: int | None, hidden: int = 0
@@ -69,15 +70,14 @@ class MongoMessages:
     async def _deleted(self, above: Mapping[str, int]) -> list[Document]:
         each = [{"conversationId": c, "seq": {"$gt": seq}, **DELETED} for c, seq in above.items()]
         fields = {"_id": 0, "conversationId": 1, "seq": 1, "senderId": 1}
-        with translate_errors():
-            # Without the hint, the planner may choose an index by which it reads all unread messages.
-            cursor = self._messages.find({"$or": each}, fields, hint=TOMBSTONES)
-            documents: list[Document] = await cursor.to_list(None)
+        # Without the hint, the planner may choose an index by which it reads all unread messages.
+        command = {"find": MESSAGES, "filter": {"$or": each}, "projection": fields, "hint": dict(TOMBSTONES)}
+        (documents,) = await self._reads.find(command)
         return documents
 
     async def _find(self, query: Document, by: str, direction: int, limit: int) -> list[Message]:
-        with translate_errors():
-            documents = await self._messages.find(query).sort(by, direction).limit(limit).to_list(None)
+        command = {"find": MESSAGES, "filter": query, "sort": {by: direction}, "limit": limit}
+        (documents,) = await self._reads.find(command)
         return [from_document(Message, d) for d in documents]
 
     async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
@@ -86,17 +86,10 @@ class MongoMessages:
     async def furthest_of(
         self, conversation_ids: Collection[str]
     ) -> dict[str, tuple[list[Membership], list[Membership]]]:
-        found: dict[str, tuple[list[Membership], list[Membership]]] = {i: ([], []) for i in conversation_ids}
-        each = [_furthest(i, mark) for i in found for mark in FURTHEST]
-        stages = [stage for pipeline in each[:1] for stage in pipeline]
-        stages += [{"$unionWith": {"coll": MEMBERSHIPS, "pipeline": pipeline}} for pipeline in each[1:]]
-        if stages:
-            with translate_errors():
-                documents = await self._memberships.aggregate(stages).to_list(None)
-            for document in documents:
-                place = FURTHEST.index(document.pop("by"))
-                found[document["conversationId"]][place].append(from_document(Membership, document))
-        return found
+        ids = list(conversation_ids)
+        found = await self._reads.find(*(_furthest(i, mark) for i in ids for mark in FURTHEST))
+        furthest = [[from_document(Membership, d) for d in documents] for documents in found]
+        return dict(zip(ids, zip(furthest[::2], furthest[1::2], strict=True), strict=True))
 
     async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
         with translate_errors():
@@ -104,11 +97,7 @@ class MongoMessages:
             return [from_document(Membership, d) for d in await cursor.to_list(None)]
 
 
-def _furthest(conversation_id: str, mark: str) -> list[Document]:
-    """Return the pipeline that finds the two members with the highest marks."""
-    return [
-        {"$match": {"conversationId": conversation_id}},
-        {"$sort": {mark: -1}},
-        {"$limit": 2},
-        {"$set": {"by": mark}},
-    ]
+def _furthest(conversation_id: str, mark: str) -> Document:
+    """Return the command that finds the two members with the highest marks."""
+    query = {"conversationId": conversation_id}
+    return {"find": MEMBERSHIPS, "filter": query, "sort": {mark: -1}, "limit": 2}

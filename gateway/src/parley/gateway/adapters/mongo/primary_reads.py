@@ -1,7 +1,7 @@
 """Reads from MongoDB's primary by a socket of their own, without the driver's threads and layers.
 
-A call by Motor takes 330 us of a gateway's processor time, one of these 60. They are for what each client
-needs; everything else is read by Motor.
+A call by Motor takes 330 us of a gateway's processor time, one of these 60, and its threads hold up the event
+loop. They are for what each client needs; what is rare, large or slow is read by Motor.
 """
 
 import asyncio
@@ -12,10 +12,11 @@ import bson
 from pymongo.errors import AutoReconnect
 
 from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.memberships import AT_ONCE
 from parley.shared.documents import Document
 from parley.shared.mongo_socket import MongoSocket, encode, open_socket, publish_command, raise_for
 
+AT_ONCE = 1_000
+"""Documents of one reply: more would hold up all clients while they are decoded."""
 CHECK_SECONDS = 0.1
 """How often the driver is asked which server is the primary: that takes as long as to decode an answer."""
 
@@ -50,6 +51,8 @@ class PrimaryReads:
         Raises:
             Unavailable: There is no primary, or it does not answer.
         """
+        if not commands:
+            return []
         with translate_errors():
             try:
                 return await self._find(commands)
