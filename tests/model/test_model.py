@@ -19,6 +19,7 @@ from parley.gateway.core import commands as c
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.positions import Revision
 from parley.gateway.services.epochs import Epochs
+from parley.shared.model import Conversation
 
 T = TypeVar("T")
 
@@ -44,9 +45,11 @@ class ChatMachine(RuleBasedStateMachine):
         self.cluster.loop.set_exception_handler(lambda _, context: self.errors.append(repr(context)))
         self._patches = ExitStack()
 
-        async def continues(epochs: Epochs, conversation_id: str, held: Revision) -> bool:
+        async def continues(
+            epochs: Epochs, conversation_id: str, held: Revision, head: Conversation | None = None
+        ) -> bool:
             # Nothing restores the database here, so there is no other history.
-            if not await CONTINUES(epochs, conversation_id, held):
+            if not await CONTINUES(epochs, conversation_id, held, head):
                 self.errors.append(f"{held} seems to be of another history of {conversation_id}")
             return True
 

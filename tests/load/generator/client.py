@@ -146,7 +146,8 @@ class Client:
         finally:
             self._calls.pop(number, None)
         if not found["success"]:
-            raise ConnectError(f"{name}: {found['error']}")
+            error = found["error"]
+            raise ConnectError(f"{name} {error['code']}: {error['message']}")
         return found
 
     def on_packet(self, packet: bytes, now: float) -> None:
