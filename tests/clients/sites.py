@@ -16,8 +16,9 @@ from parley.gateway.adapters.content_sniffer import ByteSniffer
 from parley.gateway.adapters.mongo.attachments import MongoAttachments
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.adapters.mongo.upload_quotas import MongoUploadQuotas, UnknownSpace
+from parley.gateway.background import Background
 from parley.gateway.core.errors import Unauthorized
 from parley.gateway.core.ports import Files
 from parley.gateway.protocols.error_payloads import REFUSAL
@@ -83,7 +84,7 @@ async def site(
     max_upload_of_day: int = 1 << 40,
 ) -> AsyncIterator[Site]:
     """Serve attachments over real storages."""
-    reads = PrimaryReads(database)
+    reads = SharedReads(database, Background().spawn)
     memberships, attachments = MongoMemberships(database, reads), MongoAttachments(database)
     service = AttachmentService(
         Access(MembershipCache(), memberships, MongoMessages(database, reads)),

@@ -10,8 +10,9 @@ import pytest
 from clients.redis_cluster import RedisCluster
 from clients.storages import Storage, client_of, s3_server
 from parley.gateway.adapters.mongo.gridfs_files import GridFiles
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.adapters.s3.files import PREFIX, Bucket, connect
+from parley.gateway.background import Background
 from parley.shared.documents import FILE_CHUNKS, FILES
 from parley.shared.migrations import migrate
 
@@ -25,9 +26,9 @@ async def redis_servers(redis_cluster: RedisCluster) -> AsyncIterator[RedisClust
 
 
 @pytest.fixture
-def reads(database: Any) -> Iterator[PrimaryReads]:
+def reads(database: Any) -> Iterator[SharedReads]:
     """The connection by which a gateway reads what each client needs."""
-    with closing(PrimaryReads(database)) as reads:
+    with closing(SharedReads(database, Background().spawn)) as reads:
         yield reads
 
 

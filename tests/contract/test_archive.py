@@ -27,7 +27,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages as MongoHistory
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.background import Background
 from parley.gateway.core import ports
 from parley.gateway.core.pagination import PageRequest
@@ -83,7 +83,7 @@ def member(conversation_id: str, user: str, **more: Any) -> Membership:
 
 @pytest.fixture(params=["memory", "mongodb"])
 async def archive(
-    request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection, reads: PrimaryReads
+    request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection, reads: SharedReads
 ) -> AsyncIterator[Archive]:
     if request.param == "memory":
         tables = Tables()
@@ -362,7 +362,7 @@ async def test_a_returning_member_starts_with_a_fresh_count(archive: Archive) ->
 
 
 async def test_a_member_can_return_while_a_worker_counts(
-    database: Database, primary: PrimaryConnection, reads: PrimaryReads
+    database: Database, primary: PrimaryConnection, reads: SharedReads
 ) -> None:
     await migrate(database)
     c, worker = str(uuid.uuid4()), CommittedMemberships(primary)

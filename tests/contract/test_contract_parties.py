@@ -13,7 +13,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.commands import PutContract, SendToContract
 from parley.gateway.core.errors import NotFound
 from parley.gateway.services.access import Access
@@ -61,7 +61,7 @@ class Hesitant(MongoContracts):
 class Gateway:
     """The contract services of one gateway."""
 
-    def __init__(self, database: Any, reads: PrimaryReads, contracts: MongoContracts | None = None) -> None:
+    def __init__(self, database: Any, reads: SharedReads, contracts: MongoContracts | None = None) -> None:
         self.contracts = contracts or MongoContracts(database)
         self.memberships = MongoMemberships(database, reads)
         self.conversations = MongoConversations(database, reads)
@@ -111,7 +111,7 @@ class Deal:
 
 
 async def test_a_party_replaced_while_a_conversation_begins_is_no_member(
-    database: Any, reads: PrimaryReads
+    database: Any, reads: SharedReads
 ) -> None:
     deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads, Hesitant(database))
     await one.service.put(deal.admin, deal.put(deal.old))
@@ -127,7 +127,7 @@ async def test_a_party_replaced_while_a_conversation_begins_is_no_member(
 
 
 async def test_two_concurrent_changes_leave_the_members_that_the_contract_names(
-    database: Any, reads: PrimaryReads
+    database: Any, reads: SharedReads
 ) -> None:
     deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads)
     await one.service.put(deal.admin, deal.put(deal.old))
@@ -152,7 +152,7 @@ async def test_two_concurrent_changes_leave_the_members_that_the_contract_names(
 
 
 async def test_a_milestone_removed_by_another_gateway_leaves_the_cache_soon(
-    database: Any, reads: PrimaryReads
+    database: Any, reads: SharedReads
 ) -> None:
     deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads)
     await one.service.put(deal.admin, deal.put(deal.old, "design"))
@@ -164,7 +164,7 @@ async def test_a_milestone_removed_by_another_gateway_leaves_the_cache_soon(
 
 
 async def test_a_gateway_with_a_stale_contract_admits_the_new_party(
-    database: Any, reads: PrimaryReads
+    database: Any, reads: SharedReads
 ) -> None:
     deal, one, other = Deal(), Gateway(database, reads), Gateway(database, reads)
     await one.service.put(deal.admin, deal.put(deal.old))

@@ -8,7 +8,7 @@ import pytest
 from fakes.memory_archive import MemoryConversations
 from fakes.memory_store import Tables
 from parley.gateway.adapters.mongo.conversations import MongoConversations
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Invalid
 from parley.gateway.core.pagination import PageRequest
 from parley.gateway.core.ports import Conversations
@@ -21,7 +21,7 @@ AT = now().replace(microsecond=0)
 
 @pytest.fixture(params=["memory", "mongodb"])
 async def conversations(
-    request: pytest.FixtureRequest, database: Database, reads: PrimaryReads
+    request: pytest.FixtureRequest, database: Database, reads: SharedReads
 ) -> Conversations:
     if request.param == "memory":
         return MemoryConversations(Tables())

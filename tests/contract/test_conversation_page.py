@@ -14,7 +14,7 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.commands import CountUnread, CreateConversation, ListConversations
 from parley.gateway.core.pagination import SortKey
 from parley.gateway.services.access import Access
@@ -39,7 +39,7 @@ class Silence:
 class CountedPeople(MongoPeople):
     """Counts the queries."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         super().__init__(database, reads)
         self.asked = 0
 
@@ -51,7 +51,7 @@ class CountedPeople(MongoPeople):
 class HeldMemberships(MongoMemberships):
     """Blocks and counts the queries for members while the gate is shut; commits before a user's are read."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         super().__init__(database, reads)
         self.gate = asyncio.Event()
         self.gate.set()
@@ -85,7 +85,7 @@ class HeldMemberships(MongoMemberships):
 class Desk:
     """One user's direct conversations, each with another user, and the service that lists them."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         self.database = database
         self.ann = Person(id=str(uuid.uuid4()))
         self.people, self.memberships = CountedPeople(database, reads), HeldMemberships(database, reads)
@@ -121,7 +121,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: Any, reads: PrimaryReads) -> Desk:
+async def desk(database: Any, reads: SharedReads) -> Desk:
     await migrate(database)
     return Desk(database, reads)
 

@@ -20,8 +20,9 @@ from parley.gateway.adapters.mongo.gridfs_files import GridFiles
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
+from parley.gateway.background import Background
 from parley.gateway.core.errors import Unavailable
 from parley.persistence_worker.persist import Persister
 from parley.shared import mongo
@@ -79,7 +80,7 @@ def member(conversation_id: str, user_id: str) -> Membership:
     return Membership(conversation_id=conversation_id, user_id=user_id, joined_at=now())
 
 
-async def operations(database: Any, reads: PrimaryReads) -> dict[str, Operation]:
+async def operations(database: Any, reads: SharedReads) -> dict[str, Operation]:
     """Prepare one document for each kind of write, and return the writes, each of which can be repeated."""
     conversations, memberships = MongoConversations(database, reads), MongoMemberships(database, reads)
     attachments, revocations = MongoAttachments(database), MongoRevocations(database)
@@ -131,7 +132,7 @@ async def operations(database: Any, reads: PrimaryReads) -> dict[str, Operation]
 async def test_a_write_fails_until_a_majority_has_it_however_often_it_is_retried(
     replicas: ReplicaSet, impatient: Any
 ) -> None:
-    writes = await operations(impatient, PrimaryReads(impatient))
+    writes = await operations(impatient, SharedReads(impatient, Background().spawn))
     secondaries = await replicas.pause_replication()
     try:
         succeeded = await asyncio.gather(*(succeeds_in(RETRIES, write) for write in writes.values()))
@@ -146,7 +147,7 @@ async def test_a_write_fails_until_a_majority_has_it_however_often_it_is_retried
 
 async def test_a_gateway_reads_what_a_majority_has(replicas: ReplicaSet) -> None:
     async with mongo.connect(replicas.url) as database:
-        reads = PrimaryReads(database)
+        reads = SharedReads(database, Background().spawn)
         messages, conversations = MongoMessages(database, reads), MongoConversations(database, reads)
         c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
         await conversations.create(c, [member(c.id, "ann")])
@@ -220,7 +221,9 @@ async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet
     sent = Sent()
     async with worker_store(f"{replicas.url}&{weaker}", sent) as (database, store):
         c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
-        await MongoConversations(database, PrimaryReads(database)).create(c, [member(c.id, "ann")])
+        await MongoConversations(database, SharedReads(database, Background().spawn)).create(
+            c, [member(c.id, "ann")]
+        )
         message = Message(
             id=str(uuid.uuid4()), conversation_id=c.id, sender_id="ann", content="", created_at=now()
         )
@@ -243,7 +246,7 @@ async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet
 async def test_no_url_weakens_what_a_gateway_asks_of_mongodb(replicas: ReplicaSet, weaker: str) -> None:
     sent = Sent()
     async with mongo.connect(f"{replicas.url}&{weaker}", event_listeners=[sent]) as database:
-        reads = PrimaryReads(database)
+        reads = SharedReads(database, Background().spawn)
         for operation in (await operations(database, reads)).values():
             await operation()
         await MongoMessages(database, reads).page("none", 1, None, None)

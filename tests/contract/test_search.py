@@ -18,9 +18,9 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.mongo.search_scan import Position, write_cursor
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.commands import Search
 from parley.gateway.core.errors import Invalid, RateLimited
 from parley.gateway.services.access import Access
@@ -405,7 +405,7 @@ async def test_a_part_of_a_long_word_is_no_match(library: Library) -> None:
 
 
 async def test_a_user_has_at_most_two_concurrent_searches(
-    library: Library, database: Any, reads: PrimaryReads
+    library: Library, database: Any, reads: SharedReads
 ) -> None:
     ann, bob = Person(id=str(uuid.uuid4())), Person(id=str(uuid.uuid4()))
     slow = SlowSearch(database)
@@ -442,7 +442,7 @@ class SlowSearch(MongoSearch):
         return await super().find(*asked)
 
 
-def search_service(database: Any, reads: PrimaryReads, search: MongoSearch) -> SearchService:
+def search_service(database: Any, reads: SharedReads, search: MongoSearch) -> SearchService:
     memberships, messages = MongoMemberships(database, reads), MongoMessages(database, reads)
     access = Access(MembershipCache(), memberships, messages)
     history = HistoryService(

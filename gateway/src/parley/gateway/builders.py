@@ -13,9 +13,9 @@ from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.adapters.mongo.revocations import MongoRevocations
 from parley.gateway.adapters.mongo.search import MongoSearch
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.adapters.mongo.upload_quotas import MongoStorageSpace, MongoUploadQuotas, UnknownSpace
 from parley.gateway.adapters.rabbitmq.layout_watch import LayoutWatch
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
@@ -70,7 +70,7 @@ class Adapters:
     admission: AdmissionController
     shedder: LoadShedder
     presence: RedisPresence
-    reads: PrimaryReads
+    reads: SharedReads
     connect_reads: MongoConnectReads
     snapshot_store: RedisSnapshotStore
     ports: Ports
@@ -123,7 +123,7 @@ def build_adapters(
     admission = AdmissionController(published, outbox.partition_of, windows, shedder, outbox.refusal)
     leases = PresenceStore(open_commands(settings.redis_url), buckets(settings.redis_url))
     presence = RedisPresence(leases, bus)
-    reads, connect_reads = PrimaryReads(database), MongoConnectReads(database, spawn)
+    reads, connect_reads = SharedReads(database, spawn), MongoConnectReads(database, spawn)
     return Adapters(
         database=database,
         bus=bus,
@@ -143,7 +143,7 @@ def build_adapters(
 def _ports(
     settings: Settings,
     database: Any,
-    reads: PrimaryReads,
+    reads: SharedReads,
     files: Files,
     bus: Bus,
     manager: RedisManager,

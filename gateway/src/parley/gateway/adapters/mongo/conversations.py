@@ -6,7 +6,7 @@ from typing import Any
 from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.pagination import Page, PageRequest, page_of
 from parley.shared.documents import (
@@ -28,7 +28,7 @@ LAST_ACTIVITY: Document = {"$ifNull": ["$lastMessage.createdAt", "$createdAt"]}
 class MongoConversations:
     """`Conversations`."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         self._reads = reads
         self._conversations = database[CONVERSATIONS]
         self._memberships = database[MEMBERSHIPS]
@@ -60,11 +60,11 @@ class MongoConversations:
         await insert_missing(self._memberships, documents)
 
     async def get(self, conversation_ids: Collection[str]) -> dict[str, Conversation]:
-        query = {"_id": {"$in": list(conversation_ids)}}
         if len(conversation_ids) > SHARED_CONVERSATIONS:
+            query = {"_id": {"$in": list(conversation_ids)}}
             found = await all_values(Conversation, self._conversations.find(query))
         else:
-            (documents,) = await self._reads.find({"find": CONVERSATIONS, "filter": query})
+            documents = await self._reads.by_id(CONVERSATIONS, conversation_ids)
             found = [from_document(Conversation, document) for document in documents]
         return {each.id: each for each in found}
 

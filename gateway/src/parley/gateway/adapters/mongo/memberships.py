@@ -7,7 +7,8 @@ from typing import Any
 from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
-from parley.gateway.adapters.mongo.primary_reads import AT_ONCE, PrimaryReads
+from parley.gateway.adapters.mongo.primary_reads import AT_ONCE
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.pagination import SortKey
 from parley.shared.documents import MEMBERSHIPS, Document, from_document, membership_id, to_document
 from parley.shared.model import Membership, Role, now
@@ -19,7 +20,7 @@ PRESENT: Document = {"leftAt": {"$exists": False}}
 class MongoMemberships:
     """`Memberships` and `MembershipChanges`."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         self._reads = reads
         self._memberships = database[MEMBERSHIPS]
 

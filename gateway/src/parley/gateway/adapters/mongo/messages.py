@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.positions import Tombstone
 from parley.shared.documents import (
     ATTACHMENT_USES,
@@ -23,14 +23,14 @@ FURTHEST = ("readSeq", "deliveredSeq")
 class MongoMessages:
     """`Messages`."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         self._reads = reads
         self._messages = database[MESSAGES]
         self._memberships = database[MEMBERSHIPS]
         self._references = database[ATTACHMENT_USES]
 
     async def get(self, message_id: str) -> Message | None:
-        (found,) = await self._reads.find({"find": MESSAGES, "filter": {"_id": message_id}, "limit": 1})
+        found = await self._reads.by_id(MESSAGES, [message_id])
         return from_document(Message, found[0]) if found else None
 
     async def page(

@@ -7,7 +7,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
-from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import SavedProfile
 from parley.shared.documents import USERS, Document, from_document, to_document
@@ -21,7 +21,7 @@ ISSUED_AT = "tokenIssuedAt"
 class MongoPeople:
     """`People`."""
 
-    def __init__(self, database: Any, reads: PrimaryReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads) -> None:
         self._reads = reads
         self._users = database[USERS]
 
@@ -52,7 +52,7 @@ class MongoPeople:
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         if not user_ids:
             return {}
-        (documents,) = await self._reads.find({"find": USERS, "filter": {"_id": {"$in": list(user_ids)}}})
+        documents = await self._reads.by_id(USERS, user_ids)
         found = {d["_id"]: from_document(Person, d) for d in documents}
         return {user_id: found.get(user_id) or Person(id=user_id) for user_id in user_ids}
 

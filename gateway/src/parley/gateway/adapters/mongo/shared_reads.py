@@ -1,0 +1,92 @@
+"""Reads of many clients in one round trip: those that come while one is under way share the next.
+
+After a gateway was lost thousands of clients return at once. If their reads took turns, each would wait for all
+those before it.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from parley.gateway.adapters.call_batches import CallBatches, Spawn
+from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
+from parley.gateway.core.errors import Unavailable
+from parley.shared.documents import Document
+
+
+class _ById(NamedTuple):
+    """Documents of one collection by their ids."""
+
+    collection: str
+    ids: Collection[str]
+
+
+class _Finds(NamedTuple):
+    """`find` commands."""
+
+    commands: Sequence[Document]
+
+
+_Wanted = _ById | _Finds
+_Found = list[list[Document]]
+
+
+class SharedReads:
+    """Reads from MongoDB's primary by one connection, as `PrimaryReads` does.
+
+    Args:
+        database: The database.
+        spawn: Runs a coroutine in the background.
+    """
+
+    def __init__(self, database: Any, spawn: Spawn) -> None:
+        self._reads = PrimaryReads(database)
+        self._batches: CallBatches[_Wanted, _Found | Exception] = CallBatches(self._run, spawn)
+
+    def close(self) -> None:
+        """Close the connection; a later read opens another."""
+        self._reads.close()
+
+    async def by_id(self, collection: str, ids: Collection[str]) -> list[Document]:
+        """Return the existing documents of these ids. Raises `Unavailable`."""
+        (documents,) = await self._call(_ById(collection, ids))
+        return documents
+
+    async def find(self, *commands: Document) -> list[list[Document]]:
+        """Run `find` commands as `PrimaryReads.find`; return the documents of each. Raises `Unavailable`."""
+        return await self._call(_Finds(commands)) if commands else []
+
+    async def _call(self, wanted: _Wanted) -> _Found:
+        found = await self._batches.call(wanted)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def _run(self, batch: Sequence[_Wanted]) -> Sequence[_Found | Exception]:
+        try:
+            return await self._read(batch)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+            # One client's command is refused, such as an id that is no text: the others are read without it.
+            return [(await self._run([wanted]))[0] for wanted in batch]
+
+    async def _read(self, batch: Sequence[_Wanted]) -> list[_Found]:
+        ids: defaultdict[str, set[str]] = defaultdict(set)
+        commands: list[Document] = []
+        for wanted in batch:
+            if isinstance(wanted, _ById):
+                ids[wanted.collection].update(wanted.ids)
+            else:
+                commands += wanted.commands
+        commands += [{"find": name, "filter": {"_id": {"$in": list(some)}}} for name, some in ids.items()]
+        answers = iter(await self._reads.find(*commands))
+        found = [[] if isinstance(w, _ById) else [next(answers) for _ in w.commands] for w in batch]
+        known = {name: {document["_id"]: document for document in next(answers)} for name in ids}
+        for wanted, place in zip(batch, found, strict=True):
+            if isinstance(wanted, _ById):
+                of_collection = known[wanted.collection]
+                place.append([of_collection[each] for each in wanted.ids if each in of_collection])
+        return found
