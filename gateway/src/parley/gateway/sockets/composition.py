@@ -21,13 +21,14 @@ from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.event_dispatcher import EventDispatcher
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.idle_reaper import IdleReaper
-from parley.gateway.sockets.namespace import ChatNamespace
+from parley.gateway.sockets.namespace import ChatNamespace, connects_bulkhead
 from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
 from parley.gateway.sockets.socket_answers import SocketAnswers
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
 from parley.gateway.sockets.traced_dispatcher import TracedDispatcher
 from parley.gateway.state.admission import AdmissionController
 from parley.gateway.state.answer_budget import AnswerBudget
+from parley.gateway.state.bulkhead import Bulkhead
 from parley.gateway.state.hop_delays import DelayGauge
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
@@ -77,8 +78,9 @@ def build_sockets(context: SocketContext) -> SocketParts:
     identities = Identities(context.profiles)
     server = _server(context)
     dispatcher = _dispatcher(context, identities, server)
+    connects = connects_bulkhead()
     for namespace in {protocol.namespace for protocol in context.protocols}:
-        server.register_namespace(_namespace(context, namespace, identities, dispatcher))
+        server.register_namespace(_namespace(context, namespace, identities, dispatcher, connects))
     return SocketParts(
         server=server,
         idle_reaper=IdleReaper(server.eio, lambda eio_sid: _has_joined(context, eio_sid)),
@@ -141,7 +143,11 @@ def _dispatcher(context: SocketContext, identities: Identities, server: ChatServ
 
 
 def _namespace(
-    context: SocketContext, namespace: str, identities: Identities, dispatcher: EventDispatcher
+    context: SocketContext,
+    namespace: str,
+    identities: Identities,
+    dispatcher: EventDispatcher,
+    connects: Bulkhead,
 ) -> ChatNamespace:
     return ChatNamespace(
         namespace,
@@ -157,6 +163,7 @@ def _namespace(
         recovery=context.recovery,
         snapshots=context.snapshots,
         rates=context.rates,
+        connects=connects,
         max_sockets_of_user=context.settings.max_sockets_of_user,
     )
 

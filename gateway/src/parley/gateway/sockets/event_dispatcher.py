@@ -1,7 +1,7 @@
 """The event dispatcher: from a client's event to a command, and from its result to the acknowledgement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -36,6 +36,7 @@ from parley.gateway.services.profiles import Profiles
 from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.socket_answers import SocketAnswers
+from parley.gateway.state.bulkhead import Bulkhead
 from parley.gateway.state.rates import WRONG_COST, Rates
 from parley.gateway.transport.answers import DeferredAck, Refusal
 from parley.gateway.transport.packets import MalformedPacket
@@ -44,6 +45,7 @@ from parley.shared.model import Person, now
 log = structlog.get_logger()
 
 READ_SECONDS = 2.0
+READS_AT_ONCE, READS_WAIT_SECONDS = 64, 10.0
 END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 
 
@@ -90,6 +92,7 @@ class EventDispatcher:
             c.Reauthenticate: self._renew,
         }
         check_session_handlers(self._session_handlers)
+        self._reads = Bulkhead(READS_AT_ONCE, READS_WAIT_SECONDS, _too_slow)
 
     def dispatch(self, session: Session, event: Any, args: list[Any], size: int = 0) -> Eventual[Any]:
         """Return an event's acknowledgement, a `DeferredAck` or a `Refusal`: at once, if nothing is awaited.
@@ -208,13 +211,21 @@ class EventDispatcher:
         await self._profiles.present(identity.person, identity.issued_at)
         return Renewed(datetime.fromtimestamp(min(identity.expires_at, END_OF_TIME), UTC))
 
-    async def _bounded(self, answer: Awaitable[Any]) -> Any:
+    async def _bounded(self, answer: Coroutine[Any, Any, Any]) -> Any:
         """Await a read for a bounded time: the client's next events wait behind it."""
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            async with self._reads.slot(), asyncio.timeout(READ_SECONDS):
                 return await answer
         except TimeoutError as error:
-            raise Unavailable("The archive is too slow at the moment; try again.") from error
+            # Those that wait for a slot would find out one after the other, each after its own time.
+            self._reads.turn_away()
+            raise _too_slow() from error
+        finally:
+            answer.close()
+
+
+def _too_slow() -> ChatError:
+    return Unavailable("The archive is too slow at the moment; try again.")
 
 
 def _ack(inbound: InboundEvent, command: c.Command, result: Any, began: float) -> Any:

@@ -24,6 +24,7 @@ from parley.gateway.recovery.connection_recovery import ConnectionRecovery, Rest
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
 from parley.gateway.sockets.event_dispatcher import EventDispatcher, refusal
 from parley.gateway.sockets.identities import Identities
+from parley.gateway.state.bulkhead import Bulkhead
 from parley.gateway.state.rates import Buckets, Rate, Rates, size_cost
 from parley.gateway.transport.answers import Refusal
 from parley.gateway.transport.server import TransientConnectError
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 
 REPLAYING = "The events that you have missed are still being sent; try again."
 CLOSING = "The token is no longer valid; the connection is being closed."
+CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS = 64, 15.0
+"""A client of JavaScript waits for 20 seconds."""
 FAILED_ROOMS = 100
 """Rooms that a failed connect counts as."""
 RATE_REFUSALS = Rate(2, 100)
@@ -41,6 +44,15 @@ REASONS, OTHER = {v for k, v in vars(AsyncServer.reason).items() if k.isupper()}
 """The reasons of the library, and the label for any other one."""
 LOST = (AsyncServer.reason.TRANSPORT_CLOSE, AsyncServer.reason.PING_TIMEOUT)
 """The reasons for an end that neither side has asked for: the client is expected back."""
+
+
+def connects_bulkhead() -> Bulkhead:
+    """Return the bulkhead of the connects to all namespaces of a node."""
+
+    def refusal() -> ChatError:
+        return Unavailable("Too many clients connect at the moment; try again.")
+
+    return Bulkhead(CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS, refusal)
 
 
 class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
@@ -62,6 +74,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         recovery: ConnectionRecovery,
         snapshots: SessionSnapshots,
         rates: Rates,
+        connects: Bulkhead,
         max_sockets_of_user: int,
     ) -> None:
         super().__init__(namespace)
@@ -78,6 +91,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._snapshots = snapshots
         self._rates = rates
         self._max_sockets_of_user = max_sockets_of_user
+        self._connects = connects
         self._rate_refusals = Buckets(RATE_REFUSALS)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -116,7 +130,8 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         # Its cost is known, and owed, when it is done: of many at once each would find the bucket full.
         async with self._turns.setdefault(user_id, asyncio.Lock()):
             self._rates.count("rooms", user_id)
-            await self._connect_in_turn(sid, identity, auth)
+            async with self._connects.slot():
+                await self._connect_in_turn(sid, identity, auth)
 
     async def _connect_in_turn(self, sid: str, identity: Identity, auth: Any) -> None:
         user_id = identity.person.id

@@ -1,7 +1,7 @@
 """Reads of many clients in one round trip: those that come while one is under way share the next.
 
-After a gateway was lost thousands of clients return at once. If their reads took turns, each would wait for all
-those before it.
+After a gateway was lost thousands of clients return at once. If their reads took turns, each would wait for
+all those before it.
 """
 
 from collections import defaultdict

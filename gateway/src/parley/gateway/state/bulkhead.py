@@ -1,0 +1,67 @@
+"""A bulkhead: bounds how much of one kind of work runs at a time, so that it cannot take a gateway's whole time.
+
+When thousands of clients return at once, each turn of the event loop would otherwise do a part of the work of all
+of them, and everybody else's messages would wait for that turn to end. The work that waits here costs nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+
+class Bulkhead:
+    """Lets a number of callers in at a time; the others wait, in their order.
+
+    Args:
+        most: Callers that are in at a time.
+        wait_seconds: How long a caller waits.
+        refusal: Makes the error that a caller gets who has waited in vain.
+    """
+
+    def __init__(self, most: int, wait_seconds: float, refusal: Callable[[], Exception]) -> None:
+        self._free = most
+        self._wait_seconds = wait_seconds
+        self._refusal = refusal
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot while the block runs. Raises the refusal if none is free in time."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def turn_away(self) -> None:
+        """Refuse those who wait: what they wait for does not get on."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(self._refusal())
+
+    async def _enter(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                # The slot was given in the moment in which the wait ended.
+                self._leave()
+            if isinstance(error, TimeoutError):
+                raise self._refusal() from error
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
