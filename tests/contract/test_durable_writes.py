@@ -221,9 +221,8 @@ async def test_no_url_weakens_what_a_worker_asks_of_mongodb(replicas: ReplicaSet
     sent = Sent()
     async with worker_store(f"{replicas.url}&{weaker}", sent) as (database, store):
         c = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
-        await MongoConversations(database, SharedReads(database, Background().spawn)).create(
-            c, [member(c.id, "ann")]
-        )
+        reads = SharedReads(database, Background().spawn)
+        await MongoConversations(database, reads).create(c, [member(c.id, "ann")])
         message = Message(
             id=str(uuid.uuid4()), conversation_id=c.id, sender_id="ann", content="", created_at=now()
         )

@@ -1,7 +1,7 @@
-"""A bulkhead: bounds how much of one kind of work runs at a time, so that it cannot take a gateway's whole time.
+"""A bulkhead: bounds how much of one kind of work runs at a time, so that others get their share.
 
-When thousands of clients return at once, each turn of the event loop would otherwise do a part of the work of all
-of them, and everybody else's messages would wait for that turn to end. The work that waits here costs nothing.
+When thousands of clients return at once, each turn of the event loop would otherwise do a part of the work of
+all of them, and everybody else's messages would wait for its end. The work that waits here costs nothing.
 """
 
 import asyncio
@@ -24,6 +24,10 @@ class Bulkhead:
         self._wait_seconds = wait_seconds
         self._refusal = refusal
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
