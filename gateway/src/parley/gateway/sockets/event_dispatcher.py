@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -183,11 +184,15 @@ class EventDispatcher:
 
     async def _read(self, session: Session, person: Person, command: c.Command, size: int) -> Any:
         """Do a command with a long answer as soon as its client has taken what was written before."""
-        await self._answers.take(session, size)
-        try:
-            return await settle(self._begin(person, command))
-        finally:
-            self._answers.give_back_when_read(session, size)
+        await self._answers.wait_until_read(session)
+        is_bounded = COMMANDS[type(command)].is_bounded
+        # A slot comes before the bytes: whoever waits for it holds nothing that others need.
+        async with self._reads.slot() if is_bounded else nullcontext():
+            await self._answers.take(session, size)
+            try:
+                return await settle(self._begin(person, command))
+            finally:
+                self._answers.give_back_when_read(session, size)
 
     async def _join(self, session: Session, command: c.JoinRoom) -> Joined:
         joined = await self._connection_manager.join(session, command.conversation_id)
@@ -214,14 +219,12 @@ class EventDispatcher:
     async def _bounded(self, answer: Coroutine[Any, Any, Any]) -> Any:
         """Await a read for a bounded time: the client's next events wait behind it."""
         try:
-            async with self._reads.slot(), asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(READ_SECONDS):
                 return await answer
         except TimeoutError as error:
             # Those that wait for a slot would find out one after the other, each after its own time.
             self._reads.turn_away()
             raise _too_slow() from error
-        finally:
-            answer.close()
 
 
 def _too_slow() -> ChatError:

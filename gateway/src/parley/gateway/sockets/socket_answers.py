@@ -30,14 +30,13 @@ class SocketAnswers:
         self._manager = manager
         self._spawn = spawn
 
-    async def take(self, session: Session, size: int) -> None:
-        """Take the bytes of an answer.
-
-        Raises:
-            Overloaded: The client does not read, or too much is being read for its user.
-        """
+    async def wait_until_read(self, session: Session) -> None:
+        """Wait until a client has taken what was written before. Raises `Overloaded` if it does not."""
         if not await self._is_read(session, WAIT_SECONDS):
             raise Overloaded("Read what was sent to you before. Retry later.", retry_after=1.0)
+
+    async def take(self, session: Session, size: int) -> None:
+        """Take the bytes of an answer. Raises `Overloaded` if too much is being read for the user."""
         await self._budget.take(session.user_id, size)
 
     def give_back_when_read(self, session: Session, size: int) -> None:
