@@ -1,6 +1,6 @@
 """Builds the Socket.IO server of a node, its namespaces, and what closes sockets."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,11 +79,12 @@ def build_sockets(context: SocketContext) -> SocketParts:
     server = _server(context)
     dispatcher = _dispatcher(context, identities, server)
     connects = connects_bulkhead()
-    for namespace in {protocol.namespace for protocol in context.protocols}:
+    namespaces = {protocol.namespace for protocol in context.protocols}
+    for namespace in namespaces:
         server.register_namespace(_namespace(context, namespace, identities, dispatcher, connects))
     return SocketParts(
         server=server,
-        idle_reaper=IdleReaper(server.eio, lambda eio_sid: _has_joined(context, eio_sid)),
+        idle_reaper=IdleReaper(server.eio, partial(_has_joined, context.manager, namespaces)),
         token_expiry_reaper=TokenExpiryReaper(
             sessions=context.delivery.sessions,
             session_rooms=context.delivery.session_rooms,
@@ -174,7 +175,6 @@ def _handshake_context(server: ChatServer, session: Session) -> str | None:
     return found
 
 
-def _has_joined(context: SocketContext, eio_sid: str) -> bool:
+def _has_joined(manager: RedisManager, namespaces: Collection[str], eio_sid: str) -> bool:
     """Whether a connection has joined some namespace."""
-    manager = context.manager
-    return any(manager.sid_from_eio_sid(eio_sid, protocol.namespace) for protocol in context.protocols)
+    return any(manager.sid_from_eio_sid(eio_sid, namespace) for namespace in namespaces)

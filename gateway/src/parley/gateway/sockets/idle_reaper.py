@@ -33,17 +33,20 @@ class IdleReaper:
     async def sweep(self) -> None:
         """Close polling clients over their limit, and connections that have been idle for too long."""
         idle: dict[str, float] = {}
+        now = monotonic()
         for number, (sid, session) in enumerate(list(self._engine.sockets.items()), start=1):
+            is_late = False
             if not self._has_joined(sid):
-                idle[sid] = self._idle_since.get(sid, monotonic())
-            await self._check(session, is_late=sid in idle and monotonic() - idle[sid] > JOIN_SECONDS)
+                idle[sid] = self._idle_since.get(sid, now)
+                is_late = now - idle[sid] > JOIN_SECONDS
+            if is_late or session.over_limit:
+                await self._close(session)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
         self._idle_since = idle
 
-    async def _check(self, session: EngineSession, *, is_late: bool) -> None:
-        if is_late or session.over_limit:
-            # A session whose handlers wait for a server is listed until they have ended.
-            if not session.closing:
-                log.info("gateway.socket.reaped", over_limit=session.over_limit)
-            await session.terminate()
+    async def _close(self, session: EngineSession) -> None:
+        # A session whose handlers wait for a server is listed until they have ended.
+        if not session.closing:
+            log.info("gateway.socket.reaped", over_limit=session.over_limit)
+        await session.terminate()
