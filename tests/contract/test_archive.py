@@ -107,7 +107,7 @@ async def archive(
         MongoHistory(database, reads),
         stored,
         stored,
-        MongoPeople(database, reads),
+        MongoPeople(database, reads, Background().spawn),
         MongoContracts(database),
         CommittedMessages(primary),
         connect_reads,
@@ -213,6 +213,22 @@ async def test_the_profile_of_the_newest_token_is_kept(archive: Archive) -> None
     assert (await archive.people.get([person.id]))[person.id] == newer
     assert (await archive.people.save(replace(newer, avatar=None), 20.0)).is_renamed
     assert (await archive.people.get([person.id]))[person.id].avatar is None
+
+
+async def test_one_of_several_first_profiles_of_a_user_is_stored(archive: Archive) -> None:
+    ann, bob = Person(id=str(uuid.uuid4()), name="Ann"), Person(id=str(uuid.uuid4()), name="Bob")
+    await archive.people.save(bob, 10.0)
+    added = await asyncio.gather(
+        archive.people.add(ann, 10.0),
+        archive.people.add(replace(bob, name="Robert"), 20.0),
+        archive.people.add(replace(ann, name="Anna"), 20.0),
+    )
+    assert added[1] is False
+    assert sorted([added[0], added[2]]) == [False, True]
+    stored = await archive.people.get([ann.id, bob.id])
+    assert stored[ann.id].name == ("Ann" if added[0] else "Anna")
+    assert stored[bob.id] == bob
+    assert (await archive.people.save(ann, 5.0)).person == stored[ann.id]
 
 
 async def test_a_later_token_with_a_known_profile_outdates_those_before_it(archive: Archive) -> None:

@@ -14,6 +14,7 @@ from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
+from parley.gateway.background import Background
 from parley.gateway.core.commands import PutContract, SendToContract
 from parley.gateway.core.errors import NotFound
 from parley.gateway.services.access import Access
@@ -75,7 +76,7 @@ class Gateway:
             self.memberships,
             self.contracts,
             MongoMessages(database, reads),
-            MongoPeople(database, reads),
+            MongoPeople(database, reads, Background().spawn),
             Silence(),
             NothingAccepted(),
         )

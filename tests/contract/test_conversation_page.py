@@ -15,6 +15,7 @@ from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
 from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
+from parley.gateway.background import Background
 from parley.gateway.core.commands import CountUnread, CreateConversation, ListConversations
 from parley.gateway.core.pagination import SortKey
 from parley.gateway.services.access import Access
@@ -40,7 +41,7 @@ class CountedPeople(MongoPeople):
     """Counts the queries."""
 
     def __init__(self, database: Any, reads: SharedReads) -> None:
-        super().__init__(database, reads)
+        super().__init__(database, reads, Background().spawn)
         self.asked = 0
 
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:

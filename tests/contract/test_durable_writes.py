@@ -115,7 +115,9 @@ async def operations(database: Any, reads: SharedReads) -> dict[str, Operation]:
         "a contract": lambda: MongoContracts(database).put(
             Contract(id=group.id, client_id=one, freelancer_id=other)
         ),
-        "a profile": lambda: MongoPeople(database, reads).save(Person(id=one, name="Ann")),
+        "a profile": lambda: MongoPeople(database, reads, Background().spawn).save(
+            Person(id=one, name="Ann")
+        ),
         "a revocation": lambda: revocations.put(
             Revocation(id=str(uuid.uuid4()), user_id=one, before=1.0, until=at)
         ),

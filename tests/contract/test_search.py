@@ -21,6 +21,7 @@ from parley.gateway.adapters.mongo.people import MongoPeople
 from parley.gateway.adapters.mongo.search import MongoSearch
 from parley.gateway.adapters.mongo.search_scan import Position, write_cursor
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
+from parley.gateway.background import Background
 from parley.gateway.core.commands import Search
 from parley.gateway.core.errors import Invalid, RateLimited
 from parley.gateway.services.access import Access
@@ -446,7 +447,10 @@ def search_service(database: Any, reads: SharedReads, search: MongoSearch) -> Se
     memberships, messages = MongoMemberships(database, reads), MongoMessages(database, reads)
     access = Access(MembershipCache(), memberships, messages)
     history = HistoryService(
-        access, messages, MongoConversations(database, reads), MongoPeople(database, reads)
+        access,
+        messages,
+        MongoConversations(database, reads),
+        MongoPeople(database, reads, Background().spawn),
     )
     return SearchService(access, memberships, search, history)
 

@@ -124,7 +124,7 @@ async def visit(secrets: Secrets, stack: Stack, label: str, user_id: str, where:
     else:
         answer = await request(stack.url, "GET", "/chats/conversations", Authorization=f"Bearer {token}")
     assert answer.status == 200
-    await io.disconnect()
+    await leave(io)
 
 
 async def visit_by_upgrade(secrets: Secrets, stack: Stack, user_id: str) -> None:
@@ -134,7 +134,14 @@ async def visit_by_upgrade(secrets: Secrets, stack: Stack, user_id: str) -> None
     await io.connect(stack.url, auth={"token": token}, namespaces=[NAMESPACE])
     await eventually(lambda: io.transport() == "websocket")
     secrets.ids_of("an upgrade", io)
+    await leave(io)
+
+
+async def leave(io: socketio.AsyncClient) -> None:
+    """Disconnect, and close the HTTP session that the client may leave open."""
     await io.disconnect()
+    if io.eio.http is not None:
+        await io.eio.http.close()
 
 
 async def do_wrong(secrets: Secrets, stack: Stack, user_id: str) -> None:

@@ -251,6 +251,12 @@ class MemoryPeople:
         is_renamed = before is not None and shown_of(before) != shown_of(person)
         return SavedProfile(person=person, issued_at=issued_at, is_renamed=is_renamed)
 
+    async def add(self, person: Person, issued_at: float = 0.0) -> bool:
+        if person.id in self._tables.people:
+            return False
+        self._tables.people[person.id], self._tables.issued_at[person.id] = person, issued_at
+        return True
+
     async def note_tokens(self, issued_at: Mapping[str, float]) -> None:
         for user_id, at in issued_at.items():
             if user_id in self._tables.people:

@@ -85,7 +85,7 @@ async def test_one_who_is_cancelled_in_the_moment_of_the_turn_gives_the_slot_bac
     await work.end(last)
 
 
-async def test_those_who_wait_can_be_refused_at_once() -> None:
+async def test_all_that_wait_can_be_refused_at_once() -> None:
     work = Work(most=1)
     first, others = work.begin(), [work.begin(), work.begin()]
     await eventually(lambda: work.inside == [first])

@@ -57,6 +57,14 @@ async def test_an_older_token_gets_the_newest_name_though_its_event_was_lost() -
     assert publisher.events == []
 
 
+async def test_a_new_user_s_name_gives_way_to_one_that_was_stored_meanwhile() -> None:
+    (here, there), people, publisher = gateways(2)
+    await there.present(NEW, 20.0, is_new=True)
+    assert await here.present(OLD, 10.0, is_new=True) == replace(OLD, name="New", avatar="a.png")
+    assert (await people.get(["ann"]))["ann"] == NEW
+    assert publisher.events == []
+
+
 async def test_an_older_event_changes_nothing() -> None:
     (profiles,), _, _ = gateways()
     await profiles.present(NEW, 20.0)

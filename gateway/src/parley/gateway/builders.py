@@ -136,20 +136,32 @@ def build_adapters(
         reads=reads,
         connect_reads=connect_reads,
         snapshot_store=RedisSnapshotStore(open_commands(settings.redis_url)),
-        ports=_ports(settings, database, reads, files, bus, manager, admission, presence, connect_reads),
+        ports=_ports(
+            settings,
+            database,
+            files,
+            bus,
+            manager,
+            admission,
+            presence,
+            reads,
+            connect_reads,
+            MongoPeople(database, reads, spawn),
+        ),
     )
 
 
 def _ports(
     settings: Settings,
     database: Any,
-    reads: SharedReads,
     files: Files,
     bus: Bus,
     manager: RedisManager,
     admission: AdmissionController,
     presence: RedisPresence,
+    reads: SharedReads,
     connect_reads: MongoConnectReads,
+    people: MongoPeople,
 ) -> Ports:
     memberships, attachments = MongoMemberships(database, reads), MongoAttachments(database)
     return Ports(
@@ -162,7 +174,7 @@ def _ports(
         contracts=MongoContracts(database),
         messages=MongoMessages(database, reads),
         search=MongoSearch(database),
-        people=MongoPeople(database, reads),
+        people=people,
         connect_reads=connect_reads,
         attachments=attachments,
         orphaned_attachments=attachments,

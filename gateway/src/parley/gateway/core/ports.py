@@ -245,6 +245,9 @@ class People(Protocol):
     async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
         """Store a user's profile, unless a token issued later has stated one; return the stored one."""
 
+    async def add(self, person: Person, issued_at: float = 0.0) -> bool:
+        """Store the profile of a user who has none, and return True; return False if there is one."""
+
     async def get(self, user_ids: Collection[str]) -> dict[str, Person]:
         """Return all of these users by id; a user who never connected has nothing but an id."""
 

@@ -60,7 +60,8 @@ class UserLoader:
         # Of a user without a live socket, nobody else makes up for events that were lost meanwhile.
         if not is_loaded or (is_known and lost != self._lingering_users.forgotten):
             await self._load_memberships(session)
-        await self._profiles.present(person, issued_at)
+        is_new = not is_loaded and not self._profiles.is_known(person.id)
+        await self._profiles.present(person, issued_at, is_new=is_new)
 
     def _is_loaded(self, session: Session) -> bool:
         """Whether another socket of the user has connected: events keep the memberships right since."""

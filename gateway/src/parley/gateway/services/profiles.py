@@ -37,17 +37,24 @@ class Profiles:
         self._known: BoundedDict[str, Profile] = BoundedDict(REMEMBERED_PEOPLE)
         self._later_tokens: dict[str, float] = {}
 
-    async def present(self, person: Person, issued_at: float | None) -> Person:
+    async def present(self, person: Person, issued_at: float | None, *, is_new: bool = False) -> Person:
         """Take a token's description of its user; return it with the user's newest name.
 
         A description is written only if it is another one than before.
+
+        Args:
+            person: The description.
+            issued_at: When the token was issued.
+            is_new: Whether no description of the user was stored a moment ago.
 
         Raises:
             Unavailable: It could not be stored.
         """
         at = issued_at or 0.0
         known = self._known.get(person.id)
-        if known is None or (at >= known.issued_at and person != known.person):
+        if known is None and is_new and await self._people.add(person, at):
+            self._note(Profile(person, at))
+        elif known is None or (at >= known.issued_at and person != known.person):
             await self._save(person, at)
         elif at > known.issued_at:
             # Until it is stored, a token issued between the two would be taken for the newest elsewhere.

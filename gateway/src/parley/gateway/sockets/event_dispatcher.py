@@ -186,7 +186,7 @@ class EventDispatcher:
         """Do a command with a long answer as soon as its client has taken what was written before."""
         await self._answers.wait_until_read(session)
         is_bounded = COMMANDS[type(command)].is_bounded
-        # A slot comes before the bytes: whoever waits for it holds nothing that others need.
+        # A slot is taken before the bytes: a read that waits for one holds nothing that others need.
         async with self._reads.slot() if is_bounded else nullcontext():
             await self._answers.take(session, size)
             try:

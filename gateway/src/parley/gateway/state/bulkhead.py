@@ -39,7 +39,7 @@ class Bulkhead:
             self._leave()
 
     def turn_away(self) -> None:
-        """Refuse those who wait: what they wait for does not get on."""
+        """Refuse all callers that wait, because those that are in do not get on."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

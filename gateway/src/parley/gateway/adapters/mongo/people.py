@@ -1,12 +1,14 @@
 """People in MongoDB, as their newest tokens described them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
+from parley.gateway.adapters.mongo.inserts import insert_missing
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import SavedProfile
@@ -21,9 +23,10 @@ ISSUED_AT = "tokenIssuedAt"
 class MongoPeople:
     """`People`."""
 
-    def __init__(self, database: Any, reads: SharedReads) -> None:
+    def __init__(self, database: Any, reads: SharedReads, spawn: Spawn) -> None:
         self._reads = reads
         self._users = database[USERS]
+        self._additions: CallBatches[Document, bool] = CallBatches(self._insert, spawn)
 
     async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
         document = to_document(person)
@@ -41,6 +44,15 @@ class MongoPeople:
             return await self._stored(person.id)
         is_renamed = before is not None and any(before.get(field) != document.get(field) for field in SHOWN)
         return SavedProfile(person=person, issued_at=issued_at, is_renamed=is_renamed)
+
+    async def add(self, person: Person, issued_at: float = 0.0) -> bool:
+        return await self._additions.call(_stated(to_document(person), issued_at))
+
+    async def _insert(self, documents: Sequence[Document]) -> list[bool]:
+        # Two sockets of one user may be the first ones at the same time.
+        first = list({document["_id"]: document for document in documents}.values())
+        added = {id(document) for document in await insert_missing(self._users, first)}
+        return [id(document) in added for document in documents]
 
     async def _stored(self, user_id: str) -> SavedProfile:
         with translate_errors():
@@ -71,7 +83,11 @@ def saved_profile(document: Document) -> SavedProfile:
     return SavedProfile(person=from_document(Person, document), issued_at=issued_at, is_renamed=False)
 
 
+def _stated(document: Document, issued_at: float) -> Document:
+    return {**document, "lastSeenAt": now(), ISSUED_AT: issued_at}
+
+
 def _replacement(document: Document, issued_at: float) -> Document:
-    stated = {**document, "lastSeenAt": now(), ISSUED_AT: issued_at}
+    stated = _stated(document, issued_at)
     unstated = [field for field in Person.__struct_encode_fields__ if field not in (*document, "id")]
     return {"$set": stated, **({"$unset": dict.fromkeys(unstated, "")} if unstated else {})}

@@ -1,7 +1,7 @@
 """Reads from MongoDB's primary by a socket of their own, without the driver's threads and layers.
 
 A call by Motor takes 330 us of a gateway's processor time, one of these 60, and its threads hold up the event
-loop. They are for what each client needs; what is rare, large or slow is read by Motor.
+loop. They are for the data that each client needs; rare, large and slow reads take Motor.
 """
 
 import asyncio
