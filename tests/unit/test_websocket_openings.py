@@ -174,14 +174,33 @@ async def test_a_limit_leaves_the_request_to_aiohttp(gateways: tuple[Gateway, Ga
     assert gateway.taken == [False]
 
 
-async def test_many_that_connect_at_once_wait_by_aiohttp_s_way(
+async def test_many_that_connect_at_once_wait_for_their_turn(
     gateways: tuple[Gateway, Gateway], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pacing, "ROUND_SECONDS", 0.1)
     gateway, _ = gateways
-    answers = await asyncio.gather(*(gateway.ask(request()) for _ in range(pacing.AT_ONCE + 2)))
+    count = 2 * pacing.AT_ONCE + 2
+    asking = [asyncio.create_task(gateway.ask(request() + PING)) for _ in range(count)]
+    await eventually(lambda: len(gateway.taken) == count)
+    assert len(gateway.server.eio.pacing) > 0
+    answers = await asyncio.gather(*asking)
     assert all(head[0] == b"HTTP/1.1 101 Switching Protocols" for head, _ in answers)
-    assert gateway.taken.count(False) >= 1
+    assert all(body.count(PONG) == 2 for _, body in answers)
+    assert all(gateway.taken)
+
+
+async def test_a_client_that_goes_while_it_waits_leaves_nothing(
+    gateways: tuple[Gateway, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing, "ROUND_SECONDS", 0.1)
+    gateway, _ = gateways
+    for _ in range(pacing.AT_ONCE + 2):
+        _, writer = await gateway.connect()
+        writer.write(request())
+        await writer.drain()
+        writer.transport.abort()
+    await eventually(lambda: len(gateway.taken) == pacing.AT_ONCE + 2)
+    await eventually(lambda: gateway.server.eio.count_sessions() == 0)
 
 
 async def test_a_connection_without_data_becomes_aiohttp_s(

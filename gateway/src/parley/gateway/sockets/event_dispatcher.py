@@ -46,7 +46,7 @@ from parley.shared.model import Person, now
 log = structlog.get_logger()
 
 READ_SECONDS = 2.0
-READS_AT_ONCE, READS_WAIT_SECONDS = 64, 10.0
+READS_AT_ONCE, READS_WAIT_SECONDS = 24, 10.0
 END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 
 

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 REPLAYING = "The events that you have missed are still being sent; try again."
 CLOSING = "The token is no longer valid; the connection is being closed."
-CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS = 64, 15.0
+CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS = 24, 15.0
 """A client of JavaScript waits for 20 seconds."""
 FAILED_ROOMS = 100
 """Rooms that a failed connect counts as."""

@@ -99,7 +99,7 @@ class EngineServer(EngineHooks):
         self.flushes = Flushes(self.inbox_delay)
         self.delayed_reads = DelayedReads()
         self.closing_tasks = BoundedTasks(CLOSING_AT_ONCE)
-        self._pacing = Pacing()
+        self.pacing = Pacing()
         self._is_stopping = False
         self.begin_message: BeginMessage = self.handle_message
         """Handles a message of a session, by id; returns None, or what is left to be awaited."""
@@ -108,7 +108,7 @@ class EngineServer(EngineHooks):
 
     def count_sessions(self) -> int:
         """Return the number of sessions, and of clients that wait for one."""
-        return len(self.sockets) + len(self._pacing)
+        return len(self.sockets) + len(self.pacing)
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve a path of an application, with and without a slash at its end."""
@@ -190,7 +190,7 @@ class EngineServer(EngineHooks):
 
     async def _open(self, request: web.Request, transport: str | None) -> EngineSession:
         """Open a session, whose first packet tells the client its id and limits."""
-        await self._pacing.wait()
+        await self.pacing.wait()
         if request.transport is None:
             # The client has not waited; of its response nothing is sent.
             raise RequestRefused(*BAD_REQUEST)
@@ -202,14 +202,13 @@ class EngineServer(EngineHooks):
         session.connected = transport == POLLING
         return session
 
-    def can_open_at_once(self) -> bool:
-        """Return whether `open_at_once` can be called now."""
-        return self.on_open is not None and not self._is_stopping and self._pacing.can_pass()
+    def can_open(self) -> bool:
+        """Return whether `open_in_turn` can be called now."""
+        return self.on_open is not None and not self._is_stopping
 
-    def open_at_once(self, request: Any) -> EngineSession:
-        """Open a session for a websocket, whose turn it is."""
+    def open_in_turn(self, request: Any) -> EngineSession:
+        """Open a session for a websocket, whose turn it is by `pacing`."""
         assert self.on_open is not None
-        self._pacing.pass_at_once()
         session = self._new_session(request, WEBSOCKET)
         self.on_open(session.sid, _environ(request))
         self.heartbeats.schedule_ping(session)

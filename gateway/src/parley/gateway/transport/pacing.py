@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 AT_ONCE, ROUND_SECONDS = 5, 0.01
 """Sessions that begin in a round, and how long it lasts at least; a busy event loop makes it longer.
@@ -23,9 +24,12 @@ class Pacing:
         """Return how many wait."""
         return len(self._waiting)
 
-    def can_pass(self) -> bool:
-        """Return whether a caller of `wait` would not have to wait."""
-        return self._timer is None or self._passed < AT_ONCE
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function in its turn, which may be now."""
+        if self.pass_at_once():
+            function()
+        else:
+            self._enqueue().add_done_callback(lambda _: function())
 
     def pass_at_once(self) -> bool:
         """Take a place in the present round, if there is one."""
@@ -38,11 +42,13 @@ class Pacing:
 
     async def wait(self) -> None:
         """Wait for a place in a round."""
-        if self.pass_at_once():
-            return
-        turn = asyncio.get_running_loop().create_future()
+        if not self.pass_at_once():
+            await self._enqueue()
+
+    def _enqueue(self) -> "asyncio.Future[None]":
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        await turn
+        return turn
 
     def _start_round(self) -> None:
         self._passed = 0

@@ -1,4 +1,4 @@
-"""Opens websockets at once from the request that most clients send, without aiohttp's tasks and objects.
+"""Opens websockets straight from the request that most clients send, without aiohttp's tasks and objects.
 
 aiohttp's way takes 0.4 ms of processor time. Any other request, and one that is to be refused, is left to it.
 """
@@ -6,6 +6,7 @@ aiohttp's way takes 0.4 ms of processor time. Any other request, and one that is
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import starmap
 from typing import Any
 
@@ -67,17 +68,26 @@ class WebsocketOpenings:
         opening = _opening(found[1].decode("ascii"), transport)
         if opening is None or not self._is_allowed(opening):
             return False
-        session = self._server.open_at_once(opening)
+        # A client that waits may send: that stays in the system's buffer.
+        transport.pause_reading()
+        self._server.pacing.call(partial(self._open, transport, opening, data[found.end() :]))
+        return True
+
+    def _open(self, transport: asyncio.Transport, opening: Opening, received: bytes) -> None:
+        if transport.is_closing() or not self._server.can_open():
+            transport.close()
+            return
+        transport.resume_reading()
+        session = self._server.open_in_turn(opening)
         connection = new_connection(transport, session)
         connection.write(_switching(opening.headers[hdrs.SEC_WEBSOCKET_KEY]))
-        connect(session, connection, data[found.end() :])
-        return True
+        connect(session, connection, received)
 
     def _is_allowed(self, opening: Any) -> bool:
         return (
             self._server.origins.allows(opening)
             and can_upgrade(opening)
-            and self._server.can_open_at_once()
+            and self._server.can_open()
             and self._admits(opening)
         )
 
