@@ -110,7 +110,13 @@ ROWS: dict[str, Sequence[Panel]] = {
             "failed: {{operation}}": rate("parley_bus_failures_total", "operation"),
             "sessions": rate("parley_bus_sessions_total"),
         }),
-        Panel("Held for clients", "none", {"{{what}}": "sum by (what) (parley_held)"}),
+        Panel("Held for clients", "none", {
+            "{{what}}": 'sum by (what) (parley_held{what!="answer_bytes"})',
+        }),
+        Panel("Answers that clients have not taken", "bytes", {"all": "sum (parley_answer_bytes)"}),
+        Panel("Clients that wait to connect, and for reads", "none", {
+            "{{what}}": "sum by (what) (parley_waiting)",
+        }),
     ),
     "Processes": (
         Panel("Processor", "percentunit", {

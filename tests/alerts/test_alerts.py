@@ -14,7 +14,6 @@ from faults.row import Row
 
 AUTHORED = {
     "partitions-uneven": ("ParleyPartitionsUneven",),
-    "delivery-slow": ("ParleyDeliverySlow",),
 }
 """Series that were written by hand, and their alerts."""
 RECORDED: tuple[Row, ...] = tuple(

@@ -276,6 +276,8 @@ class Gateway:
             buckets=lambda: len(self.domain.rates),
             outbox=lambda: adapters.outbox.waiting,
         )
+        gauges.answer_bytes.set_function(lambda: len(self.domain.answers))
+        gauges.show_waiting(connects=self.sockets.connects.__len__, reads=self.sockets.reads.__len__)
         delays = adapters.shedder.delays.seconds
         gauges.show_delays(
             loop=lambda: delays[LOOP],

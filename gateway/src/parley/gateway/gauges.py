@@ -78,6 +78,10 @@ storage_free = Gauge(
 )
 held = Gauge("parley_held", "Objects that this gateway holds for its clients, by kind.", ["what"])
 
+answer_bytes = Gauge(
+    "parley_answer_bytes", "Bytes of answers that are being read, or that clients have not taken yet."
+)
+waiting = Gauge("parley_waiting", "Clients that wait for a slot, by what they wait to do.", ["what"])
 hop_delay = Gauge(
     "parley_hop_delay_seconds", "How long this gateway's work waits at a hop, seconds, by hop.", ["hop"]
 )
@@ -87,6 +91,12 @@ def show(**sizes: Callable[[], int]) -> None:
     """Export sizes by kind, each as `parley_held{what="<kind>"}`."""
     for kind, size in sizes.items():
         held.labels(kind).set_function(size)
+
+
+def show_waiting(**counts: Callable[[], int]) -> None:
+    """Export the number of waiting clients, each as `parley_waiting{what="<kind>"}`."""
+    for kind, count in counts.items():
+        waiting.labels(kind).set_function(count)
 
 
 def show_transports(**counts: Callable[[], int]) -> None:

@@ -32,6 +32,8 @@ persisted_records, persisted_seconds = batch_records.of["persist"], batch_second
 
 NOT_STORED = ("FAILED", "The message could not be stored.")
 RETRY_SECONDS = 0.5
+STAMP_SECONDS = 1.0
+"""AMQP's timestamps are whole seconds: a message may be so much younger than its own says."""
 CLOSE_SECONDS = 2.0
 """Time to wait for a broker that does not answer; it sees the connection end afterwards."""
 OWN_FAULT_TRIES = 3
@@ -94,9 +96,9 @@ class Consumer:
 
     @property
     def lag(self) -> float:
-        """Age in seconds of the oldest AMQP message in the current batch; 0 without a batch."""
+        """Least age in seconds of the oldest AMQP message in the current batch; 0 without a batch."""
         published_at = self._oldest.published_at if self._oldest is not None else None
-        return max(0.0, time() - published_at) if published_at is not None else 0.0
+        return max(0.0, time() - published_at - STAMP_SECONDS) if published_at is not None else 0.0
 
     async def run(self, connection: AbstractConnection) -> None:
         """Consume until `stop`; return when the current batch is finished and acknowledged."""

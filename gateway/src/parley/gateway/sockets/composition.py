@@ -18,7 +18,7 @@ from parley.gateway.services.profiles import Profiles
 from parley.gateway.services.revocations import RevocationService
 from parley.gateway.settings import Settings
 from parley.gateway.sockets.early_refusals import EarlyRefusals
-from parley.gateway.sockets.event_dispatcher import EventDispatcher
+from parley.gateway.sockets.event_dispatcher import EventDispatcher, reads_bulkhead
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.idle_reaper import IdleReaper
 from parley.gateway.sockets.namespace import ChatNamespace, connects_bulkhead
@@ -71,19 +71,23 @@ class SocketParts:
     idle_reaper: IdleReaper
     token_expiry_reaper: TokenExpiryReaper
     replaced_history_reaper: ReplacedHistoryReaper
+    connects: Bulkhead
+    reads: Bulkhead
 
 
 def build_sockets(context: SocketContext) -> SocketParts:
     """Build the Socket.IO edge."""
     identities = Identities(context.profiles)
     server = _server(context)
-    dispatcher = _dispatcher(context, identities, server)
-    connects = connects_bulkhead()
+    connects, reads = connects_bulkhead(), reads_bulkhead()
+    dispatcher = _dispatcher(context, identities, server, reads)
     namespaces = {protocol.namespace for protocol in context.protocols}
     for namespace in namespaces:
         server.register_namespace(_namespace(context, namespace, identities, dispatcher, connects))
     return SocketParts(
         server=server,
+        connects=connects,
+        reads=reads,
         idle_reaper=IdleReaper(server.eio, partial(_has_joined, context.manager, namespaces)),
         token_expiry_reaper=TokenExpiryReaper(
             sessions=context.delivery.sessions,
@@ -119,7 +123,9 @@ def _server(context: SocketContext) -> ChatServer:
     )
 
 
-def _dispatcher(context: SocketContext, identities: Identities, server: ChatServer) -> EventDispatcher:
+def _dispatcher(
+    context: SocketContext, identities: Identities, server: ChatServer, reads: Bulkhead
+) -> EventDispatcher:
     make: Callable[..., EventDispatcher] = EventDispatcher
     if context.tracer is not None:
         make = partial(
@@ -140,6 +146,7 @@ def _dispatcher(context: SocketContext, identities: Identities, server: ChatServ
         audience_costs=context.audience_costs,
         answers=SocketAnswers(context.answers, context.manager, context.spawn),
         early_refusals=EarlyRefusals(context.admission),
+        reads=reads,
     )
 
 

@@ -50,6 +50,11 @@ READS_AT_ONCE, READS_WAIT_SECONDS = 24, 10.0
 END_OF_TIME = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 
 
+def reads_bulkhead() -> Bulkhead:
+    """Return the bulkhead of a node's reads whose clients wait for them."""
+    return Bulkhead(READS_AT_ONCE, READS_WAIT_SECONDS, _too_slow)
+
+
 class EventDispatcher:
     """Dispatches the events of sessions that are live."""
 
@@ -70,6 +75,7 @@ class EventDispatcher:
         audience_costs: AudienceCosts,
         answers: SocketAnswers,
         early_refusals: EarlyRefusals,
+        reads: Bulkhead,
     ) -> None:
         self._authenticator = authenticator
         self._identities = identities
@@ -85,6 +91,7 @@ class EventDispatcher:
         self._audience_costs = audience_costs
         self._answers = answers
         self._early_refusals = early_refusals
+        self._reads = reads
         self._session_handlers: dict[type[c.Command], Callable[[Session, Any], Eventual[Any]]] = {
             c.JoinRoom: self._join,
             c.LeaveRoom: self._leave,
@@ -93,7 +100,6 @@ class EventDispatcher:
             c.Reauthenticate: self._renew,
         }
         check_session_handlers(self._session_handlers)
-        self._reads = Bulkhead(READS_AT_ONCE, READS_WAIT_SECONDS, _too_slow)
 
     def dispatch(self, session: Session, event: Any, args: list[Any], size: int = 0) -> Eventual[Any]:
         """Return an event's acknowledgement, a `DeferredAck` or a `Refusal`: at once, if nothing is awaited.
