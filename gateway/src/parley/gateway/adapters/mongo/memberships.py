@@ -13,6 +13,8 @@ from parley.gateway.core.pagination import SortKey
 from parley.shared.documents import MEMBERSHIPS, Document, from_document, membership_id, to_document
 from parley.shared.model import Membership, Role, now
 
+SHARED_MEMBERS = 250
+"""Members of a read by the shared connection: to decode more would hold up all clients."""
 ENDED = ("leftAt", "archivedAt")
 PRESENT: Document = {"leftAt": {"$exists": False}}
 
@@ -62,8 +64,13 @@ class MongoMemberships:
         if after is not None:
             at, last = after[0], membership_id(conversation_id, after[1])
             query["$or"] = [{"joinedAt": {"$gt": at}}, {"joinedAt": at, "_id": {"$gt": last}}]
-        command = {"find": MEMBERSHIPS, "filter": query, "sort": {"joinedAt": 1, "_id": 1}, "limit": limit}
-        (documents,) = await self._reads.find(command)
+        order = {"joinedAt": 1, "_id": 1}
+        if limit > SHARED_MEMBERS:
+            found = self._memberships.find(query).sort(list(order.items())).limit(limit)
+            return await all_values(Membership, found)
+        (documents,) = await self._reads.find(
+            {"find": MEMBERSHIPS, "filter": query, "sort": order, "limit": limit}
+        )
         return [from_document(Membership, document) for document in documents]
 
     async def count(self, conversation_id: str) -> int:
