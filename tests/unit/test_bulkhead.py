@@ -19,11 +19,11 @@ class Work:
         self.tasks: list[asyncio.Task[None]] = []
         self._out: list[asyncio.Event] = []
 
-    def begin(self) -> int:
-        """Have one more caller come; return its number."""
+    def begin(self, user_id: str | None = None) -> int:
+        """Have one more caller come, by default another user; return its number."""
         number = len(self.tasks)
         self._out.append(asyncio.Event())
-        self.tasks.append(asyncio.create_task(self._call(number)))
+        self.tasks.append(asyncio.create_task(self._call(number, user_id or str(number))))
         return number
 
     async def end(self, number: int) -> None:
@@ -31,8 +31,8 @@ class Work:
         self._out[number].set()
         await self.tasks[number]
 
-    async def _call(self, number: int) -> None:
-        async with self.bulkhead.slot():
+    async def _call(self, number: int, user_id: str) -> None:
+        async with self.bulkhead.slot(user_id):
             self.inside.append(number)
             await self._out[number].wait()
             self.inside.remove(number)
@@ -52,11 +52,23 @@ async def test_few_are_in_at_a_time_and_the_others_follow_in_their_order() -> No
     assert not work.inside
 
 
+async def test_a_user_is_in_once_at_a_time_and_keeps_no_other_from_coming_in() -> None:
+    work = Work(most=2)
+    first, second, other = work.begin("ann"), work.begin("ann"), work.begin("bob")
+    await eventually(lambda: work.inside == [first, other])
+    assert len(work.bulkhead) == 0
+    await work.end(first)
+    await eventually(lambda: work.inside == [other, second])
+    for number in (other, second):
+        await work.end(number)
+
+
 async def test_one_who_waits_too_long_is_refused_and_the_slot_goes_to_the_next() -> None:
     work = Work(most=1, wait_seconds=0.01)
     first, late = work.begin(), work.begin()
     with pytest.raises(Unavailable):
         await work.tasks[late]
+    assert len(work.bulkhead) == 0
     await work.end(first)
     await work.end(work.begin())
 
@@ -75,7 +87,7 @@ async def test_one_who_is_cancelled_while_waiting_takes_no_slot() -> None:
 
 async def test_one_who_is_cancelled_in_the_moment_of_the_turn_gives_the_slot_back() -> None:
     work = Work(most=1)
-    async with work.bulkhead.slot():
+    async with work.bulkhead.slot("another"):
         gone, last = work.begin(), work.begin()
         await eventually(lambda: len(work.bulkhead) == 2)
     # The slot is given already, and its new holder has not run since.

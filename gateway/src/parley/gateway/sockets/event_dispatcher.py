@@ -193,7 +193,7 @@ class EventDispatcher:
         await self._answers.wait_until_read(session)
         is_bounded = COMMANDS[type(command)].is_bounded
         # A slot is taken before the bytes: a read that waits for one holds nothing that others need.
-        async with self._reads.slot() if is_bounded else nullcontext():
+        async with self._reads.slot(session.user_id) if is_bounded else nullcontext():
             await self._answers.take(session, size)
             try:
                 return await settle(self._begin(person, command))

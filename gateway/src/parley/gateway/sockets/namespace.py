@@ -130,7 +130,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         # Its cost is known, and owed, when it is done: of many at once each would find the bucket full.
         async with self._turns.setdefault(user_id, asyncio.Lock()):
             self._rates.count("rooms", user_id)
-            async with self._connects.slot():
+            async with self._connects.slot(user_id):
                 await self._connect_in_turn(sid, identity, auth)
 
     async def _connect_in_turn(self, sid: str, identity: Identity, auth: Any) -> None:

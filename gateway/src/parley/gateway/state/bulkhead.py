@@ -8,15 +8,18 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 
 class Bulkhead:
-    """Lets a number of callers in at a time; the others wait, in their order.
+    """Lets a number of users in at a time; the others wait, in their order.
+
+    A user is in once at a time, so that many sockets of one user cannot take the slots of others.
 
     Args:
-        most: Callers that are in at a time.
-        wait_seconds: How long a caller waits.
-        refusal: Makes the error that a caller gets who has waited in vain.
+        most: Users that are in at a time.
+        wait_seconds: How long a user waits, once it is the user's turn to wait.
+        refusal: Makes the error for one who has waited in vain.
     """
 
     def __init__(self, most: int, wait_seconds: float, refusal: Callable[[], Exception]) -> None:
@@ -24,22 +27,24 @@ class Bulkhead:
         self._wait_seconds = wait_seconds
         self._refusal = refusal
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __len__(self) -> int:
-        """Return how many wait."""
-        return len(self._waiting)
+        """Return how many users wait."""
+        return sum(not turn.done() for turn in self._waiting)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    async def slot(self, user_id: str) -> AsyncIterator[None]:
         """Hold a slot while the block runs. Raises the refusal if none is free in time."""
-        await self._enter()
-        try:
-            yield
-        finally:
-            self._leave()
+        async with self._turns.setdefault(user_id, asyncio.Lock()):
+            await self._enter()
+            try:
+                yield
+            finally:
+                self._leave()
 
     def turn_away(self) -> None:
-        """Refuse all callers that wait, because those that are in do not get on."""
+        """Refuse all users that wait, because those that are in do not get on."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
