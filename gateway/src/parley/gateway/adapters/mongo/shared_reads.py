@@ -70,7 +70,7 @@ class SharedReads:
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            # One client's command is refused, such as an id that is no text: the others are read without it.
+            # One command is refused, such as one with an id that UTF-8 cannot encode: it must fail alone.
             return [(await self._run([wanted]))[0] for wanted in batch]
 
     async def _read(self, batch: Sequence[_Wanted]) -> list[_Found]:
