@@ -187,7 +187,7 @@ ROWS = (
     _row(
         "client-floods",
         "a client floods",
-        "five reads a second for 100 s, with one a second allowed",
+        "ten reads a second for 100 s, with one a second allowed",
         held.client_floods,
         "ParleyRateLimited",
         refusal=(RATE_LIMITED,),
