@@ -56,11 +56,17 @@ async def test_a_session_that_answers_is_pinged_again_and_again(wheel: Heartbeat
     assert len(wheel) == 1
 
 
-async def test_an_answer_without_a_ping_postpones_nothing(wheel: Heartbeats) -> None:
-    session = Session()
+async def test_an_answer_without_a_ping_postpones_nothing() -> None:
+    wheel, session = Heartbeats(30.0, TIMEOUT), Session()
     wheel.schedule_ping(session)
-    due = session.tick
-    await asyncio.sleep(INTERVAL / 2)
+    due, later = session.tick, Session()
+
+    def a_tick_has_passed() -> bool:
+        wheel.stop(later)
+        wheel.schedule_ping(later)
+        return later.tick > due
+
+    await eventually(a_tick_has_passed)
 
     wheel.schedule_ping(session)
 
