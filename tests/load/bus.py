@@ -22,6 +22,7 @@ from clients.redis_sentinel import SERVER, RedisServer
 from load.connects import cpu_of
 from parley.gateway.adapters.redis.presence_store import PresenceStore
 from parley.gateway.pubsub.bus import Bus, Subscriber
+from parley.shared import events, rooms
 from parley.shared.presence import buckets, lease_name
 from parley.shared.redis import open_commands
 from parley.stack.ports import LOOPBACK, free_base
@@ -62,10 +63,15 @@ class Gateway:
         self.reconnects = 0
         self._awaited = 0
         self._arrived = asyncio.Event()
+        self._own_channel = rooms.channel(rooms.node(name))
         self.bus.start(Subscriber(on_message=self._receive, on_reconnect=self._reconnected))
 
-    def _receive(self, _channel: str, body: bytes) -> Iterator[None]:
-        if body.startswith(b"x"):
+    def _receive(self, channel: str, body: bytes) -> Iterator[None]:
+        if channel == self._own_channel:
+            for event in events.unpack(body):
+                if isinstance(event, events.Heartbeat):
+                    self.bus.heartbeat_received(event.count)
+        elif body.startswith(b"x"):
             self.received += 1
             if self.received == self._awaited:
                 self._arrived.set()
