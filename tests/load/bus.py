@@ -9,9 +9,10 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -107,12 +108,17 @@ async def measure(url: str, servers: Sequence[RedisServer], load: Load) -> tuple
         rate, publisher_cpu = await _publish(gateways, channels, load)
         held = [_held(server, cpu) for server, cpu in zip(servers, before, strict=True)]
         delays = sorted(delay for gateway in gateways for delay in gateway.delays)
-        back = await _reconnect(gateways, servers)
+        back = await _reconnect(gateways, partial(_cut, servers))
+        restarted = ""
+        if len(servers) == 1:
+            restarted = (
+                f", after a restart in {await _reconnect(gateways, partial(_restart, servers[0])):.1f} s"
+            )
         p99 = delays[int(len(delays) * 0.99)]
         return (
             f"{rate:,.0f} publications/s, {publisher_cpu * 1e6:.0f} us of this process each; "
             f"median {statistics.median(delays) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms; "
-            f"subscribed in {subscribed:.1f} s, again after a loss in {back:.1f} s",
+            f"subscribed in {subscribed:.1f} s, again after a loss in {back:.1f} s{restarted}",
             held,
         )
 
@@ -149,14 +155,23 @@ async def _publish(gateways: Sequence[Gateway], channels: Sequence[str], load: L
     return published / (time.monotonic() - started), (time.process_time() - cpu) / published
 
 
-async def _reconnect(gateways: Sequence[Gateway], servers: Sequence[RedisServer]) -> float:
+async def _reconnect(gateways: Sequence[Gateway], disturb: Callable[[], None]) -> float:
     """Return the seconds until all gateways are subscribed to everything again."""
     before = [gateway.reconnects for gateway in gateways]
     started = time.monotonic()
-    for server in servers:
-        ask(server, "CLIENT", "KILL", "TYPE", "pubsub")
+    await asyncio.to_thread(disturb)
     await eventually(lambda: all(g.reconnects > n for g, n in zip(gateways, before, strict=True)), 60.0)
     return time.monotonic() - started
+
+
+def _cut(servers: Sequence[RedisServer]) -> None:
+    for server in servers:
+        ask(server, "CLIENT", "KILL", "TYPE", "pubsub")
+
+
+def _restart(server: RedisServer) -> None:
+    server.kill()
+    server.start()
 
 
 def _held(server: RedisServer, cpu_before: float) -> Held:
