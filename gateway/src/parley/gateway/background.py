@@ -8,6 +8,7 @@ import structlog
 
 from parley.gateway.core.errors import Unavailable
 from parley.shared.cancellation import end
+from parley.shared.causes import cause_of
 
 log = structlog.get_logger()
 
@@ -40,7 +41,12 @@ class Background:
                 if pending is not None:
                     await pending
             except Unavailable as error:
-                log.warning("gateway.background.deferred", step=step.__qualname__, error=str(error))
+                log.warning(
+                    "gateway.background.deferred",
+                    step=step.__qualname__,
+                    error=str(error),
+                    cause=cause_of(error),
+                )
             except Exception:
                 log.exception("gateway.background.step_failed", step=step.__qualname__)
 

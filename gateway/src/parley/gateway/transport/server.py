@@ -20,6 +20,7 @@ from parley.gateway.transport.packets import (
     plain_event,
 )
 from parley.gateway.transport.socketio_adapter import SocketHooks
+from parley.shared.causes import cause_of
 
 log = structlog.get_logger()
 
@@ -106,8 +107,8 @@ class ChatServer(SocketHooks):
             return
         try:
             await self._connect(eio_sid, namespace, data)
-        except TransientConnectError as reason:
-            await self._close_after_failed_connect(eio_sid, namespace, str(reason))
+        except TransientConnectError as error:
+            await self._close_after_failed_connect(eio_sid, namespace, error)
             return
         session = self._session(eio_sid)
         if session is None or session.closing:
@@ -139,9 +140,9 @@ class ChatServer(SocketHooks):
         refusal = self.packet_class(packet.CONNECT_ERROR, data=reason, namespace=namespace)
         await self.send_packet(eio_sid, refusal)
 
-    async def _close_after_failed_connect(self, eio_sid: str, namespace: str, reason: str) -> None:
+    async def _close_after_failed_connect(self, eio_sid: str, namespace: str, error: Exception) -> None:
         """Close the connection: clients reconnect after a close, not after CONNECT_ERROR."""
-        log.info("gateway.socket.connect_failed", reason=reason)
+        log.info("gateway.socket.connect_failed", reason=str(error), cause=cause_of(error))
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is not None:
             await self.manager.disconnect(sid, namespace, ignore_queue=True)
