@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.async_api import CDPSession, expect
 
-from browser.test_reading import group_of, moves_to, write
+from browser.long_groups import moves_to, open_read_group, write
 from browser.windows import OpenWindow
 from clients.chat import ChatUsers
 
@@ -31,12 +31,7 @@ document.querySelector(".composer textarea").addEventListener("keydown", ({ key 
 
 
 async def test_a_part_of_a_long_thread_is_in_the_document(users: ChatUsers, window: OpenWindow) -> None:
-    ann = users.user("ann")
-    socket, group = await group_of(users, MANY)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message(f"message {MANY}")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, MANY)
     articles = alice.thread.get_by_role("article")
     await moves_to(alice, 1, 0)
     assert await articles.count() <= LARGEST_PART + 1
@@ -58,12 +53,7 @@ async def test_a_part_of_a_long_thread_is_in_the_document(users: ChatUsers, wind
 async def test_a_message_that_arrives_renders_no_other_one_again(
     users: ChatUsers, window: OpenWindow
 ) -> None:
-    ann = users.user("ann")
-    socket, group = await group_of(users, 60)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("message 60")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, 60)
     await alice.thread.evaluate(COUNT_CHANGES)
     await write(socket, group, 61, 61)
     await expect(alice.message("message 61")).to_be_in_viewport()
@@ -74,12 +64,7 @@ async def test_a_message_that_arrives_renders_no_other_one_again(
 async def test_ones_own_send_is_in_the_next_frame_and_removes_no_message(
     users: ChatUsers, window: OpenWindow
 ) -> None:
-    ann = users.user("ann")
-    socket, group = await group_of(users, 60)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("message 60")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, 60)
     await write(socket, group, 61, 70)
     await expect(alice.message("message 70")).to_be_in_viewport()
     await alice.page.evaluate(COUNT_AT_NEXT_FRAME)
@@ -94,12 +79,7 @@ async def test_ones_own_send_is_in_the_next_frame_and_removes_no_message(
 async def test_an_incoming_message_costs_little_of_the_main_thread(
     users: ChatUsers, window: OpenWindow
 ) -> None:
-    ann = users.user("ann")
-    socket, group = await group_of(users, MANY)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message(f"message {MANY}")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, MANY)
     await moves_to(alice, 1, 0)
     await alice.to_end.click()
     await expect(alice.message(f"message {MANY}")).to_be_in_viewport()

@@ -1,39 +1,17 @@
 """Receipts of the chat page: messages in view are read, and a conversation opens at the first unread one."""
 
 import asyncio
-import time
 
 import pytest
 from playwright.async_api import expect
 
+from browser.long_groups import group_of, moves_to, open_read_group, write
 from browser.windows import OpenWindow, Window
-from clients.chat import ChatUsers, Socket, User, eventually
+from clients.chat import ChatUsers, User, eventually
 
 MANY = 200
-AT_ONCE = 50
 FREEZE = "() => { const end = performance.now() + 5000; while (performance.now() < end); }"
 """Occupies the page's main thread, as a sleeping machine would, for longer than a busy one takes to send."""
-
-
-async def group_of(users: ChatUsers, count: int, *names: str) -> tuple[Socket, str]:
-    """Let ben start a group with ann and others, and write some messages."""
-    (socket,) = await users.sockets("ben")
-    group = await users.group(socket, "ann", *names)
-    await write(socket, group, 1, count)
-    return socket, group
-
-
-async def write(socket: Socket, group: str, first: int, last: int) -> None:
-    for number in range(first, last):
-        message = {"conversationId": group, "content": f"message {number}"}
-        if number % AT_ONCE:
-            await socket.emit("sendMessage", message)
-        else:
-            # Of thousands in one read a busy gateway refuses some.
-            await socket.call_ok("sendMessage", message)
-    tag = f"{first} to {last}"
-    await socket.send(group, f"message {last}", tempId=tag)
-    await socket.wait_for("messageSent", tempId=tag)
 
 
 async def read_seq(user: User, group: str) -> int:
@@ -83,11 +61,7 @@ async def test_a_reader_who_has_scrolled_up_has_not_read_what_arrives(
     users: ChatUsers, window: OpenWindow
 ) -> None:
     ann = users.user("ann")
-    socket, group = await group_of(users, 60)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("message 60")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, 60)
     await alice.scroll(0)
     await expect(alice.to_end).to_be_visible()
     await write(socket, group, 61, 63)
@@ -132,11 +106,7 @@ async def test_a_window_in_the_background_reads_nothing_and_gets_a_line(
     users: ChatUsers, window: OpenWindow
 ) -> None:
     ann = users.user("ann")
-    socket, group = await group_of(users, 40)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("message 40")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, 40)
     await alice.leave()
     await write(socket, group, 41, 80)
     await expect(alice.message("message 80")).to_be_attached()
@@ -156,11 +126,7 @@ async def test_a_reader_at_the_end_stays_at_the_first_of_more_messages_than_fit(
     users: ChatUsers, window: OpenWindow
 ) -> None:
     ann = users.user("ann")
-    socket, group = await group_of(users, 40)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("message 40")).to_be_in_viewport()
+    alice, socket, group = await open_read_group(users, window, 40)
     frozen = asyncio.create_task(alice.page.evaluate(FREEZE))
     await write(socket, group, 41, 90)
     await frozen
@@ -190,12 +156,7 @@ async def test_the_button_to_the_end_lies_outside_of_the_bubbles(
 
 
 async def test_a_long_history_loads_upwards_without_jumping(users: ChatUsers, window: OpenWindow) -> None:
-    ann = users.user("ann")
-    _, group = await group_of(users, 121)
-    await ann.rest("POST", f"/chats/conversations/{group}/read", {})
-    alice = await window(ann)
-    await alice.open("A group")
-    await expect(alice.message("message 121")).to_be_in_viewport()
+    alice, _, _ = await open_read_group(users, window, 121)
     await moves_to(alice, 1, 0)
     await alice.shows(*(f"message {number}" for number in range(1, 122)))
     await alice.to_end.click()
@@ -214,24 +175,6 @@ async def test_a_long_unread_history_loads_downwards_without_jumping(
     await alice.shows(*(f"message {number}" for number in range(1, 122)))
     await alice.scroll("end")
     await eventually(lambda: is_read(ann, group, 121))
-
-
-async def moves_to(window: Window, goal: int, edge: int | str) -> None:
-    """Scroll to an edge of the document, again and again, until a message is there."""
-    deadline = time.monotonic() + 20
-    article = window.thread.get_by_role("article")
-    while (last := await edge_seq(window, edge)) != goal:
-        assert time.monotonic() < deadline, last
-        await window.scroll(edge)
-        outermost = article.first if edge == 0 else article.last
-        await expect(outermost).not_to_have_attribute("data-seq", str(last))
-        await expect(window.thread.locator(f'article[data-seq="{last}"]')).to_be_in_viewport()
-
-
-async def edge_seq(window: Window, edge: int | str) -> int:
-    article = window.thread.get_by_role("article")
-    seq = await (article.first if edge == 0 else article.last).get_attribute("data-seq")
-    return int(seq or 0)
 
 
 async def test_delivered_and_read_differ_in_shape(users: ChatUsers, window: OpenWindow) -> None:

@@ -292,5 +292,4 @@ class Gateway:
             websocket=lambda: sum(each.writer is not None for each in engine_sessions.values()),
             polling=lambda: sum(each.writer is None for each in engine_sessions.values()),
         )
-        for gauge in (gauges.bus_stale, gauges.bus_stale_before):
-            gauge.set_function(lambda: adapters.bus.stale)
+        gauges.bus_stale.set_function(lambda: adapters.bus.stale)

@@ -13,7 +13,6 @@ FAN_OUT = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0
 
 gateway_info = Info("parley_gateway", "The name by which session ids and leases know this gateway.")
 bus_stale = Gauge("parley_bus_stale", "1 while this gateway does not receive its own heartbeat by Redis.")
-bus_stale_before = Gauge("parley_bus_deaf", "The former name of parley_bus_stale.")
 bus_sessions = Counter(
     "parley_bus_sessions_total", "Connections to Redis on which this gateway has subscribed to its channels."
 )
