@@ -471,11 +471,21 @@ async def test_people_and_contracts_are_found_again(archive: Archive) -> None:
 
 
 async def test_the_furthest_members_of_several_conversations_are_found_at_once(archive: Archive) -> None:
-    one, other = await archive.begin("ann", "bob", "cas"), await archive.begin("ann")
-    await archive.send(one, 3)
+    marks = {"ann": (3, 1), "ben": (2, 3), "cas": (1, 2)}
+    many = Conversation(id=str(uuid.uuid4()), kind="group", created_by="ann", created_at=now())
+    members = [
+        member(many.id, user, read_seq=read, delivered_seq=received)
+        for user, (read, received) in marks.items()
+    ]
+    await archive.conversations.create(many, members)
+    one = await archive.begin("dan")
 
-    found = await archive.history.furthest_of({one, other})
+    found = await archive.history.furthest_of({many.id, one, "nowhere"})
 
-    assert found == {one: await archive.history.furthest(one), other: await archive.history.furthest(other)}
-    assert [len(each) for each in (*found[one], *found[other])] == [2, 2, 1, 1]
+    users = {c: tuple([m.user_id for m in some] for some in pair) for c, pair in found.items()}
+    assert users == {
+        many.id: (["ann", "ben"], ["ben", "cas"]),
+        one: (["dan"], ["dan"]),
+        "nowhere": ([], []),
+    }
     assert await archive.history.furthest_of(set()) == {}

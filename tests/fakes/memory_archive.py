@@ -101,9 +101,9 @@ class MemoryHistory:
     async def furthest_of(
         self, conversation_ids: Collection[str]
     ) -> dict[str, tuple[list[Membership], list[Membership]]]:
-        return {conversation_id: await self.furthest(conversation_id) for conversation_id in conversation_ids}
+        return {conversation_id: self._furthest(conversation_id) for conversation_id in conversation_ids}
 
-    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
+    def _furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
         of = [m for (c, _), m in self._tables.memberships.items() if c == conversation_id]
         readers = sorted(of, key=lambda m: -m.read_seq)[:2]
         return readers, sorted(of, key=lambda m: -m.delivered_seq)[:2]

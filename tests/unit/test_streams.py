@@ -17,7 +17,7 @@ from parley.gateway.core.positions import Position, head_of
 from parley.gateway.live.streams import Streams
 from parley.gateway.services.epochs import Epochs
 from parley.shared.events import MessageDeleted, MessageEdited, MessageStored, Numbered
-from parley.shared.model import Conversation, Epoch, Membership, Message, Person, now
+from parley.shared.model import Conversation, Epoch, Message, Person, now
 
 C = "conversation"
 
@@ -96,9 +96,6 @@ class Stored:
     async def changes(self, conversation_id: str, rev: int, limit: int) -> list[Message]:
         await self.answer()
         return sorted((m for m in self.messages.values() if m.rev > rev), key=lambda m: m.rev)[:limit]
-
-    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
-        return [], []
 
     async def answer(self) -> None:
         await asyncio.sleep(0)

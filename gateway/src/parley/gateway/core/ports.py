@@ -218,13 +218,10 @@ class Messages(Protocol):
         Conversations without any are left out. The work grows with the number of such messages only.
         """
 
-    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
-        """Return the two members with the highest read marks, and the two with the highest delivered."""
-
     async def furthest_of(
         self, conversation_ids: Collection[str]
     ) -> dict[str, tuple[list[Membership], list[Membership]]]:
-        """Return what `furthest` returns, by conversation, in one call."""
+        """Return the two members with the highest read marks, and with the highest delivered, of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 HEADS_AT_ONCE = 500
 USERS_AT_ONCE = 100
+MARKS_AT_ONCE = 100
 GRACE_SECONDS = 1.0
 """A stored event is usually on its way: a stream is behind only if it still is after this time."""
 
@@ -143,11 +144,13 @@ class Reconciler:
 
     async def _check_marks(self) -> None:
         """Broadcast the furthest stored read and delivered marks that are beyond those broadcast."""
-        for conversation_id in self._session_rooms.all_joined():
-            readers, receivers = await self._messages.furthest(conversation_id)
-            local = self._membership_cache.conversations.get(conversation_id)
-            if local is not None:
-                await self._apply_marks(local, readers, receivers)
+        joined = list(self._session_rooms.all_joined())
+        for start in range(0, len(joined), MARKS_AT_ONCE):
+            furthest = await self._messages.furthest_of(joined[start : start + MARKS_AT_ONCE])
+            for conversation_id, (readers, receivers) in furthest.items():
+                local = self._membership_cache.conversations.get(conversation_id)
+                if local is not None:
+                    await self._apply_marks(local, readers, receivers)
 
     async def _apply_marks(
         self, local: LocalConversation, readers: Sequence[Membership], receivers: Sequence[Membership]

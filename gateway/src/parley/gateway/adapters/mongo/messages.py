@@ -26,7 +26,6 @@ class MongoMessages:
     def __init__(self, database: Any, reads: SharedReads) -> None:
         self._reads = reads
         self._messages = database[MESSAGES]
-        self._memberships = database[MEMBERSHIPS]
         self._references = database[ATTACHMENT_USES]
 
     async def get(self, message_id: str) -> Message | None:
@@ -80,9 +79,6 @@ class MongoMessages:
         (documents,) = await self._reads.find(command)
         return [from_document(Message, d) for d in documents]
 
-    async def furthest(self, conversation_id: str) -> tuple[list[Membership], list[Membership]]:
-        return await self._two(conversation_id, "readSeq"), await self._two(conversation_id, "deliveredSeq")
-
     async def furthest_of(
         self, conversation_ids: Collection[str]
     ) -> dict[str, tuple[list[Membership], list[Membership]]]:
@@ -90,11 +86,6 @@ class MongoMessages:
         found = await self._reads.find(*(_furthest(i, mark) for i in ids for mark in FURTHEST))
         furthest = [[from_document(Membership, d) for d in documents] for documents in found]
         return dict(zip(ids, zip(furthest[::2], furthest[1::2], strict=True), strict=True))
-
-    async def _two(self, conversation_id: str, mark: str) -> list[Membership]:
-        with translate_errors():
-            cursor = self._memberships.find({"conversationId": conversation_id}).sort(mark, -1).limit(2)
-            return [from_document(Membership, d) for d in await cursor.to_list(None)]
 
 
 def _furthest(conversation_id: str, mark: str) -> Document:
