@@ -30,7 +30,7 @@ async def test_a_socket_that_joins_no_namespace_is_closed_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = Engine(idle=Session(), joined=Session())
-    idle_reaper = IdleReaper(cast(Any, engine), lambda sid: sid == "joined")
+    idle_reaper = IdleReaper(cast(Any, engine), lambda: {"joined"})
     await idle_reaper.sweep()
     assert not engine.sockets["idle"].closed
 
@@ -43,6 +43,6 @@ async def test_a_socket_that_joins_no_namespace_is_closed_after_a_while(
 
 async def test_a_polling_client_that_does_not_read_is_closed() -> None:
     engine = Engine(full=Session(unread=11), fine=Session(unread=10))
-    await IdleReaper(cast(Any, engine), lambda _sid: True).sweep()
+    await IdleReaper(cast(Any, engine), lambda: {"full", "fine"}).sweep()
     assert engine.sockets["full"].closed
     assert not engine.sockets["fine"].closed

@@ -383,6 +383,12 @@ async def test_a_signature_is_verified_once(
     assert await authenticator.identify(token) is first
 
 
+async def test_a_public_key_is_refused_as_a_secret_each_time() -> None:
+    authenticator = checks(SigningKeys([PUBLIC.decode()], ""))
+    for _ in range(2):
+        await is_refused(authenticator, signed(SECRET, "HS256", None))
+
+
 async def test_a_token_that_was_verified_before_is_refused_once_its_key_is_withdrawn(
     issuer: Issuer, trusted: SigningKeys, authenticator: Authenticator, without_refetch_delay: None
 ) -> None:

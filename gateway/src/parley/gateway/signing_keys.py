@@ -50,6 +50,7 @@ class SigningKeys:
         self._secrets = _secret_keys(secrets)
         self._url = jwks_url
         self._set: dict[KeyName, SigningKey] = {}
+        self._trusted = self._all_keys()
         self._fetched = self._failed = -REFETCH_SECONDS
         self._lock = asyncio.Lock()
 
@@ -77,7 +78,11 @@ class SigningKeys:
 
     def trusts(self, key: SigningKey) -> bool:
         """Tell whether a key returned before is still trusted."""
-        return any(key is each for each in (self._set.values() if self._url else self._secrets))
+        return key in self._trusted
+
+    def _all_keys(self) -> frozenset[SigningKey]:
+        # Keys are compared by identity.
+        return frozenset(self._set.values() if self._url else self._secrets)
 
     async def replace(self, secrets: Sequence[str], jwks_url: str) -> None:
         """Trust other keys from now on; a set is fetched anew. Keys that were trusted before stay the same.
@@ -91,6 +96,7 @@ class SigningKeys:
             self._url = jwks_url
             known = {key.material: key for key in self._secrets}
             self._secrets = tuple(known.get(key.material, key) for key in _secret_keys(secrets))
+            self._trusted = self._all_keys()
 
     async def refresh(self) -> None:
         """Fetch the set and drop the keys it no longer has; on failure the known keys stay trusted.
@@ -122,6 +128,7 @@ class SigningKeys:
             self._failed = monotonic()
             raise Unavailable("The token signing keys cannot be fetched.") from error
         self._set = {name: self._keep_known(name, key) for name, key in found}
+        self._trusted = self._all_keys()
         self._fetched = monotonic()
 
     def _keep_known(self, name: KeyName, key: SigningKey) -> SigningKey:

@@ -278,6 +278,13 @@ class RedisManager(ManagerHooks):
         if socket is not None:
             socket.close_connection()
 
+    def connections(self) -> set[str]:
+        """Return the Engine.IO ids of the connections that are in a namespace, or about to enter one."""
+        found: set[str] = set()
+        for of_namespace in self.rooms.values():
+            found.update(of_namespace.get(None, NOBODY).values())
+        return found
+
     def count_room_memberships(self) -> int:
         """Return the number of pairs of a socket and a room that it is in."""
         return sum(len(members) for namespace in self.rooms.values() for members in namespace.values())

@@ -1,6 +1,6 @@
 """Builds the Socket.IO server of a node, its namespaces, and what closes sockets."""
 
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -88,7 +88,7 @@ def build_sockets(context: SocketContext) -> SocketParts:
         server=server,
         connects=connects,
         reads=reads,
-        idle_reaper=IdleReaper(server.eio, partial(_has_joined, context.manager, namespaces)),
+        idle_reaper=IdleReaper(server.eio, context.manager.connections),
         token_expiry_reaper=TokenExpiryReaper(
             sessions=context.delivery.sessions,
             session_rooms=context.delivery.session_rooms,
@@ -180,8 +180,3 @@ def _handshake_context(server: ChatServer, session: Session) -> str | None:
     eio_sid = server.manager.eio_sid_from_sid(session.sid, session.namespace)
     found: str | None = server.environ.get(eio_sid, {}).get(HANDSHAKE_CONTEXT)
     return found
-
-
-def _has_joined(manager: RedisManager, namespaces: Collection[str], eio_sid: str) -> bool:
-    """Whether a connection has joined some namespace."""
-    return any(manager.sid_from_eio_sid(eio_sid, namespace) for namespace in namespaces)

@@ -1,7 +1,7 @@
 """Closes sockets that joined no namespace in time, and polling clients that do not read."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from time import monotonic
 
 import structlog
@@ -22,23 +22,24 @@ class IdleReaper:
 
     Args:
         engine: the server that holds the connections.
-        has_joined: returns whether the connection with this Engine.IO id is in a namespace.
+        joined: returns the Engine.IO ids of the connections that are in a namespace.
     """
 
-    def __init__(self, engine: EngineServer, has_joined: Callable[[str], bool]) -> None:
+    def __init__(self, engine: EngineServer, joined: Callable[[], Set[str]]) -> None:
         self._engine = engine
-        self._has_joined = has_joined
+        self._joined = joined
         self._idle_since: dict[str, float] = {}
 
     async def sweep(self) -> None:
         """Close polling clients over their limit, and connections that have been idle for too long."""
         idle: dict[str, float] = {}
-        now = monotonic()
+        now, joined = monotonic(), self._joined()
         for number, (sid, session) in enumerate(list(self._engine.sockets.items()), start=1):
             is_late = False
-            if not self._has_joined(sid):
+            if sid not in joined:
                 idle[sid] = self._idle_since.get(sid, now)
-                is_late = now - idle[sid] > JOIN_SECONDS
+                # It may have joined since this sweep began.
+                is_late = now - idle[sid] > JOIN_SECONDS and sid not in self._joined()
             if is_late or session.over_limit:
                 await self._close(session)
             if number % AT_ONCE == 0:
