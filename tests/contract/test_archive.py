@@ -102,16 +102,18 @@ async def archive(
     await migrate(database)
     stored = MongoMemberships(database, reads)
     connect_reads = MongoConnectReads(database, Background().spawn)
+    people = MongoPeople(database, reads, Background().spawn)
     yield Archive(
         MongoConversations(database, reads),
         MongoHistory(database, reads),
         stored,
         stored,
-        MongoPeople(database, reads, Background().spawn),
+        people,
         MongoContracts(database),
         CommittedMessages(primary),
         connect_reads,
     )
+    people.close()
     await connect_reads.close()
 
 

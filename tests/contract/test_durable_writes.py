@@ -80,7 +80,7 @@ def member(conversation_id: str, user_id: str) -> Membership:
     return Membership(conversation_id=conversation_id, user_id=user_id, joined_at=now())
 
 
-async def operations(database: Any, reads: SharedReads) -> dict[str, Operation]:
+async def operations(database: Any, reads: SharedReads, people: MongoPeople) -> dict[str, Operation]:
     """Prepare one document for each kind of write, and return the writes, each of which can be repeated."""
     conversations, memberships = MongoConversations(database, reads), MongoMemberships(database, reads)
     attachments, revocations = MongoAttachments(database), MongoRevocations(database)
@@ -115,9 +115,8 @@ async def operations(database: Any, reads: SharedReads) -> dict[str, Operation]:
         "a contract": lambda: MongoContracts(database).put(
             Contract(id=group.id, client_id=one, freelancer_id=other)
         ),
-        "a profile": lambda: MongoPeople(database, reads, Background().spawn).save(
-            Person(id=one, name="Ann")
-        ),
+        "a profile": lambda: people.save(Person(id=one, name="Ann")),
+        "a first profile": lambda: people.add(Person(id=other, name="Bob")),
         "a revocation": lambda: revocations.put(
             Revocation(id=str(uuid.uuid4()), user_id=one, before=1.0, until=at)
         ),
@@ -134,7 +133,9 @@ async def operations(database: Any, reads: SharedReads) -> dict[str, Operation]:
 async def test_a_write_fails_until_a_majority_has_it_however_often_it_is_retried(
     replicas: ReplicaSet, impatient: Any
 ) -> None:
-    writes = await operations(impatient, SharedReads(impatient, Background().spawn))
+    reads = SharedReads(impatient, Background().spawn)
+    people = MongoPeople(impatient, reads, Background().spawn)
+    writes = await operations(impatient, reads, people)
     secondaries = await replicas.pause_replication()
     try:
         succeeded = await asyncio.gather(*(succeeds_in(RETRIES, write) for write in writes.values()))
@@ -145,6 +146,7 @@ async def test_a_write_fails_until_a_majority_has_it_however_often_it_is_retried
     assert [name for name, success in zip(writes, succeeded, strict=True) if success] == []
     for write in writes.values():
         await eventually(lambda write=write: succeeds_in(1, write))
+    people.close()
 
 
 async def test_a_gateway_reads_what_a_majority_has(replicas: ReplicaSet) -> None:
@@ -248,9 +250,11 @@ async def test_no_url_weakens_what_a_gateway_asks_of_mongodb(replicas: ReplicaSe
     sent = Sent()
     async with mongo.connect(f"{replicas.url}&{weaker}", event_listeners=[sent]) as database:
         reads = SharedReads(database, Background().spawn)
-        for operation in (await operations(database, reads)).values():
+        people = MongoPeople(database, reads, Background().spawn)
+        for operation in (await operations(database, reads, people)).values():
             await operation()
         await MongoMessages(database, reads).page("none", 1, None, None)
+        people.close()
         reads.close()
 
     reads = [command for command in sent.commands if command["name"] == "find"]

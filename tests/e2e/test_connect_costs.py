@@ -103,10 +103,14 @@ async def test_a_connect_with_unread_messages_asks_once_more(
     await socket.close()
 
 
-async def test_a_new_user_s_profile_is_one_call_more(users: ChatUsers, local: LocalGateway) -> None:
+async def test_a_new_user_s_profile_is_one_call_more(
+    users: ChatUsers, local: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await eventually(lambda: not local.gateway.adapters.bus.stale)
     await (await connect(local, users.user("dan"), "/chat")).close()
     before = local.database_calls.copy()
-    await (await connect(local, users.user("erin"), "/chat")).close()
+    with primary_round_trips(monkeypatch) as round_trips:
+        await (await connect(local, users.user("erin"), "/chat")).close()
+    assert round_trips[-1] == ["insert users"]
     reads = {"find memberships": 2, "find users": 1}
     assert asked(local, before) == {**reads, "insert users": 1}

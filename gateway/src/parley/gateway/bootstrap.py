@@ -221,6 +221,7 @@ class Gateway:
 
     async def _close_reads(self) -> None:
         self.adapters.reads.close()
+        self.adapters.people.close()
         await self.adapters.connect_reads.close()
 
     def _start_background(self) -> None:

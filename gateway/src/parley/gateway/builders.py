@@ -72,6 +72,7 @@ class Adapters:
     presence: RedisPresence
     reads: SharedReads
     connect_reads: MongoConnectReads
+    people: MongoPeople
     snapshot_store: RedisSnapshotStore
     ports: Ports
 
@@ -124,6 +125,7 @@ def build_adapters(
     leases = PresenceStore(open_commands(settings.redis_url), buckets(settings.redis_url))
     presence = RedisPresence(leases, bus)
     reads, connect_reads = SharedReads(database, spawn), MongoConnectReads(database, spawn)
+    people = MongoPeople(database, reads, spawn)
     return Adapters(
         database=database,
         bus=bus,
@@ -135,6 +137,7 @@ def build_adapters(
         presence=presence,
         reads=reads,
         connect_reads=connect_reads,
+        people=people,
         snapshot_store=RedisSnapshotStore(open_commands(settings.redis_url)),
         ports=_ports(
             settings,
@@ -146,7 +149,7 @@ def build_adapters(
             presence,
             reads,
             connect_reads,
-            MongoPeople(database, reads, spawn),
+            people,
         ),
     )
 

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
-from parley.gateway.adapters.mongo.inserts import insert_missing
+from parley.gateway.adapters.mongo.primary_inserts import PrimaryInserts
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import SavedProfile
@@ -25,8 +25,13 @@ class MongoPeople:
 
     def __init__(self, database: Any, reads: SharedReads, spawn: Spawn) -> None:
         self._reads = reads
+        self._inserts = PrimaryInserts(database)
         self._users = database[USERS]
         self._additions: CallBatches[Document, bool] = CallBatches(self._insert, spawn)
+
+    def close(self) -> None:
+        """Close the connection of the first profiles; a later one opens another."""
+        self._inserts.close()
 
     async def save(self, person: Person, issued_at: float = 0.0) -> SavedProfile:
         document = to_document(person)
@@ -50,9 +55,9 @@ class MongoPeople:
 
     async def _insert(self, documents: Sequence[Document]) -> list[bool]:
         # Two sockets of one user may be the first ones at the same time.
-        first = list({document["_id"]: document for document in documents}.values())
-        added = {id(document) for document in await insert_missing(self._users, first)}
-        return [id(document) in added for document in documents]
+        first = {document["_id"]: document for document in documents}
+        added = await self._inserts.insert_missing(USERS, list(first.values()))
+        return [document is first[document["_id"]] and document["_id"] in added for document in documents]
 
     async def _stored(self, user_id: str) -> SavedProfile:
         with translate_errors():
