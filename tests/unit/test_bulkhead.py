@@ -13,8 +13,10 @@ from parley.gateway.state.bulkhead import Bulkhead
 class Work:
     """Callers that stay inside until they are let out, in the order in which they came in."""
 
-    def __init__(self, most: int, wait_seconds: float = 60.0) -> None:
-        self.bulkhead = Bulkhead(most, wait_seconds, lambda: Unavailable("There is too much to do."))
+    def __init__(self, most: int, wait_seconds: float = 60.0, together: int = 1) -> None:
+        self.bulkhead = Bulkhead(
+            most, wait_seconds, lambda: Unavailable("There is too much to do."), together
+        )
         self.inside: list[int] = []
         self.tasks: list[asyncio.Task[None]] = []
         self._out: list[asyncio.Event] = []
@@ -50,6 +52,33 @@ async def test_few_are_in_at_a_time_and_the_others_follow_in_their_order() -> No
     for number in (2, 3, 4):
         await work.end(number)
     assert not work.inside
+
+
+async def test_waiting_users_are_let_in_together_when_enough_slots_are_free() -> None:
+    work = Work(most=4, together=2)
+    for _ in range(7):
+        work.begin()
+    await eventually(lambda: work.inside == [0, 1, 2, 3])
+    await work.end(2)
+    # One slot is free, but who comes now is behind those that wait.
+    late = work.begin()
+    await eventually(lambda: len(work.bulkhead) == 4)
+    assert work.bulkhead.is_full
+    await work.end(0)
+    await eventually(lambda: work.inside == [1, 3, 4, 5])
+    for number in (1, 3, 4, 5, 6, late):
+        await work.end(number)
+    assert not work.bulkhead.is_full
+
+
+async def test_users_that_have_given_up_do_not_keep_slots_from_others() -> None:
+    work = Work(most=2, wait_seconds=0.01, together=2)
+    first, second, gone = work.begin(), work.begin(), work.begin()
+    with pytest.raises(Unavailable):
+        await work.tasks[gone]
+    await work.end(first)
+    await work.end(second)
+    await work.end(work.begin())
 
 
 async def test_a_user_is_in_once_at_a_time_and_keeps_no_other_from_coming_in() -> None:

@@ -66,3 +66,18 @@ async def test_a_round_after_a_quiet_time_begins_at_once() -> None:
         await asyncio.sleep(2 * module.ROUND_SECONDS)
     async with asyncio.timeout(0.04):
         await pacing.wait()
+
+
+async def test_nobody_passes_while_those_who_have_passed_wait() -> None:
+    pacing, is_busy = Pacing(), [True]
+    pacing.is_busy = lambda: is_busy[0]
+    passed: list[int] = []
+    for number in range(4):
+        pacing.call(lambda number=number: passed.append(number))  # type: ignore[misc]
+    await asyncio.sleep(2 * module.ROUND_SECONDS)
+    assert len(pacing) == 4
+
+    is_busy[0] = False
+    # One who comes now is behind those that wait.
+    pacing.call(lambda: passed.append(4))
+    await eventually(lambda: passed == [0, 1, 2, 3, 4])

@@ -83,6 +83,7 @@ class Gateway:
             self.adapters, self.domain.answers, self.delivery, self.live, self.snapshots
         )
         self.sockets = build_sockets(self._socket_context())
+        self.adapters.reads.linger_while(lambda: self.sockets.connects.is_full or self.sockets.reads.is_full)
         self.lifecycle = Lifecycle(self._stages())
         self._show_sizes()
 

@@ -19,6 +19,9 @@ class CallBatches(Generic[T, R]):
     Args:
         run: Runs a batch; returns a result for each call.
         spawn: Runs a coroutine in the background.
+
+    Attributes:
+        linger: Returns the seconds that a batch waits for more calls.
     """
 
     def __init__(self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], spawn: Spawn) -> None:
@@ -26,6 +29,7 @@ class CallBatches(Generic[T, R]):
         self._spawn = spawn
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._is_running = False
+        self.linger: Callable[[], float] = lambda: 0.0
 
     async def call(self, value: T) -> R:
         """Return the result of one call. Raises the error of its batch."""
@@ -39,6 +43,8 @@ class CallBatches(Generic[T, R]):
     async def _run_batches(self) -> None:
         try:
             while self._waiting:
+                if seconds := self.linger():
+                    await asyncio.sleep(seconds)
                 batch = self._waiting[:CALLS_AT_ONCE]
                 del self._waiting[:CALLS_AT_ONCE]
                 await self._run_batch([(value, result) for value, result in batch if not result.done()])

@@ -21,7 +21,7 @@ from parley.gateway.sockets.early_refusals import EarlyRefusals
 from parley.gateway.sockets.event_dispatcher import EventDispatcher, reads_bulkhead
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.sockets.idle_reaper import IdleReaper
-from parley.gateway.sockets.namespace import ChatNamespace, connects_bulkhead
+from parley.gateway.sockets.namespace import CONNECTS_AT_ONCE, ChatNamespace, connects_bulkhead
 from parley.gateway.sockets.replaced_history_reaper import ReplacedHistoryReaper
 from parley.gateway.sockets.socket_answers import SocketAnswers
 from parley.gateway.sockets.token_expiry_reaper import TokenExpiryReaper
@@ -80,6 +80,7 @@ def build_sockets(context: SocketContext) -> SocketParts:
     identities = Identities(context.profiles)
     server = _server(context)
     connects, reads = connects_bulkhead(), reads_bulkhead()
+    server.eio.pacing.is_busy = lambda: len(connects) >= CONNECTS_AT_ONCE
     dispatcher = _dispatcher(context, identities, server, reads)
     namespaces = {protocol.namespace for protocol in context.protocols}
     for namespace in namespaces:

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 REPLAYING = "The events that you have missed are still being sent; try again."
 CLOSING = "The token is no longer valid; the connection is being closed."
-CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS = 24, 15.0
+CONNECTS_AT_ONCE, CONNECTS_TOGETHER, CONNECT_WAIT_SECONDS = 24, 12, 15.0
 """A client of JavaScript waits for 20 seconds."""
 FAILED_ROOMS = 100
 """Rooms that a failed connect counts as."""
@@ -52,7 +52,7 @@ def connects_bulkhead() -> Bulkhead:
     def refusal() -> ChatError:
         return Unavailable("Too many clients connect at the moment; try again.")
 
-    return Bulkhead(CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS, refusal)
+    return Bulkhead(CONNECTS_AT_ONCE, CONNECT_WAIT_SECONDS, refusal, CONNECTS_TOGETHER)
 
 
 class ChatNamespace(AsyncNamespace):  # type: ignore[misc]

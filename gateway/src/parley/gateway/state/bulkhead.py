@@ -20,10 +20,14 @@ class Bulkhead:
         most: Users that are in at a time.
         wait_seconds: How long a user waits, once it is the user's turn to wait.
         refusal: Makes the error for one who has waited in vain.
+        together: Waiting users that are let in together: their reads share round trips.
     """
 
-    def __init__(self, most: int, wait_seconds: float, refusal: Callable[[], Exception]) -> None:
+    def __init__(
+        self, most: int, wait_seconds: float, refusal: Callable[[], Exception], together: int = 1
+    ) -> None:
         self._free = most
+        self._together = together
         self._wait_seconds = wait_seconds
         self._refusal = refusal
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -32,6 +36,11 @@ class Bulkhead:
     def __len__(self) -> int:
         """Return how many users wait."""
         return sum(not turn.done() for turn in self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next user has to wait."""
+        return not self._free or bool(self._waiting)
 
     @asynccontextmanager
     async def slot(self, user_id: str) -> AsyncIterator[None]:
@@ -51,7 +60,7 @@ class Bulkhead:
                 turn.set_exception(self._refusal())
 
     async def _enter(self) -> None:
-        if self._free:
+        if not self.is_full:
             self._free -= 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -68,9 +77,11 @@ class Bulkhead:
             raise
 
     def _leave(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
         self._free += 1
+        # All slots are free some time, so that nobody waits for ever.
+        if self._free >= self._together:
+            while self._waiting and self._free:
+                turn = self._waiting.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    self._free -= 1

@@ -5,13 +5,16 @@ all those before it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.errors import Unavailable
 from parley.shared.documents import Document
+
+LINGER_SECONDS = 0.008
+"""How long a read waits for others while there are more clients than can be served."""
 
 
 class _ById(NamedTuple):
@@ -42,6 +45,10 @@ class SharedReads:
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._reads = PrimaryReads(database)
         self._batches: CallBatches[_Wanted, _Found | Exception] = CallBatches(self._run, spawn)
+
+    def linger_while(self, is_busy: Callable[[], bool]) -> None:
+        """Have reads wait for others while a condition holds: in larger batches each read costs less."""
+        self._batches.linger = lambda: LINGER_SECONDS if is_busy() else 0.0
 
     def close(self) -> None:
         """Close the connection; a later read opens another."""
