@@ -332,6 +332,9 @@ async def test_deleted_messages_are_found_above_a_number(archive: Archive) -> No
     await archive.send(untouched, 2)
     found = await archive.history.deleted({c: 2, other: 3, untouched: 0, "none": 0})
     assert found == {c: [(3, "ann"), (4, "ann")], other: [(4, "ann")]}
+    at_once = [{c: 2}, {c: 3, untouched: 0}, {other: 4}]
+    parts = await asyncio.gather(*map(archive.history.deleted, at_once))
+    assert parts == [{c: [(3, "ann"), (4, "ann")]}, {c: [(4, "ann")]}, {}]
 
 
 async def test_a_member_that_leaves_loses_membership_and_role(archive: Archive) -> None:

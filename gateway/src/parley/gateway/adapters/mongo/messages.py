@@ -1,6 +1,6 @@
 """Messages in MongoDB, as the gateway reads them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from parley.gateway.adapters.mongo.errors import translate_errors
@@ -25,6 +25,7 @@ class MongoMessages:
 
     def __init__(self, database: Any, reads: SharedReads) -> None:
         self._reads = reads
+        self._tombstones = reads.batches(self._deleted_of_many)
         self._messages = database[MESSAGES]
         self._references = database[ATTACHMENT_USES]
 
@@ -57,16 +58,29 @@ class MongoMessages:
         return await self._find(query, "rev", 1, limit)
 
     async def deleted(self, above: Mapping[str, int]) -> dict[str, list[Tombstone]]:
+        if len(above) > CONVERSATIONS_AT_ONCE:
+            return await self._deleted_above(above)
+        return await self._tombstones.call(above)
+
+    async def _deleted_of_many(self, wanted: Sequence[Mapping[str, int]]) -> list[dict[str, list[Tombstone]]]:
+        lowest: dict[str, int] = {}
+        for above in wanted:
+            for conversation_id, seq in above.items():
+                lowest[conversation_id] = min(seq, lowest.get(conversation_id, seq))
+        found = await self._deleted_above(lowest)
+        return [_above(above, found) for above in wanted]
+
+    async def _deleted_above(self, above: Mapping[str, int]) -> dict[str, list[Tombstone]]:
         found: dict[str, list[Tombstone]] = {}
         ids = list(above)
         for start in range(0, len(ids), CONVERSATIONS_AT_ONCE):
             some = ids[start : start + CONVERSATIONS_AT_ONCE]
-            for document in await self._deleted({each: above[each] for each in some}):
+            for document in await self._read_deleted({each: above[each] for each in some}):
                 tombstone = Tombstone(document["seq"], document["senderId"])
                 found.setdefault(document["conversationId"], []).append(tombstone)
         return found
 
-    async def _deleted(self, above: Mapping[str, int]) -> list[Document]:
+    async def _read_deleted(self, above: Mapping[str, int]) -> list[Document]:
         each = [{"conversationId": c, "seq": {"$gt": seq}, **DELETED} for c, seq in above.items()]
         fields = {"_id": 0, "conversationId": 1, "seq": 1, "senderId": 1}
         # Without the hint, the planner may choose an index by which it reads all unread messages.
@@ -86,6 +100,12 @@ class MongoMessages:
         found = await self._reads.find(*(_furthest(i, mark) for i in ids for mark in FURTHEST))
         furthest = [[from_document(Membership, d) for d in documents] for documents in found]
         return dict(zip(ids, zip(furthest[::2], furthest[1::2], strict=True), strict=True))
+
+
+def _above(above: Mapping[str, int], found: Mapping[str, Sequence[Tombstone]]) -> dict[str, list[Tombstone]]:
+    """Return, of the deleted messages that were found for many, those that one has asked for."""
+    asked = {c: [each for each in found[c] if each.seq > seq] for c, seq in above.items() if c in found}
+    return {conversation_id: tombstones for conversation_id, tombstones in asked.items() if tombstones}
 
 
 def _furthest(conversation_id: str, mark: str) -> Document:

@@ -47,16 +47,15 @@ class PrimaryReads:
     async def _find(self, commands: Sequence[Document]) -> list[list[Document]]:
         concern = {"batchSize": AT_ONCE, "readConcern": self._concern}
         answers = await self._commands.run([{**command, **concern} for command in commands])
-        return [
-            await self._rest(command["find"], answer["cursor"])
-            for command, answer in zip(commands, answers, strict=True)
-        ]
+        cursors = [answer["cursor"] for answer in answers]
+        found: list[list[Document]] = [cursor["firstBatch"] for cursor in cursors]
+        while unread := [n for n, cursor in enumerate(cursors) if cursor["id"]]:
+            more = [_get_more(cursors[n]["id"], commands[n]["find"]) for n in unread]
+            for n, answer in zip(unread, await self._commands.run(more), strict=True):
+                cursors[n] = answer["cursor"]
+                found[n] += cursors[n]["nextBatch"]
+        return found
 
-    async def _rest(self, collection: str, cursor: Document) -> list[Document]:
-        documents: list[Document] = cursor.get("firstBatch", [])
-        while cursor["id"]:
-            more = {"getMore": bson.Int64(cursor["id"]), "collection": collection, "batchSize": AT_ONCE}
-            (answer,) = await self._commands.run([more])
-            cursor = answer["cursor"]
-            documents += cursor["nextBatch"]
-        return documents
+
+def _get_more(cursor_id: int, collection: str) -> Document:
+    return {"getMore": bson.Int64(cursor_id), "collection": collection, "batchSize": AT_ONCE}

@@ -5,13 +5,16 @@ all those before it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.errors import Unavailable
 from parley.shared.documents import Document
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 LINGER_SECONDS = 0.008
 """How long a read waits for others while there are more clients than can be served."""
@@ -44,11 +47,19 @@ class SharedReads:
 
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._reads = PrimaryReads(database)
-        self._batches: CallBatches[_Wanted, _Found | Exception] = CallBatches(self._run, spawn)
+        self._spawn = spawn
+        self._is_busy: Callable[[], bool] = lambda: False
+        self._batches: CallBatches[_Wanted, _Found | Exception] = self.batches(self._run)
+
+    def batches(self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> CallBatches[T, R]:
+        """Return batches of one kind of read, whose commands can be made one."""
+        batches: CallBatches[T, R] = CallBatches(run, self._spawn)
+        batches.linger = lambda: LINGER_SECONDS if self._is_busy() else 0.0
+        return batches
 
     def linger_while(self, is_busy: Callable[[], bool]) -> None:
         """Have reads wait for others while a condition holds: in larger batches each read costs less."""
-        self._batches.linger = lambda: LINGER_SECONDS if is_busy() else 0.0
+        self._is_busy = is_busy
 
     def close(self) -> None:
         """Close the connection; a later read opens another."""
