@@ -1,5 +1,6 @@
 """The costs of a connect: the state that a user's sockets share is read once, in few calls."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import chain
@@ -114,3 +115,18 @@ async def test_a_new_user_s_profile_is_one_call_more(
     assert round_trips[-1] == ["insert users"]
     reads = {"find memberships": 2, "find users": 1}
     assert asked(local, before) == {**reads, "insert users": 1}
+
+
+async def test_users_who_connect_at_once_share_round_trips(
+    users: ChatUsers, local: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await eventually(lambda: not local.gateway.adapters.bus.stale)
+    await (await connect(local, users.user("dan"), "/chat")).close()
+    names = [f"user{number}" for number in range(20)]
+    await users.group(await users.user("alice").socket(), *names)
+    with primary_round_trips(monkeypatch) as round_trips:
+        sockets = await asyncio.gather(*(connect(local, users.user(name), "/chat") for name in names))
+    # Alone, each would make three: two of reads, and one for the first profile.
+    assert len(round_trips) <= len(names)
+    for socket in sockets:
+        await socket.close()
