@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from clients.chat import eventually
 from clients.replica_set import Member, ReplicaSet, replica_set
@@ -27,6 +28,7 @@ from parley.persistence_worker.ports import (
 )
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.persistence_worker.store_mongo import MongoHeads, MongoMemberships, MongoMessages
+from parley.persistence_worker.whole_batches_mongo import MongoWholeBatches
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_document
 from parley.shared.events import Event, MessageRepeated, MessageStored
@@ -57,9 +59,12 @@ class Announced:
 
 
 class Worker:
-    """Persists batches as a worker does: again and again, until the database takes them."""
+    """Persists batches as a worker does: again and again, until the database takes them.
 
-    def __init__(self, database: Any) -> None:
+    With `at_once` it stores batches by what it knows, if it can; otherwise each is that of a new worker.
+    """
+
+    def __init__(self, database: Any, *, at_once: bool = False) -> None:
         self.announced = Announced()
         self.failures = 0
         primary = PrimaryConnection(database)
@@ -67,9 +72,11 @@ class Worker:
         self.messages: Messages = MongoMessages(primary)
         self.heads: Heads = MongoHeads(primary)
         self.memberships: Memberships = MongoMemberships(primary)
+        stores = (self.messages, self.heads, self.memberships, self.announced)
+        self._at_once = Persister(*stores, MongoWholeBatches(primary)) if at_once else None
 
     async def persist(self, records: Sequence[Record]) -> None:
-        persister = Persister(self.messages, self.heads, self.memberships, self.announced)
+        persister = self._at_once or Persister(self.messages, self.heads, self.memberships, self.announced)
         again = False
         while True:
             try:
@@ -305,10 +312,11 @@ async def _is_reachable(database: Any) -> bool:
         return False
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 async def test_batches_are_stored_once_and_in_order_through_elections(
-    replicas: ReplicaSet, replicated: Any
+    replicas: ReplicaSet, replicated: Any, at_once: bool
 ) -> None:
-    c, worker = await begin(replicated), Worker(replicated)
+    c, worker = await begin(replicated), Worker(replicated, at_once=at_once)
     sent: list[NewMessage] = []
 
     async def go_on(stop: asyncio.Event) -> None:
@@ -319,6 +327,7 @@ async def test_batches_are_stored_once_and_in_order_through_elections(
 
     stop = asyncio.Event()
     storing = asyncio.create_task(go_on(stop))
+    await eventually(lambda: worker.announced.stored)
     for _ in range(2):
         stored = len(worker.announced.stored)
         primary = await replicas.primary()
@@ -335,3 +344,66 @@ async def test_batches_are_stored_once_and_in_order_through_elections(
     assert (head["lastSeq"], head["rev"]) == (len(sent), len(sent))
     assert (member["ownSeq"], member["ownSinceRead"]) == (len(sent), len(sent))
     assert len(head["epochs"]) >= 3
+
+
+async def test_a_whole_batch_that_only_a_lost_primary_held_was_never_announced(
+    replicas: ReplicaSet, replicated: Any
+) -> None:
+    c, worker = await begin(replicated), Worker(replicated, at_once=True)
+    first, lost, third = send(c, "first"), send(c, "lost"), send(c, "third")
+    await worker.persist([first])
+    primary = await replicas.primary()
+    secondaries = await replicas.pause_replication()
+
+    storing = asyncio.create_task(worker.persist([lost]))
+    await eventually(lambda: storing.done() or worker.failures >= ATTEMPTS)
+    announced_too_early = worker.announced.stored
+    primary.kill()
+    for member in secondaries:
+        await member.resume_replication()
+    await asyncio.wait_for(storing, 20)
+    await worker.persist([third])
+
+    assert announced_too_early == [(first.message.id, 1)]
+    assert worker.announced.stored == [
+        (record.message.id, seq) for seq, record in enumerate([first, lost, third], 1)
+    ]
+    assert await numbers(replicated, c) == worker.announced.stored
+
+
+async def test_a_worker_reads_nothing_for_a_batch_where_all_is_as_it_has_left_it(
+    replicas: ReplicaSet,
+) -> None:
+    commands = CommandNames()
+    async with mongo.connect(replicas.url, event_listeners=[commands]) as database:
+        await migrate(database)
+        c, worker = await begin(database), Worker(database, at_once=True)
+        await worker.persist([send(c, "first")])
+        commands.names.clear()
+
+        await worker.persist([send(c, "second"), send(c, "third")])
+        asked = [*commands.names]
+        await database[MEMBERSHIPS].update_one({"conversationId": c}, {"$set": {"joinSeq": 3}})
+        await worker.persist([send(c, "fourth")])
+
+        assert asked == ["commitTransaction"]
+        assert [seq for _, seq in worker.announced.stored] == [1, 2, 3, 4]
+        member = await database[MEMBERSHIPS].find_one({"conversationId": c})
+        assert (member["ownSeq"], member["ownSinceRead"]) == (4, 4)
+        CONNECTIONS.pop().close()
+
+
+class CommandNames(CommandListener):
+    """Records the names of commands."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass

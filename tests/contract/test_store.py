@@ -1,6 +1,7 @@
 """The store of the batch algorithm: MongoDB and the fake in memory behave alike."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from clients.committed_store import CommittedMemberships, CommittedMessages
-from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
+from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, MemoryWholeBatches, Tables
+from parley.persistence_worker.commit_mongo import term_of
 from parley.persistence_worker.ports import (
     Head,
     HeadMove,
@@ -17,12 +19,23 @@ from parley.persistence_worker.ports import (
     Memberships,
     Messages,
     Names,
+    Snapshot,
     StoreUnavailable,
     Term,
+    WholeBatch,
+    WholeBatches,
 )
-from parley.persistence_worker.primary_connection import PrimaryConnection
+from parley.persistence_worker.primary_connection import TRANSACTION_BYTES, PrimaryConnection
 from parley.persistence_worker.store_mongo import MongoHeads
-from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, from_document, to_document
+from parley.persistence_worker.whole_batches_mongo import MongoWholeBatches
+from parley.shared.documents import (
+    CONVERSATIONS,
+    MEMBERSHIPS,
+    MESSAGES,
+    from_document,
+    membership_id,
+    to_document,
+)
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Digest, Epoch, Membership, Message, now
 from parley.shared.mongo import Database
@@ -33,6 +46,7 @@ class Store:
     messages: Messages
     heads: Heads
     memberships: Memberships
+    whole_batches: WholeBatches
     database: Any
     tables: Tables
 
@@ -54,6 +68,14 @@ class Store:
                 await self.database[MEMBERSHIPS].insert_one(to_document(membership))
         return conversation_id
 
+    async def leave(self, conversation_id: str, user: str) -> None:
+        """Have a member leave."""
+        key, at = (conversation_id, user), now()
+        self.tables.memberships[key] = replace(self.tables.memberships[key], left_at=at)
+        if self.database is not None:
+            query = {"_id": membership_id(*key)}
+            await self.database[MEMBERSHIPS].update_one(query, {"$set": {"leftAt": at}})
+
     async def conversation(self, conversation_id: str) -> Conversation:
         if self.database is None:
             return self.tables.conversations[conversation_id]
@@ -66,10 +88,22 @@ class Store:
 async def store(request: pytest.FixtureRequest, database: Database, primary: PrimaryConnection) -> Store:
     tables = Tables()
     if request.param == "memory":
-        return Store(MemoryMessages(tables), MemoryHeads(tables), MemoryMemberships(tables), None, tables)
+        return Store(
+            MemoryMessages(tables),
+            MemoryHeads(tables),
+            MemoryMemberships(tables),
+            MemoryWholeBatches(tables),
+            None,
+            tables,
+        )
     await migrate(database)
     return Store(
-        CommittedMessages(primary), MongoHeads(primary), CommittedMemberships(primary), database, tables
+        CommittedMessages(primary),
+        MongoHeads(primary),
+        CommittedMemberships(primary),
+        MongoWholeBatches(primary),
+        database,
+        tables,
     )
 
 
@@ -329,3 +363,125 @@ async def test_a_head_has_the_epochs_of_the_furthest_revision(store: Store) -> N
 
     await store.heads.commit([HeadMove(c, Head(3, 6, (Epoch(7, 1), Epoch(9, 6))), None)], term)
     assert await store.heads.read([c]) == {c: Head(4, 6, (Epoch(7, 1), Epoch(9, 6)))}
+
+
+async def whole_batch(store: Store, c: str, **more: Any) -> WholeBatch:
+    """Return a batch of ann's next message, by what is stored."""
+    begun = await store.heads.begin(Names([c], [], [(c, "ann")]))
+    was, ann = begun.heads[c], begun.members[c, "ann"]
+    sent = replace(message(c, was.seq + 1), rev=was.rev + 1, epoch=7, **more)
+    counted = replace(ann, own_seq=sent.seq, own_since_read=ann.own_since_read + 1)
+    return WholeBatch(begun.term, [sent], [(ann, counted)], [(was, move(c, was, sent))])
+
+
+def move(c: str, was: Head, sent: Message) -> HeadMove:
+    return HeadMove(c, was.at(sent.seq, sent.rev, sent.epoch), digest(sent))
+
+
+async def test_a_whole_batch_is_stored_with_its_counters_and_heads(store: Store) -> None:
+    c = await store.begin("ann")
+
+    for number in (1, 2):
+        batch = await whole_batch(store, c)
+        assert await store.whole_batches.store(batch)
+
+        (sent,) = batch.messages
+        begun = await store.heads.begin(Names([c], [sent.id], [(c, "ann")]))
+        assert begun.heads[c] == Head(number, number, (Epoch(7, 1),))
+        assert begun.messages == {sent.id: sent}
+        assert begun.members[c, "ann"].own_seq == begun.members[c, "ann"].own_since_read == number
+        assert (await store.conversation(c)).last_message == digest(sent)
+
+
+UNEXPECTED: dict[str, Callable[[WholeBatch, Message], WholeBatch]] = {
+    "id": lambda batch, there: _with_message(batch, id=there.id),
+    "number": lambda batch, _: _with_message(batch, seq=1),
+    "revision": lambda batch, _: _with_message(batch, rev=1),
+    "head": lambda batch, _: _with_head(batch, seq=0),
+    "revision of the head": lambda batch, _: _with_head(batch, rev=0),
+    "epoch of the head": lambda batch, _: _with_head(batch, epochs=(Epoch(8, 1),)),
+    "conversation": lambda batch, _: _with_head(batch, "none"),
+    "counter": lambda batch, _: _with_counter(batch, own_seq=0),
+    "joining": lambda batch, _: _with_counter(batch, join_seq=1),
+    "member": lambda batch, _: _with_counter(batch, user_id="bob"),
+    "former member": lambda batch, _: _with_counter(batch, user_id="eve"),
+}
+
+
+def _with_message(batch: WholeBatch, **fields: Any) -> WholeBatch:
+    return replace(batch, messages=[replace(batch.messages[0], **fields)])
+
+
+def _with_head(batch: WholeBatch, of: str | None = None, **fields: Any) -> WholeBatch:
+    ((was, to),) = batch.moves
+    return replace(
+        batch, moves=[(replace(was, **fields), replace(to, conversation_id=of or to.conversation_id))]
+    )
+
+
+def _with_counter(batch: WholeBatch, **fields: Any) -> WholeBatch:
+    ((was, becomes),) = batch.counters
+    return replace(batch, counters=[(replace(was, **fields), replace(becomes, **fields))])
+
+
+@pytest.mark.parametrize("unexpected", UNEXPECTED)
+async def test_nothing_of_a_whole_batch_is_stored_if_anything_is_not_as_expected(
+    store: Store, unexpected: str
+) -> None:
+    c = await store.begin("ann", "eve")
+    await store.leave(c, "eve")
+    first = await whole_batch(store, c)
+    assert await store.whole_batches.store(first)
+    batch = await whole_batch(store, c)
+
+    assert not await store.whole_batches.store(UNEXPECTED[unexpected](batch, first.messages[0]))
+
+    begun = await store.heads.begin(Names([c], [batch.messages[0].id], [(c, "ann")]))
+    assert begun == Snapshot(batch.term, {c: batch.moves[0][0]}, {}, {(c, "ann"): batch.counters[0][0]})
+    assert await store.whole_batches.store(batch)
+
+
+async def test_nothing_of_a_whole_batch_is_stored_if_its_last_conversation_is_not_as_expected(
+    store: Store,
+) -> None:
+    c, d = await store.begin("ann"), await store.begin("ann")
+    of_c, of_d = await whole_batch(store, c), _with_head(await whole_batch(store, d), seq=5)
+    both = replace(
+        of_c,
+        messages=[*of_c.messages, *of_d.messages],
+        counters=[*of_c.counters, *of_d.counters],
+        moves=[*of_c.moves, *of_d.moves],
+    )
+
+    assert not await store.whole_batches.store(both)
+
+    assert await store.messages.find([m.id for m in both.messages]) == {}
+    assert await store.whole_batches.store(of_c)
+
+
+async def test_a_whole_batch_that_is_stored_in_part_is_an_outage(
+    database: Database, primary: PrimaryConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await primary.begin()
+    done, refused = {"ok": 1}, {"ok": 0, "code": 13, "errmsg": "not authorized"}
+
+    async def answers(*_args: Any) -> list[Any]:
+        return [done, refused, done, done]
+
+    monkeypatch.setattr(primary, "transaction", answers)
+    with pytest.raises(StoreUnavailable, match="not authorized"):
+        await MongoWholeBatches(primary).store(WholeBatch(term_of(database), [], [], []))
+
+
+async def test_a_transaction_that_is_too_large_for_one_write_is_not_sent(
+    database: Database, primary: PrimaryConnection
+) -> None:
+    await primary.begin()
+    large = [{"_id": 1, "content": "a" * TRANSACTION_BYTES}]
+
+    assert await primary.transaction([({"insert": MESSAGES}, "documents", large)], {"w": 1}) is None
+
+    small = [{"_id": 1, "conversationId": "c"}]
+    answers = await primary.transaction([({"insert": MESSAGES}, "documents", small)], {"w": "majority"})
+    assert answers is not None
+    assert [answer["ok"] for answer in answers] == [1, 1]

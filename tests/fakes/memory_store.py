@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from parley.persistence_worker.ports import Head, HeadMove, MemberKey, Names, Snapshot, StoreUnavailable, Term
+from parley.persistence_worker.ports import (
+    Head,
+    HeadMove,
+    MemberKey,
+    Names,
+    Snapshot,
+    StoreUnavailable,
+    Term,
+    WholeBatch,
+)
 from parley.shared.model import Contract, Conversation, Membership, Message, Person
 
 
@@ -34,12 +43,12 @@ class MemoryMessages:
 
     async def insert(self, messages: Sequence[Message]) -> int:
         for index, message in enumerate(messages):
-            if self._taken(message):
+            if self.is_taken(message):
                 return index
             self._tables.messages[message.id] = message
         return len(messages)
 
-    def _taken(self, message: Message) -> bool:
+    def is_taken(self, message: Message) -> bool:
         others = self._tables.of_conversation(message.conversation_id)
         return message.id in self._tables.messages or any(
             o.seq == message.seq or o.rev == message.rev for o in others
@@ -151,6 +160,42 @@ class MemoryMemberships:
             elif _counters(stored) != _counters(becomes):
                 overtaken.append(key)
         return overtaken
+
+
+class MemoryWholeBatches:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._messages, self._heads = MemoryMessages(tables), MemoryHeads(tables)
+        self._memberships = MemoryMemberships(tables)
+
+    async def store(self, batch: WholeBatch) -> bool:
+        if not self._is_as_expected(batch):
+            return False
+        await self._messages.insert(batch.messages)
+        await self._memberships.save(batch.counters)
+        await self._heads.commit([move for _, move in batch.moves], batch.term)
+        return True
+
+    def _is_as_expected(self, batch: WholeBatch) -> bool:
+        fresh = {message.id for message in batch.messages}
+        return (
+            len(fresh) == len(batch.messages)
+            and not any(self._messages.is_taken(message) for message in batch.messages)
+            and all(self._is_member(was) for was, _ in batch.counters)
+            and all(self._is_at(was, move.conversation_id) for was, move in batch.moves)
+        )
+
+    def _is_member(self, was: Membership) -> bool:
+        stored = self._tables.memberships.get((was.conversation_id, was.user_id))
+        return stored is not None and stored.left_at is None and _compared(stored) == _compared(was)
+
+    def _is_at(self, was: Head, conversation_id: str) -> bool:
+        stored = self._tables.conversations.get(conversation_id)
+        return stored is not None and (stored.last_seq, stored.rev, stored.epochs[-1:]) == (
+            was.seq,
+            was.rev,
+            was.epochs[-1:],
+        )
 
 
 def _compared(m: Membership) -> tuple[int, ...]:

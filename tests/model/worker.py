@@ -4,13 +4,14 @@ import asyncio
 
 from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Delivery, Partition
-from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
+from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, MemoryWholeBatches, Tables
 from model.fault_injector import (
     FaultInjector,
     FaultyAnnouncer,
     FaultyHeads,
     FaultyMemberships,
     FaultyMessages,
+    FaultyPort,
 )
 from parley.persistence_worker.persist import Persister
 from parley.shared.events import Event
@@ -33,6 +34,7 @@ class Worker:
             FaultyHeads(MemoryHeads(tables), self.injector),
             FaultyMemberships(MemoryMemberships(tables), self.injector),
             FaultyAnnouncer(pubsub, self.injector, announced),
+            FaultyPort(MemoryWholeBatches(tables), self.injector),
         )
         self._batch: asyncio.Task[None] | None = None
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, Tables
+from fakes.memory_store import MemoryHeads, MemoryMemberships, MemoryMessages, MemoryWholeBatches, Tables
 from parley.persistence_worker.persist import Persister
 from parley.persistence_worker.ports import StoreUnavailable
 from parley.shared.events import (
@@ -104,6 +104,7 @@ class Simulation:
             MemoryHeads(self.tables),
             MemoryMemberships(self.tables),
             self.published,
+            MemoryWholeBatches(self.tables),
         )
         wrapped: Any = [Crashing(p, fuse) for p in parts] if fuse else parts
         return Persister(*wrapped)
@@ -847,4 +848,41 @@ async def test_a_message_of_a_zombie_gets_its_place_when_another_one_meets_it() 
     stored = simulation.tables.of_conversation(C)
     assert [(m.seq, m.rev) for m in stored] == [(1, 4), (2, 5), (3, 6)]
     assert [e.message.rev for e in simulation.published.all(MessageStored)] == [1, 6, 5]
+    simulation.check()
+
+
+async def test_a_worker_that_was_overtaken_stores_nothing_by_what_it_knows() -> None:
+    simulation = Simulation()
+    overtaken, other = simulation.worker(), simulation.worker()
+    await overtaken.persist([new("ann", "1")])
+    await other.persist([new("ann", "2"), read("ann", 2)])
+
+    await overtaken.persist([new("ann", "3")])
+
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["1", "2", "3"]
+    simulation.check()
+
+
+async def test_a_message_of_a_user_who_has_left_since_the_last_batch_is_refused() -> None:
+    simulation = Simulation()
+    worker = simulation.worker()
+    await worker.persist([new("ann", "1")])
+    left = replace(simulation.tables.memberships[C, "ann"], left_at=now())
+    simulation.tables.memberships[C, "ann"] = left
+
+    await worker.persist([new("ann", "2")])
+
+    assert [e.code for e in simulation.published.all(RecordRefused)] == ["NOT_FOUND"]
+    assert [m.content for m in simulation.tables.of_conversation(C)] == ["1"]
+
+
+async def test_a_retry_is_found_by_a_worker_that_reads_nothing() -> None:
+    simulation = Simulation()
+    worker = simulation.worker()
+    name = str(uuid.uuid4())
+    for content in ("hello", "hello"):
+        await worker.persist([new("ann", content, name)])
+
+    assert len(simulation.published.all(MessageStored)) == 1
+    assert [e.message.seq for e in simulation.published.all(MessageRepeated)] == [1]
     simulation.check()

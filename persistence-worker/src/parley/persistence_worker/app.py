@@ -26,6 +26,7 @@ from parley.persistence_worker.search.index_mongo import MongoSearchIndex
 from parley.persistence_worker.search.indexer import Indexer, NotingPersister
 from parley.persistence_worker.settings import Settings
 from parley.persistence_worker.traced_batches import TracedEventPublisher, TracedPersister
+from parley.persistence_worker.whole_batches_mongo import MongoWholeBatches
 from parley.shared import amqp, health, metrics, migrations, mongo, redis
 from parley.shared.cancellation import end
 from parley.shared.http_server import AppRunner, json_errors, measure
@@ -121,6 +122,7 @@ def _ownerships(
         store_mongo.MongoHeads(primary),
         store_mongo.MongoMemberships(primary),
         event_publisher,
+        MongoWholeBatches(primary),
     )
     attempts = store_mongo.MongoAttempts(primary.database)
     limits = Limits(settings.batch_limit, settings.prefetch)

@@ -32,3 +32,23 @@ def compare_and_set(rows: Sequence[Document], condition: Document) -> Document:
         "u": [{"$replaceWith": {"$let": {"vars": row, "in": changed}}}],
         "multi": True,
     }
+
+
+def compare_or_fail(row: Document, condition: Document) -> Document:
+    """Return the statement that sets fields of a document, and fails where a condition does not hold.
+
+    Within a transaction the failure undoes the other writes. It fails also if there is no such document.
+
+    Args:
+        row: As for `compare_and_set`.
+        condition: As for `compare_and_set`; it must not hold for a document without fields.
+    """
+    # No number can be made of this text, so the statement ends with an error that names the document.
+    failure = {"$toInt": {"$concat": ["not as expected: ", "$_id"]}}
+    changed = {"$cond": [condition, {"$mergeObjects": ["$$ROOT", f"{ROW}.set"]}, failure]}
+    return {
+        "q": {"_id": row["_id"]},
+        "u": [{"$replaceWith": {"$let": {"vars": {"row": {"$literal": row}}, "in": changed}}}],
+        # Without it, a document that is missing would be passed over.
+        "upsert": True,
+    }

@@ -120,12 +120,17 @@ class Counting:
         return replace(m, own_since_read=own, own_seq=upto)
 
     async def _save(self, heads: Mapping[str, Head]) -> None:
-        changes = self._changes()
+        changes = self.changes()
         while changes:
             overtaken = await self._memberships.save(changes)
             changes = await self._merge(overtaken, heads) if overtaken else []
 
-    def _changes(self) -> list[tuple[Membership, Membership]]:
+    def members(self) -> Mapping[MemberKey, Membership]:
+        """Return the memberships as they are after the batch."""
+        return self._becomes
+
+    def changes(self) -> list[tuple[Membership, Membership]]:
+        """Return pairs of the memberships that have changed, as they were and as they are now."""
         return [(was, self._becomes[key]) for key, was in self._was.items() if self._becomes[key] != was]
 
     async def _merge(

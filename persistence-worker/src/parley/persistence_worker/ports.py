@@ -61,6 +61,36 @@ class Snapshot(Struct, frozen=True):
     members: dict[MemberKey, Membership]
 
 
+class WholeBatch(Struct, frozen=True):
+    """All that a batch of new messages writes, and the values that it expects to find.
+
+    Attributes:
+        term: The term in which the expected values were stored.
+        messages: The new messages, with their numbers.
+        counters: Pairs of the expected and the new membership of each sender, who must be a member.
+        moves: Pairs of the expected head and its advance.
+    """
+
+    term: Term
+    messages: Sequence[Message]
+    counters: Sequence[tuple[Membership, Membership]]
+    moves: Sequence[tuple[Head, HeadMove]]
+
+
+class WholeBatches(Protocol):
+    """Stores a batch of new messages as one atomic write."""
+
+    async def store(self, batch: WholeBatch) -> bool:
+        """Store all of a batch, and wait until a majority has it; or nothing, if anything is not as expected.
+
+        Returns:
+            Whether the batch is stored. If not, nothing of it is.
+
+        Raises:
+            StoreUnavailable: It is unknown whether the batch is stored.
+        """
+
+
 class Messages(Protocol):
     """The stored messages."""
 

@@ -6,15 +6,23 @@ connections first. So as long as the connection lasts, all that was written on i
 whichever elections took place: a later write is stored on top of it, or not at all.
 """
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import bson
+from bson.binary import UUID_SUBTYPE
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from parley.shared.documents import Document
 from parley.shared.mongo_socket import MongoSocket, encode, open_socket, publish_command, raise_for
 
+Command = tuple[Document, str, Sequence[Document]]
+"""A command without its database, the field of its documents, and these."""
+
+TRANSACTION_BYTES = 1 << 15
+"""Bytes of a transaction, at most: few enough for a socket's buffer, so that a killed worker has sent all or
+nothing. A server that has only a part of a transaction keeps its documents locked for a minute."""
 BATCH_SIZE = 10_000
 """Documents that the server returns at once, if they are not too large."""
 
@@ -27,6 +35,8 @@ class PrimaryConnection:
         self._socket: MongoSocket | None = None
         self._address: Any = None
         self._has_failed = False
+        self._session: Document = {}
+        self._transactions = 0
 
     async def begin(self) -> None:
         """Begin a batch: connect to the present primary, unless the connection is to it already.
@@ -82,6 +92,47 @@ class PrimaryConnection:
             raise
         return answer
 
+    async def transaction(self, commands: Sequence[Command], concern: Document) -> list[Document] | None:
+        """Run commands as one transaction, in one round trip.
+
+        Once one of them fails, the server has undone those before it, and refuses those behind it.
+
+        Args:
+            commands: Commands that write.
+            concern: The write concern of the transaction.
+
+        Returns:
+            The answers to the commands, and to the commit; None if they are too large, and not sent.
+
+        Raises:
+            PyMongoError: The connection was lost; the transaction may be stored.
+        """
+        assert self._socket is not None
+        self._transactions += 1
+        part = {
+            "lsid": self._session,
+            "txnNumber": bson.Int64(self._transactions),
+            "autocommit": False,
+            "$db": self.database.name,
+        }
+        end = {"commitTransaction": 1, **part, "$db": "admin", "writeConcern": concern}
+        begun: list[Document] = [{**command, **part} for command, _, _ in commands]
+        begun[0]["startTransaction"] = True
+        whole = [(each, name, of) for each, (_, name, of) in zip(begun, commands, strict=True)]
+        messages = [*(encode(*each) for each in whole), encode(end)]
+        if sum(map(len, messages)) > TRANSACTION_BYTES:
+            return None
+        publish = publish_command(self.database, end, self._address)
+        try:
+            bodies = await self._socket.ask_all(messages)
+        except BaseException:
+            self._has_failed = True
+            self.close()
+            raise
+        answers: list[Document] = [bson.decode(body, self.database.codec_options) for body in bodies]
+        publish(answers[-1])
+        return answers
+
     async def find(
         self, collection: str, query: Document, level: str = "local", **more: Any
     ) -> list[Document]:
@@ -112,4 +163,5 @@ class PrimaryConnection:
 
     async def _open(self) -> None:
         self._socket = await open_socket(self.database)
+        self._session = {"id": bson.Binary(uuid.uuid4().bytes, UUID_SUBTYPE)}
         self._address = self._socket.address

@@ -195,7 +195,7 @@ class MongoMemberships:
             return _by_key(await self._primary.find(MEMBERSHIPS, query))
 
     async def save(self, changes: Sequence[tuple[Membership, Membership]]) -> list[MemberKey]:
-        update = compare_and_set([_save(*change) for change in changes], AS_READ)
+        update = compare_and_set([counters_row(*change) for change in changes], AS_READ)
         with translate_errors():
             changed = await write(self._primary, {"update": MEMBERSHIPS}, "updates", [update])
         if changed == len(changes):
@@ -263,11 +263,12 @@ def _replacement(message: Message, rev: int) -> Document:
 
 
 def _advance(moves: Sequence[HeadMove]) -> Document:
-    rows = [{"_id": move.conversation_id, "set": _stored_head(move)} for move in moves]
+    rows = [{"_id": move.conversation_id, "set": stored_head(move)} for move in moves]
     return compare_and_set(rows, NOT_AHEAD)
 
 
-def _stored_head(move: HeadMove) -> Document:
+def stored_head(move: HeadMove) -> Document:
+    """Return the fields of a conversation that a move of its head sets."""
     stored: Document = {**_numbers(move), "epochs": _stored_epochs(move.to)}
     if move.last_message is not None:
         digest = to_document(move.last_message)
@@ -298,7 +299,8 @@ def _numbers(move: HeadMove) -> dict[str, int]:
     return {"lastSeq": move.to.seq, "rev": move.to.rev}
 
 
-def _save(was: Membership, becomes: Membership) -> Document:
+def counters_row(was: Membership, becomes: Membership) -> Document:
+    """Return the row that compares a membership's marks and counters, and sets them."""
     return {
         "_id": membership_id(was.conversation_id, was.user_id),
         "was": [was.read_seq, was.delivered_seq, was.own_seq, was.join_seq],
