@@ -30,7 +30,7 @@ async def test_a_socket_that_joins_no_namespace_is_closed_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = Engine(idle=Session(), joined=Session())
-    idle_reaper = IdleReaper(cast(Any, engine), lambda: {"joined"})
+    idle_reaper = IdleReaper(cast(Any, engine), lambda: {"joined"}, lambda sid: sid == "joined")
     await idle_reaper.sweep()
     assert not engine.sockets["idle"].closed
 
@@ -41,8 +41,19 @@ async def test_a_socket_that_joins_no_namespace_is_closed_after_a_while(
     assert not engine.sockets["joined"].closed
 
 
+async def test_a_socket_that_joins_while_the_others_are_checked_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("parley.gateway.sockets.idle_reaper.JOIN_SECONDS", -1)
+    engine = Engine(idle=Session(), joining=Session())
+    nobody: set[str] = set()
+    await IdleReaper(cast(Any, engine), lambda: nobody, lambda sid: sid == "joining").sweep()
+    assert engine.sockets["idle"].closed
+    assert not engine.sockets["joining"].closed
+
+
 async def test_a_polling_client_that_does_not_read_is_closed() -> None:
     engine = Engine(full=Session(unread=11), fine=Session(unread=10))
-    await IdleReaper(cast(Any, engine), lambda: {"full", "fine"}).sweep()
+    await IdleReaper(cast(Any, engine), lambda: {"full", "fine"}, lambda _sid: True).sweep()
     assert engine.sockets["full"].closed
     assert not engine.sockets["fine"].closed

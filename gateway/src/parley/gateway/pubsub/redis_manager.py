@@ -285,6 +285,10 @@ class RedisManager(ManagerHooks):
             found.update(of_namespace.get(None, NOBODY).values())
         return found
 
+    def has_joined(self, eio_sid: str) -> bool:
+        """Return whether a connection is one of `connections`."""
+        return any(self.sid_from_eio_sid(eio_sid, namespace) for namespace in self.rooms)
+
     def count_room_memberships(self) -> int:
         """Return the number of pairs of a socket and a room that it is in."""
         return sum(len(members) for namespace in self.rooms.values() for members in namespace.values())

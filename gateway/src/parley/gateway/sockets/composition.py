@@ -89,7 +89,7 @@ def build_sockets(context: SocketContext) -> SocketParts:
         server=server,
         connects=connects,
         reads=reads,
-        idle_reaper=IdleReaper(server.eio, context.manager.connections),
+        idle_reaper=IdleReaper(server.eio, context.manager.connections, context.manager.has_joined),
         token_expiry_reaper=TokenExpiryReaper(
             sessions=context.delivery.sessions,
             session_rooms=context.delivery.session_rooms,

@@ -23,11 +23,15 @@ class IdleReaper:
     Args:
         engine: the server that holds the connections.
         joined: returns the Engine.IO ids of the connections that are in a namespace.
+        has_joined: returns whether the connection with this Engine.IO id is one of these.
     """
 
-    def __init__(self, engine: EngineServer, joined: Callable[[], Set[str]]) -> None:
+    def __init__(
+        self, engine: EngineServer, joined: Callable[[], Set[str]], has_joined: Callable[[str], bool]
+    ) -> None:
         self._engine = engine
         self._joined = joined
+        self._has_joined = has_joined
         self._idle_since: dict[str, float] = {}
 
     async def sweep(self) -> None:
@@ -39,7 +43,7 @@ class IdleReaper:
             if sid not in joined:
                 idle[sid] = self._idle_since.get(sid, now)
                 # It may have joined since this sweep began.
-                is_late = now - idle[sid] > JOIN_SECONDS and sid not in self._joined()
+                is_late = now - idle[sid] > JOIN_SECONDS and not self._has_joined(sid)
             if is_late or session.over_limit:
                 await self._close(session)
             if number % AT_ONCE == 0:
