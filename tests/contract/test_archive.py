@@ -21,6 +21,7 @@ from fakes.memory_archive import (
 )
 from fakes.memory_store import MemoryMessages, Tables
 from parley.gateway.adapters.mongo import connect_reads
+from parley.gateway.adapters.mongo import memberships as stored_memberships
 from parley.gateway.adapters.mongo.connect_reads import MongoConnectReads
 from parley.gateway.adapters.mongo.contracts import MongoContracts
 from parley.gateway.adapters.mongo.conversations import MongoConversations
@@ -442,6 +443,24 @@ async def test_members_are_listed_in_the_order_in_which_they_joined(archive: Arc
     await archive.changes.add([member(c, "ann", joined_at=now() + timedelta(seconds=1))])
     assert [m.user_id for m in await archive.memberships.of_conversation(c, 10)] == ["bob", "ann"]
     assert [m.user_id for m in await archive.memberships.of_conversation(c, 1)] == ["bob"]
+
+
+@pytest.mark.parametrize("many", [2, 1])
+async def test_the_first_members_of_several_conversations_are_listed(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(stored_memberships, "SHARED_MEMBERS", many * 3)
+    c, d = await archive.begin("bob"), await archive.begin("cem", "dan")
+    later = now() + timedelta(seconds=1)
+    await archive.changes.add([member(c, user, joined_at=later) for user in ("eve", "ann")])
+    await archive.changes.add([member(d, "gone")])
+    await archive.changes.remove(d, "gone")
+    found = await archive.memberships.first_of([c, d, "nowhere"], 2)
+    assert [m.user_id for m in found[c]] == ["bob", "ann"]
+    assert {m.user_id for m in found[d]} == {"cem", "dan"}
+    assert found["nowhere"] == []
+    assert [m.user_id for m in (await archive.memberships.first_of([c], 9))[c]] == ["bob", "ann", "eve"]
+    assert await archive.memberships.first_of([], 2) == {}
 
 
 async def test_conversations_are_listed_by_activity_page_by_page(archive: Archive) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from fakes.memory_archive import MemoryConversations
 from fakes.memory_store import Tables
+from parley.gateway.adapters.mongo import conversations as stored_conversations
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Invalid
@@ -19,13 +20,15 @@ from parley.shared.mongo import Database
 AT = now().replace(microsecond=0)
 
 
-@pytest.fixture(params=["memory", "mongodb"])
+@pytest.fixture(params=["memory", "mongodb", "mongodb in parts"])
 async def conversations(
-    request: pytest.FixtureRequest, database: Database, reads: SharedReads
+    request: pytest.FixtureRequest, database: Database, reads: SharedReads, monkeypatch: pytest.MonkeyPatch
 ) -> Conversations:
     if request.param == "memory":
         return MemoryConversations(Tables())
     await migrate(database)
+    if request.param == "mongodb in parts":
+        monkeypatch.setattr(stored_conversations, "SHARED_CONVERSATIONS", 1)
     return MongoConversations(database, reads)
 
 

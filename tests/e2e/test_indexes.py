@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clients.chat import ChatUsers, User, eventually
+from parley.gateway.adapters.mongo.memberships import NEVER, PRESENT_BY_INDEX
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES
 from parley.shared.indexes import DELETED, TOMBSTONES
 from parley.shared.mongo import Database
@@ -38,6 +39,14 @@ async def test_deleted_messages_are_counted_by_an_index_alone(database: Database
     each = [{"conversationId": name, "seq": {"$gt": 1}, **DELETED} for name in ("a", "b")]
     fields = {"_id": 0, "conversationId": 1, "seq": 1, "senderId": 1}
     cursor = database[MESSAGES].find({"$or": each}, fields, hint=TOMBSTONES)
+    plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
+    assert "IXSCAN" in plan
+    assert "FETCH" not in plan
+
+
+async def test_the_conversations_of_a_user_are_found_by_an_index_alone(database: Database) -> None:
+    query = {"userId": "ann", "archivedAt": NEVER, **PRESENT_BY_INDEX}
+    cursor = database[MEMBERSHIPS].find(query, {"_id": 0, "userId": 1, "conversationId": 1})
     plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
     assert "IXSCAN" in plan
     assert "FETCH" not in plan

@@ -144,6 +144,9 @@ class MemoryMembers:
         rest = [m for m in of if after is None or (m.joined_at, m.user_id) > after]
         return sorted(rest, key=lambda m: (m.joined_at, m.user_id))[:limit]
 
+    async def first_of(self, conversation_ids: Collection[str], limit: int) -> dict[str, list[Membership]]:
+        return {each: await self.of_conversation(each, limit) for each in conversation_ids}
+
     async def removed(self, within: float, until: float) -> list[Membership]:
         first, last = (now() - timedelta(seconds=seconds) for seconds in (within, until))
         ended = [m for m in self._tables.memberships.values() if m.left_at is not None]

@@ -38,6 +38,9 @@ BY_REVISION = [("conversationId", ASCENDING), ("rev", ASCENDING)]
 """The keys of the index that finds the changes of conversations; with a hint, each branch of a query is
 planned at once, not by trying several indexes."""
 
+OF_USER = [(key, ASCENDING) for key in ("userId", "conversationId", "leftAt", "archivedAt")]
+"""The keys of the index that answers by itself which conversations a user is in."""
+
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [
         IndexModel(
@@ -54,7 +57,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     MEMBERSHIPS: [
         IndexModel([("conversationId", ASCENDING), ("userId", ASCENDING)], unique=True, name="member"),
-        IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING)], name="of_user"),
+        IndexModel(OF_USER, name="of_user"),
         IndexModel(
             [(key, ASCENDING) for key in ("conversationId", "leftAt", "joinedAt", "_id")], name="by_joining"
         ),

@@ -137,6 +137,9 @@ class Memberships(Protocol):
             after: The time of joining and the user's id that they come after.
         """
 
+    async def first_of(self, conversation_ids: Collection[str], limit: int) -> dict[str, list[Membership]]:
+        """Return the first `limit` memberships of each conversation, each as by `of_conversation`."""
+
     async def count(self, conversation_id: str) -> int:
         """Return the number of members of a conversation."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from parley.gateway.core.ports import Memberships, People
 from parley.shared.model import Member, Membership
 
-CONCURRENT_READS = 4
-"""Conversations of a page whose members are read at the same time."""
+COUNTED_AT_ONCE = 4
+"""Conversations of a page whose members are counted at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +33,29 @@ class MemberSummaries:
             own: The conversations by id, with the membership of the user who asks: it is always shown.
             limit: The number of members that are shown, at most.
         """
-        slots = asyncio.Semaphore(CONCURRENT_READS)
+        slots = asyncio.Semaphore(COUNTED_AT_ONCE)
+        members = await self._memberships.first_of(own, limit)
 
-        async def read(conversation_id: str) -> tuple[list[Membership], int]:
+        async def count(conversation_id: str) -> int:
+            first = members[conversation_id]
+            if len(first) < limit:
+                return len(first)
             async with slots:
-                return await self._first(conversation_id, own[conversation_id], limit)
+                return await self._memberships.count(conversation_id)
 
-        found = dict(zip(own, await asyncio.gather(*map(read, own)), strict=True))
-        people = await self._people.get({m.user_id for first, _ in found.values() for m in first})
+        totals = dict(zip(own, await asyncio.gather(*map(count, own)), strict=True))
+        for conversation_id, membership in own.items():
+            _show_own(members[conversation_id], membership, limit)
+        people = await self._people.get({m.user_id for first in members.values() for m in first})
         return {
             conversation_id: MemberSummary(
-                tuple(Member(person=people[m.user_id], role=m.role) for m in first), total
+                tuple(Member(person=people[m.user_id], role=m.role) for m in first), totals[conversation_id]
             )
-            for conversation_id, (first, total) in found.items()
+            for conversation_id, first in members.items()
         }
 
-    async def _first(
-        self, conversation_id: str, own: Membership | None, limit: int
-    ) -> tuple[list[Membership], int]:
-        first = await self._memberships.of_conversation(conversation_id, limit)
-        if len(first) < limit:
-            return first, len(first)
-        if own is not None and all(m.user_id != own.user_id for m in first):
-            first[-1] = own
-        return first, await self._memberships.count(conversation_id)
+
+def _show_own(first: list[Membership], own: Membership | None, limit: int) -> None:
+    """Have the user who asks among the members that are shown."""
+    if len(first) == limit and own is not None and all(m.user_id != own.user_id for m in first):
+        first[-1] = own

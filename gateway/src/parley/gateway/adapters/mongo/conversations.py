@@ -6,6 +6,7 @@ from typing import Any
 from parley.gateway.adapters.mongo.conversion import all_values
 from parley.gateway.adapters.mongo.errors import UNAVAILABLE, translate_errors
 from parley.gateway.adapters.mongo.inserts import insert_missing
+from parley.gateway.adapters.mongo.parallel_reads import parts
 from parley.gateway.adapters.mongo.shared_reads import SharedReads
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.pagination import Page, PageRequest, page_of
@@ -84,14 +85,25 @@ class MongoConversations:
     async def most_recent(
         self, conversation_ids: Collection[str], request: PageRequest, contract_id: str | None
     ) -> Page[Conversation]:
-        query: Document = {"_id": {"$in": list(conversation_ids)}}
+        ids = list(conversation_ids)
         if contract_id is not None:
-            query["contractId"] = contract_id
+            return await self._most_recent_of_contract(ids, request, contract_id)
+        pipelines = [[_among(part), *_page_stages(request)] for part in _parts(ids, request)]
+        commands = [_aggregate(pipeline) for pipeline in pipelines]
+        find = self._reads.find_large if len(ids) > SHARED_CONVERSATIONS else self._reads.find
+        documents = [document for part in await find(*commands) for document in part]
+        documents.sort(key=lambda each: (each["at"], each["_id"]), reverse=not request.ascending)
+        found = [from_document(Conversation, document) for document in documents[: request.limit + 1]]
+        # All of them exist: a conversation is stored before its members, and never deleted.
+        return page_of(found, request, len(ids))
+
+    async def _most_recent_of_contract(
+        self, ids: Sequence[str], request: PageRequest, contract_id: str
+    ) -> Page[Conversation]:
+        selected = {"$match": {"_id": {"$in": ids}, "contractId": contract_id}}
         facets = {"page": _page_stages(request), "total": [{"$count": "count"}]}
-        stages = [{"$match": query}, {"$set": {"at": LAST_ACTIVITY}}, {"$facet": facets}]
-        with translate_errors():
-            (answer,) = await self._conversations.aggregate(stages).to_list(None)
-        found = [from_document(Conversation, d) for d in answer["page"]]
+        ((answer,),) = await self._reads.find(_aggregate([selected, {"$facet": facets}]))
+        found = [from_document(Conversation, document) for document in answer["page"]]
         return page_of(found, request, sum(total["count"] for total in answer["total"]))
 
     async def of_contract(self, contract_id: str) -> list[Conversation]:
@@ -100,14 +112,31 @@ class MongoConversations:
         return [from_document(Conversation, d) for d in documents]
 
 
+def _aggregate(pipeline: Sequence[Document]) -> Document:
+    return {"aggregate": CONVERSATIONS, "pipeline": pipeline}
+
+
+def _among(conversation_ids: Sequence[str]) -> Document:
+    return {"$match": {"_id": {"$in": conversation_ids}}}
+
+
+def _parts(ids: Sequence[str], request: PageRequest) -> Sequence[Sequence[str]]:
+    """Return many conversations in parts: the page is merged from the first ones of each."""
+    # Which ones are skipped is known only where all of them are sorted.
+    return parts(ids) if len(ids) > SHARED_CONVERSATIONS and not request.skipped else [ids]
+
+
 def _page_stages(request: PageRequest) -> list[Document]:
-    """Return the stages that select a page, and one entry more, by the field `at`."""
+    """Return the stages that select a page, and one entry more, by the field `at` that they add.
+
+    They read a conversation once: its place in the page agrees with its content.
+    """
     start, skipped = request.start(), request.skipped
     order, beyond = (1, "$gt") if request.ascending else (-1, "$lt")
     stages: list[Document] = [{"$sort": {"at": order, "_id": order}}, {"$skip": skipped}]
-    stages.append({"$limit": request.limit + 1})
-    if start is None:
-        return stages
-    at, conversation_id = start
-    later = [{"at": {beyond: at}}, {"at": at, "_id": {beyond: conversation_id}}]
-    return [{"$match": {"$or": later}}, *stages]
+    stages = [*stages, {"$limit": request.limit + 1}]
+    if start is not None:
+        at, conversation_id = start
+        later = [{"at": {beyond: at}}, {"at": at, "_id": {beyond: conversation_id}}]
+        stages = [{"$match": {"$or": later}}, *stages]
+    return [{"$set": {"at": LAST_ACTIVITY}}, *stages]

@@ -1,7 +1,8 @@
 """Memberships in MongoDB."""
 
+import asyncio
 from collections.abc import Collection, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from parley.gateway.adapters.mongo.conversion import all_values
@@ -15,8 +16,14 @@ from parley.shared.model import Membership, Role, now
 
 SHARED_MEMBERS = 250
 """Members of a read by the shared connection: to decode more would hold up all clients."""
+BY_JOINING: Document = {"joinedAt": 1, "_id": 1}
+LARGE_AT_ONCE = 4
+"""Conversations with many members that are read at the same time."""
 ENDED = ("leftAt", "archivedAt")
 PRESENT: Document = {"leftAt": {"$exists": False}}
+NEVER: Document = {"$not": {"$gt": datetime.fromtimestamp(0, UTC)}}
+"""Selects documents without a time, as `$exists` does, but by an index alone."""
+PRESENT_BY_INDEX: Document = {"leftAt": NEVER}
 
 
 class MongoMemberships:
@@ -48,13 +55,19 @@ class MongoMemberships:
     async def of_user(self, user_id: str, conversation_ids: Collection[str]) -> dict[str, Membership]:
         ids = [membership_id(conversation_id, user_id) for conversation_id in conversation_ids]
         query = {"_id": {"$in": ids}, "userId": user_id, **PRESENT}
-        found = await all_values(Membership, self._memberships.find(query))
+        if len(ids) > SHARED_MEMBERS:
+            found = await all_values(Membership, self._memberships.find(query))
+        else:
+            (documents,) = await self._reads.find({"find": MEMBERSHIPS, "filter": query})
+            found = [from_document(Membership, document) for document in documents]
         return {m.conversation_id: m for m in found}
 
     async def conversations_of(self, user_id: str, *, archived: bool = True) -> set[str]:
-        query = {"userId": user_id, **PRESENT} | ({} if archived else {"archivedAt": {"$exists": False}})
-        with translate_errors():
-            documents = await self._memberships.find(query, {"_id": 0, "conversationId": 1}).to_list(None)
+        query = {"userId": user_id, **PRESENT_BY_INDEX} | ({} if archived else {"archivedAt": NEVER})
+        fields = {"_id": 0, "conversationId": 1}
+        (documents,) = await self._reads.find_large(
+            {"find": MEMBERSHIPS, "filter": query, "projection": fields}
+        )
         return {document["conversationId"] for document in documents}
 
     async def of_conversation(
@@ -64,14 +77,27 @@ class MongoMemberships:
         if after is not None:
             at, last = after[0], membership_id(conversation_id, after[1])
             query["$or"] = [{"joinedAt": {"$gt": at}}, {"joinedAt": at, "_id": {"$gt": last}}]
-        order = {"joinedAt": 1, "_id": 1}
         if limit > SHARED_MEMBERS:
-            found = self._memberships.find(query).sort(list(order.items())).limit(limit)
+            found = self._memberships.find(query).sort(list(BY_JOINING.items())).limit(limit)
             return await all_values(Membership, found)
         (documents,) = await self._reads.find(
-            {"find": MEMBERSHIPS, "filter": query, "sort": order, "limit": limit}
+            {"find": MEMBERSHIPS, "filter": query, "sort": BY_JOINING, "limit": limit}
         )
         return [from_document(Membership, document) for document in documents]
+
+    async def first_of(self, conversation_ids: Collection[str], limit: int) -> dict[str, list[Membership]]:
+        if len(conversation_ids) > 1:
+            # A command for each costs the server ten times as much, and most conversations are small.
+            query = {"conversationId": {"$in": list(conversation_ids)}, **PRESENT}
+            command = {"find": MEMBERSHIPS, "filter": query, "limit": SHARED_MEMBERS + 1}
+            (documents,) = await self._reads.find(command)
+            if len(documents) <= SHARED_MEMBERS:
+                return _by_joining(conversation_ids, documents, limit)
+        ids, found = list(conversation_ids), []
+        for start in range(0, len(ids), LARGE_AT_ONCE):
+            some = ids[start : start + LARGE_AT_ONCE]
+            found += await asyncio.gather(*(self.of_conversation(each, limit) for each in some))
+        return dict(zip(ids, found, strict=True))
 
     async def count(self, conversation_id: str) -> int:
         with translate_errors():
@@ -166,6 +192,19 @@ class MongoMemberships:
         with translate_errors():
             result = await self._memberships.update_one(query, change)
         return bool(result.matched_count)
+
+
+def _by_joining(
+    conversation_ids: Collection[str], documents: list[Document], limit: int
+) -> dict[str, list[Membership]]:
+    """Return the first members of each conversation, of the documents of all members."""
+    documents.sort(key=lambda each: (each["joinedAt"], each["_id"]))
+    found: dict[str, list[Membership]] = {each: [] for each in conversation_ids}
+    for document in documents:
+        members = found[document["conversationId"]]
+        if len(members) < limit:
+            members.append(from_document(Membership, document))
+    return found
 
 
 def member_pairs(conversation_ids: Collection[str], limit: int) -> list[Document]:

@@ -10,7 +10,7 @@ from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.gateway.adapters.mongo.primary_commands import PrimaryCommands
 from parley.shared.documents import Document
 
-AT_ONCE = 1_000
+AT_ONCE = 2_500
 """Documents of one reply: more would hold up all clients while they are decoded."""
 
 
@@ -26,7 +26,7 @@ class PrimaryReads:
         self._commands.close()
 
     async def find(self, *commands: Document) -> list[list[Document]]:
-        """Run `find` commands one after the other, in one round trip; return the documents of each.
+        """Run `find` or `aggregate` commands one after the other, in one round trip; return their documents.
 
         As by the driver, each reads what a majority has, and a lost connection is tried once more.
 
@@ -45,16 +45,21 @@ class PrimaryReads:
                 return await self._find(commands)
 
     async def _find(self, commands: Sequence[Document]) -> list[list[Document]]:
-        concern = {"batchSize": AT_ONCE, "readConcern": self._concern}
-        answers = await self._commands.run([{**command, **concern} for command in commands])
+        complete = [{**command, **_batched(command), "readConcern": self._concern} for command in commands]
+        answers = await self._commands.run(complete)
         cursors = [answer["cursor"] for answer in answers]
         found: list[list[Document]] = [cursor["firstBatch"] for cursor in cursors]
         while unread := [n for n, cursor in enumerate(cursors) if cursor["id"]]:
-            more = [_get_more(cursors[n]["id"], commands[n]["find"]) for n in unread]
+            more = [_get_more(cursors[n]["id"], next(iter(commands[n].values()))) for n in unread]
             for n, answer in zip(unread, await self._commands.run(more), strict=True):
                 cursors[n] = answer["cursor"]
                 found[n] += cursors[n]["nextBatch"]
         return found
+
+
+def _batched(command: Document) -> Document:
+    size = {"batchSize": AT_ONCE}
+    return {"cursor": size} if "aggregate" in command else size
 
 
 def _get_more(cursor_id: int, collection: str) -> Document:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
+from parley.gateway.adapters.mongo.parallel_reads import ParallelReads
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.errors import Unavailable
 from parley.shared.documents import Document
@@ -47,6 +48,7 @@ class SharedReads:
 
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._reads = PrimaryReads(database)
+        self._large = ParallelReads(database)
         self._spawn = spawn
         self._is_busy: Callable[[], bool] = lambda: False
         self._batches: CallBatches[_Wanted, _Found | Exception] = self.batches(self._run)
@@ -62,8 +64,9 @@ class SharedReads:
         self._is_busy = is_busy
 
     def close(self) -> None:
-        """Close the connection; a later read opens another."""
+        """Close the connections; a later read opens others."""
         self._reads.close()
+        self._large.close()
 
     async def by_id(self, collection: str, ids: Collection[str]) -> list[Document]:
         """Return the existing documents of these ids. Raises `Unavailable`."""
@@ -73,6 +76,10 @@ class SharedReads:
     async def find(self, *commands: Document) -> list[list[Document]]:
         """Run `find` commands as `PrimaryReads.find`; return the documents of each. Raises `Unavailable`."""
         return await self._call(_Finds(commands)) if commands else []
+
+    async def find_large(self, *commands: Document) -> list[list[Document]]:
+        """Run commands, each as long as many of others, at the same time. Raises `Unavailable`."""
+        return await self._large.find(*commands)
 
     async def _call(self, wanted: _Wanted) -> _Found:
         found = await self._batches.call(wanted)
