@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
-from parley.gateway.adapters.mongo.memberships import PRESENT
+from parley.gateway.adapters.mongo.memberships import PRESENT, PRESENT_BY_INDEX
+from parley.gateway.adapters.mongo.parallel_reads import ParallelReads, parts
 from parley.gateway.adapters.mongo.people import saved_profile
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.ports import SavedProfile, UserConversations
@@ -46,14 +47,14 @@ class MongoConnectReads:
 
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._shared = PrimaryReads(database)
-        self._single = PrimaryReads(database)
+        self._large = ParallelReads(database)
         self._beginnings = CallBatches(self._begin, spawn)
         self._loads = CallBatches(self._load, spawn)
 
     async def close(self) -> None:
         """Close the connections; a later read opens others."""
         self._shared.close()
-        self._single.close()
+        self._large.close()
 
     async def begin(self, user_id: str) -> Beginning:
         return await self._beginnings.call(user_id)
@@ -63,12 +64,16 @@ class MongoConnectReads:
     ) -> UserConversations:
         wanted = _Wanted(user_id, conversation_ids, members_of, limit)
         if len(conversation_ids) > SHARED_CONVERSATIONS:
-            return _parts(await self._read(self._single, [wanted], limit), [wanted])[0]
+            return await self._load_large(wanted)
         return await self._loads.call(wanted)
 
     async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:
         present, users = await self._shared.find(
-            {"find": MEMBERSHIPS, "filter": {"userId": _any_of(user_ids), **PRESENT}, "projection": IDS},
+            {
+                "find": MEMBERSHIPS,
+                "filter": {"userId": _any_of(user_ids), **PRESENT_BY_INDEX},
+                "projection": IDS,
+            },
             {"find": USERS, "filter": {"_id": _any_of(user_ids)}},
         )
         ids: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
@@ -80,28 +85,41 @@ class MongoConnectReads:
 
     async def _load(self, wanted: Sequence[_Wanted]) -> Sequence[UserConversations]:
         limit = wanted[0].limit if len(wanted) == 1 else max(SHARED_PAIRS, *(each.limit for each in wanted))
-        found = await self._read(self._shared, wanted, limit)
+        found = await self._read(wanted, limit)
         if len(wanted) > 1 and len(found.pairs) == limit:
             # Pairs are missing, and it is not known whose.
             return [part for each in wanted for part in await self._load([each])]
         return _parts(found, wanted)
 
-    async def _read(self, reads: PrimaryReads, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
+    async def _load_large(self, wanted: _Wanted) -> UserConversations:
+        # The heads come first, as in `_read`: a part of them may take longer than another.
+        heads = await self._large.find(*map(_heads, parts([*wanted.conversation_ids])))
+        members = [_members(wanted.members_of, wanted.limit)] if wanted.members_of else []
+        marks, *pairs = await self._large.find(_marks([wanted.user_id]), *members)
+        return _conversations([each for part in heads for each in part], marks, pairs[0] if pairs else [])
+
+    async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
         conversation_ids = {c for each in wanted for c in each.conversation_ids}
         members_of = {c for each in wanted for c in each.members_of}
         # The heads come first: a reader of counters behind them sees none that are older than the head.
-        documents = await reads.find(
+        documents = await self._shared.find(
             *([_heads(conversation_ids)] if conversation_ids else []),
             _marks([each.user_id for each in wanted]),
             *([_members(members_of, limit)] if members_of else []),
         )
         heads = documents.pop(0) if conversation_ids else []
         pairs = documents.pop() if members_of else []
-        return UserConversations(
-            {document["_id"]: _head(document) for document in heads},
-            [_membership(document) for document in documents[0]],
-            [(document["conversationId"], document["userId"]) for document in pairs],
-        )
+        return _conversations(heads, documents[0], pairs)
+
+
+def _conversations(
+    heads: Sequence[Document], marks: Sequence[Document], pairs: Sequence[Document]
+) -> UserConversations:
+    return UserConversations(
+        {document["_id"]: _head(document) for document in heads},
+        [_membership(document) for document in marks],
+        [(document["conversationId"], document["userId"]) for document in pairs],
+    )
 
 
 def _parts(found: UserConversations, wanted: Sequence[_Wanted]) -> list[UserConversations]:
@@ -146,9 +164,9 @@ def _members(conversation_ids: Collection[str], limit: int) -> Document:
 
 
 def _head(document: Document) -> Position:
-    rev = document.get("rev", 0)
-    begun = ((epoch["since"], epoch["id"]) for epoch in document.get("epochs", ()) if epoch["since"] <= rev)
-    return Position(document.get("lastSeq", 0), rev, max(begun, default=(0, 0))[1])
+    seq, rev, epochs = document.get("lastSeq", 0), document.get("rev", 0), document.get("epochs")
+    begun = ((epoch["since"], epoch["id"]) for epoch in epochs or () if epoch["since"] <= rev)
+    return Position(seq, rev, max(begun, default=(0, 0))[1] if epochs else 0)
 
 
 def _membership(document: Document) -> Membership:

@@ -122,7 +122,7 @@ def _among(conversation_ids: Sequence[str]) -> Document:
 
 def _parts(ids: Sequence[str], request: PageRequest) -> Sequence[Sequence[str]]:
     """Return many conversations in parts: the page is merged from the first ones of each."""
-    # Which ones are skipped is known only where all of them are sorted.
+    # Without all of them it is not known how many of a part are skipped.
     return parts(ids) if len(ids) > SHARED_CONVERSATIONS and not request.skipped else [ids]
 
 
