@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -379,10 +380,12 @@ async def test_a_worker_reads_nothing_for_a_batch_where_all_is_as_it_has_left_it
         await migrate(database)
         c, worker = await begin(database), Worker(database, at_once=True)
         await worker.persist([send(c, "first")])
+        assert await last_stored_at(database, c) == await stored_at(database, c, 1)
         commands.names.clear()
 
         await worker.persist([send(c, "second"), send(c, "third")])
         asked = [*commands.names]
+        assert await last_stored_at(database, c) == await stored_at(database, c, 3)
         await database[MEMBERSHIPS].update_one({"conversationId": c}, {"$set": {"joinSeq": 3}})
         await worker.persist([send(c, "fourth")])
 
@@ -391,6 +394,19 @@ async def test_a_worker_reads_nothing_for_a_batch_where_all_is_as_it_has_left_it
         member = await database[MEMBERSHIPS].find_one({"conversationId": c})
         assert (member["ownSeq"], member["ownSinceRead"]) == (4, 4)
         CONNECTIONS.pop().close()
+
+
+async def last_stored_at(database: Any, conversation_id: str) -> datetime:
+    """Return when the last message was stored, as the head tells it."""
+    head = await database[CONVERSATIONS].find_one({"_id": conversation_id})
+    at: datetime = head["lastMessage"]["storedAt"]
+    return at
+
+
+async def stored_at(database: Any, conversation_id: str, seq: int) -> datetime:
+    message = await database[MESSAGES].find_one({"conversationId": conversation_id, "seq": seq})
+    at: datetime = message["storedAt"]
+    return at
 
 
 class CommandNames(CommandListener):

@@ -5,7 +5,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import cycle, repeat
+from itertools import count, cycle, repeat
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from clients.chat import eventually
 from clients.local_gateway import DatabaseCalls
 from parley.gateway.adapters.mongo import search as archive_search
-from parley.gateway.adapters.mongo import search_blocks, search_spans
+from parley.gateway.adapters.mongo import search_blocks, search_slices, search_spans, search_windows
 from parley.gateway.adapters.mongo.conversations import MongoConversations
 from parley.gateway.adapters.mongo.memberships import MongoMemberships
 from parley.gateway.adapters.mongo.messages import MongoMessages
@@ -33,7 +33,7 @@ from parley.persistence_worker.search.indexer import index_changes
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MESSAGES, to_document
 from parley.shared.migrations import migrate
-from parley.shared.model import Conversation, Digest, Message, Person
+from parley.shared.model import Conversation, Digest, Epoch, Message, Person
 from parley.shared.mongo import Database
 from parley.stack import Stack
 
@@ -48,7 +48,12 @@ class Library:
     Args:
         database: The database.
         indexed: The stored messages that are indexed: none, all, or those up to every other call.
+
+    Attributes:
+        stamped: Whether heads say when the last message was stored, as those of 0.9.0 do not.
     """
+
+    stamped = False
 
     def __init__(self, database: Any, indexed: str = "none") -> None:
         self.database = database
@@ -76,7 +81,7 @@ class Library:
         ]
         await self.database[MESSAGES].insert_many(documents)
         self.heads[conversation_id] += len(contents)
-        await self.move(conversation_id, max(at for at, _ in contents))
+        await self._move(conversation_id, max(at for at, _ in contents), more.get("created_at"))
         if next(self._indexed):
             await self.index(conversation_id)
 
@@ -94,15 +99,22 @@ class Library:
             seq=seq,
             rev=seq,
             content=content,
-            created_at=at,
             stored_at=at,
-            **more,
+            **{"created_at": at, **more},
         )
 
-    async def move(self, conversation_id: str, at: datetime) -> None:
-        """Set the time of the conversation's last message."""
+    async def _move(self, conversation_id: str, at: datetime, created_at: datetime | None) -> None:
+        """Set the times of the conversation's last message."""
         seq = self.heads[conversation_id]
-        last = Digest(id="last", seq=seq, sender_id="ann", content="", type="text", created_at=at)
+        last = Digest(
+            id="last",
+            seq=seq,
+            sender_id="ann",
+            content="",
+            type="text",
+            created_at=created_at or at,
+            stored_at=at if self.stamped else None,
+        )
         head = Conversation(
             id=conversation_id,
             kind="group",
@@ -111,6 +123,7 @@ class Library:
             last_seq=seq,
             rev=seq,
             last_message=last,
+            epochs=(Epoch(1, 1),) if self.stamped else (),
         )
         update = {"$set": {k: v for k, v in to_document(head).items() if k != "_id"}}
         await self.database[CONVERSATIONS].update_one({"_id": conversation_id}, update, upsert=True)
@@ -273,16 +286,29 @@ async def test_quiet_conversations_are_searched_too(library: Library) -> None:
         assert [c for page in pages for c in page] == [f"tea {n}" for n in range(23, -1, -1)]
 
 
-async def test_a_message_stored_late_is_found_once(library: Library) -> None:
-    delayed = library.begin()
-    await library.store(delayed, "tea 2")
-    await library.move(delayed, NOON - timedelta(days=3))
-    await library.store(library.begin(), "tea 3", at=NOON - timedelta(days=1))
-    await library.store(library.begin(), "tea 1", at=NOON - timedelta(days=4))
+async def test_a_message_stored_days_late_is_found_by_the_time_when_it_was_stored(library: Library) -> None:
+    library.stamped = True
+    await store_late(library)
 
     for limit in (1, 2, 3):
         pages = await library.pages(["tea"], limit)
         assert [c for page in pages for c in page] == ["tea 3", "tea 2", "tea 1"]
+
+
+async def test_a_message_stored_days_late_by_an_older_worker_is_found_once(library: Library) -> None:
+    await store_late(library)
+
+    for limit in (1, 2, 3):
+        pages = await library.pages(["tea"], limit)
+        assert sorted(c for page in pages for c in page) == ["tea 1", "tea 2", "tea 3"]
+
+
+async def store_late(library: Library) -> None:
+    """Store three messages, of which the newest one was sent before the others."""
+    delayed = library.begin()
+    await library.store(delayed, "tea 3", created_at=NOON - timedelta(days=3))
+    await library.store(library.begin(), "tea 2", at=NOON - timedelta(days=1))
+    await library.store(library.begin(), "tea 1", at=NOON - timedelta(days=4))
 
 
 async def test_a_last_page_that_is_full_has_no_next(library: Library) -> None:
@@ -301,8 +327,8 @@ async def test_pages_of_a_common_word_miss_nothing_and_repeat_nothing(
     seed: int, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_blocks, "MAX_BLOCKS", 4)
-    monkeypatch.setattr(search_spans, "ENOUGH", 2)
-    monkeypatch.setattr(search_spans, "ACTIVE", (1, 2))
+    monkeypatch.setattr(search_slices, "SLICE", 2)
+    monkeypatch.setattr(search_spans, "ACTIVE", 1)
     await assert_pages_are_whole(seed, library)
 
 
@@ -311,7 +337,6 @@ async def test_further_pages_of_a_common_word_are_full_and_read_little(
 ) -> None:
     await migrate(database)
     monkeypatch.setattr(search_blocks, "MAX_BLOCKS", 50)
-    monkeypatch.setattr(search_spans, "MAX_BLOCKS", 50)
     stored = Library(database, "all")
     expected = []
     for number in range(80):
@@ -357,6 +382,172 @@ async def assert_pages_are_whole(seed: int, library: Library) -> None:
             assert shown == [content for content in newest_first if content.startswith(word)]
             both = [content for page in await library.pages([word, "7"], limit) for content in page]
             assert both == [content for content in shown if "7" in content]
+
+
+@pytest.fixture
+async def common(database: Database, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """A library in which each word is common, and blocks come in small slices and by several queries."""
+    monkeypatch.setattr(search_blocks, "MAX_BLOCKS", 0)
+    monkeypatch.setattr(search_slices, "SLICE", 3)
+    monkeypatch.setattr(search_spans, "ACTIVE", 2)
+    for module in (search_blocks, search_windows):
+        monkeypatch.setattr(module, "MANY", 3)
+    await migrate(database)
+    return Library(database)
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_pages_cross_the_border_between_indexed_messages_and_others(
+    seed: int, stamped: bool, common: Library
+) -> None:
+    chance, common.stamped = random.Random(seed), stamped
+    expected = []
+    conversations = [common.begin() for _ in range(8)]
+    for round_ in range(6):
+        for conversation in conversations:
+            times = sorted(NOON + timedelta(seconds=60 * round_ + chance.randrange(60)) for _ in range(12))
+            first = common.heads[conversation] + 1
+            contents = [(at, f"tea {conversation} {seq}") for seq, at in enumerate(times, first)]
+            await common.store_at(conversation, contents)
+            expected += [(at, conversation, seq, text) for seq, (at, text) in enumerate(contents, first)]
+            if chance.random() < 0.5:
+                await common.index(conversation)
+    newest_first = [content for *_, content in sorted(expected, reverse=True)]
+
+    for limit in (1, 7, 100):
+        pages = await common.pages(["tea"], limit)
+        assert [content for page in pages for content in page] == newest_first
+
+
+@pytest.mark.parametrize("most", [0, 1_000])
+async def test_blocks_of_one_time_are_searched_in_the_order_of_their_numbers(
+    most: int, common: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_blocks, "MAX_BLOCKS", most)
+    conversations = [common.begin() for _ in range(3)]
+    for conversation in conversations:
+        await common.store_at(conversation, [(NOON, f"tea {conversation} {n}") for n in range(1, 320)])
+        await common.index(conversation)
+    expected = [f"tea {c} {n}" for c in sorted(conversations, reverse=True) for n in range(319, 0, -1)]
+
+    for limit in (100, 7):
+        assert [content for page in await common.pages(["tea"], limit) for content in page] == expected
+
+
+@pytest.mark.parametrize("most", [0, 1_000])
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_worker_whose_clock_is_behind_keeps_no_message_out_of_a_page(
+    seed: int, most: int, common: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_blocks, "MAX_BLOCKS", most)
+    chance, expected = random.Random(seed + 3), set()
+    for _ in range(4):
+        conversation = common.begin()
+        for n in range(10):
+            at = NOON + timedelta(seconds=3 * n - chance.choice([0, 9]))
+            times = [at + timedelta(milliseconds=each) for each in range(chance.randrange(10, 80))]
+            contents = [f"tea {conversation} {each}" for each in range(n * 100, n * 100 + len(times))]
+            await common.store_at(conversation, list(zip(times, contents, strict=True)))
+            expected.update(contents)
+        await common.index(conversation)
+
+    for limit in (7, 100):
+        found = [content for page in await common.pages(["tea"], limit) for content in page]
+        assert len(found) == len(expected)
+        assert set(found) == expected
+
+
+async def test_edited_messages_of_a_common_word_are_found_in_their_place(common: Library) -> None:
+    contents = [f"coffee {n}" if n % 7 else f"tea {n}" for n in range(130)]
+    conversation = common.begin()
+    await common.store(conversation, *contents)
+    await common.index(conversation)
+    await common.store(conversation, "tea 130", at=NOON + timedelta(minutes=5))
+    for n in (3, 66, 125):
+        await edit(common, conversation, n + 1, f"tea {n}")
+
+    found = [n for n in range(130, -1, -1) if n in (3, 66, 125, 130) or n % 7 == 0]
+    for limit in (2, 100):
+        shown = [content for page in await common.pages(["tea"], limit) for content in page]
+        assert shown == [f"tea {n}" for n in found]
+
+
+async def edit(library: Library, conversation: str, seq: int, content: str) -> None:
+    """Edit a message, which takes a revision."""
+    head = await library.database[CONVERSATIONS].find_one_and_update(
+        {"_id": conversation}, {"$inc": {"rev": 1}}, return_document=True
+    )
+    await library.database[MESSAGES].update_one(
+        {"conversationId": conversation, "seq": seq}, {"$set": {"content": content, "rev": head["rev"]}}
+    )
+
+
+async def test_a_block_that_grows_while_a_search_reads_slices_is_not_missed(
+    common: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = common.begin()
+    await common.store(old, "old tea 1", "old tea 2")
+    await common.index(old)
+    for n in range(10):
+        other = common.begin()
+        await common.store(other, f"tea {n}", at=NOON + timedelta(minutes=n + 1))
+        await common.index(other)
+    find = search_blocks.SearchBlocks.find
+
+    async def find_and_grow(*asked: Any, **how: Any) -> list[search_blocks.Block]:
+        blocks = await find(*asked, **how)
+        if common.heads[old] == 2:
+            await common.store(old, "new coffee", at=NOON + timedelta(hours=1))
+            await common.index(old)
+        return blocks
+
+    monkeypatch.setattr(search_blocks.SearchBlocks, "find", find_and_grow)
+    expected = [*(f"tea {n}" for n in range(9, -1, -1)), "old tea 2", "old tea 1"]
+    assert await common.find("tea") == expected
+
+
+async def test_an_index_that_is_begun_anew_during_a_search_loses_no_match(
+    common: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(10):
+        conversation = common.begin()
+        await common.store(conversation, f"tea {n}", at=NOON + timedelta(minutes=n))
+        await common.index(conversation)
+    find, calls = search_blocks.SearchBlocks.find, count(1)
+
+    async def find_before_the_end(*asked: Any, **how: Any) -> list[search_blocks.Block]:
+        if next(calls) == 3:
+            await MongoSearchIndex(common.database).begin_anew()
+        return await find(*asked, **how)
+
+    monkeypatch.setattr(search_blocks.SearchBlocks, "find", find_before_the_end)
+    assert await common.find("tea") == [f"tea {n}" for n in range(9, -1, -1)]
+
+
+async def test_a_common_word_opens_only_the_newest_conversations_that_are_not_indexed(
+    stack: Stack, common: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_blocks, "CONCURRENT", 1)
+    monkeypatch.setattr(archive_search, "FIRST_WINDOW", 60)
+    monkeypatch.setattr(archive_search, "WINDOW", 60)
+    reads: dict[bool, int] = {}
+    for stamped in (False, True):
+        stored = Library(common.database)
+        stored.stamped = stamped
+        for n in range(60):
+            conversation = stored.begin()
+            await stored.store(conversation, "coffee", at=NOON - timedelta(hours=1))
+            await stored.index(conversation)
+            await stored.store(conversation, f"tea {n}", at=NOON + timedelta(seconds=n))
+        calls = DatabaseCalls()
+        async with mongo.connect(stack.mongo_url, event_listeners=[calls]) as counted:
+            found, _ = await MongoSearch(counted).find(dict.fromkeys(stored.heads, 0), ["tea"], 5, None)
+        assert [message.content for message in found] == [f"tea {n}" for n in range(59, 54, -1)]
+        reads[stamped] = calls.counts[f"find {MESSAGES}"]
+
+    assert reads[True] == 1
+    assert reads[False] > 1
 
 
 @pytest.mark.usefixtures("narrow")

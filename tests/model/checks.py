@@ -40,6 +40,7 @@ def check_numbers(cluster: Cluster, conversation_id: str) -> None:
         assert head.last_message is not None
         shown, last = head.last_message, stored[-1]
         assert (shown.id, shown.seq, shown.content) == (last.id, last.seq, last.content), "an old preview"
+        assert shown.stored_at == last.stored_at, "another time of storage"
     names = Counter((m.sender_id, m.client_message_id) for m in stored if m.client_message_id)
     assert not [name for name, times in names.items() if times > 1], "something said once is stored twice"
 

@@ -3,16 +3,24 @@
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from parley.gateway.adapters.mongo import search as mongo_search
-from parley.gateway.adapters.mongo.search import MongoSearch, WindowQuery
-from parley.gateway.adapters.mongo.search_scan import Position, Span, position_of
-from parley.gateway.adapters.mongo.search_spans import Searched, SearchPlan
+from parley.gateway.adapters.mongo.search import MongoSearch
+from parley.gateway.adapters.mongo.search_pattern import Needle
+from parley.gateway.adapters.mongo.search_scan import (
+    LEAST_WINDOW,
+    ConversationScan,
+    Position,
+    Searched,
+    Span,
+    position_of,
+)
+from parley.gateway.adapters.mongo.search_spans import Slice
 from parley.shared.documents import Document, to_document
 from parley.shared.model import Message
 
@@ -75,6 +83,7 @@ class MemorySearch(MongoSearch):
         super().__init__(defaultdict(dict))
         self._stored = stored
         self._spans: Any = self
+        self._windows: Any = self
         self._searching: str = ""
 
     async def pages(self, word: str, limit: int) -> list[list[str]]:
@@ -89,37 +98,54 @@ class MemorySearch(MongoSearch):
                 return pages
             assert len(pages) < 2_000, "the cursor never ends"
 
-    async def find(self, hidden: Mapping[str, int], words: Sequence[str], until: Position | None) -> Any:
-        """Return what to read, sometimes only since a time."""
-        chance = self._stored.chance
-        since = None
-        if chance.random() < 0.7:
-            newest = NOON + timedelta(seconds=45) if until is None else until.at
-            since = newest - timedelta(seconds=chance.uniform(0.001, 45))
-        searched = [
-            Searched(i, len(each), each[-1]["createdAt"], spans)
-            for i, each in self._stored.documents.items()
-            if (spans := [s for s in self._stored.spans(i, words[0]) if _is_since(s, since)])
-        ]
-        return SearchPlan(searched, since)
+    async def slices(
+        self, hidden: Mapping[str, int], words: Sequence[str], until: Position | None, share: Any
+    ) -> AsyncGenerator[Slice, None]:
+        """Yield what to read: all at once, or in slices, each down to a time."""
+        spans = {i: self._stored.spans(i, words[0]) for i in hidden}
+        upto, since = None, self._time_below(NOON + timedelta(seconds=45) if until is None else until.at)
+        while True:
+            some = [self._searched(i, each, since, upto) for i, each in spans.items()]
+            window = self._stored.chance.choice([LEAST_WINDOW, BLOCK])
+            yield Slice([searched for searched in some if searched.spans], since, window)
+            if since is None:
+                return
+            upto, since = since, self._time_below(since)
 
-    async def _windows(self, windows: Mapping[str, Span], wanted: WindowQuery) -> dict[str, list[Document]]:
+    def _time_below(self, time: datetime) -> datetime | None:
+        chance = self._stored.chance
+        return time - timedelta(milliseconds=chance.randrange(1, 45_000)) if chance.random() < 0.7 else None
+
+    def _searched(
+        self, conversation_id: str, spans: list[Span], since: datetime | None, upto: datetime | None
+    ) -> Searched:
+        """Return the spans between two times; those without a time are in the first slice."""
+        chosen = [
+            span
+            for span in spans
+            if (upto is None and span.at is None)
+            or (span.at and (since is None or span.at >= since) and (upto is None or span.at < upto))
+        ]
+        documents = self._stored.documents[conversation_id]
+        at = chosen[0].at if chosen and chosen[0].at else documents[-1]["storedAt"]
+        return Searched(conversation_id, chosen, Position(at, conversation_id, len(documents) + 1))
+
+    async def read(
+        self, windows: Mapping[ConversationScan, Span], wanted: Needle
+    ) -> dict[ConversationScan, list[Document]]:
         return {
-            i: [
+            scan: [
                 d
-                for d in reversed(self._stored.documents[i][window.low - 1 : window.high])
-                if d["seq"] == window.low or re.search(wanted.needle.pattern, d["content"])
+                for d in reversed(self._stored.documents[scan.conversation_id][window.low - 1 : window.high])
+                if (d["seq"] == window.low and scan.needs_lowest(window))
+                or re.search(wanted.pattern, d["content"])
             ]
-            for i, window in windows.items()
+            for scan, window in windows.items()
         }
 
-    async def _position_at(self, scan: Any, seq: int) -> Position | None:
+    async def position_at(self, scan: Any, seq: int) -> Position | None:
         below = self._stored.documents[scan.conversation_id][:seq]
         return position_of(below[-1]) if below else None
-
-
-def _is_since(span: Span, since: datetime | None) -> bool:
-    return since is None or span.at is None or span.at >= since
 
 
 @pytest.fixture(params=[(500, 20_000, 1.0), (7, 20, 1.0), (7, 20, -1.0), (40, 200, 1.0)])

@@ -135,6 +135,7 @@ class Digest(Struct, frozen=True, kw_only=True, rename="camel"):
     type: MessageType
     created_at: datetime
     deleted_at: datetime | None = None
+    stored_at: datetime | None = None
 
 
 class Epoch(Struct, frozen=True, rename="camel"):
@@ -242,6 +243,7 @@ def digest(message: Message) -> Digest:
         type=message.type,
         created_at=message.created_at,
         deleted_at=message.deleted_at,
+        stored_at=message.stored_at,
     )
 
 

@@ -1,10 +1,11 @@
 """The blocks of messages that may have all words of a search, by the index of terms."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from itertools import chain
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 from parley.gateway.adapters.mongo.errors import translate_errors
 from parley.shared.documents import SEARCH_BLOCKS, SEARCH_WORDS, Document
@@ -14,21 +15,31 @@ from parley.shared.search_terms import ANY, SHORTEST_PART, Term, hash_of, needed
 
 MAX_WORDS = 200
 """Words of texts that one searched part may stand for; of more, the messages are read instead."""
-MAX_BLOCKS = 1_000
-"""Blocks that one query returns, at most."""
+MAX_BLOCKS = 5_000
+"""Blocks of a word up to which they are found by the word; those of a more common one are found by time."""
 MAX_TERMS = 3
 """Terms of a search that are looked up, the longest ones."""
 MAX_QUERY_MS = 2_000
 """Milliseconds after which the server aborts a query."""
 MAX_SKEW = timedelta(seconds=10)
 """By so much the clocks of two workers may differ, of which one stores a conversation after the other."""
+AT_ONCE = 1_000
+"""Documents of one reply: more would hold up all clients while they are decoded."""
+
+CONCURRENT = 2
+"""Queries that share one read, if it is large."""
+MANY = 200
+"""Conversations of one query for blocks from which on the next may have a query of its own."""
 
 LAST = "\U0010ffff"
+
+T = TypeVar("T")
 
 
 class Block(NamedTuple):
     """A block that may have matches: its number, and when its latest message was stored."""
 
+    conversation_id: str
     number: int
     at: datetime
 
@@ -52,35 +63,57 @@ class SearchBlocks:
         looked_up = await asyncio.gather(*(self._hashes(term) for term in terms[-MAX_TERMS:]))
         return [hashes for hashes in looked_up if hashes is not None]
 
-    async def find(
-        self,
-        conversation_ids: Collection[str],
-        terms: Sequence[Sequence[int]],
-        since: datetime | None = None,
-        most: int = MAX_BLOCKS,
-    ) -> dict[str, list[Block]] | None:
-        """Return the blocks that have all terms, those of each conversation from the highest down.
+    async def are_common(self, conversations: Sequence[int], terms: Sequence[Sequence[int]]) -> bool:
+        """Return whether more than `MAX_BLOCKS` blocks may have each of the terms.
 
         Args:
-            conversation_ids: The conversations whose blocks count.
+            conversations: The hashes of the conversations whose blocks count.
             terms: The result of `terms`.
-            since: Only blocks with messages that were stored since then.
-            most: More blocks are too many.
-
-        Returns:
-            The blocks by conversation; None if they are too many.
         """
-        query: Document = {
-            "conversation": {"$in": list({conversation_hash(each) for each in conversation_ids})},
-            "$and": [{"terms": {"$in": [ANY, *hashes]}} for hashes in terms],
-        }
+        are = await asyncio.gather(*(self._is_common(conversations, hashes) for hashes in terms))
+        return all(are)
+
+    async def _is_common(self, conversations: Sequence[int], hashes: Sequence[int]) -> bool:
+        query = {"conversation": {"$in": conversations}, "terms": {"$in": [ANY, *hashes]}}
         with translate_errors():
-            if since is None:
-                cursor = self._blocks.find(query, {"at": 1}).hint(BLOCKS_BY_TERM)
-            else:
-                cursor = self._blocks.find({**query, "at": {"$gte": since}}, {"at": 1}).hint(NEWEST_BLOCKS)
-            found = await cursor.limit(most + 1).max_time_ms(MAX_QUERY_MS).to_list(None)
-        return _by_conversation(found, frozenset(conversation_ids)) if len(found) <= most else None
+            # The index answers by itself, as long as no other field is asked for.
+            keys = self._blocks.find(query, {"_id": 0, "conversation": 1}).hint(BLOCKS_BY_TERM)
+            further = await keys.skip(MAX_BLOCKS).limit(1).max_time_ms(MAX_QUERY_MS).to_list(None)
+        return bool(further)
+
+    async def find(
+        self,
+        conversations: Sequence[int],
+        terms: Sequence[Sequence[int]],
+        since: datetime | None,
+        most: int,
+        *,
+        by_time: bool,
+    ) -> list[Block]:
+        """Return the blocks that have all terms, newest first.
+
+        Args:
+            conversations: The hashes of the conversations whose blocks count.
+            terms: The result of `terms`.
+            since: Only blocks with messages that were stored since then; None for all.
+            most: Their number, at most: the newest ones.
+            by_time: Look through all blocks since then, not through all that have a term.
+        """
+        query: Document = {"$and": [{"terms": {"$in": [ANY, *hashes]}} for hashes in terms]}
+        if since is not None:
+            query["at"] = {"$gte": since}
+        hint = NEWEST_BLOCKS if by_time else BLOCKS_BY_TERM
+        parts = parts_of(conversations, MANY)
+        queries = ({"conversation": {"$in": part}, **query} for part in parts)
+        found = await asyncio.gather(*(self._find(each, most, hint) for each in queries))
+        newest_first = sorted(chain(*found), key=itemgetter("at"), reverse=True)
+        return [Block(*block_of_id(document["_id"]), document["at"]) for document in newest_first[:most]]
+
+    async def _find(self, query: Document, most: int, hint: Sequence[tuple[str, int]]) -> list[Document]:
+        with translate_errors():
+            cursor = self._blocks.find(query, {"at": 1}).sort("at", -1).limit(most).batch_size(AT_ONCE)
+            found: list[Document] = await cursor.hint(hint).max_time_ms(MAX_QUERY_MS).to_list(None)
+        return found
 
     async def _hashes(self, term: Term) -> list[int] | None:
         """Return the hashes of the words that a term stands for; None if they are too many."""
@@ -90,7 +123,8 @@ class SearchBlocks:
             return None
         ending = {"$elemMatch": {"$gte": term.text, "$lt": term.text + LAST}}
         with translate_errors():
-            found = await self._words.find({"endings": ending}, {"_id": 1}).limit(MAX_WORDS + 1).to_list(None)
+            cursor = self._words.find({"endings": ending}, {"_id": 1}).limit(MAX_WORDS + 1)
+            found = await cursor.batch_size(AT_ONCE).to_list(None)
         if len(found) > MAX_WORDS:
             return None
         return list({hash_of(word) for word in (term.text, *(each["_id"] for each in found))})
@@ -100,20 +134,30 @@ def _distinction(term: Term) -> tuple[int, bool]:
     return len(term.text.encode()), term.whole
 
 
-def below(blocks: Sequence[Block], time: datetime) -> list[Block]:
-    """Return the blocks of a conversation that may have messages stored by a time, from the highest down.
+def hashes_of(conversation_ids: Iterable[str]) -> list[int]:
+    """Return the numbers that stand for conversations in the index."""
+    return list({conversation_hash(each) for each in conversation_ids})
 
-    Of the blocks with later messages only the lowest one may also have earlier ones, if clocks agree.
+
+def parts_of(items: Sequence[T], many: int) -> list[Sequence[T]]:
+    """Return the parts of a read that are read by a query each: more than one if there are many items."""
+    queries = min(CONCURRENT, 1 + len(items) // many)
+    return [part for n in range(queries) if (part := items[n::queries])]
+
+
+def below(blocks: Iterable[Block], time: datetime) -> list[Block]:
+    """Return the blocks that may have messages stored by a time.
+
+    Of a conversation's blocks with later messages only the lowest one may also have earlier ones, if clocks
+    agree.
     """
     time += MAX_SKEW
-    later = [block for block in blocks if block.at > time]
-    return [*later[-1:], *(block for block in blocks if block.at <= time)]
-
-
-def _by_conversation(found: Sequence[Document], of: frozenset[str]) -> dict[str, list[Block]]:
-    blocks: dict[str, list[Block]] = defaultdict(list)
-    for document in found:
-        conversation_id, number = block_of_id(document["_id"])
-        if conversation_id in of:
-            blocks[conversation_id].append(Block(number, document["at"]))
-    return {conversation_id: sorted(each, reverse=True) for conversation_id, each in blocks.items()}
+    later: dict[str, Block] = {}
+    earlier = []
+    for block in blocks:
+        if block.at <= time:
+            earlier.append(block)
+        else:
+            lowest = later.get(block.conversation_id, block)
+            later[block.conversation_id] = min(block, lowest)
+    return [*later.values(), *earlier]

@@ -1,255 +1,200 @@
-"""The messages that a search has to read: blocks by the index, and whatever is not indexed yet.
+"""The messages that a search has to read: blocks by the index, and whatever is not indexed yet."""
 
-The heads are read before the index, so that what a conversation's mark covers is in the index by then.
-"""
-
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from itertools import islice
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from msgspec import Struct
-
-from parley.gateway.adapters.mongo.errors import translate_errors
-from parley.gateway.adapters.mongo.search_blocks import MAX_BLOCKS, Block, SearchBlocks, below
-from parley.gateway.adapters.mongo.search_scan import Position, Span
-from parley.shared.documents import CONVERSATIONS, MESSAGES, Document
-from parley.shared.indexes import BY_REVISION
-from parley.shared.search_index import INDEXED, Mark, behind, mark_of
+from parley.gateway.adapters.mongo.search_blocks import Block, SearchBlocks, hashes_of
+from parley.gateway.adapters.mongo.search_heads import SearchedHead, SearchHeads
+from parley.gateway.adapters.mongo.search_scan import LEAST_WINDOW, TICK, Position, Searched, Span
+from parley.gateway.adapters.mongo.search_slices import ACTIVE, BlockSlices, Slices
 from parley.shared.search_terms import BLOCK, block_of
 
-EDITED_AT_ONCE = 100
-"""Conversations of one query for edited messages."""
-MAX_EDITED = 1_000
-"""Edited messages of one such query, at most; of more, the conversations are read as if they had no index."""
-ENOUGH = 60
-"""Blocks of a common word that have a page of matches: each has one, as a rule."""
-ACTIVE = (20, 200, 2_000)
-"""The newest blocks of a common word are looked for since so many conversations were active."""
-FURTHER = 4
-"""Steps further back, each over four times the time of the one before."""
-FURTHEST = timedelta(days=10_000)
-LEAST_STEP = timedelta(seconds=1)
-MAX_LATER_BLOCKS = 10_000
-"""Blocks of a common word that a search which continues looks through, most of them read before."""
-EVERY: Document = {}
-FIELDS = {"lastSeq": 1, "rev": 1, "createdAt": 1, "lastMessage.createdAt": 1, INDEXED: 1}
 
-
-class Searched(Struct):
-    """A conversation that is searched.
+class Slice(NamedTuple):
+    """Messages to read next.
 
     Attributes:
-        last_seq: The number of its last message.
-        active_at: When its last message was created.
-        spans: The messages to read, from the newest down.
+        searched: Messages of some conversations, below those of the slices before.
+        since: The time since which all is read then; None if at all times.
+        window: The messages of each that should be read first.
+        edited: Blocks whose messages were edited since they were indexed.
     """
 
-    conversation_id: str
-    last_seq: int
-    active_at: datetime
-    spans: list[Span]
-
-
-class SearchPlan(NamedTuple):
-    """The conversations to search, and the time since which they have all matches; None if at all times."""
-
-    searched: list[Searched]
+    searched: Sequence[Searched]
     since: datetime | None = None
+    window: int = LEAST_WINDOW
+    edited: Sequence[Searched] = ()
+
+
+class Tail(NamedTuple):
+    """The messages of a conversation that are read beside its blocks.
+
+    Attributes:
+        spans: The messages that are not indexed.
+        indexed: The number up to which its blocks count.
+        edited: The blocks of messages that were edited since.
+        blocks: The numbers of these blocks.
+    """
+
+    spans: Sequence[Span]
+    indexed: int = 0
+    edited: Sequence[Span] = ()
+    blocks: Collection[int] = ()
 
 
 class SearchSpans:
     """Finds what must be read of each conversation."""
 
     def __init__(self, database: Any) -> None:
-        self._conversations = database[CONVERSATIONS]
-        self._messages = database[MESSAGES]
+        self._heads = SearchHeads(database)
         self._blocks = SearchBlocks(database)
 
-    async def find(
-        self, hidden: Mapping[str, int], words: Sequence[str], until: Position | None
-    ) -> SearchPlan:
-        """Return the conversations that may have matches.
+    async def slices(
+        self,
+        hidden: Mapping[str, int],
+        words: Sequence[str],
+        until: Position | None,
+        share: Callable[[], float],
+    ) -> AsyncGenerator[Slice, None]:
+        """Yield the messages that may match, the newest first.
+
+        It ends early if the index is begun anew meanwhile.
 
         Args:
             hidden: The conversations, and the number up to which the messages of each are left out.
             words: The words of which a match has all.
-            until: The newest matches below this position suffice; None for the newest ones of all.
+            until: The matches below this position suffice; None for all.
+            share: Tells which share of a page the search has found so far.
         """
-        ids = list(hidden)
         build = await self._blocks.build()
         if build is None:
-            return SearchPlan(self._searched(await self._heads(ids), {}, None, {}, hidden))
-        # Marks are read before the index: messages up to a mark are in the index by then.
-        heads = await self._behind(ids, build)
-        terms = await self._blocks.terms(words)
-        blocks, since = await self._blocks.find(ids, terms) if terms else None, None
-        if blocks is None:
-            # The heads that are behind stay as they were.
-            heads = {**await self._heads(ids), **heads}
-            if terms:
-                blocks, since = await self._newest(ids, terms, _times(heads, build), until)
-        elif until is not None:
-            blocks = _below(blocks, until)
-        if blocks is not None and await self._blocks.build() != build:
-            blocks, since = None, None  # The index was begun anew meanwhile, without these blocks.
-        also = [i for i in (ids if blocks is None else blocks) if i not in heads]
-        heads |= await self._heads(also)
-        marks = {i: mark for i, head in heads.items() if (mark := mark_of(head, build))}
-        edited = await self._edited(heads, marks) if blocks is not None else {}
-        return SearchPlan(self._searched(heads, marks, blocks, edited, hidden), since)
+            yield await self._everything(hidden, None)
+            return
+        terms, conversations = await self._blocks.terms(words), hashes_of(hidden)
+        # Marks are read before the index, so that what they cover is in the index by then.
+        behind, newest = await asyncio.gather(
+            self._heads.behind(hidden, build), self._newest(hidden, build, conversations, terms)
+        )
+        if terms:
+            blocks = BlockSlices(self._blocks, conversations, terms, until)
+            found = blocks.by_time(_times_of(newest), share) if newest else blocks.by_terms()
+            slices = self._by_blocks(hidden, build, behind, found)
+        else:
+            slices = self._by_heads(hidden, build, behind, newest)
+        async for each in slices:
+            yield each
 
     async def _newest(
         self,
-        ids: Sequence[str],
-        terms: Sequence[Sequence[int]],
-        times: Sequence[datetime],
-        until: Position | None,
-    ) -> tuple[dict[str, list[Block]] | None, datetime | None]:
-        """Return the blocks since a time such that they are enough and not too many, and that time.
-
-        Args:
-            ids: The conversations.
-            terms: The terms that blocks must have.
-            times: When each conversation had its latest message, from the newest down.
-            until: The blocks may have messages below it.
-        """
-        if until is None:
-            steps, most = _steps(times), MAX_BLOCKS
-        else:
-            steps, most = _steps_before(until.at, times), MAX_LATER_BLOCKS
-        for since in steps:
-            blocks = await self._blocks.find(ids, terms, since, most)
-            if blocks is None:
-                break
-            if until is not None:
-                blocks = _below(blocks, until)
-            if _count(blocks, until) >= ENOUGH:
-                return blocks, since
-        return None, None
-
-    def _searched(
-        self,
-        heads: Mapping[str, Document],
-        marks: Mapping[str, Mark],
-        blocks: Mapping[str, list[Block]] | None,
-        edited: Mapping[str, list[int]],
         hidden: Mapping[str, int],
-    ) -> list[Searched]:
-        return [
-            Searched(i, head["lastSeq"], head.get("lastMessage", head)["createdAt"], spans)
-            for i, head in heads.items()
-            if (spans := _above(hidden[i], _spans(head, marks.get(i), blocks, edited.get(i))))
+        build: int,
+        conversations: Sequence[int],
+        terms: Sequence[Sequence[int]],
+    ) -> list[SearchedHead]:
+        """Return the heads of the newest conversations if many blocks have the terms; none if few have."""
+        if await self._blocks.are_common(conversations, terms):
+            return await self._heads.newest(hidden, build, ACTIVE)
+        return []
+
+    async def _by_blocks(
+        self, hidden: Mapping[str, int], build: int, behind: Sequence[SearchedHead], found: Slices
+    ) -> AsyncGenerator[Slice, None]:
+        """Yield the messages of blocks, and those that are not indexed."""
+        tails = await self._tails(behind)
+        of_tails = [s for head in behind if (s := _searched(head, tails[head.conversation_id].spans, hidden))]
+        edited = [s for head in behind if (s := _searched(head, tails[head.conversation_id].edited, hidden))]
+        is_first = True
+        async for blocks, since in found:
+            if blocks is None or await self._blocks.build() != build:
+                if is_first:
+                    yield await self._everything(hidden, build)
+                return
+            of_blocks = _searched_blocks(blocks, tails, hidden)
+            yield Slice([*of_tails, *of_blocks], since, BLOCK, edited)
+            of_tails, edited, is_first = [], [], False
+
+    async def _by_heads(
+        self,
+        hidden: Mapping[str, int],
+        build: int,
+        behind: Sequence[SearchedHead],
+        newest: Sequence[SearchedHead],
+    ) -> AsyncGenerator[Slice, None]:
+        """Yield all messages, first those of the newest conversations: most pages have no others."""
+        first = {head.conversation_id: head for head in (*newest, *behind)}
+        if newest:
+            # Each other conversation is indexed up to its head, and is older than these.
+            yield Slice(_all_of(first.values(), hidden), min(_times_of(newest).values()) + TICK)
+        others = await self._heads.all(hidden.keys() - (first.keys() if newest else ()), build)
+        yield Slice(_all_of(others, hidden))
+
+    async def _everything(self, hidden: Mapping[str, int], build: int | None) -> Slice:
+        """Return all messages of the conversations, as if they had no index."""
+        return Slice(_all_of(await self._heads.all(hidden, build), hidden))
+
+    async def _tails(self, heads: Sequence[SearchedHead]) -> dict[str, Tail]:
+        edited = await self._heads.edited(heads)
+        return {head.conversation_id: _tail(head, edited.get(head.conversation_id, ())) for head in heads}
+
+
+def _tail(head: SearchedHead, edited: Collection[int] | None) -> Tail:
+    """Return what is read beside the blocks, given the numbers of edited messages; None if they are many."""
+    mark = head.mark
+    if mark is None or edited is None:
+        return Tail([Span(1, head.last_seq)])
+    blocks = sorted({block_of(seq) for seq in edited}, reverse=True)
+    spans = [Span(mark.seq + 1, head.last_seq)] if mark.seq < head.last_seq else []
+    return Tail(spans, mark.seq, [_span_of(number, mark.seq, mark.at) for number in blocks], blocks)
+
+
+def _searched(head: SearchedHead, spans: Sequence[Span], hidden: Mapping[str, int]) -> Searched | None:
+    conversation_id = head.conversation_id
+    visible = list(_above(hidden[conversation_id], spans))
+    top = Position(head.latest_at, conversation_id, head.last_seq + 1)
+    return Searched(conversation_id, visible, top) if visible else None
+
+
+def _all_of(heads: Iterable[SearchedHead], hidden: Mapping[str, int]) -> list[Searched]:
+    return [s for head in heads if (s := _searched(head, [Span(1, head.last_seq)], hidden))]
+
+
+def _times_of(heads: Iterable[SearchedHead]) -> dict[str, datetime]:
+    """Return when the latest indexed message of each conversation was stored."""
+    return {head.conversation_id: head.mark.at for head in heads if head.mark and head.mark.at}
+
+
+def _searched_blocks(
+    blocks: Iterable[Block], tails: Mapping[str, Tail], hidden: Mapping[str, int]
+) -> Iterator[Searched]:
+    """Yield the spans of blocks; those of other conversations, which have the same hash, are left out."""
+    by_conversation: dict[str, list[Block]] = defaultdict(list)
+    for block in blocks:
+        by_conversation[block.conversation_id].append(block)
+    for conversation_id in by_conversation.keys() & hidden.keys():
+        tail = tails.get(conversation_id)
+        found = sorted(by_conversation[conversation_id], reverse=True)
+        spans = [
+            _span_of(number, tail.indexed if tail is not None else None, at)
+            for _, number, at in found
+            if tail is None or number not in tail.blocks
         ]
-
-    async def _behind(self, conversation_ids: Sequence[str], build: int) -> dict[str, Document]:
-        """Return the heads of the conversations that are not indexed up to their heads."""
-        return await self._heads(conversation_ids, behind(build))
-
-    async def _heads(
-        self, conversation_ids: Sequence[str], condition: Document = EVERY
-    ) -> dict[str, Document]:
-        if not conversation_ids:
-            return {}
-        query = {"_id": {"$in": conversation_ids}, "lastSeq": {"$gt": 0}, **condition}
-        with translate_errors():
-            found = await self._conversations.find(query, FIELDS).to_list(None)
-        return {head["_id"]: head for head in found}
-
-    async def _edited(self, heads: Mapping[str, Document], marks: dict[str, Mark]) -> dict[str, list[int]]:
-        """Return the numbers of the messages that changed since they were indexed.
-
-        Each new message takes one revision too, so most conversations that are behind have no other changes.
-        The marks of those that have too many are left out.
-        """
-        changed = iter([i for i, mark in marks.items() if _has_edits(heads[i], mark)])
-        edited: dict[str, list[int]] = defaultdict(list)
-        while some := list(islice(changed, EDITED_AT_ONCE)):
-            found = await self._changed([(i, marks[i]) for i in some])
-            if len(found) > MAX_EDITED:
-                for conversation_id in some:
-                    del marks[conversation_id]
-            else:
-                for document in found:
-                    edited[document["conversationId"]].append(document["seq"])
-        return edited
-
-    async def _changed(self, marks: Sequence[tuple[str, Mark]]) -> list[Document]:
-        each = [
-            {"conversationId": i, "rev": {"$gt": mark.rev}, "seq": {"$lte": mark.seq}} for i, mark in marks
-        ]
-        fields = {"_id": 0, "conversationId": 1, "seq": 1}
-        with translate_errors():
-            cursor = self._messages.find({"$or": each}, fields).hint(BY_REVISION)
-            found = await cursor.limit(MAX_EDITED + 1).to_list(None)
-        return list(found)
+        if spans := list(_above(hidden[conversation_id], spans)):
+            at = max(block.at for block in found)
+            yield Searched(conversation_id, spans, Position(at, conversation_id, spans[0].high + 1))
 
 
-def _times(heads: Mapping[str, Document], build: int) -> list[datetime]:
-    marks = (mark_of(head, build) for head in heads.values())
-    return sorted((mark.at for mark in marks if mark and mark.at), reverse=True)
+def _span_of(number: int, indexed: int | None, at: datetime | None) -> Span:
+    """Return the messages of a block, up to the number up to which it is indexed."""
+    last = number * BLOCK + BLOCK - 1
+    return Span(number * BLOCK, last if indexed is None else min(indexed, last), at)
 
 
-def _below(blocks: Mapping[str, list[Block]], until: Position) -> dict[str, list[Block]]:
-    # The position's own conversation is read below its number: a worker's clock may have been set back there.
-    return {
-        conversation_id: each if conversation_id == until.conversation_id else below(each, until.at)
-        for conversation_id, each in blocks.items()
-    }
-
-
-def _count(blocks: Mapping[str, list[Block]], until: Position | None) -> int:
-    """Return the number of blocks whose messages were all stored by then."""
-    return sum(until is None or block.at <= until.at for each in blocks.values() for block in each)
-
-
-def _steps(times: Sequence[datetime]) -> Iterator[datetime]:
-    """Yield times to look back to, from the newest down."""
-    if not times:
-        return
-    for active in ACTIVE:
-        yield times[min(active, len(times)) - 1]
-        if active >= len(times):
-            break
-    since = times[min(ACTIVE[-1], len(times)) - 1]
-    steps = [(times[0] - since) * 4**step for step in range(1, FURTHER + 1)]
-    yield from (since - step for step in steps if step < FURTHEST)
-
-
-def _steps_before(until: datetime, times: Sequence[datetime]) -> Iterator[datetime]:
-    """Yield times to look back to from one: matches lie about as close there as they did above it."""
-    if not times:
-        return
-    seen = max(times[0] - until, LEAST_STEP)
-    steps = [seen / 4 * 4**step for step in range(FURTHER + 1)]
-    yield from (until - step for step in steps if step < FURTHEST)
-
-
-def _has_edits(head: Document, mark: Mark) -> bool:
-    return bool(head["rev"] - mark.rev > head["lastSeq"] - mark.seq)
-
-
-def _spans(
-    head: Document, mark: Mark | None, blocks: Mapping[str, list[Block]] | None, edited: list[int] | None
-) -> list[Span]:
-    """Return what must be read of a conversation, from its newest message down."""
-    last = head["lastSeq"]
-    if mark is None:
-        return [Span(1, last)]
-    if blocks is None:
-        return [Span(1, last, mark.at if mark.rev >= head["rev"] else None)]
-    times: dict[int, datetime | None] = {block.number: block.at for block in blocks.get(head["_id"], ())}
-    for seq in edited or ():
-        times.setdefault(block_of(seq), None)
-    tail = [Span(mark.seq + 1, last)] if mark.seq < last else []
-    indexed = (
-        Span(max(1, number * BLOCK), min(mark.seq, number * BLOCK + BLOCK - 1), times[number])
-        for number in sorted(times, reverse=True)
-    )
-    return tail + [span for span in indexed if span.low <= span.high]
-
-
-def _above(hidden: int, spans: Sequence[Span]) -> list[Span]:
-    """Return the parts of spans above a number."""
-    return [span._replace(low=max(span.low, hidden + 1)) for span in spans if span.high > hidden]
+def _above(hidden: int, spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the parts of spans above a number, which some have none of."""
+    for span in spans:
+        low = max(span.low, hidden + 1)
+        if low <= span.high:
+            yield span._replace(low=low)
