@@ -178,7 +178,7 @@ def dependency_files() -> list[str]:
 
 def sync(uv: str) -> None:
     """Install the locked packages and the workspace into .venv."""
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    environment = {**os.environ, "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
     groups = [] if needs_all_groups() else ["--no-default-groups", "--group", "run"]
     run_step(
