@@ -7,8 +7,8 @@ def cause_of(error: BaseException) -> str | None:
     With a time limit that is `CancelledError()` and the function that was waiting.
     """
     cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    while (earlier := _cause(cause)) is not None:
+        cause = earlier
     if cause is error:
         return None
     place, function = cause.__traceback__, ""
@@ -17,3 +17,10 @@ def cause_of(error: BaseException) -> str | None:
             function = f" in {place.tb_frame.f_code.co_qualname}"
         place = place.tb_next
     return f"{cause!r}{function}"
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """Return what an error was raised from; Python 3.11.2 has that of `asyncio.timeout` as its context."""
+    if error.__cause__ is None and isinstance(error, TimeoutError):
+        return error.__context__
+    return error.__cause__
