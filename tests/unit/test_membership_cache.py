@@ -45,7 +45,7 @@ def with_users(*users: str) -> MembershipCache:
 
 def take_changed_counts(cache: MembershipCache) -> list[tuple[str, str, int, int]]:
     """Return (user, conversation, unread, total) for each count that has changed."""
-    changed = [*dict.fromkeys(cache.take_changed()).items(), *cache.take_read().items()]
+    changed = [*cache.take_read().items(), *dict.fromkeys(cache.take_changed()).items()]
     return [
         (user, conversation_id, unread, total)
         for conversation_id, users in changed

@@ -110,10 +110,22 @@ async def test_a_user_who_has_read_a_busy_conversation_gets_the_count_at_once(
     deliver(cache, counts, 1)
     deliver(cache, counts, 2)
 
-    cache.apply_read(read_by_bob(1))
-    await counts.broadcast_in_turns()
-
     assert broadcaster.counts == [UnreadChanged("bob", "c", 1, 1)]
     cache.apply_read(read_by_bob(2))
     await counts.broadcast_in_turns()
     assert broadcaster.counts[1:] == [UnreadChanged("bob", "c", 0, 0)]
+
+
+async def test_a_user_who_has_read_gets_the_count_that_was_reported_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unread_counts, "BUSY_SECONDS", 3600.0)
+    cache, broadcaster, counts = of_ann_and_bob()
+    deliver(cache, counts, 1)
+    deliver(cache, counts, 2)
+
+    # By HTTP bob has learned of two unread messages meanwhile.
+    cache.apply_read(read_by_bob(1))
+    await counts.broadcast_in_turns()
+
+    assert broadcaster.counts[1:] == [UnreadChanged("bob", "c", 1, 1)]

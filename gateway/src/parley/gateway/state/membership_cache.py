@@ -340,20 +340,21 @@ class MembershipCache:
 
         Args:
             conversation_id: The conversation.
-            user_ids: The users to look at; all by default.
+            user_ids: The users who have read, whose counts are reported in any case: by HTTP a client may
+                have learned of an earlier one that was not reported. By default all users are looked at.
         """
         conversation = self.conversations.get(conversation_id)
         if conversation is None:
             return
         if user_ids is None:
             self._changed.discard(conversation_id)
-        deleted, seq = conversation.deleted, conversation.seq
+        deleted, seq, have_read = conversation.deleted, conversation.seq, user_ids is not None
         for user_id in conversation.memberships if user_ids is None else user_ids:
             cached = conversation.memberships.get(user_id)
             if cached is None:
                 continue
             unread = cached.unread(seq, deleted.of_others(user_id, cached.base, seq) if deleted else 0)
-            if cached.role is not None and (unread != cached.reported or cached.is_unreported):
+            if cached.role is not None and (have_read or unread != cached.reported or cached.is_unreported):
                 user = self.users[user_id]
                 user.unread_total += unread - cached.reported
                 cached.reported, cached.is_unreported = unread, False
