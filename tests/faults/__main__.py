@@ -15,7 +15,7 @@ import uvloop
 
 from faults import alert_table, cluster_table, document, render
 from faults.fault_run import in_thread, run_row
-from faults.row import Outcome, Row
+from faults.row import Outcome
 from faults.table import ROWS
 from load.arguments import NOT_BEGUN, Arguments
 from parley.stack import Stack, StackError
@@ -30,7 +30,7 @@ _STARTED = time.monotonic()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the requested rows and print the table."""
-    options = _options(arguments)
+    options = options_of(arguments)
     # A polling client logs an error when its server is gone. engineio sets the level unless one is set.
     logging.getLogger("engineio.client").setLevel(logging.CRITICAL)
     try:
@@ -97,9 +97,10 @@ def _verdict(outcomes: Sequence[Outcome]) -> int:
     return FAILED if failed else PASSED
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; `rows` are those of the table that it chooses."""
     parser = Arguments(prog="faults", description=__doc__)
-    parser.add_argument("--rows", type=_rows, help="names with commas: " + ", ".join(_NAMED))
+    parser.add_argument("--rows", type=_names, help="names with commas: " + ", ".join(_KNOWN))
     parser.add_argument("--cluster", action="store_true", help="run the rows of a cluster of three hosts")
     parser.add_argument(
         "--alerts", action="store_true", help="run the rows that are held until an alert fires"
@@ -111,24 +112,26 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="write the figures into tests/README.md")
     options = parser.parse_args(arguments)
     table = cluster_table.ROWS if options.cluster else alert_table.ROWS if options.alerts else ROWS
-    options.rows = options.rows or table
-    if not set(options.rows) <= set(table):
+    rows = {row.name: row for row in table}
+    options.rows = [rows.get(name) for name in options.rows or rows]
+    if None in options.rows:
         parser.error("a cluster and alerts have rows of their own: give --cluster or --alerts for these only")
     if options.alerts and options.write:
         parser.error("the figures of --alerts are in no table: give --record")
     return options
 
 
-_NAMED = {row.name: row for row in (*ROWS, *cluster_table.ROWS, *alert_table.ROWS)}
+_KNOWN = [*dict.fromkeys(row.name for row in (*ROWS, *cluster_table.ROWS, *alert_table.ROWS))]
 
 
-def _rows(names: str) -> Sequence[Row]:
-    unknown = [name for name in names.split(",") if name not in _NAMED]
+def _names(text: str) -> Sequence[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in _KNOWN]
     if unknown:
         raise argparse.ArgumentTypeError(
-            f"there is no row {', '.join(unknown)}: there are {', '.join(_NAMED)}"
+            f"there is no row {', '.join(unknown)}: there are {', '.join(_KNOWN)}"
         )
-    return [_NAMED[name] for name in names.split(",")]
+    return names
 
 
 def _report(line: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from faults import document
+from faults.__main__ import options_of
 from faults.row import Outcome, Row
 from faults.table import ROWS
 
@@ -99,3 +100,11 @@ def test_a_page_without_the_comments_is_refused(page: Path) -> None:
     page.write_text("No table here.\n")
     with pytest.raises(LookupError, match="has no comments"):
         document.write(outcomes(), EARLIER, page)
+
+
+@TABLES
+def test_each_row_of_a_table_is_chosen_by_its_name(table: document.Table) -> None:
+    cluster = ["--cluster"] if table is document.CLUSTER else []
+
+    for row in table.rows:
+        assert options_of([*cluster, "--rows", row.name]).rows == [row]
