@@ -1,6 +1,7 @@
 """A worker announces what a majority of a replica set holds, and nothing else."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -40,6 +41,7 @@ from parley.shared.records import NewMessage, Record
 TIMEOUT_MILLISECONDS = 500
 CONNECTIONS: list[PrimaryConnection] = []
 """The connections of the workers of a test."""
+KILLS = 150
 ATTEMPTS = 8
 """More than the writes of a batch: each attempt of a batch can complete one more of them."""
 
@@ -423,3 +425,32 @@ class CommandNames(CommandListener):
 
     def failed(self, event: Any) -> None:
         pass
+
+
+async def test_a_worker_that_is_killed_amid_a_transaction_leaves_nothing_locked(replicated: Any) -> None:
+    await replicated.create_collection("kills")
+    concern = replicated.write_concern.document
+    for attempt in range(KILLS):
+        primary = PrimaryConnection(replicated)
+        await primary.begin()
+        batch = [{"_id": f"{attempt}-{number}"} for number in range(15)]
+        sent = asyncio.create_task(
+            primary.transaction(
+                [
+                    ({"insert": "kills"}, "documents", batch[:5]),
+                    ({"insert": "kills"}, "documents", batch[5:]),
+                ],
+                concern,
+            )
+        )
+        await asyncio.sleep(0)
+        # As a killed worker, it reads no answers. It ends at another moment each time.
+        time.sleep(attempt * 1e-5)  # noqa: ASYNC251
+        primary.close()
+        await asyncio.gather(sent, return_exceptions=True)
+
+    async def nothing_is_open() -> bool:
+        status = await replicated.client.admin.command("serverStatus")
+        return bool(status["transactions"]["currentOpen"] == 0)
+
+    await eventually(nothing_is_open)

@@ -92,17 +92,19 @@ class PrimaryConnection:
             raise
         return answer
 
-    async def transaction(self, commands: Sequence[Command], concern: Document) -> list[Document] | None:
+    async def transaction(self, commands: Sequence[Command], concern: Document) -> Document | None:
         """Run commands as one transaction, in one round trip.
 
-        Once one of them fails, the server has undone those before it, and refuses those behind it.
+        Once one of them fails, the server has undone those before it, and refuses those behind it. Only the
+        commit is answered: a server that cannot deliver an answer, because the worker was killed, reads no
+        further, and would keep the documents of the transaction locked for a minute.
 
         Args:
             commands: Commands that write.
             concern: The write concern of the transaction.
 
         Returns:
-            The answers to the commands, and to the commit; None if they are too large, and not sent.
+            The answer to the commit; None if the commands are too large, and not sent.
 
         Raises:
             PyMongoError: The connection was lost; the transaction may be stored.
@@ -118,20 +120,22 @@ class PrimaryConnection:
         end = {"commitTransaction": 1, **part, "$db": "admin", "writeConcern": concern}
         begun: list[Document] = [{**command, **part} for command, _, _ in commands]
         begun[0]["startTransaction"] = True
-        whole = [(each, name, of) for each, (_, name, of) in zip(begun, commands, strict=True)]
-        messages = [*(encode(*each) for each in whole), encode(end)]
-        if sum(map(len, messages)) > TRANSACTION_BYTES:
+        writes = [
+            encode(each, name, of, answered=False)
+            for each, (_, name, of) in zip(begun, commands, strict=True)
+        ]
+        message = b"".join((*writes, encode(end)))
+        if len(message) > TRANSACTION_BYTES:
             return None
         publish = publish_command(self.database, end, self._address)
         try:
-            bodies = await self._socket.ask_all(messages)
+            answer: Document = bson.decode(await self._socket.ask(message), self.database.codec_options)
         except BaseException:
             self._has_failed = True
             self.close()
             raise
-        answers: list[Document] = [bson.decode(body, self.database.codec_options) for body in bodies]
-        publish(answers[-1])
-        return answers
+        publish(answer)
+        return answer
 
     async def find(
         self, collection: str, query: Document, level: str = "local", **more: Any

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from parley.persistence_worker.commit_mongo import term_of
 from parley.persistence_worker.compare_and_set import ROW, compare_or_fail
-from parley.persistence_worker.ports import Head, HeadMove, StoreUnavailable, Term, WholeBatch
+from parley.persistence_worker.ports import Head, HeadMove, StoreUnavailable, WholeBatch
 from parley.persistence_worker.primary_connection import Command, PrimaryConnection
 from parley.persistence_worker.store_mongo import AS_READ, counters_row, stored_head
 from parley.shared import mongo
@@ -46,28 +46,21 @@ class MongoWholeBatches:
                 ({"update": MEMBERSHIPS}, "updates", [_count(*each) for each in batch.counters]),
                 ({"update": CONVERSATIONS}, "updates", [_advance(*each) for each in batch.moves]),
             ]
-            answers = await self._primary.transaction(commands, database.write_concern.document)
-            return answers is not None and _is_stored(answers, batch.term)
+            committed = await self._primary.transaction(commands, database.write_concern.document)
+            return committed is not None and _is_stored(committed)
 
 
-def _is_stored(answers: list[Document], term: Term) -> bool:
-    """Return whether a transaction is stored.
+def _is_stored(committed: Document) -> bool:
+    """Return whether a transaction is stored, by the answer to its commit.
 
     Raises:
-        StoreUnavailable: It is stored, but in another term than expected, or in part.
         PyMongoError: It is not known.
     """
-    *writes, committed = answers
     if committed.get("code") == NO_SUCH_TRANSACTION:
         return False
     raise_for(committed)
     if "writeConcernError" in committed:
         raise BulkWriteError({"writeConcernErrors": [committed["writeConcernError"]]})
-    if any(not answer["ok"] or "writeErrors" in answer for answer in writes):
-        # The server refused a command before it was one of the transaction: for lack of a privilege, say.
-        raise StoreUnavailable(f"a transaction is stored in part: {writes}"[:500])
-    if any(answer.get("electionId", term) != term for answer in writes):
-        raise StoreUnavailable("another primary took over while the batch was stored")
     return True
 
 

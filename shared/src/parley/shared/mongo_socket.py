@@ -29,6 +29,8 @@ OP_MSG = 2013
 HEADER = struct.Struct("<iiiiIB")
 """Length, request id, response to, opcode, flags, and the kind of the first section."""
 SEQUENCE = struct.Struct("<Bi")
+MORE_TO_COME = 2
+"""The flag of a message that is not answered."""
 READ_BYTES = 1 << 18
 REQUESTS = count(1 << 30)
 NOT_PRIMARY = {10107, 13435, 11602, 189, 91, 11600, 10058, 13436}
@@ -179,7 +181,9 @@ def _connect(driver: Any) -> Any:
     return server.pool.connect()
 
 
-def encode(command: Document, name: str = "", documents: Sequence[Document] = ()) -> bytes:
+def encode(
+    command: Document, name: str = "", documents: Sequence[Document] = (), *, answered: bool = True
+) -> bytes:
     """Return an OP_MSG: a section of kind 0 with the command, and one of kind 1 with the documents."""
     body = bson.encode(command)
     rest = b""
@@ -187,7 +191,8 @@ def encode(command: Document, name: str = "", documents: Sequence[Document] = ()
         encoded = name.encode() + b"\0" + b"".join(map(bson.encode, documents))
         rest = SEQUENCE.pack(1, 4 + len(encoded)) + encoded
     length = HEADER.size + len(body) + len(rest)
-    return b"".join((HEADER.pack(length, 0, 0, OP_MSG, 0, 0), body, rest))
+    flags = 0 if answered else MORE_TO_COME
+    return b"".join((HEADER.pack(length, 0, 0, OP_MSG, flags, 0), body, rest))
 
 
 def raise_for(answer: Document) -> None:
