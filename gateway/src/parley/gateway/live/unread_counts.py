@@ -52,8 +52,8 @@ class UnreadCounts:
             await asyncio.sleep(0)
 
     def _broadcast_read(self) -> None:
-        for conversation_id, user_ids in self._membership_cache.take_read().items():
-            self._write(conversation_id, user_ids)
+        for conversation_id, readers in self._membership_cache.take_read().items():
+            self._write(conversation_id, readers)
 
     def _take_due(self) -> Iterable[str]:
         ended = self._end_busy()
@@ -78,6 +78,6 @@ class UnreadCounts:
         self._busy[conversation_id] = asyncio.get_running_loop().time()
         self._write(conversation_id)
 
-    def _write(self, conversation_id: str, user_ids: Collection[str] | None = None) -> None:
-        for user_id, unread, total in self._membership_cache.changed_counts(conversation_id, user_ids):
+    def _write(self, conversation_id: str, readers: Collection[str] | None = None) -> None:
+        for user_id, unread, total in self._membership_cache.changed_counts(conversation_id, readers):
             self._broadcaster.broadcast(UnreadChanged(user_id, conversation_id, unread, total))

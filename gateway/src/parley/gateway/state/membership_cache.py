@@ -334,22 +334,22 @@ class MembershipCache:
         return have_read
 
     def changed_counts(
-        self, conversation_id: str, user_ids: Collection[str] | None = None
+        self, conversation_id: str, readers: Collection[str] | None = None
     ) -> Iterator[tuple[str, int, int]]:
         """Yield (user, unread, total) for each count that differs from what was reported, and report it.
 
         Args:
             conversation_id: The conversation.
-            user_ids: The users who have read, whose counts are reported in any case: by HTTP a client may
-                have learned of an earlier one that was not reported. By default all users are looked at.
+            readers: The users who have read: only their counts are looked at, and are reported in any case,
+                because a client may know an earlier count by HTTP that was not reported. Else all members.
         """
         conversation = self.conversations.get(conversation_id)
         if conversation is None:
             return
-        if user_ids is None:
+        if readers is None:
             self._changed.discard(conversation_id)
-        deleted, seq, have_read = conversation.deleted, conversation.seq, user_ids is not None
-        for user_id in conversation.memberships if user_ids is None else user_ids:
+        deleted, seq, have_read = conversation.deleted, conversation.seq, readers is not None
+        for user_id in conversation.memberships if readers is None else readers:
             cached = conversation.memberships.get(user_id)
             if cached is None:
                 continue
