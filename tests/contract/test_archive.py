@@ -258,7 +258,12 @@ async def test_a_connecting_user_s_conversations_and_profile_are_found_together(
     assert (profile.person, profile.issued_at) == (person, 10.0)
 
 
-async def test_heads_memberships_and_members_are_found_together(archive: Archive) -> None:
+@pytest.mark.parametrize("shared_conversations", [100, 0], ids=["few", "many"])
+async def test_heads_memberships_and_members_are_found_together(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, shared_conversations: int
+) -> None:
+    monkeypatch.setattr(connect_reads, "SHARED_CONVERSATIONS", shared_conversations)
+    monkeypatch.setattr(connect_reads, "PART", 1)
     user = str(uuid.uuid4())
     epochs = (Epoch(7, 1), Epoch(8, 3), Epoch(9, 9))
     c = await archive.begin(user, "bob", last_seq=4, rev=5, epochs=epochs)

@@ -1,5 +1,6 @@
 """Loads the state that the sockets of a user share: rooms, memberships, streams and contacts."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from parley.gateway.core.ports import ConnectReads
@@ -92,7 +93,8 @@ class UserLoader:
         subscribed: set[str] = set()
         while True:
             await self._subscribe(session, fresh)
-            memberships = await self._read(user_id, fresh)
+            # A room that is entered after an event has removed the membership is left below.
+            memberships, _ = await asyncio.gather(self._read(user_id, fresh), self._enter(session, fresh))
             subscribed |= fresh
             ids = {m.conversation_id for m in memberships}
             await self._local_conversations.load_deleted(
@@ -114,9 +116,12 @@ class UserLoader:
         await self._room_membership.subscribe([own, *map(rooms.conversation, conversation_ids)])
         self._room_membership.enter(session, own)
         async for some in in_turns(conversation_ids):
-            self._room_membership.enter_all(session, list(map(rooms.conversation, some)))
             for conversation_id in some:
                 self._membership_cache.expect_membership(conversation_id, session.user_id)
+
+    async def _enter(self, session: Session, conversation_ids: Collection[str]) -> None:
+        async for some in in_turns(conversation_ids):
+            self._room_membership.enter_all(session, list(map(rooms.conversation, some)))
 
     async def _read(self, user_id: str, conversation_ids: Collection[str]) -> Sequence[Membership]:
         """Read the memberships, and what the conversations need that have no other member here."""

@@ -1,12 +1,13 @@
 """All that connecting users need of MongoDB, in two round trips for all who connect at a time."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import cycle
+from typing import Any, NamedTuple, TypeVar
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.memberships import PRESENT, PRESENT_BY_INDEX
-from parley.gateway.adapters.mongo.parallel_reads import ParallelReads, parts
 from parley.gateway.adapters.mongo.people import saved_profile
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.ports import SavedProfile, UserConversations
@@ -18,13 +19,17 @@ SHARED_CONVERSATIONS = 100
 """Conversations of a user whose read is shared: others would wait for a user of thousands."""
 SHARED_PAIRS = 2_000
 """Pairs of conversation and member of a shared read; of more, each user's are read alone."""
+PART = 500
+"""Conversations of a large user that are read by one command."""
 HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
-IDS: Document = {"_id": 0, "userId": 1, "conversationId": 1}
+ID: Document = {"_id": 0, "conversationId": 1}
+IDS: Document = {**ID, "userId": 1}
 COUNTERS = ("joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq")
 MARKS: Document = {**IDS, **dict.fromkeys(("role", "joinedAt", *COUNTERS), 1)}
 BY_MEMBER: Document = {"conversationId": 1, "userId": 1}
 """The keys of an index; without the hint, MongoDB tries each of those that begin with the conversation."""
 
+T = TypeVar("T")
 Beginning = tuple[set[str], SavedProfile | None]
 
 
@@ -47,14 +52,14 @@ class MongoConnectReads:
 
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._shared = PrimaryReads(database)
-        self._large = ParallelReads(database)
+        self._large = (PrimaryReads(database), PrimaryReads(database))
         self._beginnings = CallBatches(self._begin, spawn)
         self._loads = CallBatches(self._load, spawn)
 
     async def close(self) -> None:
         """Close the connections; a later read opens others."""
-        self._shared.close()
-        self._large.close()
+        for each in (self._shared, *self._large):
+            each.close()
 
     async def begin(self, user_id: str) -> Beginning:
         return await self._beginnings.call(user_id)
@@ -68,17 +73,14 @@ class MongoConnectReads:
         return await self._loads.call(wanted)
 
     async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:
+        filtered = {"userId": _any_of(user_ids), **PRESENT_BY_INDEX}
         present, users = await self._shared.find(
-            {
-                "find": MEMBERSHIPS,
-                "filter": {"userId": _any_of(user_ids), **PRESENT_BY_INDEX},
-                "projection": IDS,
-            },
+            {"find": MEMBERSHIPS, "filter": filtered, "projection": IDS if len(user_ids) > 1 else ID},
             {"find": USERS, "filter": {"_id": _any_of(user_ids)}},
         )
         ids: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
         for document in present:
-            ids[document["userId"]].add(document["conversationId"])
+            ids[document.get("userId", user_ids[0])].add(document["conversationId"])
         profiles = {document["_id"]: saved_profile(document) for document in users}
         # Two sockets of one user may ask at the same time.
         return [(set(ids[user_id]), profiles.get(user_id)) for user_id in user_ids]
@@ -92,11 +94,22 @@ class MongoConnectReads:
         return _parts(found, wanted)
 
     async def _load_large(self, wanted: _Wanted) -> UserConversations:
-        # The heads come first, as in `_read`: a part of them may take longer than another.
-        heads = await self._large.find(*map(_heads, parts([*wanted.conversation_ids])))
-        members = [_members(wanted.members_of, wanted.limit)] if wanted.members_of else []
-        marks, *pairs = await self._large.find(_marks([wanted.user_id]), *members)
-        return _conversations([each for part in heads for each in part], marks, pairs[0] if pairs else [])
+        """Load many conversations of one user in parts: the server reads some while others are converted."""
+        ids, connections = sorted(wanted.conversation_ids), cycle(self._large)
+        parts = [self._load_part(next(connections), wanted.user_id, *part) for part in _ranges(ids)]
+        members = _converted(next(connections), _members(wanted.members_of, wanted.limit), _pair)
+        loaded, pairs = await asyncio.gather(asyncio.gather(*parts), members)
+        heads = {key: head for part_heads, _ in loaded for key, head in part_heads}
+        return UserConversations(heads, [each for _, marks in loaded for each in marks], pairs)
+
+    async def _load_part(
+        self, connection: PrimaryReads, user_id: str, ids: Sequence[str], among: Document
+    ) -> tuple[list[tuple[str, Position]], list[Membership]]:
+        # A connection answers in order: the heads are read first, as in `_read`.
+        return await asyncio.gather(
+            _converted(connection, _heads(ids), _head_by_id),
+            _converted(connection, _marks([user_id], among), _membership),
+        )
 
     async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
         conversation_ids = {c for each in wanted for c in each.conversation_ids}
@@ -109,17 +122,26 @@ class MongoConnectReads:
         )
         heads = documents.pop(0) if conversation_ids else []
         pairs = documents.pop() if members_of else []
-        return _conversations(heads, documents[0], pairs)
+        return UserConversations(
+            {document["_id"]: _head(document) for document in heads},
+            list(map(_membership, documents[0])),
+            list(map(_pair, pairs)),
+        )
 
 
-def _conversations(
-    heads: Sequence[Document], marks: Sequence[Document], pairs: Sequence[Document]
-) -> UserConversations:
-    return UserConversations(
-        {document["_id"]: _head(document) for document in heads},
-        [_membership(document) for document in marks],
-        [(document["conversationId"], document["userId"]) for document in pairs],
-    )
+async def _converted(
+    connection: PrimaryReads, command: Document, value_of: Callable[[Document], T]
+) -> list[T]:
+    (documents,) = await connection.find(command)
+    return list(map(value_of, documents))
+
+
+def _ranges(ids: Sequence[str]) -> Iterator[tuple[Sequence[str], Document]]:
+    """Yield sorted ids in parts, each with the condition that its ids and those between them fulfil."""
+    for start in range(0, len(ids), PART):
+        above = {"$gte": ids[start]} if start else {}
+        below = {"$lt": ids[start + PART]} if start + PART < len(ids) else {}
+        yield ids[start : start + PART], {**above, **below}
 
 
 def _parts(found: UserConversations, wanted: Sequence[_Wanted]) -> list[UserConversations]:
@@ -148,8 +170,10 @@ def _heads(conversation_ids: Collection[str]) -> Document:
     return {"find": CONVERSATIONS, "filter": {"_id": _any_of([*conversation_ids])}, "projection": HEAD}
 
 
-def _marks(user_ids: Sequence[str]) -> Document:
-    return {"find": MEMBERSHIPS, "filter": {"userId": _any_of(user_ids), **PRESENT}, "projection": MARKS}
+def _marks(user_ids: Sequence[str], among: Document | None = None) -> Document:
+    """Return the command for the memberships of users, among some conversations."""
+    selected = {"userId": _any_of(user_ids), **PRESENT, **({"conversationId": among} if among else {})}
+    return {"find": MEMBERSHIPS, "filter": selected, "projection": MARKS}
 
 
 def _members(conversation_ids: Collection[str], limit: int) -> Document:
@@ -167,6 +191,14 @@ def _head(document: Document) -> Position:
     seq, rev, epochs = document.get("lastSeq", 0), document.get("rev", 0), document.get("epochs")
     begun = ((epoch["since"], epoch["id"]) for epoch in epochs or () if epoch["since"] <= rev)
     return Position(seq, rev, max(begun, default=(0, 0))[1] if epochs else 0)
+
+
+def _head_by_id(document: Document) -> tuple[str, Position]:
+    return document["_id"], _head(document)
+
+
+def _pair(document: Document) -> tuple[str, str]:
+    return document["conversationId"], document["userId"]
 
 
 def _membership(document: Document) -> Membership:
