@@ -85,9 +85,9 @@ async def test_several_resubscriptions_are_done_with_the_last_of_them() -> None:
     for channel in ("a", "b"):
         resubscriptions.begin([[channel]], subscribed.subscribe)
     await eventually(lambda: subscribed.channels == ["a", "b"])
-    resubscriptions.confirm("b")
+    resubscriptions.confirm(["b"])
     assert subscribed.done == 0
-    resubscriptions.confirm("a")
+    resubscriptions.confirm(["a"])
     assert subscribed.done == 1
 
 
@@ -97,5 +97,5 @@ async def test_a_resubscription_that_was_cleared_is_never_done() -> None:
     resubscriptions.begin([["a"]], subscribed.subscribe)
     await eventually(partial(subscribed.has, "a"))
     await resubscriptions.clear()
-    resubscriptions.confirm("a")
+    resubscriptions.confirm(["a"])
     assert subscribed.done == 0

@@ -50,6 +50,8 @@ def of_channel(channel_name: str) -> str:
 def joined_id(room: str) -> str | None:
     """Return the conversation's id if this is the room of its joined sockets or a part of it."""
     conversation_room, _, rest = room.partition("/")
+    if not rest:
+        return None
     kind, _, conversation_id = conversation_room.partition(":")
     return conversation_id if kind == "conversation" and rest.partition("/")[0] == "joined" else None
 

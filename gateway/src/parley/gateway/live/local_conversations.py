@@ -56,7 +56,7 @@ class LocalConversations:
 
     def closed_streams(self, conversation_ids: Iterable[str]) -> list[str]:
         """Take the events of conversations from now on; return those whose heads are to be read."""
-        return [each for each in conversation_ids if self._streams.open(each)]
+        return self._streams.open_all(conversation_ids)
 
     def are_open(self, conversation_ids: Iterable[str]) -> bool:
         """Return whether the events of conversations are delivered at present."""
@@ -93,7 +93,8 @@ class LocalConversations:
 
     def misses_deleted(self, m: Membership) -> bool:
         """Whether deleted messages may have to be left out of an unread count, and are not known."""
-        may_miss = m.unread(self._streams.seq(m.conversation_id), 0) > 0
+        seq = self._streams.seq(m.conversation_id)
+        may_miss = seq > m.read_seq and seq > m.join_seq and m.unread(seq, 0) > 0
         return may_miss and not self._membership_cache.has_counts(m.conversation_id, m.user_id)
 
     # Users.

@@ -7,6 +7,7 @@ from parley.gateway.live.session_rooms import Protocols, SessionRooms, protocol_
 from parley.gateway.live.sessions import Session, Sessions, SessionState
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.redis_manager import RedisManager
+from parley.shared import rooms
 
 
 class MembershipObserver(Protocol):
@@ -82,7 +83,8 @@ class RoomMembership:
             self._manager.retain_all([room for room in names if room not in entered])
         self._session_rooms.enter(session, names)
         for room in names:
-            self._observer.room_changed(session, room)
+            if rooms.joined_id(room) is not None:
+                self._observer.room_changed(session, room)
 
     def leave(self, session: Session, room: str) -> None:
         """Take a session out of a room."""

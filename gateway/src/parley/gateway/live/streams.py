@@ -1,7 +1,7 @@
 """Streams: the events of each conversation in the order of their revisions, each once, gaps backfilled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -45,10 +45,18 @@ class Streams:
 
     def open(self, conversation_id: str) -> bool:
         """Begin to take a conversation's events; True while the stream waits for `start`."""
-        stream = self._streams.get(conversation_id)
-        if stream is None:
-            stream = self._streams[conversation_id] = Stream()
-        return stream.rev is None
+        return bool(self.open_all([conversation_id]))
+
+    def open_all(self, conversation_ids: Iterable[str]) -> list[str]:
+        """Begin to take the events of conversations; return those whose streams wait for `start`."""
+        streams, waiting = self._streams, []
+        for conversation_id in conversation_ids:
+            stream = streams.get(conversation_id)
+            if stream is None:
+                stream = streams[conversation_id] = Stream()
+            if stream.rev is None:
+                waiting.append(conversation_id)
+        return waiting
 
     def is_open(self, conversation_id: str) -> bool:
         """Return whether a conversation's events are delivered."""
@@ -107,12 +115,13 @@ class Streams:
             return
         if stream.rev is None or stream.backfill is not None:
             if len(stream.waiting) < WAITING_LIMIT:
-                stream.waiting.append(event)
+                stream.add_waiting(event)
         elif stream.is_next(event):
             self._advance(stream, event)
         elif not stream.is_duplicate(event):
             # A gap is read from MongoDB, this event included. A possible duplicate waits for the comparison.
-            stream.waiting += [event] if message.rev <= stream.rev else []
+            if message.rev <= stream.rev:
+                stream.add_waiting(event)
             self._start_backfill(message.conversation_id, stream)
 
     def backfill_behind(self, revisions: Mapping[str, int], before: Mapping[str, Position]) -> int:
@@ -168,7 +177,7 @@ class Streams:
             self._deliver(stream, changed_event(message, {event.sender.id: event.sender}))
 
     def _receive_waiting(self, stream: Stream) -> None:
-        waiting, stream.waiting = stream.waiting, []
+        waiting, stream.waiting = stream.waiting, ()
         for event in waiting:
             self.receive(event)
 
@@ -196,7 +205,7 @@ class Streams:
         """Forget what was delivered; the stream waits for `start`, as a new one does."""
         log.warning("gateway.stream.history_replaced", conversation=conversation_id, rev=stream.rev)
         stream.rev, stream.seq, stream.epoch = None, 0, 0
-        stream.past.clear()
+        stream.past = frozenset()
         self.replaced.add(conversation_id)
 
     async def _backfill_in_turn(self, conversation_id: str, stream: Stream) -> bool:

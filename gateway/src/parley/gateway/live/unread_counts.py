@@ -74,10 +74,14 @@ class UnreadCounts:
 
     def _broadcast(self, conversation_id: str) -> None:
         self._waiting.discard(conversation_id)
-        self._busy.pop(conversation_id, None)
-        self._busy[conversation_id] = asyncio.get_running_loop().time()
-        self._write(conversation_id)
+        if self._write(conversation_id):
+            self._busy.pop(conversation_id, None)
+            self._busy[conversation_id] = asyncio.get_running_loop().time()
 
-    def _write(self, conversation_id: str, readers: Collection[str] | None = None) -> None:
+    def _write(self, conversation_id: str, readers: Collection[str] | None = None) -> bool:
+        """Broadcast the counts that differ from those that were reported; return whether there are any."""
+        changed = False
         for user_id, unread, total in self._membership_cache.changed_counts(conversation_id, readers):
             self._broadcaster.broadcast(UnreadChanged(user_id, conversation_id, unread, total))
+            changed = True
+        return changed

@@ -38,8 +38,7 @@ class ChannelSubscriptions:
         finally:
             # Another caller may have let one of them expire meanwhile: the time counts from the confirmation.
             self._cancel_expiry(wanted)
-            for channel in wanted:
-                self._start_expiry(channel)
+            self._start_expiry(wanted)
 
     def retain(self, channel: str) -> None:
         """Count one more user of a channel."""
@@ -55,7 +54,7 @@ class ChannelSubscriptions:
         """Count one user of a channel less; an unused one expires."""
         self._users[channel] -= 1
         if self._users[channel] == 0:
-            self._start_expiry(channel)
+            self._start_expiry([channel])
 
     def stop(self) -> None:
         """Cancel the timer."""
@@ -67,11 +66,13 @@ class ChannelSubscriptions:
         for channel in channels:
             self._expiring.pop(channel, None)
 
-    def _start_expiry(self, channel: str) -> None:
-        if channel in self._expiring or self._users.get(channel):
-            return
-        self._expiring[channel] = asyncio.get_running_loop().time() + UNSUBSCRIBE_SECONDS
-        if self._timer is None:
+    def _start_expiry(self, channels: Iterable[str]) -> None:
+        expiring, users = self._expiring, self._users
+        at = asyncio.get_running_loop().time() + UNSUBSCRIBE_SECONDS
+        for channel in channels:
+            if channel not in expiring and not users.get(channel):
+                expiring[channel] = at
+        if self._timer is None and expiring:
             self._await_first()
 
     def _await_first(self) -> None:

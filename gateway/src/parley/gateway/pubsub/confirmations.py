@@ -18,7 +18,7 @@ class Confirmations:
 
     def __init__(self) -> None:
         self._confirmed: set[str] = set()
-        self._waiters: dict[str, list[_Waiter]] = {}
+        self._waiters: dict[str, tuple[_Waiter, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._confirmed)
@@ -33,24 +33,28 @@ class Confirmations:
     def begin(self, channels: Collection[str]) -> _Waiter:
         """Return a waiter for the confirmations of channels; end it when it is not waited for any more."""
         waiter = _Waiter(set(channels), asyncio.get_running_loop().create_future())
+        waiters, alone = self._waiters, (waiter,)
         for channel in channels:
-            self._waiters.setdefault(channel, []).append(waiter)
+            others = waiters.get(channel)
+            waiters[channel] = alone if others is None else (*others, waiter)
         return waiter
 
     def end(self, waiter: _Waiter) -> None:
         """Forget a waiter."""
         for channel in waiter.missing:
-            others = [each for each in self._waiters.pop(channel, ()) if each is not waiter]
+            others = tuple(each for each in self._waiters.pop(channel, ()) if each is not waiter)
             if others:
                 self._waiters[channel] = others
 
-    def confirm(self, channel: str) -> None:
-        """Note that Redis has confirmed a channel."""
-        self._confirmed.add(channel)
-        for waiter in self._waiters.pop(channel, ()):
-            waiter.missing.discard(channel)
-            if not waiter.missing and not waiter.done.done():
-                waiter.done.set_result(None)
+    def confirm(self, channels: Collection[str]) -> None:
+        """Note that Redis has confirmed channels."""
+        self._confirmed.update(channels)
+        take = self._waiters.pop
+        for channel in channels:
+            for waiter in take(channel, ()):
+                waiter.missing.discard(channel)
+                if not waiter.missing and not waiter.done.done():
+                    waiter.done.set_result(None)
 
     def drop(self, channels: Iterable[str]) -> None:
         """Forget that channels are confirmed."""

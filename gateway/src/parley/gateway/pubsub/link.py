@@ -1,7 +1,7 @@
 """A link: a subscriber's connection to one Redis, made again whenever it is lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -40,8 +40,8 @@ class LinkHooks:
 
     on_message: Callable[[str, bytes], Iterable[None]]
     """Handles the body of a publication on a channel: with each item that it yields, some events more."""
-    on_confirmed: Callable[[str], None]
-    """A channel is subscribed to."""
+    on_confirmed: Callable[[Collection[str]], None]
+    """Channels are subscribed to."""
     on_unconfirmed: Callable[[Iterable[str]], None]
     """Channels are not subscribed to any more."""
     is_confirmed: Callable[[str], bool]
@@ -185,29 +185,35 @@ class Link:
         # A read may bring hundreds of events: without the sleep one turn of the event loop would last for
         # all of them, and an answer to a client takes many turns.
         taken_away: list[str] = []
+        confirmed: list[str] = []
         for reply in replies:
+            if reply[0] in SUBSCRIBED:
+                confirmed.append(reply[1].decode())
+                continue
+            if confirmed:
+                self._confirm(confirmed)
+                confirmed = []
             if reply[0] in MESSAGES:
                 for _ in self._deliver(reply[-2].decode(), reply[-1]):
                     if monotonic() > self._turn_ends:
                         await asyncio.sleep(0)
                         turn = min(TURN_SECONDS + TURN_SHARE * self.heartbeats.delay, MAX_TURN_SECONDS)
                         self._turn_ends = monotonic() + turn
-            elif reply[0] in SUBSCRIBED:
-                self._confirm(reply[1].decode())
             elif reply[0] == TAKEN_AWAY:
                 self._take_away(reply[1].decode(), taken_away)
             elif reply[0] == MOVED:
                 self._hooks.on_moved(reply[1])
             else:
                 self._take_pong(reply)
+        if confirmed:
+            self._confirm(confirmed)
         if taken_away:
             # The answer names the master that has the slot now, which may be the same.
             self.subscribe_again([[channel] for channel in taken_away])
 
-    def _confirm(self, channel: str) -> None:
-        if self._is_wanted(channel):
-            self._hooks.on_confirmed(channel)
-        self._resubscriptions.confirm(channel)
+    def _confirm(self, channels: Sequence[str]) -> None:
+        self._hooks.on_confirmed([channel for channel in channels if self._is_wanted(channel)])
+        self._resubscriptions.confirm(channels)
 
     def _take_away(self, channel: str, taken_away: list[str]) -> None:
         """Note a channel that Redis has unsubscribed from because its slot has moved."""

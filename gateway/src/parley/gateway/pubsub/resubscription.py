@@ -108,10 +108,11 @@ class Resubscriptions:
         new = Resubscription(groups, self._is_wanted, lambda: self._end(new))
         self._running[new] = asyncio.create_task(self._run(new, subscribe))
 
-    def confirm(self, channel: str) -> None:
-        """Tell each of them what `Resubscription.confirm` says."""
+    def confirm(self, channels: Iterable[str]) -> None:
+        """Tell each of them what `Resubscription.confirm` says, for each of some channels."""
         for each in list(self._running):
-            each.confirm(channel)
+            for channel in channels:
+                each.confirm(channel)
 
     def forget_unwanted(self) -> None:
         """Tell each of them what `Resubscription.forget_unwanted` says."""

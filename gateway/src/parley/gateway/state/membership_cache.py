@@ -3,12 +3,15 @@
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from parley.gateway.core.positions import Tombstone
 from parley.gateway.state.tombstones import Tombstones
 from parley.shared.events import ConversationDelivered, ConversationRead
 from parley.shared.model import Membership, Message, Person, Role
 
+NONE_DELETED = Tombstones()
+"""Shared by all conversations without deleted messages; never changed."""
 REMEMBERED_OWN = 256
 """Messages of a user's own whose numbers are kept in one membership."""
 
@@ -29,7 +32,7 @@ class CachedMembership:
         is_unreported: Whether a new socket has not received `reported` yet.
         own: The numbers of the user's recent messages; None before the first.
         hidden: The number up to which messages are not the user's to read.
-        joined_at: When the user joined, as Unix time.
+        joined_at: When the user joined.
     """
 
     role: Role | None = None
@@ -40,7 +43,7 @@ class CachedMembership:
     is_unreported: bool = False
     own: deque[int] | None = None
     hidden: int = 0
-    joined_at: float = 0.0
+    joined_at: datetime | None = None
 
     def unread(self, last_seq: int, deleted: int) -> int:
         """Return the messages of other members above the read mark, without `deleted` of them."""
@@ -102,7 +105,7 @@ class LocalConversation:
     received: int = 0
     memberships: dict[str, CachedMembership] = field(default_factory=dict)
     hides: bool = False
-    deleted: Tombstones = field(default_factory=Tombstones)
+    deleted: Tombstones = NONE_DELETED
 
     def unread(self, user_id: str) -> int:
         """Return the unread count of a local member."""
@@ -162,20 +165,18 @@ class MembershipCache:
             self.expect_membership(conversation_id, membership.user_id)
         cached = user.memberships[conversation_id]
         cached.role, cached.hidden = membership.role, membership.hidden_seq
-        cached.joined_at = membership.joined_at.timestamp()
+        cached.joined_at = membership.joined_at
         if cached.hidden:
             self.conversations[conversation_id].hides = True
         cached.update(membership.base, membership.own_since_read, membership.own_seq)
-        self._changed.add(conversation_id)
+        # Without the deleted messages the count is not higher.
+        if cached.reported or cached.unread(self.conversations[conversation_id].seq, 0):
+            self._changed.add(conversation_id)
 
     def has_rejoined(self, membership: Membership) -> bool:
         """Return whether a local user left and joined again since this membership was put here before."""
         cached = self._membership(membership.conversation_id, membership.user_id)
-        return (
-            cached is not None
-            and cached.role is not None
-            and membership.joined_at.timestamp() > cached.joined_at
-        )
+        return cached is not None and cached.joined_at is not None and membership.joined_at > cached.joined_at
 
     def set_owner(self, conversation_id: str, user_id: str) -> None:
         """Make a local member the owner."""
@@ -258,7 +259,7 @@ class MembershipCache:
             for cached in conversation.memberships.values():
                 cached.base, cached.own_since_read, cached.own_seq = -1, 0, -1
                 cached.own = None
-            conversation.deleted = Tombstones()
+            conversation.deleted = NONE_DELETED
 
     def apply_message(self, message: Message) -> None:
         """Count a message that is emitted for the first time."""
@@ -282,6 +283,8 @@ class MembershipCache:
         conversation = self.conversations.get(conversation_id)
         if conversation is None:
             return
+        if conversation.deleted is NONE_DELETED:
+            conversation.deleted = Tombstones()
         for tombstone in tombstones:
             conversation.deleted.add(tombstone)
         self._changed.add(conversation_id)
