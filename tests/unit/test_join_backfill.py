@@ -57,8 +57,8 @@ class Join:
         recorder: Any = self.recorder
         epochs = Epochs(MemoryConversations(self.tables), self.history)
         self.streams = Streams(self.history, self.people, recorder, epochs)
-        self.streams.open(C)
-        self.streams.start(C, Position(0, 0))
+        self.streams.open([C])
+        self.streams.start({C: Position(0, 0)})
         for number in range(1, messages + 1):
             self.store(number)
 

@@ -160,8 +160,8 @@ class Client:
 
 def started(stored: Stored, client: Any) -> Streams:
     streams = Streams(stored, Profiles(stored), client, epochs_of(stored))
-    assert streams.open(C)
-    streams.start(C, head_of(stored.head()))
+    assert streams.open([C]) == [C]
+    streams.start({C: head_of(stored.head())})
     return streams
 
 
@@ -207,10 +207,10 @@ async def test_a_loss_that_no_event_reveals_is_found_by_comparing_heads(
 async def test_an_event_that_precedes_the_known_start_is_not_lost(stored: Stored, client: Client) -> None:
     stored.new()
     streams = Streams(stored, Profiles(stored), client, epochs_of(stored))
-    streams.open(C)
+    streams.open([C])
     head = stored.head()
     streams.receive(stored.new())
-    streams.start(C, head_of(head))
+    streams.start({C: head_of(head)})
     assert client.order == [2]
 
 
@@ -318,8 +318,8 @@ async def test_a_stream_ahead_of_a_restored_history_is_reset(stored: Stored, cli
     streams.receive(stored.new())
     await eventually(lambda: streams.replaced == {C})
 
-    assert streams.open(C)
-    streams.start(C, head_of(stored.head()))
+    assert streams.open([C]) == [C]
+    streams.start({C: head_of(stored.head())})
     streams.receive(stored.new())
     assert client.order == [1, 2, 3, 4, 4]
 

@@ -54,9 +54,9 @@ class LocalConversations:
         stored = await self._conversations.get(closed) if closed else {}
         self.start_streams(conversation_ids, {c.id: head_of(c) for c in stored.values()})
 
-    def closed_streams(self, conversation_ids: Iterable[str]) -> list[str]:
+    def closed_streams(self, conversation_ids: Collection[str]) -> list[str]:
         """Take the events of conversations from now on; return those whose heads are to be read."""
-        return self._streams.open_all(conversation_ids)
+        return self._streams.open(conversation_ids)
 
     def are_open(self, conversation_ids: Iterable[str]) -> bool:
         """Return whether the events of conversations are delivered at present."""
@@ -64,10 +64,8 @@ class LocalConversations:
 
     def start_streams(self, conversation_ids: Iterable[str], heads: Mapping[str, Position]) -> None:
         """Deliver what comes after the heads that were read."""
-        for conversation_id, head in heads.items():
-            # Another session's failure may have closed the stream while the heads were read.
-            self._streams.open(conversation_id)
-            self._streams.start(conversation_id, head)
+        # Another session's failure may have closed a stream while the heads were read: it is opened again.
+        self._streams.start(heads)
         for conversation_id in conversation_ids:
             self._membership_cache.advance(conversation_id, self._streams.seq(conversation_id))
 

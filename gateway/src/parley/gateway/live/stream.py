@@ -1,7 +1,7 @@
 """The state of one conversation's stream."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from parley.gateway.core.positions import Position
 from parley.shared.events import Numbered
@@ -14,22 +14,15 @@ class Stream:
     rev: int | None = None
     seq: int = 0
     epoch: int = 0
-    past: frozenset[int] = frozenset()
+    past: set[int] = field(default_factory=set)
     """Earlier epochs of this history: events of theirs are duplicates."""
-    waiting: list[Numbered] | tuple[()] = ()
+    waiting: list[Numbered] = field(default_factory=list)
     backfill: "asyncio.Task[None] | None" = None
 
     @property
     def position(self) -> Position:
         """The position that has been delivered."""
         return Position(self.seq, self.rev or 0, self.epoch)
-
-    def add_waiting(self, event: Numbered) -> None:
-        """Keep an event until the head was read, or a gap was backfilled."""
-        # Few streams ever have one, and a node has hundreds of thousands of streams.
-        if isinstance(self.waiting, tuple):
-            self.waiting = []
-        self.waiting.append(event)
 
     def is_next(self, event: Numbered) -> bool:
         """Return whether an event surely follows the last delivered one."""
@@ -43,5 +36,5 @@ class Stream:
     def advance(self, rev: int, epoch: int) -> None:
         """Note the revision that was delivered last."""
         if epoch != self.epoch:
-            self.past |= {self.epoch}
+            self.past.add(self.epoch)
         self.rev, self.epoch = rev, epoch

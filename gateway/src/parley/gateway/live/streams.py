@@ -1,7 +1,7 @@
 """Streams: the events of each conversation in the order of their revisions, each once, gaps backfilled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ BACKFILLS_AT_ONCE = 16
 """Streams that read from MongoDB at the same time; after an outage of the bus all of them are behind."""
 WAITING_LIMIT = 1_000
 RETRY_SECONDS = 0.5
+NOTHING = Position(0, 0)
 
 
 class Streams:
@@ -37,42 +38,38 @@ class Streams:
         self._epochs = epochs
         self._people = people
         self._delivery = delivery
-        self._streams: dict[str, Stream] = {}
+        # Most conversations are idle, and a user may have thousands: one without events has no `Stream`.
+        self._streams: dict[str, Stream | Position | None] = {}
         self._recordings: dict[str, list[list[Numbered]]] = {}
         self._reading = asyncio.Semaphore(BACKFILLS_AT_ONCE)
         self.replaced: set[str] = set()
         """Conversations whose stored history does not go on from what this node has delivered."""
 
-    def open(self, conversation_id: str) -> bool:
-        """Begin to take a conversation's events; True while the stream waits for `start`."""
-        return bool(self.open_all([conversation_id]))
-
-    def open_all(self, conversation_ids: Iterable[str]) -> list[str]:
-        """Begin to take the events of conversations; return those whose streams wait for `start`."""
-        streams, waiting = self._streams, []
-        for conversation_id in conversation_ids:
-            stream = streams.get(conversation_id)
-            if stream is None:
-                stream = streams[conversation_id] = Stream()
-            if stream.rev is None:
-                waiting.append(conversation_id)
+    def open(self, conversation_ids: Collection[str]) -> list[str]:
+        """Begin to take the events of conversations; return those that wait for `start`."""
+        waiting = [each for each in conversation_ids if not self.is_open(each)]
+        for each in waiting:
+            self._streams.setdefault(each)
         return waiting
 
     def is_open(self, conversation_id: str) -> bool:
         """Return whether a conversation's events are delivered."""
-        stream = self._streams.get(conversation_id)
-        return stream is not None and stream.rev is not None
+        found = self._streams.get(conversation_id)
+        return found is not None and found.rev is not None
 
-    def start(self, conversation_id: str, head: Position) -> None:
-        """Deliver what comes after this head.
+    def start(self, heads: Mapping[str, Position]) -> None:
+        """Deliver what comes after these heads, by conversation.
 
-        Read the head after the subscription was confirmed: events published before that are in the
+        Read a head after the subscription was confirmed: events published before that are in the
         head, later ones were received and wait.
         """
-        stream = self._streams.get(conversation_id)
-        if stream is not None and stream.rev is None:
-            stream.seq, stream.rev, stream.epoch = head
-            self._receive_waiting(stream)
+        for conversation_id, head in heads.items():
+            stream = self._streams.get(conversation_id)
+            if stream is None:
+                self._streams[conversation_id] = head
+            elif stream.rev is None:
+                stream.seq, stream.rev, stream.epoch = head
+                self._receive_waiting(stream)
 
     @contextmanager
     def recorded_changes(self, conversation_id: str) -> Iterator[list[Numbered]]:
@@ -89,18 +86,18 @@ class Streams:
 
     def head(self, conversation_id: str) -> Position:
         """Return the position that has been delivered; (0, 0) without a stream."""
-        stream = self._streams.get(conversation_id)
-        return stream.position if stream else Position(0, 0)
+        found = self._streams.get(conversation_id)
+        return found.position if isinstance(found, Stream) else found or NOTHING
 
     def seq(self, conversation_id: str) -> int:
         """Return the number of the last message that has been delivered; 0 without a stream."""
-        stream = self._streams.get(conversation_id)
-        return stream.seq if stream else 0
+        found = self._streams.get(conversation_id)
+        return found.seq if found is not None else 0
 
     def close(self, conversation_id: str) -> None:
         """Stop taking a conversation's events: no member is here any more."""
         stream = self._streams.pop(conversation_id, None)
-        if stream is not None and stream.backfill is not None:
+        if isinstance(stream, Stream) and stream.backfill is not None:
             stream.backfill.cancel()
 
     def receive(self, event: Numbered) -> None:
@@ -110,18 +107,17 @@ class Streams:
         or MongoDB was restored to an earlier point, and gives the same revisions again.
         """
         message = event.message
-        stream = self._streams.get(message.conversation_id)
+        stream = self._stream(message.conversation_id)
         if stream is None:
             return
         if stream.rev is None or stream.backfill is not None:
             if len(stream.waiting) < WAITING_LIMIT:
-                stream.add_waiting(event)
+                stream.waiting.append(event)
         elif stream.is_next(event):
             self._advance(stream, event)
         elif not stream.is_duplicate(event):
             # A gap is read from MongoDB, this event included. A possible duplicate waits for the comparison.
-            if message.rev <= stream.rev:
-                stream.add_waiting(event)
+            stream.waiting += [event] if message.rev <= stream.rev else []
             self._start_backfill(message.conversation_id, stream)
 
     def backfill_behind(self, revisions: Mapping[str, int], before: Mapping[str, Position]) -> int:
@@ -139,7 +135,9 @@ class Streams:
         behind = [each for each, rev in idle if self.head(each).rev < rev]
         ahead = [each for each, rev in idle if rev < before[each].rev]
         for conversation_id in dict.fromkeys((*behind, *ahead)):
-            self._start_backfill(conversation_id, self._streams[conversation_id])
+            stream = self._stream(conversation_id)
+            assert stream is not None
+            self._start_backfill(conversation_id, stream)
         return len(behind)
 
     def ids(self) -> list[str]:
@@ -148,14 +146,27 @@ class Streams:
 
     async def stop(self) -> None:
         """Cancel the backfills and close all streams."""
-        backfills = [s.backfill for s in self._streams.values() if s.backfill is not None]
+        streams = [each for each in self._streams.values() if isinstance(each, Stream)]
+        backfills = [each.backfill for each in streams if each.backfill is not None]
         for conversation_id in self.ids():
             self.close(conversation_id)
         await asyncio.gather(*backfills, return_exceptions=True)
 
+    def _stream(self, conversation_id: str) -> Stream | None:
+        """Return the stream of a conversation whose events are taken; from now on it has one."""
+        found = self._streams.get(conversation_id)
+        if isinstance(found, Stream):
+            return found
+        if conversation_id not in self._streams:
+            return None
+        seq, rev, epoch = found or (0, None, 0)
+        stream = self._streams[conversation_id] = Stream(rev, seq, epoch)
+        return stream
+
     def _is_idle(self, conversation_id: str) -> bool:
         stream = self._streams.get(conversation_id)
-        return stream is not None and stream.rev is not None and stream.backfill is None
+        is_backfilled = isinstance(stream, Stream) and stream.backfill is not None
+        return stream is not None and stream.rev is not None and not is_backfilled
 
     def _deliver(self, stream: Stream, event: Numbered) -> None:
         if not isinstance(event, MessageStored):
@@ -177,7 +188,7 @@ class Streams:
             self._deliver(stream, changed_event(message, {event.sender.id: event.sender}))
 
     def _receive_waiting(self, stream: Stream) -> None:
-        waiting, stream.waiting = stream.waiting, ()
+        waiting, stream.waiting = stream.waiting, []
         for event in waiting:
             self.receive(event)
 
@@ -205,7 +216,7 @@ class Streams:
         """Forget what was delivered; the stream waits for `start`, as a new one does."""
         log.warning("gateway.stream.history_replaced", conversation=conversation_id, rev=stream.rev)
         stream.rev, stream.seq, stream.epoch = None, 0, 0
-        stream.past = frozenset()
+        stream.past.clear()
         self.replaced.add(conversation_id)
 
     async def _backfill_in_turn(self, conversation_id: str, stream: Stream) -> bool:
