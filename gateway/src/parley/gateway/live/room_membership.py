@@ -7,7 +7,6 @@ from parley.gateway.live.session_rooms import Protocols, SessionRooms, protocol_
 from parley.gateway.live.sessions import Session, Sessions, SessionState
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.pubsub.redis_manager import RedisManager
-from parley.shared import rooms
 
 
 class MembershipObserver(Protocol):
@@ -43,14 +42,13 @@ class RoomMembership:
         """Subscribe to the channels of rooms, then enter a session into them. Raises `Unavailable`."""
         wanted = list(names)
         await self._manager.subscribe(wanted)
-        self.enter_all(session, wanted)
+        for room in wanted:
+            self.enter(session, room)
 
     def activate(self, session: Session) -> None:
         """Let a session that has gone live receive the events of its rooms."""
         self._session_rooms.set_entered(session)
-        entered = self._session_rooms.rooms(session)
-        self._add_to_manager(session, entered)
-        self._manager.release_all(entered)
+        self._add_to_manager(session, self._session_rooms.rooms(session), are_retained=True)
         self._observer.session_changed(session)
 
     def release(self, session: Session) -> None:
@@ -70,9 +68,10 @@ class RoomMembership:
     def enter(self, session: Session, room: str) -> None:
         """Enter a session into a room: at once if it is live, else when it goes live."""
         self.enter_all(session, [room])
+        self._observer.room_changed(session, room)
 
     def enter_all(self, session: Session, names: Collection[str]) -> None:
-        """Enter a session into rooms, as into one."""
+        """Enter a session into rooms of conversations, of which the observer needs not be told."""
         if self._sessions.state(session) is SessionState.CLOSING:
             return
         if self._session_rooms.has_entered(session):
@@ -82,9 +81,6 @@ class RoomMembership:
             # A replay may outlast an unused subscription's linger; the reservation keeps the channel.
             self._manager.retain_all([room for room in names if room not in entered])
         self._session_rooms.enter(session, names)
-        for room in names:
-            if rooms.joined_id(room) is not None:
-                self._observer.room_changed(session, room)
 
     def leave(self, session: Session, room: str) -> None:
         """Take a session out of a room."""
@@ -99,10 +95,14 @@ class RoomMembership:
         for room in self._session_rooms.rooms(session):
             self._remove_from_manager(session, room, self._session_rooms.protocols(session))
 
-    def _add_to_manager(self, session: Session, names: Collection[str]) -> None:
+    def _add_to_manager(
+        self, session: Session, names: Collection[str], *, are_retained: bool = False
+    ) -> None:
         for protocol in self._session_rooms.protocols(session):
             of_protocol = protocol_room("", protocol)
-            self._manager.enter_all(session.sid, session.namespace, [room + of_protocol for room in names])
+            parts = [room + of_protocol for room in names]
+            self._manager.enter_all(session.sid, session.namespace, parts, are_retained=are_retained)
+            are_retained = False
 
     def _remove_from_manager(self, session: Session, room: str, protocols: Iterable[ClientProtocol]) -> None:
         for protocol in protocols:

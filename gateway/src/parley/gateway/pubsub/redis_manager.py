@@ -62,11 +62,22 @@ class RedisManager(ManagerHooks):
             self._rooms_of[namespace, sid] = with_value(entered, room)
             self._subscriptions.retain(rooms.channel(room))
 
-    def enter_all(self, sid: str, namespace: str, names: Collection[str]) -> None:
-        """Enter a connected socket of this node into rooms, whose channels are subscribed to."""
+    def enter_all(
+        self, sid: str, namespace: str, names: Collection[str], *, are_retained: bool = False
+    ) -> None:
+        """Enter a connected socket of this node into rooms, whose channels are subscribed to.
+
+        Args:
+            sid: The socket.
+            namespace: The socket's namespace.
+            names: The rooms.
+            are_retained: Whether the rooms are new to the socket and were retained for it, so that its
+                leaving them is what undoes `retain`.
+        """
         all_rooms, eio_sid = self.rooms[namespace], self.rooms[namespace][None][sid]
         entered = self._rooms_of.get((namespace, sid), ())
-        self._subscriptions.retain_all([rooms.channel(room) for room in names if room not in entered])
+        if not are_retained:
+            self._subscriptions.retain_all([rooms.channel(room) for room in names if room not in entered])
         for room in names:
             all_rooms.setdefault(room, {})[sid] = eio_sid
         self._rooms_of[namespace, sid] = with_values(entered, names)
