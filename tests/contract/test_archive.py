@@ -33,6 +33,7 @@ from parley.gateway.background import Background
 from parley.gateway.core import ports
 from parley.gateway.core.pagination import PageRequest
 from parley.gateway.core.positions import Position
+from parley.gateway.core.spans import Span
 from parley.persistence_worker.ports import Messages
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.documents import MEMBERSHIPS
@@ -263,7 +264,6 @@ async def test_heads_memberships_and_members_are_found_together(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, shared_conversations: int
 ) -> None:
     monkeypatch.setattr(connect_reads, "SHARED_CONVERSATIONS", shared_conversations)
-    monkeypatch.setattr(connect_reads, "PART", 1)
     user = str(uuid.uuid4())
     epochs = (Epoch(7, 1), Epoch(8, 3), Epoch(9, 9))
     c = await archive.begin(user, "bob", last_seq=4, rev=5, epochs=epochs)
@@ -283,6 +283,11 @@ async def test_heads_memberships_and_members_are_found_together(
     assert await archive.memberships.pairs([d, e], 10) == pairs
     assert (await archive.connect_reads.load(user, [], [d, e], 2)).pairs == pairs[:2]
     assert (await archive.connect_reads.load(user, [], [], 2)).pairs == []
+
+    first, *others = sorted((c, d, e))
+    for among, expected in ((Span(None, others[0]), {first}), (Span(others[0]), {*others})):
+        found = await archive.connect_reads.load(user, [c], [], 2, among)
+        assert ({m.conversation_id for m in found.memberships}, list(found.heads)) == (expected, [c])
 
 
 @pytest.mark.parametrize("shared_pairs", [2_000, 3], ids=["few members", "more members than one read takes"])

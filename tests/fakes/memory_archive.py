@@ -9,6 +9,7 @@ from fakes.memory_store import Tables
 from parley.gateway.core.pagination import Page, PageRequest, SortKey, page_of
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.gateway.core.positions import Tombstone, head_of
+from parley.gateway.core.spans import ALL, Span
 from parley.gateway.services.profiles import shown_of
 from parley.shared.model import Contract, Conversation, Membership, Message, Person, Role, now
 
@@ -287,12 +288,18 @@ class MemoryConnectReads:
         return ids, SavedProfile(person=person, issued_at=at, is_renamed=False)
 
     async def load(
-        self, user_id: str, conversation_ids: Collection[str], members_of: Collection[str], limit: int
+        self,
+        user_id: str,
+        conversation_ids: Collection[str],
+        members_of: Collection[str],
+        limit: int,
+        among: Span = ALL,
     ) -> UserConversations:
         known = self._tables.conversations
         found = [known[each] for each in conversation_ids if each in known]
         heads = {c.id: head_of(c) for c in found}
         await self._between()
-        memberships = await self._members.of_users([user_id])
+        stored = await self._members.of_users([user_id])
+        memberships = [each for each in stored if among.includes(each.conversation_id)]
         await self._between()
         return UserConversations(heads, memberships, await self._members.pairs(members_of, limit))

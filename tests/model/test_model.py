@@ -58,6 +58,7 @@ class ChatMachine(RuleBasedStateMachine):
             ("parley.shared.model.datetime", self.cluster.loop),
             ("parley.gateway.services.history.MAX_CHANGES", 6),
             ("parley.gateway.live.streams.PAGE", 3),
+            ("parley.gateway.live.user_loader.PART", 1),
             ("parley.persistence_worker.changes.REMEMBERED_CHANGES", 2),
             ("parley.gateway.services.epochs.Epochs.continues", continues),
         ):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from parley.shared import cancellation
-from parley.shared.cancellation import end, within
+from parley.shared.cancellation import end, together, within
 
 SOON, LATE = 0.01, 10.0
 
@@ -55,3 +55,25 @@ async def test_work_that_was_cancelled_from_within_does_not_cancel_who_waits() -
 
     with pytest.raises(ConnectionError):
         await within(LATE, cancelled())
+
+
+async def test_work_beside_a_failure_is_ended() -> None:
+    ended = asyncio.Event()
+
+    async def beside() -> None:
+        try:
+            await asyncio.sleep(LATE)
+        finally:
+            ended.set()
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        await together([beside(), fail()])
+    assert ended.is_set()
+
+
+async def test_the_results_of_work_that_runs_together_keep_their_order() -> None:
+    assert await together(asyncio.sleep(SOON * late, late) for late in (1, 0)) == [1, 0]

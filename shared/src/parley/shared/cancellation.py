@@ -6,7 +6,7 @@ its cancellation.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from types import CoroutineType
 from typing import Any, TypeVar
 
@@ -29,6 +29,20 @@ async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=REPEAT_SECONDS)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results of coroutines that run at the same time; when one fails, the others are ended.
+
+    Raises:
+        Exception: That of the first one that failed.
+    """
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        await end(tasks)
+        raise
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:

@@ -12,6 +12,7 @@ from typing import Protocol
 from parley.gateway.core.pagination import Page, PageRequest, SortKey
 from parley.gateway.core.positions import Position, Tombstone
 from parley.gateway.core.results import SlowClient
+from parley.gateway.core.spans import ALL, Span
 from parley.shared.events import Event
 from parley.shared.model import (
     Attachment,
@@ -277,15 +278,21 @@ class ConnectReads(Protocol):
         """Return the ids of the user's conversations, and the stored profile if there is one."""
 
     async def load(
-        self, user_id: str, conversation_ids: Collection[str], members_of: Collection[str], limit: int
+        self,
+        user_id: str,
+        conversation_ids: Collection[str],
+        members_of: Collection[str],
+        limit: int,
+        among: Span = ALL,
     ) -> UserConversations:
-        """Return the heads of conversations, then all memberships of the user, then members.
+        """Return the heads of conversations, then the memberships of the user, then members.
 
         The heads are read first: a reader of counters behind them sees none that are older than the head.
 
         Args:
             user_id: The user.
             conversation_ids: The conversations whose heads are read.
+            among: The conversations, by their ids, in which the memberships are read.
             members_of: The conversations whose members are read.
             limit: Pairs of conversation and member, at most.
         """

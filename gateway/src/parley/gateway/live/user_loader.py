@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from parley.gateway.core.ports import ConnectReads
+from parley.gateway.core.spans import Span, in_spans
 from parley.gateway.live.contact_reads import ContactReads
 from parley.gateway.live.lingering_users import LingeringUsers
 from parley.gateway.live.local_conversations import LocalConversations
@@ -13,7 +14,11 @@ from parley.gateway.live.turns import in_turns
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.shared import rooms
+from parley.shared.cancellation import together
 from parley.shared.model import Membership, Person
+
+PART = 500
+"""Conversations that are subscribed to and read together; with two members each they have `MAX_CONTACTS`."""
 
 
 class UserLoader:
@@ -92,9 +97,7 @@ class UserLoader:
             self._profiles.take(profile)
         subscribed: set[str] = set()
         while True:
-            await self._subscribe(session, fresh)
-            # A room that is entered after an event has removed the membership is left below.
-            memberships, _ = await asyncio.gather(self._read(user_id, fresh), self._enter(session, fresh))
+            memberships = await self._load_parts(session, fresh)
             subscribed |= fresh
             ids = {m.conversation_id for m in memberships}
             await self._local_conversations.load_deleted(
@@ -111,27 +114,41 @@ class UserLoader:
         if closed := self._local_conversations.closed_streams(ids):
             await self._local_conversations.open_streams(closed)
 
-    async def _subscribe(self, session: Session, conversation_ids: Collection[str]) -> None:
-        own = rooms.user(session.user_id)
-        await self._room_membership.subscribe([own, *map(rooms.conversation, conversation_ids)])
-        self._room_membership.enter(session, own)
-        async for some in in_turns(conversation_ids):
-            for conversation_id in some:
-                self._membership_cache.expect_membership(conversation_id, session.user_id)
+    async def _load_parts(self, session: Session, conversation_ids: Collection[str]) -> list[Membership]:
+        """Subscribe to conversations, then read the user's memberships and what else is not known here.
 
-    async def _enter(self, session: Session, conversation_ids: Collection[str]) -> None:
-        async for some in in_turns(conversation_ids):
-            self._room_membership.enter_all(session, list(map(rooms.conversation, some)))
+        Many are taken in parts: while the servers work on some, others are prepared.
+        """
+        self._room_membership.enter(session, rooms.user(session.user_id))
+        turn = asyncio.Lock()
+        parts = in_spans(conversation_ids, PART)
+        loaded = await together(self._load_part(session, some, among, turn) for some, among in parts)
+        return [membership for memberships in loaded for membership in memberships]
 
-    async def _read(self, user_id: str, conversation_ids: Collection[str]) -> Sequence[Membership]:
+    async def _load_part(
+        self, session: Session, conversation_ids: Sequence[str], among: Span, turn: asyncio.Lock
+    ) -> Sequence[Membership]:
+        names = [rooms.user(session.user_id), *map(rooms.conversation, conversation_ids)]
+        async with turn:
+            # Other clients have their turns between two parts.
+            await asyncio.sleep(0)
+            self._membership_cache.expect_memberships(conversation_ids, session.user_id)
+            # A room that is entered though an event has removed the membership is left later.
+            self._room_membership.enter_all(session, names)
+        await self._room_membership.subscribe(names)
+        return await self._read(session.user_id, conversation_ids, among)
+
+    async def _read(self, user_id: str, conversation_ids: Sequence[str], among: Span) -> Sequence[Membership]:
         """Read the memberships, and what the conversations need that have no other member here."""
         closed = self._local_conversations.closed_streams(conversation_ids)
-        with self._contact_reads.reading(conversation_ids) as reading:
-            loaded = await self._reads.load(user_id, closed, reading.wanted, reading.limit)
+        # A user with more conversations learns of the first contacts only.
+        members_of = conversation_ids if among.first is None else ()
+        with self._contact_reads.reading(members_of) as reading:
+            loaded = await self._reads.load(user_id, closed, reading.wanted, reading.limit, among)
             self._local_conversations.start_streams(conversation_ids, loaded.heads)
             is_complete = self._contact_reads.put(reading, loaded.pairs)
         if not is_complete:
-            await self._contact_reads.load(conversation_ids)
+            await self._contact_reads.load(members_of)
         return loaded.memberships
 
     async def _put(self, session: Session, memberships: Sequence[Membership]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from itertools import islice, takewhile
 
 from parley.gateway.pubsub.bus import Bus
@@ -62,9 +62,9 @@ class ChannelSubscriptions:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _cancel_expiry(self, channels: Iterable[str]) -> None:
-        for channel in channels:
-            self._expiring.pop(channel, None)
+    def _cancel_expiry(self, channels: Set[str]) -> None:
+        for channel in self._expiring.keys() & channels:
+            del self._expiring[channel]
 
     def _start_expiry(self, channels: Iterable[str]) -> None:
         expiring, users = self._expiring, self._users

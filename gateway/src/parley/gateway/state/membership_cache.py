@@ -150,11 +150,21 @@ class MembershipCache:
 
     def expect_membership(self, conversation_id: str, user_id: str) -> None:
         """Add a local user's membership without a role, before it is read from the database."""
+        self.expect_memberships([conversation_id], user_id)
+
+    def expect_memberships(self, conversation_ids: Iterable[str], user_id: str) -> None:
+        """Add memberships of a local user, as `expect_membership`."""
         user = self.users.get(user_id)
-        if user is not None and conversation_id not in user.memberships:
-            conversation = self.conversations.setdefault(conversation_id, LocalConversation())
-            membership = CachedMembership()
-            user.memberships[conversation_id] = conversation.memberships[user_id] = membership
+        if user is None:
+            return
+        conversations, memberships = self.conversations, user.memberships
+        for conversation_id in conversation_ids:
+            if conversation_id not in memberships:
+                conversation = conversations.get(conversation_id)
+                if conversation is None:
+                    conversation = conversations[conversation_id] = LocalConversation()
+                membership = CachedMembership()
+                memberships[conversation_id] = conversation.memberships[user_id] = membership
 
     def put(self, membership: Membership) -> None:
         """Add or update a local user's membership, as it was read from the database."""
@@ -163,14 +173,14 @@ class MembershipCache:
             return
         if conversation_id not in user.memberships:
             self.expect_membership(conversation_id, membership.user_id)
-        cached = user.memberships[conversation_id]
+        cached, conversation = user.memberships[conversation_id], self.conversations[conversation_id]
         cached.role, cached.hidden = membership.role, membership.hidden_seq
         cached.joined_at = membership.joined_at
         if cached.hidden:
-            self.conversations[conversation_id].hides = True
+            conversation.hides = True
         cached.update(membership.base, membership.own_since_read, membership.own_seq)
         # Without the deleted messages the count is not higher.
-        if cached.reported or cached.unread(self.conversations[conversation_id].seq, 0):
+        if cached.reported or cached.unread(conversation.seq, 0):
             self._changed.add(conversation_id)
 
     def has_rejoined(self, membership: Membership) -> bool:
@@ -249,7 +259,9 @@ class MembershipCache:
         conversation = self.conversations.get(conversation_id)
         if conversation is not None and seq > conversation.seq:
             conversation.seq, conversation.last_id = seq, None
-            self._changed.add(conversation_id)
+            # An expected membership has a count from `put` on.
+            if any(cached.role is not None for cached in conversation.memberships.values()):
+                self._changed.add(conversation_id)
 
     def forget_counts(self, conversation_id: str) -> None:
         """Forget what was counted in a conversation whose stored history was replaced by another."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ from parley.gateway.adapters.mongo.people import saved_profile
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.gateway.core.positions import Position
+from parley.gateway.core.spans import ALL, Span
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, USERS, Document
 from parley.shared.model import Membership
 
@@ -19,8 +20,6 @@ SHARED_CONVERSATIONS = 100
 """Conversations of a user whose read is shared: others would wait for a user of thousands."""
 SHARED_PAIRS = 2_000
 """Pairs of conversation and member of a shared read; of more, each user's are read alone."""
-PART = 500
-"""Conversations of a large user that are read by one command."""
 HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
 ID: Document = {"_id": 0, "conversationId": 1}
 IDS: Document = {**ID, "userId": 1}
@@ -53,6 +52,7 @@ class MongoConnectReads:
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._shared = PrimaryReads(database)
         self._large = (PrimaryReads(database), PrimaryReads(database))
+        self._large_turns = cycle(self._large)
         self._beginnings = CallBatches(self._begin, spawn)
         self._loads = CallBatches(self._load, spawn)
 
@@ -65,11 +65,16 @@ class MongoConnectReads:
         return await self._beginnings.call(user_id)
 
     async def load(
-        self, user_id: str, conversation_ids: Collection[str], members_of: Collection[str], limit: int
+        self,
+        user_id: str,
+        conversation_ids: Collection[str],
+        members_of: Collection[str],
+        limit: int,
+        among: Span = ALL,
     ) -> UserConversations:
         wanted = _Wanted(user_id, conversation_ids, members_of, limit)
-        if len(conversation_ids) > SHARED_CONVERSATIONS:
-            return await self._load_large(wanted)
+        if len(conversation_ids) > SHARED_CONVERSATIONS or among != ALL:
+            return await self._load_large(wanted, among)
         return await self._loads.call(wanted)
 
     async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:
@@ -93,22 +98,23 @@ class MongoConnectReads:
             return [part for each in wanted for part in await self._load([each])]
         return _parts(found, wanted)
 
-    async def _load_large(self, wanted: _Wanted) -> UserConversations:
-        """Load many conversations of one user in parts: the server reads some while others are converted."""
-        ids, connections = sorted(wanted.conversation_ids), cycle(self._large)
-        parts = [self._load_part(next(connections), wanted.user_id, *part) for part in _ranges(ids)]
-        members = _converted(next(connections), _members(wanted.members_of, wanted.limit), _pair)
-        loaded, pairs = await asyncio.gather(asyncio.gather(*parts), members)
-        heads = {key: head for part_heads, _ in loaded for key, head in part_heads}
-        return UserConversations(heads, [each for _, marks in loaded for each in marks], pairs)
+    async def _load_large(self, wanted: _Wanted, among: Span) -> UserConversations:
+        connection = next(self._large_turns)
+        # A connection answers in order: the heads are read first, as in `_read`. They are converted while
+        # the server goes on.
+        heads, marks, pairs = await asyncio.gather(
+            _converted(connection, _heads(wanted.conversation_ids), _head_by_id),
+            _converted(connection, _marks([wanted.user_id], among), _membership),
+            self._pairs(wanted),
+        )
+        return UserConversations(dict(heads), marks, pairs)
 
-    async def _load_part(
-        self, connection: PrimaryReads, user_id: str, ids: Sequence[str], among: Document
-    ) -> tuple[list[tuple[str, Position]], list[Membership]]:
-        # A connection answers in order: the heads are read first, as in `_read`.
-        return await asyncio.gather(
-            _converted(connection, _heads(ids), _head_by_id),
-            _converted(connection, _marks([user_id], among), _membership),
+    async def _pairs(self, wanted: _Wanted) -> list[tuple[str, str]]:
+        members_of, limit = wanted.members_of, wanted.limit
+        return (
+            await _converted(next(self._large_turns), _members(members_of, limit), _pair)
+            if members_of
+            else []
         )
 
     async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
@@ -134,14 +140,6 @@ async def _converted(
 ) -> list[T]:
     (documents,) = await connection.find(command)
     return list(map(value_of, documents))
-
-
-def _ranges(ids: Sequence[str]) -> Iterator[tuple[Sequence[str], Document]]:
-    """Yield sorted ids in parts, each with the condition that its ids and those between them fulfil."""
-    for start in range(0, len(ids), PART):
-        above = {"$gte": ids[start]} if start else {}
-        below = {"$lt": ids[start + PART]} if start + PART < len(ids) else {}
-        yield ids[start : start + PART], {**above, **below}
 
 
 def _parts(found: UserConversations, wanted: Sequence[_Wanted]) -> list[UserConversations]:
@@ -170,9 +168,10 @@ def _heads(conversation_ids: Collection[str]) -> Document:
     return {"find": CONVERSATIONS, "filter": {"_id": _any_of([*conversation_ids])}, "projection": HEAD}
 
 
-def _marks(user_ids: Sequence[str], among: Document | None = None) -> Document:
-    """Return the command for the memberships of users, among some conversations."""
-    selected = {"userId": _any_of(user_ids), **PRESENT, **({"conversationId": among} if among else {})}
+def _marks(user_ids: Sequence[str], among: Span = ALL) -> Document:
+    """Return the command for the memberships of users, those in conversations of a span."""
+    bounds = {name: each for name, each in zip(("$gte", "$lt"), among, strict=True) if each is not None}
+    selected = {"userId": _any_of(user_ids), **PRESENT, **({"conversationId": bounds} if bounds else {})}
     return {"find": MEMBERSHIPS, "filter": selected, "projection": MARKS}
 
 
