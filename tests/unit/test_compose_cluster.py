@@ -188,6 +188,7 @@ def test_the_replica_set_has_the_settings_that_bound_a_frozen_member() -> None:
     assert settings == ["electionTimeoutMillis: 3000, catchUpTimeoutMillis: 2000, chainingAllowed: false"]
     for name in MEMBERS["mongo"]:
         assert "--setParameter oplogNetworkTimeoutBufferSeconds=1" in cluster(name)["command"][-1]
+        assert "--setParameter transactionLifetimeLimitSeconds=5" in cluster(name)["command"][-1]
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -25,6 +25,11 @@ FETCH_SECONDS = 1
 
 With MongoDB's default of 5 a frozen primary delays the start of the next one, and its first majority.
 """
+TRANSACTION_SECONDS = 5
+"""Time for which a transaction may keep documents locked, such as one of which a lost worker sent a part.
+
+MongoDB's default is 60. Parley's transactions take milliseconds.
+"""
 CACHE_GB = "0.25"
 CALL_MS = 2000
 NOT_YET_INITIALIZED, PRIMARY, SECONDARY = 94, 1, 2
@@ -73,6 +78,7 @@ def _command(directory: Path, address: str, port: int) -> tuple[str, ...]:
         *("--replSet", REPLICA_SET, "--nounixsocket", "--wiredTigerCacheSizeGB", CACHE_GB),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         *("--setParameter", f"oplogNetworkTimeoutBufferSeconds={FETCH_SECONDS}"),
+        *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
     )
 
 
