@@ -22,7 +22,7 @@ Results = dict[str, dict[str, list[Figures]]]
 async def compare(directory: Path, args: argparse.Namespace, scenes: Sequence[str], results: Results) -> None:
     """Run the scenes on one stack, round by round, each on all targets in turn."""
     options = Options(args.sockets, args.window, args.seconds, args.idle_sockets, args.idle_seconds)
-    with running(args.only, directory, args.workers) as targets, raised_priority():
+    with running(args.only, directory, args.workers, args.partitions) as targets, raised_priority():
         benches = [Bench(target, options) for target in targets.values()]
         try:
             for number in range(1 if IDLE in scenes else args.rounds):
@@ -73,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sockets", type=int, default=200, help="in groups of ten")
     parser.add_argument("--window", type=int, default=4, help="messages of each socket on their way")
     parser.add_argument("--workers", type=int, default=1, help="of Parley; one stores what two cores accept")
+    parser.add_argument("--partitions", type=int, default=1, help="of Parley; a worker needs one")
     parser.add_argument("--idle-sockets", type=int, default=5_000)
     parser.add_argument("--idle-seconds", type=float, default=20, help="after which freed memory is read")
     parser.add_argument("--json", type=Path, help="where the figures of all rounds go")
@@ -81,6 +82,7 @@ def arguments() -> argparse.Namespace:
     if (
         args.rounds < 1
         or args.workers < 1
+        or args.partitions < 1
         or args.sockets < 20
         or args.window < 1
         or not 0 < args.seconds < math.inf

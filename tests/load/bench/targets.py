@@ -41,10 +41,13 @@ class Target:
 
 
 @contextmanager
-def running(names: Sequence[str], directory: Path, workers: int) -> Iterator[dict[str, Target]]:
+def running(
+    names: Sequence[str], directory: Path, workers: int, partitions: int
+) -> Iterator[dict[str, Target]]:
     """Start the systems of these names; all use the MongoDB and the Redis of one stack."""
+    settings = {"RATE_LIMITS": "off", "PARTITIONS": str(partitions)}
     with (
-        Stack(directory, gateways=2, workers=workers, settings={"RATE_LIMITS": "off"}) as stack,
+        Stack(directory, gateways=2, workers=workers, settings=settings) as stack,
         ExitStack() as yardsticks,
     ):
         started = {

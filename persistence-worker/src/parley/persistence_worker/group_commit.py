@@ -14,10 +14,10 @@ from parley.shared.records import Record
 
 log = structlog.get_logger()
 
-LINGER_SECONDS = 0.024
+LINGER_SECONDS = 0.012
 """Time between the starts of two batches at 1,000 records a second; in proportion at other rates."""
 MAX_LINGER_SECONDS = 0.025
-"""Reached at 1,040 records a second of one worker."""
+"""Reached at 2,080 records a second of one worker."""
 DECAY = 0.9
 """The share of its weight that a group keeps with each later one: a burst is no high rate."""
 IDLE_SECONDS = 0.1
