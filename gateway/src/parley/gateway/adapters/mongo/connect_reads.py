@@ -187,9 +187,11 @@ def _members(conversation_ids: Collection[str], limit: int) -> Document:
 
 
 def _head(document: Document) -> Position:
-    seq, rev, epochs = document.get("lastSeq", 0), document.get("rev", 0), document.get("epochs")
-    begun = ((epoch["since"], epoch["id"]) for epoch in epochs or () if epoch["since"] <= rev)
-    return Position(seq, rev, max(begun, default=(0, 0))[1] if epochs else 0)
+    rev, begun = document.get("rev", 0), (0, 0)
+    for epoch in document.get("epochs", ()):
+        if epoch["since"] <= rev:
+            begun = max(begun, (epoch["since"], epoch["id"]))
+    return Position(document.get("lastSeq", 0), rev, begun[1])
 
 
 def _head_by_id(document: Document) -> tuple[str, Position]:
