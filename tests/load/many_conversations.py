@@ -135,6 +135,8 @@ async def measure(stack: Stack, args: argparse.Namespace) -> None:
         for user in users:
             await user.store(database)
         for user in users:
+            # The first request of a user stores their profile.
+            await user.list_page()
             connects.append(await user.connect())
             await user.send()
             pages += [await user.list_page() for _ in range(PAGES)]
