@@ -1,10 +1,9 @@
 """All that connecting users need of MongoDB, in two round trips for all who connect at a time."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import cycle
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.memberships import PRESENT, PRESENT_BY_INDEX
@@ -21,14 +20,12 @@ SHARED_CONVERSATIONS = 100
 SHARED_PAIRS = 2_000
 """Pairs of conversation and member of a shared read; of more, each user's are read alone."""
 HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
-ID: Document = {"_id": 0, "conversationId": 1}
-IDS: Document = {**ID, "userId": 1}
+IDS: Document = {"_id": 0, "userId": 1, "conversationId": 1}
 COUNTERS = ("joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq")
 MARKS: Document = {**IDS, **dict.fromkeys(("role", "joinedAt", *COUNTERS), 1)}
 BY_MEMBER: Document = {"conversationId": 1, "userId": 1}
 """The keys of an index; without the hint, MongoDB tries each of those that begin with the conversation."""
 
-T = TypeVar("T")
 Beginning = tuple[set[str], SavedProfile | None]
 
 
@@ -74,56 +71,42 @@ class MongoConnectReads:
     ) -> UserConversations:
         wanted = _Wanted(user_id, conversation_ids, members_of, limit)
         if len(conversation_ids) > SHARED_CONVERSATIONS or among != ALL:
-            return await self._load_large(wanted, among)
+            return await self._read(next(self._large_turns), [wanted], limit, among)
         return await self._loads.call(wanted)
 
     async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:
-        filtered = {"userId": _any_of(user_ids), **PRESENT_BY_INDEX}
         present, users = await self._shared.find(
-            {"find": MEMBERSHIPS, "filter": filtered, "projection": IDS if len(user_ids) > 1 else ID},
+            {
+                "find": MEMBERSHIPS,
+                "filter": {"userId": _any_of(user_ids), **PRESENT_BY_INDEX},
+                "projection": IDS,
+            },
             {"find": USERS, "filter": {"_id": _any_of(user_ids)}},
         )
         ids: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
         for document in present:
-            ids[document.get("userId", user_ids[0])].add(document["conversationId"])
+            ids[document["userId"]].add(document["conversationId"])
         profiles = {document["_id"]: saved_profile(document) for document in users}
         # Two sockets of one user may ask at the same time.
         return [(set(ids[user_id]), profiles.get(user_id)) for user_id in user_ids]
 
     async def _load(self, wanted: Sequence[_Wanted]) -> Sequence[UserConversations]:
         limit = wanted[0].limit if len(wanted) == 1 else max(SHARED_PAIRS, *(each.limit for each in wanted))
-        found = await self._read(wanted, limit)
+        found = await self._read(self._shared, wanted, limit)
         if len(wanted) > 1 and len(found.pairs) == limit:
             # Pairs are missing, and it is not known whose.
             return [part for each in wanted for part in await self._load([each])]
         return _parts(found, wanted)
 
-    async def _load_large(self, wanted: _Wanted, among: Span) -> UserConversations:
-        connection = next(self._large_turns)
-        # A connection answers in order: the heads are read first, as in `_read`. They are converted while
-        # the server goes on.
-        heads, marks, pairs = await asyncio.gather(
-            _converted(connection, _heads(wanted.conversation_ids), _head_by_id),
-            _converted(connection, _marks([wanted.user_id], among), _membership),
-            self._pairs(wanted),
-        )
-        return UserConversations(dict(heads), marks, pairs)
-
-    async def _pairs(self, wanted: _Wanted) -> list[tuple[str, str]]:
-        members_of, limit = wanted.members_of, wanted.limit
-        return (
-            await _converted(next(self._large_turns), _members(members_of, limit), _pair)
-            if members_of
-            else []
-        )
-
-    async def _read(self, wanted: Sequence[_Wanted], limit: int) -> UserConversations:
+    async def _read(
+        self, reads: PrimaryReads, wanted: Sequence[_Wanted], limit: int, among: Span = ALL
+    ) -> UserConversations:
         conversation_ids = {c for each in wanted for c in each.conversation_ids}
         members_of = {c for each in wanted for c in each.members_of}
         # The heads come first: a reader of counters behind them sees none that are older than the head.
-        documents = await self._shared.find(
+        documents = await reads.find(
             *([_heads(conversation_ids)] if conversation_ids else []),
-            _marks([each.user_id for each in wanted]),
+            _marks([each.user_id for each in wanted], among),
             *([_members(members_of, limit)] if members_of else []),
         )
         heads = documents.pop(0) if conversation_ids else []
@@ -131,15 +114,8 @@ class MongoConnectReads:
         return UserConversations(
             {document["_id"]: _head(document) for document in heads},
             list(map(_membership, documents[0])),
-            list(map(_pair, pairs)),
+            [(document["conversationId"], document["userId"]) for document in pairs],
         )
-
-
-async def _converted(
-    connection: PrimaryReads, command: Document, value_of: Callable[[Document], T]
-) -> list[T]:
-    (documents,) = await connection.find(command)
-    return list(map(value_of, documents))
 
 
 def _parts(found: UserConversations, wanted: Sequence[_Wanted]) -> list[UserConversations]:
@@ -192,14 +168,6 @@ def _head(document: Document) -> Position:
         if epoch["since"] <= rev:
             begun = max(begun, (epoch["since"], epoch["id"]))
     return Position(document.get("lastSeq", 0), rev, begun[1])
-
-
-def _head_by_id(document: Document) -> tuple[str, Position]:
-    return document["_id"], _head(document)
-
-
-def _pair(document: Document) -> tuple[str, str]:
-    return document["conversationId"], document["userId"]
 
 
 def _membership(document: Document) -> Membership:
