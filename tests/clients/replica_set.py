@@ -19,6 +19,7 @@ from parley.stack.ports import LOOPBACK, free_base
 
 NAME = "parley-tests"
 START_SECONDS = 60.0
+PAUSE_MILLISECONDS = 20_000
 ANSWER_SECONDS = 5.0
 """Time to tell a member that is frozen or starts from one that answers."""
 ELECTION_MILLISECONDS = 1_500
@@ -108,15 +109,20 @@ class Member:
     async def pause_replication(self) -> None:
         """Take no more of the primary's writes, but go on voting."""
         await self._fail_point("rsSyncApplyStop", "alwaysOn")
-        await self._fail_point("stopReplProducer", "alwaysOn")
+        entered = await self._fail_point("stopReplProducer", "alwaysOn")
+        # A fetch that is under way still brings writes of a moment later, which would be taken in the end.
+        await self.admin(
+            "waitForFailPoint", "stopReplProducer", timesEntered=entered + 1, maxTimeMS=PAUSE_MILLISECONDS
+        )
 
     async def resume_replication(self) -> None:
         """Take the primary's writes again."""
         await self._fail_point("stopReplProducer", "off")
         await self._fail_point("rsSyncApplyStop", "off")
 
-    async def _fail_point(self, name: str, mode: str) -> None:
-        await self.admin("configureFailPoint", name, mode=mode)
+    async def _fail_point(self, name: str, mode: str) -> int:
+        """Set a fail point; return how often it was entered so far."""
+        return int((await self.admin("configureFailPoint", name, mode=mode))["count"])
 
     def _signal(self, number: int) -> None:
         assert self._process is not None, "the member is not running"
