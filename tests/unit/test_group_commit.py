@@ -150,12 +150,19 @@ def test_records_that_come_together_after_a_pause_are_no_high_rate() -> None:
     assert rate.add(9, 0.004) < 150
 
 
-def test_a_rate_is_known_after_some_groups() -> None:
+def test_a_rate_is_known_after_a_second() -> None:
     rate = RecentRate()
     rate.add(1, 60.0)
-    for _ in range(50):
+    for _ in range(250):
         measured = rate.add(8, 0.004)
     assert 1_800 < measured < 2_100
+
+
+def test_a_rate_of_before_a_pause_is_forgotten() -> None:
+    rate = RecentRate()
+    for _ in range(250):
+        rate.add(8, 0.004)
+    assert rate.add(1, 1.0) < 50
 
 
 async def test_a_group_right_behind_another_one_is_followed_by_a_pause(

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
 from time import monotonic
 from typing import Protocol
 
@@ -18,9 +19,8 @@ LINGER_SECONDS = 0.012
 """Time between the starts of two batches at 1,000 records a second; in proportion at other rates."""
 MAX_LINGER_SECONDS = 0.025
 """Reached at 2,080 records a second of one worker."""
-DECAY = 0.9
-"""The share of its weight that a group keeps with each later one: a burst is no high rate."""
-IDLE_SECONDS = 0.1
+RATE_SECONDS = 0.25
+"""The time in which a record loses two thirds of its weight: a burst after a pause is no high rate."""
 
 
 class Persists(Protocol):
@@ -39,16 +39,15 @@ class Request:
 
 
 class RecentRate:
-    """Records per second, over the last ten groups or so."""
+    """Records per second, over the last quarter of a second or so."""
 
     def __init__(self) -> None:
-        self._records = self._seconds = 0.0
+        self._records = 0.0
 
     def add(self, records: int, seconds: float) -> float:
         """Add a group that started so many seconds after the one before; return the rate."""
-        self._records = DECAY * self._records + records
-        self._seconds = DECAY * self._seconds + min(seconds, IDLE_SECONDS)
-        return self._records / self._seconds
+        self._records = exp(-seconds / RATE_SECONDS) * self._records + records
+        return self._records / RATE_SECONDS
 
 
 class GroupCommit:
