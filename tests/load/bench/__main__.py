@@ -73,21 +73,25 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sockets", type=int, default=200, help="in groups of ten")
     parser.add_argument("--window", type=int, default=4, help="messages of each socket on their way")
     parser.add_argument("--workers", type=int, default=1, help="of Parley; one stores what two cores accept")
-    parser.add_argument("--partitions", type=int, default=1, help="of Parley; a worker needs one")
+    parser.add_argument("--partitions", type=int, help="of Parley; default: one for each worker")
     parser.add_argument("--idle-sockets", type=int, default=5_000)
     parser.add_argument("--idle-seconds", type=float, default=20, help="after which freed memory is read")
     parser.add_argument("--json", type=Path, help="where the figures of all rounds go")
     parser.add_argument("--write", action="store_true", help="append a line to tests/load/HISTORY.md")
     args = parser.parse_args()
+    if args.partitions is None:
+        args.partitions = args.workers
     if (
         args.rounds < 1
         or args.workers < 1
-        or args.partitions < 1
+        or args.partitions < args.workers
         or args.sockets < 20
         or args.window < 1
         or not 0 < args.seconds < math.inf
     ):
-        parser.error("there must be a round, 20 sockets, a window of 1 and some seconds, at least")
+        parser.error(
+            "there must be a round, workers with a partition each, 20 sockets, a window of 1 and some seconds"
+        )
     return args
 
 
