@@ -13,6 +13,7 @@ from parley.gateway.settings import Settings as GatewaySettings
 from parley.persistence_worker.settings import Settings as WorkerSettings
 from parley.shared.amqp import node_urls
 from parley.shared.settings import load
+from parley.stack.parts.mongodb import TRANSACTION_SECONDS
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.cluster.yml"
@@ -188,7 +189,8 @@ def test_the_replica_set_has_the_settings_that_bound_a_frozen_member() -> None:
     assert settings == ["electionTimeoutMillis: 3000, catchUpTimeoutMillis: 2000, chainingAllowed: false"]
     for name in MEMBERS["mongo"]:
         assert "--setParameter oplogNetworkTimeoutBufferSeconds=1" in cluster(name)["command"][-1]
-        assert "--setParameter transactionLifetimeLimitSeconds=5" in cluster(name)["command"][-1]
+        bound = f"--setParameter transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"
+        assert bound in cluster(name)["command"][-1]
 
 
 @pytest.mark.parametrize("name", SECRETS)

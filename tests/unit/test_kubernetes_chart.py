@@ -24,6 +24,7 @@ from clients.kubernetes_chart import (
 from parley.gateway.settings import Settings as GatewaySettings
 from parley.persistence_worker.settings import Settings as WorkerSettings
 from parley.shared.settings import SharedSettings
+from parley.stack.parts.mongodb import TRANSACTION_SECONDS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -184,3 +185,9 @@ def test_the_example_takes_the_secrets_that_the_operators_write() -> None:
     (user,) = mongo["spec"]["users"]
     assert secrets["MONGO_URL"]["name"] == user["connectionStringSecretName"]
     assert objects(yaml.safe_load((folder / "values.yaml").read_text()))
+
+
+def test_the_example_bounds_a_transaction_as_the_native_stack_does() -> None:
+    mongo = yaml.safe_load((KUBERNETES / "examples/servers/mongodb.yaml").read_text())
+    parameters = mongo["spec"]["additionalMongodConfig"]["setParameter"]
+    assert parameters["transactionLifetimeLimitSeconds"] == TRANSACTION_SECONDS

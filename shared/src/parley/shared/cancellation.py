@@ -34,6 +34,8 @@ async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return the results of coroutines that run at the same time; when one fails, the others are ended.
 
+    Unlike `asyncio.TaskGroup` it raises the error itself, not a group of one.
+
     Raises:
         Exception: That of the first one that failed.
     """

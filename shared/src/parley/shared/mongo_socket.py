@@ -184,7 +184,14 @@ def _connect(driver: Any) -> Any:
 def encode(
     command: Document, name: str = "", documents: Sequence[Document] = (), *, answered: bool = True
 ) -> bytes:
-    """Return an OP_MSG: a section of kind 0 with the command, and one of kind 1 with the documents."""
+    """Return an OP_MSG: a section of kind 0 with the command, and one of kind 1 with the documents.
+
+    Args:
+        command: The command.
+        name: The field that the documents belong to, if there are any.
+        documents: The documents.
+        answered: Whether the server answers. One that does not drops errors of the command too.
+    """
     body = bson.encode(command)
     rest = b""
     if documents:

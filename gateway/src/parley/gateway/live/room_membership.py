@@ -102,6 +102,7 @@ class RoomMembership:
             of_protocol = protocol_room("", protocol)
             parts = [room + of_protocol for room in names]
             self._manager.enter_all(session.sid, session.namespace, parts, are_retained=are_retained)
+            # The reservation is one use of a channel; each further protocol is one more.
             are_retained = False
 
     def _remove_from_manager(self, session: Session, room: str, protocols: Iterable[ClientProtocol]) -> None:

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from itertools import cycle
 from typing import Any, NamedTuple
 
 from parley.gateway.adapters.call_batches import CallBatches, Spawn
 from parley.gateway.adapters.mongo.memberships import PRESENT, PRESENT_BY_INDEX
+from parley.gateway.adapters.mongo.parallel_reads import ParallelReads
 from parley.gateway.adapters.mongo.people import saved_profile
 from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.ports import SavedProfile, UserConversations
@@ -48,15 +48,14 @@ class MongoConnectReads:
 
     def __init__(self, database: Any, spawn: Spawn) -> None:
         self._shared = PrimaryReads(database)
-        self._large = (PrimaryReads(database), PrimaryReads(database))
-        self._large_turns = cycle(self._large)
+        self._large = ParallelReads(database)
         self._beginnings = CallBatches(self._begin, spawn)
         self._loads = CallBatches(self._load, spawn)
 
     async def close(self) -> None:
         """Close the connections; a later read opens others."""
-        for each in (self._shared, *self._large):
-            each.close()
+        self._shared.close()
+        self._large.close()
 
     async def begin(self, user_id: str) -> Beginning:
         return await self._beginnings.call(user_id)
@@ -71,7 +70,7 @@ class MongoConnectReads:
     ) -> UserConversations:
         wanted = _Wanted(user_id, conversation_ids, members_of, limit)
         if len(conversation_ids) > SHARED_CONVERSATIONS or among != ALL:
-            return await self._read(next(self._large_turns), [wanted], limit, among)
+            return await self._read(self._large.next(), [wanted], limit, among)
         return await self._loads.call(wanted)
 
     async def _begin(self, user_ids: Sequence[str]) -> Sequence[Beginning]:

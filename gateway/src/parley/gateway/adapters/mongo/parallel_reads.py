@@ -25,9 +25,13 @@ class ParallelReads:
         for each in self._connections:
             each.close()
 
+    def next(self) -> PrimaryReads:
+        """Return the connections in turn, for commands that must be answered in their order."""
+        return next(self._turns)
+
     async def find(self, *commands: Document) -> list[list[Document]]:
         """Run commands at the same time; return the documents of each. Raises as `PrimaryReads.find`."""
-        answers = await asyncio.gather(*(next(self._turns).find(command) for command in commands))
+        answers = await asyncio.gather(*(self.next().find(command) for command in commands))
         return [documents for (documents,) in answers]
 
 
