@@ -267,7 +267,7 @@ async def test_heads_memberships_and_members_are_found_together(
     user = str(uuid.uuid4())
     epochs = (Epoch(7, 1), Epoch(8, 3), Epoch(9, 9))
     c = await archive.begin(user, "bob", last_seq=4, rev=5, epochs=epochs)
-    d, e = await archive.begin(user, "cem"), await archive.begin(user, "cem")
+    d, e = await archive.begin(user, "a:b"), await archive.begin(user, "cem")
     await archive.changes.remove(e, "cem")
 
     found = await archive.connect_reads.load(user, [c, "nowhere"], [d, e], 10)
@@ -278,7 +278,7 @@ async def test_heads_memberships_and_members_are_found_together(
         whole = stored[membership.conversation_id]
         assert (membership.role, membership.base) == (whole.role, whole.base)
         assert (membership.user_id, membership.joined_at) == (whole.user_id, whole.joined_at)
-    pairs = sorted([(d, user), (d, "cem"), (e, user)])
+    pairs = sorted([(d, user), (d, "a:b"), (e, user)])
     assert found.pairs == pairs
     assert await archive.memberships.pairs([d, e], 10) == pairs
     assert (await archive.connect_reads.load(user, [], [d, e], 2)).pairs == pairs[:2]

@@ -10,8 +10,11 @@ import pytest
 from clients.chat import ChatUsers, User, eventually
 from clients.local_gateway import LocalGateway, local_gateway, primary_round_trips, redis_round_trips
 from clients.socketio_lean import LeanSocket
+from parley.gateway.live.connection_manager import ConnectionManager
+from parley.gateway.live.sessions import Session
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.protocols.registry import PROTOCOLS
+from parley.gateway.sockets import namespace
 from parley.stack import Stack
 
 READS = [
@@ -102,6 +105,27 @@ async def test_a_connect_with_unread_messages_asks_once_more(
     assert reads == [*READS, ["find messages"]]
     assert asked(local, before) == {**Counter(chain.from_iterable(READS)), "find messages": 1}
     await socket.close()
+
+
+async def test_a_client_of_many_conversations_learns_at_once_that_it_is_connected(
+    users: ChatUsers, local: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespace, "MANY_ROOMS", 2)
+    go_live, unwritten = ConnectionManager.go_live, list[int]()
+
+    def recorded(self: ConnectionManager, session: Session) -> bool:
+        (connection,) = local.gateway.sockets.server.eio.sockets.values()
+        unwritten.append(connection.unread_bytes)
+        return go_live(self, session)
+
+    monkeypatch.setattr(ConnectionManager, "go_live", recorded)
+    await eventually(lambda: not local.gateway.adapters.bus.stale)
+    for user in (users.user("dan"), await groups_of(users, 2)):
+        socket = await connect(local, user, "/chat")
+        await socket.close()
+        await eventually(lambda: not local.gateway.sockets.server.eio.sockets)
+    assert unwritten[0] > 0
+    assert unwritten[1] == 0
 
 
 async def test_a_new_user_s_profile_is_one_call_more(

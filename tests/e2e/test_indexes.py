@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clients.chat import ChatUsers, User, eventually
+from parley.gateway.adapters.mongo.connect_reads import MEMBER
 from parley.gateway.adapters.mongo.memberships import NEVER, PRESENT_BY_INDEX
 from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES
-from parley.shared.indexes import DELETED, TOMBSTONES
+from parley.shared.indexes import DELETED, OF_CONVERSATION, TOMBSTONES
 from parley.shared.mongo import Database
 
 PROFILE = "system.profile"
@@ -50,6 +51,15 @@ async def test_the_conversations_of_a_user_are_found_by_an_index_alone(database:
     plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
     assert "IXSCAN" in plan
     assert "FETCH" not in plan
+
+
+async def test_the_members_of_conversations_are_found_by_an_index_alone(database: Database) -> None:
+    query = {"conversationId": {"$in": ["a", "b"]}, **PRESENT_BY_INDEX}
+    cursor = database[MEMBERSHIPS].find(query, MEMBER, hint=OF_CONVERSATION, sort=[("conversationId", 1)])
+    plan = str((await cursor.explain())["queryPlanner"]["winningPlan"])
+    assert "IXSCAN" in plan
+    assert "FETCH" not in plan
+    assert "SORT" not in plan
 
 
 async def _talk(users: ChatUsers) -> None:

@@ -17,11 +17,14 @@ from parley.gateway.transport.websocket import WebSocketConnection
 class Writer:
     def __init__(self) -> None:
         self.written = b""
-        self.closed = False
+        self.closed = self.flushed = False
         self.unread_bytes = 0
 
     def write(self, frames: bytes) -> None:
         self.written += frames
+
+    def flush(self) -> None:
+        self.flushed = True
 
     def close(self, code: int | None = None) -> None:
         self.closed = True
@@ -43,6 +46,15 @@ async def test_packets_queued_while_polling_are_written_first(session: EngineSes
     session.use_websocket(cast(WebSocketConnection, writer))
     await session.send(message("two"))
     assert writer.written == frame("4one") + frame("4two")
+
+
+async def test_a_flush_is_that_of_the_websocket_and_a_poll_needs_none(session: EngineSession) -> None:
+    session.put_nowait(message("one"))
+    session.flush()
+    writer = Writer()
+    session.use_websocket(cast(WebSocketConnection, writer))
+    session.flush()
+    assert (writer.written, writer.flushed) == (frame("4one"), True)
 
 
 async def test_a_close_packet_is_written_before_the_websocket_closes(session: EngineSession) -> None:

@@ -37,6 +37,11 @@ def membership_id(conversation_id: str, user_id: str) -> str:
     return f"{conversation_id}:{user_id}"
 
 
+def member_of(conversation_id: str, membership: str) -> str:
+    """Return the user whose membership in a conversation has this `_id`."""
+    return membership[len(conversation_id) + 1 :]
+
+
 def to_document(value: Struct) -> Document:
     """Return a value's document, without the fields that are None."""
     fields = msgspec.to_builtins(value, builtin_types=(datetime,))

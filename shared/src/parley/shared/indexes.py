@@ -41,6 +41,9 @@ planned at once, not by trying several indexes."""
 OF_USER = [(key, ASCENDING) for key in ("userId", "conversationId", "leftAt", "archivedAt")]
 """The keys of the index that answers by itself which conversations a user is in."""
 
+OF_CONVERSATION = [(key, ASCENDING) for key in ("conversationId", "leftAt", "joinedAt", "_id")]
+"""The keys of the index that finds the members of a conversation, and answers by itself who they are."""
+
 INDEXES: dict[str, list[IndexModel]] = {
     CONVERSATIONS: [
         IndexModel(
@@ -58,9 +61,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     MEMBERSHIPS: [
         IndexModel([("conversationId", ASCENDING), ("userId", ASCENDING)], unique=True, name="member"),
         IndexModel(OF_USER, name="of_user"),
-        IndexModel(
-            [(key, ASCENDING) for key in ("conversationId", "leftAt", "joinedAt", "_id")], name="by_joining"
-        ),
+        IndexModel(OF_CONVERSATION, name="by_joining"),
         IndexModel([("leftAt", ASCENDING)], sparse=True, name="left"),
         IndexModel([("joinedAt", ASCENDING)], name="joined"),
         IndexModel([("conversationId", ASCENDING), ("readSeq", DESCENDING)], name="furthest_read"),

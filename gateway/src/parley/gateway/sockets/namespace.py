@@ -37,6 +37,8 @@ CONNECTS_AT_ONCE, CONNECTS_TOGETHER, CONNECT_WAIT_SECONDS = 24, 12, 15.0
 """A client of JavaScript waits for 20 seconds."""
 FAILED_ROOMS = 100
 """Rooms that a failed connect counts as."""
+MANY_ROOMS = 200
+"""Entering more rooms takes longer than writing the answer to the connect by itself."""
 RATE_REFUSALS = Rate(2, 100)
 """Refusals by rate that one socket may cause; past that its connection is closed."""
 CONNECTED, FAILED = "connected", "FAILED"
@@ -177,6 +179,9 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
             log.warning("gateway.recovery.replay_failed", error=repr(error))
             self.server.close_connection(sid, self.namespace)
             return
+        if len(self._session_rooms.rooms(session)) > MANY_ROOMS:
+            # Entering them takes milliseconds, for which the client would wait to know that it is connected.
+            self.server.flush(sid, self.namespace)
         if self._connection_manager.go_live(session):
             self._broadcaster.emit_on_connect(session, self._dispatcher.introduction(session))
 

@@ -94,6 +94,11 @@ class EngineSession(InboundPackets):
         else:
             self.write(EncodedEvents(message))
 
+    def flush(self) -> None:
+        """Write to the websocket at once what was to be written in this iteration of the event loop."""
+        if self.writer is not None:
+            self.writer.flush()
+
     def delay_reading(self) -> None:
         """Read a client by its websocket again only after a while."""
         if self.writer is not None:

@@ -249,5 +249,11 @@ class ChatServer(SocketHooks):
         if session is not None:
             session.close_connection()
 
+    def flush(self, sid: str, namespace: str) -> None:
+        """Write to a socket of this node at once what was sent to it in this iteration of the event loop."""
+        session = self._session(self.manager.eio_sid_from_sid(sid, namespace))
+        if session is not None:
+            session.flush()
+
     def _session(self, eio_sid: str | None) -> EngineSession | None:
         return self.eio.sockets.get(eio_sid) if eio_sid is not None else None

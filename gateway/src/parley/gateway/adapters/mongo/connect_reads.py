@@ -12,7 +12,8 @@ from parley.gateway.adapters.mongo.primary_reads import PrimaryReads
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.gateway.core.positions import Position
 from parley.gateway.core.spans import ALL, Span
-from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, USERS, Document
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, USERS, Document, member_of
+from parley.shared.indexes import OF_CONVERSATION
 from parley.shared.model import Membership
 
 SHARED_CONVERSATIONS = 100
@@ -23,8 +24,8 @@ HEAD: Document = {"lastSeq": 1, "rev": 1, "epochs": 1}
 IDS: Document = {"_id": 0, "userId": 1, "conversationId": 1}
 COUNTERS = ("joinSeq", "readSeq", "ownSeq", "ownSinceRead", "hiddenSeq")
 MARKS: Document = {**IDS, **dict.fromkeys(("role", "joinedAt", *COUNTERS), 1)}
-BY_MEMBER: Document = {"conversationId": 1, "userId": 1}
-"""The keys of an index; without the hint, MongoDB tries each of those that begin with the conversation."""
+MEMBER: Document = {"_id": 1, "conversationId": 1}
+"""The fields of a member that the index `OF_CONVERSATION` holds; the id names the user."""
 
 Beginning = tuple[set[str], SavedProfile | None]
 
@@ -113,7 +114,7 @@ class MongoConnectReads:
         return UserConversations(
             {document["_id"]: _head(document) for document in heads},
             list(map(_membership, documents[0])),
-            [(document["conversationId"], document["userId"]) for document in pairs],
+            [(d["conversationId"], member_of(d["conversationId"], d["_id"])) for d in pairs],
         )
 
 
@@ -153,11 +154,12 @@ def _marks(user_ids: Sequence[str], among: Span = ALL) -> Document:
 def _members(conversation_ids: Collection[str], limit: int) -> Document:
     return {
         "find": MEMBERSHIPS,
-        "filter": {"conversationId": _any_of([*conversation_ids]), **PRESENT},
-        "projection": IDS,
-        "sort": BY_MEMBER,
+        "filter": {"conversationId": _any_of([*conversation_ids]), **PRESENT_BY_INDEX},
+        "projection": MEMBER,
+        "sort": {"conversationId": 1},
         "limit": limit,
-        "hint": BY_MEMBER,
+        # Without the hint, MongoDB tries each index that begins with the conversation.
+        "hint": dict(OF_CONVERSATION),
     }
 
 
