@@ -17,6 +17,7 @@ from clients.nginx_edge import PROXY
 from clients.rabbitmq_cluster import RabbitCluster
 from clients.redis_cluster import RedisCluster
 from clients.redis_sentinel import RedisSentinel
+from clients.stacks import SETTINGS
 from parley.persistence_worker.primary_connection import PrimaryConnection
 from parley.shared.mongo import Database
 from parley.stack import Stack
@@ -84,7 +85,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two gateways and two workers behind nginx, with their own servers unless the environment names some."""
     directory: Path = tmp_path_factory.mktemp("stack")
     # All tests come from one address, and some users send a thousand messages: limits would refuse them.
-    given = {"RATE_LIMITS": "off", "TRUSTED_PROXIES": PROXY, **external_servers()}
+    given = {**SETTINGS, "TRUSTED_PROXIES": PROXY, **external_servers()}
     with Stack(directory, gateways=2, workers=2, settings=given) as running:
         yield running
 

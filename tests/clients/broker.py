@@ -8,7 +8,7 @@ from typing import Self
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage
 
-from clients.recording_clients import PARTITIONS
+from clients.stacks import PARTITIONS
 from parley.shared.partitions import EXCHANGE
 from parley.stack import Stack
 

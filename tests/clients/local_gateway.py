@@ -12,6 +12,7 @@ from aiohttp import web
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from redis.asyncio.connection import AbstractConnection
 
+from clients.stacks import PARTITIONS
 from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.settings import Settings
@@ -65,6 +66,7 @@ async def local_gateway(stack: Stack, **settings: Any) -> AsyncIterator[LocalGat
         mongo_url=stack.mongo_url,
         drain_seconds=0,
         rate_limits=False,
+        partitions=PARTITIONS.count,
         **settings,
     )
     calls = DatabaseCalls()

@@ -12,11 +12,10 @@ from uuid import uuid4
 from clients.chat import NAMESPACE, ChatUsers, User
 from clients.socketio_lean import Disconnected, LeanSocket
 from clients.socketio_stock import StockSocket
-from parley.shared.partitions import Partitions
+from clients.stacks import PARTITIONS
 
 V = TypeVar("V", bound="RecordingClient")
 
-PARTITIONS = Partitions(8)
 RETRY_SECONDS = 0.1
 ACK_TIMEOUT = 3.0
 """Seconds that a client waits for an acknowledgement before it tries again."""

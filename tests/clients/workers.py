@@ -5,12 +5,10 @@ from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
 
 from clients.chat import eventually
+from clients.stacks import PARTITIONS
 from parley.shared import amqp
 from parley.shared.partitions import DEAD_LETTER_QUEUE, DEAD_LETTERS
 from parley.stack import Stack
-
-PARTITIONS = 8
-"""The default number of partitions."""
 
 
 class PartitionShares:
@@ -57,7 +55,7 @@ class PartitionShares:
 
     async def wait_until_fair(self) -> None:
         """Wait until all workers hold equal shares, or shares that differ by one."""
-        share, more = divmod(PARTITIONS, count := len(self._stack.worker_urls))
+        share, more = divmod(PARTITIONS.count, count := len(self._stack.worker_urls))
         await self.wait_until(*[share] * (count - more), *[share + 1] * more)
 
 

@@ -12,7 +12,14 @@ from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, layouts, partitions
 from parley.shared.layouts import CLOSING, OPEN, Layout, Layouts, Retired
 from parley.shared.mongo import Database
-from parley.shared.partitions import Partitions, PartitionsDiffer, fix_count, replace_count
+from parley.shared.partitions import (
+    FIRST_COUNT,
+    Partitions,
+    PartitionsDiffer,
+    count_in_use,
+    fix_count,
+    replace_count,
+)
 from parley.shared.settings import StartupError
 from parley.stack import Stack
 
@@ -67,6 +74,30 @@ async def test_the_first_layout_is_that_of_the_settings(
     for _ in range(2):
         await stored.create(4)
     assert (await start(stack, stored, 4)).current == Partitions(4)
+
+
+async def test_a_service_without_the_setting_takes_the_number_in_use(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    assert (await start(stack, stored, 0)).current == Partitions(FIRST_COUNT)
+    await replace_count(broker, Partitions(8))
+    # The broker has the number of another service, but no worker has stored it yet.
+    assert (await start(stack, stored, 0)).current == Partitions(8)
+
+    await stored.create(8)
+    assert (await start(stack, stored, 0)).current == Partitions(8)
+    await stored.open_next(await change(stored, 6))
+    await replace_count(broker, Partitions(6, 2))
+    assert (await start(stack, stored, 0)).current == Partitions(6, 2)
+
+
+async def test_the_broker_s_number_is_found_without_the_database(broker: AbstractConnection) -> None:
+    assert await count_in_use(broker, Partitions(2)) == Partitions(2)
+    await fix_count(broker, Partitions(8))
+    for asked in (Partitions(2), Partitions(8)):
+        assert await count_in_use(broker, asked) == Partitions(8)
+    await replace_count(broker, Partitions(6, 2))
+    assert await count_in_use(broker, Partitions(2)) == Partitions(6, 2)
 
 
 async def test_a_superseded_number_starts_and_one_that_never_was_does_not(

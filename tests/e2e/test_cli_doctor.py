@@ -95,6 +95,16 @@ async def test_another_number_of_partitions_is_an_error(operator: Operator) -> N
     assert text.startswith("error: PARTITIONS is 7, but the stored number of partitions is 8")
 
 
+async def test_without_the_setting_and_the_database_the_broker_s_partitions_are_examined(
+    operator: Operator, closed_port: int
+) -> None:
+    away = {"MONGO_URL": f"mongodb://127.0.0.1:{closed_port}/parley", "PARTITIONS": ""}
+    answer = await operator.run("doctor", "--json", **away)
+    assert finding(answer, "rabbitmq", "owners") == "ok: 2 worker(s) own all 8 partitions."
+    status = await operator.run("status", "--json", **away)
+    assert len(status.json["rabbitmq"]["partitions"]) == 8
+
+
 async def test_a_database_without_indexes_is_an_error(operator: Operator) -> None:
     server, _, query = operator.environment["MONGO_URL"].partition("/parley")
     answer = await operator.run("doctor", "--json", MONGO_URL=f"{server}/empty_{uuid.uuid4().hex[:8]}{query}")

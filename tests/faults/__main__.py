@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 
+from clients.stacks import SETTINGS
 from faults import alert_table, cluster_table, document, render
 from faults.fault_run import in_thread, run_row
 from faults.row import Outcome
@@ -85,7 +86,7 @@ async def _fresh_stack(hosts: int) -> Stack:
         raise StackError("The faults are being run already.")
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     count = max(2, hosts)
-    return Stack(DIRECTORY, gateways=count, workers=count, hosts=hosts, settings={"RATE_LIMITS": "off"})
+    return Stack(DIRECTORY, gateways=count, workers=count, hosts=hosts, settings=SETTINGS)
 
 
 def _verdict(outcomes: Sequence[Outcome]) -> int:

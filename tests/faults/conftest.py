@@ -7,6 +7,7 @@ import pytest
 
 from clients.chat import ChatUsers
 from clients.recording_clients import RecordingClient, RecordingClients
+from clients.stacks import SETTINGS
 from clients.workers import DeadLetters, PartitionShares
 from parley.stack import Stack
 
@@ -15,8 +16,7 @@ SENDERS = [f"sender-{number}" for number in range(6)]
 
 @pytest.fixture(scope="session")
 def _breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = {"RATE_LIMITS": "off"}
-    with Stack(tmp_path_factory.mktemp("fragile"), gateways=2, workers=2, settings=settings) as stack:
+    with Stack(tmp_path_factory.mktemp("fragile"), gateways=2, workers=2, settings=SETTINGS) as stack:
         yield stack
 
 

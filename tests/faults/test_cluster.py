@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from clients.chat import eventually
 from clients.operators import Operator
+from clients.stacks import SETTINGS
 from faults import render
 from faults.cluster_table import ROWS
 from faults.fault_run import run_row
@@ -27,7 +28,7 @@ NOTICED_SECONDS = 90.0
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Three hosts with a RabbitMQ node, a MongoDB member, a gateway and a worker each."""
-    with Stack(tmp_path_factory.mktemp("cluster"), hosts=3, settings={"RATE_LIMITS": "off"}) as stack:
+    with Stack(tmp_path_factory.mktemp("cluster"), hosts=3, settings=SETTINGS) as stack:
         yield stack
 
 

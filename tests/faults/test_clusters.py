@@ -17,6 +17,7 @@ from clients.proxy import Proxy
 from clients.rabbitmq_cluster import RabbitCluster, RabbitNode
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.redis_sentinel import RedisSentinel
+from clients.stacks import SETTINGS
 from clients.workers import PartitionShares
 from parley.shared import rooms
 from parley.shared.mongo import Database
@@ -38,7 +39,7 @@ def _breakable(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     settings = {
-        "RATE_LIMITS": "off",
+        **SETTINGS,
         "RABBITMQ_URL": rabbitmq_cluster.url,
         "REDIS_URL": redis_sentinel.url,
     }

@@ -18,6 +18,7 @@ from clients.metrics import figures
 from clients.partition_changes import CHANGED_SECONDS, change_partitions, start_change
 from clients.reconnecting_client import ReconnectingClient
 from clients.recording_clients import RecordingClient, RecordingClients
+from clients.stacks import SETTINGS
 from parley.gateway.adapters.rabbitmq.outbox import RabbitOutbox
 from parley.gateway.core.errors import Unavailable
 from parley.shared import redis, rooms
@@ -42,8 +43,7 @@ SERVER_STOP_SECONDS = 30.0
 @pytest.fixture(scope="module")
 def divisible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose number of partitions no other test relies on."""
-    settings = {"RATE_LIMITS": "off"}
-    with Stack(tmp_path_factory.mktemp("divisible"), gateways=2, workers=2, settings=settings) as stack:
+    with Stack(tmp_path_factory.mktemp("divisible"), gateways=2, workers=2, settings=SETTINGS) as stack:
         yield stack
 
 

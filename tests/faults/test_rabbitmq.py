@@ -11,6 +11,7 @@ from clients.chat import ChatUsers, eventually
 from clients.invariants import assert_consistent
 from clients.load_generator import LoadGenerator
 from clients.recording_clients import RecordingClient, RecordingClients
+from clients.stacks import SETTINGS
 from clients.workers import PartitionShares
 from parley.shared.mongo import Database
 from parley.stack import Stack
@@ -43,7 +44,7 @@ async def test_services_work_again_after_rabbitmq_was_frozen_past_its_heartbeats
 @pytest.fixture
 async def new_stack(tmp_path: Path) -> AsyncIterator[Stack]:
     """A stack that has only just declared its queues."""
-    stack = Stack(tmp_path, gateways=1, workers=1, settings={"RATE_LIMITS": "off"})
+    stack = Stack(tmp_path, gateways=1, workers=1, settings=SETTINGS)
     await asyncio.to_thread(stack.up)
     yield stack
     await asyncio.to_thread(stack.down)

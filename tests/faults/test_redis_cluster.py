@@ -12,6 +12,7 @@ from clients.load_generator import LoadGenerator, Stopwatch, longest_stop
 from clients.operators import Operator, finding
 from clients.recording_clients import RecordingClient, RecordingClients
 from clients.redis_cluster import RedisCluster
+from clients.stacks import SETTINGS
 from parley.shared import rooms
 from parley.shared.mongo import Database
 from parley.shared.presence import buckets
@@ -27,7 +28,7 @@ LEASE_SECONDS = 30.0
 
 @pytest.fixture(scope="module")
 def _breakable(redis_cluster: RedisCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = {"RATE_LIMITS": "off", "REDIS_URL": redis_cluster.url}
+    settings = {**SETTINGS, "REDIS_URL": redis_cluster.url}
     directory = tmp_path_factory.mktemp("redis-cluster-stack")
     with Stack(directory, gateways=2, workers=1, settings=settings) as stack:
         yield stack

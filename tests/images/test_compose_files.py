@@ -18,6 +18,7 @@ import pytest
 
 from clients.chat import eventually
 from clients.compose_project import EXEC_SECONDS, ComposeProject, build_servers
+from parley.shared.partitions import FIRST_COUNT
 from parley.stack.images.engine import Engine
 from parley.stack.install import ROOT
 from parley.stack.ports import free_base
@@ -32,7 +33,6 @@ LOG = """\
 === cleo [cleo@example.org] has joined #parley
 """
 LINES = 300
-PARTITIONS = 8
 SESSIONS = 12
 """Opened to find out whether nginx still tries a lost gateway."""
 
@@ -109,7 +109,7 @@ class Compose:
             with suppress(AssertionError):
                 names = self.project.podman(*ask, timeout=EXEC_SECONDS).splitlines()
                 nodes = [name.rpartition("@")[2] for name in names if name.startswith("parley.owner.")]
-                return nodes if len(nodes) == PARTITIONS else []
+                return nodes if len(nodes) == FIRST_COUNT else []
             return []
 
         nodes: list[str] = await eventually(find, HEALTHY_SECONDS)

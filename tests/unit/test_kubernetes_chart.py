@@ -153,7 +153,7 @@ def test_keda_scales_the_workers_by_their_lag() -> None:
 
 def test_there_are_no_more_workers_than_partitions() -> None:
     values = yaml.safe_load((KUBERNETES / "chart/values.yaml").read_text())
-    assert values["worker"]["autoscaling"]["maxReplicas"] == SharedSettings().partitions
+    assert values["worker"]["autoscaling"]["maxReplicas"] == values["settings"]["PARTITIONS"]
 
 
 @pytest.mark.parametrize("part", ["gateway", "worker"])

@@ -31,7 +31,7 @@ def settings_table() -> str:
 
 def _row(service: str, f) -> str:  # type: ignore[no-untyped-def]
     joined = ",".join(f.default) if isinstance(f.default, tuple) else f.default
-    default = {True: "on", False: "off"}.get(joined, joined)
+    default = ("on" if joined else "off") if isinstance(joined, bool) else joined
     shown = f"`{default}`" if default != "" else ""
     return f"| `{f.name.upper()}` | {service} | {shown} | {f.metadata['doc']} |"
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pymongo import AsyncMongoClient
 
 from clients.load_generator import Stopwatch
-from clients.workers import PARTITIONS
+from clients.stacks import PARTITIONS
 from faults.fault_run import FaultRun, in_thread
 from faults.rows.cluster import kill_host
 from faults.rows.cluster_members import number_of, primary
@@ -106,4 +106,4 @@ async def expect_replicas(run: FaultRun) -> None:
     few = [
         queue for queue in queues if not len(queue["members"]) == len(queue["online"]) == len(run.stack.hosts)
     ]
-    run.expect(len(queues) == PARTITIONS and not few, f"queues without a replica on each host: {few}")
+    run.expect(len(queues) == PARTITIONS.count and not few, f"queues without a replica on each host: {few}")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from clients.chat import User, eventually
 from clients.invariants import how_many
 from clients.proxy import Proxy
-from clients.workers import PARTITIONS
+from clients.stacks import PARTITIONS
 from faults.fault_run import FaultRun, in_thread
 from faults.rows.cluster import AWAY_SECONDS
 from faults.rows.cluster_members import number_of, primary, redis_master
@@ -30,7 +30,7 @@ async def two_owners(run: FaultRun) -> None:
     member = await _primary_url(run)
 
     async def all_taken() -> bool:
-        return sum([await run.shares.of(other) for other in others]) == PARTITIONS
+        return sum([await run.shares.of(other) for other in others]) == PARTITIONS.count
 
     with Proxy(member, address=run.stack.address) as proxy:
         overrides = {f"worker-{number}": {"MONGO_URL": proxy.url}}

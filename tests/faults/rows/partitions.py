@@ -4,7 +4,7 @@ import signal
 
 from clients.chat import eventually
 from clients.partition_changes import change_partitions, start_change
-from clients.workers import PARTITIONS
+from clients.stacks import PARTITIONS
 from faults.fault_run import FaultRun
 from parley.shared.layouts import CLOSING, Layouts
 
@@ -32,5 +32,5 @@ async def changed_and_back(run: FaultRun) -> None:
         await process.wait()
         await run.wait_for(f"{MORE_PARTITIONS} partitions", is_done, WITHIN_SECONDS)
         await run.wait_for_recovery(traffic)
-        await change_partitions(run.stack, str(PARTITIONS))
+        await change_partitions(run.stack, str(PARTITIONS.count))
         await run.wait_for_recovery(traffic)

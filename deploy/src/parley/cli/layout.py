@@ -2,10 +2,10 @@
 
 from parley.cli.environment import Environment
 from parley.cli.errors import CommandError
-from parley.cli.faults import named
-from parley.shared import mongo
+from parley.cli.faults import FAULTS, named
+from parley.shared import amqp, mongo
 from parley.shared.layouts import Layout, Layouts, LayoutsUnavailable
-from parley.shared.partitions import Partitions
+from parley.shared.partitions import HEARTBEAT_SECONDS, Partitions, count_in_use
 
 
 async def read(env: Environment) -> Layout:
@@ -21,7 +21,26 @@ async def read(env: Environment) -> Layout:
     except LayoutsUnavailable as error:
         with named("MongoDB", "MONGO_URL"):
             raise error.__cause__ or OSError(str(error)) from error
-    return stored or Layout(current=Partitions(env.settings.partitions))
+    return stored or Layout(current=Partitions.first(env.settings.partitions))
+
+
+async def without_database(env: Environment) -> Layout:
+    """Return the layout of the setting, or of RabbitMQ where the setting leaves it open."""
+    first = Partitions.first(env.settings.partitions)
+    if env.settings.partitions:
+        return Layout(current=first)
+    try:
+        connection = await amqp.connect(
+            env.settings.rabbitmq_url, name="partitions", heartbeat=HEARTBEAT_SECONDS
+        )
+    except FAULTS:
+        return Layout(current=first)
+    try:
+        return Layout(current=await count_in_use(connection, first))
+    except FAULTS:
+        return Layout(current=first)
+    finally:
+        await amqp.close(connection)
 
 
 async def writable(env: Environment) -> Partitions:

@@ -99,7 +99,7 @@ def build_adapters(
     """Build the adapters; nothing is connected before the life cycle starts."""
     bus = Bus(settings.redis_url, settings.node_name)
     manager = RedisManager(bus)
-    partitions = Partitions(settings.partitions)
+    partitions = Partitions.first(settings.partitions)
     windows = PartitionWindows(partitions.count, settings.store_within_seconds)
 
     def resize(partitions: Partitions) -> None:

@@ -47,7 +47,7 @@ async def run(settings: Settings, stopped: asyncio.Event, reloads: Reloads[Setti
         stack.push_async_callback(runner.cleanup)
         await migrations.prepare(database, stopped)
         layout = await Layouts(database).check(settings, stopped, name=f"gateway {settings.node_name}")
-        gateway.adapters.layout_watch.apply(layout)
+        gateway.adapters.layout_watch.begin_with(layout)
         gateway.start()
         stack.push_async_callback(gateway.stop)
         site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=BACKLOG)

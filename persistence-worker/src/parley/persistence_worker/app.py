@@ -70,7 +70,7 @@ async def run(settings: Settings, stopped: asyncio.Event, _reloads: Reloads[Sett
         make_ownership = _ownerships(settings, primary, publisher, probe, indexer, tracer)
         follower = LayoutFollower(
             layouts,
-            Partitions(settings.partitions),
+            Partitions.first(settings.partitions),
             make_ownership,
             Mover(partial(_connect, settings), layouts, watched_redis),
         )

@@ -87,10 +87,13 @@ class Layout:
     def check(self, count: int) -> None:
         """Check the setting PARTITIONS of a service. It may be a number of before, until somebody changes it.
 
+        Args:
+            count: The setting; 0 is any number.
+
         Raises:
             StartupError: The partitions never had this number.
         """
-        if count not in {*self.counts, self.current.count, self.next.count if self.next else None}:
+        if count and count not in {*self.counts, self.current.count, self.next.count if self.next else None}:
             raise StartupError(
                 f"PARTITIONS is {count}, but the stored number of partitions is {self.current.count}: set "
                 f"PARTITIONS to it; to change it, run make partitions N={count} while the services run."
@@ -121,12 +124,12 @@ class Layouts:
             name: The service's name, for a connection to the broker.
 
         Returns:
-            The layout; while none is stored, that of the settings.
+            The layout; while none is stored, that of the settings, which may leave it to the broker.
 
         Raises:
             StartupError: The partitions, or the queues in the broker, have another number.
         """
-        layout = Layout(current=Partitions(settings.partitions))
+        layout = Layout(current=Partitions.first(settings.partitions))
         while not stopped.is_set():
             try:
                 layout = await self.read() or layout
@@ -135,7 +138,13 @@ class Layouts:
                 layout.check(settings.partitions)
                 break
             except PartitionsDiffer as error:
-                if error.found is None or error.found.epoch <= layout.current.epoch:
+                if error.found is None:
+                    raise
+                if not (settings.partitions or layout.version) and error.found.epoch == layout.current.epoch:
+                    # Another service has started before, but no worker has stored the layout yet.
+                    layout = Layout(current=error.found)
+                    continue
+                if error.found.epoch <= layout.current.epoch:
                     raise
                 # The database was restored, or lost. Only a change that was done begins an epoch.
                 log.warning("shared.layouts.adopted", count=error.found.count, epoch=error.found.epoch)

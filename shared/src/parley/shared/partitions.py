@@ -27,6 +27,8 @@ COUNT = "parley.partitions"
 AMQP has no other value that the first of two services sets and the second finds changed."""
 DRAIN = "parley.drain"
 """The exchange by which a worker reaches the queues of an epoch whose own exchange is gone."""
+FIRST_COUNT = 2
+"""The number of a new system whose setting leaves it open: of more, each record costs the broker more."""
 DEAD_LETTERS = "parley.dead"
 """The exchange of dead letters; up to version 0.2.0 also an unbounded queue."""
 DEAD_LETTER_QUEUE = "parley.dead_letters"
@@ -53,6 +55,11 @@ class Partitions:
 
     count: int
     epoch: int = 1
+
+    @classmethod
+    def first(cls, setting: int) -> "Partitions":
+        """Return those of a new system with this number in the setting PARTITIONS; 0 leaves it open."""
+        return cls(setting or FIRST_COUNT)
 
     def of(self, conversation_id: str) -> int:
         """Return the partition of a conversation, in `range(count)`."""
@@ -175,6 +182,16 @@ async def fix_count(connection: AbstractConnection, partitions: Partitions, *oth
             raise PartitionsDiffer(partitions, found) from None
         return
     await channel.close()
+
+
+async def count_in_use(connection: AbstractConnection, partitions: Partitions) -> Partitions:
+    """Return the partitions that the broker keeps; these if it keeps none."""
+    if await amqp.has_exchange(connection, COUNT):
+        try:
+            await fix_count(connection, partitions)
+        except PartitionsDiffer as error:
+            return error.found or partitions
+    return partitions
 
 
 def _found(refusal: str) -> Partitions | None:

@@ -63,9 +63,10 @@ class SharedSettings:
         form=rf"mongodb(\+srv)?://{USER}{HOSTS}{REST}",
     )
     partitions: int = setting(
-        "How many queues the conversations are spread over at first; `make partitions` changes it later.",
-        8,
-        least=1,
+        "How many queues the conversations are spread over at the first start; 0 is 2 then, and later the "
+        "number in use. `make partitions` changes it.",
+        0,
+        least=0,
         most=1024,
     )
     log_level: str = setting("debug, info, warning or error.", "info", form="(?i:debug|info|warning|error)")

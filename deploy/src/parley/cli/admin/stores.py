@@ -66,7 +66,7 @@ class StoresLook:
             stored = await Layouts(self._database).read()
         except LayoutsUnavailable as error:
             raise error.__cause__ or OSError(str(error)) from error
-        self.layout = stored or Layout(current=Partitions(env.settings.partitions))
+        self.layout = stored or Layout(current=Partitions.first(env.settings.partitions))
 
     async def _look_at_online(self, env: Environment) -> None:
         hashes = [keys.sockets for keys in buckets(env.settings.redis_url).all]

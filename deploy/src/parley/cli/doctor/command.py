@@ -8,16 +8,14 @@ from time import monotonic
 import typer
 from rich.text import Text
 
-from parley.cli import environment
+from parley.cli import environment, layout
 from parley.cli.doctor import mongodb_server, rabbitmq_server, redis_server, services, traffic
 from parley.cli.doctor.finding import Finding
 from parley.cli.environment import Environment
 from parley.cli.errors import CommandError
-from parley.cli.layout import read as read_layout
 from parley.cli.output import Json, console, print_json
 from parley.cli.probes import ask_all
 from parley.shared.layouts import Layout
-from parley.shared.partitions import Partitions
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -49,17 +47,17 @@ async def examine(env: Environment) -> AsyncIterator[Finding]:
     settings = env.settings
     urls = [*env.gateways, *env.workers]
     before, asked_at = await ask_all(urls), monotonic()
-    layout = await _layout(env)
+    stored = await _layout(env)
     async for finding in redis_server.check(settings.redis_url):
         yield finding
-    async for finding in rabbitmq_server.check(settings.rabbitmq_url, layout, settings.partitions):
+    async for finding in rabbitmq_server.check(settings.rabbitmq_url, stored, settings.partitions):
         yield finding
     async for finding in mongodb_server.check(settings.mongo_url):
         yield finding
     await asyncio.sleep(asked_at + traffic.LEAST_SECONDS - monotonic())
     after, seconds = await ask_all(urls), monotonic() - asked_at
     gateways, workers = after[: len(env.gateways)], after[len(env.gateways) :]
-    for finding in services.check(gateways, workers, layout.current.count):
+    for finding in services.check(gateways, workers, stored.current.count):
         yield finding
     for finding in traffic.check(before, after, seconds):
         yield finding
@@ -68,9 +66,9 @@ async def examine(env: Environment) -> AsyncIterator[Finding]:
 async def _layout(env: Environment) -> Layout:
     """Return the stored layout, or that of the settings while MongoDB is away: its own checks say so."""
     try:
-        return await read_layout(env)
+        return await layout.read(env)
     except CommandError:
-        return Layout(current=Partitions(env.settings.partitions))
+        return await layout.without_database(env)
 
 
 def _print(finding: Finding) -> None:

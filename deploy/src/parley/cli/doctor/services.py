@@ -56,7 +56,7 @@ def _measured(findings: Findings, probe: Probe) -> Iterator[Finding]:
     lag = probe.metrics.value("parley_lag_seconds") or 0.0
     if lag > LAG_SECONDS:
         yield findings.warning(
-            "lag", f"It is {lag:,.0f} s behind: a slow MongoDB, or too few workers (up to PARTITIONS)."
+            "lag", f"It is {lag:,.0f} s behind: a slow MongoDB, or too few workers or partitions."
         )
 
 

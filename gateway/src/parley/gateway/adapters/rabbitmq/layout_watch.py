@@ -44,6 +44,11 @@ class LayoutWatch:
         if self._work is not None:
             await end([self._work])
 
+    def begin_with(self, layout: Layout) -> None:
+        """Act upon the layout that was read before the start."""
+        self._outbox.begin_with(layout.current)
+        self.apply(layout)
+
     async def check(self) -> None:
         """Read the layout, and act upon it."""
         try:

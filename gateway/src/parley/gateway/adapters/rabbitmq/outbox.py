@@ -44,11 +44,11 @@ class RabbitOutbox:
 
     Args:
         url: The broker's URL.
-        partitions: The partitions.
+        partitions: The partitions, unless `begin_with` gives others.
         limit: The most records that may wait for the broker.
         name: The connection's name in the broker's own lists.
         linger: Returns the seconds that a partition's next batch may wait for more records.
-        on_partitions: Called with the partitions of the next epoch, before the first record is put there.
+        on_partitions: Called with other partitions than those before, before the first record is put there.
     """
 
     def __init__(
@@ -117,6 +117,11 @@ class RabbitOutbox:
     def fullness(self) -> float:
         """Return the waiting records as a share of the limit."""
         return self._waiting / self._limit
+
+    def begin_with(self, partitions: Partitions) -> None:
+        """Publish to these partitions from the start on: nothing was put yet."""
+        self._present = EpochQueues(partitions)
+        self._on_partitions(partitions)
 
     def close(self, successor: Partitions) -> bool:
         """Publish what was put so far, and hold what is put from now on for the partitions of the next epoch.
