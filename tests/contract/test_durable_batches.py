@@ -4,11 +4,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
+from bson.binary import UUID_SUBTYPE
 from msgspec.structs import replace
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
@@ -36,12 +39,15 @@ from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, MESSAGES, to_doc
 from parley.shared.events import Event, MessageRepeated, MessageStored
 from parley.shared.migrations import migrate
 from parley.shared.model import Conversation, Membership, Message, Person, now
+from parley.shared.mongo_socket import encode, open_socket
 from parley.shared.records import NewMessage, Record
 
 TIMEOUT_MILLISECONDS = 500
 CONNECTIONS: list[PrimaryConnection] = []
 """The connections of the workers of a test."""
 KILLS = 150
+LOCKED_SECONDS = 20.0
+"""The lifetime of a transaction on the servers of a stack, 5 s, and the server's time to notice it."""
 ATTEMPTS = 8
 """More than the writes of a batch: each attempt of a batch can complete one more of them."""
 
@@ -454,3 +460,25 @@ async def test_a_worker_that_is_killed_amid_a_transaction_leaves_nothing_locked(
         return bool(status["transactions"]["currentOpen"] == 0)
 
     await eventually(nothing_is_open)
+
+
+async def test_a_worker_that_is_lost_amid_a_transaction_locks_its_documents_for_seconds(
+    database: Any,
+) -> None:
+    conversation_id, worker = await begin(database), Worker(database, at_once=True)
+    record = send(conversation_id, "one")
+    lost = await open_socket(database)
+    # The machine is gone, and nobody closes its connection: the server waits for the rest of the transaction.
+    session = {"id": bson.Binary(uuid.uuid4().bytes, UUID_SUBTYPE)}
+    part = {"lsid": session, "txnNumber": bson.Int64(1), "startTransaction": True, "autocommit": False}
+    update = {"q": {"_id": conversation_id}, "u": {"$set": {"title": "half a batch"}}}
+    with closing(lost), closing(CONNECTIONS.pop()):
+        command = {"update": CONVERSATIONS, "$db": database.name, **part}
+        answer = bson.decode(await lost.ask(encode(command, "updates", [update])))
+        assert (answer["ok"], answer["n"]) == (1.0, 1)
+
+        async with asyncio.timeout(LOCKED_SECONDS):
+            await worker.persist([record])
+    assert await numbers(database, conversation_id) == [(record.message.id, 1)]
+    stored = await database[CONVERSATIONS].find_one({"_id": conversation_id})
+    assert stored["title"] != "half a batch"
