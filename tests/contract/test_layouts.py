@@ -44,7 +44,7 @@ async def stored(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     await database.drop_collection(layouts.LAYOUTS)
 
 
-async def start(stack: Stack, stored: Layouts, count: int) -> Layout:
+async def start(stack: Stack, stored: Layouts, count: int | None) -> Layout:
     """Do what a service with this setting does at its start."""
     settings: Any = Settings(rabbitmq_url=stack.rabbitmq_url, partitions=count)
     return await stored.check(settings, asyncio.Event(), name="test")
@@ -79,16 +79,16 @@ async def test_the_first_layout_is_that_of_the_settings(
 async def test_a_service_without_the_setting_takes_the_number_in_use(
     stack: Stack, stored: Layouts, broker: AbstractConnection
 ) -> None:
-    assert (await start(stack, stored, 0)).current == Partitions(FIRST_COUNT)
+    assert (await start(stack, stored, None)).current == Partitions(FIRST_COUNT)
     await replace_count(broker, Partitions(8))
     # The broker has the number of another service, but no worker has stored it yet.
-    assert (await start(stack, stored, 0)).current == Partitions(8)
+    assert (await start(stack, stored, None)).current == Partitions(8)
 
     await stored.create(8)
-    assert (await start(stack, stored, 0)).current == Partitions(8)
+    assert (await start(stack, stored, None)).current == Partitions(8)
     await stored.open_next(await change(stored, 6))
     await replace_count(broker, Partitions(6, 2))
-    assert (await start(stack, stored, 0)).current == Partitions(6, 2)
+    assert (await start(stack, stored, None)).current == Partitions(6, 2)
 
 
 async def test_the_broker_s_number_is_found_without_the_database(broker: AbstractConnection) -> None:

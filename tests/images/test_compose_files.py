@@ -18,13 +18,14 @@ import pytest
 
 from clients.chat import eventually
 from clients.compose_project import EXEC_SECONDS, ComposeProject, build_servers
-from parley.shared.partitions import FIRST_COUNT
 from parley.stack.images.engine import Engine
 from parley.stack.install import ROOT
 from parley.stack.ports import free_base
 
 COMPOSE, CLUSTER = Path(ROOT, "docker-compose.yml"), Path(ROOT, "docker-compose.cluster.yml")
 SECRETS = ("REDIS_PASSWORD", "RABBITMQ_PASSWORD", "MONGO_PASSWORD", "MONGO_ROOT_PASSWORD", "CLUSTER_SECRET")
+PARTITIONS = 6
+"""Those of docker-compose.cluster.yml, unless .env has another number."""
 REPLAY_SECONDS = 120.0
 HEALTHY_SECONDS = 60.0
 LOG = """\
@@ -109,7 +110,7 @@ class Compose:
             with suppress(AssertionError):
                 names = self.project.podman(*ask, timeout=EXEC_SECONDS).splitlines()
                 nodes = [name.rpartition("@")[2] for name in names if name.startswith("parley.owner.")]
-                return nodes if len(nodes) == FIRST_COUNT else []
+                return nodes if len(nodes) == PARTITIONS else []
             return []
 
         nodes: list[str] = await eventually(find, HEALTHY_SECONDS)

@@ -18,6 +18,7 @@ from clients.balancer import balancer
 from clients.chat import ChatUsers, eventually
 from clients.kubernetes_chart import PARTS, objects
 from clients.played_pods import PlayedPods, Pod
+from clients.stacks import SETTINGS
 from parley.stack import Stack
 from parley.stack.images.engine import Engine
 from parley.stack.install import ROOT
@@ -35,7 +36,7 @@ def servers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """RabbitMQ, Redis and MongoDB of a native stack whose services are stopped."""
     if engine.name != "podman":
         pytest.skip("The chart was not played: that takes podman.")
-    with Stack(tmp_path_factory.mktemp("servers"), gateways=1, workers=1) as stack:
+    with Stack(tmp_path_factory.mktemp("servers"), gateways=1, workers=1, settings=SETTINGS) as stack:
         for part in ("gateway-1", "worker-1"):
             stack.stop(part)
         yield stack

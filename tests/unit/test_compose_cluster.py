@@ -76,10 +76,14 @@ def test_a_service_accepts_the_urls_of_the_cluster(name: str, settings: type) ->
 @pytest.mark.parametrize("name", ["gateway", "worker", "admin"])
 def test_a_url_names_all_servers_of_its_kind(name: str) -> None:
     given = urls(name)
-    assert set(given) == {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL"}
+    assert set(given) == {"REDIS_URL", "RABBITMQ_URL", "MONGO_URL", "PARTITIONS"}
     for variable, kind in (("REDIS_URL", "sentinel"), ("RABBITMQ_URL", "rabbitmq"), ("MONGO_URL", "mongo")):
         hosts = given[variable].rpartition("@")[2].partition("/")[0].split(",")
         assert tuple(host.partition(":")[0] for host in hosts) == MEMBERS[kind]
+
+
+def test_each_worker_of_the_cluster_has_two_partitions() -> None:
+    assert int(urls("worker")["PARTITIONS"]) == 2 * cluster("worker")["scale"]
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker", "admin"])

@@ -8,6 +8,13 @@ from parley.cli.probes import Probe
 URL = "http://10.0.0.1:8001"
 
 
+def test_workers_without_a_partition_are_reported() -> None:
+    workers = [Probe(url=URL, ready=True) for _ in range(3)]
+    findings = {n: [f.text for f in services.check([], workers, n) if f.check == "workers"] for n in (2, 3)}
+    text = "3 workers share 2 partitions, so some have no work: run make partitions N=3."
+    assert findings == {2: [text], 3: []}
+
+
 def clock(probe: Probe) -> str:
     found = [finding for finding in services.check([probe], [], 0) if finding.check == "clock"]
     assert len(found) == 1

@@ -32,7 +32,7 @@ def settings_table() -> str:
 def _row(service: str, f) -> str:  # type: ignore[no-untyped-def]
     joined = ",".join(f.default) if isinstance(f.default, tuple) else f.default
     default = ("on" if joined else "off") if isinstance(joined, bool) else joined
-    shown = f"`{default}`" if default != "" else ""
+    shown = f"`{default}`" if default not in ("", None) else ""
     return f"| `{f.name.upper()}` | {service} | {shown} | {f.metadata['doc']} |"
 
 

@@ -84,11 +84,11 @@ class Layout:
         earlier = [each.partitions for each in self.retired if each.is_consumed]
         return [*earlier, self.current, *([self.next] if self.next else [])]
 
-    def check(self, count: int) -> None:
+    def check(self, count: int | None) -> None:
         """Check the setting PARTITIONS of a service. It may be a number of before, until somebody changes it.
 
         Args:
-            count: The setting; 0 is any number.
+            count: The setting; None is any number.
 
         Raises:
             StartupError: The partitions never had this number.

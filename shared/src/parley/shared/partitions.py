@@ -57,8 +57,8 @@ class Partitions:
     epoch: int = 1
 
     @classmethod
-    def first(cls, setting: int) -> "Partitions":
-        """Return those of a new system with this number in the setting PARTITIONS; 0 leaves it open."""
+    def first(cls, setting: int | None) -> "Partitions":
+        """Return those of a new system with this number in the setting PARTITIONS, which may be empty."""
         return cls(setting or FIRST_COUNT)
 
     def of(self, conversation_id: str) -> int:

@@ -62,11 +62,11 @@ class SharedSettings:
         "mongodb://127.0.0.1:27017/parley",
         form=rf"mongodb(\+srv)?://{USER}{HOSTS}{REST}",
     )
-    partitions: int = setting(
-        "How many queues the conversations are spread over at the first start; 0 is 2 then, and later the "
-        "number in use. `make partitions` changes it.",
-        0,
-        least=0,
+    partitions: int | None = setting(
+        "How many queues the conversations are spread over at the first start, 2 if it is empty; "
+        "`make partitions` changes it later.",
+        None,
+        least=1,
         most=1024,
     )
     log_level: str = setting("debug, info, warning or error.", "info", form="(?i:debug|info|warning|error)")
@@ -137,7 +137,7 @@ def _parse(f: Field[Any], kind: Any, text: str) -> Any:
     least, most = f.metadata["least"], f.metadata["most"]
     if least is not None and value < least:
         raise SettingsError(f"{name} must be at least {least}, not {text}")
-    if kind in (int, float) and not value <= most:
+    if isinstance(value, int | float) and not value <= most:
         raise SettingsError(f"{name} must be at most {most}, not {text}")
     if kind is str and not re.fullmatch(f.metadata["form"], value):
         # The value may contain a password, so the error does not quote it.
@@ -159,6 +159,7 @@ def _words(text: str) -> tuple[str, ...]:
 _PARSERS: dict[Any, Any] = {
     str: str,
     int: int,
+    int | None: int,
     float: float,
     bool: _switch,
     tuple[str, ...]: _words,
@@ -166,6 +167,7 @@ _PARSERS: dict[Any, Any] = {
 _NAMES: dict[Any, str] = {
     str: "text",
     int: "a whole number",
+    int | None: "a whole number",
     float: "a number",
     bool: "on or off",
     tuple[str, ...]: "a list with commas",

@@ -37,7 +37,7 @@ OLD_QUEUES = {DEAD_LETTERS: "dead letters", partitions.WORKERS: "the count of wo
 findings = Findings("rabbitmq")
 
 
-async def check(url: str, layout: Layout, setting: int) -> AsyncIterator[Finding]:
+async def check(url: str, layout: Layout, setting: int | None) -> AsyncIterator[Finding]:
     """Yield the findings; stop where the server cannot be used at all."""
     try:
         connection = await amqp.connect(url, name="doctor", heartbeat=HEARTBEAT_SECONDS)
@@ -55,7 +55,9 @@ async def check(url: str, layout: Layout, setting: int) -> AsyncIterator[Finding
         await amqp.close(connection)
 
 
-async def _findings(connection: AbstractConnection, layout: Layout, setting: int) -> AsyncIterator[Finding]:
+async def _findings(
+    connection: AbstractConnection, layout: Layout, setting: int | None
+) -> AsyncIterator[Finding]:
     parts = layout.current
     yield findings.ok("reachable", f"The node {amqp.node_of(connection)} answers.")
     yield _version(connection)
@@ -111,7 +113,7 @@ async def _takes(connection: AbstractConnection) -> Finding:
     return findings.speed(monotonic() - started, "A message with its confirm")
 
 
-async def _count(connection: AbstractConnection, layout: Layout, setting: int) -> Finding:
+async def _count(connection: AbstractConnection, layout: Layout, setting: int | None) -> Finding:
     try:
         if layout.counts:
             layout.check(setting)

@@ -77,3 +77,9 @@ def _partitions(workers: Sequence[Probe], partitions: int) -> Iterator[Finding]:
             f"The workers hold {held:.0f} of {partitions} partitions: more workers may run than are named in "
             "PARLEY_WORKERS; else a partition has no owner.",
         )
+    if len(workers) > partitions:
+        yield Findings("services").warning(
+            "workers",
+            f"{len(workers)} workers share {partitions} partitions, so some have no work: "
+            f"run make partitions N={len(workers)}.",
+        )
