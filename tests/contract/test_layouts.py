@@ -91,6 +91,33 @@ async def test_a_service_without_the_setting_takes_the_number_in_use(
     assert (await start(stack, stored, None)).current == Partitions(6, 2)
 
 
+async def test_a_service_without_the_setting_waits_for_a_broker_that_may_keep_the_number(
+    stack: Stack, stored: Layouts, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fix_count(broker, Partitions(8))
+    connect, refusals = amqp.connect, [ConnectionError("RabbitMQ is away")]
+
+    async def later(*args: Any, **options: Any) -> AbstractConnection:
+        if refusals:
+            raise refusals.pop()
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(amqp, "connect", later)
+    monkeypatch.setattr(layouts, "READ_SECONDS", 0.01)
+
+    assert (await start(stack, stored, None)).current == Partitions(8)
+
+
+async def test_the_numbers_of_before_do_not_include_one_that_nobody_has_set(
+    stack: Stack, stored: Layouts, broker: AbstractConnection
+) -> None:
+    await replace_count(broker, Partitions(6, 3))
+
+    assert (await start(stack, stored, None)).current == Partitions(6, 3)
+
+    assert (await read(stored)).counts == {6}
+
+
 async def test_the_broker_s_number_is_found_without_the_database(broker: AbstractConnection) -> None:
     assert await count_in_use(broker, Partitions(2)) == Partitions(2)
     await fix_count(broker, Partitions(8))

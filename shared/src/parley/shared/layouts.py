@@ -118,6 +118,8 @@ class Layouts:
     async def check(self, settings: SharedSettings, stopped: asyncio.Event, *, name: str) -> Layout:
         """Check the setting PARTITIONS before a service starts; wait for MongoDB until `stopped`.
 
+        Without the setting and a stored layout it waits for RabbitMQ too.
+
         Args:
             settings: The service's settings.
             stopped: Ends the wait.
@@ -134,9 +136,13 @@ class Layouts:
             try:
                 layout = await self.read() or layout
                 others = [layout.next] if layout.next else []
-                await check_count(settings.rabbitmq_url, layout.current, *others, name=name)
+                is_checked = await check_count(settings.rabbitmq_url, layout.current, *others, name=name)
                 layout.check(settings.partitions)
-                break
+                if is_checked or settings.partitions or layout.version:
+                    break
+                # The broker may keep a number, and nothing else tells it: with another one this service
+                # would never be able to use the broker.
+                await asyncio.sleep(READ_SECONDS)
             except PartitionsDiffer as error:
                 if error.found is None:
                     raise
@@ -148,7 +154,7 @@ class Layouts:
                     raise
                 # The database was restored, or lost. Only a change that was done begins an epoch.
                 log.warning("shared.layouts.adopted", count=error.found.count, epoch=error.found.epoch)
-                await self._adopt(layout, error.found)
+                await self._adopt(layout, error.found, settings.partitions)
             except LayoutsUnavailable as error:
                 log.warning("shared.layouts.database_away", error=str(error))
                 await asyncio.sleep(READ_SECONDS)
@@ -223,12 +229,12 @@ class Layouts:
         """Replace the list of earlier partitions."""
         await self._change(layout, {"retired": [*map(_retired_fields, retired)]})
 
-    async def _adopt(self, layout: Layout, found: Partitions) -> None:
+    async def _adopt(self, layout: Layout, found: Partitions, setting: int | None) -> None:
         """Take the partitions of the broker; records in the queues of the stored ones are still consumed."""
-        counts = sorted(layout.counts | {layout.current.count, found.count})
         if not layout.version:
-            await self._create(found, counts)
+            await self._create(found, sorted({found.count, setting or found.count}))
             return
+        counts = sorted(layout.counts | {layout.current.count, found.count})
         earlier = [*map(_retired_fields, layout.retired), _retired_fields(Retired(layout.current, True))]
         fields = {**_fields(found), "phase": OPEN, "next": None, "wanted": None, "retired": earlier}
         await self._change(layout, {**fields, "counts": counts})

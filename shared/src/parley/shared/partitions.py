@@ -120,7 +120,7 @@ class PartitionsDiffer(StartupError):
         self.found = found
 
 
-async def check_count(url: str, partitions: Partitions, *others: Partitions, name: str) -> None:
+async def check_count(url: str, partitions: Partitions, *others: Partitions, name: str) -> bool:
     """Check the number of partitions before a service starts.
 
     A broker that cannot be reached does not keep a service from starting: the number is checked again
@@ -132,6 +132,9 @@ async def check_count(url: str, partitions: Partitions, *others: Partitions, nam
         others: Partitions that the queues may be for instead, while their number is being changed.
         name: The connection's name in the broker's own lists.
 
+    Returns:
+        Whether the broker has answered.
+
     Raises:
         PartitionsDiffer: The broker's queues are for another number.
     """
@@ -139,13 +142,15 @@ async def check_count(url: str, partitions: Partitions, *others: Partitions, nam
         connection = await amqp.connect(url, name=name, heartbeat=HEARTBEAT_SECONDS)
     except (TimeoutError, AMQPError, OSError) as error:
         log.warning("shared.partitions.unchecked", error=repr(error))
-        return
+        return False
     try:
         await fix_count(connection, partitions, *others)
     except (AMQPError, OSError) as error:
         log.warning("shared.partitions.unchecked", error=repr(error))
+        return False
     finally:
         await amqp.close(connection)
+    return True
 
 
 async def fix_count(connection: AbstractConnection, partitions: Partitions, *others: Partitions) -> None:
