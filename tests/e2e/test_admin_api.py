@@ -3,7 +3,9 @@
 import asyncio
 import signal
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,6 +78,18 @@ async def test_the_overview_shows_every_service(page: AdminPage, admin: User, st
     assert found["mongodb"]["messages"] >= 0
     assert found["administrator"] == admin.id
     assert [each for each in found["attention"] if each["level"] == "error"] == []
+
+
+async def test_without_the_setting_and_a_stored_number_the_broker_s_partitions_are_shown(
+    stack: Stack, admin: User
+) -> None:
+    server, _, query = stack.environment["MONGO_URL"].partition("/parley")
+    empty = {"MONGO_URL": f"{server}/empty_{uuid.uuid4().hex[:8]}{query}", "PARTITIONS": ""}
+    environment = environment_of(stack)
+    unset = replace(environment, variables={**environment.variables, **empty})
+    async with serving(unset) as page:
+        found = await until(page, admin.token, lambda it: it["rabbitmq"].get("partitions"))
+        assert len(found["rabbitmq"]["partitions"]) == 8
 
 
 async def test_the_sockets_and_rates_follow_the_clients(

@@ -105,6 +105,20 @@ async def test_without_the_setting_and_the_database_the_broker_s_partitions_are_
     assert len(status.json["rabbitmq"]["partitions"]) == 8
 
 
+async def test_without_the_setting_and_a_stored_number_the_broker_s_partitions_are_examined(
+    operator: Operator,
+) -> None:
+    server, _, query = operator.environment["MONGO_URL"].partition("/parley")
+    empty = {"MONGO_URL": f"{server}/empty_{uuid.uuid4().hex[:8]}{query}", "PARTITIONS": ""}
+    answer = await operator.run("doctor", "--json", **empty)
+    expected = "ok: The number of partitions is 8, as in RabbitMQ."
+    assert finding(answer, "rabbitmq", "partitions") == expected
+    status = await operator.run("status", "--json", **empty)
+    assert len(status.json["rabbitmq"]["partitions"]) == 8
+    replayed = await operator.run("dead-letters", "replay", "--all", "--json", **empty)
+    assert replayed.err == ""
+
+
 async def test_a_database_without_indexes_is_an_error(operator: Operator) -> None:
     server, _, query = operator.environment["MONGO_URL"].partition("/parley")
     answer = await operator.run("doctor", "--json", MONGO_URL=f"{server}/empty_{uuid.uuid4().hex[:8]}{query}")

@@ -9,7 +9,7 @@ from parley.shared.partitions import HEARTBEAT_SECONDS, Partitions, count_in_use
 
 
 async def read(env: Environment) -> Layout:
-    """Return the layout; that of the settings if none is stored yet.
+    """Return the layout; if none is stored yet, the one that services would start with.
 
     Raises:
         CommandError: MongoDB is away.
@@ -21,7 +21,7 @@ async def read(env: Environment) -> Layout:
     except LayoutsUnavailable as error:
         with named("MongoDB", "MONGO_URL"):
             raise error.__cause__ or OSError(str(error)) from error
-    return stored or Layout(current=Partitions.first(env.settings.partitions))
+    return stored or await without_database(env)
 
 
 async def without_database(env: Environment) -> Layout:
