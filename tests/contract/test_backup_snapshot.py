@@ -17,8 +17,10 @@ from parley.cli.backup.manifest import Manifest
 from parley.cli.backup.snapshot import Snapshot
 from parley.cli.errors import CommandError
 from parley.shared import migrations, mongo
-from parley.shared.documents import ATTEMPTS, MESSAGES, REVOCATIONS, to_document
+from parley.shared.documents import ATTEMPTS, LAYOUTS, MESSAGES, REVOCATIONS, to_document
+from parley.shared.layouts import Layouts
 from parley.shared.model import Conversation, Membership, Message, new_id, now
+from parley.shared.partitions import Partitions
 from parley.shared.restoration import UNFINISHED
 from parley.shared.settings import StartupError
 from parley.stack import Stack
@@ -124,6 +126,21 @@ async def test_revocations_of_after_the_backup_stay_and_counted_attempts_do_not(
     kept = {each["_id"]: each.get("count") async for each in own[REVOCATIONS].find()}
     assert kept == {"count": 2, "after the backup": None, "before": None}
     assert await own[ATTEMPTS].count_documents({}) == await own[MESSAGES].count_documents({}) == 0
+
+
+async def test_a_system_that_has_started_keeps_its_number_of_partitions_when_it_is_restored(own: Any) -> None:
+    layouts = Layouts(own)
+    await layouts.create(8)
+    of_another_broker = bson.encode(await own[LAYOUTS].find_one())
+    await own[LAYOUTS].drop()
+    await layouts.create(2)
+
+    await loading.clear(own)
+    await loading._insert(own[LAYOUTS], of_another_broker)
+
+    layout = await layouts.read()
+    assert layout is not None
+    assert layout.current == Partitions(2)
 
 
 async def test_a_batch_that_the_backup_shows_half_done_is_completed(own: Any) -> None:

@@ -19,6 +19,9 @@ MAJORITY = WriteConcern("majority", j=True)
 """Without a time limit: a secondary may be behind while much is written."""
 FEW = (LAYOUTS, MIGRATIONS)
 """Collections in which services write at their first start, when nothing else is stored."""
+KEPT = (REVOCATIONS, LAYOUTS)
+"""Collections whose documents stay: a token that was revoked after the backup must stay revoked, and the
+number of partitions is that of the system's own RabbitMQ, which is not restored."""
 
 Advance = Callable[[int], None]
 
@@ -30,12 +33,9 @@ async def held(database: Any) -> int:
 
 
 async def clear(database: Any) -> None:
-    """Drop all collections of Parley except the revocations.
-
-    A token that was revoked after the backup must stay revoked.
-    """
+    """Drop all collections of Parley except those that are kept."""
     for name in (*COLLECTIONS, ATTEMPTS):
-        if name != REVOCATIONS:
+        if name not in KEPT:
             await database.get_collection(name, write_concern=MAJORITY).drop()
 
 
@@ -60,9 +60,9 @@ async def _insert(collection: Any, data: bytes) -> None:
     try:
         await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        # Nothing but a revocation can be there already.
+        # Nothing but a document of these can be there already.
         codes = {each.get("code") for each in error.details.get("writeErrors") or ()}
-        if collection.name != REVOCATIONS or codes != {DUPLICATE_KEY}:
+        if collection.name not in KEPT or codes != {DUPLICATE_KEY}:
             raise
 
 
