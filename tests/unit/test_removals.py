@@ -1,21 +1,24 @@
 """A member removed while connecting or joining stays out, though an earlier read still found the member."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clients.chat import eventually
+from fakes.memory_archive import MemoryHistory
 from fakes.memory_bus import InMemoryPubSub
 from fakes.memory_queue import Partition
 from fakes.memory_store import Tables
-from model.node import CONNECTED, Node
+from model.node import CONNECTED, REFUSED, Node
+from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import SavedProfile, UserConversations
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MembersAdded
 from parley.shared.model import Conversation, Membership, Person, now
 
-ANN, BEN, C = "ann", "ben", "conversation"
+ANN, BEN, C, D = "ann", "ben", "conversation", "other"
 
 
 class Late:
@@ -41,6 +44,15 @@ class Late:
         return answer
 
 
+class Overtaken(Late):
+    """Reads of heads and memberships between which something else happens."""
+
+    async def load(self, *args: Any) -> UserConversations:
+        heads = (await self._inner.load(*args)).heads
+        await self._meanwhile()
+        return replace(await self._inner.load(*args), heads=heads)
+
+
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     node = Node("n", Tables(), Partition(), InMemoryPubSub(), set())
@@ -54,6 +66,16 @@ async def created(node: Node) -> ConversationCreated:
     members = [Membership(conversation_id=C, user_id=user, joined_at=now()) for user in (ANN, BEN)]
     await node.ports.conversations.create(conversation, members)
     return ConversationCreated(conversation=conversation, members=(), by=ANN)
+
+
+async def begin(node: Node, conversation_id: str, last_seq: int = 0) -> None:
+    """Store one more conversation of ben's."""
+    conversation = Conversation(
+        id=conversation_id, kind="group", created_by=ANN, created_at=now(), last_seq=last_seq, rev=last_seq
+    )
+    await node.ports.conversations.create(
+        conversation, [Membership(conversation_id=conversation_id, user_id=BEN, joined_at=now())]
+    )
 
 
 def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
@@ -102,6 +124,42 @@ async def test_a_member_removed_while_joining_is_out(node: Node, created: Conver
     await node.live.admissions.admit(BEN, C, created)
 
     await is_out(node)
+
+
+async def test_a_member_removed_while_a_connect_fails_leaves_no_stream(
+    node: Node, created: ConversationCreated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(node, D, last_seq=1)
+    is_expected = lambda: C in node.membership_cache.conversations_of(BEN)  # noqa: E731
+    loader, received = node.live.connection_manager._user_loader, list[Any]()
+    overtaken: Any = Overtaken(loader._reads, ben_is_removed(node, is_expected))
+    loader._reads = overtaken
+
+    async def away(_above: Any) -> Any:
+        raise Unavailable("MongoDB is away")
+
+    monkeypatch.setattr(MemoryHistory, "deleted", lambda _self, above: away(above))
+    node.connect("n.1", BEN, "/chat", received.append)
+    await eventually(lambda: REFUSED in received)
+
+    assert node.delivery.streams.ids() == []
+
+
+async def test_a_member_removed_at_the_end_of_a_connect_leaves_no_stream(
+    node: Node, created: ConversationCreated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(node, D)
+    put = node.membership_cache.put
+
+    def put_late(membership: Membership) -> None:
+        put(membership)
+        if membership.conversation_id == D:
+            node.live.local_conversations.remove(C, BEN)
+
+    monkeypatch.setattr(node.membership_cache, "put", put_late)
+    await connect(node)
+
+    assert node.delivery.streams.ids() == [D]
 
 
 @pytest.mark.parametrize("removed", [True, False])

@@ -55,8 +55,12 @@ class LocalConversations:
         self.start_streams(conversation_ids, {c.id: head_of(c) for c in stored.values()})
 
     def closed_streams(self, conversation_ids: Collection[str]) -> list[str]:
-        """Take the events of conversations from now on; return those whose heads are to be read."""
-        return self._streams.open(conversation_ids)
+        """Take the events of conversations from now on; return those whose heads are to be read.
+
+        One whose last member here was removed meanwhile is left out: nothing would close its stream.
+        """
+        local = self._membership_cache.conversations
+        return self._streams.open([each for each in conversation_ids if each in local])
 
     def are_open(self, conversation_ids: Iterable[str]) -> bool:
         """Return whether the events of conversations are delivered at present."""
@@ -65,7 +69,8 @@ class LocalConversations:
     def start_streams(self, conversation_ids: Iterable[str], heads: Mapping[str, Position]) -> None:
         """Deliver what comes after the heads that were read."""
         # Another session's failure may have closed a stream while the heads were read: it is opened again.
-        self._streams.start(heads)
+        local = self._membership_cache.conversations
+        self._streams.start({each: head for each, head in heads.items() if each in local})
         for conversation_id in conversation_ids:
             self._membership_cache.advance(conversation_id, self._streams.seq(conversation_id))
 
