@@ -1,5 +1,6 @@
 """A member removed while connecting or joining stays out, though an earlier read still found the member."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from fakes.memory_store import Tables
 from model.node import CONNECTED, REFUSED, Node
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import SavedProfile, UserConversations
+from parley.gateway.core.spans import Span
+from parley.gateway.live import user_loader
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MembersAdded
 from parley.shared.model import Conversation, Membership, Person, now
@@ -73,9 +76,11 @@ async def begin(node: Node, conversation_id: str, last_seq: int = 0) -> None:
     conversation = Conversation(
         id=conversation_id, kind="group", created_by=ANN, created_at=now(), last_seq=last_seq, rev=last_seq
     )
-    await node.ports.conversations.create(
-        conversation, [Membership(conversation_id=conversation_id, user_id=BEN, joined_at=now())]
-    )
+    await node.ports.conversations.create(conversation, [ben_in(conversation_id)])
+
+
+def ben_in(conversation_id: str) -> Membership:
+    return Membership(conversation_id=conversation_id, user_id=BEN, joined_at=now())
 
 
 def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
@@ -114,10 +119,40 @@ async def test_a_member_removed_while_connecting_is_out(node: Node, created: Con
     await is_out(node)
 
 
+async def test_a_member_who_returns_while_other_parts_are_read_is_in(
+    node: Node, created: ConversationCreated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_loader, "PART", 1)
+    await begin(node, D)
+    loader, received = node.live.connection_manager._user_loader, list[Any]()
+    inner, is_read = loader._reads, asyncio.Event()
+
+    class Parted(Late):
+        async def load(self, *args: Any) -> UserConversations:
+            among: Span = args[-1]
+            if among.includes(C):
+                await node.ports.membership_changes.remove(C, BEN)
+                found = await inner.load(*args)
+                is_read.set()
+                return found
+            await is_read.wait()
+            await node.ports.membership_changes.add([ben_in(C)])
+            await node.live.admissions.admit(BEN, C, created)
+            return await inner.load(*args)
+
+    reads: Any = Parted(inner, asyncio.Event().wait)
+    reads.begin = inner.begin
+    loader._reads = reads
+    node.connect("n.1", BEN, "/chat", received.append)
+    await eventually(lambda: CONNECTED in received)
+
+    assert node.live.admissions.is_admitted(C, BEN)
+
+
 async def test_a_member_removed_while_joining_is_out(node: Node, created: ConversationCreated) -> None:
     await node.ports.membership_changes.remove(C, BEN)
     await connect(node)
-    await node.ports.membership_changes.add([Membership(conversation_id=C, user_id=BEN, joined_at=now())])
+    await node.ports.membership_changes.add([ben_in(C)])
     late: Any = Late(node.live.admissions._memberships, ben_is_removed(node, lambda: True))
     node.live.admissions._memberships = late
 

@@ -92,6 +92,7 @@ class UserLoader:
         included, so the list is read again until it names nothing that is not subscribed to.
         """
         user_id, cache = session.user_id, self._membership_cache
+        known = set(cache.known_conversations_of(user_id))
         fresh, profile = await self._reads.begin(user_id)
         if profile is not None:
             self._profiles.take(profile)
@@ -108,7 +109,9 @@ class UserLoader:
             if not fresh or session not in self._sessions:
                 break
         for gone in subscribed - ids:
-            self._local_conversations.remove_missed(gone, user_id)
+            # A member who was admitted since may have returned after their part was read.
+            if gone in known or cache.role(gone, user_id) is None:
+                self._local_conversations.remove_missed(gone, user_id)
         await self._put(session, memberships)
         # Another socket of the user may have failed meanwhile and closed a stream.
         if closed := self._local_conversations.closed_streams(ids):
