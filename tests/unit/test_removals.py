@@ -149,6 +149,25 @@ async def test_a_member_who_returns_while_other_parts_are_read_is_in(
     assert node.live.admissions.is_admitted(C, BEN)
 
 
+@pytest.mark.xfail(strict=True, reason="A join admits all sockets, and the event finds them admitted.")
+async def test_a_socket_learns_of_a_conversation_that_another_has_joined_before_the_event(
+    node: Node, created: ConversationCreated
+) -> None:
+    await node.ports.membership_changes.remove(C, BEN)
+    await connect(node)
+    received = list[Any]()
+    node.connect("n.2", BEN, "/chat", received.append)
+    await eventually(lambda: len(node.delivery.sessions.live_of(BEN)) == 2)
+    await node.ports.membership_changes.add([ben_in(C)])
+    first = node.delivery.sessions.get("n.1")
+    assert first is not None
+
+    await node.live.connection_manager.join(first, C)
+    await node.live.admissions.admit(BEN, C, created)
+
+    assert [payload for payload in received if payload[0] == "conversationCreated"]
+
+
 async def test_a_member_removed_while_joining_is_out(node: Node, created: ConversationCreated) -> None:
     await node.ports.membership_changes.remove(C, BEN)
     await connect(node)
