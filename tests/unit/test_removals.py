@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -15,7 +17,6 @@ from fakes.memory_store import Tables
 from model.node import CONNECTED, REFUSED, Node
 from parley.gateway.core.errors import Unavailable
 from parley.gateway.core.ports import SavedProfile, UserConversations
-from parley.gateway.core.spans import Span
 from parley.gateway.live import user_loader
 from parley.shared import rooms
 from parley.shared.events import ConversationCreated, MembersAdded
@@ -79,8 +80,13 @@ async def begin(node: Node, conversation_id: str, last_seq: int = 0) -> None:
     await node.ports.conversations.create(conversation, [ben_in(conversation_id)])
 
 
-def ben_in(conversation_id: str) -> Membership:
-    return Membership(conversation_id=conversation_id, user_id=BEN, joined_at=now())
+def ben_in(conversation_id: str, joined_at: datetime | None = None, hidden_seq: int = 0) -> Membership:
+    return Membership(
+        conversation_id=conversation_id,
+        user_id=BEN,
+        joined_at=joined_at or now(),
+        hidden_seq=hidden_seq,
+    )
 
 
 def ben_is_removed(node: Node, when: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
@@ -119,34 +125,41 @@ async def test_a_member_removed_while_connecting_is_out(node: Node, created: Con
     await is_out(node)
 
 
+@pytest.mark.parametrize("is_removed_before", [True, False], ids=["removed before", "removed after"])
 async def test_a_member_who_returns_while_other_parts_are_read_is_in(
-    node: Node, created: ConversationCreated, monkeypatch: pytest.MonkeyPatch
+    node: Node, created: ConversationCreated, monkeypatch: pytest.MonkeyPatch, is_removed_before: bool
 ) -> None:
     monkeypatch.setattr(user_loader, "PART", 1)
     await begin(node, D)
     loader, received = node.live.connection_manager._user_loader, list[Any]()
-    inner, is_read = loader._reads, asyncio.Event()
+    removal = ben_is_removed(node, lambda: True)
+    returned = ben_in(C, joined_at=now() + timedelta(seconds=1), hidden_seq=7)
+
+    is_read = asyncio.Event()
 
     class Parted(Late):
         async def load(self, *args: Any) -> UserConversations:
-            among: Span = args[-1]
-            if among.includes(C):
-                await node.ports.membership_changes.remove(C, BEN)
-                found = await inner.load(*args)
+            if args[-1].includes(C):
+                if is_removed_before:
+                    await removal()
+                found = await self._inner.load(*args)
                 is_read.set()
-                return found
-            await is_read.wait()
-            await node.ports.membership_changes.add([ben_in(C)])
-            await node.live.admissions.admit(BEN, C, created)
-            return await inner.load(*args)
+            else:
+                await is_read.wait()
+                await removal()
+                await node.ports.membership_changes.add([returned])
+                await node.live.admissions.admit(BEN, C, created)
+                found = await self._inner.load(*args)
+            return found  # type: ignore[no-any-return]
 
-    reads: Any = Parted(inner, asyncio.Event().wait)
-    reads.begin = inner.begin
-    loader._reads = reads
+    parted: Any = Parted(loader._reads, AsyncMock())
+    loader._reads = parted
     node.connect("n.1", BEN, "/chat", received.append)
     await eventually(lambda: CONNECTED in received)
 
     assert node.live.admissions.is_admitted(C, BEN)
+    assert node.membership_cache.hidden(C, BEN) == returned.hidden_seq
+    assert not node.membership_cache.has_rejoined(returned)
 
 
 @pytest.mark.xfail(strict=True, reason="A join admits all sockets, and the event finds them admitted.")

@@ -159,8 +159,9 @@ class UserLoader:
         async for some in in_turns(memberships):
             if session not in self._sessions:
                 return
-            # One that vanished from the cache meanwhile was removed by an event.
+            # One that vanished from the cache meanwhile was removed by an event, and may be back by another.
             known = cache.memberships_of(session.user_id)
             for membership in some:
-                if membership.conversation_id in known:
+                cached = known.get(membership.conversation_id)
+                if cached is not None and not cached.is_later_than(membership):
                     cache.put(membership)

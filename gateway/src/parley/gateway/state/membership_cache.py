@@ -49,6 +49,10 @@ class CachedMembership:
         """Return the messages of other members above the read mark, without `deleted` of them."""
         return max(0, last_seq - self.base - self.own_since_read - deleted)
 
+    def is_later_than(self, membership: Membership) -> bool:
+        """Return whether the user has left and joined again since a membership was read."""
+        return self.joined_at is not None and self.joined_at > membership.joined_at
+
     def add_own(self, seq: int) -> None:
         """Count a message of the user's own."""
         if self.own is None:
