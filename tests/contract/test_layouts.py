@@ -108,6 +108,22 @@ async def test_a_service_without_the_setting_waits_for_a_broker_that_may_keep_th
     assert (await start(stack, stored, None)).current == Partitions(8)
 
 
+async def test_a_service_without_the_setting_counts_the_queues_of_version_0_1_0(
+    stack: Stack, stored: Layouts, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DEAD_LETTERS", "DEAD_LETTER_QUEUE"):
+        monkeypatch.setattr(partitions, name, f"{partitions.EXCHANGE}.{name.lower()}")
+    channel = await broker.channel()
+    await partitions.declare(channel, Partitions(3))
+    try:
+        assert (await start(stack, stored, None)).current == Partitions(3)
+    finally:
+        for queue in (*Partitions(3).queues, partitions.DEAD_LETTER_QUEUE):
+            await channel.queue_delete(queue)
+        for exchange in (partitions.EXCHANGE, partitions.DEAD_LETTERS):
+            await channel.exchange_delete(exchange)
+
+
 async def test_the_numbers_of_before_do_not_include_one_that_nobody_has_set(
     stack: Stack, stored: Layouts, broker: AbstractConnection
 ) -> None:

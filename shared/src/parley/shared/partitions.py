@@ -168,13 +168,10 @@ async def fix_count(connection: AbstractConnection, partitions: Partitions, *oth
     """
     # Queues without a count are of version 0.1.0, unless another service fixes the count just now and
     # declares its queues: it does so in this order, so the count is there when it is asked for again.
-    if (
-        partitions.epoch == 1
-        and not await amqp.has_exchange(connection, COUNT)
-        and await _queues_differ(connection, partitions)
-        and not await amqp.has_exchange(connection, COUNT)
-    ):
-        raise PartitionsDiffer(partitions, None)
+    if partitions.epoch == 1 and not await amqp.has_exchange(connection, COUNT):
+        declared = await _declared_queues(connection)
+        if declared not in (0, partitions.count) and not await amqp.has_exchange(connection, COUNT):
+            raise PartitionsDiffer(partitions, Partitions(declared))
     channel = await connection.channel()
     fixed: dict[str, Any] = {"alternate-exchange": partitions.mark}
     try:
@@ -216,12 +213,12 @@ async def replace_count(connection: AbstractConnection, partitions: Partitions) 
             await (await connection.channel()).exchange_delete(COUNT, timeout=ANSWER_SECONDS)
 
 
-async def _queues_differ(connection: AbstractConnection, partitions: Partitions) -> bool:
-    """Return whether there are queues, but not exactly those of `partitions`."""
-    first, last, beyond = [
-        await _has_queue(connection, k) for k in (0, partitions.count - 1, partitions.count)
-    ]
-    return first and (beyond or not last)
+async def _declared_queues(connection: AbstractConnection) -> int:
+    """Return how many queues of the first epoch there are."""
+    found = 0
+    while await _has_queue(connection, found):
+        found += 1
+    return found
 
 
 async def _has_queue(connection: AbstractConnection, partition: int) -> bool:
