@@ -15,6 +15,7 @@ import socketio
 from aiohttp import web
 
 from clients.chat import ChatUsers, User, eventually
+from clients.stacks import PARTITIONS
 from parley.gateway.adapters.files import open_files
 from parley.gateway.bootstrap import Gateway
 from parley.gateway.protocols.protocol import ClientProtocol
@@ -77,6 +78,7 @@ async def desk(stack: Stack) -> AsyncIterator[Desk]:
         rabbitmq_url=stack.rabbitmq_url,
         mongo_url=stack.mongo_url,
         drain_seconds=0,
+        partitions=PARTITIONS.count,
     )
     async with AsyncExitStack() as parts:
         database = await parts.enter_async_context(mongo.connect(settings.mongo_url))
