@@ -116,6 +116,7 @@ async def test_an_empty_parameter_counts_as_absent(users: ChatUsers) -> None:
     (alice,) = await users.sockets("alice")
     group = await users.group(alice, "bob")
     await alice.send(group, "hello")
+    await alice.wait_for("messageSent")
     user = users.user("alice")
     headers = {"Authorization": f"Bearer {user.token}"}
     for path, query in (
