@@ -84,7 +84,6 @@ def started(servers: S) -> Iterator[S]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two gateways and two workers behind nginx, with their own servers unless the environment names some."""
     directory: Path = tmp_path_factory.mktemp("stack")
-    # All tests come from one address, and some users send a thousand messages: limits would refuse them.
     given = {**SETTINGS, "TRUSTED_PROXIES": PROXY, **external_servers()}
     with Stack(directory, gateways=2, workers=2, settings=given) as running:
         yield running

@@ -48,7 +48,9 @@ async def test_packets_queued_while_polling_are_written_first(session: EngineSes
     assert writer.written == frame("4one") + frame("4two")
 
 
-async def test_a_flush_is_that_of_the_websocket_and_a_poll_needs_none(session: EngineSession) -> None:
+async def test_a_flush_writes_to_the_websocket_at_once_and_keeps_what_waits_for_a_poll(
+    session: EngineSession,
+) -> None:
     session.put_nowait(message("one"))
     session.flush()
     writer = Writer()

@@ -9,7 +9,7 @@ from parley.shared.partitions import HEARTBEAT_SECONDS, Partitions, count_in_use
 
 
 async def read(env: Environment) -> Layout:
-    """Return the layout; if none is stored yet, the one that services would start with.
+    """Return the layout; the initial one if none is stored yet.
 
     Raises:
         CommandError: MongoDB is away.
@@ -21,26 +21,22 @@ async def read(env: Environment) -> Layout:
     except LayoutsUnavailable as error:
         with named("MongoDB", "MONGO_URL"):
             raise error.__cause__ or OSError(str(error)) from error
-    return stored or await without_database(env)
+    return stored or await initial(env)
 
 
-async def without_database(env: Environment) -> Layout:
-    """Return the layout of the setting, or of RabbitMQ where the setting leaves it open."""
-    first = Partitions.first(env.settings.partitions)
+async def initial(env: Environment) -> Layout:
+    """Return the layout that services start with while none is stored: by the setting, else by RabbitMQ."""
+    first, url = Partitions.first(env.settings.partitions), env.settings.rabbitmq_url
     if env.settings.partitions:
         return Layout(current=first)
     try:
-        connection = await amqp.connect(
-            env.settings.rabbitmq_url, name="partitions", heartbeat=HEARTBEAT_SECONDS
-        )
+        connection = await amqp.connect(url, name="partitions", heartbeat=HEARTBEAT_SECONDS)
+        try:
+            return Layout(current=await count_in_use(connection, first))
+        finally:
+            await amqp.close(connection)
     except FAULTS:
         return Layout(current=first)
-    try:
-        return Layout(current=await count_in_use(connection, first))
-    except FAULTS:
-        return Layout(current=first)
-    finally:
-        await amqp.close(connection)
 
 
 async def writable(env: Environment) -> Partitions:

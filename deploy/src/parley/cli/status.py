@@ -99,7 +99,7 @@ async def broker(env: Environment) -> Fields:
     try:
         current = (await layout.read(env)).current
     except CommandError:
-        current = (await layout.without_database(env)).current
+        current = (await layout.initial(env)).current
     with named("RabbitMQ", "RABBITMQ_URL"):
         connection = await amqp.connect(env.settings.rabbitmq_url, name="status", heartbeat=HEARTBEAT_SECONDS)
         try:

@@ -135,10 +135,11 @@ class Layouts:
         while not stopped.is_set():
             try:
                 layout = await self.read() or layout
+                is_known = bool(settings.partitions or layout.version)
                 others = [layout.next] if layout.next else []
                 is_checked = await check_count(settings.rabbitmq_url, layout.current, *others, name=name)
                 layout.check(settings.partitions)
-                if is_checked or settings.partitions or layout.version:
+                if is_checked or is_known:
                     break
                 # The broker may keep a number, and nothing else tells it: with another one this service
                 # would never be able to use the broker.
@@ -146,7 +147,7 @@ class Layouts:
             except PartitionsDiffer as error:
                 if error.found is None:
                     raise
-                if not (settings.partitions or layout.version) and error.found.epoch == layout.current.epoch:
+                if not is_known and error.found.epoch == layout.current.epoch:
                     # Another service has started before, but no worker has stored the layout yet.
                     layout = Layout(current=error.found)
                     continue

@@ -123,8 +123,8 @@ class PartitionsDiffer(StartupError):
 async def check_count(url: str, partitions: Partitions, *others: Partitions, name: str) -> bool:
     """Check the number of partitions before a service starts.
 
-    A broker that cannot be reached does not keep a service from starting: the number is checked again
-    with each connection, before anything is declared or published.
+    A broker that cannot be reached is no error: the number is checked again with each connection, before
+    anything is declared or published.
 
     Args:
         url: The broker's URL.

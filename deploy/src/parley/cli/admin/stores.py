@@ -7,7 +7,7 @@ from typing import Any
 from parley.cli.environment import Environment
 from parley.cli.errors import CommandError
 from parley.cli.faults import named, open_redis
-from parley.cli.layout import without_database
+from parley.cli.layout import initial
 from parley.shared import mongo
 from parley.shared.documents import CONVERSATIONS, MESSAGES
 from parley.shared.layouts import Layout, Layouts, LayoutsUnavailable
@@ -66,7 +66,7 @@ class StoresLook:
             stored = await Layouts(self._database).read()
         except LayoutsUnavailable as error:
             raise error.__cause__ or OSError(str(error)) from error
-        self.layout = stored or await without_database(env)
+        self.layout = stored or await initial(env)
 
     async def _look_at_online(self, env: Environment) -> None:
         hashes = [keys.sockets for keys in buckets(env.settings.redis_url).all]

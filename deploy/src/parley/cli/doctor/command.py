@@ -64,11 +64,11 @@ async def examine(env: Environment) -> AsyncIterator[Finding]:
 
 
 async def _layout(env: Environment) -> Layout:
-    """Return the stored layout, or that of the settings while MongoDB is away: its own checks say so."""
+    """Return the stored layout, or the initial one while MongoDB is away: its own checks say so."""
     try:
         return await layout.read(env)
     except CommandError:
-        return await layout.without_database(env)
+        return await layout.initial(env)
 
 
 def _print(finding: Finding) -> None:

@@ -51,7 +51,10 @@ class Admissions:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def is_admitted(self, conversation_id: str, user_id: str, only: Session | None = None) -> bool:
-        """Whether a local user's sockets are in a conversation, or one; one may have connected before."""
+        """Whether all sockets of a local user, or `only` one, are in a conversation.
+
+        A socket may have connected before the user became a member.
+        """
         room = rooms.conversation(conversation_id)
         return self._membership_cache.role(conversation_id, user_id) is not None and all(
             self._session_rooms.is_in(session, room) for session in self._sockets(user_id, only)
@@ -125,7 +128,7 @@ class Admissions:
         return self._sessions.of_user(user_id) if only is None else [only]
 
     def _outside(self, user_id: str, conversation_id: str, only: Session | None) -> list[Session]:
-        """Return a member's live sessions, or one, that are not in the conversation's room yet."""
+        """Return a member's live sessions, or `only` one, that are not in the conversation's room yet."""
         if self._membership_cache.role(conversation_id, user_id) is None:
             return []
         room = rooms.conversation(conversation_id)
