@@ -218,7 +218,8 @@ def received_difference(
     twice = sorted(numbers.get(id, 0) for id, times in Counter(received).items() if times > 1)
     if not missed and not twice:
         return f"{listener.user_id} heard everything, in another order"
+    state = "closed" if listener.socket.closed.is_set() else "open"
     return (
-        f"{listener.user_id} on {listener.node} of {len(numbers)} missed {missed[:10]} ({len(missed)}), "
-        f"heard twice {twice[:10]} ({len(twice)})"
+        f"{listener.user_id} on {listener.node} by {listener.transport}, {state}, of {len(numbers)} "
+        f"missed {missed[:10]} ({len(missed)}), heard twice {twice[:10]} ({len(twice)})"
     )

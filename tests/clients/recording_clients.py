@@ -54,7 +54,7 @@ class RecordingClient:
         """Each `messageRejected` and `messageFailed`."""
         self.disconnects = 0
         """How often the socket was lost and replaced."""
-        self._url, self._transport = url, transport
+        self._url, self.transport = url, transport
         self._socket: LeanSocket | StockSocket | None = None
         self._last: dict[str, int] = {}
 
@@ -70,7 +70,7 @@ class RecordingClient:
 
     async def connect(self) -> Self:
         auth = {"token": self._user.token}
-        if self._transport == "polling":
+        if self.transport == "polling":
             self._socket = await StockSocket.connect(self._url, NAMESPACE, auth, self._on_event, ("polling",))
         else:
             self._socket = await LeanSocket.connect(self._url, NAMESPACE, auth, self._on_event)

@@ -14,7 +14,9 @@ from parley.shared.mongo import Database
 from parley.stack import Stack
 
 SENDERS = 200
-EACH = 10
+EACH = 8
+"""Messages of each sender. All of them stay below the bytes that a polling client may leave unread: a busy
+machine answers a poll late, with everything that was sent meanwhile."""
 PAIRS = 50
 AT_ONCE = 10
 
