@@ -162,7 +162,6 @@ async def test_a_member_who_returns_while_other_parts_are_read_is_in(
     assert not node.membership_cache.has_rejoined(returned)
 
 
-@pytest.mark.xfail(strict=True, reason="A join admits all sockets, and the event finds them admitted.")
 async def test_a_socket_learns_of_a_conversation_that_another_has_joined_before_the_event(
     node: Node, created: ConversationCreated
 ) -> None:

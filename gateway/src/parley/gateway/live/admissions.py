@@ -50,15 +50,22 @@ class Admissions:
         self._broadcaster = broadcaster
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def is_admitted(self, conversation_id: str, user_id: str) -> bool:
-        """Whether all sockets of a local user are in a conversation; one may have connected before."""
+    def is_admitted(self, conversation_id: str, user_id: str, only: Session | None = None) -> bool:
+        """Whether all sockets of a local user, or `only` one, are in a conversation.
+
+        A socket may have connected before the user became a member.
+        """
         room = rooms.conversation(conversation_id)
         return self._membership_cache.role(conversation_id, user_id) is not None and all(
-            self._session_rooms.is_in(session, room) for session in self._sessions.of_user(user_id)
+            self._session_rooms.is_in(session, room) for session in self._sockets(user_id, only)
         )
 
     async def admit(
-        self, user_id: str, conversation_id: str, created: ConversationCreated | None = None
+        self,
+        user_id: str,
+        conversation_id: str,
+        created: ConversationCreated | None = None,
+        only: Session | None = None,
     ) -> None:
         """Let a local user's sockets into a conversation; does nothing if all of them are in it.
 
@@ -66,21 +73,24 @@ class Admissions:
             user_id: The user.
             conversation_id: The conversation.
             created: The event that the sockets are to receive.
+            only: The only socket to let in, without the event; the others are told by it later.
 
         Raises:
             Unavailable: Redis or MongoDB is away.
         """
         lock = self._locks.setdefault((user_id, conversation_id), asyncio.Lock())
         async with lock:
-            if self.is_admitted(conversation_id, user_id):
+            if self.is_admitted(conversation_id, user_id, only):
                 return
             try:
-                await self._admit(user_id, conversation_id, created)
+                await self._admit(user_id, conversation_id, created, only)
             finally:
                 self._local_conversations.drop_expected([conversation_id], user_id)
                 self._local_conversations.close_unused([conversation_id])
 
-    async def _admit(self, user_id: str, conversation_id: str, created: ConversationCreated | None) -> None:
+    async def _admit(
+        self, user_id: str, conversation_id: str, created: ConversationCreated | None, only: Session | None
+    ) -> None:
         await self._room_membership.subscribe([rooms.conversation(conversation_id)])
         membership = await self._read_membership(user_id, conversation_id)
         if membership is None:
@@ -89,9 +99,9 @@ class Admissions:
         self._membership_cache.put(membership)
         if created is not None:
             self._broadcaster.broadcast(self._admitted(created, membership))
-        await self._join_backfill.run(membership, lambda: self._outside(user_id, conversation_id))
+        await self._join_backfill.run(membership, lambda: self._outside(user_id, conversation_id, only))
         if self._membership_cache.role(conversation_id, user_id) is not None:
-            for session in self._sessions.of_user(user_id):
+            for session in self._sockets(user_id, only):
                 self._room_membership.enter(session, rooms.conversation(conversation_id))
             await self._presence_tracker.joined(conversation_id, user_id)
 
@@ -114,12 +124,16 @@ class Admissions:
             loaded.add(membership.base)
         return None
 
-    def _outside(self, user_id: str, conversation_id: str) -> list[Session]:
-        """Return a member's live sessions that are not in the conversation's room yet."""
+    def _sockets(self, user_id: str, only: Session | None) -> list[Session]:
+        return self._sessions.of_user(user_id) if only is None else [only]
+
+    def _outside(self, user_id: str, conversation_id: str, only: Session | None) -> list[Session]:
+        """Return a member's live sessions, or `only` one, that are not in the conversation's room yet."""
         if self._membership_cache.role(conversation_id, user_id) is None:
             return []
         room = rooms.conversation(conversation_id)
-        return [s for s in self._sessions.live_of(user_id) if not self._session_rooms.is_in(s, room)]
+        sessions = filter(self._sessions.is_live, self._sockets(user_id, only))
+        return [s for s in sessions if not self._session_rooms.is_in(s, room)]
 
     def _admitted(self, created: ConversationCreated, membership: Membership) -> Admitted:
         unread = self._membership_cache.unread(membership.conversation_id, membership.user_id) or 0

@@ -156,7 +156,8 @@ class ConnectionManager:
         is_known = self._membership_cache.role(conversation_id, user_id) is not None
         # While a member is being admitted, what is backfilled depends on whether a session has joined.
         if not is_known or not self._session_rooms.is_in(session, rooms.conversation(conversation_id)):
-            await self._admissions.admit(user_id, conversation_id)
+            # The user's other sockets learn of the conversation by its event, which may be on its way.
+            await self._admissions.admit(user_id, conversation_id, only=session)
         joined_before = self._session_rooms.is_in(session, room)
         await self._room_membership.subscribe_and_enter(session, [room])
         if self._membership_cache.role(conversation_id, user_id) is None:
