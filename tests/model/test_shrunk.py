@@ -119,3 +119,14 @@ def test_a_returned_member_found_by_an_audit_gets_each_message_once(machine: Cha
     machine.work(size=1, number=0)
     machine.audit(node=0)
     machine.audit(node=1)
+
+
+def test_a_returned_member_sees_an_edit_made_while_a_late_event_kept_the_member_out(
+    machine: ChatMachine,
+) -> None:
+    machine.remove(by=0, node=0, where="first", number=4)
+    machine.add(by=0, node=0, where="first", number=0)
+    machine.overtake_edits(fault="stall", message_number=0, size=3, steps=23)
+    machine.edit(message_number=7, number=4)
+    machine.audit(node=1)
+    machine.settle()

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from parley.gateway.core.ports import Messages, People
+from parley.gateway.core.positions import Position
 from parley.gateway.live.broadcaster import Broadcaster
 from parley.gateway.live.delivery_log import DeliveryLog
 from parley.gateway.live.sessions import Session
 from parley.gateway.live.streams import Streams
-from parley.gateway.state.replay import changed_event, stored_event
+from parley.gateway.state.replay import changed_event, has_changed, stored_event
 from parley.shared.events import Numbered
 from parley.shared.model import Membership, Message, Person
 
 PAGE = 200
-"""Messages that a new member receives this way; earlier ones are read as history."""
+"""Messages, and changes, that a new member receives this way; earlier ones are read as history."""
 AT_ONCE = 50
 """Messages that are read at a time."""
 
@@ -33,20 +34,19 @@ class JoinBackfill:
         self._people = people
         self._delivery_log = delivery_log
         self._broadcaster = broadcaster
-        self._left: dict[Session, dict[str, int]] = {}
+        self._reached: dict[Session, dict[str, Position]] = {}
 
     def left(self, session: Session, conversation_id: str) -> None:
         """Note that a session was removed from a conversation's room, at the stream's present head.
 
         Membership events can arrive late and out of order. If the session enters the room again, the
-        backfill starts here, so that nothing is written twice.
+        backfill starts here, so that nothing is missing and nothing is written twice.
         """
-        head = self._streams.head(conversation_id).seq
-        self._left.setdefault(session, {})[conversation_id] = head
+        self._reached.setdefault(session, {})[conversation_id] = self._streams.head(conversation_id)
 
     def forget(self, session: Session) -> None:
         """Forget a session that has gone."""
-        self._left.pop(session, None)
+        self._reached.pop(session, None)
 
     async def run(self, membership: Membership, outside: Callable[[], Sequence[Session]]) -> None:
         """Write what was stored since the member joined, up to what was broadcast to the room.
@@ -60,38 +60,53 @@ class JoinBackfill:
                 or fewer meanwhile.
         """
         conversation_id = membership.conversation_id
-        begin = max(membership.join_seq, self._streams.head(conversation_id).seq - PAGE)
+        head = self._streams.head(conversation_id)
+        begin = head._replace(seq=max(membership.join_seq, head.seq - PAGE))
         with self._streams.recorded_changes(conversation_id) as changes:
-            await self._write_new(conversation_id, begin, outside)
+            while behind := self._behind(conversation_id, outside(), begin):
+                await self._write_missed(conversation_id, behind, begin, outside)
             # A message may have been read before it changed; one read afterwards gets its change twice.
-            for event in (e for e in changes if e.message.seq > begin):
+            for event in changes:
                 self._write(outside(), event)
-
-    async def _write_new(
-        self, conversation_id: str, begin: int, outside: Callable[[], Sequence[Session]]
-    ) -> None:
-        reached: dict[Session, int] = {}
-        while behind := self._behind(conversation_id, outside(), reached, begin):
-            for session in behind:
-                if session not in reached:
-                    reached[session] = max(begin, self._left.get(session, {}).pop(conversation_id, 0))
-            since = min(reached[session] for session in behind)
-            messages = await self._messages.page(conversation_id, AT_ONCE, None, since)
-            people = await self._people.get({m.sender_id for m in messages})
-            # A session that was removed while the page was read receives nothing more.
-            here = outside()
-            head = self._streams.head(conversation_id).seq
-            for message in (m for m in messages if m.seq <= head):
-                due = [s for s in behind if s in here and reached[s] < message.seq]
-                self._write_message(due, message, people)
-            last = max([since + 1, *(m.seq for m in messages if m.seq <= head)])
-            reached |= {session: max(last, reached[session]) for session in behind}
+        for session in outside():
+            self._reached.get(session, {}).pop(conversation_id, None)
 
     def _behind(
-        self, conversation_id: str, sessions: Sequence[Session], reached: Mapping[Session, int], begin: int
-    ) -> list[Session]:
-        head = self._streams.head(conversation_id).seq
-        return [session for session in sessions if reached.get(session, begin) < head]
+        self, conversation_id: str, sessions: Sequence[Session], begin: Position
+    ) -> dict[Session, Position]:
+        """Return the sessions that have missed something, each with the position that it has reached."""
+        head = self._streams.head(conversation_id)
+        reached = {s: self._reached.get(s, {}).get(conversation_id, begin) for s in sessions}
+        at = {s: each._replace(seq=max(each.seq, begin.seq)) for s, each in reached.items()}
+        return {s: each for s, each in at.items() if each.seq < head.seq or each.rev < begin.rev}
+
+    async def _write_missed(
+        self,
+        conversation_id: str,
+        behind: Mapping[Session, Position],
+        begin: Position,
+        outside: Callable[[], Sequence[Session]],
+    ) -> None:
+        """Write the next of what sessions have missed, and note what they have reached with it."""
+        head, since = self._streams.head(conversation_id).seq, min(at.seq for at in behind.values())
+        rev = max(begin.rev - PAGE, min(at.rev for at in behind.values()))
+        messages = await self._messages.page(conversation_id, AT_ONCE, None, since)
+        changes = await self._messages.changes(conversation_id, rev, PAGE) if rev < begin.rev else []
+        changed = list(filter(has_changed, changes))
+        people = await self._people.get({m.sender_id for m in (*messages, *changed)})
+        broadcast = self._streams.head(conversation_id).seq
+        new = [m for m in messages if m.seq <= broadcast]
+        # Messages may have been stored since the page was read.
+        last = new[-1].seq if new else min(since + 1, head)
+        # A session that was removed while the page was read receives nothing more.
+        here = {session: at for session, at in behind.items() if session in outside()}
+        for message in changed:
+            due = [s for s, at in here.items() if message.seq <= at.seq and at.rev < message.rev <= begin.rev]
+            self._write(due, changed_event(message, people))
+        for message in new:
+            self._write_message([s for s, at in here.items() if at.seq < message.seq], message, people)
+        for session, at in here.items():
+            self._reached.setdefault(session, {})[conversation_id] = begin._replace(seq=max(last, at.seq))
 
     def _write_message(
         self, sessions: Sequence[Session], message: Message, people: Mapping[str, Person]
