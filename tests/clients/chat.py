@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
@@ -121,6 +122,17 @@ class Socket:
         self.received.append((event, args[0] if args else None))
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A REST request without its query, and the answer."""
+
+    method: str
+    path: str
+    body: Any
+    status: int
+    answer: Any
+
+
 class User:
     """A user of one test: a token, sockets and REST."""
 
@@ -128,6 +140,7 @@ class User:
         self.id = user_id
         self.token = token(secret, user_id, **claims)
         self._url = url
+        self.exchanges: list[Exchange] = []
         self._sockets: list[Socket] = []
         self._http: aiohttp.ClientSession | None = None
 
@@ -144,7 +157,9 @@ class User:
         if self._http is None:
             self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.token}"})
         async with self._http.request(method, self._url + path, json=body, params=query) as answer:
-            return answer.status, await answer.json()
+            exchange = Exchange(method, path, body, answer.status, await answer.json())
+        self.exchanges.append(exchange)
+        return exchange.status, exchange.answer
 
     async def history(self, conversation_id: str) -> list[dict[str, Any]]:
         """Return all messages of a conversation, read by REST page by page."""
@@ -185,6 +200,11 @@ class ChatUsers:
         if name not in self._users:
             self._users[name] = User(self.url, self.secret, f"{name}-{self._suffix}", **claims)
         return self._users[name]
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """All REST requests of all users."""
+        return [exchange for user in self._users.values() for exchange in user.exchanges]
 
     async def sockets(self, *names: str) -> list[Socket]:
         """Open a websocket for each user."""

@@ -28,7 +28,7 @@ class Program:
         self.received: list[tuple[str, str, list[Any]]] = []
         self.states: list[tuple[str, dict[str, Any]]] = []
         self.complaints: list[str] = []
-        self.acknowledged: list[tuple[ClientProtocol, str, Any]] = []
+        self.calls: list[tuple[ClientProtocol, str, tuple[Any, ...], Any]] = []
         self.protocols: dict[str, ClientProtocol] = {}
         self.resolved_at: dict[str, int] = {}
         self._reader = asyncio.create_task(self._read())
@@ -101,8 +101,9 @@ class Program:
                     # Until a socket's events decide on one protocol, it also receives events of the others.
                     forms += [form for other in _beside(protocol) for form in _forms(other, event)]
                 _insist(event, args[0] if args else None, protocol, forms)
-        for protocol, event, answer in self.acknowledged:
-            _insist(event, answer, protocol, [protocol.inbound[event].ack])
+        for protocol, event, _, answer in self.calls:
+            if answer.get("success") is not False:
+                _insist(event, answer, protocol, [protocol.inbound[event].ack])
 
     async def _read(self) -> None:
         assert self._process.stdout
@@ -136,13 +137,14 @@ class JsSocket:
         """Emit an event and check that it succeeds; return its acknowledgement."""
         answer = await self.call(event, *args)
         assert answer.get("success") is not False, answer
-        if self.protocol is not None:
-            self._program.acknowledged.append((self.protocol, event, answer))
         return answer
 
     async def call(self, event: str, *args: Any) -> Any:
         """Emit an event; return its acknowledgement."""
-        return await self._program.command("ask", self.name, event=event, args=args)
+        answer = await self._program.command("ask", self.name, event=event, args=args)
+        if self.protocol is not None:
+            self._program.calls.append((self.protocol, event, args, answer))
+        return answer
 
     def mark_protocol_resolved(self) -> None:
         """Note that from now on the socket receives events of its own protocol only."""
