@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,12 +10,22 @@ import pytest
 from clients.baseline import Baseline, refusal
 from clients.chat import ChatUsers
 from clients.raw import Answer, request
+from parley.gateway.protocols.administration import ADMINISTRATION
+from parley.gateway.protocols.protocol import ClientProtocol, Route
+from parley.gateway.protocols.registry import PROTOCOLS
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
 CONVERSATIONS = "/chats/conversations"
 BAD_LIMITS = ["0", "-1", "101", "1000000", "abc", "1.5", "1e2", "NaN", "null", "[]", "0x10", "9" * 400]
+
+
+WITH_A_BODY = [(v, route) for v in (*PROTOCOLS, ADMINISTRATION) for route in v.routes if route.body]
+
+each_route_with_body = pytest.mark.parametrize(
+    ("protocol", "route"), WITH_A_BODY, ids=[f"{route.method} {route.path}" for _, route in WITH_A_BODY]
+)
 
 
 async def asked(baseline: Baseline, method: str, path: str, data: Any = None, **headers: str) -> Answer:
@@ -215,6 +226,22 @@ async def test_a_body_of_another_type_is_refused(kind: str, baseline: Baseline) 
     answer = await asked(baseline, "POST", CONVERSATIONS, body, Content_Type=kind)
 
     refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@each_route_with_body
+async def test_a_body_is_refused_in_the_protocol_s_own_shape(
+    protocol: ClientProtocol, route: Route, baseline: Baseline
+) -> None:
+    path = re.sub(r"{\w+}", "x", route.path)
+    for body, kind, status, code in (
+        (json.dumps({"content": "x" * 262_145}), "application/json", 413, "TOO_LARGE"),
+        ("content=x", "application/x-www-form-urlencoded", 415, "UNSUPPORTED_MEDIA_TYPE"),
+    ):
+        answer = await asked(baseline, route.method, path, body, Content_Type=kind)
+        assert answer.status == status
+        protocol.refusal.field.deserialize(answer.body)
+        error = answer.body if "code" in answer.body else answer.body["error"]
+        assert (error["code"], error["retryable"]) == (code, False)
 
 
 async def test_a_body_may_name_its_charset_or_be_absent(users: ChatUsers) -> None:

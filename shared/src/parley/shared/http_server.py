@@ -27,7 +27,6 @@ CODES = {
     HTTPStatus.NOT_FOUND: ("NOT_FOUND", "Unknown path."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("METHOD_NOT_ALLOWED", "Method not allowed for this path."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("TOO_LARGE", "The body is too large."),
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json."),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("INTERNAL", "Something went wrong."),
 }
 

@@ -49,6 +49,10 @@ HEADERS: dict[int, Json] = {
     429: RETRY_AFTER,
     503: RETRY_AFTER,
 }
+BY_OTHERS = (413, 415, 503)
+"""Statuses that may also come with the default payload: nginx sends it when it can reach no gateway, or for a
+body beyond its own limit; the gateway for an encoded body, before it looks the path up.
+"""
 
 
 class ErrorResponses:
@@ -79,7 +83,6 @@ class ErrorResponses:
         return {"$ref": f"#/components/responses/{name}"}
 
     def _schema_of(self, status: int) -> Json:
-        if self._beside is None or status != 503:
+        if self._beside is None or status not in BY_OTHERS:
             return self._schema
-        # nginx answers 503 with the default payload when it can reach no gateway.
         return {"anyOf": [self._schema, self._beside._schema]}

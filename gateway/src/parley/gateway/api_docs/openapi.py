@@ -109,8 +109,8 @@ class _Paths:
         elif self._protocol is ADMINISTRATION:
             statuses += [403]
         if route.body:
-            statuses += [409]
-        refused = self.errors.of(statuses) | self._own.of([413, 415] if route.body else [414])
+            statuses += [409, 413, 415]
+        refused = self.errors.of(statuses) | self._own.of([] if route.body else [414])
         return {str(route.status): answer, **dict(sorted(refused.items()))}
 
 

@@ -29,7 +29,8 @@ libraries reconnect after a close but not after `connect_error`.
 
 A client that exceeds a rate limit gets the error `RATE_LIMITED` and may retry after `retryAfter` seconds. A
 socket that goes on is closed. While more is sent than can be carried, messages are refused with the error
-`OVERLOADED`; they are not stored, and may be sent again after `retryAfter` seconds.
+`OVERLOADED`; they are not stored, and may be sent again after `retryAfter` seconds. An event of more than
+256 KiB closes its socket: check a text's length before it is sent, and do not send again what closed it.
 
 A client that loses its connection is restored by Socket.IO's connection state recovery: its library sends the
 `pid` it was given on connecting and the last `offset`, an event that follows each message of a joined room

@@ -80,7 +80,7 @@ class Unsupported(ChatError):
 
 
 class TooLarge(ChatError):
-    """The file is too large."""
+    """The body or file is too large."""
 
     code = "TOO_LARGE"
 

@@ -43,6 +43,13 @@ from parley.shared.model import Person
 
 log = structlog.get_logger()
 
+
+class UnsupportedMediaType(ChatError):
+    """The request's body is not JSON, or is said not to be."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
 STATUSES: dict[type[ChatError], int] = {
     Unauthorized: 401,
     Forbidden: 403,
@@ -51,6 +58,7 @@ STATUSES: dict[type[ChatError], int] = {
     Conflict: 409,
     TooLarge: 413,
     Unsupported: 415,
+    UnsupportedMediaType: 415,
     Unavailable: 503,
     Overloaded: 503,
     RateLimited: 429,
@@ -133,6 +141,7 @@ class RestApi:
 
         Raises:
             Invalid: a field is wrong, or the body is not a JSON object.
+            TooLarge, UnsupportedMediaType: the body is not loaded.
             RateLimited: the user sends too much, valid or not.
         """
         self._rates.count("requests", user_id)
@@ -143,12 +152,15 @@ class RestApi:
             # Unknown names in a query are ignored, as is usual in HTTP: caches are avoided by `?_=123`.
             path = {name: DOTS.get(value, value) for name, value in request.match_info.items()}
             return load(route.schema, payload | path, unknown=None if route.body else EXCLUDE)
-        except Invalid:
+        except (Invalid, TooLarge, UnsupportedMediaType):
             self._rates.owe("requests", user_id, WRONG_COST)
             raise
 
     async def _body(self, request: web.Request, user_id: str) -> Payload:
-        raw = await request.read()
+        try:
+            raw = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge(f"The body may have at most {request.client_max_size} bytes.") from None
         self._rates.owe("requests", user_id, size_cost(len(raw)) - 1)
         return _json(raw, request.content_type)
 
@@ -206,7 +218,7 @@ def _query(request: web.Request, required: Collection[str]) -> Payload:
 def _json(body: bytes, content_type: str) -> Payload:
     raw = body.removeprefix(BOM_UTF8).strip()
     if raw and content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType
+        raise UnsupportedMediaType("The body must be application/json.")
     try:
         loaded = orjson.loads(raw or b"{}")
     except ValueError:
