@@ -208,7 +208,8 @@ async def test_a_query_that_is_made_for_a_text_holds_up_nobody(
 
     assert slowest < 1
     for status, body in await searches:
-        assert status == 429 if "error" in body else body["messages"] == []
+        # Four of these may be more than a busy machine reads in the time that a search has.
+        assert status in (429, 503) if "error" in body else body["messages"] == []
 
 
 @pytest.mark.parametrize(
