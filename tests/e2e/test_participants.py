@@ -83,10 +83,26 @@ async def test_nobody_is_added_by_such_a_list(baseline: Baseline) -> None:
     where = f"{CONVERSATIONS}/{baseline.group}/participants"
     for wrong in [*wrong_lists(baseline), *NOT_LISTS]:
         await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, {"participants": wrong})
+        await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, {"participantIds": wrong})
     await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, {})
+    both = {"participants": ["x"], "participantIds": ["y"]}
+    await baseline.assert_refused_by_rest(400, "INVALID", "POST", where, both)
     await baseline.assert_refused_by_rest(
         400, "INVALID", "POST", where, {"participants": ["x"], "role": "owner"}
     )
+
+
+@pytest.mark.parametrize("field", ["participants", "participantIds"])
+async def test_users_are_added_by_either_name_of_the_list(field: str, users: ChatUsers) -> None:
+    (alice,) = await users.sockets("alice")
+    group = await users.group(alice, "bob")
+    erin = users.user("erin").id
+
+    path = f"{CONVERSATIONS}/{group}/participants"
+    status, conversation = await users.user("alice").rest("POST", path, {field: [erin]})
+
+    assert (status, conversation.get("participantCount")) == (200, 3), conversation
+    assert erin in [each["_id"] for each in conversation["participants"]]
 
 
 async def test_the_path_and_not_the_body_selects_the_conversation(users: ChatUsers) -> None:

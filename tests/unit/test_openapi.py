@@ -16,7 +16,7 @@ from parley.gateway.api_docs.openapi import openapi
 from parley.gateway.core import commands as c
 from parley.gateway.core.errors import NotFound
 from parley.gateway.protocols.administration import ADMINISTRATION
-from parley.gateway.protocols.contracts.requests import IdOrObject, MilestoneId
+from parley.gateway.protocols.contracts.requests import FileRef, MilestoneId
 from parley.gateway.protocols.error_payloads import REFUSAL
 from parley.gateway.protocols.fields import Count, Id, NumericId
 from parley.gateway.protocols.protocol import ClientProtocol, Route
@@ -213,7 +213,7 @@ class EveryKindDto(Schema):
     id = Id()
     maybe = Id(allow_none=True)
     number = NumericId()
-    either = IdOrObject()
+    either = FileRef()
     milestone = MilestoneId()
     count = Count(least=1, most=9)
     few = fields.List(NumericId(), validate=validate.Length(max=2))

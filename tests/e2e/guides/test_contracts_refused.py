@@ -128,6 +128,18 @@ async def test_a_message_that_makes_no_sense_is_refused_by_its_field(
     assert await contents(contract.ben, conversation) == ["The only one."]
 
 
+async def test_an_object_without_an_id_is_refused_with_what_it_lacks(contract: SampleContract) -> None:
+    described = {"url": "https://files.example/plan.pdf", "fileName": "plan.pdf"}
+    body = {"contractId": contract.id, "content": "x", "attachments": [described]}
+    text = bad(await contract.ann.rest("POST", "/api/messages", body), "INVALID", "attachments")
+    assert text == "attachments: An object needs the `id` of a file that POST /attachments has stored."
+
+    parties = {"clientId": contract.ann.id, "freelancerId": contract.ben.id}
+    body = {**parties, "milestones": [{"title": "Design"}]}
+    answer = await contract.clerk.rest("PUT", f"/api/contracts/{contract.id}", body)
+    assert bad(answer, "INVALID", "milestones") == "milestones: An object needs an `id` or an `_id`."
+
+
 async def test_a_bad_request_names_the_wrong_field(users: ChatUsers, contract: SampleContract) -> None:
     conversation = (await contract.start_conversation())["conversationId"]
     wrong: list[tuple[str, str, dict[str, Any]]] = [

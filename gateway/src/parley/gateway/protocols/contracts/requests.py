@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from parley.gateway.core import commands as c
 from parley.gateway.protocols.fields import BoundedList, Id, InboundSchema, NumericId, ServerId
@@ -21,8 +21,8 @@ class Identified(InboundSchema):
     id = Id(required=True)
 
 
-class IdOrObject(ServerId):
-    """An id, or an object with an id."""
+class FileRef(ServerId):
+    """The id of an upload, or an object with one."""
 
     also = fields.Nested(Identified)
     """The second accepted type, for the generated API documents."""
@@ -30,6 +30,8 @@ class IdOrObject(ServerId):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, Mapping):
             value = value.get("id")
+            if value is None:
+                raise ValidationError("An object needs the `id` of a file that POST /attachments has stored.")
         return super()._deserialize(value, attr, data, **kwargs)
 
 
@@ -60,6 +62,8 @@ class MilestoneId(NumericId):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, Mapping):
             value = value.get("_id") if value.get("id") in (None, "") else value["id"]
+            if value is None:
+                raise ValidationError("An object needs an `id` or an `_id`.")
         return super()._deserialize(value, attr, data, **kwargs)
 
 
@@ -70,7 +74,7 @@ class ContentDto(SendOptions):
     type = fields.String(
         data_key="messageType", load_default="text", validate=validate.OneOf(["text", "file", "system"])
     )
-    attachments = BoundedList(IdOrObject(), most=MAX_ATTACHMENTS, load_default=list)
+    attachments = BoundedList(FileRef(), most=MAX_ATTACHMENTS, load_default=list)
 
 
 class SendMessageDto(ContentDto, ConversationRef):

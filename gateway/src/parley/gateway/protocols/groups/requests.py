@@ -37,14 +37,11 @@ class MarkAsDeliveredDto(ConversationRef):
     seq = Count(required=True, least=1)
 
 
-class CreateConversationDto(InboundSchema):
-    """A conversation to create; `participantIds` is an alias of `participants`."""
+class Participants(InboundSchema):
+    """Users; `participantIds` is an alias of `participants`."""
 
     participants = BoundedList(NumericId(), most=MAX_PARTICIPANTS)
     participant_ids = BoundedList(NumericId(), most=MAX_PARTICIPANTS, data_key="participantIds")
-    kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
-    title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
-    client_conversation_id = Uuid(data_key="clientConversationId", allow_none=True, load_default=None)
 
     @validates_schema
     def _require_one_list(self, data: Payload, **_: Any) -> None:
@@ -52,10 +49,16 @@ class CreateConversationDto(InboundSchema):
             raise ValidationError("An alias of participants: give one of them.", "participantIds")
 
 
-class AddParticipantsDto(ConversationRef):
-    """Users to add to a group."""
+class CreateConversationDto(Participants):
+    """A conversation to create; `participantIds` is an alias of `participants`."""
 
-    participants = BoundedList(NumericId(), most=MAX_PARTICIPANTS, required=True)
+    kind = fields.String(data_key="type", load_default="direct", validate=validate.OneOf(["direct", "group"]))
+    title = fields.String(data_key="name", load_default="", validate=validate.Length(max=MAX_TITLE))
+    client_conversation_id = Uuid(data_key="clientConversationId", allow_none=True, load_default=None)
+
+
+class AddParticipantsDto(Participants, ConversationRef):
+    """Users to add to a group; `participantIds` is an alias of `participants`."""
 
 
 class RemoveParticipantDto(ConversationRef):
@@ -138,10 +141,9 @@ class SearchDto(InboundSchema):
 
 def create_command(p: Payload) -> c.CreateConversation:
     """Return the command that creates a conversation."""
-    participants = p.get("participants") or p.get("participant_ids") or []
     return c.CreateConversation(
         kind=p["kind"],
-        participants=tuple(participants),
+        participants=_participants(p),
         title=p["title"],
         client_conversation_id=p["client_conversation_id"],
     )
@@ -149,7 +151,11 @@ def create_command(p: Payload) -> c.CreateConversation:
 
 def add_command(p: Payload) -> c.AddParticipants:
     """Return the command that adds members."""
-    return c.AddParticipants(conversation_id=p["conversation_id"], participants=tuple(p["participants"]))
+    return c.AddParticipants(conversation_id=p["conversation_id"], participants=_participants(p))
+
+
+def _participants(p: Payload) -> tuple[str, ...]:
+    return tuple(p.get("participants") or p.get("participant_ids") or ())
 
 
 def sync_command(p: Payload) -> c.Sync:
