@@ -30,6 +30,14 @@ test("a confirmation turns an outbox entry into the stored message", () => {
   assert.equal(confirmedMessage(stored, { clientMessageId: "one", messageId: "m1", seq: 1, rev: 1 }), null);
 });
 
+test("a message keeps its files, on its way and once it is confirmed", () => {
+  const files = [{ id: "f", name: "notes.txt", size: 5 }];
+  const going = reduce(ready, { ...compose("one"), attachments: files });
+  assert.deepEqual(timelineOf(going, c(going))[0].attachments, files);
+  const confirmed = confirmedMessage(going, { clientMessageId: "one", messageId: "m1", seq: 1, rev: 1 });
+  assert.deepEqual(confirmed.attachments, files);
+});
+
 test("another user's message with the same clientMessageId leaves the outbox unchanged", () => {
   const state = after(ready, compose("one"), received(message(1, BOB, { clientMessageId: "one" })));
   assert.equal(state.outbox.length, 1);

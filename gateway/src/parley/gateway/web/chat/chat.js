@@ -6,6 +6,8 @@ import { History } from "./history.js";
 import { OutboxSender } from "./outbox-sender.js";
 import { listen } from "./listen.js";
 import { isPageActive, Marks } from "./marks.js";
+import { PendingFiles } from "./pending-files.js";
+import { saveAs } from "./save-as.js";
 import { Server, ServerError } from "./server.js";
 import { Typing } from "./typing.js";
 import { titleOf } from "../state/selectors.js";
@@ -37,6 +39,10 @@ export class Chat {
     this.drafts = new Drafts(store.state.me.id);
     this.places = new Map(); // conversation id -> where its reader was: {seq, top}
     this.typing = new Typing(this.#server);
+    this.files = new PendingFiles(
+      (file) => this.#server.upload(file),
+      (text) => this.#dispatch("toastShown", { text }),
+    );
     this.#unsubscribe = store.subscribe((_state, event) => this.#onStateChange(event));
     listen(this.#server.socket, store, (id) => this.#joinNew(id));
     this.#server.socket.on("connect", () => this.#onConnect());
@@ -78,12 +84,14 @@ export class Chat {
     return this.#store.state.conversations[id];
   }
 
+  /** Send a text, and the files that wait to be sent with it. */
   send(conversationId, content) {
+    const attachments = this.files.take(conversationId);
     const clientMessageId = newId();
     const createdAt = new Date().toISOString();
     const title = titleOf(this.conversation(conversationId), this.#store.state.me);
     this.typing.stop();
-    this.#dispatch("composed", { clientMessageId, conversationId, title, content, createdAt });
+    this.#dispatch("composed", { clientMessageId, conversationId, title, content, attachments, createdAt });
     this.#outboxSender.sendDue();
   }
 
@@ -94,6 +102,12 @@ export class Chat {
 
   discard(clientMessageId) {
     this.#dispatch("sendDiscarded", { clientMessageId });
+  }
+
+  /** Have the browser save a file. */
+  async saveFile(attachment) {
+    const content = await this.#try(() => this.#server.download(attachment));
+    if (content) saveAs(attachment.name, content);
   }
 
   /** Edit a message; the result is null if that failed, and a toast shows why. */

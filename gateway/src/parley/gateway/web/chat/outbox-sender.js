@@ -36,11 +36,14 @@ export class OutboxSender {
     this.sendDue();
   }
 
-  async #send({ clientMessageId, conversationId, content, attempts }) {
+  async #send({ clientMessageId, conversationId, content, attachments = [], attempts }) {
     const dispatch = (type, fields) => this.#store.dispatch({ type, clientMessageId, ...fields });
     dispatch("sendStarted");
     try {
-      await this.#server.request("sendMessage", { conversationId, content, type: "text", clientMessageId });
+      const files = attachments.map(({ id }) => id);
+      const type = files.length ? "file" : "text";
+      const message = { conversationId, content, type, clientMessageId, attachments: files };
+      await this.#server.request("sendMessage", message);
       dispatch("sendAccepted", { now: Date.now() });
     } catch (error) {
       if (error.retryable) dispatch("sendDeferred", { dueAt: Date.now() + backoff(attempts) });

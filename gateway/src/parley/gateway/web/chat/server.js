@@ -70,15 +70,29 @@ export class Server {
   }
 
   /** Call a REST path below /chats and return the JSON; throws ServerError. */
-  async rest(method, path, body) {
+  rest(method, path, body) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#fetch(`/chats${path}`, { method, headers, body: body && JSON.stringify(body) });
+  }
+
+  /** Store a file and return its attachment; throws ServerError. */
+  async upload(file) {
+    const body = new FormData();
+    body.append("file", file);
+    return (await this.#fetch("/attachments", { method: "POST", body })).attachment;
+  }
+
+  /** Return the content of an attachment as a blob; throws ServerError. */
+  download({ url }) {
+    return this.#fetch(url, {}, (response) => response.blob());
+  }
+
+  async #fetch(path, { headers, ...options }, read = (response) => response.json()) {
     let response, answer;
     try {
-      response = await fetch(`/chats${path}`, {
-        method,
-        headers: { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" },
-        body: body && JSON.stringify(body),
-      });
-      answer = await response.json();
+      const authorization = `Bearer ${this.#token}`;
+      response = await fetch(path, { ...options, headers: { ...headers, Authorization: authorization } });
+      answer = await (response.ok ? read(response) : response.json());
     } catch {
       throw new ServerError(NO_ANSWER);
     }

@@ -34,6 +34,7 @@ function storedMessage(entry, me, { messageId, seq, rev }) {
     clientMessageId: entry.clientMessageId,
     sender: { _id: me.id, name: me.name },
     content: entry.content,
+    attachments: entry.attachments,
     createdAt: entry.createdAt,
     status: "sent",
   };
@@ -60,8 +61,8 @@ export function due(state, now) {
 }
 
 export const OUTBOX_EVENTS = {
-  composed: (state, { clientMessageId, conversationId, title, content, createdAt }) => {
-    const entry = { clientMessageId, conversationId, title, content, createdAt };
+  composed: (state, { clientMessageId, conversationId, title, content, attachments, createdAt }) => {
+    const entry = { clientMessageId, conversationId, title, content, attachments, createdAt };
     return { ...state, outbox: [...state.outbox, { ...entry, state: "waiting", dueAt: 0, attempts: 0 }] };
   },
   sendStarted: (state, { clientMessageId }) =>

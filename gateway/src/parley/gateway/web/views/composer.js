@@ -1,9 +1,11 @@
 /** The composer: Enter sends, Shift+Enter inserts a line break, arrow up edits the last message. */
 
+import { Attach, pastedFiles, Pending } from "./pending.js";
 import { OFFLINE } from "./words.js";
 import { html, Icon, IconButton, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
 const MAX_LENGTH = 8_000; // characters, as the server counts them
+const NO_FILES = [];
 const INPUT_METHOD = 229; // the key code of a key that an input method handles
 
 const hasKeyboard = () => matchMedia("(hover: hover) and (pointer: fine)").matches;
@@ -18,6 +20,9 @@ export function Composer({ conversationId, chat, editing, isOffline, editLast, d
   const field = useRef(null);
   const excess = [...text.trim()].length - MAX_LENGTH;
   const isBlocked = editing && isOffline;
+  const files = useFiles(conversationId, chat, editing);
+  const isUploading = files.some((file) => !file.attachment);
+  const isEmpty = !text.trim() && !files.length;
 
   useHeight(field, text);
   useLayoutEffect(() => {
@@ -37,7 +42,7 @@ export function Composer({ conversationId, chat, editing, isOffline, editLast, d
 
   async function submit(event) {
     event?.preventDefault();
-    if (!text.trim() || excess > 0 || isBlocked) return;
+    if (isEmpty || excess > 0 || isBlocked || isUploading) return;
     if (editing) {
       // After an error the text stays in the field, so that the user can retry.
       if (text === editing.content || (await chat.edit(editing, text))) done();
@@ -46,6 +51,23 @@ export function Composer({ conversationId, chat, editing, isOffline, editLast, d
       chat.drafts.write(conversationId, "");
       setText("");
     }
+  }
+
+  function pasted(event) {
+    const given = pastedFiles(event);
+    if (editing || !given.length) return;
+    event.preventDefault();
+    add(given);
+  }
+
+  function add(given) {
+    chat.files.add(conversationId, given);
+    field.current.focus();
+  }
+
+  function remove(key) {
+    chat.files.remove(conversationId, key);
+    field.current.focus();
   }
 
   function pressed(event) {
@@ -70,6 +92,7 @@ export function Composer({ conversationId, chat, editing, isOffline, editLast, d
         `
       }
       ${excess > 0 && html`<p id="excess" class="excess" role="alert">${excessive(excess)}</p>`}
+      <${Pending} files=${files} remove=${remove} />
       <textarea
         ref=${field}
         rows="1"
@@ -81,19 +104,28 @@ export function Composer({ conversationId, chat, editing, isOffline, editLast, d
         placeholder="Write a message"
         onInput=${(event) => write(event.target.value)}
         onKeyDown=${pressed}
+        onPaste=${pasted}
         onBlur=${() => chat.typing.stop()}
       ></textarea>
+      ${!editing && html`<${Attach} isOffline=${isOffline} add=${add} />`}
       <button
         type="submit"
         class="primary send"
         aria-label=${editing ? "Save" : "Send"}
-        title=${isBlocked ? OFFLINE : undefined}
-        disabled=${!text.trim() || excess > 0 || isBlocked}
+        title=${isBlocked ? OFFLINE : isUploading ? "A file is being uploaded" : undefined}
+        disabled=${isEmpty || excess > 0 || isBlocked || isUploading}
       >
         <${Icon} name="send" />
       </button>
     </form>
   `;
+}
+
+/** Return the files to send with the next message; an edit takes none. */
+function useFiles(conversationId, chat, editing) {
+  const [, render] = useState(0);
+  useEffect(() => chat.files.listen(() => render((count) => count + 1)), [chat]);
+  return editing ? NO_FILES : chat.files.list(conversationId);
 }
 
 function excessive(excess) {

@@ -1,6 +1,6 @@
 /** A message. Its content is rendered as text, never as HTML. */
 
-import { OFFLINE } from "./words.js";
+import { OFFLINE, sizeOf } from "./words.js";
 import { clock } from "./times.js";
 import { html, Icon, IconButton, useState } from "./html.js";
 import { Audience } from "./audience.js";
@@ -34,7 +34,7 @@ export function Message({ entry, name, isGroup, chat, edit, remove, isEdited, is
             ? html`<p class="content gone">Message deleted</p>`
             : html`<p class="content" dir="auto">${entry.content}</p>`
         }
-        ${!deletedAt && entry.attachments?.map((file) => html`<p class="file" dir="auto">${file.name}</p>`)}
+        ${!deletedAt && entry.attachments?.map((file) => html`<${File} key=${file.id} file=${file} chat=${chat} />`)}
         ${" "}
         <span class="meta">
           ${entry.editedAt && !deletedAt && html`<span>edited</span>${" "}`}
@@ -57,6 +57,18 @@ export function Message({ entry, name, isGroup, chat, edit, remove, isEdited, is
       ${hasReaders && isLastOwn && html`<${Readers} entry=${entry} chat=${chat} />`}
       ${status === "failed" && html`<${Failure} entry=${entry} chat=${chat} />`}
     </article>
+  `;
+}
+
+/** A file, which a click saves: a browser could not open its address, which asks for the token. */
+function File({ file, chat }) {
+  const save = () => chat.saveFile(file);
+  return html`
+    <button type="button" class="file" tabindex="-1" title="Save this file" onClick=${save}>
+      <${Icon} name="file" />
+      <span dir="auto">${file.name}</span>${" "}
+      <span class="size">${sizeOf(file)}</span>
+    </button>
   `;
 }
 

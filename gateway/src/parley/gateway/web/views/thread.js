@@ -4,6 +4,7 @@ import { avatarOf, countOf, others, titleOf, typingLine } from "../state/selecto
 import { Composer } from "./composer.js";
 import { Group } from "./group.js";
 import { Messages } from "./messages.js";
+import { dropHandlers } from "./pending.js";
 import { counted } from "./words.js";
 import { Avatar, html, Icon, IconButton, useMemo, useRef, useState } from "./html.js";
 
@@ -42,6 +43,10 @@ export function Thread({ state, conversation, chat, back }) {
     setPeopleOpen(true);
   }
 
+  function drop(files) {
+    if (!editing) chat.files.add(_id, files);
+  }
+
   // Preact does not render the same element again. The handlers read the conversation from the ref.
   const { name, online } = avatarOf(conversation, state);
   const [title, hint] = [titleOf(conversation, state.me), about(state, conversation)];
@@ -65,7 +70,7 @@ export function Thread({ state, conversation, chat, back }) {
   );
 
   return html`
-    <main class="thread">
+    <main class="thread" ...${dropHandlers(drop)}>
       ${header}
       <${Messages}
         state=${state}

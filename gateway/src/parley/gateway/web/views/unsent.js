@@ -13,7 +13,8 @@ export function Unsent({ entries, chat, discarded }) {
 }
 
 function Entry({ entry, chat, discarded }) {
-  const { clientMessageId, title, content, isDraft } = entry;
+  const { clientMessageId, title, attachments = [], isDraft } = entry;
+  const content = [entry.content, ...attachments.map((file) => file.name)].filter(Boolean).join("\n");
   const [isHidden, setHidden] = useState(false);
   function discard() {
     if (isDraft) discarded(entry);
