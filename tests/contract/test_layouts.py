@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from aio_pika.abc import AbstractConnection
 
+from parley.cli.backup import loading
+from parley.cli.doctor import rabbitmq_server
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, layouts, partitions
-from parley.shared.layouts import CLOSING, OPEN, Layout, Layouts, Retired
+from parley.shared.layouts import CLOSING, OPEN, Layout, LayoutDiffers, Layouts, Retired
 from parley.shared.mongo import Database
 from parley.shared.partitions import (
     FIRST_COUNT,
@@ -211,8 +213,73 @@ async def test_a_broker_of_an_earlier_epoch_than_the_stored_one_is_refused(
     await stored.open_next(await change(stored, 6))
     await fix_count(broker, Partitions(4))
 
-    with pytest.raises(PartitionsDiffer, match="PARTITIONS is 6, but the queues in RabbitMQ are for 4: "):
-        await start(stack, stored, 6)
+    for setting in (6, None):
+        with pytest.raises(
+            LayoutDiffers,
+            match=r"stored number of partitions is 6 \(epoch 2\), but .* are for 4 \(epoch 1\): ",
+        ):
+            await start(stack, stored, setting)
+
+
+@pytest.mark.parametrize("setting", [4, 2, None])
+async def test_a_stored_number_of_another_system_is_named_whatever_the_setting_is(
+    stack: Stack, stored: Layouts, broker: AbstractConnection, setting: int | None
+) -> None:
+    await stored.create(4)
+    await fix_count(broker, Partitions(2))
+
+    with pytest.raises(LayoutDiffers, match=r"stored number of partitions is 4 .* RabbitMQ are for 2 "):
+        await start(stack, stored, setting)
+
+
+async def test_a_restored_number_gives_way_to_that_of_the_broker(
+    stack: Stack,
+    stored: Layouts,
+    database: Database,
+    broker: AbstractConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "LAYOUTS", layouts.LAYOUTS)
+    await stored.create(8)
+    await loading.prefer_broker_partitions(database, stack.rabbitmq_url)
+    assert (await read(stored)).current == Partitions(8), (
+        "a broker that keeps no number takes the restored one"
+    )
+
+    await fix_count(broker, Partitions(2))
+    await loading.prefer_broker_partitions(database, stack.rabbitmq_url)
+    assert await stored.read() is None
+    assert (await start(stack, stored, None)).current == Partitions(2)
+
+
+async def test_a_restored_number_stays_where_the_broker_has_a_later_epoch_or_is_away(
+    stack: Stack, stored: Layouts, database: Database, broker: AbstractConnection
+) -> None:
+    await stored.create(8)
+    await fix_count(broker, Partitions(2))
+    await loading.prefer_broker_partitions(database, "amqp://127.0.0.1:1/")
+    assert (await read(stored)).current == Partitions(8)
+
+    # The queues of the stored number may hold records: services go on from it, and consume them.
+    await replace_count(broker, Partitions(6, 2))
+    await loading.prefer_broker_partitions(database, stack.rabbitmq_url)
+    layout = await start(stack, stored, None)
+    assert layout.consumed == [Partitions(8), Partitions(6, 2)]
+
+
+async def test_the_doctor_sets_no_number_of_partitions(broker: AbstractConnection) -> None:
+    assert (await rabbitmq_server._count(broker, Layout(current=Partitions(2)), None)).level == "ok"
+    assert not await amqp.has_exchange(broker, partitions.COUNT)
+
+    await fix_count(broker, Partitions(4))
+    of_settings, stored_one = Layout(current=Partitions(2)), Layout(current=Partitions(2), version=1)
+    for layout, words in ((of_settings, "PARTITIONS is 2, but"), (stored_one, "The stored number of")):
+        finding = await rabbitmq_server._count(broker, layout, None)
+        assert finding.level == "error"
+        assert finding.text.startswith(words)
+
+    await replace_count(broker, Partitions(4, 2))
+    assert (await rabbitmq_server._count(broker, stored_one, None)).level == "warning"
 
 
 async def test_a_service_without_epochs_never_finds_its_number_in_a_later_one(

@@ -33,6 +33,17 @@ class LayoutsUnavailable(Exception):
     """MongoDB does not answer."""
 
 
+class LayoutDiffers(StartupError):
+    """The broker's queues are for other partitions than the stored ones; no setting can be for both."""
+
+    def __init__(self, stored: Partitions, found: Partitions) -> None:
+        super().__init__(
+            f"The stored number of partitions is {stored.count} (epoch {stored.epoch}), but the queues in "
+            f"RabbitMQ are for {found.count} (epoch {found.epoch}): MongoDB and RabbitMQ are of two "
+            "systems. Correct MONGO_URL or RABBITMQ_URL; after the restore of a backup see BACKUP.md."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Retired:
     """Partitions of an earlier epoch, whose queues exist."""
@@ -83,6 +94,14 @@ class Layout:
         """The partitions that workers consume."""
         earlier = [each.partitions for each in self.retired if each.is_consumed]
         return [*earlier, self.current, *([self.next] if self.next else [])]
+
+    def is_refused_by(self, found: Partitions) -> bool:
+        """Return whether the queues in RabbitMQ are for others than these partitions.
+
+        Args:
+            found: Those of RabbitMQ. Of a later epoch they are right: the database was restored, or lost.
+        """
+        return found not in (self.current, self.next) and found.epoch <= self.current.epoch
 
     def check(self, count: int | None) -> None:
         """Check the setting PARTITIONS of a service. It may be a number of before, until somebody changes it.
@@ -151,8 +170,10 @@ class Layouts:
                     # Another service has started before, but no worker has stored the layout yet.
                     layout = Layout(current=error.found)
                     continue
-                if error.found.epoch <= layout.current.epoch:
-                    raise
+                if layout.is_refused_by(error.found):
+                    if not layout.version:
+                        raise
+                    raise LayoutDiffers(layout.current, error.found) from None
                 # The database was restored, or lost. Only a change that was done begins an epoch.
                 log.warning("shared.layouts.adopted", count=error.found.count, epoch=error.found.epoch)
                 await self._adopt(layout, error.found, settings.partitions)

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aiormq.exceptions import AMQPError
 from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
@@ -12,8 +14,11 @@ from pymongo.errors import BulkWriteError
 from parley.cli.backup import archive
 from parley.cli.backup.manifest import COLLECTIONS, Manifest
 from parley.cli.errors import CommandError
+from parley.shared import amqp
 from parley.shared.documents import ATTEMPTS, LAYOUTS, MIGRATIONS, RESTORATIONS, REVOCATIONS
+from parley.shared.layouts import Layouts, LayoutsUnavailable
 from parley.shared.mongo import DUPLICATE_KEY
+from parley.shared.partitions import HEARTBEAT_SECONDS, count_in_use
 
 MAJORITY = WriteConcern("majority", j=True)
 """Without a time limit: a secondary may be behind while much is written."""
@@ -64,6 +69,28 @@ async def _insert(collection: Any, data: bytes) -> None:
         codes = {each.get("code") for each in error.details.get("writeErrors") or ()}
         if collection.name not in KEPT or codes != {DUPLICATE_KEY}:
             raise
+
+
+async def prefer_broker_partitions(database: Any, rabbitmq_url: str) -> None:
+    """Remove a stored number of partitions that RabbitMQ's queues are not for: services take RabbitMQ's.
+
+    It came with the backup of another system. While RabbitMQ is away it stays: a service that finds the
+    difference at its start says so.
+    """
+    try:
+        stored = await Layouts(database).read()
+    except LayoutsUnavailable as error:
+        raise error.__cause__ or OSError(str(error)) from error
+    if stored is None:
+        return
+    with suppress(AMQPError, OSError):
+        connection = await amqp.connect(rabbitmq_url, name="restore", heartbeat=HEARTBEAT_SECONDS)
+        try:
+            found = await count_in_use(connection, stored.current)
+        finally:
+            await amqp.close(connection)
+        if stored.is_refused_by(found):
+            await database.get_collection(LAYOUTS, write_concern=MAJORITY).drop()
 
 
 class Mark:

@@ -67,6 +67,7 @@ async def _restore(env: Environment, source: Path, contents: Manifest, *, replac
             with progress() as bar:
                 task = bar.add_task("restoring", total=contents.documents)
                 await loading.load(database, source, contents, lambda count: bar.advance(task, count))
+            await loading.prefer_broker_partitions(database, env.settings.rabbitmq_url)
             await _build_indexes(database)
             restored = await _recount(database, contents)
             await mark.remove()

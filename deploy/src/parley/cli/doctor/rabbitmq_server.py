@@ -16,7 +16,7 @@ from parley.cli.faults import FAULTS, is_denied, sentence
 from parley.cli.owners import Owners, watch_owners
 from parley.shared import amqp, partitions
 from parley.shared.amqp import ANSWER_SECONDS
-from parley.shared.layouts import Layout
+from parley.shared.layouts import Layout, LayoutDiffers
 from parley.shared.partitions import (
     COUNT,
     DEAD_LETTER_LIMIT,
@@ -24,7 +24,8 @@ from parley.shared.partitions import (
     DEAD_LETTERS,
     HEARTBEAT_SECONDS,
     Partitions,
-    fix_count,
+    PartitionsDiffer,
+    count_in_use,
     queue_name,
 )
 from parley.shared.settings import StartupError
@@ -117,9 +118,18 @@ async def _count(connection: AbstractConnection, layout: Layout, setting: int | 
     try:
         if layout.counts:
             layout.check(setting)
-        await fix_count(connection, layout.current, *([layout.next] if layout.next else []))
     except StartupError as error:
         return findings.error("partitions", str(error))
+    found = await count_in_use(connection, layout.current)
+    if layout.is_refused_by(found):
+        differs = LayoutDiffers if layout.version else PartitionsDiffer
+        return findings.error("partitions", str(differs(layout.current, found)))
+    if found not in (layout.current, layout.next):
+        return findings.warning(
+            "partitions",
+            f"RabbitMQ's {found.count} partitions are of a later epoch than the stored ones: services take "
+            "them when they start, so restart those that run.",
+        )
     return findings.ok("partitions", f"The number of partitions is {layout.current.count}, as in RabbitMQ.")
 
 
