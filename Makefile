@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIZE = $(if $(GATEWAYS),--gateways $(GATEWAYS)) $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs scale partitions token replay bench load edits overload soak scale-model search page reindex check test faults images test-images reload backup restore clean install named-log
+.PHONY: help up down status logs scale partitions token replay bench load edits overload soak scale-model search page reindex check test faults images test-images reload backup restore rabbitmqctl clean install named-log
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ backup: $(VENV)/python ## write the stored data to a file while all runs: TO=/ba
 restore: $(VENV)/python ## replace the stored data by a backup; the services stop meanwhile: FROM=file [ARGS=--replace]
 	@test -n "$(FROM)" || { echo "parley: Name the backup: make restore FROM=file" >&2; exit 2; }
 	@$(VENV)/python -m parley.stack restore "$(FROM)" $(ARGS)
+
+rabbitmqctl: $(VENV)/python ## run rabbitmqctl on the stack's RabbitMQ: ARGS="list_queues name messages" [HOST=2]
+	@$(VENV)/python -m parley.stack rabbitmqctl $(if $(HOST),--host $(HOST)) $(ARGS)
 
 reindex: $(VENV)/python ## build the search index of the running stack anew
 	@$(VENV)/python -m parley.stack exec $(VENV)/python -m parley.persistence_worker.search

@@ -19,7 +19,7 @@ from clients.operators import Answer, Operator, finding
 from clients.reconnecting_client import ReconnectingClient
 from clients.recording_clients import RecordingClients
 from clients.uploads import attached, read
-from parley.stack import Stack
+from parley.stack import Stack, StackError
 
 pytestmark = pytest.mark.slow  # A stack of its own is stopped, restored and started again.
 
@@ -192,6 +192,10 @@ async def test_a_restore_that_was_interrupted_keeps_services_away_until_it_is_re
     doctor = await scene.operator.run("doctor", "--json")
     assert finding(doctor, "mongodb", "restore").startswith("error: MongoDB is being restored from backup")
     assert_refused(await scene.operator.run("restore", str(backup)), "did not end", "--replace")
+    # As after a restart of the machine: `up` cannot start the services.
+    await asyncio.to_thread(scene.stack.down)
+    with pytest.raises(StackError, match="MongoDB is being restored from backup"):
+        await asyncio.to_thread(scene.stack.up)
     restored = await asyncio.to_thread(make_restore, tmp_path, "restore", str(backup), "--replace")
     assert restored.returncode == 0, restored
     assert "are restored: 0 counters" in restored.stdout
@@ -204,7 +208,8 @@ async def test_a_restore_that_was_interrupted_keeps_services_away_until_it_is_re
 
 def make_restore(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `make restore` on the stack below a directory."""
-    (root / ".env").write_text("HTTP_PORT=8080\n")
+    port = Stack(root / ".run").url.rpartition(":")[2]
+    (root / ".env").write_text(f"HTTP_PORT={port}\nRATE_LIMITS=off\n")
     command = [sys.executable, "-m", "parley.stack", "--root", str(root), *arguments]
     env = {"PATH": os.environ["PATH"]}
     return subprocess.run(command, capture_output=True, text=True, timeout=90, env=env, check=False)

@@ -109,6 +109,18 @@ def socket_inodes(pid: int) -> list[str]:
     return [link[8:-1] for link in links if link.startswith("socket:[")]
 
 
+def test_rabbitmqctl_reaches_the_stack_s_own_node(running: Stack, tmp_path: Path) -> None:
+    (tmp_path / ".run").symlink_to(running.directory)
+    (tmp_path / ".env").write_text("HTTP_PORT=8080\n")
+    listed = command_line(tmp_path, "rabbitmqctl", "list_queues", "name", "owner_pid", "--silent").stdout
+    held = {queue: owner for queue, owner in (line.split("\t") for line in listed.splitlines()) if owner}
+    assert {"parley.owner.0", "parley.owner.1"} <= held.keys(), listed
+
+    wrong = command_line(tmp_path, "rabbitmqctl", "--host", "2", "status")
+    assert wrong.stderr == "parley: There is no host 2: the stack has 1.\n"
+    assert "list_nothing" in command_line(tmp_path, "rabbitmqctl", "list_nothing").stderr
+
+
 @pytest.mark.parametrize("part", ["gateway-1", "worker-1", "redis", "mongodb"])
 def test_a_killed_part_is_restarted(running: Stack, part: str) -> None:
     killed = pids(running)[part]

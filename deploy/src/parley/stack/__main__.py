@@ -50,6 +50,12 @@ COMMANDS = (
         commands.print_token,
         {"user": {}, "--name": {}, "--ttl": {"default": "24h"}, "--role": {}},
     ),
+    Command(
+        "rabbitmqctl",
+        "run rabbitmqctl on the stack's RabbitMQ",
+        commands.rabbitmqctl,
+        {"--host": {"type": int, "default": 1}, "arguments": {"nargs": argparse.REMAINDER}},
+    ),
     Command("reload", "have the services reload signing keys and log level", commands.reload, {}),
     Command(
         "restore",

@@ -108,6 +108,16 @@ def execute(arguments: Namespace) -> None:
     os.execvpe(command[0], command, {**os.environ, **stack.environment})
 
 
+def rabbitmqctl(arguments: Namespace) -> None:
+    """Run rabbitmqctl on the stack's RabbitMQ, or on the node of one host of a cluster."""
+    stack = _stack(arguments)
+    if not stack.is_up():
+        raise StackError(_NOT_RUNNING)
+    if not 1 <= arguments.host <= len(stack.hosts):
+        raise StackError(f"There is no host {arguments.host}: the stack has {len(stack.hosts)}.")
+    print(stack.rabbitmqctl(*arguments.arguments, host=arguments.host), end="")
+
+
 def reload(arguments: Namespace) -> None:
     """Have the services read again the files that their settings name (SIGHUP)."""
     stack = _stack(arguments)
@@ -119,11 +129,17 @@ def reload(arguments: Namespace) -> None:
 
 
 def restore(arguments: Namespace) -> None:
-    """Stop the services, have `parley restore` replace the data, and start the services again."""
+    """Stop the services, have `parley restore` replace the data, and start the services again.
+
+    Of a stack that is down the servers are started first: after an interrupted restore `up` cannot, for the
+    services refuse to start.
+    """
     stack = _stack(arguments)
-    if not stack.is_up():
-        raise StackError(_NOT_RUNNING)
-    stack.stop_services()
+    was_up = stack.is_up()
+    if was_up:
+        stack.stop_services()
+    else:
+        stack.start_servers()
     command = [
         sys.executable,
         "-m",
@@ -137,7 +153,10 @@ def restore(arguments: Namespace) -> None:
         done = subprocess.run(command, check=False)
     finally:
         # A restore that did not end keeps them from starting, and they say so.
-        stack.start_services()
+        if was_up:
+            stack.start_services()
+        else:
+            stack.up()
     if done.returncode:
         raise StackError("The restore has failed, or left something to do: see above.")
     _report("all parts are ready")

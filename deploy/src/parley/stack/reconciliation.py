@@ -58,8 +58,8 @@ class Reconciliation:
         self._supervisor = supervisor
         self._report = report
 
-    def run(self) -> None:
-        """Add, restart and remove parts as planned; return when every planned part is ready."""
+    def run(self, tiers: Collection[Tier] = tuple(Tier)) -> None:
+        """Add, restart and remove parts as planned; return when all of these tiers are ready."""
         parts = self._plan.parts()
         self._check_changed_services(parts)
         if not nginx.has_address(self._plan.paths, self._plan.edge()):
@@ -70,10 +70,10 @@ class Reconciliation:
         else:
             nginx.configure(self._plan.paths, self._plan.edge())
         self._apply(parts)
-        for tiers in START_ORDER:
-            if nginx_runs and Tier.EDGE in tiers:
+        for group in START_ORDER:
+            if nginx_runs and Tier.EDGE in group:
                 self._reload(self._plan.edge())
-            self._start_and_wait([part for part in parts if part.tier in tiers])
+            self._start_and_wait([part for part in parts if part.tier in group and part.tier in tiers])
 
     def start(self, names: Collection[str]) -> None:
         """Start these parts and wait until they are ready."""

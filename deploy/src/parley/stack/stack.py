@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import signal as signals
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -160,19 +160,11 @@ class Stack:
 
     def up(self) -> None:
         """Start stopped parts and restart those whose configuration changed; return when all are ready."""
-        with self._locked():
-            was_down = not self.is_up()
-            if was_down:
-                self._launch()
-            elif StackState.load(self._plan.paths).hosts != self._plan.state.hosts:
-                raise StackError("The number of hosts changes only while the stack is down: run `make down`.")
-            self._plan.state.save(self._plan.paths)
-            try:
-                Reconciliation(self._plan, self._supervisor, self._report).run()
-            except BaseException:
-                if was_down:
-                    self._stop_all()
-                raise
+        self._start(tuple(Tier))
+
+    def start_servers(self) -> None:
+        """Start the servers of a stack that is down, and nothing else; `up` starts the rest."""
+        self._start((Tier.NAMES, Tier.SERVERS))
 
     def down(self) -> None:
         """Stop everything, nginx first, and leave no process."""
@@ -315,6 +307,21 @@ class Stack:
                 "The hosts share this machine's network, so none can be cut off from the others."
             )
         return Network(self.directory)
+
+    def _start(self, tiers: Collection[Tier]) -> None:
+        with self._locked():
+            was_down = not self.is_up()
+            if was_down:
+                self._launch()
+            elif StackState.load(self._plan.paths).hosts != self._plan.state.hosts:
+                raise StackError("The number of hosts changes only while the stack is down: run `make down`.")
+            self._plan.state.save(self._plan.paths)
+            try:
+                Reconciliation(self._plan, self._supervisor, self._report).run(tiers)
+            except BaseException:
+                if was_down:
+                    self._stop_all()
+                raise
 
     def _launch(self) -> None:
         """End leftover processes of an earlier run, and start supervisord on free ports."""
