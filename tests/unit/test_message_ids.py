@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from marshmallow import Schema
-from marshmallow.fields import Field
+from marshmallow import Schema, ValidationError
+from marshmallow.fields import UUID, Field
 from structlog.testing import capture_logs
 
 from parley.gateway.adapters.rabbitmq.outbox import LOGGED_IDS, RabbitOutbox
@@ -61,6 +61,25 @@ def test_a_client_s_id_names_one_message_and_stays_as_it_is_spelled(spelled: str
     assert len(fields) > len(PROTOCOLS)
     assert {field.deserialize(spelled) for field in fields} == {spelled}
     assert message_id("ann", "c", spelled) == message_id("ann", "c", CLIENT_ID)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "-" * 1_000 + CLIENT_ID,
+        "{" * 1_000 + CLIENT_ID,
+        "urn:uuid:" * 100 + CLIENT_ID,
+        "".join(f"{digit}-" for digit in CLIENT_ID),
+        CLIENT_ID.replace("6", "\u0666"),
+        "0x" + CLIENT_ID[2:],
+    ],
+)
+def test_a_client_s_id_is_of_a_usual_spelling_because_all_members_receive_it(spelled: str) -> None:
+    fields = [field for schema in _schemas() for field in _fields(schema).values() if isinstance(field, UUID)]
+    assert len(fields) > len(PROTOCOLS)
+    for field in fields:
+        with pytest.raises(ValidationError):
+            field.deserialize(spelled)
 
 
 def _schemas() -> list[Schema]:

@@ -17,6 +17,10 @@ EXACT = 2**53
 SECONDS_END, MILLISECONDS_END = (len(text) for text in ('"2026-01-01T00:00:00', '"2026-01-01T00:00:00.000'))
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_SPELLED_UUID = re.compile(
+    r"(urn:uuid:)?\{?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\}?", re.IGNORECASE | re.ASCII
+)
+"""Matches the usual spellings: `UUID` ignores any number of dashes and braces, and takes other digits too."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -92,6 +96,8 @@ class Uuid(fields.UUID):
     """A UUID, loaded as its canonical text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str) and _SPELLED_UUID.fullmatch(value) is None:
+            raise self.make_error("invalid_uuid")
         return str(super()._deserialize(value, attr, data, **kwargs))
 
 
