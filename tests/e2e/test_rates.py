@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 import socketio
 
-from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually
+from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually, token
 from clients.database import open_database
 from clients.nginx_edge import PROXY
 from clients.raw import RawSocket, request
-from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, to_document
+from parley.shared.documents import CONVERSATIONS, MEMBERSHIPS, USERS, to_document
 from parley.shared.model import Conversation, Membership, new_id, now
 from parley.stack import Stack
 
@@ -186,6 +186,23 @@ async def test_wrong_bodies_of_rest_are_limited(users: ChatUsers, strict: Stack)
         assert statuses[:15] == [400] * 15
         assert 429 in statuses
         assert len(body) < 4_096
+
+
+async def test_a_request_that_is_refused_by_rate_stores_no_profile(users: ChatUsers, strict: Stack) -> None:
+    alice = users.user("alice", name="Alice")
+    status = 0
+    while status != 429:
+        status, _ = await alice.rest("POST", "/chats/conversations", {"participants": "x" * 100_000})
+    renamed = token(strict.jwt_secret, alice.id, name="Renamed")
+
+    answers = [
+        await request(strict.url, method, path, Authorization=f"Bearer {renamed}")
+        for method, path in (("GET", "/chat/unread-count"), ("POST", "/attachments"))
+    ]
+
+    assert [answer.status for answer in answers] == [429, 429]
+    async with open_database(strict.mongo_url) as database:
+        assert (await database[USERS].find_one({"_id": alice.id}))["name"] == "Alice"
 
 
 async def test_large_events_of_all_sockets_of_a_user_are_limited_together(users: ChatUsers) -> None:

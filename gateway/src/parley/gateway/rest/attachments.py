@@ -42,7 +42,7 @@ class AttachmentRoutes:
     Args:
         attachments: Stores and finds files.
         max_upload: The largest file, in bytes.
-        authenticate: Returns a request's user, or raises `Unauthorized`.
+        authenticate: Counts a request and returns its user; raises a `ChatError` for one that is refused.
         refuse: Makes the response for an error.
         rates: Limits each user's uploads and downloads.
         min_data_rate: The slowest acceptable upload.

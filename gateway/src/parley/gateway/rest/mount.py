@@ -142,9 +142,7 @@ class RestApi:
         Raises:
             Invalid: a field is wrong, or the body is not a JSON object.
             TooLarge, UnsupportedMediaType: the body is not loaded.
-            RateLimited: the user sends too much, valid or not.
         """
-        self._rates.count("requests", user_id)
         try:
             payload = await self._body(request, user_id) if route.body else _query(request, required)
             if route.idempotency is not None and payload.get(route.idempotency) is None:
@@ -165,16 +163,19 @@ class RestApi:
         return _json(raw, request.content_type)
 
     async def authenticate(self, request: web.Request) -> Person:
-        """Return the user whose token is in the request's header or query.
+        """Return the user whose token is in the request's header or query; counts the request.
 
         Raises:
             Unauthorized: there is no token, or it cannot be trusted.
             Unavailable: the token cannot be checked now.
+            RateLimited: the user sends too much, valid or not.
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = request.query.get("token", "") if self._token_in_query else ""
         identity = await self._authenticator.identify(token.strip())
+        # Two tokens that describe the user differently may alternate, and then each request stores a profile.
+        self._rates.count("requests", identity.person.id)
         return await self._profiles.present(identity.person, identity.issued_at)
 
     async def _read(self, person: Person, command: Any) -> Any:
