@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import aiohttp
@@ -9,11 +11,13 @@ import pytest
 
 from clients.baseline import refusal
 from clients.chat import ChatUsers, User
+from parley.shared import redis, rooms
 from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
 CONVERSATIONS = "/chats/conversations"
+LAST = "parley:last-of-this-test"
 
 
 def group_of(users: ChatUsers, *names: str, **more: Any) -> dict[str, Any]:
@@ -106,6 +110,39 @@ async def test_a_repeated_creation_brings_nobody_back(users: ChatUsers) -> None:
     status, _ = await users.user("alice").rest("POST", f"{CONVERSATIONS}/{group}/leave")
     assert status == 200
     refusal(await alice.call("createConversation", body), "NOT_FOUND")
+
+
+async def test_a_repeated_creation_publishes_to_the_users_that_it_names_only(
+    users: ChatUsers, stack: Stack
+) -> None:
+    (alice,) = await users.sockets("alice")
+    body = group_of(users, "bob", clientConversationId=str(uuid.uuid4()))
+    group = (await alice.call_ok("createConversation", body))["conversation"]["_id"]
+    added = [f"{users.user('carol').id}-{number}" for number in range(100)]
+    path = f"{CONVERSATIONS}/{group}/participants"
+    status, _ = await users.user("alice").rest("POST", path, {"participants": added})
+    assert status == 200
+
+    members = {rooms.channel(rooms.user(u)) for u in (*body["participants"], users.user("alice").id, *added)}
+    async with aclosing(redis.connect(stack.redis_url)) as bus, bus.pubsub() as subscriber:
+        await subscriber.subscribe(*members, LAST)
+        await alice.call_ok("createConversation", body)
+        await bus.publish(LAST, b"")
+        notified = [channel async for channel in _published(subscriber)]
+
+    assert sorted(notified) == sorted(
+        rooms.channel(rooms.user(users.user(name).id)) for name in ("alice", "bob")
+    )
+
+
+async def _published(subscriber: Any) -> AsyncIterator[str]:
+    """Yield the channels of all publications up to the last one."""
+    async for message in subscriber.listen():
+        channel = message["channel"].decode()
+        if message["type"] == "message" and channel == LAST:
+            return
+        if message["type"] == "message":
+            yield channel
 
 
 async def test_a_name_does_not_make_two_direct_conversations(users: ChatUsers) -> None:

@@ -95,15 +95,19 @@ class ConversationService:
         return await self.get(person, GetConversation(conversation_id=conversation.id))
 
     async def start(self, wanted: Conversation, others: Sequence[str]) -> Conversation:
-        """Store a conversation and notify its members, or return the one that exists already.
+        """Store a conversation and notify its first members, or return the one that exists already.
 
-        The members are notified again if it exists: the gateway that created it may have crashed before.
+        They are notified again if it exists: the gateway that created it may have crashed before. Members who
+        were added since are not: a request that names one user would cost as much as a thousand.
         """
         conversation = await self._conversations.create(
             wanted, _first_members(wanted, wanted.created_by, others)
         )
         if conversation.id == wanted.id and conversation.created_from == wanted.created_from:
-            await self._events.created(conversation, await self._all(conversation.id), wanted.created_by)
+            first = [wanted.created_by, *others]
+            present = await self._memberships.among(conversation.id, first)
+            notified = [user_id for user_id in first if user_id in present]
+            await self._events.created(conversation, notified, wanted.created_by)
         return conversation
 
     async def set_members(
@@ -266,11 +270,6 @@ class ConversationService:
     async def _contracts_of(self, conversations: Sequence[Conversation]) -> dict[str, Contract]:
         ids = {c.contract_id for c in conversations if c.contract_id is not None}
         return await self._contracts.get(ids) if ids else {}
-
-    async def _all(self, conversation_id: str) -> list[str]:
-        """Return the ids of all members that one command can have named."""
-        found = await self._memberships.of_conversation(conversation_id, MAX_PARTICIPANTS + 1)
-        return [m.user_id for m in found]
 
     async def _group(self, conversation_id: str) -> Conversation:
         conversation = await existing_conversation(self._conversations, conversation_id)
