@@ -65,9 +65,8 @@ async def local_gateway(stack: Stack, **settings: Any) -> AsyncIterator[LocalGat
         rabbitmq_url=stack.rabbitmq_url,
         mongo_url=stack.mongo_url,
         drain_seconds=0,
-        rate_limits=False,
         partitions=PARTITIONS.count,
-        **settings,
+        **{"rate_limits": False, **settings},
     )
     calls = DatabaseCalls()
     async with AsyncExitStack() as parts:

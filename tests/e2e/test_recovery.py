@@ -3,13 +3,15 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 
 from clients.chat import NAMESPACE, ChatUsers, Socket, User, eventually, token
+from clients.local_gateway import local_gateway
 from clients.logs import logs_of
 from clients.raw import RawSocket
 from parley.shared import events, redis, rooms
@@ -17,6 +19,7 @@ from parley.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
+RECOVERIES = 25
 CONNECTED, EVENT = f"40{NAMESPACE},", f"42{NAMESPACE},"
 
 
@@ -439,3 +442,38 @@ async def receives_nothing_of_the_room(visitor: Visitor, users: ChatUsers, alice
     await users.group(alice, visitor.user.id.partition("-")[0])
     await eventually(lambda: [e for e in visitor.events() if e[0] == "conversationCreated"])
     assert visitor.contents(group) == []
+
+
+async def test_a_socket_that_recovers_in_a_large_group_again_and_again_is_refused(
+    stack: Stack, users: ChatUsers, alice: Socket
+) -> None:
+    members = [users.user(f"member-{number}") for number in range(40)]
+    small, large = [await users.group(alice, *names) for names in (["bob"], ["bob", *_names(members)])]
+    async with local_gateway(stack, rate_limits=True, rate_rooms="1:200") as local, AsyncExitStack() as held:
+        for member in members:
+            raw = await RawSocket(local.url).open()
+            held.push_async_callback(raw.close)
+            await raw.connect_namespace({"token": member.token})
+        assert await _recoveries(local.url, users.user("bob"), small) == RECOVERIES
+        assert await _recoveries(local.url, users.user("bob"), large) < RECOVERIES
+
+
+def _names(members: Iterable[User]) -> list[str]:
+    return [member.id.rpartition("-")[0] for member in members]
+
+
+async def _recoveries(url: str, user: User, group: str) -> int:
+    """Join a group, then lose and recover the socket in turn; return how often it was let in."""
+    kept: dict[str, str] = {}
+    for number in range(RECOVERIES):
+        raw = await RawSocket(url).open()
+        await raw.send(CONNECTED + json.dumps({"token": user.token, **kept}))
+        await eventually(lambda: raw.is_closed or [f for f in raw.frames if f.startswith(CONNECTED)])  # noqa: B023 - called at once
+        if raw.is_closed:
+            await raw.close()
+            return number
+        if not kept:
+            kept["pid"] = json.loads((await raw.wait_for(CONNECTED)).removeprefix(CONNECTED))["pid"]
+            assert (await raw.call(1, json.dumps(["joinRoom", {"conversationId": group}])))["success"] is True
+        await raw.close()
+    return RECOVERIES

@@ -1,6 +1,6 @@
 """The audience of a command: how many online users its event reaches, and what that costs the sender."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from parley.gateway.core.commands import Command
@@ -8,6 +8,9 @@ from parley.gateway.core.results import PendingCommit
 from parley.gateway.services.command_table import COMMANDS
 from parley.gateway.state.membership_cache import MembershipCache
 from parley.gateway.state.rates import Rates
+
+REJOINED_TO_PER_TOKEN = 10
+"""Online users that a room which a recovered socket has joined again reaches, for one token of `rooms`."""
 
 
 class AudienceCosts:
@@ -35,6 +38,16 @@ class AudienceCosts:
         tokens = self.audience(_conversation(command, result)) // spec.people_per_token
         if tokens:
             self._rates.owe(spec.rate, user_id, tokens)
+
+    def charge_rejoins(self, user_id: str, conversation_ids: Iterable[str]) -> None:
+        """Charge a user whose recovered socket has joined rooms again: their members are told of each.
+
+        Clients recover without a command. A socket that is lost and recovered in turn would otherwise reach a
+        large group without an end.
+        """
+        tokens = sum(map(self.audience, conversation_ids)) // REJOINED_TO_PER_TOKEN
+        if tokens:
+            self._rates.owe("rooms", user_id, tokens)
 
     def audience(self, conversation_id: str | None) -> int:
         """Return about how many online users an event of a conversation reaches."""

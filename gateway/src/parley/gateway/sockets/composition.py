@@ -172,6 +172,7 @@ def _namespace(
         recovery=context.recovery,
         snapshots=context.snapshots,
         rates=context.rates,
+        audience_costs=context.audience_costs,
         connects=connects,
         max_sockets_of_user=context.settings.max_sockets_of_user,
     )

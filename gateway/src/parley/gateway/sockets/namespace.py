@@ -22,6 +22,7 @@ from parley.gateway.protocols.error_payloads import ERROR
 from parley.gateway.protocols.protocol import ClientProtocol
 from parley.gateway.recovery.connection_recovery import ConnectionRecovery, RestoredSession
 from parley.gateway.recovery.session_snapshots import SessionSnapshots
+from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.sockets.event_dispatcher import EventDispatcher, refusal
 from parley.gateway.sockets.identities import Identities
 from parley.gateway.state.bulkhead import Bulkhead
@@ -76,6 +77,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         recovery: ConnectionRecovery,
         snapshots: SessionSnapshots,
         rates: Rates,
+        audience_costs: AudienceCosts,
         connects: Bulkhead,
         max_sockets_of_user: int,
     ) -> None:
@@ -92,6 +94,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         self._recovery = recovery
         self._snapshots = snapshots
         self._rates = rates
+        self._audience_costs = audience_costs
         self._max_sockets_of_user = max_sockets_of_user
         self._connects = connects
         self._rate_refusals = Buckets(RATE_REFUSALS)
@@ -145,6 +148,7 @@ class ChatNamespace(AsyncNamespace):  # type: ignore[misc]
         await self._prepare(session, identity, restored)
         if restored is not None:
             await self._recovery.rejoin(session, restored)
+            self._audience_costs.charge_rejoins(user_id, restored.points)
 
     async def _prepare(self, session: Session, identity: Identity, restored: RestoredSession | None) -> None:
         protocols = restored.protocols if restored is not None else self._protocols
