@@ -17,6 +17,7 @@ from parley.gateway.core.results import (
     MessageView,
     Renewed,
     SlowClient,
+    UnreadTotal,
 )
 from parley.gateway.protocols.protocol import Admitted, UnreadChanged
 from parley.shared import events as e
@@ -163,7 +164,7 @@ RESULTS: dict[type, Sequence[Any]] = {
     c.ListConversations: (NOTHING, Page(CONVERSATIONS, "next", total=3, limit=3)),
     c.ListMessages: PAGES_OF_MESSAGES,
     c.GetMessage: VIEWS[1:],
-    c.CountUnread: (0, 12),
+    c.CountUnread: (UnreadTotal(0, 3), UnreadTotal(12, 3)),
     c.Search: PAGES_OF_MESSAGES,
 }
 """The possible results of each command."""

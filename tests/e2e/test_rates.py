@@ -287,6 +287,29 @@ async def test_connecting_is_charged_by_the_user_s_conversations(users: ChatUser
     assert await enter_and_leave(strict.url, few.token, 8) == 8
 
 
+@pytest.mark.parametrize("path", ["/chat/unread-count", "/chats/conversations"])
+async def test_a_read_of_all_conversations_is_charged_by_their_number(
+    path: str, users: ChatUsers, strict: Stack
+) -> None:
+    many, few = users.user("many"), users.user("few")
+    await add_conversations(strict, many.id, 1_000)
+
+    statuses = [(await many.rest("GET", path))[0] for _ in range(20)]
+    assert statuses[:3] == [200] * 3
+    assert 429 in statuses
+    assert [(await few.rest("GET", path))[0] for _ in range(20)] == [200] * 20
+
+
+async def test_a_sync_is_charged_by_its_conversations(users: ChatUsers) -> None:
+    alice, bob = await users.sockets("alice", "bob")
+    revisions = {new_id(): 0 for _ in range(100)}
+
+    answers = await tries(alice, 20, "sync", {"conversations": revisions})
+    assert 3 <= len([each for each in answers if not is_limited(each)]) < 10
+    answers = await tries(bob, 20, "sync", {"conversations": dict(list(revisions.items())[:10])})
+    assert not any(map(is_limited, answers))
+
+
 async def add_conversations(stack: Stack, user_id: str, count: int) -> None:
     """Store conversations of a user."""
     at = now()

@@ -93,6 +93,14 @@ class ConversationView:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadTotal:
+    """A user's unread messages, and the number of conversations that they were counted in."""
+
+    count: int
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True)
 class Introduction:
     """The user of a socket, the id of the socket, and the user's contacts who are online."""
 

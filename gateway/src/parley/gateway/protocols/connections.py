@@ -206,7 +206,7 @@ CONVERSATION = Serializer(
     },
 )
 OK_MESSAGE = Serializer("Accepted", {"success": constant(True), "message": one(MESSAGE, "")})
-TOTAL = Serializer("UnreadTotal", {"count": number("")})
+TOTAL = Serializer("UnreadTotal", {"count": number("count")})
 REFUSAL = Serializer("Refusal", {"success": constant(False), "error": one(ERROR, _rename_participants)})
 
 INBOUND = {

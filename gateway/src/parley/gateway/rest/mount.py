@@ -34,7 +34,7 @@ from parley.gateway.protocols.serializer import ToPayload
 from parley.gateway.rest.idempotency_key import idempotency_key
 from parley.gateway.services.audience import AudienceCosts
 from parley.gateway.services.command_bus import CommandBus
-from parley.gateway.services.command_table import answer_bytes, count_command
+from parley.gateway.services.command_table import answer_bytes, count_command, owe_by_result
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.rates import WRONG_COST, Rates, size_cost
@@ -190,6 +190,7 @@ class RestApi:
         result = await self._read(person, command)
         self._audience_costs.charge(person.id, command, result)
         if not isinstance(result, PendingCommit):
+            owe_by_result(self._rates, person.id, command, result)
             return result
         # A worker may store the record before the broker confirms it: the wait starts before the confirm.
         commit = asyncio.create_task(self._wait_for_commit(result))

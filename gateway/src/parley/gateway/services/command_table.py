@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 from parley.gateway.core import commands as c
 from parley.gateway.core.eventual import Eventual
+from parley.gateway.core.pagination import Page
+from parley.gateway.core.results import ConversationView, UnreadTotal
 from parley.gateway.services.composition import Services
 from parley.gateway.services.history import SYNC_BYTES
 from parley.gateway.state.rates import RateKind, Rates
@@ -18,6 +20,10 @@ TYPED_TO_PER_TOKEN = 250
 """Online users that a typing event reaches for one token; it is not stored, and is deferred under load."""
 PARTICIPANTS_PER_TOKEN = 10
 """Participants that a command may name for one token: each of them is notified and shown by name."""
+SYNCED_PER_TOKEN = 10
+"""Conversations that `Sync` may name for one token: each of them takes several reads."""
+COUNTED_PER_TOKEN, LISTED_PER_TOKEN = 100, 200
+"""Conversations of a user that an unread count, or a list, looks at for one token more."""
 
 MESSAGE_BYTES = 16 * 1024
 """Bytes that a message of a page counts as, before it is read; the longest have twice as many."""
@@ -59,6 +65,18 @@ def _token_per_participants(command: c.CreateConversation | c.AddParticipants) -
     return max(1, ceil(len(command.participants) / PARTICIPANTS_PER_TOKEN))
 
 
+def _token_per_synced(command: c.Sync) -> int:
+    return max(1, ceil(len(command.revs) / SYNCED_PER_TOKEN))
+
+
+def _tokens_of_count(result: UnreadTotal) -> int:
+    return result.conversations // COUNTED_PER_TOKEN
+
+
+def _tokens_of_list(result: Page[ConversationView]) -> int:
+    return result.total // LISTED_PER_TOKEN
+
+
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
     """How one command is handled.
@@ -68,6 +86,7 @@ class CommandSpec:
         handler: Finds the service method; None for a command that needs a session, which the Socket.IO
             namespace handles.
         cost: The tokens that it takes of its rate.
+        more: The tokens that it takes besides, by its result: its cost is known only then.
         answer: The bytes that its answer is counted as in the `AnswerBudget`; 0 for a short one.
         people_per_token: How many online users its event may reach for one token; None for one without an
             event for others.
@@ -77,6 +96,7 @@ class CommandSpec:
     rate: RateKind
     handler: Callable[[Services], Handler] | None
     cost: Callable[[Any], int] = _one_token
+    more: Callable[[Any], int] = _nothing
     answer: Callable[[Any], int] = _nothing
     people_per_token: int | None = None
     is_bounded: bool = False
@@ -103,10 +123,16 @@ COMMANDS: Mapping[type, CommandSpec] = {
     c.JoinRoom: CommandSpec("joins", NEEDS_SESSION, people_per_token=REACHED_PER_TOKEN),
     c.LeaveRoom: CommandSpec("joins", NEEDS_SESSION, people_per_token=REACHED_PER_TOKEN),
     c.CreateConversation: CommandSpec(
-        "creates", lambda services: services.conversations.create, _token_per_participants, _members
+        "creates",
+        lambda services: services.conversations.create,
+        cost=_token_per_participants,
+        answer=_members,
     ),
     c.AddParticipants: CommandSpec(
-        "creates", lambda services: services.conversations.add, _token_per_participants, _members
+        "creates",
+        lambda services: services.conversations.add,
+        cost=_token_per_participants,
+        answer=_members,
     ),
     c.RemoveParticipant: CommandSpec("creates", lambda services: services.conversations.remove),
     c.LeaveConversation: CommandSpec("creates", lambda services: services.conversations.leave),
@@ -136,14 +162,24 @@ COMMANDS: Mapping[type, CommandSpec] = {
     c.ListOnline: CommandSpec(
         "reads", lambda services: services.presence.online, answer=_members, is_bounded=True
     ),
-    c.Sync: CommandSpec("reads", lambda services: services.history.sync, answer=_synced, is_bounded=True),
+    c.Sync: CommandSpec(
+        "reads",
+        lambda services: services.history.sync,
+        cost=_token_per_synced,
+        answer=_synced,
+        is_bounded=True,
+    ),
     c.GetConversation: CommandSpec("reads", lambda services: services.conversations.get, answer=_members),
     c.ListParticipants: CommandSpec(
         "reads", lambda services: services.conversations.participants, answer=_members
     ),
     c.ListReceipts: CommandSpec("reads", lambda services: services.conversations.receipts, answer=_members),
-    c.ListConversations: CommandSpec("reads", lambda services: services.conversations.page, answer=_listed),
-    c.CountUnread: CommandSpec("reads", lambda services: services.conversations.unread, answer=_members),
+    c.ListConversations: CommandSpec(
+        "reads", lambda services: services.conversations.page, more=_tokens_of_list, answer=_listed
+    ),
+    c.CountUnread: CommandSpec(
+        "reads", lambda services: services.conversations.unread, more=_tokens_of_count, answer=_members
+    ),
     c.ListMessages: CommandSpec("reads", lambda services: services.history.page, answer=_messages),
     c.GetMessage: CommandSpec("reads", lambda services: services.history.get),
     c.Search: CommandSpec("reads", lambda services: services.search.find, answer=_messages),
@@ -185,6 +221,14 @@ def count_command(rates: Rates, user_id: str, command: c.Command) -> None:
     """Count a user's command against its rate. Raises `RateLimited`."""
     spec = COMMANDS[type(command)]
     rates.count(spec.rate, user_id, spec.cost(command))
+
+
+def owe_by_result(rates: Rates, user_id: str, command: c.Command, result: Any) -> None:
+    """Charge a user for the cost of a command beyond the tokens that were counted, by its result."""
+    spec = COMMANDS[type(command)]
+    tokens = spec.more(result)
+    if tokens:
+        rates.owe(spec.rate, user_id, tokens)
 
 
 def answer_bytes(command: c.Command) -> int:

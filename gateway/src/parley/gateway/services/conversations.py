@@ -27,7 +27,7 @@ from parley.gateway.core.ports import (
     Messages,
     People,
 )
-from parley.gateway.core.results import ConversationView, Done
+from parley.gateway.core.results import ConversationView, Done, UnreadTotal
 from parley.gateway.services.access import NO_CONVERSATION, Access, existing_conversation
 from parley.gateway.services.member_summaries import MemberSummaries, MemberSummary
 from parley.gateway.services.membership_events import MembershipEvents
@@ -247,11 +247,12 @@ class ConversationService:
             raise NotFound(NO_CONVERSATION)
         return Done()
 
-    async def unread(self, person: Person, _command: CountUnread) -> int:
+    async def unread(self, person: Person, _command: CountUnread) -> UnreadTotal:
         """Return the user's unread messages in all conversations."""
         heads = await self._conversations.get(await self._memberships.conversations_of(person.id))
         mine = await self._memberships.of_user(person.id, heads)
-        return sum((await self._counts(mine, list(heads.values()))).values())
+        counts = await self._counts(mine, list(heads.values()))
+        return UnreadTotal(sum(counts.values()), len(heads))
 
     async def _counts(
         self, mine: Mapping[str, Membership], conversations: Sequence[Conversation]

@@ -32,6 +32,7 @@ from parley.gateway.services.command_table import (
     answer_bytes,
     check_session_handlers,
     count_command,
+    owe_by_result,
 )
 from parley.gateway.services.profiles import Profiles
 from parley.gateway.sockets.early_refusals import EarlyRefusals
@@ -166,6 +167,7 @@ class EventDispatcher:
             return DeferredAck(
                 result.confirmed, partial(_ack, inbound, command, result.result, began), refuse
             )
+        owe_by_result(self._rates, session.user_id, command, result)
         if inbound.reply is not None:
             self._broadcaster.emit_to(session, inbound.reply, result)
         return _ack(inbound, command, result, began)
