@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,15 +20,19 @@ from clients.storages import Storage
 from parley.gateway.adapters.mongo.gridfs_files import CHUNK_BYTES
 from parley.gateway.adapters.s3.files import PART_BYTES
 from parley.gateway.core.errors import ChatError
+from parley.gateway.rest.attachments import HELD_BYTES
 from parley.gateway.rest.file_part import MAX_PARTS
 from parley.gateway.rest.form_body import OUTSIDE_BYTES, MinDataRate
 from parley.gateway.services.attachments import MAX_UPLOADS_OF_ONE
+from parley.gateway.state.answer_budget import USER_BYTES
 from parley.gateway.state.rates import Rate
 from parley.shared.documents import ATTACHMENTS
 from parley.shared.model import Person
 
 PDF = b"%PDF-1.7\n"
 MOST = 2 * PART_BYTES + 100
+STALLED = 120
+"""Downloads, more than an S3 client has connections."""
 ONCE = pytest.mark.parametrize("storage", ["gridfs"], indirect=True)
 """Runs a test on one storage only: where the bytes are stored does not matter to it."""
 
@@ -493,6 +498,31 @@ async def test_one_user_cannot_occupy_all_upload_slots(api: Site, ann: str, bob:
     held.set()
     assert {status for status, _ in await asyncio.gather(*uploads)} == {201}
     await sent(api, ann)
+
+
+async def test_stalled_downloads_of_a_user_are_bounded_and_keep_nobody_else_out(
+    api: Site, ann: str, bob: str
+) -> None:
+    large, small = await sent(api, ann, PDF + bytes(MOST - len(PDF))), await sent(api, bob)
+    url, most = api.server.make_url(f"/attachments/{large}"), USER_BYTES // HELD_BYTES
+    unlimited = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=unlimited, headers={"Authorization": ann}) as http:
+        answers = await asyncio.gather(*(http.get(url) for _ in range(STALLED)))
+        async with asyncio.timeout(5):
+            _, body = await api.read(bob, small)
+        for answer in answers:
+            answer.close()
+
+    assert body == PDF
+    assert Counter(answer.status for answer in answers) == {200: most, 503: STALLED - most}
+    assert {answer.headers.get("Retry-After") for answer in answers} == {None, "1"}
+    _, body = await eventually(lambda: _whole(api, ann, large))
+    assert len(body) == MOST
+
+
+async def _whole(api: Site, user: str, attachment_id: str) -> Any:
+    answer, body = await api.read(user, attachment_id)
+    return (answer, body) if answer.status == 200 else None
 
 
 @ONCE

@@ -14,6 +14,7 @@ from parley.gateway.rest.byte_range import Unsatisfiable, requested_range
 from parley.gateway.rest.file_part import FilePart
 from parley.gateway.rest.form_body import BodyTooSlow, MinDataRate
 from parley.gateway.services.attachments import AttachmentService, Download, too_large
+from parley.gateway.state.answer_budget import AnswerBudget
 from parley.gateway.state.rates import Rates
 from parley.shared.http_server import add_route
 from parley.shared.model import Attachment, Person
@@ -24,6 +25,8 @@ PATH = "/attachments"
 FORM_BYTES = 128 * 1024
 """The most that a form may add to its file, in bytes; a longer request is refused unread."""
 MIN_DATA_RATE = MinDataRate()
+HELD_BYTES = 512 * 1024
+"""Bytes of a large file that a download may have in memory: a piece that was read, and one to be sent."""
 INLINE = ("image/", "audio/", "video/")
 """Types that a browser may display; it saves all others."""
 
@@ -64,6 +67,8 @@ class AttachmentRoutes:
         self._refuse = refuse
         self._rates = rates
         self._min_data_rate = min_data_rate
+        # Not the budget of other answers: a file may take minutes on a slow line.
+        self._downloads = AnswerBudget()
 
     def mount(self, app: web.Application) -> None:
         """Add the routes to an application."""
@@ -124,7 +129,9 @@ class AttachmentRoutes:
         if request.method == "HEAD":
             await response.prepare(request)
             return response
-        return await _send(request, response, download, start, stop)
+        # A client that does not read holds a piece in memory and, of S3, one of few connections.
+        async with self._downloads.hold(person.id, min(stop - start, HELD_BYTES)):
+            return await _send(request, response, download, start, stop)
 
     def _refuse_slow_body(self, error: BodyTooSlow) -> web.Response:
         response = self._refuse(error)
