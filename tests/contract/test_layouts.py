@@ -110,6 +110,24 @@ async def test_a_service_without_the_setting_waits_for_a_broker_that_may_keep_th
     assert (await start(stack, stored, None)).current == Partitions(8)
 
 
+@pytest.mark.parametrize("number_of_one", [None, 5])
+async def test_services_that_start_at_once_agree_on_one_number(
+    stack: Stack, stored: Layouts, broker: AbstractConnection, number_of_one: int | None
+) -> None:
+    settings = (None, None, number_of_one, None)
+    started = await asyncio.gather(
+        *(start(stack, stored, count) for count in settings), return_exceptions=True
+    )
+
+    layouts_found = [each for each in started if isinstance(each, Layout)]
+    in_use = await count_in_use(broker, Partitions(FIRST_COUNT))
+    assert {layout.current for layout in layouts_found} == {in_use}
+    # Only the service that was given another number than the first one has fixed may be refused.
+    refused = [each for each in started if not isinstance(each, Layout)]
+    assert all(isinstance(each, PartitionsDiffer) for each in refused), refused
+    assert len(refused) == (number_of_one not in (None, in_use.count))
+
+
 async def test_a_service_without_the_setting_counts_the_queues_of_version_0_1_0(
     stack: Stack, stored: Layouts, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
