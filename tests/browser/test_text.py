@@ -105,3 +105,28 @@ async def test_forced_colours_keep_the_chosen_and_the_unread_apart(
     await alice.send("Hello")
     border = "it => getComputedStyle(it).borderTopWidth"
     assert await alice.message("Hello").locator(".bubble").evaluate(border) == "1px"
+
+
+async def test_web_addresses_are_links_and_the_text_stays_as_it_was_written(
+    users: ChatUsers, window: OpenWindow
+) -> None:
+    alice = await window(users.user("ann"))
+    await alice.start([users.user("ben")], "Plans")
+    text = "See https://example.org/a_(b)?x=1, (http://example.com/). javascript:alert(1) https:// HTTPS://B.EXAMPLE"
+    await alice.send(text)
+    await alice.shows(text)
+
+    links = alice.message("See").get_by_role("link")
+    addresses = ["https://example.org/a_(b)?x=1", "http://example.com/", "HTTPS://B.EXAMPLE"]
+    await expect(links).to_have_text(addresses)
+    for place, address in enumerate(addresses):
+        await expect(links.nth(place)).to_have_attribute("href", address)
+        await expect(links.nth(place)).to_have_attribute("target", "_blank")
+        await expect(links.nth(place)).to_have_attribute("rel", "noopener noreferrer")
+    await alice.is_accessible("links")
+    await alice.field.press("Shift+Tab")
+    await expect(alice.message("See")).to_be_focused()
+    await alice.page.keyboard.press("ArrowRight")
+    await expect(links.first).to_be_focused()
+    await alice.page.keyboard.press("ArrowLeft")
+    await expect(alice.message("See")).to_be_focused()

@@ -1,6 +1,6 @@
 /**
  * The keyboard in a thread, which is one tab stop: arrow up and down move between messages, arrow right and left
- * between a message and its buttons, Enter goes to the first button, Escape to the composer.
+ * between a message and its links and buttons, Enter goes to the first of these, Escape to the composer.
  */
 
 const stops = new WeakMap(); // scroller -> its message that is the tab stop
@@ -67,7 +67,7 @@ function toMessage(box, article) {
 }
 
 function toButton(box, article, target, step) {
-  const stops = [article, ...article.querySelectorAll("button:not(:disabled)")];
+  const stops = [article, ...article.querySelectorAll("a, button:not(:disabled)")];
   const next = stops[stops.indexOf(target) + step];
   if (next === article) focusMessage(box, article);
   else next?.focus();

@@ -2,6 +2,7 @@
 
 import { OFFLINE, sizeOf } from "./words.js";
 import { clock } from "./times.js";
+import { linked } from "./linked.js";
 import { html, Icon, IconButton, useState } from "./html.js";
 import { Audience } from "./audience.js";
 
@@ -32,7 +33,7 @@ export function Message({ entry, name, isGroup, chat, edit, remove, isEdited, is
         ${
           deletedAt
             ? html`<p class="content gone">Message deleted</p>`
-            : html`<p class="content" dir="auto">${entry.content}</p>`
+            : html`<p class="content" dir="auto">${linked(entry.content)}</p>`
         }
         ${!deletedAt && entry.attachments?.map((file) => html`<${File} key=${file.id} file=${file} chat=${chat} />`)}
         ${" "}
