@@ -146,3 +146,13 @@ test("a message that has been read leaves a state that looks as before, but its 
   assert.equal(looksSame(shown, after(shown, received(message(2, BOB)))), false);
   assert.equal(looksSame(shown, reduce(shown, { type: "opened", conversationId: null })), false);
 });
+
+test("a participant's name is learned from the messages that the participant sends", () => {
+  const nameless = { ...BOB, name: "", username: "" };
+  const raw = conversation({ participants: [ALICE, nameless] });
+  const before = reduce(ready, { type: "conversationLoaded", conversation: raw });
+  const other = { _id: "alice", name: "Another" };
+  const state = after(before, received(message(1, { _id: "bob", name: "Bob", username: "bob" }), message(2, other)));
+  assert.deepEqual(c(state).participants, [ALICE, BOB]);
+  assert.equal(c(after(state, received(message(3, BOB)))).participants, c(state).participants);
+});

@@ -33,11 +33,25 @@ function withoutStored(state, messages) {
   return outbox.length === state.outbox.length ? state : { ...state, outbox };
 }
 
+/**
+ * Return the participants with the names that their messages bring.
+ *
+ * The server learns the name of a user from the user's token: a member who has never connected has none.
+ */
+function withNames(participants, messages, me) {
+  const named = new Map(messages.filter(({ sender }) => sender.name).map(({ sender }) => [sender._id, sender]));
+  named.delete(me?.id);
+  const isNews = ({ _id, name }) => named.has(_id) && named.get(_id).name !== name;
+  if (!participants.some(isNews)) return participants;
+  return participants.map((person) => (isNews(person) ? { ...person, ...named.get(person._id) } : person));
+}
+
 function messagesReceived(state, { conversationId, messages }) {
   const merge = (conversation) => {
     const typing = { ...conversation.typing };
     for (const message of messages) delete typing[message.sender._id];
-    return messages.reduce(advanceRevision, { ...mergeMessages(conversation, messages), typing });
+    const participants = withNames(conversation.participants, messages, state.me);
+    return messages.reduce(advanceRevision, { ...mergeMessages(conversation, messages), typing, participants });
   };
   return withoutStored(withConversation(state, conversationId, merge), messages);
 }
