@@ -106,7 +106,8 @@ class Settings(SharedSettings):
         "Rate limit of one user's changes of conversations and memberships, likewise.", "5:50", form=RATE
     )
     rate_reads: str = setting(
-        "Rate limit of one user's reads, searches, receipts and all other commands, likewise.",
+        "Rate limit of one user's reads, searches, receipts and all other commands, likewise;"
+        " many conversations count as more.",
         "50:500",
         form=RATE,
     )
@@ -116,7 +117,8 @@ class Settings(SharedSettings):
         form=RATE,
     )
     rate_rooms: str = setting(
-        "Rate limit of one user's connects, by the conversations that they load, likewise.",
+        "Rate limit of one user's connects, by the conversations that they load and whom a recovery reaches,"
+        " likewise.",
         "500:20000",
         form=RATE,
     )
