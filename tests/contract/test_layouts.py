@@ -10,6 +10,8 @@ from aio_pika.abc import AbstractConnection
 
 from parley.cli.backup import loading
 from parley.cli.doctor import rabbitmq_server
+from parley.persistence_worker.ownership import Fix
+from parley.persistence_worker.partitions.follower import LayoutFollower
 from parley.persistence_worker.settings import Settings
 from parley.shared import amqp, layouts, partitions
 from parley.shared.layouts import CLOSING, OPEN, Layout, LayoutDiffers, Layouts, Retired
@@ -126,6 +128,46 @@ async def test_services_that_start_at_once_agree_on_one_number(
     refused = [each for each in started if not isinstance(each, Layout)]
     assert all(isinstance(each, PartitionsDiffer) for each in refused), refused
     assert len(refused) == (number_of_one not in (None, in_use.count))
+
+
+async def test_a_worker_declares_no_queues_for_its_own_number_once_another_is_stored(
+    stored: Layouts, broker: AbstractConnection
+) -> None:
+    fixes: list[Fix] = []
+
+    def make_ownership(_partitions: Partitions, fix: Fix) -> Any:
+        fixes.append(fix)
+        return IdleOwnership()
+
+    mover: Any = None
+    follower = LayoutFollower(stored, Partitions(5), make_ownership, mover)
+    await follower._follow()
+    # RabbitMQ was away until another worker, which was given no number, came first.
+    await fix_count(broker, Partitions(FIRST_COUNT))
+    await stored.create(FIRST_COUNT)
+    await follower._read()
+
+    with pytest.raises(PartitionsDiffer, match="PARTITIONS is 5, but the queues in RabbitMQ are for 2"):
+        await fixes[0](broker)
+
+    await follower._follow()
+    await fixes[1](broker)
+    await follower._end(Partitions(FIRST_COUNT))
+
+
+class IdleOwnership:
+    """An ownership that holds nothing."""
+
+    settled, held = False, ()
+
+    def __init__(self) -> None:
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._stopped.wait()
+
+    def stop(self) -> None:
+        self._stopped.set()
 
 
 async def test_a_service_without_the_setting_counts_the_queues_of_version_0_1_0(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aio_pika.abc import AbstractConnection
@@ -13,7 +14,7 @@ from parley.persistence_worker.partitions.mover import Mover
 from parley.shared import metrics
 from parley.shared.cancellation import end
 from parley.shared.layouts import MOVING_SECONDS, READ_SECONDS, Layout, Layouts, LayoutsUnavailable
-from parley.shared.partitions import Partitions, fix_count
+from parley.shared.partitions import Partitions, PartitionsDiffer, fix_count
 from parley.shared.redis import FAULTS
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ class LayoutFollower:
         consumed = self._layout.consumed
         for partitions in consumed:
             if partitions not in self._running:
-                ownership = self._make_ownership(partitions, self._fix)
+                ownership = self._make_ownership(partitions, partial(self._fix, partitions))
                 self._running[partitions] = Running(ownership, asyncio.create_task(ownership.run()))
         for partitions in [each for each in self._running if each not in consumed]:
             await self._end(partitions)
@@ -137,9 +138,13 @@ class LayoutFollower:
             log.warning("worker.partitions.step_failed", phase=self._layout.phase, error=repr(error))
             await self._mover.close()
 
-    async def _fix(self, connection: AbstractConnection) -> None:
+    async def _fix(self, partitions: Partitions, connection: AbstractConnection) -> None:
         """Check the number of partitions in the broker, which changes before the stored one."""
         layout = self._layout
+        if partitions not in layout.consumed:
+            # The broker was away when this worker started with a number of its own, and another worker has
+            # stored another one since. The ownership is about to end: it must not declare its queues.
+            raise PartitionsDiffer(partitions, layout.current)
         await fix_count(connection, layout.current, *([layout.next] if layout.next else []))
 
     async def _end(self, partitions: Partitions) -> None:
