@@ -230,8 +230,7 @@ async def test_a_frozen_gateway_is_waited_for_and_can_be_cut_off(
     groups: list[str],
     senders: list[ReconnectingClient],
 ) -> None:
-    before = await layouts.read()
-    assert before is not None
+    before = await eventually(layouts.read)
     count = before.current.count + 1
     async with LoadGenerator(senders, groups, PAUSE) as load:
         await load.wait_for_accepted(100)
@@ -257,8 +256,7 @@ async def test_a_frozen_gateway_is_waited_for_and_can_be_cut_off(
 async def test_a_gateway_that_knows_no_epochs_holds_the_change_up_and_is_fenced_when_it_is_forced(
     stack: Stack, layouts: Layouts
 ) -> None:
-    before = await layouts.read()
-    assert before is not None
+    before = await eventually(layouts.read)
     count = before.current.count + 1
     old = RabbitOutbox(stack.rabbitmq_url, before.current, limit=10, name="old")
     old.start()
