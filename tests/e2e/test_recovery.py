@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -447,19 +447,15 @@ async def receives_nothing_of_the_room(visitor: Visitor, users: ChatUsers, alice
 async def test_a_socket_that_recovers_in_a_large_group_again_and_again_is_refused(
     stack: Stack, users: ChatUsers, alice: Socket
 ) -> None:
-    members = [users.user(f"member-{number}") for number in range(40)]
-    small, large = [await users.group(alice, *names) for names in (["bob"], ["bob", *_names(members)])]
+    names = [f"member-{number}" for number in range(40)]
+    small, large = await users.group(alice, "bob"), await users.group(alice, "bob", *names)
     async with local_gateway(stack, rate_limits=True, rate_rooms="1:200") as local, AsyncExitStack() as held:
-        for member in members:
+        for name in names:
             raw = await RawSocket(local.url).open()
             held.push_async_callback(raw.close)
-            await raw.connect_namespace({"token": member.token})
+            await raw.connect_namespace({"token": users.user(name).token})
         assert await _recoveries(local.url, users.user("bob"), small) == RECOVERIES
         assert await _recoveries(local.url, users.user("bob"), large) < RECOVERIES
-
-
-def _names(members: Iterable[User]) -> list[str]:
-    return [member.id.rpartition("-")[0] for member in members]
 
 
 async def _recoveries(url: str, user: User, group: str) -> int:

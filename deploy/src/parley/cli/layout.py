@@ -26,17 +26,22 @@ async def read(env: Environment) -> Layout:
 
 async def initial(env: Environment) -> Layout:
     """Return the layout that services start with while none is stored: by the setting, else by RabbitMQ."""
-    first, url = Partitions.first(env.settings.partitions), env.settings.rabbitmq_url
+    first = Partitions.first(env.settings.partitions)
     if env.settings.partitions:
         return Layout(current=first)
     try:
-        connection = await amqp.connect(url, name="partitions", heartbeat=HEARTBEAT_SECONDS)
-        try:
-            return Layout(current=await count_in_use(connection, first))
-        finally:
-            await amqp.close(connection)
+        return Layout(current=await in_broker(env.settings.rabbitmq_url, first))
     except FAULTS:
         return Layout(current=first)
+
+
+async def in_broker(rabbitmq_url: str, default: Partitions) -> Partitions:
+    """Return the partitions that RabbitMQ's queues are for, or a default without any. Raises `FAULTS`."""
+    connection = await amqp.connect(rabbitmq_url, name="partitions", heartbeat=HEARTBEAT_SECONDS)
+    try:
+        return await count_in_use(connection, default)
+    finally:
+        await amqp.close(connection)
 
 
 async def writable(env: Environment) -> Partitions:

@@ -11,14 +11,13 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 
+from parley.cli import layout
 from parley.cli.backup import archive
 from parley.cli.backup.manifest import COLLECTIONS, Manifest
 from parley.cli.errors import CommandError
-from parley.shared import amqp
 from parley.shared.documents import ATTEMPTS, LAYOUTS, MIGRATIONS, RESTORATIONS, REVOCATIONS
 from parley.shared.layouts import Layouts, LayoutsUnavailable
 from parley.shared.mongo import DUPLICATE_KEY
-from parley.shared.partitions import HEARTBEAT_SECONDS, count_in_use
 
 MAJORITY = WriteConcern("majority", j=True)
 """Without a time limit: a secondary may be behind while much is written."""
@@ -84,12 +83,7 @@ async def prefer_broker_partitions(database: Any, rabbitmq_url: str) -> None:
     if stored is None:
         return
     with suppress(AMQPError, OSError):
-        connection = await amqp.connect(rabbitmq_url, name="restore", heartbeat=HEARTBEAT_SECONDS)
-        try:
-            found = await count_in_use(connection, stored.current)
-        finally:
-            await amqp.close(connection)
-        if stored.is_refused_by(found):
+        if stored.is_refused_by(await layout.in_broker(rabbitmq_url, stored.current)):
             await database.get_collection(LAYOUTS, write_concern=MAJORITY).drop()
 
 
